@@ -1,0 +1,33 @@
+"""What the API side hands to the job side, and what it hears back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+JobKind = Literal["training", "processing"]
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """One job as its Create call described it, every pipeline variable resolved."""
+
+    kind: JobKind
+    name: str
+    arn: str
+    request: dict[str, Any]
+    """The resolved CreateTrainingJob or CreateProcessingJob request."""
+
+
+class JobEvents(Protocol):
+    """Where the supervisor reports; called from its threads, and durable when a call returns."""
+
+    def changed(self, arn: str, changes: Mapping[str, Any]) -> None:
+        """Take the members of Describe{Training,Processing}Job that changed, under the service's own names.
+
+        Times are aware datetimes in UTC. Training: TrainingJobStatus, SecondaryStatus, SecondaryStatusTransitions (the
+        whole list), StatusMessage, FailureReason, ModelArtifacts, FinalMetricDataList, TrainingStartTime,
+        TrainingEndTime, TrainingTimeInSeconds, BillableTimeInSeconds, LastModifiedTime. Processing:
+        ProcessingJobStatus, FailureReason, ExitMessage, ProcessingStartTime, ProcessingEndTime, LastModifiedTime.
+        """
