@@ -1,0 +1,143 @@
+"""bin/demo: one partition of real flights, from raw rows to a trained model, with the real Airflow."""
+
+from __future__ import annotations
+
+import re
+import signal
+import tempfile
+import time
+from datetime import date
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from local_stack import demo_report
+from local_stack.errors import StackError
+from local_stack.settings import USERNAME
+from local_stack.stack import Stack, default_home, running_stack
+
+DAG_ID = "flight_delay_training"
+TASKS = ("extract", "preprocess", "start_training", "wait_for_training", "report")
+RUN_SECONDS = 900
+FINISHED = {"success", "failed", "upstream_failed", "skipped", "removed"}
+
+console = Console(highlight=False)
+
+
+def main(
+    partition: Annotated[str, typer.Option(help="The date to train for, YYYY-MM-DD.")] = "2013-07-04",
+    keep: Annotated[bool, typer.Option("--keep", help="Leave Airflow and its UI running until Ctrl-C.")] = False,
+    home: Annotated[
+        Path | None, typer.Option(help="Folder for databases, models and logs. Default: var/ here.")
+    ] = None,
+) -> None:
+    """Run the DAG flight_delay_training for one date partition and show what came of it."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        _require_date(partition)
+        begun = time.monotonic()
+        with running_stack(default_home(home), schedules=False, progress=_say) as stack:
+            run_id = _train(stack, partition)
+            demo_report.show(console, stack, DAG_ID, run_id, TASKS)
+            console.print(f"[green]A model was trained for {partition} in {time.monotonic() - begun:.0f} s.[/green]\n")
+            if keep:
+                _stay(stack)
+            else:
+                command = "bin/airflow-local" + (f" --home {home}" if home else "")
+                console.print(f"To look at this run in Airflow's UI: [bold]{command}[/bold]", soft_wrap=True)
+    except KeyboardInterrupt:
+        console.print("interrupted: every process has ended")
+        raise typer.Exit(130) from None
+    except StackError as error:
+        Console(stderr=True, highlight=False).print(f"demo: {error}", style="red", soft_wrap=True, markup=False)
+        raise typer.Exit(1) from None
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _say(text: str) -> None:
+    console.print(f"[dim]{text} ...[/dim]")
+
+
+def _require_date(partition: str) -> None:
+    try:
+        valid = re.fullmatch(r"\d{4}-\d{2}-\d{2}", partition) and date.fromisoformat(partition)
+    except ValueError:
+        valid = None
+    if not valid:
+        raise StackError(f"--partition {partition!r} is no date; expected YYYY-MM-DD, such as 2013-07-04")
+
+
+def _train(stack: Stack, partition: str) -> str:
+    """Trigger the DAG for `partition`, follow it to its end, return the run's id; StackError unless it succeeded."""
+    client = stack.airflow
+    stack.processes.wait_until(lambda: client.exists(f"/dags/{DAG_ID}"), what=f"the DAG {DAG_ID}", seconds=90)
+    client.call("PATCH", f"/dags/{DAG_ID}", json={"is_paused": False})
+    run_id = str(client.trigger(DAG_ID, partition=partition)["dag_run_id"])
+    console.print(f"triggered [bold]{DAG_ID}[/bold] for the partition [bold]{partition}[/bold]: {stack.url}")
+    state = _follow(stack, run_id)
+    if state != "success":
+        raise StackError(_failure(stack, run_id, state))
+    return run_id
+
+
+def _follow(stack: Stack, run_id: str) -> str:
+    """Print each task's change of state until the run has ended; the run's last state."""
+    seen: dict[str, str] = {}
+    deadline = time.monotonic() + RUN_SECONDS
+    while True:
+        stack.processes.check()
+        state = str(stack.airflow.run(DAG_ID, run_id)["state"])
+        for task in sorted(stack.airflow.task_instances(DAG_ID, run_id), key=lambda t: TASKS.index(t["task_id"])):
+            _say_task(task, seen)
+        if state in ("success", "failed"):
+            return state
+        if time.monotonic() > deadline:
+            raise StackError(f"the run {run_id} has not ended after {RUN_SECONDS} s; see the logs in {stack.home.logs}")
+        time.sleep(0.5)
+
+
+def _say_task(task: dict[str, Any], seen: dict[str, str]) -> None:
+    name, state = task["task_id"], task["state"]
+    if state in (None, "scheduled", "queued") or seen.get(name) == state:
+        return
+    seen[name] = state
+    took = f" after {task['duration']:.1f} s" if state in FINISHED and task.get("duration") else ""
+    colour = {"success": "green", "failed": "red", "upstream_failed": "red"}.get(state, "cyan")
+    console.print(f"  {name:<20} [{colour}]{state}[/{colour}]{took}")
+
+
+def _failure(stack: Stack, run_id: str, state: str) -> str:
+    """Which task failed, and the end of its log."""
+    tasks = stack.airflow.task_instances(DAG_ID, run_id)
+    failed = [t for t in tasks if t["state"] == "failed"]
+    if not failed:
+        return f"the run {run_id} ended as {state}"
+    task = failed[0]
+    log = stack.airflow.log(DAG_ID, run_id, task["task_id"], task["try_number"])
+    with tempfile.NamedTemporaryFile(
+        "w", dir=stack.home.logs, prefix=f"{task['task_id']}-", suffix=".log", delete=False
+    ) as out:
+        out.write(log)
+    tail = "\n".join(log.splitlines()[-15:])
+    return f"the task {task['task_id']} failed (its whole log: {out.name}):\n{tail}"
+
+
+def _stay(stack: Stack) -> None:
+    console.print(f"Airflow's UI: [bold]{stack.url}[/bold]   user: {USERNAME}   password: {stack.password}")
+    console.print("Ctrl-C stops everything.")
+    try:
+        while True:
+            time.sleep(1)
+            stack.processes.check()
+    except KeyboardInterrupt:
+        console.print("stopped")
+
+
+if __name__ == "__main__":
+    typer.run(main)

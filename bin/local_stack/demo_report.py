@@ -1,0 +1,69 @@
+"""What the demo shows at its end: the run's steps, the metrics that the training job left, and where the files lie."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from local_stack.errors import StackError
+from local_stack.stack import Stack
+
+METRICS = ("Train Loss", "Validation Loss", "Validation F1 Score", "Validation AUC ROC")
+
+
+def show(console: Console, stack: Stack, dag_id: str, run_id: str, tasks: Sequence[str]) -> None:
+    """Print the tables. StackError when the training job did not complete or left no model artifact."""
+    outcome = stack.airflow.xcom(dag_id, run_id, "wait_for_training")
+    job = stack.client("sagemaker").describe_training_job(TrainingJobName=outcome["training_job_name"])
+    if job["TrainingJobStatus"] != "Completed":
+        raise StackError(f"the training job {job['TrainingJobName']} ended as {job['TrainingJobStatus']}")
+    artifact = _as_file(stack, job["ModelArtifacts"]["S3ModelArtifacts"])
+    if not artifact.is_file():
+        raise StackError(f"the training job says that its model is at {artifact}, and there is no such file")
+    rows = stack.airflow.xcom(dag_id, run_id, "preprocess")["rows"]
+    partition = stack.airflow.run(dag_id, run_id)["partition_key"]
+    console.print()
+    console.print(_steps(stack, dag_id, run_id, tasks, partition, rows))
+    console.print(_metrics(job, (outcome.get("report") or {}).get("baseline") or {}))
+    console.print(f"model artifact   {artifact} ({artifact.stat().st_size / 1024:.0f} kB)", soft_wrap=True)
+    console.print(f"checkpoints      {_as_file(stack, job['CheckpointConfig']['S3Uri'])}", soft_wrap=True)
+
+
+def _steps(
+    stack: Stack, dag_id: str, run_id: str, tasks: Sequence[str], partition: str, rows: Mapping[str, int]
+) -> Table:
+    counts = ", ".join(f"{count:,} {split}" for split, count in rows.items())
+    table = Table(title=f"partition {partition}: {counts} rows", title_justify="left", title_style="bold")
+    table.add_column("step")
+    table.add_column("state")
+    table.add_column("seconds", justify="right")
+    instances = {t["task_id"]: t for t in stack.airflow.task_instances(dag_id, run_id)}
+    for name in tasks:
+        task = instances[name]
+        table.add_row(name, task["state"], f"{task['duration']:.1f}")
+    return table
+
+
+def _metrics(job: Mapping[str, Any], baseline: Mapping[str, float]) -> Table:
+    """The job's FinalMetricDataList beside what a constant predictor gets on the same rows."""
+    table = Table(title=f"metrics of the job {job['TrainingJobName']}", title_justify="left", title_style="bold")
+    table.add_column("metric")
+    table.add_column("model", justify="right")
+    table.add_column("constant predictor", justify="right")
+    final = {metric["MetricName"]: metric["Value"] for metric in job["FinalMetricDataList"]}
+    missing = [name for name in METRICS if name not in final]
+    if missing:
+        raise StackError(f"the training job left no value for {', '.join(missing)}; its log has no line that matches")
+    for name in METRICS:
+        constant = baseline.get(name)
+        table.add_row(name, f"{final[name]:.4f}", "-" if constant is None else f"{constant:.4f}")
+    return table
+
+
+def _as_file(stack: Stack, uri: str) -> Path:
+    """The plain file (or folder) that holds an S3 object of the local SageMaker."""
+    return stack.home.sagemaker / "s3" / uri.removeprefix("s3://").rstrip("/")

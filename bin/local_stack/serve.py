@@ -1,0 +1,69 @@
+"""bin/airflow-local: the stack in the foreground, until Ctrl-C or SIGTERM."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from local_stack.errors import StackError
+from local_stack.settings import ROOT, USERNAME
+from local_stack.stack import default_home, running_stack
+
+console = Console(stderr=False, highlight=False)
+
+
+def main(
+    port: Annotated[int, typer.Option(help="Port of Airflow's UI on 127.0.0.1; 0 takes any free one.")] = 8080,
+    sagemaker_port: Annotated[int, typer.Option(help="Port of the local SageMaker; 0 takes any free one.")] = 0,
+    home: Annotated[
+        Path | None, typer.Option(help="Folder for databases, models and logs. Default: var/ here.")
+    ] = None,
+    max_jobs: Annotated[int | None, typer.Option(help="Training jobs at once. Default: one per core.")] = None,
+) -> None:
+    """Start Airflow with the local SageMaker, print how to reach them, and stop all of it on Ctrl-C or SIGTERM."""
+    stopped = threading.Event()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        # a second signal must not break off the orderly end of the children
+        if stopped.is_set():
+            return
+        stopped.set()
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+    try:
+        with running_stack(
+            default_home(home),
+            web_port=port,
+            sagemaker_port=sagemaker_port,
+            max_jobs=max_jobs,
+            progress=lambda text: console.print(f"[dim]{text} ...[/dim]"),
+        ) as stack:
+            console.print(f"\n[bold]Airflow[/bold]     {stack.url}   user: {USERNAME}   password: {stack.password}")
+            console.print(
+                f"[bold]SageMaker[/bold]   {stack.aws['AWS_ENDPOINT_URL']}   (boto3, the SDK or aws as clients:"
+            )
+            python = Path(".venv/bin/python") if Path.cwd() == ROOT else ROOT / ".venv/bin/python"
+            console.print(f'            eval "$({python} -m local_sagemaker env --data-dir {stack.home.sagemaker})")')
+            console.print(f"[bold]Models[/bold]      {stack.home.sagemaker / 's3'}")
+            console.print(f"[bold]Logs[/bold]        {stack.home.logs}\n\nCtrl-C stops everything.", soft_wrap=True)
+            while not stopped.wait(timeout=1):
+                stack.processes.check()
+    except KeyboardInterrupt:
+        console.print("stopped: every process has ended")
+    except StackError as error:
+        Console(stderr=True, highlight=False).print(
+            f"airflow-local: {error}", style="red", soft_wrap=True, markup=False
+        )
+        raise typer.Exit(1) from None
+
+
+if __name__ == "__main__":
+    typer.run(main)

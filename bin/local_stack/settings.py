@@ -1,0 +1,153 @@
+"""Where the stack keeps its files, and the settings of Airflow that make one machine enough for all of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BUCKET = "flight-delays"
+USERNAME = "admin"
+POOL = "sagemaker_training"
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The loopback ports of one stack."""
+
+    web: int
+    sagemaker: int
+    worker_logs: int
+    trigger_logs: int
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder of all that outlives a stop: Airflow's home, the local SageMaker's data, logs, secrets."""
+
+    path: Path
+
+    @property
+    def airflow(self) -> Path:
+        """AIRFLOW_HOME."""
+        return self.path / "airflow"
+
+    @property
+    def sagemaker(self) -> Path:
+        """The data folder of the local SageMaker."""
+        return self.path / "sagemaker"
+
+    @property
+    def logs(self) -> Path:
+        """One log file per process."""
+        return self.path / "logs"
+
+    @property
+    def lock(self) -> Path:
+        """Held while a stack runs on this home."""
+        return self.path / "stack.lock"
+
+    def secret(self, name: str) -> str:
+        """A random secret of this home, made at its first use and readable by its owner only."""
+        file = self.path / "secrets" / name
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w") as out:
+                out.write(secrets.token_urlsafe(32))
+        return file.read_text()
+
+    def fernet_key(self) -> str:
+        """Airflow's key for connections and variables in the database, derived once."""
+        from cryptography.fernet import Fernet
+
+        file = self.path / "secrets" / "fernet"
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "wb") as out:
+                out.write(Fernet.generate_key())
+        return file.read_text()
+
+    def password(self) -> str:
+        """The password of the UI's user, in the file where SimpleAuthManager looks for it."""
+        file = self.airflow / "simple_auth_manager_passwords.json.generated"
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w") as out:
+                json.dump({USERNAME: secrets.token_urlsafe(12)}, out)
+        return str(json.loads(file.read_text())[USERNAME])
+
+
+def aws_connection(aws: Mapping[str, str], *, bucket: str, role_arn: str) -> str:
+    """The Airflow connection `aws_default` for the local SageMaker, as JSON for AIRFLOW_CONN_AWS_DEFAULT.
+
+    On AWS the same connection holds a region, a bucket and a role, and no endpoints: nothing else changes.
+    """
+    return json.dumps(
+        {
+            "conn_type": "aws",
+            "login": aws["AWS_ACCESS_KEY_ID"],
+            "password": aws["AWS_SECRET_ACCESS_KEY"],
+            "extra": {
+                "region_name": aws["AWS_DEFAULT_REGION"],
+                "endpoint_url": aws["AWS_ENDPOINT_URL"],
+                "config_kwargs": {
+                    "request_checksum_calculation": "when_required",
+                    "response_checksum_validation": "when_required",
+                },
+                "service_config": {
+                    "s3": {"bucket_name": bucket, "endpoint_url": aws["AWS_ENDPOINT_URL_S3"]},
+                    "sagemaker": {"execution_role_arn": role_arn},
+                },
+            },
+        }
+    )
+
+
+def airflow_environment(home: Home, ports: Ports, *, schedules: bool) -> dict[str, str]:
+    """The environment of Airflow's processes. Settings that the caller's own environment holds (AIRFLOW__...) win.
+
+    `schedules=False` leaves scheduled runs out (scheduler.use_job_schedule): the demo wants its one run only.
+    """
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
+    web = f"http://127.0.0.1:{ports.web}"
+    ours = {
+        "AIRFLOW_HOME": str(home.airflow),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__PARALLELISM": "4",
+        "AIRFLOW__CORE__FERNET_KEY": home.fernet_key(),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USERNAME}:admin",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{web}/execution/",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home.airflow / 'airflow.db'}",
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": str(ports.web),
+        "AIRFLOW__API__BASE_URL": web,
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__API__SECRET_KEY": home.secret("api"),
+        "AIRFLOW__API_AUTH__JWT_SECRET": home.secret("jwt"),
+        "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
+        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(ports.worker_logs),
+        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(ports.trigger_logs),
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
+        "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": str(schedules),
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    }
+    # the servers are all on loopback: a proxy in the caller's environment must not stand between them
+    fixed = {
+        "NO_PROXY": "127.0.0.1,localhost",
+        "no_proxy": "127.0.0.1,localhost",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+    }
+    return {**ours, **inherited, **fixed}
