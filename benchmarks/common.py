@@ -1,0 +1,68 @@
+"""What every benchmark's result holds beside its figures: the machine, the versions, the command, the date.
+
+A benchmark is a folder with an executable `run [--quick]`. It prints one JSON object and, unless `--quick` is given, keeps it
+in `last.json` beside itself. Start it with the project's Python: `.venv/bin/python benchmarks/<name>/run`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def machine() -> dict[str, Any]:
+    """Processor, usable cores, memory in GiB, operating system: no host name."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [
+            line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")
+        ]
+        model = names[0] if names else model
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {"cpu": model, "cores": os.cpu_count(), "memory_gib": round(memory, 1), "os": platform.system()}
+
+
+def versions(packages: Sequence[str]) -> dict[str, str]:
+    """The installed version of each package; "absent" for one that is not there."""
+    found = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "absent"
+    return found
+
+
+def arguments(description: str) -> argparse.Namespace:
+    """The arguments that every benchmark takes: `--quick` for a small run that is not kept."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true", help="a small run; its result is printed and not kept")
+    return parser.parse_args()
+
+
+def publish(folder: Path, figures: Mapping[str, Any], *, packages: Sequence[str], quick: bool) -> None:
+    """Print the result as one JSON object, and keep it as `last.json` in `folder` unless it was a quick run."""
+    command = f"benchmarks/{folder.name}/run" + (" --quick" if quick else "")
+    result = {
+        "benchmark": folder.name,
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "command": command,
+        "machine": machine(),
+        "versions": versions(packages),
+        **figures,
+    }
+    text = json.dumps(result, indent=2)
+    sys.stdout.write(text + "\n")
+    if not quick:
+        (folder / "last.json").write_text(text + "\n")

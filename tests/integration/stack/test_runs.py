@@ -1,0 +1,87 @@
+"""The shipped DAG in the real Airflow: every kind of run trains with the default form."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from local_stack.demo import DAG_ID
+from local_stack.stack import Stack
+
+pytestmark = pytest.mark.timeout(600)
+
+MINUTES = 60
+
+
+def wait_for_runs(stack: Stack, count: int, *, minutes: float = 8, **query: Any) -> list[dict[str, Any]]:
+    """The runs that match `query`, once `count` of them have ended; fails with each task's log when one did not succeed."""
+    deadline = time.monotonic() + minutes * MINUTES
+    while True:
+        stack.processes.check()
+        runs = stack.airflow.get(f"/dags/{DAG_ID}/dagRuns", limit=100, **query)["dag_runs"]
+        ended = [run for run in runs if run["state"] in ("success", "failed")]
+        if len(ended) >= count:
+            break
+        assert time.monotonic() < deadline, f"{len(ended)} of {count} runs ended: {[(r['dag_run_id'], r['state']) for r in runs]}"
+        time.sleep(1)
+    for run in ended:
+        assert run["state"] == "success", failed_task_log(stack, run["dag_run_id"])
+    return ended
+
+
+def failed_task_log(stack: Stack, run_id: str) -> str:
+    tasks = stack.airflow.task_instances(DAG_ID, run_id)
+    failed = [task for task in tasks if task["state"] == "failed"]
+    return "\n".join(stack.airflow.log(DAG_ID, run_id, t["task_id"], t["try_number"]) for t in failed) or str(tasks)
+
+
+def outcome_of(stack: Stack, run: dict[str, Any]) -> dict[str, Any]:
+    outcome = stack.airflow.xcom(DAG_ID, run["dag_run_id"], "wait_for_training")
+    assert outcome["status"] == "Succeeded"
+    assert isinstance(outcome, dict)
+    return outcome
+
+
+def model_exists(stack: Stack, outcome: dict[str, Any]) -> bool:
+    bucket, _, key = outcome["model_artifact"].removeprefix("s3://").partition("/")
+    return int(stack.client("s3").head_object(Bucket=bucket, Key=key)["ContentLength"]) > 0
+
+
+def test_backfill_trains_one_model_per_date(stack: Stack) -> None:
+    stack.airflow.call("PATCH", f"/dags/{DAG_ID}", json={"is_paused": False})
+    body = {
+        "dag_id": DAG_ID,
+        "from_date": "2013-05-01T00:00:00Z",
+        "to_date": "2013-05-03T00:00:00Z",
+        "max_active_runs": 2,
+        "reprocess_behavior": "none",
+    }
+    stack.airflow.call("POST", "/backfills", json=body)
+    runs = wait_for_runs(stack, 3, run_type="backfill")
+    assert sorted(run["partition_key"] for run in runs) == ["2013-05-01", "2013-05-02", "2013-05-03"]
+    outcomes = [outcome_of(stack, run) for run in runs]
+    assert all(model_exists(stack, outcome) for outcome in outcomes)
+    assert len({outcome["model_artifact"] for outcome in outcomes}) == 3
+    assert len({outcome["metrics"]["Validation AUC ROC"] for outcome in outcomes}) == 3
+    assert all(outcome["report"]["test"]["auc_roc"] > 0.6 for outcome in outcomes)
+    # one definition for all partitions
+    assert len({outcome["digest"] for outcome in outcomes}) == 1
+    for run in runs:
+        log = stack.airflow.log(DAG_ID, run["dag_run_id"], "wait_for_training")
+        assert "deferred" in log.lower()
+
+
+def test_scheduled_run_trains(stack: Stack) -> None:
+    stack.airflow.call("PATCH", f"/dags/{DAG_ID}", json={"is_paused": False})
+    runs = wait_for_runs(stack, 1, run_type="scheduled")
+    assert all(model_exists(stack, outcome_of(stack, run)) for run in runs)
+
+
+@pytest.mark.parametrize("partition", ["2013-07-04", None])
+def test_manual_run_trains(stack: Stack, partition: str | None) -> None:
+    stack.airflow.call("PATCH", f"/dags/{DAG_ID}", json={"is_paused": False})
+    run_id = stack.airflow.trigger(DAG_ID, partition=partition)["dag_run_id"]
+    runs = [r for r in wait_for_runs(stack, 1, run_id_pattern=run_id)]
+    assert [run["partition_key"] for run in runs] == [partition]
+    assert model_exists(stack, outcome_of(stack, runs[0]))
