@@ -1,4 +1,4 @@
-"""One whole stack for the tests of this folder: real scheduler, triggerer, dag-processor, API server, local SageMaker."""
+"""One whole stack for the tests of this folder: Airflow's four processes and the local SageMaker, all real."""
 
 from __future__ import annotations
 

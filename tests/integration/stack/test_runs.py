@@ -15,7 +15,7 @@ MINUTES = 60
 
 
 def wait_for_runs(stack: Stack, count: int, *, minutes: float = 8, **query: Any) -> list[dict[str, Any]]:
-    """The runs that match `query`, once `count` of them have ended; fails with each task's log when one did not succeed."""
+    """The runs that match `query`, once `count` have ended; fails with the tasks' logs when one did not succeed."""
     deadline = time.monotonic() + minutes * MINUTES
     while True:
         stack.processes.check()
@@ -23,7 +23,9 @@ def wait_for_runs(stack: Stack, count: int, *, minutes: float = 8, **query: Any)
         ended = [run for run in runs if run["state"] in ("success", "failed")]
         if len(ended) >= count:
             break
-        assert time.monotonic() < deadline, f"{len(ended)} of {count} runs ended: {[(r['dag_run_id'], r['state']) for r in runs]}"
+        assert time.monotonic() < deadline, (
+            f"{len(ended)} of {count} runs ended: {[(r['dag_run_id'], r['state']) for r in runs]}"
+        )
         time.sleep(1)
     for run in ended:
         assert run["state"] == "success", failed_task_log(stack, run["dag_run_id"])
@@ -82,6 +84,6 @@ def test_scheduled_run_trains(stack: Stack) -> None:
 def test_manual_run_trains(stack: Stack, partition: str | None) -> None:
     stack.airflow.call("PATCH", f"/dags/{DAG_ID}", json={"is_paused": False})
     run_id = stack.airflow.trigger(DAG_ID, partition=partition)["dag_run_id"]
-    runs = [r for r in wait_for_runs(stack, 1, run_id_pattern=run_id)]
+    runs = wait_for_runs(stack, 1, run_id_pattern=run_id)
     assert [run["partition_key"] for run in runs] == [partition]
     assert model_exists(stack, outcome_of(stack, runs[0]))
