@@ -1,0 +1,50 @@
+"""Train PyTorch models on SageMaker Pipelines from Airflow.
+
+The public names load on first use, so that `import airflow_sagemaker` costs nothing: it imports neither Airflow nor
+the SageMaker SDK, and a DAG file pays only for what it names.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_sagemaker.config import BasePipelineConfig, PytorchTrainingConfig
+    from airflow_sagemaker.hyperparameters import ModelHyperparameters
+    from airflow_sagemaker.operators import SageMakerTrainingPipelineOperator
+    from airflow_sagemaker.sensors import SageMakerTrainingPipelineSensor
+    from airflow_sagemaker.step_builder import PyTorchTrainingStepBuilder
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "BasePipelineConfig": "config",
+    "PytorchTrainingConfig": "config",
+    "ModelHyperparameters": "hyperparameters",
+    "PyTorchTrainingStepBuilder": "step_builder",
+    "SageMakerTrainingPipelineOperator": "operators",
+    "SageMakerTrainingPipelineSensor": "sensors",
+}
+
+__all__ = [
+    "BasePipelineConfig",
+    "ModelHyperparameters",
+    "PyTorchTrainingStepBuilder",
+    "PytorchTrainingConfig",
+    "SageMakerTrainingPipelineOperator",
+    "SageMakerTrainingPipelineSensor",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

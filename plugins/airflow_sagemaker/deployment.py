@@ -1,0 +1,132 @@
+"""Bring a compiled definition to AWS: upload what is missing, then create or update the pipeline under its alias.
+
+Called only when a start by alias found no such version, so an unchanged definition costs nothing. Thirty runs that find
+it missing at the same moment are no race: the alias is unique in a pipeline, one of them gets it, the others are told
+of a conflict and start by the alias that is there now.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_sagemaker.aws import Fault, classify, explain
+from airflow_sagemaker.exceptions import DeploymentError
+
+if TYPE_CHECKING:
+    from airflow_sagemaker.aws import Aws
+    from airflow_sagemaker.compiler import CompiledPipeline, Upload
+
+ATTEMPTS = 6
+"""How often a deployment looks again after a conflict; each time another run made progress."""
+
+
+def deploy(aws: Aws, compiled: CompiledPipeline) -> None:
+    """After this returns, the pipeline has a version with the definition's alias, made by us or by another run.
+
+    Raises DeploymentError with AWS's answer when it cannot be done.
+    """
+    for upload in compiled.uploads:
+        _upload(aws, upload)
+    for attempt in range(ATTEMPTS):
+        if _has_alias(aws, compiled) or _update(aws, compiled) or _create(aws, compiled):
+            return
+        aws.stopped.wait(random.uniform(0.2, 1.0) * 2**attempt)  # noqa: S311 - jitter, no secret
+    raise DeploymentError(
+        f"pipeline {compiled.pipeline_name!r}: version {compiled.version_alias} was neither created by this run nor by "
+        f"another after {ATTEMPTS} attempts; is somebody else changing the pipeline all the time?"
+    )
+
+
+def _upload(aws: Aws, upload: Upload) -> None:
+    """Keys hold the content's hash, so an object of the right size is the right object."""
+    where = f"s3://{upload.bucket}/{upload.key}"
+    try:
+        head = aws.call("s3", "head_object", Bucket=upload.bucket, Key=upload.key)
+    except Exception as error:
+        if classify(error) is not Fault.NOT_FOUND:
+            raise DeploymentError(explain(error, f"looking for {where}")) from error
+    else:
+        if head.get("ContentLength") == upload.size:
+            return
+    try:
+        aws.call("s3", "put_object", Bucket=upload.bucket, Key=upload.key, Body=Path(upload.path).read_bytes())
+    except Exception as error:
+        raise DeploymentError(explain(error, f"uploading {where}")) from error
+    aws.log.info("Uploaded %s (%d bytes)", where, upload.size)
+
+
+def _has_alias(aws: Aws, compiled: CompiledPipeline) -> bool:
+    try:
+        aws.call(
+            "sagemaker", "describe_pipeline",
+            PipelineName=compiled.pipeline_name, PipelineVersionAlias=compiled.version_alias,
+        )  # fmt: skip
+    except Exception as error:
+        if classify(error) is Fault.NOT_FOUND:
+            return False
+        raise DeploymentError(explain(error, f"describing pipeline {compiled.pipeline_name!r}")) from error
+    return True
+
+
+def _update(aws: Aws, compiled: CompiledPipeline) -> bool:
+    """Whether the pipeline existed and now has the alias; False to look again."""
+    try:
+        reply = aws.call(
+            "sagemaker", "update_pipeline",
+            PipelineName=compiled.pipeline_name, PipelineDefinition=compiled.definition, RoleArn=compiled.role_arn,
+            PipelineVersionAliases=[compiled.version_alias],
+        )  # fmt: skip
+    except Exception as error:
+        if classify(error) in {Fault.NOT_FOUND, Fault.CONFLICT}:
+            return False
+        raise DeploymentError(explain(error, f"updating pipeline {compiled.pipeline_name!r}")) from error
+    aws.log.info("Pipeline %s: version %s deployed", compiled.pipeline_name, reply.get("PipelineVersionId", "?"))
+    # An update that changes nothing makes no version and takes no alias: name the version that is there.
+    return _has_alias(aws, compiled) or _name_existing_version(aws, compiled, reply)
+
+
+def _name_existing_version(aws: Aws, compiled: CompiledPipeline, reply: dict[str, Any]) -> bool:
+    """Give our alias to a version that already holds exactly our definition (its alias was removed by hand)."""
+    version = reply.get("PipelineVersionId")
+    if version is None:
+        return False
+    described = aws.call(
+        "sagemaker", "describe_pipeline", PipelineName=compiled.pipeline_name, PipelineVersionId=version
+    )
+    if _digest(described["PipelineDefinition"]) != _digest(compiled.definition):
+        return False
+    try:
+        aws.call(
+            "sagemaker", "update_pipeline_version",
+            PipelineArn=described["PipelineArn"], PipelineVersionId=version,
+            PipelineVersionAliasOperations={"Add": [compiled.version_alias]},
+        )  # fmt: skip
+    except Exception as error:
+        if classify(error) is Fault.CONFLICT:
+            return False
+        raise DeploymentError(explain(error, f"naming version {version} {compiled.version_alias}")) from error
+    return True
+
+
+def _create(aws: Aws, compiled: CompiledPipeline) -> bool:
+    """Whether the pipeline was created by this run; False when it exists (by now)."""
+    try:
+        aws.call(
+            "sagemaker", "create_pipeline",
+            PipelineName=compiled.pipeline_name, PipelineDefinition=compiled.definition, RoleArn=compiled.role_arn,
+            Tags=[{"Key": k, "Value": v} for k, v in sorted(compiled.tags.items())],
+            PipelineVersionAliases=[compiled.version_alias],
+        )  # fmt: skip
+    except Exception as error:
+        if classify(error) is Fault.CONFLICT:
+            return False
+        raise DeploymentError(explain(error, f"creating pipeline {compiled.pipeline_name!r}")) from error
+    aws.log.info("Pipeline %s created, version %s", compiled.pipeline_name, compiled.version_alias)
+    return True
+
+
+def _digest(definition: str) -> str:
+    return hashlib.sha256(definition.encode()).hexdigest()

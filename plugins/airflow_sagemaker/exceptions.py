@@ -1,0 +1,129 @@
+"""Every error this package raises on purpose.
+
+    AirflowSageMakerError
+    ├── ConfigurationError (also a ValueError)   what was configured cannot work: all violations at once, no AWS call made
+    ├── CompileError                             the SageMaker SDK could not turn the configuration into a definition
+    │   ├── CompileTimeout                       the compiler's process took longer than allowed and was ended
+    │   └── SdkNotAvailable                      no usable SageMaker SDK in the interpreter that compiles
+    ├── DeploymentError                          a definition could not be uploaded, created or updated
+    ├── PreflightError                           something the training needs is not there: channels, bucket, entry point
+    └── ExecutionError                           an execution could not be started, found, stopped, or did not succeed
+        ├── PartitionBusy                        another execution trains the same partition now (on_busy="fail")
+        ├── ExecutionNotFound                    an ARN that no execution has, or that is no ARN of one
+        └── ExecutionFailed                      it ended otherwise than Succeeded; the message holds step, reason, log
+
+A message says what was found, what was expected and what to do about it. `ConfigurationError` and `PreflightError` are
+worth no retry.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+
+class AirflowSageMakerError(Exception):
+    """Root of the tree: catch this to catch everything raised on purpose."""
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One rule that one value breaks.
+
+    `field` is a dotted path such as `hyperparameters.label_name`, `value` what was found (shortened when printed),
+    `rule` what was expected, `hint` what to do (may be empty).
+    """
+
+    field: str
+    value: Any
+    rule: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.field} = {_shown(self.value)}: {self.rule}"
+        return f"{text} ({self.hint})" if self.hint else text
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the violation as plain JSON data."""
+        return {"field": self.field, "value": _plain(self.value), "rule": self.rule, "hint": self.hint}
+
+
+class _Missing:
+    """Stands for a value that was not given at all."""
+
+    def __repr__(self) -> str:
+        return "(not given)"
+
+
+MISSING: Any = _Missing()
+
+
+def _shown(value: Any, limit: int = 120) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
+
+
+def _plain(value: Any) -> Any:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        return repr(value)
+    return value
+
+
+class ConfigurationError(AirflowSageMakerError, ValueError):
+    """A configuration breaks rules; `violations` holds all of them, in the order of the fields."""
+
+    def __init__(self, violations: Iterable[Violation], *, what: str = "configuration") -> None:
+        self.violations: list[Violation] = list(violations)
+        self.what = what
+        count = len(self.violations)
+        lines = [f"The {what} breaks {count} rule{'s' if count != 1 else ''}:"]
+        lines += [f"  - {violation}" for violation in self.violations]
+        super().__init__("\n".join(lines))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild_configuration_error, (self.violations, self.what)
+
+
+def _rebuild_configuration_error(violations: list[Violation], what: str) -> ConfigurationError:
+    """Unpickle: the error crosses process boundaries in Airflow."""
+    return ConfigurationError(violations, what=what)
+
+
+class CompileError(AirflowSageMakerError):
+    """The definition could not be compiled; the message ends with what the compiler's process said last."""
+
+
+class CompileTimeout(CompileError):
+    """The compiler's process took longer than its time limit and was ended."""
+
+
+class SdkNotAvailable(CompileError):
+    """The interpreter that compiles has no SageMaker SDK v3, or one of an unknown version."""
+
+
+class DeploymentError(AirflowSageMakerError):
+    """A definition or its files could not be brought to AWS."""
+
+
+class ExecutionError(AirflowSageMakerError):
+    """An execution could not be started, found, described or stopped, or it did not succeed."""
+
+
+class PreflightError(AirflowSageMakerError):
+    """What the training needs is not in place; found before anything is started."""
+
+
+class PartitionBusy(ExecutionError):
+    """Another live execution of the same pipeline trains the same partition."""
+
+
+class ExecutionNotFound(ExecutionError):
+    """No execution has this ARN in this account and region, or the text is no execution's ARN."""
+
+
+class ExecutionFailed(ExecutionError):
+    """The execution ended, and not as Succeeded."""

@@ -1,0 +1,94 @@
+"""Airflow connections as AWS clients, and the defaults a connection carries for this package.
+
+One connection moves a DAG between the local SageMaker and AWS: endpoint, credentials, region, bucket and execution role
+all stand in it. Nothing here imports boto3 before a client is made.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ConnectionDefaults:
+    """What a connection says beyond credentials; each may be None."""
+
+    bucket: str | None = None
+    """`service_config.s3.bucket_name` of the extra: the amazon provider's own convention."""
+    role_arn: str | None = None
+    """`service_config.sagemaker.execution_role_arn` of the extra: the role the jobs run under."""
+    region: str | None = None
+    """`region_name` of the extra."""
+
+
+def connection_defaults(aws_conn_id: str | None = "aws_default") -> ConnectionDefaults:
+    """Read bucket, execution role and region from the extra of an Airflow connection.
+
+    A connection that does not exist gives no defaults (boto3's own chain is used then); a `service_config` that is no
+    object raises ValueError.
+    """
+    if not aws_conn_id:
+        return ConnectionDefaults()
+    from airflow.sdk import BaseHook
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    try:
+        extra = BaseHook.get_connection(aws_conn_id).extra_dejson
+    except AirflowNotFoundException:
+        return ConnectionDefaults()
+    services = extra.get("service_config") or {}
+    if not isinstance(services, dict):
+        raise ValueError(f"connection {aws_conn_id!r}: service_config must be an object, found {services!r}")
+    return ConnectionDefaults(
+        bucket=(services.get("s3") or {}).get("bucket_name"),
+        role_arn=(services.get("sagemaker") or {}).get("execution_role_arn"),
+        region=extra.get("region_name"),
+    )
+
+
+@dataclass(frozen=True)
+class AwsTarget:
+    """Which connection, region, certificate check and botocore configuration: all that a client depends on.
+
+    It is what survives the hand-off from operator or sensor to the trigger (`as_dict`, `key`).
+    """
+
+    aws_conn_id: str | None = "aws_default"
+    region_name: str | None = None
+    verify: bool | str | None = None
+    botocore_config: dict[str, Any] | None = field(default=None, hash=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Constructor arguments, JSON only."""
+        return {
+            "aws_conn_id": self.aws_conn_id,
+            "region_name": self.region_name,
+            "verify": self.verify,
+            "botocore_config": self.botocore_config,
+        }
+
+    def key(self) -> str:
+        """Equal for equal targets: triggers with the same key share one poller."""
+        return json.dumps(self.as_dict(), sort_keys=True, default=str)
+
+    def client(self, service: str) -> Any:
+        """A new boto3 client; reads the connection anew, so changed credentials are seen.
+
+        botocore's silent retries are off unless the connection or `botocore_config` sets them: `aws.Aws` does its own.
+        """
+        from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+        from botocore.config import Config
+
+        hook: Any = AwsGenericHook(
+            aws_conn_id=self.aws_conn_id,
+            region_name=self.region_name,
+            verify=self.verify,
+            client_type=service,
+            config=self.botocore_config,
+        )
+        config = hook.config
+        if not getattr(config, "retries", None):
+            config = config.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
+        return hook.get_client_type(region_name=self.region_name or hook.region_name, config=config)

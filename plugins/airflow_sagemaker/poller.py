@@ -1,0 +1,229 @@
+"""One poller for all that wait on the same connection, region and botocore configuration in a triggerer.
+
+A triggerer runs a thousand triggers in one event loop. Each registers a `Waiter`; the poller asks SageMaker once per
+pipeline and interval (ListPipelineExecutions tells the status of a hundred executions per call) and Describe only for
+the few that a list does not show. boto3 runs in two threads, never in the event loop. The poller never logs: a line
+would land in whichever sensor's log its task was born under. It puts lines into the waiters, who log their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import random
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from math import ceil
+from time import monotonic
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_sagemaker.aws import Aws, Fault, classify, error_code, error_text
+from airflow_sagemaker.execution import Execution, ExecutionArn, Executions
+
+if TYPE_CHECKING:
+    from airflow_sagemaker.hooks import AwsTarget
+
+GATHER_SECONDS = 0.2
+"""A new waiter is first looked at after this pause, together with those that arrive beside it."""
+LONGEST_BACKOFF = 16.0
+"""How much longer than asked for the interval becomes, at most, while SageMaker throttles."""
+JITTER = 0.1
+THREADS = 2
+MISSING_LOOKS = 3
+"""How often an execution must be reported missing before its waiter is told."""
+
+
+@dataclass(eq=False)
+class Waiter:
+    """One trigger's wait for one execution."""
+
+    arn: ExecutionArn
+    interval: float
+    patience: float
+    """Seconds of uninterrupted faults before the waiter is given the fault instead of an answer."""
+    done: asyncio.Future[Execution]
+    lines: asyncio.Queue[tuple[str, str]] = field(default_factory=asyncio.Queue)
+    """(level, text) for the trigger's own log."""
+    started_at: datetime | None = None
+    status: str = ""
+    failing_since: float | None = None
+    missing: int = 0
+    due: float = 0.0
+
+    def seen(self, execution: Execution, now: float) -> None:
+        """Take in an answer; resolves `done` when the execution has ended."""
+        self.failing_since, self.missing = None, 0
+        self.due = now + self.interval
+        self.started_at = execution.started_at or self.started_at
+        if execution.status != self.status:
+            self.lines.put_nowait(("info", f"Execution is {execution.status}"))
+            self.status = execution.status
+        if not execution.live and not self.done.done():
+            self.done.set_result(execution)
+
+    def failed(self, error: Exception, now: float, pause: float) -> None:
+        """Take in a fault; gives up with it after `patience` seconds, at once when waiting cannot help."""
+        self.due = now + pause
+        if self.failing_since is None:
+            self.failing_since = now
+            self.lines.put_nowait(("warning", f"Polling: {error_code(error)}: {error_text(error)}; trying again"))
+        if now - self.failing_since >= self.patience and not self.done.done():
+            self.done.set_exception(error)
+
+
+class SharedPoller:
+    """See the module; get one with `SharedPoller.of(target)` inside a running event loop."""
+
+    _pollers: ClassVar[dict[tuple[int, str], SharedPoller]] = {}
+
+    def __init__(self, target: AwsTarget) -> None:
+        self.target = target
+        self.calls = 0
+        self._waiters: set[Waiter] = set()
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="sagemaker-poller")
+        # Patience 0: one attempt per call. Waiting is done here, between rounds, where it blocks no thread.
+        self._aws = _QuietAws(target)
+        self._executions = Executions(self._aws)
+        self._slower = 1.0
+
+    @classmethod
+    def of(cls, target: AwsTarget) -> SharedPoller:
+        """The poller of this target in this event loop."""
+        key = (id(asyncio.get_running_loop()), target.key())
+        if key not in cls._pollers:
+            cls._pollers[key] = cls(target)
+        return cls._pollers[key]
+
+    def add(self, arn: str, interval: float, patience: float) -> Waiter:
+        """Begin to wait for an execution; end it with `remove`."""
+        loop = asyncio.get_running_loop()
+        waiter = Waiter(ExecutionArn.parse(arn), interval, patience, loop.create_future())
+        self._waiters.add(waiter)
+        if self._task is None or self._task.done():
+            # A context of its own: the triggerer routes log lines and connections by context variables of the trigger.
+            self._task = loop.create_task(self._run(), name="sagemaker-poller", context=contextvars.Context())
+        self._wake.set()
+        return waiter
+
+    def remove(self, waiter: Waiter) -> None:
+        """End a wait; the last one ends the poller."""
+        self._waiters.discard(waiter)
+        if not self._waiters:
+            self._close()
+
+    def _close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        self._pool.shutdown(wait=False)
+        for key, poller in list(self._pollers.items()):
+            if poller is self:
+                del self._pollers[key]
+
+    async def in_thread(self, function: Any, *arguments: Any) -> Any:
+        """Run a blocking call in the poller's threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
+
+    async def stop(self, arn: str) -> bool:
+        """Stop an execution (a trigger's on_kill)."""
+        return bool(await self.in_thread(self._executions.stop, arn))
+
+    async def _run(self) -> None:
+        while True:
+            pause = min((w.due for w in self._waiters if not w.done.done()), default=monotonic() + 60) - monotonic()
+            if pause > 0:
+                try:
+                    await asyncio.wait_for(self._wake.wait(), pause)
+                except TimeoutError:
+                    pass
+                else:
+                    await asyncio.sleep(GATHER_SECONDS)
+            elif self._wake.is_set():
+                await asyncio.sleep(GATHER_SECONDS)
+            self._wake.clear()
+            await self._round()
+
+    async def _round(self) -> None:
+        """Ask about every pipeline that has a waiter due now; a pipeline's other waiters learn it too."""
+        now = monotonic()
+        by_pipeline: dict[str, list[Waiter]] = {}
+        for waiter in self._waiters:
+            if not waiter.done.done():
+                by_pipeline.setdefault(waiter.arn.pipeline_arn, []).append(waiter)
+        due = [group for group in by_pipeline.values() if any(w.due <= now for w in group)]
+        for group in due:
+            await self._ask(group)
+
+    async def _ask(self, group: list[Waiter]) -> None:
+        try:
+            found, missing = await self.in_thread(self._look, group)
+        except Exception as error:
+            self._slow_down(classify(error))
+            for waiter in group:
+                pause = waiter.interval * self._slower * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
+                waiter.failed(error, monotonic(), pause)
+            return
+        self._slower = max(1.0, self._slower * 0.8)
+        now = monotonic()
+        spread = random.uniform(-JITTER, JITTER)  # noqa: S311 - jitter, no secret
+        for waiter in group:
+            if waiter.arn.text in found:
+                waiter.seen(found[waiter.arn.text], now)
+                waiter.due += waiter.interval * (self._slower - 1 + spread)
+            elif waiter.arn.text in missing:
+                self._missed(waiter, missing[waiter.arn.text])
+
+    def _missed(self, waiter: Waiter, error: Exception) -> None:
+        waiter.missing += 1
+        waiter.due = monotonic() + waiter.interval
+        if waiter.missing >= MISSING_LOOKS and not waiter.done.done():
+            waiter.done.set_exception(error)
+
+    def _slow_down(self, fault: Fault) -> None:
+        if fault is Fault.THROTTLED:
+            self._slower = min(LONGEST_BACKOFF, self._slower * 2)
+
+    def _look(self, group: list[Waiter]) -> tuple[dict[str, Execution], dict[str, Exception]]:
+        """Blocking: the executions of one pipeline that somebody waits for, and those that do not exist."""
+        wanted = {waiter.arn.text: waiter for waiter in group}
+        found: dict[str, Execution] = {}
+        missing: dict[str, Exception] = {}
+        if len(wanted) > 1:
+            self._list(group, wanted, found)
+        for arn in wanted.keys() - found.keys():
+            try:
+                found[arn] = self._executions.describe(arn)
+            except Exception as error:
+                if classify(error.__cause__ or error) not in {Fault.NOT_FOUND, Fault.INVALID}:
+                    raise
+                missing[arn] = error
+        return found, missing
+
+    def _list(self, group: list[Waiter], wanted: dict[str, Waiter], found: dict[str, Execution]) -> None:
+        """Read the pipeline's list back to the oldest waiter, but never more pages than Describe calls would cost."""
+        starts = [waiter.started_at for waiter in group]
+        known = [start for start in starts if start is not None]
+        oldest = min(known) - timedelta(seconds=2) if len(known) == len(starts) else None
+        budget = max(2, ceil(len(wanted) / 4)) * 100
+        for number, execution in enumerate(
+            self._executions.listed(group[0].arn.pipeline_arn, created_after=oldest), start=1
+        ):
+            if execution.arn in wanted:
+                found[execution.arn] = execution
+            if len(found) == len(wanted) or number >= budget:
+                return
+
+
+class _QuietAws(Aws):
+    """Calls once and never logs."""
+
+    def call(self, service: str, operation: str, /, **arguments: Any) -> dict[str, Any]:
+        try:
+            reply: dict[str, Any] = getattr(self.client(service), operation)(**arguments)
+        except Exception as error:
+            if classify(error) is Fault.EXPIRED:
+                self.forget_clients()
+            raise
+        return reply

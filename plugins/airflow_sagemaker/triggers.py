@@ -1,0 +1,105 @@
+"""The trigger that waits for an execution in the triggerer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_sagemaker.aws import classify, error_code, error_text
+from airflow_sagemaker.exceptions import ExecutionNotFound
+from airflow_sagemaker.hooks import AwsTarget
+from airflow_sagemaker.poller import SharedPoller, Waiter
+
+ENDED = "ended"
+MISSING = "missing"
+FAULT = "fault"
+
+
+class SageMakerTrainingPipelineTrigger(BaseTrigger):
+    """Fires once, when the execution has ended, is gone, or could not be asked about for `patience` seconds.
+
+    The event is `{"event": "ended", "status", "execution_arn"}`, `{"event": "missing", "error"}` or
+    `{"event": "fault", "fault", "error"}`; the task looks the rest up itself when it resumes. `stop_on_kill` stops the
+    execution when a user marks the deferred task failed or successful or clears it; a restart of the triggerer never
+    does. Keyword arguments that a later version does not know any more are ignored, so that triggers stored by an
+    older version load.
+    """
+
+    def __init__(
+        self,
+        execution_arn: str,
+        aws_conn_id: str | None = "aws_default",
+        region_name: str | None = None,
+        verify: bool | str | None = None,
+        botocore_config: dict[str, Any] | None = None,
+        poll_interval: float = 30.0,
+        patience: float = 600.0,
+        progress: str = "steps",
+        stop_on_kill: bool = False,
+        **_: Any,
+    ) -> None:
+        super().__init__()
+        self.execution_arn = execution_arn
+        self.target = AwsTarget(aws_conn_id, region_name, verify, botocore_config)
+        self.poll_interval = poll_interval
+        self.patience = patience
+        self.progress = progress
+        self.stop_on_kill = stop_on_kill
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Everything the constructor takes; JSON only."""
+        return (
+            "airflow_sagemaker.triggers.SageMakerTrainingPipelineTrigger",
+            {
+                "execution_arn": self.execution_arn,
+                **self.target.as_dict(),
+                "poll_interval": self.poll_interval,
+                "patience": self.patience,
+                "progress": self.progress,
+                "stop_on_kill": self.stop_on_kill,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait with the shared poller, logging what it says about this execution."""
+        poller = SharedPoller.of(self.target)
+        waiter = poller.add(self.execution_arn, self.poll_interval, self.patience)
+        try:
+            yield TriggerEvent(await self._wait(waiter))
+        finally:
+            poller.remove(waiter)
+
+    async def _wait(self, waiter: Waiter) -> dict[str, Any]:
+        next_line = asyncio.ensure_future(waiter.lines.get())
+        try:
+            while not waiter.done.done():
+                await asyncio.wait({waiter.done, next_line}, return_when=asyncio.FIRST_COMPLETED)
+                if next_line.done():
+                    self._say(*next_line.result())
+                    next_line = asyncio.ensure_future(waiter.lines.get())
+        finally:
+            next_line.cancel()
+        while not waiter.lines.empty():
+            self._say(*waiter.lines.get_nowait())
+        error = waiter.done.exception()
+        if error is None:
+            return {"event": ENDED, "status": waiter.done.result().status, "execution_arn": self.execution_arn}
+        if isinstance(error, ExecutionNotFound):
+            return {"event": MISSING, "error": str(error), "execution_arn": self.execution_arn}
+        text = f"{error_code(error)}: {error_text(error)}"
+        return {"event": FAULT, "fault": classify(error).value, "error": text, "execution_arn": self.execution_arn}
+
+    def _say(self, level: str, text: str) -> None:
+        getattr(self.log, level)(text)
+
+    async def on_kill(self) -> None:
+        """The user acted on the deferred task."""
+        if not self.stop_on_kill:
+            self.log.info("Execution %s goes on: stop_on_kill is off", self.execution_arn)
+            return
+        poller = SharedPoller.of(self.target)
+        stopped = await poller.stop(self.execution_arn)
+        self.log.info("Execution %s %s", self.execution_arn, "is stopping" if stopped else "had already ended")

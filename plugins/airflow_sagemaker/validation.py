@@ -1,0 +1,129 @@
+"""Pydantic models that report every violation at once, in this package's own words.
+
+Pydantic alone stops before rules over several fields when one field is wrong, and names a type where a user needs a
+rule. A `StrictModel` checks each field, then every rule whose fields are sound, and raises one `ConfigurationError`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping
+from types import SimpleNamespace
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from airflow_sagemaker.exceptions import MISSING, ConfigurationError, Violation
+
+Rule = Callable[[Any], Iterator[Violation]]
+
+
+def needs(*fields: str) -> Callable[[Rule], Rule]:
+    """Mark a rule with the fields it reads: it is skipped while one of them is invalid by itself."""
+
+    def mark(rule: Rule) -> Rule:
+        rule.fields = fields  # type: ignore[attr-defined]
+        return rule
+
+    return mark
+
+
+def is_template(value: Any) -> bool:
+    """Whether a value still holds an Airflow template and can only be judged after rendering."""
+    return isinstance(value, str) and ("{{" in value or "{%" in value)
+
+
+class StrictModel(BaseModel):
+    """A frozen model without unknown keys whose violations arrive together.
+
+    Subclasses list rules over their fields in `rules`; each yields `Violation`s.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    rules: ClassVar[tuple[Rule, ...]] = ()
+    what: ClassVar[str] = "configuration"
+
+    def __init__(self, **data: Any) -> None:
+        violations: list[Violation] = []
+        try:
+            super().__init__(**data)
+        except ValidationError as error:
+            violations = list(_translated(error, type(self)))
+            bad = {str(item["loc"][0]) for item in error.errors() if item["loc"]}
+            seen: Any = SimpleNamespace(**_sound_values(type(self), data, bad))
+        else:
+            bad, seen = set(), self
+        for rule in self.all_rules():
+            if not bad.intersection(getattr(rule, "fields", ())):
+                violations.extend(rule(seen))
+        if violations:
+            order = {name: position for position, name in enumerate(type(self).model_fields)}
+            violations.sort(key=lambda violation: order.get(violation.field.split(".")[0].split("[")[0], len(order)))
+            raise ConfigurationError(violations, what=self.what)
+
+    @classmethod
+    def all_rules(cls) -> tuple[Rule, ...]:
+        """Return the rules of this class and its bases, bases first."""
+        found: list[Rule] = []
+        for base in reversed(cls.__mro__):
+            found.extend(rule for rule in vars(base).get("rules", ()) if rule not in found)
+        return tuple(found)
+
+    @classmethod
+    def model_validate(cls, obj: Any, **_: Any) -> Self:  # type: ignore[override]
+        """Build the model from a mapping; an instance of the class is returned as it is."""
+        if isinstance(obj, cls):
+            return obj
+        if not isinstance(obj, Mapping):
+            raise ConfigurationError([Violation(cls.what, obj, "must be a mapping of names to values")], what=cls.what)
+        return cls(**{str(key): value for key, value in obj.items()})
+
+
+def _sound_values(model: type[BaseModel], data: Mapping[str, Any], bad: set[str]) -> dict[str, Any]:
+    """Validate field by field what can be validated, so that rules over sound fields still run."""
+    values: dict[str, Any] = {}
+    for name, info in model.model_fields.items():
+        if name in bad:
+            continue
+        if name not in data:
+            values[name] = info.get_default(call_default_factory=True, validated_data={})
+            continue
+        annotated: Any = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
+        values[name] = TypeAdapter(annotated).validate_python(data[name])
+    return values
+
+
+def _translated(error: ValidationError, model: type[BaseModel]) -> Iterator[Violation]:
+    for item in error.errors():
+        path = _dotted(item["loc"])
+        kind, context = item["type"], item.get("ctx", {})
+        inner = context.get("error")
+        if isinstance(inner, ConfigurationError):
+            for violation in inner.violations:
+                yield Violation(f"{path}.{violation.field}", violation.value, violation.rule, violation.hint)
+        elif kind == "extra_forbidden":
+            near = difflib.get_close_matches(
+                str(item["loc"][-1]), list(_fields_at(model, item["loc"])), n=1, cutoff=0.6
+            )
+            yield Violation(path, item["input"], "is not a known setting", f"did you mean {near[0]}?" if near else "")
+        elif kind == "missing":
+            yield Violation(path, MISSING, "is required")
+        elif inner is not None:
+            yield Violation(path, item["input"], str(inner))
+        else:
+            yield Violation(path, item["input"], _lowered(item["msg"]))
+
+
+def _dotted(location: tuple[int | str, ...]) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> Iterator[str]:
+    yield from model.model_fields if len(location) == 1 else ()
+
+
+def _lowered(message: str) -> str:
+    return message.removeprefix("Input ").removeprefix("Value error, ") or message
