@@ -95,20 +95,18 @@ def error_text(error: BaseException) -> str:
 def classify(error: BaseException) -> Fault:
     """Tell the faults of one call apart; works on botocore's exceptions and never raises."""
     from botocore import exceptions as boto
+    from botocore.parsers import ResponseParserError
 
     if isinstance(error, boto.ClientError):
         return _classify_reply(error)
-    if isinstance(error, (boto.NoCredentialsError, boto.PartialCredentialsError)):
-        return Fault.CREDENTIALS
-    if isinstance(error, (boto.CredentialRetrievalError, boto.TokenRetrievalError)):
-        return Fault.EXPIRED
-    if isinstance(error, (boto.HTTPClientError, boto.ConnectionError, boto.IncompleteReadError)):
-        return Fault.UNAVAILABLE
-    if type(error).__name__ == "ResponseParserError":  # an HTML page of a proxy instead of the service's JSON
-        return Fault.UNAVAILABLE
-    if isinstance(error, boto.ParamValidationError):
-        return Fault.INVALID
-    return Fault.OTHER
+    kinds: dict[Fault, tuple[type[BaseException], ...]] = {
+        Fault.CREDENTIALS: (boto.NoCredentialsError, boto.PartialCredentialsError),
+        Fault.EXPIRED: (boto.CredentialRetrievalError, boto.TokenRetrievalError),
+        # A ResponseParserError is the HTML page of a proxy where the service's JSON should be.
+        Fault.UNAVAILABLE: (boto.HTTPClientError, boto.ConnectionError, boto.IncompleteReadError, ResponseParserError),
+        Fault.INVALID: (boto.ParamValidationError,),
+    }
+    return next((fault for fault, types in kinds.items() if isinstance(error, types)), Fault.OTHER)
 
 
 def _classify_reply(error: Any) -> Fault:

@@ -32,7 +32,7 @@ def streams(aws: Aws, group: str, job_name: str) -> list[str]:
 
 
 def tail(aws: Aws, group: str, job_name: str, lines: int) -> list[str]:
-    """The last lines of the job's log; with several hosts, those of the first that has any traceback, else the first."""
+    """The last lines of the job's log; with several hosts, of the first with a traceback, else the first."""
     found: list[str] = []
     for stream in streams(aws, group, job_name):
         page = aws.call(

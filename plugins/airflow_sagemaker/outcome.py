@@ -9,6 +9,7 @@ import io
 import json
 import tarfile
 from dataclasses import asdict, dataclass, field
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from airflow_sagemaker import joblog
@@ -76,7 +77,8 @@ def training_step(steps: list[Step]) -> Step | None:
     """The pipeline's training step; the last one when there are several and none is called Train."""
     training = [step for step in steps if step.type == "TrainingJob"]
     named = [step for step in training if step.name == TRAINING_STEP]
-    return (named or training or [None])[-1]
+    candidates = named or training
+    return candidates[-1] if candidates else None
 
 
 def _step_entry(step: Step) -> dict[str, Any]:
@@ -84,6 +86,7 @@ def _step_entry(step: Step) -> dict[str, Any]:
         "name": step.name,
         "type": step.type,
         "status": step.status,
+        "started_at": step.started_at.astimezone(UTC).isoformat() if step.started_at else None,
         "seconds": step.seconds,
         "cache_hit": step.cache_hit,
         "arn": step.job_arn,

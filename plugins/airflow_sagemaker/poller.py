@@ -128,7 +128,11 @@ class SharedPoller:
 
     async def stop(self, arn: str) -> bool:
         """Stop an execution (a trigger's on_kill)."""
-        return bool(await self.in_thread(self._executions.stop, arn))
+        try:
+            return bool(await self.in_thread(self._executions.stop, arn))
+        finally:
+            if not self._waiters:
+                self._close()
 
     async def _run(self) -> None:
         while True:

@@ -132,7 +132,7 @@ class RecordStore:
 
     def save(self, record: ExecutionRecord) -> None:
         """Write and return only when the store has it."""
-        from airflow.sdk import NEVER_EXPIRE
+        from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
         self._store.set(KEY, record.to_json(), retention=NEVER_EXPIRE)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -41,7 +42,7 @@ class SageMakerTrainingPipelineTrigger(BaseTrigger):
         stop_on_kill: bool = False,
         **_: Any,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.execution_arn = execution_arn
         self.target = AwsTarget(aws_conn_id, region_name, verify, botocore_config)
         self.poll_interval = poll_interval
@@ -68,7 +69,7 @@ class SageMakerTrainingPipelineTrigger(BaseTrigger):
         poller = SharedPoller.of(self.target)
         waiter = poller.add(self.execution_arn, self.poll_interval, self.patience)
         try:
-            yield TriggerEvent(await self._wait(waiter))
+            yield TriggerEvent(await self._wait(waiter))  # type: ignore[no-untyped-call]
         finally:
             poller.remove(waiter)
 
@@ -76,7 +77,8 @@ class SageMakerTrainingPipelineTrigger(BaseTrigger):
         next_line = asyncio.ensure_future(waiter.lines.get())
         try:
             while not waiter.done.done():
-                await asyncio.wait({waiter.done, next_line}, return_when=asyncio.FIRST_COMPLETED)
+                both: set[asyncio.Future[Any]] = {waiter.done, next_line}
+                await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
                 if next_line.done():
                     self._say(*next_line.result())
                     next_line = asyncio.ensure_future(waiter.lines.get())
@@ -103,3 +105,20 @@ class SageMakerTrainingPipelineTrigger(BaseTrigger):
         poller = SharedPoller.of(self.target)
         stopped = await poller.stop(self.execution_arn)
         self.log.info("Execution %s %s", self.execution_arn, "is stopping" if stopped else "had already ended")
+
+
+class PauseTrigger(BaseTrigger):
+    """Fires after about `seconds`: a task that waits for its turn holds no worker slot."""
+
+    def __init__(self, seconds: float, **_: Any) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.seconds = seconds
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Everything the constructor takes."""
+        return "airflow_sagemaker.triggers.PauseTrigger", {"seconds": self.seconds}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Jittered, so that three hundred waiting tasks do not come back together."""
+        await asyncio.sleep(self.seconds * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, no secret
+        yield TriggerEvent({"event": "paused"})  # type: ignore[no-untyped-call]

@@ -1,0 +1,248 @@
+"""From a validated request to one running execution: find what an earlier try started, or start it, exactly once.
+
+The order of the acts is what the promise rests on: the record is in the task state store before the start call goes
+out, the token of the record is in the call, and the ARN goes into the record before anything else happens.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from airflow_sagemaker.aws import Fault, classify, explain
+from airflow_sagemaker.deployment import deploy
+from airflow_sagemaker.exceptions import ExecutionError, ExecutionNotFound, PartitionBusy
+from airflow_sagemaker.execution import Execution, Executions, Status, owner_text
+from airflow_sagemaker.record import ExecutionRecord, RecordStore, TaskRun
+
+if TYPE_CHECKING:
+    from airflow_sagemaker.compiler import CompiledPipeline
+
+STOP_SECONDS = 300.0
+"""How long to wait until an execution that is being stopped has stopped."""
+LONGEST_EXECUTION = timedelta(days=28)
+"""SageMaker's longest training job: nothing older can be live."""
+
+
+class OnBusy(StrEnum):
+    """What to do when another execution trains the same partition."""
+
+    FAIL = "fail"
+    WAIT = "wait"
+    IGNORE = "ignore"
+
+
+class OnFailure(StrEnum):
+    """What a retry does after its execution has failed (operator alone)."""
+
+    RESTART = "restart"
+    RESUME = "resume"
+
+
+class MustWait(Exception):
+    """The start must wait for something that heals by itself: a signal to the operator, not an error."""
+
+
+class Killed(Exception):
+    """The task was killed while it launched; what was started has been told to stop. A signal to the operator."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one task run wants to have started."""
+
+    run: TaskRun
+    epoch: int
+    """The task's `max_tries`: changes when this task is cleared."""
+    partition: str
+    pipeline_name: str
+    parameters: dict[str, str]
+
+
+@dataclass
+class Launcher:
+    """See the module. `follows` says that this task also waits for the end, so that its retries follow failures."""
+
+    executions: Executions
+    store: RecordStore
+    request: Request
+    follows: bool = False
+    on_failure: OnFailure = OnFailure.RESTART
+    on_busy: OnBusy = OnBusy.WAIT
+    max_concurrent: int | None = None
+    killed: Callable[[], bool] = lambda: False
+    record: ExecutionRecord | None = None
+
+    @property
+    def log(self) -> Any:
+        """The task's log."""
+        return self.executions.aws.log
+
+    def reattach(self) -> Execution | None:
+        """The execution of an earlier try that this try goes on with; None when a start is needed.
+
+        When it returns None, `record` is the request that must be sent (again), or a past one whose successor is due.
+        """
+        stored = self.store.load()
+        if stored is None:
+            return None
+        self.record = record = self._complete(stored)
+        if record.max_tries != self.request.epoch:
+            self.log.info("This task was cleared: it trains anew")
+            self._end_predecessor(record)
+            return None
+        return self._judge(record, self._described(record.arn)) if record.arn else None
+
+    def _complete(self, record: ExecutionRecord) -> ExecutionRecord:
+        """A record without an ARN: the start call may have been made. Look for what it started."""
+        if record.arn is not None:
+            return record
+        found = self.executions.find(record)
+        if found is None:
+            return record
+        self.log.info("Found the execution of an earlier try whose reply was lost: %s", found.arn)
+        return self._save(record.with_arn(found.arn))
+
+    def _described(self, arn: str) -> Execution:
+        try:
+            return self.executions.describe(arn)
+        except ExecutionNotFound as error:
+            raise ExecutionNotFound(
+                f"{error}; this task started it: was it deleted? Clear the task to train anew"
+            ) from error
+
+    def _judge(self, record: ExecutionRecord, execution: Execution) -> Execution | None:
+        """Go on with an execution of this epoch, or decide that another generation is due."""
+        if execution.status == Status.STOPPING:
+            execution = self._await_stop(execution)
+        if execution.status in {Status.EXECUTING, Status.SUCCEEDED}:
+            self.log.info("Going on with execution %s, which is %s", execution.arn, execution.status)
+            return execution
+        if execution.status == Status.STOPPED:
+            self.log.info("Execution %s was stopped: a new generation is due", execution.arn)
+            return None
+        if not self.follows:
+            self.log.info("Execution %s is %s; the sensor tells", execution.arn, execution.status)
+            return execution
+        if self.on_failure is OnFailure.RESUME:
+            return self._resume(record, execution)
+        self.log.info("Execution %s is %s: a new generation is due", execution.arn, execution.status)
+        return None
+
+    def _resume(self, record: ExecutionRecord, execution: Execution) -> Execution:
+        token = uuid.uuid5(uuid.UUID(record.token), str(record.retried)).hex
+        self.log.info("Running the failed steps of %s again", execution.arn)
+        self.executions.retry(execution.arn, token)
+        self._save(dataclasses.replace(record, retried=record.retried + 1))
+        return dataclasses.replace(execution, status=Status.EXECUTING.value)
+
+    def _end_predecessor(self, record: ExecutionRecord) -> None:
+        """The execution that was started before this task was cleared must not go on beside the new one."""
+        if record.arn is None:
+            return
+        try:
+            execution = self.executions.describe(record.arn)
+        except ExecutionNotFound:
+            return
+        if execution.live:
+            self.log.info("Stopping the execution from before the clear: %s", execution.arn)
+            self.executions.stop(execution.arn)
+            self._await_stop(execution)
+
+    def _await_stop(self, execution: Execution) -> Execution:
+        self.log.info("Waiting until %s has stopped", execution.arn)
+        deadline = time.monotonic() + STOP_SECONDS
+        pause = 0.5
+        while execution.live and time.monotonic() < deadline and not self.killed():
+            self.executions.aws.stopped.wait(pause)
+            pause = min(pause * 1.5, 10)
+            execution = self.executions.describe(execution.arn)
+        if execution.live:
+            raise ExecutionError(f"execution {execution.arn} has not stopped within {STOP_SECONDS:.0f} s")
+        return execution
+
+    def guard(self) -> None:
+        """Raise MustWait or PartitionBusy when another execution trains this partition or too many run already.
+
+        One listing; not a lock: two runs that look at the same moment both pass.
+        """
+        if self.on_busy is OnBusy.IGNORE and self.max_concurrent is None:
+            return
+        live = self.executions.live(self.request.pipeline_name, created_after=datetime.now(UTC) - LONGEST_EXECUTION)
+        ours = self.record.display_name if self.record else ""
+        others = [e for e in live if e.display_name != ours]
+        busy = [e for e in others if e.owner.get("partition") == self.request.partition]
+        if busy and self.on_busy is not OnBusy.IGNORE:
+            run_id = busy[0].owner.get("run_id")
+            text = f"partition {self.request.partition} is being trained by {busy[0].arn} (run {run_id})"
+            if self.on_busy is OnBusy.FAIL:
+                raise PartitionBusy(f"{text}; on_busy='wait' would wait for it")
+            raise MustWait(text)
+        if self.max_concurrent is not None and len(others) >= self.max_concurrent:
+            raise MustWait(f"{len(others)} executions run, max_concurrent_executions is {self.max_concurrent}")
+
+    def launch(self, compiled: CompiledPipeline) -> Execution:
+        """Start the request under the compiled definition, deploying it when its alias is missing."""
+        record = self._due(compiled)
+        self._save(record)
+        self._stop_if_killed(None)
+        arn = self._start(record, compiled)
+        self._save(record.with_arn(arn))
+        self._stop_if_killed(arn)
+        self.log.info("Started execution %s (%s)", arn, record.display_name)
+        return Execution(arn=arn, status=Status.EXECUTING.value, display_name=record.display_name)
+
+    def _due(self, compiled: CompiledPipeline) -> ExecutionRecord:
+        """The record to send: an unanswered one of this epoch as it is, else a new one."""
+        old = self.record
+        same_epoch = old is not None and old.max_tries == self.request.epoch
+        if old is not None and same_epoch and old.arn is None and old.digest == compiled.digest:
+            self.log.info("Repeating the start of an earlier try that left no execution (%s)", old.display_name)
+            return old
+        return ExecutionRecord.new(
+            max_tries=self.request.epoch,
+            generation=old.generation + 1 if old is not None and same_epoch else 1,
+            pipeline_name=self.request.pipeline_name,
+            digest=compiled.digest,
+            parameters=self.request.parameters,
+            partition=self.request.partition,
+        )
+
+    def _start(self, record: ExecutionRecord, compiled: CompiledPipeline) -> str:
+        owner = owner_text(self.request.run, record.partition)
+        version = {"PipelineVersionAlias": compiled.version_alias}
+        arn = self._called(record, owner, version)
+        if arn is None:
+            self.log.info("Pipeline %s has no version %s: deploying", compiled.pipeline_name, compiled.version_alias)
+            deploy(self.executions.aws, compiled)
+            self._stop_if_killed(None)
+            arn = self._called(record, owner, version)
+        if arn is None:
+            raise ExecutionError(f"pipeline {compiled.pipeline_name!r} has lost version {compiled.version_alias} again")
+        return arn
+
+    def _called(self, record: ExecutionRecord, owner: str, version: dict[str, Any]) -> str | None:
+        try:
+            return self.executions.start(record, owner, version)
+        except Exception as error:
+            if classify(error) is Fault.QUOTA:
+                raise MustWait(explain(error, "starting the execution")) from error
+            raise ExecutionError(explain(error, f"starting pipeline {record.pipeline_name!r}")) from error
+
+    def _stop_if_killed(self, arn: str | None) -> None:
+        if not self.killed():
+            return
+        if arn is not None:
+            self.executions.stop(arn)
+        raise Killed(f"killed while starting; {arn or 'nothing'} was stopped")
+
+    def _save(self, record: ExecutionRecord) -> ExecutionRecord:
+        self.store.save(record)
+        self.record = record
+        return record

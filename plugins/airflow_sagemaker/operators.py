@@ -1,0 +1,437 @@
+"""The operator: from a configuration to one running execution of a SageMaker pipeline."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from airflow_sagemaker.exceptions import (
+    AirflowSageMakerError,
+    ConfigurationError,
+    ExecutionFailed,
+    ExecutionNotFound,
+    PreflightError,
+    Violation,
+)
+from airflow_sagemaker.links import ExecutionLink
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from airflow.sdk import Context
+
+    from airflow_sagemaker.aws import Aws
+    from airflow_sagemaker.compiler import CompiledPipeline
+    from airflow_sagemaker.config import PytorchTrainingConfig
+    from airflow_sagemaker.execution import Execution, Executions
+    from airflow_sagemaker.hooks import AwsTarget
+    from airflow_sagemaker.launch import Launcher
+
+RUN_PARTITION = "{{ dag_run.partition_key or (dag_run.logical_date or dag_run.run_after) | ds }}"
+"""The run's date for scheduled, manual and backfill runs alike; `ds` alone is undefined in partitioned runs."""
+
+DETAILS = "training_pipeline"
+OUTCOME = "outcome"
+KILL_SECONDS = 4.0
+"""How long on_kill waits for its stop call: Airflow kills the process five seconds after the signal."""
+
+
+class SageMakerTrainingPipelineOperator(BaseOperator):
+    """Validate, compile, deploy if the definition is new, and start one execution for this task run, exactly once.
+
+    Alone it returns as soon as the execution runs, and a `SageMakerTrainingPipelineSensor` waits for it. With
+    `wait_for_completion` (in the worker) or `deferrable` (in the triggerer) it waits itself, and its retries follow a
+    failed execution.
+
+    :param config: a `PytorchTrainingConfig`, the same as a dict (templates in it are rendered), or the path of a YAML
+        file (relative to the DAG file).
+    :param partition: the date or key that this run trains; the default is the run's.
+    :param dependencies: "module:function" references that return pipeline steps to complete first.
+    :param aws_conn_id, region_name, verify, botocore_config: as in the amazon provider's operators.
+    :param wait_for_completion: wait in the worker; :param deferrable: wait in the triggerer.
+    :param poll_interval: seconds between two looks at an execution that is waited for.
+    :param on_busy: "wait", "fail" or "ignore" when another execution trains the same partition of this pipeline.
+    :param on_failure: operator alone: "restart" starts a new execution in a retry, "resume" reruns the failed steps.
+    :param stop_on_kill: stop the execution when this task is killed, marked or cleared while it runs or waits.
+    :param max_concurrent_executions: wait while so many executions of this pipeline run (none: no limit).
+    :param max_wait: how long to wait for a busy partition, a quota or a free place before the task fails.
+    :param preflight: look for the three channel objects first (off when `dependencies` make them).
+    :param dry_run: do everything but deploy and start; the task ends as skipped, its XCom says what it would start.
+    :param mode: "full", or "test" for one small instance and a few rows with the same definition.
+    :param sdk_python: the interpreter that has the SageMaker SDK; default: this one.
+
+    XCom: the execution's ARN; `training_pipeline` with pipeline_name, digest, version_alias, parameters, partition,
+    console_url and display_name; operator alone: `outcome`.
+    """
+
+    template_fields: Sequence[str] = (
+        "config", "partition", "aws_conn_id", "region_name", "verify", "botocore_config", "dependencies",
+    )  # fmt: skip
+    template_fields_renderers = {"config": "json"}  # noqa: RUF012 - Airflow's own convention
+    operator_extra_links = (ExecutionLink(),)
+    ui_color = "#e0ecf8"
+
+    def __init__(
+        self,
+        *,
+        config: PytorchTrainingConfig | Mapping[str, Any] | str | os.PathLike[str],
+        partition: str = RUN_PARTITION,
+        dependencies: Sequence[str] = (),
+        aws_conn_id: str | None = "aws_default",
+        region_name: str | None = None,
+        verify: bool | str | None = None,
+        botocore_config: dict[str, Any] | None = None,
+        wait_for_completion: bool = False,
+        deferrable: bool = False,
+        poll_interval: float = 30.0,
+        progress: str = "steps",
+        on_busy: str = "wait",
+        on_failure: str = "restart",
+        stop_on_kill: bool = True,
+        max_concurrent_executions: int | None = None,
+        max_wait: timedelta | float = timedelta(days=1),
+        preflight: bool = True,
+        dry_run: bool = False,
+        mode: str = "full",
+        sdk_python: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.config = _plain(config)
+        self.partition = partition
+        self.dependencies = list(dependencies)
+        self.aws_conn_id = aws_conn_id
+        self.region_name = region_name
+        self.verify = verify
+        self.botocore_config = botocore_config
+        self.wait_for_completion = wait_for_completion
+        self.deferrable = deferrable
+        self.poll_interval = poll_interval
+        self.progress = _one_of("progress", progress, ("status", "steps", "logs"))
+        self.on_busy = _one_of("on_busy", on_busy, ("wait", "fail", "ignore"))
+        self.on_failure = _one_of("on_failure", on_failure, ("restart", "resume"))
+        self.stop_on_kill = stop_on_kill
+        self.max_concurrent_executions = max_concurrent_executions
+        self.max_wait = max_wait.total_seconds() if isinstance(max_wait, timedelta) else float(max_wait)
+        self.preflight = preflight
+        self.is_dry_run = dry_run
+        self.mode = _one_of("mode", mode, ("full", "test"))
+        self.sdk_python = sdk_python
+        self.execution_url = ""
+        self._killed = False
+        self._children: list[Any] = []
+        self._running: str | None = None
+        self._stopper: Any = None
+
+    @property
+    def follows(self) -> bool:
+        """Whether this task itself waits for the end of its execution."""
+        return self.wait_for_completion or self.deferrable
+
+    # --- Airflow's entry points -------------------------------------------------------------------------------------
+
+    def execute(self, context: Context) -> str | None:
+        """Returns the execution's ARN; raises AirflowFailException for what no retry can heal."""
+        return self._run(context)
+
+    def resume_waiting(self, context: Context, event: dict[str, Any] | None = None, since: float = 0.0) -> str | None:
+        """Called after a pause for a busy partition, a quota or a free place."""
+        return self._run(context, waiting_since=since)
+
+    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> str:
+        """Called when the trigger has seen the execution end (deferrable)."""
+        from airflow_sagemaker.waiting import event_status, executions_of
+
+        executions = executions_of(self._target(), self.log)
+        with self._failing_for_good():
+            event_status(event)
+            execution = executions.describe(str((event or {})["execution_arn"]))
+            return self._conclude(context, executions, execution)
+
+    def on_kill(self) -> None:
+        """End the compiler's processes and stop a known execution; what is not known yet, `execute` stops itself.
+
+        This runs inside a signal handler of the task's main thread: it must not talk to the supervisor, nor share a
+        client's locks with the call it may have interrupted, so the stop call has a client and a thread of its own.
+        """
+        self._killed = True
+        aws = getattr(self, "_aws", None)
+        if aws is not None:
+            aws.stopped.set()
+        for child in self._children:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(child.pid, signal.SIGKILL)
+        if self._running is not None and self.stop_on_kill and self._stopper is not None:
+            thread = threading.Thread(target=self._stopper.stop, args=(self._running,), name="stop-execution")
+            thread.start()
+            thread.join(KILL_SECONDS)
+
+    # --- one run -----------------------------------------------------------------------------------------------------
+
+    def _run(self, context: Context, waiting_since: float | None = None) -> str | None:
+        from airflow_sagemaker.execution import Executions
+        from airflow_sagemaker.launch import Killed, MustWait
+
+        with self._failing_for_good():
+            config = self._build_config(context)
+            executions = Executions(self._open_aws(config))
+            launcher = self._launcher(context, config, executions)
+            try:
+                execution = launcher.reattach() or self._launch(context, config, launcher)
+            except MustWait as reason:
+                self._defer_until_free(str(reason), waiting_since)
+            except Killed as reason:
+                raise AirflowFailException(str(reason)) from reason
+            self._running = execution.arn
+            self._publish(context, launcher, execution)
+            return self._follow(context, executions, execution) if self.follows else execution.arn
+
+    @contextlib.contextmanager
+    def _failing_for_good(self) -> Any:
+        """What was configured wrong, is missing or has ended will be the same in a retry."""
+        try:
+            yield
+        except (ConfigurationError, PreflightError, ExecutionNotFound) as error:
+            raise AirflowFailException(str(error)) from error
+
+    def _build_config(self, context: Context) -> PytorchTrainingConfig:
+        """The validated configuration of this run: what it leaves out comes from the run and the connection."""
+        from airflow_sagemaker.hooks import connection_defaults
+
+        given = self._given(context)
+        partition = self._checked_partition()
+        defaults = connection_defaults(self.aws_conn_id)
+        region = self.region_name or defaults.region or os.environ.get("AWS_DEFAULT_REGION")
+        config = _config_class().from_dict(given).completed(
+            bucket=defaults.bucket, role_arn=defaults.role_arn, region=region, partition=partition
+        )  # fmt: skip
+        config.require(["bucket", "role_arn", "region"] if config.code_bucket is None else ["role_arn", "region"])
+        violations = [*config.source_violations(), *self._partition_violations(context, config)]
+        if violations:
+            raise ConfigurationError(violations)
+        self.partition = config.partition
+        return config
+
+    def _given(self, context: Context) -> dict[str, Any]:
+        """The configuration as plain data; a file's templates are rendered here, a dict's were by Airflow."""
+        if not isinstance(self.config, (str, os.PathLike)):
+            return dict(self.config)
+        import yaml
+
+        path = Path(self.config)
+        dag: Any = context.get("dag")
+        if not path.is_absolute() and dag is not None and dag.fileloc:
+            path = Path(dag.fileloc).parent / path
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ConfigurationError([Violation("config", str(path), f"cannot be read as YAML: {error}")]) from error
+        if not isinstance(content, dict):
+            raise ConfigurationError([Violation("config", str(path), "must hold a mapping of names to values")])
+        rendered: dict[str, Any] = self.render_template(content, context)
+        return rendered
+
+    def _checked_partition(self) -> str:
+        partition = str(self.partition).strip() if self.partition is not None else ""
+        if partition in {"", "None"} or "{{" in partition:
+            hint = f"the default is {RUN_PARTITION}"
+            raise ConfigurationError(
+                [Violation("partition", self.partition, "must be a date or key when rendered", hint)]
+            )
+        return partition
+
+    def _partition_violations(self, context: Context, config: PytorchTrainingConfig) -> list[Violation]:
+        """Explicit output and checkpoint paths of a partitioned run must differ from partition to partition."""
+        violations = []
+        partitioned = getattr(context.get("dag_run"), "partition_key", None)
+        for name in ("input_path", "output_path", "checkpoint_path"):
+            path = getattr(config, name)
+            if name not in config.model_fields_set or path is None:
+                continue
+            if "None" in path.split("/"):
+                violations.append(Violation(name, path, "holds a part 'None': a template rendered to nothing"))
+            elif partitioned and name != "input_path" and config.partition not in path:
+                hint = "put {{ dag_run.partition_key }} into the path, or leave the path out to have it generated"
+                violations.append(Violation(name, path, f"must hold the run's partition {config.partition!r}", hint))
+        return violations
+
+    def _target(self, region: str | None = None) -> AwsTarget:
+        from airflow_sagemaker.hooks import AwsTarget
+
+        return AwsTarget(self.aws_conn_id, self.region_name or region, self.verify, self.botocore_config)
+
+    def _open_aws(self, config: PytorchTrainingConfig) -> Aws:
+        from airflow_sagemaker.aws import Aws
+        from airflow_sagemaker.execution import Executions
+
+        self._aws = Aws(self._target(config.region), self.log)
+        if self._killed:
+            self._aws.stopped.set()
+        if self.stop_on_kill:
+            # Made now, because on_kill runs where no connection can be asked for.
+            stopping = Aws(self._target(config.region), self.log, patience=KILL_SECONDS)
+            stopping.client("sagemaker")
+            self._stopper = Executions(stopping)
+        return self._aws
+
+    def _launcher(self, context: Context, config: PytorchTrainingConfig, executions: Executions) -> Launcher:
+        from airflow_sagemaker.launch import Launcher, OnBusy, OnFailure, Request
+        from airflow_sagemaker.record import RecordStore, TaskRun
+
+        ti: Any = context["ti"]
+        run, epoch = TaskRun.of(ti), int(ti.max_tries or 0)
+        run_key = None if config.step_cache_expires_after else f"run-{run.run_key(epoch)}"
+        request = Request(run, epoch, config.partition, config.pipeline_name, self._parameters(config, run_key))
+        return Launcher(
+            executions,
+            RecordStore(context),
+            request,
+            follows=self.follows,
+            on_failure=OnFailure(self.on_failure),
+            on_busy=OnBusy(self.on_busy),
+            max_concurrent=self.max_concurrent_executions,
+            killed=lambda: self._killed,
+        )
+
+    def _parameters(self, config: PytorchTrainingConfig, run_key: str | None) -> dict[str, str]:
+        parameters = config.pipeline_parameters(run_key=run_key)
+        return parameters
+
+    def _launch(self, context: Context, config: PytorchTrainingConfig, launcher: Launcher) -> Execution:
+        from airflow_sagemaker.preflight import check_inputs
+
+        launcher.guard()
+        if self.preflight and not self.dependencies:
+            check_inputs(launcher.executions.aws, config)
+        compiled = self._compile(config)
+        if self.is_dry_run:
+            self._describe_dry_run(context, launcher, compiled)
+        return launcher.launch(compiled)
+
+    def _compile(self, config: PytorchTrainingConfig) -> CompiledPipeline:
+        from airflow_sagemaker.compiler import compile_pipeline
+
+        return compile_pipeline(
+            config, dependencies=self.dependencies, sdk_python=self.sdk_python, on_child=self._remember_child
+        )
+
+    def _remember_child(self, child: subprocess.Popen[bytes]) -> None:
+        self._children.append(child)
+        if self._killed:  # the signal came before the child did
+            self.on_kill()
+
+    def _describe_dry_run(self, context: Context, launcher: Launcher, compiled: CompiledPipeline) -> None:
+        details = self._details(launcher, compiled.digest, launcher.request.parameters)
+        context["ti"].xcom_push(key=DETAILS, value=details)
+        self.log.info("Dry run: would start %s, version %s, with", compiled.pipeline_name, compiled.version_alias)
+        for name, value in sorted(launcher.request.parameters.items()):
+            self.log.info("  %s = %s", name, value)
+        raise AirflowSkipException("dry_run: nothing was deployed or started")
+
+    def _defer_until_free(self, reason: str, since: float | None) -> None:
+        """Give the worker slot back for a while; after `max_wait` in all the task fails."""
+        import time
+
+        from airflow_sagemaker.triggers import PauseTrigger
+
+        now = time.time()
+        since = since or now
+        if now - since > self.max_wait:
+            raise AirflowSageMakerError(f"waited {now - since:.0f} s in vain: {reason}")
+        self.log.info("Not started yet: %s. Looking again in about %.0f s", reason, self.poll_interval)
+        self.defer(trigger=PauseTrigger(self.poll_interval), method_name="resume_waiting", kwargs={"since": since})
+
+    # --- after the start ---------------------------------------------------------------------------------------------
+
+    def _publish(self, context: Context, launcher: Launcher, execution: Execution) -> None:
+        """Say what runs as soon as it runs: link and details, for people and for tasks downstream."""
+        from airflow_sagemaker.waiting import url_of
+
+        self.execution_url = url_of(launcher.executions, execution.arn)
+        if launcher.record is not None:  # it always is: typing does not know
+            details = self._details(launcher, launcher.record.digest, launcher.record.parameters)
+            details |= {"display_name": launcher.record.display_name, "console_url": self.execution_url}
+            context["ti"].xcom_push(key=DETAILS, value=details)
+        for link in self.operator_extra_links:
+            if isinstance(link, ExecutionLink):
+                link.push(context, self.execution_url)
+
+    def _details(self, launcher: Launcher, digest: str, parameters: dict[str, str]) -> dict[str, Any]:
+        return {
+            "pipeline_name": launcher.request.pipeline_name,
+            "digest": digest,
+            "version_alias": f"d-{digest}",
+            "parameters": parameters,
+            "partition": launcher.request.partition,
+            "console_url": "",
+            "display_name": "",
+        }
+
+    def _follow(self, context: Context, executions: Executions, execution: Execution) -> str:
+        from airflow_sagemaker.waiting import poll_until_ended
+
+        if execution.live and self.deferrable:
+            self._defer_to_trigger(executions, execution.arn)
+        ended = poll_until_ended(
+            executions, execution.arn, self.poll_interval, lambda: self._killed,
+            lambda e: self.log.info("Execution is %s", e.status),
+        )  # fmt: skip
+        if self._killed:
+            raise AirflowFailException(f"killed while waiting for {execution.arn}")
+        return self._conclude(context, executions, ended)
+
+    def _defer_to_trigger(self, executions: Executions, arn: str) -> None:
+        from airflow_sagemaker.triggers import SageMakerTrainingPipelineTrigger
+
+        trigger = SageMakerTrainingPipelineTrigger(
+            execution_arn=arn,
+            **executions.aws.target.as_dict(),
+            poll_interval=self.poll_interval,
+            progress=self.progress,
+            stop_on_kill=self.stop_on_kill,
+        )
+        self.defer(trigger=trigger, method_name="execute_complete", timeout=self.execution_timeout)
+
+    def _conclude(self, context: Context, executions: Executions, execution: Execution) -> str:
+        """Success, or a failure that a retry follows with a new generation; a stop by hand is not followed."""
+        from airflow_sagemaker.execution import Status
+        from airflow_sagemaker.waiting import url_of, verdict
+
+        self.execution_url = url_of(executions, execution.arn)
+        try:
+            outcome = verdict(executions, execution)
+        except ExecutionFailed as error:
+            if execution.status == Status.STOPPED:
+                raise AirflowFailException(str(error)) from error
+            raise
+        context["ti"].xcom_push(key=OUTCOME, value=outcome.as_dict())
+        return execution.arn
+
+
+def _config_class() -> type[PytorchTrainingConfig]:
+    from airflow_sagemaker.config import PytorchTrainingConfig
+
+    return PytorchTrainingConfig
+
+
+def _plain(config: Any) -> Any:
+    """A configuration object as the data it was made from: templates in it can be rendered, and it serialises."""
+    to_dict = getattr(config, "to_dict", None)
+    if callable(to_dict):
+        return to_dict()
+    return os.fspath(config) if isinstance(config, os.PathLike) else config
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
+    if value not in allowed:
+        raise ValueError(f"{name} = {value!r}: must be one of {', '.join(map(repr, allowed))}")
+    return value

@@ -1,0 +1,205 @@
+"""The sensor: waits for an execution, tells what it does, and returns its outcome or explains its failure."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseSensorOperator, PokeReturnValue
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+)
+
+from airflow_sagemaker.aws import error_text
+from airflow_sagemaker.exceptions import ExecutionFailed, ExecutionNotFound
+from airflow_sagemaker.links import ExecutionLink
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_sagemaker.execution import Execution, Executions
+    from airflow_sagemaker.hooks import AwsTarget
+
+KILL_SECONDS = 4.0
+
+
+class SageMakerTrainingPipelineSensor(BaseSensorOperator):
+    """Wait until an execution has ended; succeed only when it Succeeded.
+
+    A failed, stopped or partly failed execution, one that does not exist, and one with a status that nobody knows fail
+    the task at once, without retries: training again means clearing the start task with what follows it. Faults of
+    polling are ordinary errors: retries heal them, and the wait goes on where it was.
+
+    :param execution_arn: what `SageMakerTrainingPipelineOperator` returned.
+    :param deferrable: wait in the triggerer (default); otherwise `mode` "poke" or "reschedule" as in any sensor.
+    :param poke_interval: seconds between two looks.
+    :param progress: "status", "steps" or "logs": how much the wait tells in the task's log.
+    :param patience: seconds of uninterrupted faults after which the wait is handed back to the worker as an error.
+    :param stop_on_kill: stop the execution when this task is killed, marked or cleared. Off: a cleared sensor must not
+        kill what it then waits for.
+    :param stop_on_timeout: stop the execution when the sensor's `timeout` has passed.
+
+    XCom: the `Outcome` as a dict.
+    """
+
+    template_fields: Sequence[str] = ("execution_arn", "aws_conn_id", "region_name", "verify", "botocore_config")
+    operator_extra_links = (ExecutionLink(),)
+    ui_color = "#e0ecf8"
+
+    def __init__(
+        self,
+        *,
+        execution_arn: str,
+        aws_conn_id: str | None = "aws_default",
+        region_name: str | None = None,
+        verify: bool | str | None = None,
+        botocore_config: dict[str, Any] | None = None,
+        deferrable: bool = True,
+        poke_interval: timedelta | float = 30.0,
+        progress: str = "steps",
+        patience: float = 600.0,
+        stop_on_kill: bool = False,
+        stop_on_timeout: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(poke_interval=poke_interval, **kwargs)
+        if progress not in {"status", "steps", "logs"}:
+            raise ValueError(f"progress = {progress!r}: must be 'status', 'steps' or 'logs'")
+        self.execution_arn = execution_arn
+        self.aws_conn_id = aws_conn_id
+        self.region_name = region_name
+        self.verify = verify
+        self.botocore_config = botocore_config
+        self.deferrable = deferrable
+        self.progress = progress
+        self.patience = patience
+        self.stop_on_kill = stop_on_kill
+        self.stop_on_timeout = stop_on_timeout
+        self.execution_url = ""
+        self._executions: Any = None
+        self._last_status = ""
+
+    def execute(self, context: Context) -> Any:
+        """Look once; defer while it runs, conclude when it has ended. Safe to repeat at any time."""
+        with self._ending_for_good(), self._stopping_at_timeout():
+            self._open(context)
+            if not self.deferrable:
+                return super().execute(context)
+            execution = self._look()
+            if not execution.live:
+                return self._conclude(execution)
+            self._defer()
+        return None  # not reached: defer raises
+
+    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Called when the trigger has something to say."""
+        from airflow_sagemaker.waiting import event_status
+
+        with self._ending_for_good():
+            self._open(context)
+            event_status(event)
+            execution = self._look()
+            if execution.live:  # retried in the meantime (RetryPipelineExecution)
+                self._defer()
+            return self._conclude(execution)
+
+    def poke(self, context: Context) -> PokeReturnValue | bool:
+        """One look (modes poke and reschedule)."""
+        with self._ending_for_good():
+            execution = self._look()
+            return False if execution.live else PokeReturnValue(is_done=True, xcom_value=self._conclude(execution))
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """As every sensor; a deferral's timeout ends here."""
+        with self._stopping_at_timeout():
+            return super().resume_execution(next_method, next_kwargs, context)
+
+    def on_kill(self) -> None:
+        """Killed while poking in the worker; the triggerer has an on_kill of its own."""
+        if not self.stop_on_kill or self._executions is None:
+            return
+        thread = threading.Thread(target=self._executions.stop, args=(self.execution_arn,), name="stop-execution")
+        thread.start()
+        thread.join(KILL_SECONDS)
+
+    def _target(self) -> AwsTarget:
+        from airflow_sagemaker.hooks import AwsTarget
+
+        return AwsTarget(self.aws_conn_id, self.region_name, self.verify, self.botocore_config)
+
+    def _open(self, context: Context) -> Executions:
+        from airflow_sagemaker.waiting import checked_arn, executions_of, url_of
+
+        executions = executions_of(self._target(), self.log)
+        checked_arn(executions, self.execution_arn)
+        self._executions = executions
+        self.execution_url = url_of(executions, self.execution_arn)
+        for link in self.operator_extra_links:
+            if isinstance(link, ExecutionLink):
+                link.push(context, self.execution_url)
+        return executions
+
+    def _look(self) -> Execution:
+        execution: Execution = self._executions.describe(self.execution_arn)
+        if execution.status != self._last_status:
+            self.log.info("Execution %s is %s", execution.arn, execution.status)
+            self._last_status = execution.status
+        return execution
+
+    def _conclude(self, execution: Execution) -> dict[str, Any]:
+        from airflow_sagemaker.waiting import verdict
+
+        return verdict(self._executions, execution).as_dict()
+
+    def _defer(self) -> None:
+        from airflow_sagemaker.triggers import SageMakerTrainingPipelineTrigger
+
+        trigger = SageMakerTrainingPipelineTrigger(
+            execution_arn=self.execution_arn,
+            **self._target().as_dict(),
+            poll_interval=self.poke_interval,
+            patience=self.patience,
+            progress=self.progress,
+            stop_on_kill=self.stop_on_kill,
+        )
+        self.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(seconds=self.timeout))
+
+    @contextlib.contextmanager
+    def _ending_for_good(self) -> Iterator[None]:
+        """What has ended or is not there will be so in a retry; soft_fail makes it a skip."""
+        try:
+            yield
+        except (ExecutionFailed, ExecutionNotFound) as error:
+            if self.soft_fail or self.never_fail:
+                raise AirflowSkipException(str(error)) from error
+            raise AirflowFailException(str(error)) from error
+
+    @contextlib.contextmanager
+    def _stopping_at_timeout(self) -> Iterator[None]:
+        try:
+            yield
+        except AirflowSensorTimeout:
+            self._stop_after_timeout()
+            raise
+        except AirflowSkipException as skip:
+            if isinstance(skip.__cause__, AirflowSensorTimeout):
+                self._stop_after_timeout()
+            raise
+
+    def _stop_after_timeout(self) -> None:
+        if not self.stop_on_timeout:
+            self.log.info("Execution %s goes on: stop_on_timeout is off", self.execution_arn)
+            return
+        from airflow_sagemaker.waiting import executions_of
+
+        try:
+            executions_of(self._target(), self.log).stop(self.execution_arn)
+        except Exception as error:  # the timeout is what must be reported
+            self.log.warning("Execution %s could not be stopped: %s", self.execution_arn, error_text(error))
+        else:
+            self.log.info("Timeout: execution %s is stopping", self.execution_arn)
