@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
+from filelock import Timeout
+
+from airflow_sagemaker.compiling.cache import DiskCache, cache_key
+from airflow_sagemaker.compiling.process import OnChild, compile_in_child, default_python
+from airflow_sagemaker.compiling.request import request_of
 from airflow_sagemaker.config import PytorchTrainingConfig
-from airflow_sagemaker.exceptions import CompileError
+from airflow_sagemaker.exceptions import CompileTimeout, ConfigurationError
 
 DEFAULT_TIMEOUT_SECONDS = 180.0
 
@@ -45,10 +53,93 @@ def compile_pipeline(
     config: PytorchTrainingConfig,
     *,
     dependencies: Sequence[str] = (),
+    followups: Sequence[str] = (),
     sdk_python: str | None = None,
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
-    on_child: Callable[[subprocess.Popen[bytes]], None] | None = None,
-    use_cache: bool = True,
+    on_child: OnChild | None = None,
+    cache: DiskCache | None = None,
 ) -> CompiledPipeline:
-    """Return the definition of a configuration. Makes no AWS call; raises CompileError."""
-    raise CompileError("not compiled yet")
+    """Return the definition of a configuration, from the cache or compiled in a child process.
+
+    `dependencies` and `followups` are "module:function" references added to the configuration's own. `sdk_python` is
+    the interpreter that has the SDK (default: AIRFLOW_SAGEMAKER_SDK_PYTHON, else this one). `on_child` is called with
+    the child process while it runs. Nothing is uploaded and AWS is not called. Of equal calls at the same time, in any
+    process of this machine, one compiles and the others wait for it.
+
+    Raises ConfigurationError for what is missing or wrong in configuration or sources, and CompileError.
+    """
+    config = _with_references(config, dependencies, followups)
+    _check(config)
+    python = sdk_python or default_python()
+    request = request_of(config)
+    modules = sorted({reference.split(":")[0] for reference in (*config.dependencies, *config.followups)})
+    cache = cache or DiskCache()
+    key = cache_key(request, config.source_dir, modules, python)
+    entry = cache.get(key)
+    if entry is None:
+        try:
+            with cache.lock(key, timeout_seconds):
+                entry = cache.get(key) or _compile(request, key, cache, python, modules, timeout_seconds, on_child)
+        except Timeout:
+            raise CompileTimeout(f"another process has been compiling the same for {timeout_seconds:g} s") from None
+    return _result(config, entry, cache)
+
+
+def _with_references(
+    config: PytorchTrainingConfig, dependencies: Sequence[str], followups: Sequence[str]
+) -> PytorchTrainingConfig:
+    if not dependencies and not followups:
+        return config
+    return config.updated(dependencies=(*config.dependencies, *dependencies), followups=(*config.followups, *followups))
+
+
+def _check(config: PytorchTrainingConfig) -> None:
+    """Refuse what cannot compile, all at once and before a process is started."""
+    violations = []
+    try:
+        config.require(["role_arn", "region"] if config.code_bucket else ["bucket", "role_arn", "region"])
+    except ConfigurationError as error:
+        violations += error.violations
+    violations += config.source_violations()
+    if violations:
+        raise ConfigurationError(violations)
+
+
+def _compile(
+    request: dict[str, Any],
+    key: str,
+    cache: DiskCache,
+    python: str,
+    modules: Sequence[str],
+    timeout: float,
+    on_child: OnChild | None,
+) -> dict[str, Any]:
+    with TemporaryDirectory(prefix="airflow-sagemaker-compile-") as folder:
+        response = compile_in_child(
+            request, Path(folder).resolve(), python=python, modules=modules, timeout=timeout, on_child=on_child
+        )
+        cache.put(key, response)
+    return response
+
+
+def _result(config: PytorchTrainingConfig, entry: dict[str, Any], cache: DiskCache) -> CompiledPipeline:
+    definition: str = entry["definition"]
+    uploads = tuple(
+        Upload(
+            path=str(cache.blob(item["sha256"])),
+            bucket=item["bucket"],
+            key=item["key"],
+            sha256=item["sha256"],
+            size=item["size"],
+        )
+        for item in entry["uploads"]
+    )
+    return CompiledPipeline(
+        pipeline_name=config.pipeline_name,
+        definition=definition,
+        digest=hashlib.sha256(definition.encode()).hexdigest(),
+        role_arn=str(config.role_arn),
+        uploads=uploads,
+        tags=dict(config.tags),
+        region=str(config.region),
+    )

@@ -204,6 +204,12 @@ class PytorchTrainingConfig(BasePipelineConfig):
     step_cache_expires_after: str | None = Field(
         default=None, description="ISO 8601 duration in which an equal step is not run again; none: cache off."
     )
+    dependencies: tuple[str, ...] = Field(
+        default=(), description='Steps that must complete first: "module:function" references that return a step.'
+    )
+    followups: tuple[str, ...] = Field(
+        default=(), description='Steps of the same pipeline that come after training: "module:function" references.'
+    )
     extra_arguments: dict[str, Any] = Field(
         default_factory=dict, description="Anything else of CreateTrainingJob, checked against botocore's model."
     )
@@ -258,8 +264,9 @@ class PytorchTrainingConfig(BasePipelineConfig):
         if self.training_image:
             return self.training_image
         self.require(["region"])
-        assert self.region is not None
-        return images.training_image(self.region, self.training_instance_type, self.framework_version, self.py_version)
+        return images.training_image(
+            str(self.region), self.training_instance_type, self.framework_version, self.py_version
+        )
 
     def pipeline_parameters(self, *, run_key: str | None = None) -> dict[str, str]:
         """Return the values of one run for StartPipelineExecution.

@@ -35,6 +35,7 @@ _REPOSITORY = re.compile(
     r"arn:aws[a-z\-]*:codeartifact:[a-z0-9\-]+:\d{12}:repository/[A-Za-z0-9._\-]+/[A-Za-z0-9._\-]+"
 )
 _DURATION = re.compile(r"P(?=.)(\d+Y)?(\d+M)?(\d+W)?(\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+S)?)?")
+_REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _CREDENTIALS = frozenset({"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"})
 _LOCAL_STORAGE = ("p3dn", "p4", "p5", "p6", "g4dn", "g5", "g6", "g7", "r5d", "trn")
 
@@ -249,6 +250,8 @@ TRAINING: tuple[Rule, ...] = (
     _matches("subnets", _SUBNET, "is no subnet id"),
     _matches("security_group_ids", _SUBNET, "is no security group id"),
     _matches("step_cache_expires_after", _DURATION, "is no ISO 8601 duration such as P30D or PT12H"),
+    _matches("dependencies", _REFERENCE, "must be a reference such as my_package.my_module:my_function"),
+    _matches("followups", _REFERENCE, "must be a reference such as my_package.my_module:my_function"),
     _spot_and_warm_pool,
     _installs_need_a_network,
     _vpc_is_whole,

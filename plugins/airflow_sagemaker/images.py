@@ -51,7 +51,8 @@ def version_problem(framework_version: str, py_version: str) -> str:
     data = load("pytorch_images")
     full = data["aliases"].get(framework_version, framework_version)
     if full not in data["versions"]:
-        return f"no PyTorch image of this version is known; known are {', '.join(sorted(data['aliases'], key=_as_numbers))}"
+        known = ", ".join(sorted(data["aliases"], key=_as_numbers))
+        return f"no PyTorch image of this version is known; known are {known}"
     offered = data["versions"][full]["py_versions"]
     if py_version not in offered:
         return f"the PyTorch {framework_version} image has {' or '.join(offered)}"

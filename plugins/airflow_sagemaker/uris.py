@@ -17,19 +17,18 @@ def bucket_problem(bucket: str) -> str:
 
     The rules are S3's for general purpose buckets (Amazon S3 User Guide, "Bucket naming rules").
     """
-    if not 3 <= len(bucket) <= 63:
-        return "a bucket name has 3 to 63 characters"
-    if not _BUCKET.fullmatch(bucket):
-        return "a bucket name holds lower-case letters, digits, dots and hyphens, and starts and ends with a letter or digit"
-    if ".." in bucket:
-        return "a bucket name has no two dots in a row"
-    if _is_ip_address(bucket):
-        return "a bucket name must not look like an IP address"
-    if bucket.startswith(_RESERVED_STARTS):
-        return f"a bucket name must not start with {' or '.join(_RESERVED_STARTS)}"
-    if bucket.endswith(_RESERVED_ENDS):
-        return f"a bucket name must not end with {' or '.join(_RESERVED_ENDS)}"
-    return ""
+    rules = (
+        (3 <= len(bucket) <= 63, "has 3 to 63 characters"),
+        (
+            _BUCKET.fullmatch(bucket),
+            "has lower-case letters, digits, dots, hyphens, and a letter or digit at both ends",
+        ),
+        (".." not in bucket, "has no two dots in a row"),
+        (not _is_ip_address(bucket), "must not look like an IP address"),
+        (not bucket.startswith(_RESERVED_STARTS), f"must not start with {' or '.join(_RESERVED_STARTS)}"),
+        (not bucket.endswith(_RESERVED_ENDS), f"must not end with {' or '.join(_RESERVED_ENDS)}"),
+    )
+    return next((f"a bucket name {rule}" for holds, rule in rules if not holds), "")
 
 
 def split(uri: str) -> tuple[str, str]:
@@ -42,20 +41,17 @@ def uri_problem(uri: str, *, levels: int = 2) -> str:
     """Return the rule that an S3 URI breaks, or an empty string; `levels` counts the bucket and its folders."""
     if not uri.startswith("s3://"):
         return "must be an S3 URI such as s3://my-bucket/folder"
-    if len(uri) > MAX_URI:
-        return f"must be at most {MAX_URI} characters"
-    if _CONTROL.search(uri):
-        return "must not hold control characters"
     bucket, key = split(uri)
-    problem = bucket_problem(bucket)
-    if problem:
-        return f"bucket {bucket!r}: {problem}"
     parts = [part for part in key.split("/") if part]
-    if len(parts) + 1 < levels:
-        return "must name a folder inside the bucket, such as s3://my-bucket/folder"
-    if "." in parts or ".." in parts:
-        return "must not hold . or .. as a folder"
-    return ""
+    of_bucket = bucket_problem(bucket)
+    rules = (
+        (len(uri) <= MAX_URI, f"must be at most {MAX_URI} characters"),
+        (not _CONTROL.search(uri), "must not hold control characters"),
+        (not of_bucket, f"bucket {bucket!r}: {of_bucket}"),
+        (len(parts) + 1 >= levels, "must name a folder inside the bucket, such as s3://my-bucket/folder"),
+        ("." not in parts and ".." not in parts, "must not hold . or .. as a folder"),
+    )
+    return next((rule for holds, rule in rules if not holds), "")
 
 
 def normalised(uri: str) -> str:

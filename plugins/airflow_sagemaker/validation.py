@@ -70,7 +70,7 @@ class StrictModel(BaseModel):
         return tuple(found)
 
     @classmethod
-    def model_validate(cls, obj: Any, **_: Any) -> Self:  # type: ignore[override]
+    def model_validate(cls, obj: Any, **_: Any) -> Self:
         """Build the model from a mapping; an instance of the class is returned as it is."""
         if isinstance(obj, cls):
             return obj

@@ -1,4 +1,4 @@
-"""Write the data files again from the installed botocore and SageMaker SDK: `python -m airflow_sagemaker.data.refresh`."""
+"""Write the data files again from the installed botocore and SDK: `python -m airflow_sagemaker.data.refresh`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ def pytorch_images() -> dict[str, Any]:
 
 def _sdk_file(name: str) -> dict[str, Any]:
     spec = find_spec("sagemaker")
-    assert spec is not None and spec.submodule_search_locations, "install the SageMaker SDK first"
+    if spec is None or not spec.submodule_search_locations:
+        raise SystemExit("install the SageMaker SDK first")
     path = Path(next(iter(spec.submodule_search_locations))) / "core" / "image_uri_config" / f"{name}.json"
     content: dict[str, Any] = json.loads(path.read_text())
     return content

@@ -1,0 +1,166 @@
+"""Compiled definitions on disk, found without the SDK: by static configuration, sources and package versions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from airflow_sagemaker.compiling.process import module_place
+from airflow_sagemaker.exceptions import SdkNotAvailable
+from airflow_sagemaker.source_tree import file_digest, tree_digest
+
+FORMAT = 1
+KEEP_SECONDS = 30 * 86400
+_PACKAGES = ("sagemaker", "sagemaker-core", "sagemaker-train", "sagemaker-mlops")
+_QUESTION = (
+    "import importlib.metadata as m, json;"
+    f"names = {_PACKAGES};"
+    "print(json.dumps({d.metadata['Name']: d.version for d in m.distributions() if d.metadata['Name'] in names}))"
+)
+
+
+def default_folder() -> Path:
+    """Return AIRFLOW_SAGEMAKER_CACHE_DIR, else the user's cache folder."""
+    named = os.environ.get("AIRFLOW_SAGEMAKER_CACHE_DIR")
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(named) if named else Path(base) / "airflow-sagemaker"
+
+
+def cache_key(request: dict[str, Any], source_dir: str, modules: Iterable[str], python: str) -> str:
+    """Return a digest of all that decides a definition. Raises SdkNotAvailable without an SDK to be found."""
+    stable = {**request, "config": {name: value for name, value in request["config"].items() if name != "source_dir"}}
+    parts = {
+        "format": FORMAT,
+        "request": stable,
+        "source": tree_digest(source_dir),
+        "package": _own_digest(),
+        "modules": {name: _module_digest(name) for name in sorted(modules)},
+        "sdk": dict(sdk_versions(python)),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def _own_digest() -> str:
+    """Return the digest of this package: another version may compile another definition."""
+    return tree_digest(Path(__file__).parents[1])
+
+
+def _module_digest(name: str) -> str:
+    place = module_place(name.partition(".")[0])
+    return tree_digest(place) if place.is_dir() else file_digest(place)
+
+
+@cache
+def sdk_versions(python: str) -> tuple[tuple[str, str], ...]:
+    """Return the versions of the SDK's packages in an interpreter, without importing them."""
+    if python == sys.executable:
+        found = {name: _version_here(name) for name in _PACKAGES}
+    else:
+        found = _versions_beside(Path(python)) or _versions_asked(python)
+    if not found.get("sagemaker"):
+        hint = "install sagemaker>=3.27,<4 there, or name an interpreter that has it by sdk_python"
+        raise SdkNotAvailable(f"{python} has no SageMaker SDK; {hint}")
+    if not str(found["sagemaker"]).startswith("3."):
+        raise SdkNotAvailable(f"{python} has sagemaker {found['sagemaker']}; version 3 is needed (>=3.27,<4)")
+    return tuple(sorted((name, version) for name, version in found.items() if version))
+
+
+def _version_here(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _versions_beside(python: Path) -> dict[str, str]:
+    """Read the versions from the names of a virtual environment's metadata folders: no process is started."""
+    found = {}
+    for folder in python.parent.parent.glob("lib/python3.*/site-packages/sagemaker*.dist-info"):
+        name, _, version = folder.name.removesuffix(".dist-info").partition("-")
+        name = name.replace("_", "-")
+        if name in _PACKAGES:
+            found[name] = version
+    return found
+
+
+def _versions_asked(python: str) -> dict[str, str]:
+    try:
+        answer = subprocess.run(
+            [python, "-c", _QUESTION], stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=60
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise SdkNotAvailable(f"{python} cannot be run as the SDK's interpreter: {error}") from None
+    versions: dict[str, str] = json.loads(answer.stdout)
+    return versions
+
+
+class DiskCache:
+    """A folder with one small file per compiled definition and one per content of an upload."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or default_folder()
+        self._entries = self.folder / "compiled"
+        self._blobs = self.folder / "files"
+        for path in (self._entries, self._blobs):
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def lock(self, key: str, timeout: float) -> FileLock:
+        """Return the lock under which one process compiles what others wait for."""
+        return FileLock(self._entries / f"{key}.lock", timeout=timeout)
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """Return an entry whose files are all there, or None. An unreadable entry is none."""
+        path = self._entries / f"{key}.json"
+        try:
+            entry: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        for upload in entry["uploads"]:
+            blob = self.blob(upload["sha256"])
+            if not blob.is_file() or blob.stat().st_size != upload["size"]:
+                return None
+        os.utime(path)
+        return entry
+
+    def put(self, key: str, entry: dict[str, Any]) -> None:
+        """Store an entry, and move the files that its uploads name into the cache."""
+        for upload in entry["uploads"]:
+            source, blob = Path(upload.pop("path")), self.blob(upload["sha256"])
+            if source.is_file():
+                shutil.move(source, blob)
+        partial = self._entries / f"{key}.{os.getpid()}.part"
+        partial.write_text(json.dumps(entry), encoding="utf-8")
+        partial.replace(self._entries / f"{key}.json")
+        self._forget_old()
+
+    def blob(self, sha256: str) -> Path:
+        """Return where a file of this content lies or would lie."""
+        return self._blobs / sha256
+
+    def _forget_old(self) -> None:
+        """Remove entries that nobody used for a month, and files that no entry names."""
+        limit = time.time() - KEEP_SECONDS
+        old = [path for path in self._entries.glob("*.json") if path.stat().st_mtime < limit]
+        if not old:
+            return
+        for path in old:
+            path.unlink(missing_ok=True)
+        named: set[str] = set()
+        for path in self._entries.glob("*.json"):
+            named.update(upload["sha256"] for upload in json.loads(path.read_text(encoding="utf-8"))["uploads"])
+        for blob in self._blobs.iterdir():
+            if blob.name not in named and blob.stat().st_mtime < limit:
+                blob.unlink(missing_ok=True)

@@ -1,0 +1,126 @@
+"""The process that compiles: reads a request, imports the SDK, writes a response. `python -m ... WORK_FOLDER`.
+
+Its standard input is empty, it has no credentials, and any call to AWS is an error. WORK_FOLDER/request.json holds
+{"config": {...}, "scalars": [...], "dependencies": [...], "followups": [...]}; WORK_FOLDER/response.json gets either
+{"definition", "uploads": [{"bucket", "key", "path", "sha256", "size"}]} or {"error", "kind"}.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent(parent: int) -> None:
+    """Ask the kernel to kill this process when its parent ends (Linux only; elsewhere the time limit remains)."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit(1)
+
+
+class RecordingUploader:
+    """Keeps the files in the work folder and notes where the parent must bring them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.uploads: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def upload(self, files: dict[str, Path], bucket: str, prefix: str) -> None:
+        """Note each file for s3://bucket/prefix/<relative path>."""
+        for name, path in files.items():
+            self.add(path.read_bytes(), bucket, f"{prefix}/{name}")
+
+    def add(self, content: bytes, bucket: str, key: str) -> None:
+        """Note one file's content for s3://bucket/key."""
+        import hashlib
+
+        digest = hashlib.sha256(content).hexdigest()
+        path = self._folder / digest
+        path.write_bytes(content)
+        self.uploads[bucket, key] = {
+            "path": str(path), "bucket": bucket, "key": key, "sha256": digest, "size": len(content),
+        }  # fmt: skip
+
+
+def recording_session(region: str, bucket: str, uploader: RecordingUploader) -> Any:
+    """Return a PipelineSession that makes no AWS call: what steps upload is noted, everything else is refused."""
+    import boto3
+    from sagemaker.core.workflow.pipeline_context import PipelineSession
+
+    from airflow_sagemaker.exceptions import CompileError
+    from airflow_sagemaker.source_tree import files_of
+    from airflow_sagemaker.step_builder import TELEMETRY_OFF
+
+    class RecordingSession(PipelineSession):  # type: ignore[misc]
+        def default_bucket(self) -> str:
+            return bucket
+
+        def upload_data(
+            self, path: str, bucket: str | None = None, key_prefix: str = "data", **_: Any
+        ) -> str:  # the SDK's signature
+            target = bucket or self.default_bucket()
+            if Path(path).is_dir():
+                uploader.upload(files_of(path), target, key_prefix)
+                return f"s3://{target}/{key_prefix}"
+            uploader.upload({Path(path).name: Path(path)}, target, key_prefix)
+            return f"s3://{target}/{key_prefix}/{Path(path).name}"
+
+        def upload_string_as_file_body(self, body: str, bucket: str, key: str, **_: Any) -> str:
+            uploader.add(body.encode(), bucket, key)
+            return f"s3://{bucket}/{key}"
+
+    def refuse(request: Any, event_name: str, **_: Any) -> None:
+        raise CompileError(
+            f"compiling makes no AWS call, but a step asked for {event_name.removeprefix('before-send.')}"
+        )
+
+    session = boto3.Session(region_name=region)
+    session.events.register("before-send", refuse)
+    return RecordingSession(boto_session=session, default_bucket=bucket, sagemaker_config=TELEMETRY_OFF)
+
+
+def compiled(request: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the response to a request."""
+    from airflow_sagemaker.compiling.request import config_of
+    from airflow_sagemaker.pipeline import build_pipeline, canonical_definition
+
+    config = config_of(request)
+    uploader = RecordingUploader(folder)
+    session = recording_session(str(config.region), str(config.code_bucket), uploader)
+    pipeline = build_pipeline(config, sagemaker_session=session, uploader=uploader)
+    definition = canonical_definition(pipeline)
+    uploads = sorted(uploader.uploads.values(), key=lambda upload: (upload["bucket"], upload["key"]))
+    return {"definition": definition, "uploads": uploads}
+
+
+def main() -> None:
+    """Answer the one request that lies in the work folder."""
+    folder, parent = Path(sys.argv[1]), int(sys.argv[2])
+    die_with_parent(parent)
+    request = json.loads((folder / "request.json").read_text(encoding="utf-8"))
+    files = folder / "files"
+    files.mkdir()
+    try:
+        response = compiled(request, files)
+    except ImportError as error:
+        traceback.print_exc()
+        response = {"kind": "sdk" if (error.name or "").startswith("sagemaker") else "compile", "error": str(error)}
+    except Exception as error:
+        traceback.print_exc()
+        response = {"kind": "compile", "error": f"{type(error).__name__}: {error}"}
+    partial = folder / "response.json.part"
+    partial.write_text(json.dumps(response), encoding="utf-8")
+    partial.replace(folder / "response.json")
+
+
+if __name__ == "__main__":
+    main()
