@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from airflow_sagemaker.aws import Fault, classify
 
 if TYPE_CHECKING:
     from airflow_sagemaker.aws import Aws
+
+LOOK_FOR_STREAMS = 10
+"""A follower asks for the list of streams again at every tenth read."""
 
 _GROUPS = {"TrainingJob": "/aws/sagemaker/TrainingJobs", "ProcessingJob": "/aws/sagemaker/ProcessingJobs"}
 
@@ -52,31 +57,34 @@ class Follower:
     group: str
     job_name: str
     tokens: dict[str, str] = field(default_factory=dict)
-    known: list[str] = field(default_factory=list)
+    finished: bool = False
+    _streams: list[str] = field(default_factory=list)
+    _reads: int = 0
 
-    def read(self, aws: Aws, *, refresh: bool = True, pages: int = 1) -> list[str]:
-        """New lines since the last call, at most `pages` pages (of up to 10,000 lines) per stream."""
-        if refresh or not self.known:
-            self.known = streams(aws, self.group, self.job_name)
-        lines: list[str] = []
-        for number, stream in enumerate(self.known):
-            prefix = f"[{number + 1}] " if len(self.known) > 1 else ""
-            lines += [prefix + line for line in self._read_stream(aws, stream, pages)]
-        return lines
+    def read(self, aws: Aws, *, pages: int = 1) -> list[tuple[datetime, str]]:
+        """New (time, line)s since the last call, at most `pages` pages of 10,000 per stream, in order of time."""
+        # A host's stream appears with its first line, so the list of streams is asked for again now and then.
+        if not self._streams or self._reads % LOOK_FOR_STREAMS == 0 or pages > 1:
+            self._streams = streams(aws, self.group, self.job_name)
+        self._reads += 1
+        events: list[tuple[datetime, str]] = []
+        for number, stream in enumerate(self._streams, start=1):
+            host = f"[host {number}] " if len(self._streams) > 1 else ""
+            events += [(moment, host + line) for moment, line in self._read_stream(aws, stream, pages)]
+        return sorted(events, key=lambda event: event[0]) if len(self._streams) > 1 else events
 
-    def _read_stream(self, aws: Aws, stream: str, pages: int) -> list[str]:
-        lines: list[str] = []
+    def _read_stream(self, aws: Aws, stream: str, pages: int) -> Iterator[tuple[datetime, str]]:
         for _ in range(pages):
             token = {"nextToken": self.tokens[stream]} if stream in self.tokens else {}
             page = aws.call(
                 "logs", "get_log_events", logGroupName=self.group, logStreamName=stream, startFromHead=True, **token
             )
-            lines += [event["message"].rstrip("\n") for event in page.get("events", [])]
+            for event in page.get("events", []):
+                yield datetime.fromtimestamp(event["timestamp"] / 1000, UTC), event["message"].rstrip("\n")
             forward = page.get("nextForwardToken")
             # CloudWatch says "that was all" by giving the same token back.
             ended = forward is None or forward == self.tokens.get(stream)
             if forward is not None:
                 self.tokens[stream] = forward
             if ended:
-                break
-        return lines
+                return

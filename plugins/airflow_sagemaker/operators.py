@@ -149,12 +149,15 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> str:
         """Called when the trigger has seen the execution end (deferrable)."""
-        from airflow_sagemaker.waiting import event_status, executions_of
+        from airflow_sagemaker.narrator import Narrator
+        from airflow_sagemaker.waiting import event_status, executions_of, narrate
 
         executions = executions_of(self._target(), self.log)
         with self._failing_for_good():
-            event_status(event)
-            execution = executions.describe(str((event or {})["execution_arn"]))
+            event = event_status(event)
+            execution = executions.describe(str(event["execution_arn"]))
+            narrator = Narrator.going_on(self.progress, event.get("told"))
+            narrate(executions, narrator, execution.arn, to_the_end=True)
             return self._conclude(context, executions, execution)
 
     def on_kill(self) -> None:
@@ -310,7 +313,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         from airflow_sagemaker.preflight import check_inputs
 
         launcher.guard()
-        if self.preflight and not self.dependencies:
+        if self.preflight and not (self.dependencies or config.dependencies):
             check_inputs(launcher.executions.aws, config)
         compiled = self._compile(config)
         if self.is_dry_run:
@@ -321,7 +324,10 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         from airflow_sagemaker.compiler import compile_pipeline
 
         return compile_pipeline(
-            config, dependencies=self.dependencies, sdk_python=self.sdk_python, on_child=self._remember_child
+            config,
+            dependencies=self.dependencies,
+            sdk_python=self.sdk_python,
+            on_child=self._remember_child,
         )
 
     def _remember_child(self, child: subprocess.Popen[bytes]) -> None:
@@ -377,14 +383,14 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         }
 
     def _follow(self, context: Context, executions: Executions, execution: Execution) -> str:
+        from airflow_sagemaker.narrator import Narrator
         from airflow_sagemaker.waiting import poll_until_ended
 
         if execution.live and self.deferrable:
             self._defer_to_trigger(executions, execution.arn)
         ended = poll_until_ended(
-            executions, execution.arn, self.poll_interval, lambda: self._killed,
-            lambda e: self.log.info("Execution is %s", e.status),
-        )  # fmt: skip
+            executions, execution.arn, self.poll_interval, lambda: self._killed, Narrator(self.progress)
+        )
         if self._killed:
             raise AirflowFailException(f"killed while waiting for {execution.arn}")
         return self._conclude(context, executions, ended)

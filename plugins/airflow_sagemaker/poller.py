@@ -19,7 +19,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_sagemaker.aws import Aws, Fault, classify, error_code, error_text
-from airflow_sagemaker.execution import Execution, ExecutionArn, Executions
+from airflow_sagemaker.execution import LIVE, Execution, ExecutionArn, Executions
+from airflow_sagemaker.narrator import Narrator
 
 if TYPE_CHECKING:
     from airflow_sagemaker.hooks import AwsTarget
@@ -30,6 +31,9 @@ LONGEST_BACKOFF = 16.0
 """How much longer than asked for the interval becomes, at most, while SageMaker throttles."""
 JITTER = 0.1
 THREADS = 2
+PROGRESS_CALLS_PER_SECOND = 2.0
+"""What progress="steps" and "logs" may cost together per connection and region; status is not counted."""
+IDLE_SECONDS = 0.5
 MISSING_LOOKS = 3
 """How often an execution must be reported missing before its waiter is told."""
 
@@ -43,6 +47,7 @@ class Waiter:
     patience: float
     """Seconds of uninterrupted faults before the waiter is given the fault instead of an answer."""
     done: asyncio.Future[Execution]
+    narrator: Narrator
     lines: asyncio.Queue[tuple[str, str]] = field(default_factory=asyncio.Queue)
     """(level, text) for the trigger's own log."""
     started_at: datetime | None = None
@@ -50,6 +55,14 @@ class Waiter:
     failing_since: float | None = None
     missing: int = 0
     due: float = 0.0
+    told_at: float = 0.0
+    told: dict[str, Any] = field(default_factory=dict)
+    """What the lines given to this waiter so far have told (Narrator.told)."""
+
+    @property
+    def tells(self) -> bool:
+        """Whether its steps are to be asked for: it wants to know, and the execution runs."""
+        return self.narrator.level != "status" and self.status in LIVE and not self.done.done()
 
     def seen(self, execution: Execution, now: float) -> None:
         """Take in an answer; resolves `done` when the execution has ended."""
@@ -82,7 +95,8 @@ class SharedPoller:
         self.calls = 0
         self._waiters: set[Waiter] = set()
         self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._budget = Budget(PROGRESS_CALLS_PER_SECOND)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="sagemaker-poller")
         # Patience 0: one attempt per call. Waiting is done here, between rounds, where it blocks no thread.
         self._aws = _QuietAws(target)
@@ -97,15 +111,18 @@ class SharedPoller:
             cls._pollers[key] = cls(target)
         return cls._pollers[key]
 
-    def add(self, arn: str, interval: float, patience: float) -> Waiter:
+    def add(self, arn: str, interval: float, patience: float, progress: str = "status") -> Waiter:
         """Begin to wait for an execution; end it with `remove`."""
         loop = asyncio.get_running_loop()
-        waiter = Waiter(ExecutionArn.parse(arn), interval, patience, loop.create_future())
+        waiter = Waiter(ExecutionArn.parse(arn), interval, patience, loop.create_future(), Narrator(progress))
         self._waiters.add(waiter)
-        if self._task is None or self._task.done():
-            # A context of its own: the triggerer routes log lines and connections by context variables of the trigger.
-            self._task = loop.create_task(self._run(), name="sagemaker-poller", context=contextvars.Context())
         self._wake.set()
+        if all(task.done() for task in self._tasks):
+            # A context of its own: the triggerer routes log lines and connections by context variables of the trigger.
+            self._tasks = [
+                loop.create_task(coroutine, name="sagemaker-poller", context=contextvars.Context())
+                for coroutine in (self._run(), self._narrate())
+            ]
         return waiter
 
     def remove(self, waiter: Waiter) -> None:
@@ -115,8 +132,8 @@ class SharedPoller:
             self._close()
 
     def _close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
+        for task in self._tasks:
+            task.cancel()
         self._pool.shutdown(wait=False)
         for key, poller in list(self._pollers.items()):
             if poller is self:
@@ -148,6 +165,26 @@ class SharedPoller:
                 await asyncio.sleep(GATHER_SECONDS)
             self._wake.clear()
             await self._round()
+
+    async def _narrate(self) -> None:
+        """Ask for the steps (and logs) of those who want them, in turn, within the budget of calls."""
+        while True:
+            ready = [w for w in self._waiters if w.tells and w.told_at + w.interval <= monotonic()]
+            if not ready:
+                await asyncio.sleep(IDLE_SECONDS)
+                continue
+            waiter = min(ready, key=lambda w: w.told_at)
+            await self._budget.take(waiter.narrator.calls)
+            waiter.told_at = monotonic()
+            try:
+                lines = await self.in_thread(waiter.narrator.tell, self._executions, waiter.arn.text)
+            except Exception as error:
+                self._slow_down(classify(error))
+                waiter.lines.put_nowait(("debug", f"Progress: {error_code(error)}: {error_text(error)}"))
+                continue
+            for line in lines:
+                waiter.lines.put_nowait(line)
+            waiter.told = waiter.narrator.told()
 
     async def _round(self) -> None:
         """Ask about every pipeline that has a waiter due now; a pipeline's other waiters learn it too."""
@@ -218,6 +255,20 @@ class SharedPoller:
                 found[execution.arn] = execution
             if len(found) == len(wanted) or number >= budget:
                 return
+
+
+class Budget:
+    """So many calls per second for all together: steady, without bursts."""
+
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+        self._free_at = 0.0
+
+    async def take(self, calls: int) -> None:
+        """Wait until `calls` are allowed; they are spread evenly, never saved up."""
+        now = monotonic()
+        self._free_at = max(self._free_at, now) + calls / self.rate
+        await asyncio.sleep(max(0.0, self._free_at - calls / self.rate - now))
 
 
 class _QuietAws(Aws):

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from airflow_sagemaker.hooks import AwsTarget
 
 KILL_SECONDS = 4.0
+TOLD = "told"
+"""Name in the task state store of what a poking sensor has told."""
 
 
 class SageMakerTrainingPipelineSensor(BaseSensorOperator):
@@ -82,13 +84,18 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
         self.stop_on_timeout = stop_on_timeout
         self.execution_url = ""
         self._executions: Any = None
+        self._narrator: Any = None
         self._last_status = ""
 
     def execute(self, context: Context) -> Any:
         """Look once; defer while it runs, conclude when it has ended. Safe to repeat at any time."""
+        from airflow_sagemaker.narrator import Narrator
+
         with self._ending_for_good(), self._stopping_at_timeout():
             self._open(context)
             if not self.deferrable:
+                # Between the pokes of mode "reschedule" only the task state store remembers what was told.
+                self._narrator = Narrator.going_on(self.progress, context["task_state_store"].get(TOLD))
                 return super().execute(context)
             execution = self._look()
             if not execution.live:
@@ -98,21 +105,27 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """Called when the trigger has something to say."""
+        from airflow_sagemaker.narrator import Narrator
         from airflow_sagemaker.waiting import event_status
 
         with self._ending_for_good():
             self._open(context)
-            event_status(event)
+            event = event_status(event)
             execution = self._look()
             if execution.live:  # retried in the meantime (RetryPipelineExecution)
                 self._defer()
+            self._narrator = Narrator.going_on(self.progress, event.get("told"))
             return self._conclude(execution)
 
     def poke(self, context: Context) -> PokeReturnValue | bool:
         """One look (modes poke and reschedule)."""
         with self._ending_for_good():
             execution = self._look()
-            return False if execution.live else PokeReturnValue(is_done=True, xcom_value=self._conclude(execution))
+            if not execution.live:
+                return PokeReturnValue(is_done=True, xcom_value=self._conclude(execution))
+            self._narrate(to_the_end=False)
+            context["task_state_store"].set(TOLD, self._narrator.told())
+            return False
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """As every sensor; a deferral's timeout ends here."""
@@ -151,9 +164,17 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
             self._last_status = execution.status
         return execution
 
+    def _narrate(self, *, to_the_end: bool) -> None:
+        from airflow_sagemaker.narrator import Narrator
+        from airflow_sagemaker.waiting import narrate
+
+        self._narrator = self._narrator or Narrator(self.progress)
+        narrate(self._executions, self._narrator, self.execution_arn, to_the_end=to_the_end)
+
     def _conclude(self, execution: Execution) -> dict[str, Any]:
         from airflow_sagemaker.waiting import verdict
 
+        self._narrate(to_the_end=True)
         return verdict(self._executions, execution).as_dict()
 
     def _defer(self) -> None:

@@ -22,8 +22,9 @@ FAULT = "fault"
 class SageMakerTrainingPipelineTrigger(BaseTrigger):
     """Fires once, when the execution has ended, is gone, or could not be asked about for `patience` seconds.
 
-    The event is `{"event": "ended", "status", "execution_arn"}`, `{"event": "missing", "error"}` or
-    `{"event": "fault", "fault", "error"}`; the task looks the rest up itself when it resumes. `stop_on_kill` stops the
+    The event is `{"event": "ended", "status", "execution_arn", "told"}`, `{"event": "missing", "error"}` or
+    `{"event": "fault", "fault", "error"}`; the task looks the rest up itself when it resumes, and
+    goes on telling where `told` says that the trigger stopped. `stop_on_kill` stops the
     execution when a user marks the deferred task failed or successful or clears it; a restart of the triggerer never
     does. Keyword arguments that a later version does not know any more are ignored, so that triggers stored by an
     older version load.
@@ -67,7 +68,7 @@ class SageMakerTrainingPipelineTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait with the shared poller, logging what it says about this execution."""
         poller = SharedPoller.of(self.target)
-        waiter = poller.add(self.execution_arn, self.poll_interval, self.patience)
+        waiter = poller.add(self.execution_arn, self.poll_interval, self.patience, self.progress)
         try:
             yield TriggerEvent(await self._wait(waiter))  # type: ignore[no-untyped-call]
         finally:
@@ -88,7 +89,8 @@ class SageMakerTrainingPipelineTrigger(BaseTrigger):
             self._say(*waiter.lines.get_nowait())
         error = waiter.done.exception()
         if error is None:
-            return {"event": ENDED, "status": waiter.done.result().status, "execution_arn": self.execution_arn}
+            status = waiter.done.result().status
+            return {"event": ENDED, "status": status, "execution_arn": self.execution_arn, "told": waiter.told}
         if isinstance(error, ExecutionNotFound):
             return {"event": MISSING, "error": str(error), "execution_arn": self.execution_arn}
         text = f"{error_code(error)}: {error_text(error)}"

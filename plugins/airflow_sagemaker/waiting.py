@@ -6,7 +6,7 @@ import random
 import time
 from typing import TYPE_CHECKING, Any
 
-from airflow_sagemaker.aws import Aws
+from airflow_sagemaker.aws import Aws, error_text
 from airflow_sagemaker.exceptions import ExecutionError, ExecutionFailed, ExecutionNotFound
 from airflow_sagemaker.execution import Execution, ExecutionArn, Executions, Status
 from airflow_sagemaker.links import execution_url
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_sagemaker.hooks import AwsTarget
+    from airflow_sagemaker.narrator import Narrator
 
 
 def executions_of(target: AwsTarget, log: Any, **options: Any) -> Executions:
@@ -39,13 +40,14 @@ def url_of(executions: Executions, arn: str) -> str:
     return execution_url(arn, executions.aws.client("sagemaker").meta.endpoint_url)
 
 
-def event_status(event: dict[str, Any] | None) -> None:
-    """Raise what a trigger's event reports instead of an end: a retry heals a fault, not a missing execution."""
+def event_status(event: dict[str, Any] | None) -> dict[str, Any]:
+    """A trigger's event, or the error that it reports instead of an end: a retry heals a fault, not a missing one."""
     event = event or {}
     if event.get("event") == "missing":
         raise ExecutionNotFound(str(event.get("error")))
     if event.get("event") == "fault":
         raise ExecutionError(f"the execution could not be asked about ({event.get('fault')}): {event.get('error')}")
+    return event
 
 
 def verdict(executions: Executions, execution: Execution) -> Outcome:
@@ -54,22 +56,35 @@ def verdict(executions: Executions, execution: Execution) -> Outcome:
         raise ExecutionFailed(explain_failure(executions, execution, url_of(executions, execution.arn)))
     outcome = read_outcome(executions, execution)
     log = executions.aws.log
-    for step in outcome.steps:
-        hit = " (from the step cache: the artifact lies at the older output path)" if step["cache_hit"] else ""
-        log.info("Step %s %s in %s s%s", step["name"], step["status"], step["seconds"], hit)
+    if outcome.cache_hit:
+        log.info("A step came from SageMaker's step cache: its artifact lies at the older run's output path")
     for name, value in outcome.metrics.items():
         log.info("%s: %.6g", name, value)
     log.info("Model: %s", outcome.model_artifact or "(no training job)")
     return outcome
 
 
+def narrate(executions: Executions, narrator: Narrator, arn: str, *, to_the_end: bool = False) -> None:
+    """Log what is new about an execution; a fault here is no reason to fail."""
+    log = executions.aws.log
+    try:
+        for level, text in narrator.tell(executions, arn, to_the_end=to_the_end):
+            getattr(log, level)("%s", text)
+    except Exception as error:
+        log.warning("Its progress could not be read: %s", error_text(error))
+
+
 def poll_until_ended(
-    executions: Executions, arn: str, interval: float, stop: Callable[[], bool], say: Callable[[Execution], None]
+    executions: Executions, arn: str, interval: float, stop: Callable[[], bool], narrator: Narrator
 ) -> Execution:
-    """Block the worker until the execution has ended or `stop()`; `say` is called for every answer."""
+    """Block the worker until the execution has ended or `stop()`, telling what it does."""
+    told = ""
     while True:
         execution = executions.describe(arn)
-        say(execution)
+        if execution.status != told:
+            told = execution.status
+            executions.aws.log.info("Execution is %s", told)
+        narrate(executions, narrator, arn, to_the_end=not execution.live)
         if not execution.live or stop():
             return execution
         deadline = time.monotonic() + interval * random.uniform(0.9, 1.1)  # noqa: S311 - jitter, no secret
