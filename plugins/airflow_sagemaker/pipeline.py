@@ -60,10 +60,11 @@ def build_pipeline(
         for name, kind in kinds.items()
     }
     builder = PyTorchTrainingStepBuilder(config, sagemaker_session, variables=variables, uploader=uploader)
-    context = StepContext(builder.config, builder.session, variables)
+    config = builder.completed_config()
+    context = StepContext(config, builder.session, variables)
     before = _steps([*config.dependencies, *dependencies], context)
     training = builder.create_step(dependencies=before)
-    context = StepContext(builder.config, builder.session, variables, training)
+    context = StepContext(config, builder.session, variables, training)
     after = _steps([*config.followups, *followups], context)
     return Pipeline(
         name=config.pipeline_name,

@@ -78,8 +78,8 @@ class PyTorchTrainingStepBuilder:
         variables: Mapping[str, Any] | None = None,
         uploader: Any = None,
     ) -> None:
+        self.config = config
         self.session = sagemaker_session or _session(config)
-        self.config = _completed(config, self.session)
         self.variables = variables
         self.uploader = uploader or SessionUploader(self.session)
 
@@ -88,7 +88,7 @@ class PyTorchTrainingStepBuilder:
 
         Raises ConfigurationError when the sources are not there, or no role, bucket or region is known.
         """
-        config = self.config
+        config = self.completed_config()
         config.require(["input_path", "output_path", "checkpoint_path", "role_arn", "region"])
         problems = config.source_violations()
         if problems:
@@ -105,6 +105,18 @@ class PyTorchTrainingStepBuilder:
             retry_policies=[_retry_policy(policy) for policy in config.retry_policies],
             additions=self._additions(),
         )
+
+    def completed_config(self) -> PytorchTrainingConfig:
+        """Return the configuration with what the session adds: AWS is asked only for a role or bucket nobody named."""
+        config = self.config.completed(region=self.session.boto_region_name)
+        if config.role_arn is None:
+            config = config.completed(role_arn=_default_role(self.session))
+        if config.bucket is None:
+            generated = None in (config.input_path, config.output_path, config.checkpoint_path)
+            named = getattr(self.session, "_default_bucket_name_override", None)
+            config = config.completed(bucket=self.session.default_bucket() if generated else named)
+        self.config = config
+        return config
 
     def _value(self, name: str) -> Any:
         """Return a pipeline parameter, or in its place the concrete value."""
@@ -284,16 +296,6 @@ def _session(config: PytorchTrainingConfig) -> PipelineSession:
         default_bucket=config.bucket,
         sagemaker_config=merged(defaults or {"SchemaVersion": "1.0"}, {"SageMaker": TELEMETRY_OFF["SageMaker"]}),
     )
-
-
-def _completed(config: PytorchTrainingConfig, session: Session) -> PytorchTrainingConfig:
-    """Fill what the configuration leaves out from the session, asking AWS only for what is needed."""
-    config = config.completed(region=session.boto_region_name)
-    if config.role_arn is None:
-        config = config.completed(role_arn=_default_role(session))
-    if config.bucket is None:
-        config = config.completed(bucket=session.default_bucket())
-    return config
 
 
 def _default_role(session: Session) -> str | None:
