@@ -2,14 +2,42 @@
 
 from __future__ import annotations
 
+import logging
+import threading
+from collections import OrderedDict
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+from local_sagemaker.jobs.environment import JobPython
+from local_sagemaker.jobs.host import NO_ISOLATION, Isolation, probe_isolation
+from local_sagemaker.jobs.job import Job, Services
+from local_sagemaker.jobs.processing import ProcessingJob
+from local_sagemaker.jobs.s3 import S3
 from local_sagemaker.jobs.spec import JobEvents, JobSpec
+from local_sagemaker.jobs.training import TrainingJob
+
+log = logging.getLogger(__name__)
+
+_KINDS: dict[str, type[Job]] = {"training": TrainingJob, "processing": ProcessingJob}
+_SHUTDOWN_SECONDS = 20
+
+
+class UnknownJob(KeyError):
+    """No queued or running job has this ARN."""
 
 
 class JobSupervisor:
-    """Owns every job's processes; one per server."""
+    """Owns every job's processes; one per server.
+
+    `client_env` goes into every job's environment and makes boto3 reach the server: AWS_ENDPOINT_URL,
+    AWS_ENDPOINT_URL_S3, keys, AWS_DEFAULT_REGION and so on; the supervisor's own clients read it too. `max_jobs` run at
+    once, a job of several hosts counts as one. `job_python` is any interpreter or virtual environment; jobs see its
+    packages and never change it. `rewrite_paths` does without mounts where they would work. `log_file_bytes` caps the
+    log kept as a file, `log_stream_bytes` what goes to CloudWatch Logs, per host; `disk_reserve_bytes` is the free space
+    below which running jobs are ended.
+    """
 
     def __init__(
         self,
@@ -20,21 +48,125 @@ class JobSupervisor:
         max_jobs: int,
         job_python: str,
         stop_grace_seconds: float,
+        rewrite_paths: bool = False,
+        log_file_bytes: int = 64 * 2**20,
+        log_stream_bytes: int = 8 * 2**20,
+        disk_reserve_bytes: int = 256 * 2**20,
     ) -> None:
-        self.data_dir = data_dir
+        self._client_env = dict(client_env)
+        self._job_python = job_python
+        self._max_jobs = max_jobs
+        self.isolation: Isolation = NO_ISOLATION if rewrite_paths else probe_isolation()
+        self._services = Services(
+            data_dir=data_dir.resolve(),
+            s3=S3(lambda: self._client("s3")),
+            logs_client=lambda: self._logs_client,
+            events=events,
+            client_env=self._client_env,
+            python=lambda: self.python,
+            isolation=self.isolation,
+            stop_grace_seconds=stop_grace_seconds,
+            log_file_bytes=log_file_bytes,
+            log_stream_bytes=log_stream_bytes,
+            disk_reserve_bytes=disk_reserve_bytes,
+        )
+        self._lock = threading.Condition()
+        self._queue: OrderedDict[str, JobSpec] = OrderedDict()
+        self._running: dict[str, tuple[Job, threading.Thread]] = {}
+        self._free_slots = list(range(max_jobs))
+        self._closed = False
+        log.info("jobs get /opt/ml by %s", self.isolation)
+
+    @cached_property
+    def python(self) -> JobPython:
+        """What is known of job_python; asks it at first use, JobPythonError when it does not run."""
+        return JobPython.ask(self._job_python)
+
+    @cached_property
+    def _logs_client(self) -> Any:
+        return self._client("logs")
+
+    def _client(self, service: str) -> Any:
+        import boto3
+        from botocore.config import Config
+
+        env = self._client_env
+        session = boto3.Session(
+            aws_access_key_id=env["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=env["AWS_SECRET_ACCESS_KEY"],
+            region_name=env.get("AWS_DEFAULT_REGION", "us-east-1"),
+        )
+        endpoint = env.get(f"AWS_ENDPOINT_URL_{service.upper()}") or env["AWS_ENDPOINT_URL"]
+        config = Config(
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            retries={"max_attempts": 4, "mode": "standard"},
+            s3={"addressing_style": "path"},
+            max_pool_connections=4 * self._max_jobs + 8,
+        )
+        return session.client(service, endpoint_url=endpoint, config=config)
+
+    # --- the queue ----------------------------------------------------------------------------------------------
 
     def submit(self, spec: JobSpec) -> None:
         """Queue a job; it starts when a slot is free, first come first served."""
-        raise NotImplementedError
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("the supervisor is shut down")
+            self._queue[spec.arn] = spec
+            self._start_next()
+
+    def _start_next(self) -> None:
+        while self._queue and self._free_slots and not self._closed:
+            arn, spec = self._queue.popitem(last=False)
+            slot = self._free_slots.pop(0)
+            job = _KINDS[spec.kind](spec, self._services, slot)
+            thread = threading.Thread(target=self._run, args=(job, slot), name=f"job-{spec.name}", daemon=True)
+            self._running[arn] = (job, thread)
+            thread.start()
+
+    def _run(self, job: Job, slot: int) -> None:
+        try:
+            job.run()
+        except Exception:
+            log.exception("job %s", job.spec.name)
+        finally:
+            with self._lock:
+                del self._running[job.spec.arn]
+                self._free_slots.append(slot)
+                self._start_next()
+                self._lock.notify_all()
+
+    def _find(self, arn: str) -> Job:
+        if arn not in self._running:
+            raise UnknownJob(arn)
+        return self._running[arn][0]
 
     def stop(self, arn: str) -> None:
-        """Send SIGTERM, after the grace SIGKILL; the job ends as Stopped."""
-        raise NotImplementedError
+        """Send SIGTERM, after the grace SIGKILL; the job ends as Stopped. UnknownJob when it does not run here."""
+        with self._lock:
+            spec = self._queue.pop(arn, None)
+            if spec is None:
+                self._find(arn).stop()
+        if spec is not None:
+            _KINDS[spec.kind](spec, self._services, 0).never_started()
 
     def interrupt(self, arn: str) -> None:
-        """Take the instance away as a spot interruption does; the job starts again from its checkpoints."""
-        raise NotImplementedError
+        """Take the instance away as a spot interruption does; the job starts again from its checkpoints.
+
+        UnknownJob when it does not run here, ValueError when it is no managed spot training job.
+        """
+        with self._lock:
+            job = self._find(arn)
+        job.interrupt()
 
     def shutdown(self) -> None:
         """End every job's processes; nothing that it started is alive when it returns."""
-        raise NotImplementedError
+        with self._lock:
+            self._closed = True
+            self._queue.clear()
+            running = list(self._running.values())
+        for job, _ in running:
+            job.shutdown()
+        for _, thread in running:
+            thread.join(_SHUTDOWN_SECONDS)

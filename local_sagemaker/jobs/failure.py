@@ -1,0 +1,57 @@
+"""Why a job failed, in the service's words and in at most 1,024 characters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+LIMIT = 1024
+_DRIVER_NOISE = re.compile(
+    r"^\+|^An error occurred with exit code|^Running .* [Dd]river$|^Executing command:|^Setting up environment|"
+    r"^Training Container Execution"
+)
+_DRIVER_TRACEBACK = "Command failed with exit code"
+_DRIVER_FAILURES = ("subprocess.CalledProcessError", "Training Execution failed. For more details")
+
+
+def algorithm_error(failure_file: Path, tail: Sequence[str], exit_code: int) -> str:
+    """Compose the FailureReason: the failure file, and the log's tail where the file does not explain itself.
+
+    The SDK's drivers write only that a command failed; the traceback of the user's program is in the log alone.
+    """
+    said = _read(failure_file)
+    from_driver = any(mark in said for mark in _DRIVER_FAILURES)
+    if from_driver:
+        said = said.strip().splitlines()[-1] if said.strip() else ""
+    explanation = user_tail(tail) if from_driver or not said else ""
+    head, end = "AlgorithmError: ", f", exit code: {exit_code}"
+    room = LIMIT - len(head) - len(end)
+    said = said.strip()[: room if not explanation else 200]
+    if explanation:
+        separator = "\n" if said else ""
+        explanation = separator + explanation[-(room - len(said) - len(separator)) :]
+    return head + said + explanation + end
+
+
+def user_tail(tail: Sequence[str]) -> str:
+    """Pick the last traceback of the user's own program, or its last lines."""
+    lines: list[str] = []
+    for line in tail:
+        if line.startswith(_DRIVER_TRACEBACK):
+            break
+        if not _DRIVER_NOISE.match(line):
+            lines.append(line.rstrip())
+    starts = [number for number, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
+    chosen = lines[starts[-1] :] if starts and len(lines) - starts[-1] < 60 else lines[-20:]
+    return "\n".join(line for line in chosen if line)
+
+
+def _read(path: Path) -> str:
+    try:
+        if path.is_symlink():
+            return ""
+        with path.open("rb") as file:
+            return file.read(16 * LIMIT).decode("utf-8", "replace")
+    except OSError:
+        return ""

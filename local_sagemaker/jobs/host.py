@@ -1,0 +1,185 @@
+"""One host of a job, seen from the server: its folder, its runner process, and what the runner says."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+RUNNER = Path(__file__).with_name("runner") / "main.py"
+_RUNNER_EXIT_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Isolation:
+    """How a job gets its own /opt/ml on this machine."""
+
+    mount: bool
+    """True: by a private mount namespace. False: /opt/ml is rewritten in the staged text files."""
+    pid_namespace: bool
+    """True: the kernel ends all processes of a host with its first one."""
+
+    def __str__(self) -> str:
+        if not self.mount:
+            return "rewriting /opt/ml in the job's code, since mounting is denied"
+        return "a private mount of /opt/ml" + (" and a PID namespace" if self.pid_namespace else "")
+
+
+NO_ISOLATION = Isolation(mount=False, pid_namespace=False)
+
+
+def probe_isolation() -> Isolation:
+    """Try the real mount in a child process and say what works here."""
+    command = [sys.executable, "-I", "-S", str(RUNNER), "--probe"]
+    try:
+        answer = subprocess.run(
+            command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=20, check=True
+        )
+        return Isolation(**json.loads(answer.stdout))
+    except (OSError, subprocess.SubprocessError, ValueError, TypeError) as error:
+        log.warning("probing the mount failed, /opt/ml will be rewritten: %s", error)
+        return NO_ISOLATION
+
+
+@dataclass(frozen=True)
+class HostLayout:
+    """The files of one host below the job's folder."""
+
+    root: Path
+
+    @property
+    def ml(self) -> Path:
+        """What the job sees as /opt/ml."""
+        return self.root / "ml"
+
+    @property
+    def log_file(self) -> Path:
+        """Standard output and error, as far as the cap allows."""
+        return self.root / "output.log"
+
+    @property
+    def metrics_file(self) -> Path:
+        """The time series: one JSON object {"name", "value", "ms"} a line."""
+        return self.root / "metrics.jsonl"
+
+
+@dataclass(frozen=True)
+class HostConfig:
+    """What the runner is told; written as JSON beside the host's folder of files."""
+
+    host: str
+    argv: list[str]
+    env: dict[str, str]
+    cwd: str
+    ml: str
+    mount: bool
+    pid_namespace: bool
+    hosts_file: str | None
+    log_file: str
+    metrics_file: str
+    metric_definitions: list[dict[str, str]] = field(default_factory=list)
+    log_file_bytes: int = 64 * 2**20
+    log_stream_bytes: int = 8 * 2**20
+    max_processes: int = 2048
+
+
+@dataclass(frozen=True)
+class HostExit:
+    """How a host ended."""
+
+    code: int
+    """Exit status as a shell gives it: 128 + n for signal n."""
+    reason: str | None
+    """Why the runner ended it, where it did."""
+    tail: list[str]
+    """The last lines of output."""
+
+
+class HostRun:
+    """A running host. Create and start it in the job's thread: the runner dies with the thread that started it."""
+
+    def __init__(self, config: HostConfig, folder: Path, on_message: Callable[[HostRun, dict[str, Any]], None]) -> None:
+        self.config = config
+        self.exit: HostExit | None = None
+        self._on_message = on_message
+        path = folder / "runner.json"
+        path.touch(0o600)
+        path.write_text(json.dumps(asdict(config)))
+        with (folder / "runner.log").open("ab") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(RUNNER), str(path)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                cwd=folder,
+                env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
+                start_new_session=True,
+            )
+        self._reader = threading.Thread(target=self._read, name=f"reader-{config.host}", daemon=True)
+        self._reader.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether anything of the host may still run."""
+        return self.exit is None
+
+    def terminate(self) -> None:
+        """Send SIGTERM to the host's processes."""
+        self._command(b"term\n")
+
+    def kill(self) -> None:
+        """End all of the host's processes now."""
+        self._command(b"kill\n")
+
+    def close(self) -> None:
+        """End whatever is left and wait for it."""
+        if self._process.stdin and not self._process.stdin.closed:
+            try:
+                self._process.stdin.close()
+            except OSError:
+                pass
+        try:
+            self._process.wait(_RUNNER_EXIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._reader.join(_RUNNER_EXIT_SECONDS)
+
+    def _command(self, line: bytes) -> None:
+        try:
+            if self._process.stdin and not self._process.stdin.closed:
+                self._process.stdin.write(line)
+                self._process.stdin.flush()
+        except OSError:
+            return
+
+    def _read(self) -> None:
+        """Hand on the runner's messages; the last one that anybody hears is the host's end."""
+        assert self._process.stdout is not None
+        ended = HostExit(137, None, [])
+        for line in self._process.stdout:
+            message = json.loads(line)
+            if "error" in message:
+                ended = HostExit(127, f"the host could not be started: {message['error']}", message.get("tail", []))
+            elif "exit" in message:
+                ended = HostExit(_exit_code(message["exit"]), message["reason"], message["tail"])
+            else:
+                self._on_message(self, message)
+        self.exit = ended
+        self._on_message(self, {"ended": True})
+
+
+def _exit_code(status: int | None) -> int:
+    if status is None:
+        return 137
+    if status & 0x7F:
+        return 128 + (status & 0x7F)
+    return status >> 8

@@ -1,0 +1,350 @@
+"""What training and processing jobs have in common: hosts that run, are watched, stopped and cleaned up."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import shutil
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from local_sagemaker.jobs.container import Cluster, Paths, job_environment
+from local_sagemaker.jobs.environment import JobPython, make_environment
+from local_sagemaker.jobs.host import HostConfig, HostExit, HostLayout, HostRun, Isolation
+from local_sagemaker.jobs.logs import LogShipper
+from local_sagemaker.jobs.s3 import S3, S3Problem
+from local_sagemaker.jobs.spec import JobEvents, JobSpec
+from local_sagemaker.jobs.unsupported import find_unsupported
+
+log = logging.getLogger(__name__)
+
+Cause = Literal["exited", "stopped", "max_runtime", "interrupted", "disk"]
+_WATCH_SECONDS = 2.0
+_PEER_GRACE_SECONDS = 10.0
+"""After one host failed, how long the others have to end by themselves."""
+
+
+class JobFailed(Exception):
+    """The job ends as Failed; the text is its FailureReason."""
+
+
+class JobStopped(Exception):
+    """The job was stopped before its program ran."""
+
+
+class ServerShutdown(Exception):
+    """The server ends: the job's processes are gone, and nothing is reported any more."""
+
+
+@dataclass(frozen=True)
+class Services:
+    """What a job needs from its supervisor."""
+
+    data_dir: Path
+    s3: S3
+    logs_client: Callable[[], Any]
+    events: JobEvents
+    client_env: Mapping[str, str]
+    python: Callable[[], JobPython]
+    isolation: Isolation
+    stop_grace_seconds: float
+    log_file_bytes: int
+    log_stream_bytes: int
+    disk_reserve_bytes: int
+
+
+@dataclass
+class Outcome:
+    """How the hosts ended."""
+
+    cause: Cause
+    exits: list[HostExit]
+    detail: str | None = None
+
+    @property
+    def failed(self) -> HostExit | None:
+        """The first host that failed, if any."""
+        return next((ended for ended in self.exits if ended.code != 0), None)
+
+
+@dataclass
+class _Watch:
+    """State of the waiting loop."""
+
+    cause: Cause = "exited"
+    detail: str | None = None
+    kill_at: float | None = None
+    started: float = field(default_factory=time.monotonic)
+
+
+def utc_now() -> datetime:
+    """Return the current time."""
+    return datetime.now(UTC)
+
+
+class Job(ABC):
+    """One job from its start to its last report. `run` is its thread; the other methods may be called from any."""
+
+    group: str
+    """Its CloudWatch Logs group."""
+
+    def __init__(self, spec: JobSpec, services: Services, slot: int) -> None:
+        self.spec = spec
+        self.services = services
+        self.request = spec.request
+        self.folder = services.data_dir / "jobs" / spec.kind / spec.name
+        self.cluster = self._cluster(slot)
+        self.layouts = [HostLayout(self.folder / f"host-{n}") for n in range(1, len(self.cluster.names) + 1)]
+        self.paths = [Paths(layout, services.isolation.mount) for layout in self.layouts]
+        self._inbox: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+        self._stop_requested = threading.Event()
+        self._shutdown = threading.Event()
+        self._hosts: list[HostRun] = []
+        self._stream_epoch = 0
+        self._shipper: LogShipper | None = None
+
+    # --- asked from outside -------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Ask for the end as Stopped."""
+        self._stop_requested.set()
+        self._inbox.put(("stop", None))
+
+    def interrupt(self) -> None:
+        """Take the instances away; ValueError where the request did not ask for spot instances."""
+        if self.request.get("EnableManagedSpotTraining") is not True:
+            raise ValueError(f"{self.spec.name} is no managed spot training job")
+        self._inbox.put(("interrupt", None))
+
+    def shutdown(self) -> None:
+        """End at once, reporting nothing."""
+        self._shutdown.set()
+        self._inbox.put(("shutdown", None))
+
+    # --- what the kinds of job do differently -------------------------------------------------------------------
+
+    @abstractmethod
+    def _cluster(self, slot: int) -> Cluster:
+        """Name the hosts."""
+
+    @abstractmethod
+    def _work(self) -> None:
+        """Run the job; raises JobFailed, S3Problem or JobStopped where it does not complete."""
+
+    @abstractmethod
+    def _report_failed(self, reason: str) -> None:
+        """Report the end as Failed."""
+
+    @abstractmethod
+    def _report_stopped(self) -> None:
+        """Report the end as Stopped."""
+
+    def _metrics(self, found: list[list[Any]]) -> None:
+        """Take metrics from the log: [name, value, milliseconds]."""
+
+    def _tick(self, *, final: bool = False) -> None:
+        """Do what is done every few seconds while the hosts run."""
+
+    # --- running ------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Run the job to its last report."""
+        try:
+            self._prepare_folder()
+            unsupported = find_unsupported(self.spec.kind, self.request)
+            if unsupported:
+                raise JobFailed("ClientError: " + "; ".join(map(str, unsupported)))
+            self._work()
+        except (JobFailed, S3Problem) as problem:
+            self._report_failed(str(problem)[:1024])
+        except JobStopped:
+            self._report_stopped()
+        except ServerShutdown:
+            log.info("%s %s ended with the server", self.spec.kind, self.spec.name)
+        except Exception as error:
+            log.exception("%s %s", self.spec.kind, self.spec.name)
+            self._report_failed(f"InternalServerError: {type(error).__name__}: {error}"[:1024])
+        finally:
+            self._close_hosts()
+            self._close_logs()
+
+    def never_started(self) -> None:
+        """Report a job as Stopped that was still waiting."""
+        self._report_stopped()
+
+    def _prepare_folder(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+
+    def check_stop(self) -> None:
+        """Leave early where a stop or the server's end was asked for; called between downloads."""
+        if self._shutdown.is_set():
+            raise ServerShutdown
+        if self._stop_requested.is_set():
+            raise JobStopped
+
+    def run_hosts(self, configs: list[HostConfig], max_runtime: float) -> Outcome:
+        """Start all hosts and wait for their end, whatever brings it about."""
+        self._shipper = LogShipper(self.services.logs_client(), self.group)
+        self._stream_epoch = int(time.time())
+        self.check_stop()
+        self._hosts = [
+            HostRun(config, layout.root, self._on_message) for config, layout in zip(configs, self.layouts, strict=True)
+        ]
+        self.check_stop()
+        watcher = _Ticker(self._watch_folder)
+        try:
+            watch = self._wait(max_runtime)
+        finally:
+            self._close_hosts()
+            watcher.close()
+        self._close_logs()
+        exits = [host.exit or HostExit(137, None, []) for host in self._hosts]
+        self._hosts = []
+        return Outcome(watch.cause, exits, watch.detail)
+
+    def _wait(self, max_runtime: float) -> _Watch:
+        watch = _Watch()
+        while any(host.alive for host in self._hosts):
+            now = time.monotonic()
+            runtime_left = watch.started + max_runtime - now
+            if watch.kill_at is None and runtime_left <= 0:
+                self._begin_end(watch, "max_runtime")
+            if watch.kill_at is not None and now >= watch.kill_at:
+                self._kill_hosts()
+                watch.kill_at = now + 5
+            wait = runtime_left if watch.kill_at is None else watch.kill_at - now
+            try:
+                event, value = self._inbox.get(timeout=max(0.0, min(wait, 3600)))
+            except queue.Empty:
+                continue
+            self._handle(watch, event, value)
+        return watch
+
+    def _handle(self, watch: _Watch, event: str, value: Any) -> None:
+        if event == "shutdown":
+            self._kill_hosts()
+            raise ServerShutdown
+        if event == "disk":
+            watch.cause, watch.detail, watch.kill_at = "disk", value, time.monotonic()
+        elif event == "ended":
+            failed = any(not host.alive and host.exit and host.exit.code for host in self._hosts)
+            if failed and watch.kill_at is None:
+                self._terminate_hosts()
+                watch.kill_at = time.monotonic() + min(_PEER_GRACE_SECONDS, self.services.stop_grace_seconds)
+        elif event == "stop" and watch.cause in {"exited", "interrupted"}:
+            self._begin_end(watch, "stopped")
+        elif event == "interrupt" and watch.kill_at is None:
+            self._begin_end(watch, "interrupted")
+
+    def _begin_end(self, watch: _Watch, cause: Cause) -> None:
+        watch.cause = cause
+        watch.kill_at = time.monotonic() + self.services.stop_grace_seconds
+        self._ending(cause)
+        self._terminate_hosts()
+
+    def _ending(self, cause: Cause) -> None:
+        """Report that the end has begun."""
+
+    def _terminate_hosts(self) -> None:
+        for host in self._hosts:
+            if host.alive:
+                host.terminate()
+
+    def _kill_hosts(self) -> None:
+        for host in self._hosts:
+            host.kill()
+
+    def _close_hosts(self) -> None:
+        for host in self._hosts:
+            host.close()
+
+    def _close_logs(self) -> None:
+        if self._shipper:
+            self._shipper.close()
+            self._shipper = None
+
+    def _on_message(self, host: HostRun, message: dict[str, Any]) -> None:
+        """Take a runner's message, in that host's reader thread."""
+        if "log" in message and self._shipper:
+            self._shipper.add(f"{self.spec.name}/{host.config.host}-{self._stream_epoch}", message["log"])
+        if "metrics" in message:
+            self._metrics(message["metrics"])
+        if "ended" in message:
+            self._inbox.put(("ended", host))
+
+    def _watch_folder(self) -> None:
+        self._tick()
+        free = shutil.disk_usage(self.folder).free
+        if free < self.services.disk_reserve_bytes:
+            self._inbox.put(("disk", f"the disk of {self.services.data_dir} has only {free // 2**20} MB left"))
+            return
+        volume = self._volume_bytes()
+        used = sum(_size(path) for path in self.folder.rglob("*")) if volume else 0
+        if volume and used > volume:
+            self._inbox.put(("disk", f"the job uses {used // 2**20} MB and its volume has {volume // 2**20} MB"))
+
+    def _volume_bytes(self) -> int:
+        """Return the size of the volume that the request asks for; 0 for no limit."""
+        return 0
+
+    def host_config(self, index: int, argv: list[str], own: Mapping[str, str], cwd: str) -> HostConfig:
+        """Make one host's environment and describe its program."""
+        services, layout, paths = self.services, self.layouts[index], self.paths[index]
+        python = services.python()
+        programs = make_environment(layout.root / "python", python, services.data_dir / "environments")
+        hosts_file = layout.root / "etc-hosts"
+        hosts_file.write_text(self.cluster.hosts_file())
+        isolation = services.isolation
+        return HostConfig(
+            host=self.cluster.names[index],
+            argv=[paths.seen(word) for word in argv],
+            env=job_environment(own, services.client_env, paths, programs, python.scripts),
+            cwd=paths.seen(cwd),
+            ml=str(layout.ml),
+            mount=isolation.mount,
+            pid_namespace=isolation.pid_namespace,
+            hosts_file=str(hosts_file),
+            log_file=str(layout.log_file),
+            metrics_file=str(layout.metrics_file),
+            metric_definitions=self._metric_definitions(),
+            log_file_bytes=services.log_file_bytes,
+            log_stream_bytes=services.log_stream_bytes,
+        )
+
+    def _metric_definitions(self) -> list[dict[str, str]]:
+        return []
+
+
+class _Ticker:
+    """Calls a function every few seconds in a thread until closed; its faults are logged, not raised."""
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self._function = function
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="job-watcher", daemon=True)
+        self._thread.start()
+
+    def _work(self) -> None:
+        while not self._closing.wait(_WATCH_SECONDS):
+            try:
+                self._function()
+            except Exception:
+                log.exception("watching a job's folder")
+
+    def close(self) -> None:
+        self._closing.set()
+        self._thread.join()
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except OSError:
+        return 0

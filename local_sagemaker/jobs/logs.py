@@ -1,0 +1,92 @@
+"""A job's lines on their way to CloudWatch Logs: in batches, from a thread of their own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+_BATCH_EVENTS = 5000
+_BATCH_BYTES = 900_000
+"""PutLogEvents takes 10,000 events and 1,048,576 bytes, 26 of them for each event."""
+_INTERVAL_SECONDS = 0.5
+
+
+class LogShipper:
+    """Writes the streams of one job; what CloudWatch Logs refuses is still in the job's log file."""
+
+    def __init__(self, client: Any, group: str) -> None:
+        self._client = client
+        self._group = group
+        self._pending: dict[str, list[tuple[int, str]]] = {}
+        self._created: set[str] = set()
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="log-shipper", daemon=True)
+        self._thread.start()
+
+    def add(self, stream: str, lines: Sequence[Sequence[Any]]) -> None:
+        """Queue [milliseconds, line] pairs."""
+        with self._lock:
+            self._pending.setdefault(stream, []).extend((int(ms), str(line)) for ms, line in lines)
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._closing.set()
+        self._thread.join(30)
+
+    def _work(self) -> None:
+        while not self._closing.wait(_INTERVAL_SECONDS):
+            self._flush()
+        self._flush()
+
+    def _flush(self) -> None:
+        with self._lock:
+            pending, self._pending = self._pending, {}
+        for stream, lines in pending.items():
+            for batch in batches(lines):
+                self._put(stream, batch)
+
+    def _put(self, stream: str, batch: list[dict[str, Any]]) -> None:
+        for attempt in range(3):
+            try:
+                self._create(stream)
+                self._client.put_log_events(logGroupName=self._group, logStreamName=stream, logEvents=batch)
+                return
+            except Exception as error:  # logs must never end a job
+                if attempt == 2:
+                    log.warning("%d lines of %s were not stored: %s", len(batch), stream, error)
+                else:
+                    time.sleep(0.1 * (attempt + 1))
+
+    def _create(self, stream: str) -> None:
+        if stream in self._created:
+            return
+        exists = self._client.exceptions.ResourceAlreadyExistsException
+        for create, arguments in (
+            (self._client.create_log_group, {"logGroupName": self._group}),
+            (self._client.create_log_stream, {"logGroupName": self._group, "logStreamName": stream}),
+        ):
+            try:
+                create(**arguments)
+            except exists:
+                continue
+        self._created.add(stream)
+
+
+def batches(lines: list[tuple[int, str]]) -> list[list[dict[str, Any]]]:
+    """Cut lines into batches that PutLogEvents takes; it refuses empty messages, so an empty line is a space."""
+    result: list[list[dict[str, Any]]] = [[]]
+    size = 0
+    for milliseconds, line in lines:
+        event_size = len(line.encode("utf-8", "replace")) + 26
+        if result[-1] and (size + event_size > _BATCH_BYTES or len(result[-1]) >= _BATCH_EVENTS):
+            result.append([])
+            size = 0
+        size += event_size
+        result[-1].append({"timestamp": milliseconds, "message": line or " "})
+    return [batch for batch in result if batch]

@@ -1,0 +1,187 @@
+"""A processing job: inputs in, the program, outputs out."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from local_sagemaker.jobs.checkpoints import CheckpointSync
+from local_sagemaker.jobs.container import ML, Cluster, write_json
+from local_sagemaker.jobs.failure import algorithm_error
+from local_sagemaker.jobs.host import HostConfig
+from local_sagemaker.jobs.job import Cause, Job, Outcome, utc_now
+from local_sagemaker.jobs.s3 import S3Problem, S3Uri
+
+_CODE_BYTES = 2**20
+
+
+class ProcessingJob(Job):
+    """Runs one CreateProcessingJob request."""
+
+    group = "/aws/sagemaker/ProcessingJobs"
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._started: datetime | None = None
+        self._syncs: list[CheckpointSync] = []
+        self._report_lock = threading.Lock()
+
+    def _cluster(self, slot: int) -> Cluster:
+        resources = (self.request.get("ProcessingResources") or {}).get("ClusterConfig") or {}
+        return Cluster.of(int(resources.get("InstanceCount", 1)), resources.get("InstanceType", "ml.m5.large"), slot)
+
+    def _work(self) -> None:
+        self._started = utc_now()
+        self._report("InProgress", ProcessingStartTime=self._started)
+        for index in range(len(self.layouts)):
+            self._prepare(index)
+        configs = [self._host(index) for index in range(len(self.layouts))]
+        limit = float((self.request.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds", 86400))
+        outcome = self.run_hosts(configs, limit)
+        self._upload_outputs()
+        self._finish(outcome)
+
+    def _finish(self, outcome: Outcome) -> None:
+        exit_message = self._exit_message()
+        more = {"ExitMessage": exit_message} if exit_message else {}
+        if outcome.cause == "stopped":
+            self._end("Stopped", **more)
+        elif outcome.cause == "max_runtime":
+            self._end("Stopped", FailureReason="ClientError: Job runtime exceeded MaxRuntimeInSeconds provided", **more)
+        elif outcome.cause == "disk":
+            self._end("Failed", FailureReason=f"ClientError: No space left on device: {outcome.detail}"[:1024], **more)
+        elif outcome.failed:
+            failed = outcome.failed
+            reason = f"ClientError: {failed.reason}, exit code: {failed.code}" if failed.reason else None
+            missing = self.layouts[0].ml / "no-failure-file"  # processing has none; the message is its place
+            reason = reason or algorithm_error(missing, failed.tail, failed.code)
+            self._end("Failed", FailureReason=reason[:1024], **more)
+        else:
+            self._end("Completed", **more)
+
+    # --- inputs -------------------------------------------------------------------------------------------------
+
+    def _prepare(self, index: int) -> None:
+        paths, ml = self.paths[index], self.layouts[index].ml
+        (ml / "output").mkdir(parents=True)
+        for item in self.request.get("ProcessingInputs") or []:
+            self._download_input(index, item)
+        for _, source, _ in self._outputs():
+            paths.inside(source).mkdir(parents=True, exist_ok=True)
+        config: dict[str, Any] = {
+            "ProcessingJobArn": self.spec.arn,
+            "ProcessingJobName": self.spec.name,
+            **{
+                name: self.request[name]
+                for name in (
+                    "ProcessingInputs",
+                    "ProcessingOutputConfig",
+                    "ProcessingResources",
+                    "AppSpecification",
+                    "Environment",
+                    "RoleArn",
+                    "StoppingCondition",
+                )
+                if name in self.request
+            },
+        }
+        write_json(ml / "config" / "processingjobconfig.json", paths.seen_json(config))
+        resources = self.cluster.resource_config(self.cluster.names[index])
+        write_json(ml / "config" / "resourceconfig.json", json.dumps(resources))
+
+    def _download_input(self, index: int, item: dict[str, Any]) -> None:
+        source = item.get("S3Input")
+        if not source:
+            return
+        folder = self.paths[index].inside(source["LocalPath"])
+        folder.mkdir(parents=True, exist_ok=True)
+        uri = S3Uri.parse(source["S3Uri"])
+        s3 = self.services.s3
+        is_manifest = source.get("S3DataType") == "ManifestFile"
+        found = s3.manifest_downloads(uri) if is_manifest else s3.prefix_downloads(uri)
+        if not found:
+            region = self.services.client_env.get("AWS_DEFAULT_REGION", "us-east-1")
+            raise S3Problem(
+                f'ClientError: Data download failed:No S3 objects found under S3 URL "{source["S3Uri"]}" given in input '
+                f"data source. Please ensure that the bucket exists in the selected region ({region}), that objects "
+                f'exist under that S3 prefix, and that the role "{self.request.get("RoleArn", "")}" has "s3:ListBucket" '
+                f'permissions on bucket "{uri.bucket}".'
+            )
+        if source.get("S3DataDistributionType") == "ShardedByS3Key":
+            found = found[index :: len(self.layouts)]
+        for download in found:
+            self.check_stop()
+            s3.download(download, folder)
+        if sum(download.size for download in found) <= _CODE_BYTES:
+            self.paths[index].rewrite_folder(folder)
+
+    def _host(self, index: int) -> HostConfig:
+        application = self.request["AppSpecification"]
+        argv = [*application["ContainerEntrypoint"], *(application.get("ContainerArguments") or [])]
+        own = {
+            "AWS_REGION": self.services.client_env.get("AWS_DEFAULT_REGION", "us-east-1"),
+            "PROCESSING_JOB_NAME": self.spec.name,
+            **(self.request.get("Environment") or {}),
+        }
+        return self.host_config(index, argv, own, ML)
+
+    # --- outputs ------------------------------------------------------------------------------------------------
+
+    def _outputs(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        for item in (self.request.get("ProcessingOutputConfig") or {}).get("Outputs") or []:
+            output = item.get("S3Output") or {}
+            if output.get("LocalPath"):
+                yield item["OutputName"], output["LocalPath"], output
+
+    def _continuous(self) -> list[CheckpointSync]:
+        if not self._syncs:
+            for layout, paths in zip(self.layouts, self.paths, strict=True):
+                for _, source, output in self._outputs():
+                    if output.get("S3UploadMode") == "Continuous":
+                        scratch = layout.root / "output.snapshot"
+                        uri = S3Uri.parse(output["S3Uri"])
+                        self._syncs.append(CheckpointSync(self.services.s3, paths.inside(source), uri, scratch))
+        return self._syncs
+
+    def _tick(self, *, final: bool = False) -> None:
+        for sync in self._continuous():
+            sync.upload_changes(final=final)
+
+    def _upload_outputs(self) -> None:
+        self._tick(final=True)
+        for paths in reversed(self.paths):
+            for _, source, output in self._outputs():
+                folder = paths.inside(source)
+                if output.get("S3UploadMode") != "Continuous" and folder.is_dir():
+                    self.services.s3.upload_folder(folder, S3Uri.parse(output["S3Uri"]))
+
+    def _exit_message(self) -> str:
+        path: Path = self.layouts[0].ml / "output" / "message"
+        if path.is_symlink() or not path.is_file():
+            return ""
+        with path.open("rb") as file:
+            return file.read(4096).decode("utf-8", "replace").strip()[:1024]
+
+    # --- reports ------------------------------------------------------------------------------------------------
+
+    def _ending(self, cause: Cause) -> None:
+        if cause == "stopped":
+            self._report("Stopping")
+
+    def _report(self, status: str, **more: Any) -> None:
+        with self._report_lock:
+            changes = {"ProcessingJobStatus": status, "LastModifiedTime": utc_now(), **more}
+            self.services.events.changed(self.spec.arn, changes)
+
+    def _end(self, status: str, **more: Any) -> None:
+        self._report(status, ProcessingEndTime=utc_now(), **more)
+
+    def _report_failed(self, reason: str) -> None:
+        self._end("Failed", FailureReason=reason)
+
+    def _report_stopped(self) -> None:
+        self._end("Stopped")

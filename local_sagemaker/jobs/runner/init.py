@@ -1,0 +1,121 @@
+"""The first process of a host: mounts /opt/ml, starts the container's program, and ends everything with it.
+
+With a PID namespace it is process 1 there, so the kernel ends all of the host with it. Without one it adopts every
+orphan (subreaper) and kills by walking its descendants.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import select
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from local_sagemaker.jobs.runner import kernel, processes
+
+_CHECK_SECONDS = 1.0
+
+
+@dataclass
+class _State:
+    main_pid: int
+    status: int | None = None
+    stopping: bool = False
+    reason: str | None = None
+
+
+def become_init(config: dict[str, Any], control: int, report: int, output: int) -> NoReturn:
+    """Run one host to its end; writes {"exit": ...} or {"error": ...} to `report`, obeys term and kill on `control`."""
+    try:
+        kernel.die_with_parent(signal.SIGKILL)
+        kernel.adopt_orphans()
+        _arrange(config)
+        wake_read, wake_write = os.pipe()
+        os.set_blocking(wake_write, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        state = _State(_start(config, output))
+        os.close(output)
+        _watch(state, control, wake_read, int(config["max_processes"]))
+        _finish(report, {"exit": state.status, "reason": state.reason})
+    except BaseException as error:
+        _finish(report, {"error": f"{type(error).__name__}: {error}"})
+    os._exit(0)
+
+
+def _finish(report: int, message: dict[str, Any]) -> None:
+    processes.kill_all(os.getpid())
+    with contextlib.suppress(OSError):
+        os.write(report, json.dumps(message).encode() + b"\n")
+
+
+def _arrange(config: dict[str, Any]) -> None:
+    if not config["mount"]:
+        return
+    kernel.make_mounts_private()
+    if config["pid_namespace"]:
+        kernel.mount_proc()
+    if config["hosts_file"] and os.path.exists("/etc/hosts"):
+        kernel.bind(config["hosts_file"], "/etc/hosts")
+    kernel.mount_container_folder(config["ml"])
+    with contextlib.suppress(OSError):
+        kernel.set_host_name(config["host"])
+
+
+def _start(config: dict[str, Any], output: int) -> int:
+    """Fork and execute the container's program; an impossible program is exit status 127, as in a shell."""
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        os.setsid()
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.closerange(3, 256)
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        os.chdir(config["cwd"])
+        os.execvpe(config["argv"][0], config["argv"], config["env"])
+    except OSError as error:
+        os.write(2, f"{config['argv'][0]}: {error.strerror}\n".encode())
+    finally:
+        os._exit(127)
+
+
+def _watch(state: _State, control: int, wake: int, max_processes: int) -> None:
+    """Return when the program has ended and, while stopping, when everything that it started has ended too."""
+    me = os.getpid()
+    next_count = time.monotonic() + _CHECK_SECONDS
+    while True:
+        ready, _, _ = select.select([control, wake], [], [], _CHECK_SECONDS)
+        if control in ready:
+            command = os.read(control, 64)
+            if not command or b"kill" in command:
+                processes.kill_all(me)
+                if not command:
+                    sys.exit(1)
+            elif b"term" in command:
+                state.stopping = True
+                processes.terminate_gently(me)
+        if wake in ready:
+            os.read(wake, 4096)
+        for pid, status in processes.reap().items():
+            if pid == state.main_pid:
+                state.status = status
+        if state.status is not None and not (state.stopping and processes.descendants(me)):
+            return
+        if time.monotonic() >= next_count:
+            next_count = time.monotonic() + _CHECK_SECONDS
+            if len(processes.descendants(me)) > max_processes:
+                state.reason = f"more than {max_processes} processes"
+                processes.kill_all(me)

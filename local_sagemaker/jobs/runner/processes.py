@@ -1,0 +1,95 @@
+"""Every process of one host: who they are, who hears SIGTERM, and how all of them end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+_KILL_ROUNDS = 200
+
+
+def _status(pid: int) -> dict[str, str]:
+    try:
+        text = Path(f"/proc/{pid}/status").read_text(errors="replace")
+    except OSError:
+        return {}
+    return dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+
+
+def _parents() -> dict[int, int]:
+    """Map each visible living process to its parent."""
+    parents: dict[int, int] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            status = _status(int(name))
+            if status and not status.get("State", "Z").startswith(("Z", "X")):
+                parents[int(name)] = int(status.get("PPid", "0"))
+    return parents
+
+
+def descendants(root: int) -> dict[int, int]:
+    """Map each living descendant of `root` to its parent."""
+    parents = _parents()
+    found: dict[int, int] = {}
+    for pid in parents:
+        chain, ancestor = [pid], parents[pid]
+        while ancestor in parents and ancestor != root and ancestor not in chain:
+            chain.append(ancestor)
+            ancestor = parents[ancestor]
+        if ancestor == root and pid != root:
+            found[pid] = parents[pid]
+    return found
+
+
+def _handles_term(pid: int) -> bool:
+    caught = int(_status(pid).get("SigCgt", "0"), 16)
+    return bool(caught >> (signal.SIGTERM - 1) & 1)
+
+
+def terminate_gently(root: int) -> None:
+    """Send SIGTERM to what can make use of it: processes that handle it, and processes without children.
+
+    The shells and drivers in between only wait for their child and die of an unhandled SIGTERM, which would close the
+    pipe that the training program prints to while it saves its checkpoint. They end when their child has ended.
+    """
+    family = descendants(root)
+    with_children = set(family.values())
+    for pid in family:
+        if pid not in with_children or _handles_term(pid):
+            _send(pid, signal.SIGTERM)
+
+
+def kill_all(root: int) -> None:
+    """End every descendant of `root`, also those that fork faster than they can be counted: first freeze, then kill."""
+    for _ in range(_KILL_ROUNDS):
+        family = descendants(root)
+        if not family:
+            return
+        for pid in family:
+            _send(pid, signal.SIGSTOP)
+        for pid in family:
+            _send(pid, signal.SIGKILL)
+        reap()
+        time.sleep(0.005)
+
+
+def reap() -> dict[int, int]:
+    """Collect ended children without waiting: pid -> wait status."""
+    ended: dict[int, int] = {}
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return ended
+        if pid == 0:
+            return ended
+        ended[pid] = status
+
+
+def _send(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        return

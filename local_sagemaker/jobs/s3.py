@@ -1,0 +1,177 @@
+"""S3 as the job side uses it: prefixes and manifests down, files and folders up. Objects appear whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+
+class S3Problem(Exception):
+    """An S3 operation failed; the text is meant for a FailureReason."""
+
+
+@dataclass(frozen=True)
+class S3Uri:
+    """s3://bucket/key, the key without a leading slash."""
+
+    bucket: str
+    key: str
+
+    @classmethod
+    def parse(cls, uri: str) -> S3Uri:
+        """Read an S3 URI; S3Problem when it is none."""
+        scheme, _, rest = uri.partition("://")
+        bucket, _, key = rest.partition("/")
+        if scheme not in {"s3", "S3"} or not bucket:
+            raise S3Problem(f"ClientError: {uri!r} is not an S3 URI")
+        return cls(bucket, key.lstrip("/"))
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
+
+    def child(self, *parts: str) -> S3Uri:
+        """Append path parts."""
+        return S3Uri(self.bucket, "/".join([part for part in (self.key.rstrip("/"), *parts) if part]))
+
+
+@dataclass(frozen=True)
+class Download:
+    """One object and where below the channel's folder it goes."""
+
+    uri: S3Uri
+    relative: str
+    size: int
+
+
+def safe_path(folder: Path, relative: str) -> Path:
+    """Join a key's name to a folder; S3Problem when it would lie outside of it."""
+    parts = PurePosixPath(relative).parts
+    if not parts or relative.startswith("/") or ".." in parts or "\x00" in relative:
+        raise S3Problem(
+            f"ClientError: Data download failed: the object name {relative!r} points outside of its channel"
+        )
+    return folder.joinpath(*parts)
+
+
+class S3:
+    """A thread-safe S3 client over the server's endpoint, made when first used."""
+
+    def __init__(self, make_client: Callable[[], Any]) -> None:
+        self._make_client = make_client
+        self._client: Any = None
+        self._lock = threading.Lock()
+
+    @property
+    def client(self) -> Any:
+        """The boto3 client."""
+        with self._lock:
+            if self._client is None:
+                self._client = self._make_client()
+        return self._client
+
+    def keys(self, uri: S3Uri) -> Iterator[tuple[str, int]]:
+        """Yield (key, size) of every object whose key begins with the URI's key; S3Problem when S3 refuses."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=uri.bucket, Prefix=uri.key):
+                for entry in page.get("Contents", []):
+                    yield entry["Key"], int(entry["Size"])
+        except ClientError as error:
+            if error.response["Error"]["Code"] in {"NoSuchBucket", "NoSuchKey", "404"}:
+                return
+            raise S3Problem(f"ClientError: Data download failed: {error} ({uri})") from error
+        except BotoCoreError as error:
+            raise S3Problem(f"InternalServerError: Data download failed: {error} ({uri})") from error
+
+    def prefix_downloads(self, uri: S3Uri) -> list[Download]:
+        """List what the service downloads for an S3Prefix: each object, named by its key below the last slash."""
+        base = uri.key if uri.key.endswith("/") else uri.key.rpartition("/")[0]
+        found = []
+        for key, size in self.keys(uri):
+            if key.endswith("/"):
+                continue
+            relative = key[len(base) :].lstrip("/")
+            if not uri.key.endswith("/") and key.startswith(uri.key + "/"):
+                relative = key[len(uri.key) + 1 :]
+            found.append(Download(S3Uri(uri.bucket, key), relative, size))
+        return found
+
+    def manifest_downloads(self, uri: S3Uri) -> list[Download]:
+        """List the objects of a ManifestFile: [{"prefix": "s3://bucket/path/"}, "relative/name", ...]."""
+        try:
+            entries = json.loads(self.read(uri))
+            prefix = S3Uri.parse(entries[0]["prefix"])
+            names = [str(name) for name in entries[1:]]
+        except (ValueError, LookupError, TypeError) as error:
+            raise S3Problem(
+                f"ClientError: Data download failed: {uri} is not a valid manifest file: {error}"
+            ) from error
+        return [Download(S3Uri(prefix.bucket, prefix.key + name), name, -1) for name in names]
+
+    def read(self, uri: S3Uri) -> bytes:
+        """Return an object's content; S3Problem when there is none."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            data: bytes = self.client.get_object(Bucket=uri.bucket, Key=uri.key)["Body"].read()
+            return data
+        except (ClientError, BotoCoreError) as error:
+            raise S3Problem(f"ClientError: Data download failed: {error} ({uri})") from error
+
+    def download(self, item: Download, folder: Path) -> None:
+        """Bring one object to its place below `folder`."""
+        from boto3.exceptions import S3TransferFailedError
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        target = safe_path(folder, item.relative)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self.client.download_file(item.uri.bucket, item.uri.key, str(target), Config=_transfer_config())
+        except (ClientError, BotoCoreError, S3TransferFailedError) as error:
+            raise S3Problem(f"ClientError: Data download failed: {error} ({item.uri})") from error
+        except OSError as error:
+            raise S3Problem(f"ClientError: Data download failed: {error.strerror} ({target})") from error
+
+    def upload(self, path: Path, uri: S3Uri) -> None:
+        """Store one file as one object."""
+        from boto3.exceptions import S3UploadFailedError
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            self.client.upload_file(str(path), uri.bucket, uri.key, Config=_transfer_config())
+        except (ClientError, BotoCoreError, S3UploadFailedError, OSError) as error:
+            raise S3Problem(f"ClientError: Artifact upload failed: {error} ({uri})") from error
+
+    def upload_folder(self, folder: Path, uri: S3Uri) -> int:
+        """Store every file below `folder`; returns how many."""
+        count = 0
+        for path in walk_files(folder):
+            self.upload(path, uri.child(path.relative_to(folder).as_posix()))
+            count += 1
+        return count
+
+
+def walk_files(folder: Path) -> list[Path]:
+    """List the regular files below `folder` in a fixed order; links are left out, they could lead outside."""
+    found = []
+    for root, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            path = Path(root, name)
+            if path.is_file() and not path.is_symlink():
+                found.append(path)
+    return found
+
+
+def _transfer_config() -> Any:
+    from boto3.s3.transfer import TransferConfig
+
+    return TransferConfig(
+        multipart_threshold=64 * 2**20, multipart_chunksize=64 * 2**20, max_concurrency=2, use_threads=True
+    )

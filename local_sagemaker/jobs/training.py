@@ -1,0 +1,321 @@
+"""A training job: channels and checkpoints in, the program, model and output out."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from local_sagemaker.jobs.archive import write_archive
+from local_sagemaker.jobs.checkpoints import CheckpointSync
+from local_sagemaker.jobs.container import ML, Cluster, write_json
+from local_sagemaker.jobs.failure import algorithm_error
+from local_sagemaker.jobs.host import HostConfig
+from local_sagemaker.jobs.job import Cause, Job, JobFailed, Outcome, utc_now
+from local_sagemaker.jobs.s3 import Download, S3Problem, S3Uri
+
+_CODE_CHANNELS = ("code", "sm_drivers")
+_MESSAGES = {
+    "Starting": "Starting the training job",
+    "Downloading": "Downloading input data",
+    "Training": "Training image download completed. Training in progress.",
+    "Interrupted": "Training job interrupted: the spot instance was taken away",
+    "Stopping": "Stopping the training job",
+    "Uploading": "Uploading generated training model",
+    "Completed": "Training job completed",
+    "Failed": "Training job failed",
+    "Stopped": "Training job stopped",
+    "MaxRuntimeExceeded": "Training job runtime exceeded MaxRuntimeInSeconds provided",
+    "MaxWaitTimeExceeded": "Training job wait time exceeded MaxWaitTimeInSeconds provided",
+}
+"""The service's texts (SecondaryStatusTransition in the API reference, and jobs' logs); the spot one is ours."""
+
+
+class TrainingJob(Job):
+    """Runs one CreateTrainingJob request."""
+
+    group = "/aws/sagemaker/TrainingJobs"
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._transitions: list[dict[str, Any]] = []
+        self._final: dict[str, dict[str, Any]] = {}
+        self._report_lock = threading.Lock()
+        self._started: datetime | None = None
+        self._billable = 0.0
+        self._syncs: list[CheckpointSync] = []
+
+    def _cluster(self, slot: int) -> Cluster:
+        resources = self.request.get("ResourceConfig") or {}
+        return Cluster.of(int(resources.get("InstanceCount", 1)), resources.get("InstanceType", "ml.m5.large"), slot)
+
+    # --- the job's course ---------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        self._status("InProgress", "Starting")
+        self.check_stop()
+        submitted = time.monotonic()
+        while True:
+            outcome = self._attempt()
+            if outcome.cause != "interrupted":
+                break
+            self._status("InProgress", "Interrupted")
+            if self._wait_time_exceeded(submitted):
+                self._end("Stopped", "MaxWaitTimeExceeded")
+                return
+            self._status("InProgress", "Starting")
+            self._prepare_folder()
+        self._finish(outcome)
+
+    def _attempt(self) -> Outcome:
+        """Run the hosts once, from an empty folder to the final sync of checkpoints."""
+        self._status("InProgress", "Downloading", **self._start_times())
+        begun = time.monotonic()
+        try:
+            self._download()
+            configs = [self._host(index) for index in range(len(self.layouts))]
+            self._status("InProgress", "Training")
+            outcome = self.run_hosts(configs, self._max_runtime())
+            self._sync_checkpoints(final=True)
+        finally:
+            self._billable += time.monotonic() - begun
+        return outcome
+
+    def _start_times(self) -> dict[str, Any]:
+        self._started = self._started or utc_now()
+        return {"TrainingStartTime": self._started}
+
+    def _max_runtime(self) -> float:
+        condition = self.request.get("StoppingCondition") or {}
+        return float(condition.get("MaxRuntimeInSeconds", 86400)) - self._billable
+
+    def _wait_time_exceeded(self, submitted: float) -> bool:
+        limit = (self.request.get("StoppingCondition") or {}).get("MaxWaitTimeInSeconds")
+        return limit is not None and time.monotonic() - submitted > float(limit)
+
+    def _ending(self, cause: Cause) -> None:
+        if cause == "stopped":
+            self._status("Stopping", "Stopping")
+
+    def _finish(self, outcome: Outcome) -> None:
+        if outcome.cause == "disk":
+            self._upload_output()
+            raise JobFailed(f"ClientError: No space left on device: {outcome.detail}")
+        if outcome.cause == "exited" and outcome.failed:
+            self._upload_output()
+            number = outcome.exits.index(outcome.failed)
+            if outcome.failed.reason:
+                raise JobFailed(f"ClientError: {outcome.failed.reason}, exit code: {outcome.failed.code}")
+            failure = self.layouts[number].ml / "output" / "failure"
+            raise JobFailed(algorithm_error(failure, outcome.failed.tail, outcome.failed.code))
+        status = "InProgress" if outcome.cause == "exited" else "Stopping"
+        self._status(status, "Uploading")
+        artifact = self._upload_model()
+        self._upload_output()
+        secondary = {"stopped": "Stopped", "max_runtime": "MaxRuntimeExceeded"}.get(outcome.cause, "Completed")
+        self._end("Completed" if secondary == "Completed" else "Stopped", secondary, ModelArtifacts=artifact)
+        self._remove_bulk()
+
+    # --- what goes in -------------------------------------------------------------------------------------------
+
+    def _host(self, index: int) -> HostConfig:
+        algorithm = self.request["AlgorithmSpecification"]
+        argv = [*algorithm["ContainerEntrypoint"], *(algorithm.get("ContainerArguments") or [])]
+        region = self.services.client_env.get("AWS_DEFAULT_REGION", "us-east-1")
+        own = {
+            "TRAINING_JOB_NAME": self.spec.name,
+            "TRAINING_JOB_ARN": self.spec.arn,
+            "AWS_REGION": region,
+            **(self.request.get("Environment") or {}),
+        }
+        return self.host_config(index, argv, own, ML)
+
+    def _download(self) -> None:
+        channels = self.request.get("InputDataConfig") or []
+        plans = [(channel, self._plan(channel)) for channel in channels]
+        for index, (layout, paths) in enumerate(zip(self.layouts, self.paths, strict=True)):
+            for folder in ("model", "output/data", "input/data", "checkpoints"):
+                (layout.ml / folder).mkdir(parents=True)
+            self._write_configuration(index)
+            for channel, plan in plans:
+                folder = layout.ml / "input" / "data" / channel["ChannelName"]
+                folder.mkdir()
+                for item in self._share(channel, plan, index):
+                    self.check_stop()
+                    self.services.s3.download(item, folder)
+                if channel["ChannelName"] in _CODE_CHANNELS:
+                    paths.rewrite_folder(folder)
+            self._meet_at_own_port(layout.ml)
+        self._download_checkpoints()
+
+    def _plan(self, channel: dict[str, Any]) -> list[Download]:
+        source = channel["DataSource"]["S3DataSource"]
+        uri = S3Uri.parse(source["S3Uri"])
+        s3 = self.services.s3
+        is_manifest = source.get("S3DataType") == "ManifestFile"
+        found = s3.manifest_downloads(uri) if is_manifest else s3.prefix_downloads(uri)
+        if not found:
+            region = self.services.client_env.get("AWS_DEFAULT_REGION", "us-east-1")
+            raise S3Problem(
+                f'ClientError: Data download failed:No S3 objects found under S3 URL "{source["S3Uri"]}" given in input '
+                f"data source. Please ensure that the bucket exists in the selected region ({region}), that objects "
+                f'exist under that S3 prefix, and that the role "{self.request.get("RoleArn", "")}" has "s3:ListBucket" '
+                f'permissions on bucket "{uri.bucket}".'
+            )
+        return found
+
+    def _share(self, channel: dict[str, Any], plan: list[Download], index: int) -> list[Download]:
+        if channel["DataSource"]["S3DataSource"].get("S3DataDistributionType") == "ShardedByS3Key":
+            return plan[index :: len(self.layouts)]
+        return plan
+
+    def _write_configuration(self, index: int) -> None:
+        paths = self.paths[index]
+        config = paths.layout.ml / "input" / "config"
+        mode = self.request["AlgorithmSpecification"].get("TrainingInputMode", "File")
+        inputs = {
+            channel["ChannelName"]: {
+                "TrainingInputMode": channel.get("InputMode") or mode,
+                "S3DistributionType": channel["DataSource"]["S3DataSource"].get(
+                    "S3DataDistributionType", "FullyReplicated"
+                ),
+                "RecordWrapperType": channel.get("RecordWrapperType", "None"),
+                **({"ContentType": channel["ContentType"]} if channel.get("ContentType") else {}),
+            }
+            for channel in self.request.get("InputDataConfig") or []
+        }
+        write_json(config / "hyperparameters.json", paths.seen_json(self.request.get("HyperParameters") or {}))
+        write_json(config / "inputdataconfig.json", json.dumps(inputs))
+        write_json(config / "resourceconfig.json", json.dumps(self.cluster.resource_config(self.cluster.names[index])))
+
+    def _meet_at_own_port(self, ml: Path) -> None:
+        """Give the hosts of this job a meeting point of their own in the staged driver.
+
+        The driver's port 7777 is free in a container, but jobs here share the machine; and without a mount there is no
+        /etc/hosts of the job's own that knows algo-1.
+        """
+        script = ml / "input" / "data" / "sm_drivers" / "scripts" / "environment.py"
+        if len(self.layouts) == 1 or not script.is_file():
+            return
+        text = script.read_text()
+        text = text.replace("SM_MASTER_PORT = 7777", f"SM_MASTER_PORT = {self.cluster.master_port}")
+        if not self.services.isolation.mount:
+            text = text.replace('SM_MASTER_ADDR = "algo-1"', f'SM_MASTER_ADDR = "{self.cluster.addresses[0]}"')
+        script.write_text(text)
+
+    # --- checkpoints --------------------------------------------------------------------------------------------
+
+    def _download_checkpoints(self) -> None:
+        config = self.request.get("CheckpointConfig") or {}
+        self._syncs = []
+        if not config.get("S3Uri"):
+            return
+        uri = S3Uri.parse(config["S3Uri"])
+        for layout, paths in zip(self.layouts, self.paths, strict=True):
+            folder = paths.inside(config.get("LocalPath") or "/opt/ml/checkpoints")
+            sync = CheckpointSync(self.services.s3, folder, uri, layout.root / "checkpoint.snapshot")
+            self.check_stop()
+            sync.download()
+            self._syncs.append(sync)
+
+    def _sync_checkpoints(self, *, final: bool) -> None:
+        for sync in self._syncs:
+            sync.upload_changes(final=final)
+
+    def _tick(self, *, final: bool = False) -> None:
+        self._sync_checkpoints(final=final)
+
+    # --- what comes out -----------------------------------------------------------------------------------------
+
+    def _output_uri(self, *parts: str) -> S3Uri:
+        return S3Uri.parse(self.request["OutputDataConfig"]["S3OutputPath"]).child(self.spec.name, "output", *parts)
+
+    def _upload_model(self) -> dict[str, str]:
+        folders = [layout.ml / "model" for layout in self.layouts]
+        if self.request["OutputDataConfig"].get("CompressionType") == "NONE":
+            uri = self._output_uri("model")
+            for folder in reversed(folders):
+                self.services.s3.upload_folder(folder, uri)
+            return {"S3ModelArtifacts": f"{uri}/"}
+        uri = self._output_uri("model.tar.gz")
+        self._upload_archive(folders, uri)
+        return {"S3ModelArtifacts": str(uri)}
+
+    def _upload_output(self) -> None:
+        self._upload_archive(
+            [layout.ml / "output" / "data" for layout in self.layouts], self._output_uri("output.tar.gz")
+        )
+
+    def _upload_archive(self, folders: list[Path], uri: S3Uri) -> None:
+        packed = self.folder / uri.key.rpartition("/")[2]
+        try:
+            if write_archive(folders, packed):
+                self.services.s3.upload(packed, uri)
+        except OSError as error:
+            raise S3Problem(f"ClientError: Artifact upload failed: {error.strerror} ({packed})") from error
+        finally:
+            packed.unlink(missing_ok=True)
+
+    def _remove_bulk(self) -> None:
+        """After success the data lies in S3; a failed job keeps its folder for whoever looks for the reason."""
+        for layout in self.layouts:
+            for folder in ("ml/input/data", "ml/model", "ml/checkpoints", "ml/tmp", "python", "home"):
+                shutil.rmtree(layout.root / folder, ignore_errors=True)
+
+    def _volume_bytes(self) -> int:
+        return int((self.request.get("ResourceConfig") or {}).get("VolumeSizeInGB") or 0) * 2**30
+
+    # --- reports ------------------------------------------------------------------------------------------------
+
+    def _metric_definitions(self) -> list[dict[str, str]]:
+        return list(self.request["AlgorithmSpecification"].get("MetricDefinitions") or [])
+
+    def _metrics(self, found: list[list[Any]]) -> None:
+        with self._report_lock:
+            for name, value, milliseconds in found:
+                if math.isfinite(value):
+                    when = datetime.fromtimestamp(milliseconds / 1000, UTC)
+                    self._final[name] = {"MetricName": name, "Value": value, "Timestamp": when}
+            self.services.events.changed(self.spec.arn, {"FinalMetricDataList": list(self._final.values())})
+
+    def _status(self, status: str, secondary: str, message: str | None = None, **more: Any) -> None:
+        now = utc_now()
+        message = message or _MESSAGES[secondary]
+        with self._report_lock:
+            if self._transitions:
+                self._transitions[-1]["EndTime"] = now
+            self._transitions.append({"Status": secondary, "StartTime": now, "StatusMessage": message})
+            if secondary in {"Completed", "Failed", "Stopped", "MaxRuntimeExceeded", "MaxWaitTimeExceeded"}:
+                self._transitions[-1]["EndTime"] = now
+            changes = {
+                "TrainingJobStatus": status,
+                "SecondaryStatus": secondary,
+                "SecondaryStatusTransitions": [dict(entry) for entry in self._transitions],
+                "StatusMessage": message,
+                "LastModifiedTime": now,
+                **more,
+            }
+            self.services.events.changed(self.spec.arn, changes)
+
+    def _end(self, status: str, secondary: str, message: str | None = None, **more: Any) -> None:
+        now = utc_now()
+        if self._started is not None:
+            more.update(
+                TrainingStartTime=self._started,
+                TrainingTimeInSeconds=math.ceil((now - self._started).total_seconds()),
+                BillableTimeInSeconds=math.ceil(self._billable),
+            )
+        with self._report_lock:
+            more["FinalMetricDataList"] = list(self._final.values())
+        self._status(status, secondary, message, TrainingEndTime=now, **more)
+
+    def _report_failed(self, reason: str) -> None:
+        self._end("Failed", "Failed", f"Training job failed: {reason}"[:1024], FailureReason=reason)
+
+    def _report_stopped(self) -> None:
+        self._end("Stopped", "Stopped")

@@ -1,0 +1,228 @@
+"""A job supervisor over a real S3 (rclone) and a real CloudWatch Logs (moto), without the rest of the server."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from local_sagemaker.jobs import JobSpec, JobSupervisor
+
+BUCKET = "jobs-bucket"
+IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.10-cpu-py313"
+ROLE = "arn:aws:iam::123456789012:role/LocalSageMakerRole"
+DEADLINE = 90
+TERMINAL = {"Completed", "Failed", "Stopped"}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until(what: str, condition: Callable[[], Any], deadline: float = DEADLINE) -> Any:
+    end = time.monotonic() + deadline
+    while time.monotonic() < end:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"{what}: not within {deadline} s")
+
+
+@dataclass
+class Recorder:
+    """The API side's place: keeps what the jobs report."""
+
+    records: dict[str, dict[str, Any]] = field(default_factory=dict)
+    history: dict[str, list[str]] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def changed(self, arn: str, changes: Mapping[str, Any]) -> None:
+        with self.lock:
+            self.records.setdefault(arn, {}).update(changes)
+            status = changes.get("SecondaryStatus") or changes.get("ProcessingJobStatus")
+            if status:
+                self.history.setdefault(arn, []).append(status)
+
+
+@dataclass
+class Backend:
+    """Running S3 and Logs servers."""
+
+    env: dict[str, str]
+    s3_folder: Path
+
+    def client(self, service: str) -> Any:
+        url = self.env["AWS_ENDPOINT_URL_S3"] if service == "s3" else self.env["AWS_ENDPOINT_URL"]
+        return boto3.Session(
+            self.env["AWS_ACCESS_KEY_ID"], self.env["AWS_SECRET_ACCESS_KEY"], region_name="us-east-1"
+        ).client(
+            service,
+            endpoint_url=url,
+            config=Config(
+                request_checksum_calculation="when_required", response_checksum_validation="when_required"
+            ),
+        )
+
+    def put(self, key: str, content: str | bytes) -> None:
+        body = content.encode() if isinstance(content, str) else content
+        self.client("s3").put_object(Bucket=BUCKET, Key=key, Body=body)
+
+    def path(self, key: str) -> Path:
+        return self.s3_folder / BUCKET / key
+
+    def read(self, key: str) -> bytes:
+        return self.path(key).read_bytes()
+
+
+@contextmanager
+def running_backend(folder: Path) -> Iterator[Backend]:
+    from moto.server import ThreadedMotoServer
+
+    s3_folder = folder / "s3"
+    (s3_folder / BUCKET).mkdir(parents=True)
+    port = free_port()
+    rclone = shutil.which("rclone", path=str(Path(sys.executable).parent)) or "rclone"
+    command = [rclone, "serve", "s3", str(s3_folder), "--addr", f"127.0.0.1:{port}", "--auth-key", "local,locallocal"]
+    process = subprocess.Popen(
+        [*command, "--config", os.devnull, "--vfs-cache-mode", "off"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=(folder / "rclone.log").open("wb"),
+    )
+    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    moto.start()
+    try:
+        _, moto_port = moto.get_host_and_port()
+        env = {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{moto_port}",
+            "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{port}",
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "locallocal",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
+            "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        backend = Backend(env, s3_folder)
+        wait_until("rclone listens", lambda: _listens(port))
+        yield backend
+    finally:
+        moto.stop()
+        process.terminate()
+        process.wait(10)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Jobs:
+    """A supervisor with its recorder: submit, wait, look."""
+
+    def __init__(self, backend: Backend, data_dir: Path, **options: Any) -> None:
+        self.backend = backend
+        self.data_dir = data_dir
+        self.events = Recorder()
+        settings: dict[str, Any] = {"max_jobs": 2, "job_python": sys.executable, "stop_grace_seconds": 10, **options}
+        self.supervisor = JobSupervisor(data_dir, client_env=backend.env, events=self.events, **settings)
+
+    @staticmethod
+    def arn(kind: str, name: str) -> str:
+        return f"arn:aws:sagemaker:us-east-1:123456789012:{kind}-job/{name}"
+
+    def submit(self, name: str, request: dict[str, Any], kind: str = "training") -> str:
+        arn = self.arn(kind, name)
+        self.supervisor.submit(JobSpec(kind, name, arn, request))  # type: ignore[arg-type]
+        return arn
+
+    def status(self, arn: str) -> str | None:
+        record = self.events.records.get(arn, {})
+        return record.get("TrainingJobStatus") or record.get("ProcessingJobStatus")
+
+    def wait(self, arn: str, deadline: float = DEADLINE) -> dict[str, Any]:
+        wait_until(f"{arn} ends", lambda: self.status(arn) in TERMINAL, deadline)
+        return self.events.records[arn]
+
+    def wait_for_log(self, name: str, text: str, kind: str = "training", host: int = 1) -> None:
+        path = self.data_dir / "jobs" / kind / name / f"host-{host}" / "output.log"
+        wait_until(f"{text!r} in the log of {name}", lambda: path.exists() and text in path.read_text(errors="replace"))
+
+    def log(self, name: str, kind: str = "training", host: int = 1) -> str:
+        return (self.data_dir / "jobs" / kind / name / f"host-{host}" / "output.log").read_text(errors="replace")
+
+    def run(self, name: str, request: dict[str, Any], kind: str = "training") -> dict[str, Any]:
+        return self.wait(self.submit(name, request, kind))
+
+
+def training_request(command: list[str], **members: Any) -> dict[str, Any]:
+    """A CreateTrainingJob request whose container runs `command`."""
+    request: dict[str, Any] = {
+        "RoleArn": ROLE,
+        "AlgorithmSpecification": {
+            "TrainingImage": IMAGE,
+            "TrainingInputMode": "File",
+            "ContainerEntrypoint": command,
+        },
+        "OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/out"},
+        "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 600},
+    }
+    for name, value in members.items():
+        if isinstance(request.get(name), dict):
+            request[name] = {**request[name], **value}
+        else:
+            request[name] = value
+    return request
+
+
+def script_request(text: str, **members: Any) -> dict[str, Any]:
+    """A training job that is one Python script, without the SDK's drivers."""
+    return training_request(["python3", "-c", text], **members)
+
+
+def channel(name: str, key: str, **source: str) -> dict[str, Any]:
+    """One channel of an S3 prefix."""
+    s3 = {"S3DataType": "S3Prefix", "S3Uri": f"s3://{BUCKET}/{key}", "S3DataDistributionType": "FullyReplicated"}
+    return {"ChannelName": name, "DataSource": {"S3DataSource": {**s3, **source}}, "InputMode": "File"}
+
+
+@pytest.fixture(scope="session")
+def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    with running_backend(tmp_path_factory.mktemp("backend")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def jobs(backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jobs]:
+    found = Jobs(backend, tmp_path_factory.mktemp("jobs"))
+    yield found
+    found.supervisor.shutdown()
+
+
+@pytest.fixture(scope="module")
+def rewriting_jobs(backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jobs]:
+    found = Jobs(backend, tmp_path_factory.mktemp("rewriting-jobs"), rewrite_paths=True)
+    yield found
+    found.supervisor.shutdown()
+
+
+def load_json(text: str) -> Any:
+    return json.loads(text)
