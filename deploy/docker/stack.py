@@ -1,0 +1,27 @@
+"""What the scripts of the images share: one error, and how a script ends with one plain line instead of a traceback."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+
+class StackError(Exception):
+    """The stack cannot start. The text says what was found and what to do."""
+
+
+def require(name: str, hint: str = "run bin/make-env") -> str:
+    """The value of the environment variable `name`; StackError naming it when it is missing or empty."""
+    value = os.environ.get(name, "")
+    if not value:
+        raise StackError(f"{name} is not set: {hint}")
+    return value
+
+
+def run(main: Callable[[], None]) -> None:
+    """Call `main`; a StackError becomes one line on stderr and exit status 1."""
+    try:
+        main()
+    except StackError as error:
+        sys.exit(f"stack: {error}")
