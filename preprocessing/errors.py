@@ -1,0 +1,25 @@
+"""What goes wrong with data. Every message is one line that names what was found and what was expected.
+
+PreprocessingError          root: catch this one
+├── WindowError             a partition or window that cannot be served: no date, too early, splits that do not fit
+├── RawDataError            a raw file that is missing, empty, truncated, or has wrong columns
+└── TableError              the built table cannot be trained on: no rows, a label with one class
+"""
+
+from __future__ import annotations
+
+
+class PreprocessingError(Exception):
+    """Anything wrong with a partition or its data; retrying without new data will not help."""
+
+
+class WindowError(PreprocessingError):
+    """The partition key or its window cannot be served."""
+
+
+class RawDataError(PreprocessingError):
+    """A raw file is missing or not what it should be."""
+
+
+class TableError(PreprocessingError):
+    """The built table cannot be trained on."""

@@ -1,0 +1,64 @@
+"""The whole program on local folders: read a partition's window, build its table, check it, split it, write it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import narwhals as nw
+import polars as pl
+
+from preprocessing import features, fields, output, raw
+from preprocessing.errors import TableError
+from preprocessing.window import Window
+
+
+def preprocess(raw_folder: Path, output_folder: Path, window: Window) -> dict[str, Any]:
+    """Write train, val and test of the window below `output_folder` and return what was written.
+
+    The result: partition, rows and share of late flights per split, dates per split, and the field lists under the
+    names of the training's hyperparameters. Raises PreprocessingError; nothing is visible then.
+    """
+    files = raw.checked_files(raw_folder, window)
+    table = build_table(files, window)
+    tables = split(table, window)
+    about = {
+        "partition": str(window.partition),
+        "rows": {name: part.height for name, part in tables.items()},
+        "late_share": {name: part.select(pl.col(fields.LABEL).mean().round(6)).item() for name, part in tables.items()},
+        "dates": {name: [str(first), str(last)] for name, (first, last) in window.splits().items()},
+        **fields.field_lists(),
+    }
+    output.write(output_folder, tables, about)
+    return about
+
+
+def build_table(files: dict[str, list[str]], window: Window) -> pl.DataFrame:
+    """Return the window's table, in order of time. Raises TableError when a flight's id stands twice."""
+    scans = {table: nw.from_native(pl.scan_parquet(paths)) for table, paths in files.items()}
+    built = features.build(features.RawTables(**scans), window).to_native()
+    table: pl.DataFrame = built.sort(fields.DATE, "departure_minute", fields.ID).collect(engine="streaming")
+    twice = table.filter(pl.col(fields.ID).is_duplicated())
+    if twice.height:
+        raise TableError(
+            f"partition {window.partition}: {fields.ID} {twice[fields.ID][0]!r} stands on several rows "
+            f"({twice.height} rows share an id); expected one row per flight"
+        )
+    return table
+
+
+def split(table: pl.DataFrame, window: Window) -> dict[str, pl.DataFrame]:
+    """Return train, val and test by date. Raises TableError for a split without rows or with one class only."""
+    tables = {}
+    for name, (first, last) in window.splits().items():
+        part = table.filter(pl.col(fields.DATE).is_between(first, last))
+        where = f"partition {window.partition}: {name} ({first} to {last})"
+        if part.height == 0:
+            raise TableError(f"{where} has no rows; expected flights that arrived")
+        classes = part[fields.LABEL].unique().sort().to_list()
+        if classes != [0, 1]:
+            raise TableError(
+                f"{where} holds only label {fields.LABEL} = {classes} in {part.height} rows; expected 0 and 1"
+            )
+        tables[name] = part
+    return tables

@@ -1,0 +1,119 @@
+"""Read the raw date partitions of a window, and say exactly what is wrong with a file that cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+from preprocessing.errors import RawDataError
+from preprocessing.window import Window
+
+INTEGER, NUMBER, TEXT, DAY, TIME = "integer", "number", "text", "date", "time stamp in UTC"
+
+SCHEMAS: dict[str, dict[str, str]] = {
+    "flights": {
+        "flight_date": DAY,
+        "time_hour": TIME,
+        "hour": INTEGER,
+        "minute": INTEGER,
+        "sched_arr_time": INTEGER,
+        "arr_delay": INTEGER,
+        "carrier": TEXT,
+        "flight": INTEGER,
+        "tailnum": TEXT,
+        "origin": TEXT,
+        "dest": TEXT,
+        "distance": INTEGER,
+    },
+    "weather": {
+        "origin": TEXT,
+        "time_hour": TIME,
+        "temp": NUMBER,
+        "dewp": NUMBER,
+        "humid": NUMBER,
+        "wind_dir": NUMBER,
+        "wind_speed": NUMBER,
+        "wind_gust": NUMBER,
+        "precip": NUMBER,
+        "pressure": NUMBER,
+        "visib": NUMBER,
+    },
+    "planes": {"flight_date": DAY, "tailnum": TEXT, "year": INTEGER, "seats": INTEGER, "model": TEXT},
+}
+"""Columns that each raw table must have; further columns are ignored."""
+MAY_BE_EMPTY = ("weather", "planes")
+"""Tables that only add features: a date without their rows gives missing values, not an error."""
+
+
+def raw_key(table: str, day: date) -> str:
+    """Return where a table's rows of one date lie below the raw folder: `flights/date=2013-07-04/flights.parquet`."""
+    return f"{table}/date={day}/{table}.parquet"
+
+
+def checked_files(folder: Path, window: Window) -> dict[str, list[str]]:
+    """Return the files of each table that the window reads. Raises RawDataError at the first table with a bad file."""
+    return {table: _checked(folder, table, window.dates(table)) for table in SCHEMAS}
+
+
+def _checked(folder: Path, table: str, dates: Sequence[date]) -> list[str]:
+    files = {day: folder / raw_key(table, day) for day in dates}
+    missing = [day for day, file in files.items() if not file.is_file()]
+    if missing:
+        raise RawDataError(
+            f"{table}: no raw data for {_dates(missing)} (expected {folder / raw_key(table, missing[0])}); "
+            f"{len(missing)} of {len(files)} dates are missing"
+        )
+    rows = sum(check_file(file, table) for file in files.values())
+    if rows == 0 and table not in MAY_BE_EMPTY:
+        raise RawDataError(f"{table}: the {len(files)} raw files from {dates[0]} to {dates[-1]} hold no rows")
+    return [str(file) for file in files.values()]
+
+
+def _dates(days: Sequence[date]) -> str:
+    shown = ", ".join(str(day) for day in days[:3])
+    return shown if len(days) <= 3 else f"{shown} and {len(days) - 3} more dates"
+
+
+def check_file(file: Path, table: str) -> int:
+    """Return a raw file's number of rows after a look at its footer. Raises RawDataError when it is not as expected."""
+    if file.stat().st_size == 0:
+        raise RawDataError(f"{file} is empty (0 bytes); expected a Parquet file of {table}")
+    try:
+        metadata = pq.read_metadata(file)
+        schema = metadata.schema.to_arrow_schema()
+    except (pa.ArrowException, OSError) as error:
+        raise RawDataError(f"{file} is no complete Parquet file ({error}); expected one of {table}") from None
+    _check_columns(file, schema, SCHEMAS[table])
+    if metadata.num_rows == 0 and table not in MAY_BE_EMPTY:
+        raise RawDataError(f"{file} holds no rows; expected the {table} of one date")
+    return int(metadata.num_rows)
+
+
+def _check_columns(file: Path, schema: pa.Schema, expected: Mapping[str, str]) -> None:
+    twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    if twice:
+        raise RawDataError(f"{file}: column {twice[0]!r} stands twice")
+    missing = [name for name in expected if name not in schema.names]
+    if missing:
+        found = ", ".join(schema.names)
+        raise RawDataError(f"{file}: column {', '.join(map(repr, missing))} is missing; found {found}")
+    for name, kind in expected.items():
+        found_type = schema.field(name).type
+        if not _is(kind, found_type):
+            raise RawDataError(f"{file}: column {name!r} is {found_type}; expected {kind}")
+
+
+def _is(kind: str, found: pa.DataType) -> bool:
+    types = pa.types
+    fits = {
+        INTEGER: types.is_integer(found),
+        NUMBER: types.is_integer(found) or types.is_floating(found),
+        TEXT: types.is_string(found) or types.is_large_string(found) or found == pa.string_view(),
+        DAY: types.is_date(found),
+        TIME: types.is_timestamp(found) and found.tz in ("UTC", "+00:00"),
+    }
+    return bool(fits[kind])

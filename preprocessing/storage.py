@@ -1,0 +1,104 @@
+"""The same on S3: raw files up and down, a partition's output up, with a boto3 client that the caller gives.
+
+S3 has no rename, so a commit copies: files are uploaded under `.aside/`, then the old manifest is removed, the files
+are copied to their places, and the manifest is written last. A partition without a manifest is not whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from preprocessing import output, raw
+from preprocessing.errors import RawDataError
+from preprocessing.window import Window
+
+THREADS = 16
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder of a bucket: `s3://bucket/prefix`."""
+
+    client: Any
+    bucket: str
+    prefix: str
+
+    @property
+    def uri(self) -> str:
+        """`s3://bucket/prefix`, without a slash at its end."""
+        return f"s3://{self.bucket}/{self.prefix}"
+
+    def key(self, name: str) -> str:
+        """Return the full key of a name below the folder."""
+        return f"{self.prefix}/{name}"
+
+    def etags(self, below: str) -> dict[str, str]:
+        """Return the ETag of every object below a name of the folder; names are relative to the folder."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.key(below))
+        found = [item for page in pages for item in page.get("Contents", [])]
+        return {item["Key"].removeprefix(f"{self.prefix}/"): item["ETag"].strip('"') for item in found}
+
+    def put(self, name: str, content: bytes) -> None:
+        """Write one object."""
+        self.client.put_object(Bucket=self.bucket, Key=self.key(name), Body=content)
+
+
+def upload_raw(folder: Folder, files: Iterable[tuple[str, bytes]]) -> dict[str, int]:
+    """Upload raw files that are not there yet or differ; return how many were written and how many were there.
+
+    An object is whole as soon as it is visible, so two runs may write the same date at once.
+    """
+    files = list(files)
+    tables = sorted({name.split("/")[0] for name, _ in files})
+    present = {name: etag for table in tables for name, etag in folder.etags(f"{table}/").items()}
+    # The ETag of an object put in one piece is its MD5 (where it is not, it is uploaded again: correct, only slower).
+    changed = [(n, c) for n, c in files if present.get(n) != hashlib.md5(c, usedforsecurity=False).hexdigest()]
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(lambda item: folder.put(*item), changed))
+    return {"written": len(changed), "unchanged": len(files) - len(changed)}
+
+
+def download_raw(folder: Folder, window: Window, to: Path) -> None:
+    """Download exactly the raw files that the window reads. Raises RawDataError naming what is missing."""
+    names = [raw.raw_key(table, day) for table in raw.SCHEMAS for day in window.dates(table)]
+    with ThreadPoolExecutor(THREADS) as pool:
+        missing = [name for name in pool.map(lambda name: _download(folder, name, to / name), names) if name]
+    if missing:
+        raise RawDataError(
+            f"partition {window.partition}: {len(missing)} of {len(names)} raw files are missing, the first is "
+            f"{folder.uri}/{missing[0]}; run extract for these dates"
+        )
+
+
+def _download(folder: Folder, name: str, to: Path) -> str | None:
+    """Download one object; return its name when it does not exist."""
+    to.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        to.write_bytes(folder.client.get_object(Bucket=folder.bucket, Key=folder.key(name))["Body"].read())
+    except folder.client.exceptions.NoSuchKey:
+        return name
+    return None
+
+
+def publish(local: Path, folder: Folder) -> None:
+    """Commit a locally written partition to S3: all of it, or, without a manifest, nothing that counts."""
+    files = [output.split_key(split) for split in output.SPLITS]
+    # The aside folder is a sibling of the partition: nothing that lists the partition sees it.
+    parent, _, name = folder.prefix.rpartition("/")
+    aside = Folder(folder.client, folder.bucket, f"{parent}/.aside/{name}")
+    try:
+        for file in files:
+            folder.client.upload_file(str(local / file), aside.bucket, aside.key(file))
+        folder.client.delete_object(Bucket=folder.bucket, Key=folder.key(output.MANIFEST))
+        for file in files:
+            source = {"Bucket": aside.bucket, "Key": aside.key(file)}
+            folder.client.copy(source, folder.bucket, folder.key(file))
+        folder.put(output.MANIFEST, (local / output.MANIFEST).read_bytes())
+    finally:
+        for file in files:
+            folder.client.delete_object(Bucket=aside.bucket, Key=aside.key(file))

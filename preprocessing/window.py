@@ -1,0 +1,98 @@
+"""Which dates belong to a partition: its rolling window, the history behind it, and its splits.
+
+Light on purpose (datetime only). For partition D, in days:
+
+    |-- history: 28 --|------------ window: `days` ending with D -------------|
+                      |---- train ----|-- val: `val_days` --|- test: `test_days` -|
+
+Rows come from the window. The history only feeds the late rates of the first days of the window.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from preprocessing.errors import WindowError
+
+RATE_DAYS = 28
+"""Days of outcomes behind each late rate: four whole weeks, so that no weekday weighs more than another."""
+MAX_DAYS = 330
+"""Longest window: with its history it stays below the 364 days after which the source data repeat (see `source`)."""
+MIN_TRAIN_DAYS = 7
+
+DAY = timedelta(days=1)
+
+
+def parse_partition(key: str) -> date:
+    """Return the date of a partition key. Raises WindowError unless it is YYYY-MM-DD."""
+    try:
+        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", key):
+            return date.fromisoformat(key)
+    except ValueError:
+        pass
+    raise WindowError(f"partition {key!r} is no date; expected YYYY-MM-DD, such as 2013-07-04")
+
+
+@dataclass(frozen=True)
+class Window:
+    """The dates of one partition. Raises WindowError when the splits do not fit."""
+
+    partition: date
+    days: int = 90
+    """Days of rows, the partition's own day included."""
+    val_days: int = 14
+    test_days: int = 7
+    """Last days of the window: the newest flights are what the model is judged on. A single day is too noisy."""
+    start: date | None = None
+    """First date that can exist at all; a window that would begin earlier is cut there."""
+
+    def __post_init__(self) -> None:
+        if self.val_days < 1 or self.test_days < 1:
+            raise WindowError(f"val_days {self.val_days} and test_days {self.test_days} must each be at least 1")
+        least = self.val_days + self.test_days + MIN_TRAIN_DAYS
+        if not least <= self.days <= MAX_DAYS:
+            raise WindowError(
+                f"a window of {self.days} days does not fit; expected {least} (train {MIN_TRAIN_DAYS}, "
+                f"val {self.val_days}, test {self.test_days}) to {MAX_DAYS} days"
+            )
+        held = (self.partition - self.first).days + 1
+        if held < least:
+            raise WindowError(
+                f"partition {self.partition} has {max(held, 0)} days of data (they begin on {self.start}); expected at "
+                f"least {least}: the first partition that can be trained is {self.first + (least - 1) * DAY}"
+            )
+
+    @property
+    def first(self) -> date:
+        """First date whose rows are in the table."""
+        return self._not_before_start(self.partition - (self.days - 1) * DAY)
+
+    @property
+    def history_first(self) -> date:
+        """First date that is read at all."""
+        return self._not_before_start(self.first - RATE_DAYS * DAY)
+
+    def _not_before_start(self, day: date) -> date:
+        return day if self.start is None else max(day, self.start)
+
+    def dates(self, table: str = "flights") -> list[date]:
+        """Return every date of a raw table that must be read, in order, and no other.
+
+        Flights: history and window. Weather: the window and the day before it (the flights just after midnight).
+        Planes: the window.
+        """
+        begin = {"flights": self.history_first, "weather": self._not_before_start(self.first - DAY)}
+        first = begin.get(table, self.first)
+        return [first + i * DAY for i in range((self.partition - first).days + 1)]
+
+    def splits(self) -> dict[str, tuple[date, date]]:
+        """Return first and last date of train, val and test: disjoint, complete and in order of time."""
+        test = self.partition - (self.test_days - 1) * DAY
+        val = test - self.val_days * DAY
+        return {
+            "train": (self.first, val - DAY),
+            "val": (val, test - DAY),
+            "test": (test, self.partition),
+        }
