@@ -1,0 +1,80 @@
+"""One execution per task run: workers killed at every point around the start call, and replies that are lost."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults.airflow.conftest import Bench, wait_until
+
+
+@pytest.mark.parametrize("point", ["before_record", "after_record", "before_arn", "after_arn", "before_xcom"])
+def test_worker_killed_around_the_start(bench: Bench, point: str) -> None:
+    bench.work(halt=point).kill_at(point)
+    before = {e["PipelineExecutionArn"] for e in bench.executions()}
+    assert len(before) == (0 if point in {"before_record", "after_record"} else 1)
+    retried = bench.work(try_number=2).result()
+    after = [e["PipelineExecutionArn"] for e in bench.executions()]
+    assert after == [retried["returned"]]
+    assert before <= set(after)
+    assert retried["pushed"]["training_pipeline"]["partition"] == "2013-07-04"
+
+
+def test_worker_killed_before_the_server_sees_the_start(bench: Bench) -> None:
+    assert bench.work(run_id="deploys").result()["returned"]
+    held = bench.proxy.inject("StartPipelineExecution", "hold_request")
+    worker = bench.work()
+    wait_until(held.reached.is_set, "the start call")
+    worker.kill()
+    # The dead worker's request is still on its way and arrives after the retry has looked: the token decides.
+    retry = bench.work(try_number=2)
+    result = retry.result()
+    held.release()
+    wait_until(held.forwarded.is_set, "the late request")
+    assert len(bench.executions()) == 2
+    assert bench.executions()[0]["PipelineExecutionArn"] == result["returned"]
+
+
+def test_worker_killed_after_the_server_acted(bench: Bench) -> None:
+    assert bench.work(run_id="deploys").result()["returned"]
+    held = bench.proxy.inject("StartPipelineExecution", "hold_reply")
+    worker = bench.work()
+    wait_until(held.forwarded.is_set, "the start call's reply")
+    worker.kill()
+    result = bench.work(try_number=2).result()
+    assert len(bench.executions()) == 2
+    assert bench.executions()[0]["PipelineExecutionArn"] == result["returned"]
+
+
+def test_reply_lost_after_the_server_acted(bench: Bench) -> None:
+    assert bench.work(run_id="deploys").result()["returned"]
+    bench.proxy.inject("StartPipelineExecution", "lose_reply", times=2)
+    worker = bench.work(run_id="loses")
+    result = worker.result()
+    assert result["returned"], result
+    assert len(bench.executions()) == 2
+    assert "unavailable" in worker.log
+
+
+def test_clear_trains_anew_and_ends_the_old_execution(bench: Bench) -> None:
+    first = bench.work(max_tries=1).result()["returned"]
+    cleared = bench.work(max_tries=2, try_number=2).result()["returned"]
+    assert cleared != first
+    assert bench.status(first) == "Stopped"
+    assert bench.status(cleared) == "Executing"
+    parameters = {
+        arn: {
+            p["Name"]: p["Value"]
+            for p in bench.sagemaker.list_pipeline_parameters_for_execution(PipelineExecutionArn=arn)[
+                "PipelineParameters"
+            ]
+        }
+        for arn in (first, cleared)
+    }
+    assert parameters[first]["CheckpointPath"] != parameters[cleared]["CheckpointPath"]
+
+
+def test_two_mapped_tasks_of_one_run_start_one_each(bench: Bench) -> None:
+    workers = [bench.work(map_index=index, partition=f"2013-07-0{index + 1}") for index in range(2)]
+    arns = {worker.result()["returned"] for worker in workers}
+    assert len(arns) == 2
+    assert len(bench.executions()) == 2

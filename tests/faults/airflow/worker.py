@@ -1,0 +1,102 @@
+"""A worker process that runs one task of the operator and can be killed: `python worker.py SPEC.json`.
+
+The task state store is Airflow's by interface and a file by nature: what `set` has returned from is on disk. The SPEC
+holds the operator's arguments, the task's identity (run_id, max_tries, partition, ...) and the store's file; results go
+to the file `result`. `halt` names a point at which the process stops and waits to be killed.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+
+class FileStore:
+    """`get` and `set` of Airflow's TaskStateStoreAccessor."""
+
+    def __init__(self, path: Path, halt: str = "") -> None:
+        self.path, self.halt = path, halt
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return json.loads(self.path.read_text()).get(key, default) if self.path.exists() else default
+
+    def set(self, key: str, value: Any, *, retention: Any = None) -> None:
+        assert retention is not None, "the record must never expire"
+        if self.halt == "before_record" or (self.halt == "before_arn" and value.get("arn")):
+            halt(self.path, self.halt)
+        stored = json.loads(self.path.read_text()) if self.path.exists() else {}
+        stored[key] = json.loads(json.dumps(value))
+        scratch = self.path.with_suffix(".new")
+        scratch.write_text(json.dumps(stored))
+        scratch.replace(self.path)
+        if self.halt == "after_record" or (self.halt == "after_arn" and value.get("arn")):
+            halt(self.path, self.halt)
+
+
+class TaskInstance(SimpleNamespace):
+    """What the operator uses of Airflow's runtime task instance."""
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        if self.halt == "before_xcom":
+            halt(self.store_path, self.halt)
+        self.pushed[key] = json.loads(json.dumps(value))
+
+
+def halt(store: Path, point: str) -> None:
+    """Say that the point is reached and wait for SIGKILL."""
+    store.with_suffix(f".{point}").touch()
+    time.sleep(600)
+
+
+def main(spec: dict[str, Any]) -> None:
+    from airflow_sagemaker.operators import SageMakerTrainingPipelineOperator
+
+    store_path = Path(spec["store"])
+    pushed: dict[str, Any] = {}
+    ti = TaskInstance(
+        dag_id=spec.get("dag_id", "d"),
+        run_id=spec.get("run_id", "r"),
+        task_id="start",
+        map_index=spec.get("map_index", -1),
+        max_tries=spec.get("max_tries", 1),
+        try_number=spec.get("try_number", 1),
+        pushed=pushed,
+        halt=spec.get("halt", ""),
+        store_path=store_path,
+    )
+    context = {
+        "ti": ti,
+        "task_state_store": FileStore(store_path, spec.get("halt", "")),
+        "dag_run": SimpleNamespace(partition_key=spec["partition"], run_after=datetime.now(UTC), logical_date=None),
+        "dag": None,
+    }
+    operator = SageMakerTrainingPipelineOperator(task_id="start", partition=spec["partition"], **spec["operator"])
+    signals(operator)
+    result: dict[str, Any] = {}
+    try:
+        result["returned"] = operator.execute(context)  # type: ignore[arg-type]
+    except BaseException as error:
+        result.update(error=type(error).__name__, message=str(error))
+        if hasattr(error, "trigger"):
+            result["trigger"] = error.trigger.serialize()
+    result["pushed"] = pushed
+    Path(spec["result"]).write_text(json.dumps(result, default=str))
+
+
+def signals(operator: Any) -> None:
+    """As Airflow's task runner: SIGTERM calls on_kill and `execute` runs on."""
+    import signal
+
+    signal.signal(signal.SIGTERM, lambda *_: operator.on_kill())
+
+
+if __name__ == "__main__":
+    import logging
+
+    logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
+    main(json.loads(Path(sys.argv[1]).read_text()))
