@@ -1,0 +1,8 @@
+"""The actions that this server has, by the service's names."""
+
+from __future__ import annotations
+
+from local_sagemaker.actions import executions, jobs, pipelines, starts, tags, versions
+from local_sagemaker.actions.registry import ACTIONS, Action
+
+__all__ = ["ACTIONS", "Action", "executions", "jobs", "pipelines", "starts", "tags", "versions"]

@@ -1,0 +1,160 @@
+"""Describe, list and update executions, their steps, parameters and definitions."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from typing import Any
+
+from local_sagemaker.actions import lookup
+from local_sagemaker.actions.registry import action
+from local_sagemaker.context import Context, Request, Response
+from local_sagemaker.definition.values import as_text
+from local_sagemaker.errors import ValidationException
+from local_sagemaker.jsontext import without_none
+from local_sagemaker.names import now
+from local_sagemaker.paging import DEFAULT_PAGE, Query, page
+
+
+@action
+def describe_pipeline_execution(context: Context, request: Request) -> Response:
+    """One execution."""
+    connection = context.db.read()
+    row = lookup.execution(connection, request["PipelineExecutionArn"])
+    return without_none(
+        {
+            "PipelineArn": row["pipeline"],
+            "PipelineExecutionArn": row["arn"],
+            "PipelineExecutionDisplayName": row["display_name"],
+            "PipelineExecutionStatus": row["status"],
+            "PipelineExecutionDescription": row["description"],
+            "FailureReason": row["failure_reason"],
+            "CreationTime": row["created"],
+            "LastModifiedTime": row["modified"],
+            "CreatedBy": lookup.USER,
+            "LastModifiedBy": lookup.USER,
+            "ParallelismConfiguration": lookup.parallelism(row["parallelism"]),
+            "PipelineVersionId": row["version"],
+            "PipelineVersionAliases": lookup.aliases(connection, row["pipeline"], row["version"]) or None,
+            "RoleArn": row["role_arn"],
+        }
+    )
+
+
+@action
+def list_pipeline_executions(context: Context, request: Request) -> Response:
+    """The executions of a pipeline, the newest first unless asked otherwise."""
+    connection = context.db.read()
+    found = lookup.pipeline(connection, request["PipelineName"])
+    query = Query("executions")
+    query.add("pipeline = ?", found["arn"])
+    if request.get("PipelineVersionAlias"):
+        version = lookup.version(connection, found, None, request["PipelineVersionAlias"])
+        query.add("version = ?", version["version"])
+    query.add_range("created", request.get("CreatedAfter"), request.get("CreatedBefore"))
+    rows, token = page(
+        connection,
+        query,
+        request,
+        sort="arn" if request.get("SortBy") == "PipelineExecutionArn" else "created",
+        descending=request.get("SortOrder", "Descending") == "Descending",
+    )
+    return {"PipelineExecutionSummaries": [_summary(connection, row) for row in rows], **token}
+
+
+def _summary(connection: sqlite3.Connection, row: sqlite3.Row) -> Response:
+    return without_none(
+        {
+            "PipelineExecutionArn": row["arn"],
+            "StartTime": row["created"],
+            "PipelineExecutionStatus": row["status"],
+            "PipelineExecutionDescription": row["description"],
+            "PipelineExecutionDisplayName": row["display_name"],
+            "PipelineExecutionFailureReason": row["failure_reason"],
+            "PipelineVersionAliases": lookup.aliases(connection, row["pipeline"], row["version"]) or None,
+        }
+    )
+
+
+@action
+def update_pipeline_execution(context: Context, request: Request) -> Response:
+    """Change an execution's name, description or parallelism."""
+    with context.db.write() as connection:
+        row = lookup.execution(connection, request["PipelineExecutionArn"])
+        connection.execute(
+            "UPDATE executions SET display_name = coalesce(?, display_name), description = coalesce(?, description),"
+            " parallelism = coalesce(?, parallelism), modified = ? WHERE arn = ?",
+            (
+                request.get("PipelineExecutionDisplayName"), request.get("PipelineExecutionDescription"),
+                lookup.parallelism_of(request), now(), row["arn"],
+            ),
+        )  # fmt: skip
+    context.engine.wake(row["arn"])
+    return {"PipelineExecutionArn": row["arn"]}
+
+
+@action
+def list_pipeline_execution_steps(context: Context, request: Request) -> Response:
+    """The steps that have started; the last started first unless asked otherwise."""
+    if request.get("PipelineExecutionArn") is None:
+        raise ValidationException("PipelineExecutionArn must be specified.")
+    connection = context.db.read()
+    row = lookup.execution(connection, request["PipelineExecutionArn"])
+    definition = context.engine.definition(row["pipeline"], row["version"])
+    query = Query("steps")
+    query.add("execution = ?", row["arn"])
+    descending = request.get("SortOrder", "Descending") == "Descending"
+    rows, token = page(connection, query, request, sort="started", descending=descending)
+    steps = []
+    for step in rows:
+        defined = definition.steps[step["name"]]
+        steps.append(
+            without_none(
+                {
+                    "StepName": step["name"],
+                    "StepDisplayName": defined.display_name,
+                    "StepDescription": defined.description,
+                    "StartTime": step["started"],
+                    "EndTime": step["ended"],
+                    "StepStatus": step["status"],
+                    "CacheHitResult": {"SourcePipelineExecutionArn": step["cache_source"]}
+                    if step["cache_source"]
+                    else None,
+                    "FailureReason": step["failure_reason"],
+                    "Metadata": json.loads(step["metadata"]),
+                    "AttemptCount": step["attempt"],
+                }
+            )
+        )
+    return {"PipelineExecutionSteps": steps, **token}
+
+
+@action
+def list_pipeline_parameters_for_execution(context: Context, request: Request) -> Response:
+    """The values that an execution runs with, in the definition's order."""
+    row = lookup.execution(context.db.read(), request["PipelineExecutionArn"])
+    values: dict[str, Any] = json.loads(row["parameters"])
+    order = list(context.engine.definition(row["pipeline"], row["version"]).parameters)
+    start = _offset(request.get("NextToken"), len(order))
+    end = start + (request.get("MaxResults") or DEFAULT_PAGE)
+    items = [{"Name": name, "Value": as_text(values[name])} for name in order[start:end]]
+    return {"PipelineParameters": items, **({"NextToken": str(end)} if end < len(order) else {})}
+
+
+def _offset(token: str | None, count: int) -> int:
+    if token is None:
+        return 0
+    if not (token.isascii() and token.isdigit() and len(token) < 6 and 0 < int(token) < count):
+        raise ValidationException("Invalid NextToken: it is not one that this list gave")
+    return int(token)
+
+
+@action
+def describe_pipeline_definition_for_execution(context: Context, request: Request) -> Response:
+    """The definition that an execution runs, whatever the pipeline has become since."""
+    connection = context.db.read()
+    row = lookup.execution(connection, request["PipelineExecutionArn"])
+    version = connection.execute(
+        "SELECT definition, created FROM versions WHERE pipeline = ? AND version = ?", (row["pipeline"], row["version"])
+    ).fetchone()
+    return {"PipelineDefinition": version["definition"], "CreationTime": version["created"]}

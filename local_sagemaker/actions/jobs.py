@@ -1,0 +1,150 @@
+"""Create, Describe, List and Stop for training and processing jobs."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+
+from local_sagemaker.actions import tags
+from local_sagemaker.actions.registry import action
+from local_sagemaker.context import Context, Request, Response
+from local_sagemaker.errors import ResourceInUse, ValidationException
+from local_sagemaker.jobrecords import PROCESSING, TRAINING, Kind, insert
+from local_sagemaker.jsontext import dumps, without_none
+from local_sagemaker.names import now
+from local_sagemaker.paging import Query, page
+
+
+def check_free(connection: sqlite3.Connection, kind: Kind, name: str) -> None:
+    """Raise ResourceInUse when a job of that name is there."""
+    if connection.execute("SELECT 1 FROM jobs WHERE kind = ? AND name = ?", (kind.key, name)).fetchone():
+        raise ResourceInUse(
+            f"{kind.word} job names must be unique within an AWS account and region, and a {kind.key} job with this"
+            f" name already exists ({kind.arn(name)})"
+        )
+
+
+def _create(context: Context, request: Request, kind: Kind) -> Response:
+    name = request[kind.name_member]
+    with context.db.write() as connection:
+        check_free(connection, kind, name)
+        spec = insert(connection, kind, request)
+        tags.put(connection, spec.arn, request.get("Tags") or [])
+    context.engine.submit(spec)
+    return {kind.arn_member: spec.arn}
+
+
+def _find(connection: sqlite3.Connection, request: Request, kind: Kind) -> sqlite3.Row:
+    name = request[kind.name_member]
+    row = connection.execute("SELECT * FROM jobs WHERE kind = ? AND name = ?", (kind.key, name)).fetchone()
+    if row is None:
+        # the service answers a missing job with ValidationException or ResourceNotFound, see docs/fidelity.md
+        if kind is PROCESSING:
+            raise ValidationException(f"Could not find requested job with name: {name}")
+        raise ValidationException("Requested resource not found.")
+    return row  # type: ignore[no-any-return]
+
+
+def _describe(context: Context, request: Request, kind: Kind) -> Response:
+    description: Response = json.loads(_find(context.db.read(), request, kind)["description"])
+    return description
+
+
+def _stop(context: Context, request: Request, kind: Kind) -> Response:
+    with context.db.write() as connection:
+        row = _find(connection, request, kind)
+        if row["status"] not in ("InProgress", "Stopping"):
+            raise ValidationException(
+                f"The request was rejected because the {kind.key} job is in status {row['status']}."
+            )
+        mark_stopping(connection, row, kind)
+    context.engine.stop_job(row["arn"])
+    return {}
+
+
+def mark_stopping(connection: sqlite3.Connection, row: sqlite3.Row, kind: Kind) -> None:
+    """Write down that a job was asked to stop."""
+    description = json.loads(row["description"]) | {kind.status_member: "Stopping", "LastModifiedTime": now()}
+    if kind is TRAINING:
+        description["SecondaryStatus"] = "Stopping"
+    connection.execute(
+        "UPDATE jobs SET status = 'Stopping', description = ?, modified = ? WHERE arn = ? AND live = 1",
+        (dumps(description), now(), row["arn"]),
+    )
+
+
+_SORT = {"Name": "name", "CreationTime": "created", "Status": "status", None: "created"}
+
+
+def _list(context: Context, request: Request, kind: Kind) -> Response:
+    query = Query("jobs")
+    query.add("kind = ?", kind.key)
+    if request.get("NameContains"):
+        query.add("instr(lower(name), lower(?)) > 0", request["NameContains"])
+    if request.get("StatusEquals"):
+        query.add("status = ?", request["StatusEquals"])
+    if request.get("WarmPoolStatusEquals") or request.get("TrainingPlanArnEquals"):
+        query.add("0")  # there are no warm pools and no training plans here
+    query.add_range("created", request.get("CreationTimeAfter"), request.get("CreationTimeBefore"))
+    query.add_range("modified", request.get("LastModifiedTimeAfter"), request.get("LastModifiedTimeBefore"))
+    descending = request.get("SortOrder", "Descending") == "Descending"
+    rows, token = page(context.db.read(), query, request, sort=_SORT[request.get("SortBy")], descending=descending)
+    members = [
+        kind.name_member,
+        kind.arn_member,
+        "CreationTime",
+        f"{kind.word}EndTime",
+        "LastModifiedTime",
+        kind.status_member,
+    ]
+    members += ["SecondaryStatus"] if kind is TRAINING else ["FailureReason", "ExitMessage"]
+    summaries = [{member: json.loads(row["description"]).get(member) for member in members} for row in rows]
+    return {f"{kind.word}JobSummaries": [without_none(summary) for summary in summaries], **token}
+
+
+@action
+def create_training_job(context: Context, request: Request) -> Response:
+    """Queue a training job."""
+    return _create(context, request, TRAINING)
+
+
+@action
+def describe_training_job(context: Context, request: Request) -> Response:
+    """One training job."""
+    return _describe(context, request, TRAINING)
+
+
+@action
+def list_training_jobs(context: Context, request: Request) -> Response:
+    """Training jobs, the newest first unless asked otherwise."""
+    return _list(context, request, TRAINING)
+
+
+@action
+def stop_training_job(context: Context, request: Request) -> Response:
+    """Ask a training job to stop."""
+    return _stop(context, request, TRAINING)
+
+
+@action
+def create_processing_job(context: Context, request: Request) -> Response:
+    """Queue a processing job."""
+    return _create(context, request, PROCESSING)
+
+
+@action
+def describe_processing_job(context: Context, request: Request) -> Response:
+    """One processing job."""
+    return _describe(context, request, PROCESSING)
+
+
+@action
+def list_processing_jobs(context: Context, request: Request) -> Response:
+    """Processing jobs, the newest first unless asked otherwise."""
+    return _list(context, request, PROCESSING)
+
+
+@action
+def stop_processing_job(context: Context, request: Request) -> Response:
+    """Ask a processing job to stop."""
+    return _stop(context, request, PROCESSING)

@@ -1,0 +1,29 @@
+"""What an action can reach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from local_sagemaker.database import Database
+
+if TYPE_CHECKING:
+    from local_sagemaker.engine import Engine
+
+Request = dict[str, Any]
+Response = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Context:
+    """The parts of one server."""
+
+    db: Database
+    engine: Engine
+    data_dir: Path
+
+    @property
+    def s3_dir(self) -> Path:
+        """Where the buckets lie as plain folders."""
+        return self.data_dir / "s3"

@@ -1,0 +1,166 @@
+"""Expressions: `Get`, `Std:Join`, `Std:JsonGet`, and the paths that they use."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+EXPRESSIONS = ("Get", "Std:Join", "Std:JsonGet")
+
+_PART = re.compile(r"\.?([A-Za-z_][\w-]*)|\[(\d+)\]|\['([^']*)'\]|\[\"([^\"]*)\"\]")
+
+
+class UnresolvedError(Exception):
+    """An expression has no value; the message says which and why."""
+
+
+class Scope(Protocol):
+    """Where the values of one execution come from."""
+
+    def parameter(self, name: str) -> Any:
+        """The value of a pipeline parameter."""
+
+    def execution(self, name: str) -> str:
+        """The value of an execution variable such as `PipelineExecutionId`."""
+
+    def step(self, name: str) -> dict[str, Any]:
+        """The properties of a step that has succeeded."""
+
+    def property_file(self, step: str, name: str) -> Any:
+        """The parsed content of a property file."""
+
+    def s3_json(self, uri: str) -> Any:
+        """The parsed content of a JSON object in S3."""
+
+
+def is_expression(value: Any) -> bool:
+    """Whether a value is known only when the pipeline runs."""
+    return isinstance(value, dict) and len(value) == 1 and next(iter(value)) in EXPRESSIONS
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One `Get`: `root` is Parameters, Execution or Steps; `name` what it names there; `path` the rest."""
+
+    root: str
+    name: str
+    path: tuple[str | int, ...]
+    text: str
+
+
+def split_path(text: str) -> tuple[str | int, ...]:
+    """Cut `A.B['c'].D[0]` into its parts; raises ValueError on anything else."""
+    parts: list[str | int] = []
+    position = 0
+    while position < len(text):
+        match = _PART.match(text, position)
+        if match is None or (position == 0 and match[0].startswith(".")):
+            raise ValueError(text)
+        if match[2] is not None:
+            parts.append(int(match[2]))
+        else:
+            parts.append(next(group for group in (match[1], match[3], match[4]) if group is not None))
+        position = match.end()
+    if not parts:
+        raise ValueError(text)
+    return tuple(parts)
+
+
+def reference(text: Any) -> Reference:
+    """Parse the argument of a `Get`; raises ValueError with what is wrong."""
+    if not isinstance(text, str):
+        raise ValueError(f"Get must name a string, found {json.dumps(text)[:100]}")
+    root, _, rest = text.partition(".")
+    if root not in ("Parameters", "Execution", "Steps") or not rest:
+        raise ValueError(f"Get '{text[:200]}' must begin with Parameters., Execution. or Steps.")
+    if root != "Steps":
+        return Reference(root, rest, (), text)
+    name, _, inner = rest.partition(".")
+    if not inner:
+        raise ValueError(f"Get '{text[:200]}' names no property of the step")
+    try:
+        return Reference(root, name, split_path(inner), text)
+    except ValueError:
+        raise ValueError(f"Get '{text[:200]}' is not a property path") from None
+
+
+def references(value: Any) -> Iterator[Any]:
+    """Yield the argument of each `Get` anywhere inside a value."""
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, dict):
+            if set(item) == {"Get"}:
+                yield item["Get"]
+            else:
+                stack.extend(item.values())
+        elif isinstance(item, list):
+            stack.extend(item)
+
+
+def walk(value: Any, path: tuple[str | int, ...], shown: str) -> Any:
+    """Follow a path; a name on a list selects the item that carries that name."""
+    for part in path:
+        value = _child(value, part, shown)
+    return value
+
+
+_NAME_KEYS = ("OutputName", "InputName", "MetricName", "ChannelName", "Name", "ContainerHostname")
+
+
+def _child(value: Any, part: str | int, shown: str) -> Any:
+    if isinstance(value, dict) and str(part) in value:
+        return value[str(part)]
+    if isinstance(value, list):
+        if isinstance(part, int) and part < len(value):
+            return value[part]
+        for item in value:
+            if isinstance(item, dict) and any(item.get(key) == part for key in _NAME_KEYS):
+                return item
+    raise UnresolvedError(f"'{shown}' has no value: there is no '{part}'")
+
+
+def as_text(value: Any) -> str:
+    """A value inside a `Std:Join`."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (dict, list)):
+        return json.dumps(value)
+    return str(value)
+
+
+def resolve(value: Any, scope: Scope) -> Any:
+    """Replace every expression inside a value; raises UnresolvedError."""
+    if isinstance(value, list):
+        return [resolve(item, scope) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if not is_expression(value):
+        return {key: resolve(item, scope) for key, item in value.items()}
+    kind, argument = next(iter(value.items()))
+    if kind == "Get":
+        return _get(argument, scope)
+    if kind == "Std:Join":
+        return as_text(argument["On"]).join(as_text(resolve(item, scope)) for item in argument["Values"])
+    return _json_get(argument, scope)
+
+
+def _get(text: str, scope: Scope) -> Any:
+    found = reference(text)
+    if found.root == "Parameters":
+        return scope.parameter(found.name)
+    if found.root == "Execution":
+        return scope.execution(found.name)
+    return walk(scope.step(found.name), found.path, text)
+
+
+def _json_get(argument: dict[str, Any], scope: Scope) -> Any:
+    path = argument["Path"]
+    if "S3Uri" in argument:
+        uri = resolve(argument["S3Uri"], scope)
+        return walk(scope.s3_json(uri), split_path(path), f"{path} of {uri}")
+    found = reference(argument["PropertyFile"]["Get"])
+    return walk(scope.property_file(found.name, str(found.path[1])), split_path(path), f"{path} of {found.text}")

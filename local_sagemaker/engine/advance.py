@@ -1,0 +1,268 @@
+"""One execution's next steps, decided and written in one transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from local_sagemaker import jobrecords
+from local_sagemaker.actions.jobs import check_free, mark_stopping
+from local_sagemaker.actions.tags import put as put_tags
+from local_sagemaker.definition import Definition, Step
+from local_sagemaker.definition.checks import CREATES
+from local_sagemaker.definition.conditions import holds
+from local_sagemaker.definition.values import UnresolvedError, as_text, resolve
+from local_sagemaker.engine import cache, retry
+from local_sagemaker.engine.scope import ExecutionScope
+from local_sagemaker.errors import ServiceError
+from local_sagemaker.jobs import JobSpec
+from local_sagemaker.jsontext import dumps
+from local_sagemaker.model import input_shape, validation_text, violations
+from local_sagemaker.names import now, step_job_name
+
+_LIVE = ("Starting", "Executing", "Stopping")
+_FAILED = "Step failure: One or multiple steps failed."
+_REASON_LENGTH = 1024
+
+
+class Advance:
+    """Takes every step that can be taken now. What must happen outside of the transaction is left in the three lists."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, execution: sqlite3.Row, definition: Definition, s3_dir: Path
+    ) -> None:
+        self._connection = connection
+        self._execution = execution
+        self._definition = definition
+        self._s3_dir = s3_dir
+        self._steps: dict[str, sqlite3.Row] = {}
+        self.submit: list[JobSpec] = []
+        """Jobs to hand to the supervisor after the commit."""
+        self.stop: list[str] = []
+        """ARNs of jobs to stop after the commit."""
+        self.timers: list[float] = []
+        """When to look again."""
+
+    def run(self) -> None:
+        """Start what is ready until nothing more is, then end the execution if nothing runs."""
+        self._load()
+        if self._execution["status"] == "Stopping":
+            self._stop_running()
+        else:
+            self._retry_due()
+            while self._start_one():
+                pass
+        self._finish()
+
+    def _load(self) -> None:
+        rows = self._connection.execute("SELECT * FROM steps WHERE execution = ?", (self._execution["arn"],))
+        self._steps = {row["name"]: row for row in rows}
+
+    def _set(self, name: str, **values: Any) -> None:
+        columns = ", ".join(f"{column} = ?" for column in values)
+        self._connection.execute(
+            f"UPDATE steps SET {columns} WHERE execution = ? AND name = ?",  # noqa: S608
+            (*values.values(), self._execution["arn"], name),
+        )
+        self._load()
+
+    def _stop_running(self) -> None:
+        for row in list(self._steps.values()):
+            if row["status"] not in ("Starting", "Executing"):
+                continue
+            job = self._connection.execute("SELECT * FROM jobs WHERE arn = ? AND live = 1", (row["job"],)).fetchone()
+            if job is None:
+                self._set(row["name"], status="Stopped", ended=now(), not_before=None)
+            else:
+                mark_stopping(self._connection, job, jobrecords.KINDS[job["kind"]])
+                self._set(row["name"], status="Stopping")
+                self.stop.append(job["arn"])
+
+    def _retry_due(self) -> None:
+        for row in list(self._steps.values()):
+            if row["status"] != "Starting" or row["not_before"] is None:
+                continue
+            if row["not_before"] <= now():
+                self._set(row["name"], not_before=None)
+                self._start_job(self._definition.steps[row["name"]])
+            else:
+                self.timers.append(row["not_before"])
+
+    def _start_one(self) -> bool:
+        """Start the first step that is ready; whether there was one."""
+        if any(row["status"] in ("Failed", "Stopped") for row in self._steps.values()):
+            return False
+        running = sum(row["status"] in _LIVE for row in self._steps.values())
+        limit = self._execution["parallelism"]
+        if limit is not None and running >= limit:
+            return False
+        for step in self._definition.steps.values():
+            if step.name not in self._steps and self._is_ready(step):
+                self._start(step)
+                return True
+        return False
+
+    def _is_ready(self, step: Step) -> bool:
+        if any(self._status(name) != "Succeeded" for name in step.needs):
+            return False
+        if step.condition is None:
+            return True
+        if self._status(step.condition) != "Succeeded":
+            return False
+        return bool(_outcome(self._steps[step.condition]) == step.branch)
+
+    def _status(self, name: str) -> str | None:
+        row = self._steps.get(name)
+        return row["status"] if row is not None else None
+
+    def _start(self, step: Step) -> None:
+        self._connection.execute(
+            "INSERT INTO steps (execution, name, type, status, started, attempt, metadata, properties)"
+            " VALUES (?, ?, ?, 'Starting', ?, 0, '{}', '{}')",
+            (self._execution["arn"], step.name, step.type, now()),
+        )
+        self._load()
+        try:
+            if step.type in jobrecords.STEP_KINDS:
+                self._start_job(step)
+            elif step.type == "Condition":
+                self._decide(step)
+            elif step.type == "Fail":
+                self._fail_step(step)
+            else:
+                self._create_resource(step)
+        except UnresolvedError as error:
+            self._failed(step.name, f"ClientError: {error}")
+
+    def _scope(self) -> ExecutionScope:
+        name = self._connection.execute(
+            "SELECT name FROM pipelines WHERE arn = ?", (self._execution["pipeline"],)
+        ).fetchone()["name"]
+        return ExecutionScope(self._execution, name, self._definition, self._steps, self._s3_dir)
+
+    def _failed(self, name: str, reason: str) -> None:
+        self._set(name, status="Failed", ended=now(), failure_reason=reason[:_REASON_LENGTH])
+
+    def _decide(self, step: Step) -> None:
+        scope = self._scope()
+        outcome = all(holds(condition, scope) for condition in step.arguments["Conditions"])
+        metadata = {"Condition": {"Outcome": "True" if outcome else "False"}}
+        self._set(
+            step.name, status="Succeeded", ended=now(), attempt=1, metadata=dumps(metadata),
+            properties=dumps({"Outcome": metadata["Condition"]["Outcome"]}),
+        )  # fmt: skip
+
+    def _fail_step(self, step: Step) -> None:
+        message = as_text(resolve(step.arguments.get("ErrorMessage", ""), self._scope()))[:3072]
+        self._set(step.name, attempt=1, metadata=dumps({"Fail": {"ErrorMessage": message}}))
+        self._failed(step.name, message)
+
+    def _create_resource(self, step: Step) -> None:
+        from local_sagemaker.actions.models import create_for_step
+
+        request = resolve(step.arguments, self._scope())
+        try:
+            arn, properties = create_for_step(self._connection, step.type, request, self._execution["id"], step.name)
+        except ServiceError as error:
+            self._failed(step.name, f"ClientError: {error.message}")
+            return
+        self._set(
+            step.name, status="Succeeded", ended=now(), attempt=1, metadata=dumps({step.type: {"Arn": arn}}),
+            properties=dumps(properties),
+        )  # fmt: skip
+
+    def _start_job(self, step: Step) -> None:
+        """Resolve the request; take an earlier result if the cache has one, else write the job down for submission."""
+        kind = jobrecords.STEP_KINDS[step.type]
+        operation, name_member = CREATES[step.type]
+        scope = self._scope()
+        prefix = step.arguments.get(name_member)
+        name = step_job_name(self._execution["id"], step.name, prefix if isinstance(prefix, str) else None)
+        scope.job_name = {name_member: name}
+        request = {"RoleArn": self._execution["role_arn"]} | resolve(step.arguments, scope) | {name_member: name}
+        broken = list(violations(input_shape(operation), request))
+        if broken:
+            self._failed(step.name, f"ClientError: {operation}: {validation_text(broken)}")
+            return
+        cache_key = cache.key(self._execution["pipeline"], step.name, step.type, request) if step.cache_days else None
+        if cache_key and self._take_cached(step, cache_key):
+            return
+        check_free(self._connection, kind, name)
+        spec = jobrecords.insert(self._connection, kind, request)
+        put_tags(self._connection, spec.arn, request.get("Tags") or [])
+        attempt = self._steps[step.name]["attempt"] + 1
+        metadata = {kind.step_member: {"Arn": spec.arn}}
+        self._set(
+            step.name, status="Executing", attempt=attempt, job=spec.arn, metadata=dumps(metadata), cache_key=cache_key
+        )
+        self.submit.append(spec)
+
+    def _take_cached(self, step: Step, cache_key: str) -> bool:
+        assert step.cache_days is not None
+        source = cache.find(self._connection, cache_key, step.cache_days)
+        if source is None:
+            return False
+        self._set(
+            step.name, status="Succeeded", ended=now(), attempt=0, metadata=source["metadata"],
+            properties=source["properties"], cache_key=cache_key, cache_source=source["execution"],
+        )  # fmt: skip
+        return True
+
+    def _finish(self) -> None:
+        """End the execution when none of its steps runs."""
+        states = {row["status"] for row in self._steps.values()}
+        if states & set(_LIVE):
+            return
+        reason = None
+        if self._execution["status"] == "Stopping":
+            status = "Stopped"
+        elif "Failed" in states:
+            status, reason = "Failed", _FAILED
+        else:
+            status = "Succeeded"
+        self._connection.execute(
+            "UPDATE executions SET status = ?, failure_reason = ?, modified = ? WHERE arn = ?",
+            (status, reason, now(), self._execution["arn"]),
+        )
+
+
+def _outcome(row: sqlite3.Row) -> bool:
+    return '"Outcome":"True"' in row["metadata"]
+
+
+def finish_job(
+    connection: sqlite3.Connection,
+    execution: sqlite3.Row,
+    row: sqlite3.Row,
+    step: Step,
+    kind: jobrecords.Kind,
+    description: dict[str, Any],
+) -> None:
+    """Carry a job's end over to its step: done, stopped, waiting for the next attempt, or failed."""
+    status, moment = description[kind.status_member], now()
+    values: dict[str, Any] = {"ended": moment}
+    if status == "Completed":
+        values |= {"status": "Succeeded", "properties": dumps(description)}
+    elif status == "Stopped" and execution["status"] == "Stopping":
+        values |= {"status": "Stopped"}
+    else:
+        reason = _job_reason(kind, status, description)
+        seconds = moment - row["started"]
+        pause = None
+        if execution["status"] == "Executing":
+            pause = retry.delay(step.retry_policies, reason, attempts=row["attempt"], running_seconds=seconds)
+        if pause is not None:
+            values = {"status": "Starting", "not_before": moment + pause, "failure_reason": reason}
+        else:
+            values |= {"status": "Failed", "failure_reason": reason}
+    columns = ", ".join(f"{column} = ?" for column in values)
+    connection.execute(f"UPDATE steps SET {columns} WHERE seq = ?", (*values.values(), row["seq"]))  # noqa: S608
+
+
+def _job_reason(kind: jobrecords.Kind, status: str, description: dict[str, Any]) -> str:
+    if status == "Failed":
+        return str(description.get("FailureReason") or f"ClientError: the {kind.key} job failed without a reason")
+    secondary = description.get("SecondaryStatus")
+    why = f" ({secondary})" if secondary and secondary != status else ""
+    return f"ClientError: the {kind.key} job '{description[kind.name_member]}' was stopped{why}"

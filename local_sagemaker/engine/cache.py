@@ -1,0 +1,43 @@
+"""The step cache: an earlier result of the same pipeline, step and arguments.
+
+The key holds what the service compares: for Training AlgorithmSpecification, CheckpointConfig, Debug*, Environment,
+HyperParameters and InputDataConfig; output path and ResourceConfig are not in it. Property names of the service's guide
+"Caching Pipeline Steps".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from typing import Any
+
+from local_sagemaker.jsontext import dumps
+from local_sagemaker.names import now
+
+_KEYED: dict[str, tuple[str, ...]] = {
+    "Training": (
+        "AlgorithmSpecification", "CheckpointConfig", "DebugHookConfig", "DebugRuleConfigurations", "Environment",
+        "HyperParameters", "InputDataConfig",
+    ),
+    "Processing": ("AppSpecification", "Environment", "ProcessingInputs"),
+}  # fmt: skip
+
+
+def key(pipeline: str, step: str, kind: str, request: dict[str, Any]) -> str:
+    """The name of a result: equal for equal work."""
+    keyed = {member: request.get(member) for member in _KEYED[kind]}
+    if kind == "Processing":
+        # of the outputs only their names and paths count, not where they go
+        outputs = (request.get("ProcessingOutputConfig") or {}).get("Outputs") or []
+        keyed["Outputs"] = [[item.get("OutputName"), (item.get("S3Output") or {}).get("LocalPath")] for item in outputs]
+    return hashlib.sha256(dumps([pipeline, step, kind, keyed]).encode()).hexdigest()
+
+
+def find(connection: sqlite3.Connection, cache_key: str, max_days: float) -> sqlite3.Row | None:
+    """The newest success with that key that is not too old; one that was itself a hit does not count."""
+    row: sqlite3.Row | None = connection.execute(
+        "SELECT * FROM steps WHERE cache_key = ? AND status = 'Succeeded' AND cache_source IS NULL AND ended >= ?"
+        " ORDER BY ended DESC LIMIT 1",
+        (cache_key, now() - max_days * 86400),
+    ).fetchone()
+    return row

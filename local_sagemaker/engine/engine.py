@@ -1,0 +1,195 @@
+"""The engine's thread: wakes on changes and timers, lets one execution at a time take its next steps."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import sqlite3
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from local_sagemaker import jobrecords
+from local_sagemaker.database import Database
+from local_sagemaker.definition import Definition, parse
+from local_sagemaker.engine.advance import Advance, finish_job
+from local_sagemaker.jobs import JobSpec
+from local_sagemaker.names import now
+
+log = logging.getLogger(__name__)
+
+LOST = (
+    "InternalServerError: the local SageMaker server ended while this job was running (it was killed or the machine"
+    " went down); the job's processes were ended with it"
+)
+_PARSED = 64
+
+
+class Jobs(Protocol):
+    """What the engine asks of the job supervisor."""
+
+    def submit(self, spec: JobSpec) -> None:
+        """Queue a job."""
+
+    def stop(self, arn: str) -> None:
+        """End a job."""
+
+
+class Engine:
+    """Decides what runs next; every decision is committed before it is acted upon."""
+
+    def __init__(self, db: Database, data_dir: Path) -> None:
+        self._db = db
+        self._data_dir = data_dir
+        self._jobs: Jobs | None = None
+        self._condition = threading.Condition()
+        self._awake: OrderedDict[str, None] = OrderedDict()
+        self._timers: list[tuple[float, str]] = []
+        self._ending = False
+        self._parsed: OrderedDict[tuple[str, int, float], Definition] = OrderedDict()
+        self._parsed_lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+
+    def start(self, jobs: Jobs) -> None:
+        """Take up what an earlier server left, then run."""
+        self._jobs = jobs
+        self._recover()
+        self._thread.start()
+
+    def shutdown(self) -> None:
+        """Decide nothing any more; the jobs are the supervisor's to end."""
+        with self._condition:
+            self._ending = True
+            self._condition.notify()
+        if self._thread.is_alive():
+            self._thread.join(timeout=30)
+
+    def wake(self, execution: str) -> None:
+        """Look at an execution soon."""
+        with self._condition:
+            self._awake[execution] = None
+            self._condition.notify()
+
+    def submit(self, spec: JobSpec) -> None:
+        """Hand a committed job to the supervisor."""
+        assert self._jobs is not None
+        if not self._ending:
+            self._jobs.submit(spec)
+
+    def stop_job(self, arn: str) -> None:
+        """Ask the supervisor to end a job."""
+        assert self._jobs is not None
+        self._jobs.stop(arn)
+
+    def definition(self, pipeline: str, version: int, text: str | None = None) -> Definition:
+        """The parsed definition of a version; the last few are kept."""
+        row = (
+            self._db.read()
+            .execute("SELECT created, definition FROM versions WHERE pipeline = ? AND version = ?", (pipeline, version))
+            .fetchone()
+        )
+        if row is None:  # not committed yet: only its writer can see it
+            assert text is not None
+            return parse(text)
+        # a pipeline deleted and made again starts at version 1 again: the time tells them apart
+        return self._cached((pipeline, version, row["created"]), row["definition"])
+
+    def _cached(self, key: tuple[str, int, float], text: str) -> Definition:
+        with self._parsed_lock:
+            found = self._parsed.get(key)
+            if found is not None:
+                self._parsed.move_to_end(key)
+                return found
+        found = parse(text)
+        with self._parsed_lock:
+            self._parsed[key] = found
+            while len(self._parsed) > _PARSED:
+                self._parsed.popitem(last=False)
+        return found
+
+    def changed(self, arn: str, changes: Mapping[str, Any]) -> None:
+        """Take what the supervisor reports of a job; committed when this returns."""
+        if self._ending:
+            # jobs that end because the server ends are not failures of their own: the next start deals with them
+            return
+        execution = self._apply(arn, changes)
+        if execution is not None:
+            self.wake(execution)
+
+    def _apply(self, arn: str, changes: Mapping[str, Any]) -> str | None:
+        with self._db.write() as connection:
+            row = connection.execute("SELECT * FROM jobs WHERE arn = ?", (arn,)).fetchone()
+            if row is None:
+                return None
+            ended = jobrecords.apply(connection, row, changes)
+            if ended is None:
+                return None
+            step = connection.execute("SELECT * FROM steps WHERE job = ?", (arn,)).fetchone()
+            if step is None:
+                return None
+            return self._finish_step(connection, step, row["kind"], ended)
+
+    def _finish_step(self, connection: sqlite3.Connection, step: sqlite3.Row, kind: str, ended: dict[str, Any]) -> str:
+        execution = connection.execute("SELECT * FROM executions WHERE arn = ?", (step["execution"],)).fetchone()
+        definition = self.definition(execution["pipeline"], execution["version"])
+        finish_job(connection, execution, step, definition.steps[step["name"]], jobrecords.KINDS[kind], ended)
+        return str(execution["arn"])
+
+    def _recover(self) -> None:
+        """Queue again what had not begun, end what had begun, and look at every live execution."""
+        queued: list[JobSpec] = []
+        for row in self._db.read().execute("SELECT * FROM jobs WHERE live = 1 ORDER BY seq").fetchall():
+            if row["begun"] or row["status"] == "Stopping":
+                self._apply(row["arn"], jobrecords.lost_job_changes(row, LOST))
+            else:
+                queued.append(jobrecords.spec_of(row))
+        for spec in queued:
+            self.submit(spec)
+        for row in self._db.read().execute(
+            "SELECT arn FROM executions WHERE status IN ('Executing', 'Stopping') ORDER BY seq"
+        ):
+            self.wake(row["arn"])
+
+    def _run(self) -> None:
+        while (arn := self._next()) is not None:
+            try:
+                self._advance(arn)
+            except Exception as error:
+                log.exception("execution %s cannot go on", arn)
+                self._fail(arn, f"InternalFailure: {type(error).__name__} in the local SageMaker, see its log")
+
+    def _next(self) -> str | None:
+        with self._condition:
+            while not self._ending:
+                while self._timers and self._timers[0][0] <= time.time():
+                    self._awake[heapq.heappop(self._timers)[1]] = None
+                if self._awake:
+                    return self._awake.popitem(last=False)[0]
+                self._condition.wait(self._timers[0][0] - time.time() if self._timers else None)
+        return None
+
+    def _advance(self, arn: str) -> None:
+        with self._db.write() as connection:
+            execution = connection.execute("SELECT * FROM executions WHERE arn = ?", (arn,)).fetchone()
+            if execution is None or execution["status"] not in ("Executing", "Stopping"):
+                return
+            definition = self.definition(execution["pipeline"], execution["version"])
+            step = Advance(connection, execution, definition, self._data_dir / "s3")
+            step.run()
+        for moment in step.timers:
+            with self._condition:
+                heapq.heappush(self._timers, (moment, arn))
+        for spec in step.submit:
+            self.submit(spec)
+        for job in step.stop:
+            self.stop_job(job)
+
+    def _fail(self, arn: str, reason: str) -> None:
+        with self._db.write() as connection:
+            connection.execute(
+                "UPDATE executions SET status = 'Failed', failure_reason = ?, modified = ? WHERE arn = ?",
+                (reason, now(), arn),
+            )

@@ -1,0 +1,40 @@
+"""Step retry policies: whether and when a failed step runs again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+_BY_REASON = {
+    "InternalServerError": "SageMaker.JOB_INTERNAL_ERROR",
+    "CapacityError": "SageMaker.CAPACITY_ERROR",
+    "InsufficientCapacityError": "SageMaker.CAPACITY_ERROR",
+    "ResourceLimitExceeded": "SageMaker.RESOURCE_LIMIT",
+    "ThrottlingException": "Step.THROTTLING",
+    "ServiceUnavailable": "Step.SERVICE_FAULT",
+    "InternalFailure": "Step.SERVICE_FAULT",
+}
+
+
+def exception_type(reason: str) -> str | None:
+    """The kind of a failure, by the word before the colon in its reason; None: the user's own fault, never retried."""
+    return _BY_REASON.get(reason.partition(":")[0])
+
+
+def delay(policies: Sequence[dict[str, Any]], reason: str, *, attempts: int, running_seconds: float) -> float | None:
+    """Seconds until the next attempt, or None when no policy allows one.
+
+    `attempts` have been made, the first `running_seconds` ago. Defaults as in the service: 1 s, doubled, 5 attempts.
+    """
+    kind = exception_type(reason)
+    for policy in policies:
+        if kind not in policy["ExceptionType"]:
+            continue
+        expire = policy.get("ExpireAfterMin")
+        if expire is not None and running_seconds >= expire * 60:
+            return None
+        if expire is None and attempts > policy.get("MaxAttempts", 5):
+            return None
+        interval, rate = float(policy.get("IntervalSeconds", 1)), float(policy.get("BackoffRate", 2))
+        return float(min(interval * rate ** (attempts - 1), 7 * 86400))
+    return None

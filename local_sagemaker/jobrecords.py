@@ -1,0 +1,127 @@
+"""Jobs in the database: made from a Create request, changed by what the supervisor reports."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from local_sagemaker import model
+from local_sagemaker.jobs import JobKind, JobSpec
+from local_sagemaker.jsontext import dumps, plain
+from local_sagemaker.names import now, sagemaker_arn
+
+
+@dataclass(frozen=True)
+class Kind:
+    """The words in which one kind of job differs from the other."""
+
+    key: JobKind
+    word: str
+    """In action names: Create<word>Job."""
+    step_member: str
+    """In a step's Metadata."""
+
+    @property
+    def name_member(self) -> str:
+        """The member with the job's name."""
+        return f"{self.word}JobName"
+
+    @property
+    def arn_member(self) -> str:
+        """The member with the job's ARN."""
+        return f"{self.word}JobArn"
+
+    @property
+    def status_member(self) -> str:
+        """The member with the job's status."""
+        return f"{self.word}JobStatus"
+
+    def arn(self, name: str) -> str:
+        """The ARN of a job of this kind."""
+        return sagemaker_arn(f"{self.key}-job/{name}")
+
+
+TRAINING = Kind("training", "Training", "TrainingJob")
+PROCESSING = Kind("processing", "Processing", "ProcessingJob")
+KINDS: dict[str, Kind] = {"training": TRAINING, "processing": PROCESSING}
+STEP_KINDS = {"Training": TRAINING, "Processing": PROCESSING}
+
+ENDED = ("Completed", "Failed", "Stopped")
+_REASON_LENGTH = 1024
+
+
+def describe_members(kind: Kind) -> frozenset[str]:
+    """What Describe tells of a job of this kind."""
+    return frozenset(model.output_shape(f"Describe{kind.word}Job").members)
+
+
+def insert(connection: sqlite3.Connection, kind: Kind, request: dict[str, Any]) -> JobSpec:
+    """Write a new job down, queued; the caller has checked that its name is free, and submits it after the commit."""
+    name, moment = request[kind.name_member], now()
+    arn = kind.arn(name)
+    description = {key: value for key, value in request.items() if key in describe_members(kind)}
+    description |= {
+        kind.arn_member: arn,
+        kind.status_member: "InProgress",
+        "CreationTime": moment,
+        "LastModifiedTime": moment,
+    }
+    if kind is TRAINING:
+        first = {"Status": "Starting", "StartTime": moment, "StatusMessage": "Waiting for a free slot"}
+        description |= {"SecondaryStatus": "Starting", "SecondaryStatusTransitions": [first]}
+    connection.execute(
+        "INSERT INTO jobs (arn, kind, name, status, live, begun, request, description, created, modified)"
+        " VALUES (?, ?, ?, 'InProgress', 1, 0, ?, ?, ?, ?)",
+        (arn, kind.key, name, dumps(request), dumps(description), moment, moment),
+    )
+    return JobSpec(kind.key, name, arn, request)
+
+
+def spec_of(row: sqlite3.Row) -> JobSpec:
+    """The job's order to the supervisor, from its row."""
+    return JobSpec(row["kind"], row["name"], row["arn"], json.loads(row["request"]))
+
+
+def apply(connection: sqlite3.Connection, row: sqlite3.Row, changes: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Write a job's changes down; gives its description if it ended just now. What has ended does not change again."""
+    if not row["live"]:
+        return None
+    kind = KINDS[row["kind"]]
+    description: dict[str, Any] = json.loads(row["description"])
+    moment = now()
+    known = describe_members(kind)
+    changes = {key: value for key, value in plain(dict(changes)).items() if key in known and value is not None}
+    if changes.get("FailureReason"):
+        changes["FailureReason"] = changes["FailureReason"][:_REASON_LENGTH]
+    description |= {"LastModifiedTime": moment, **changes}
+    status = description[kind.status_member]
+    ended = status in ENDED
+    connection.execute(
+        "UPDATE jobs SET status = ?, live = ?, begun = 1, description = ?, modified = ? WHERE arn = ?",
+        (status, int(not ended), dumps(description), moment, row["arn"]),
+    )
+    return description if ended else None
+
+
+def lost_job_changes(row: sqlite3.Row, reason: str) -> dict[str, Any]:
+    """The changes that end a job whose server died while it ran: Stopped if that had been asked for, else Failed."""
+    kind, moment = KINDS[row["kind"]], now()
+    status = "Stopped" if row["status"] == "Stopping" else "Failed"
+    changes: dict[str, Any] = {kind.status_member: status, f"{kind.word}EndTime": moment}
+    if status == "Failed":
+        changes["FailureReason"] = reason
+    if kind is TRAINING:
+        transitions = json.loads(row["description"]).get("SecondaryStatusTransitions") or []
+        if transitions:
+            transitions[-1].setdefault("EndTime", moment)
+        last = {
+            "Status": status,
+            "StartTime": moment,
+            "EndTime": moment,
+            "StatusMessage": reason if status == "Failed" else "",
+        }
+        changes |= {"SecondaryStatus": status, "SecondaryStatusTransitions": [*transitions, last]}
+    return changes

@@ -1,0 +1,204 @@
+"""The service's own model, as botocore carries it: operations, shapes, and the check of a value against a shape.
+
+The check goes both ways: requests before an action sees them, responses before they leave. Texts follow the form of the
+service ("Value 'x' at 'member' failed to satisfy constraint: ..."); members are named as in the request.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+_ANYTHING = {".*(?:[ \\r\\n\\t].*)*", "[\\S\\s]*", "[\\s\\S]*"}
+_MAX_SHOWN = 10
+_MAX_VALUE_SHOWN = 200
+
+
+@functools.cache
+def service_model() -> Any:
+    """botocore's model of SageMaker (0.4 s the first time)."""
+    import botocore.loaders
+    import botocore.model
+
+    description = botocore.loaders.create_loader().load_service_model("sagemaker", "service-2")
+    return botocore.model.ServiceModel(description, "sagemaker")
+
+
+@functools.cache
+def operation_names() -> frozenset[str]:
+    """All actions of the service."""
+    return frozenset(service_model().operation_names)
+
+
+@functools.cache
+def input_shape(operation: str) -> Any:
+    """The shape of an action's request."""
+    return service_model().operation_model(operation).input_shape
+
+
+@functools.cache
+def output_shape(operation: str) -> Any:
+    """The shape of an action's response, or None."""
+    return service_model().operation_model(operation).output_shape
+
+
+@functools.cache
+def _compiled(pattern: str) -> re.Pattern[str] | None:
+    if pattern in _ANYTHING:
+        return None
+    python = pattern.replace("\\p{L}", "^\\W\\d_").replace("\\p{Z}", "\\s").replace("\\p{N}", "\\d")
+    if "^\\W\\d_" in python:  # Unicode classes inside brackets have no equal in `re`
+        return None
+    try:
+        return re.compile(python)
+    except re.error:
+        return None
+
+
+def _shown(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= _MAX_VALUE_SHOWN else f"{text[:_MAX_VALUE_SHOWN]}... ({len(text)} characters)"
+
+
+def _broken(value: Any, path: str, rule: str) -> str:
+    return f"Value '{_shown(value)}' at '{path}' failed to satisfy constraint: Member must {rule}"
+
+
+IsOpen = Callable[[Any], bool]
+
+
+def violations(shape: Any, value: Any, path: str = "", *, is_open: IsOpen | None = None) -> Iterator[str]:
+    """Yield one text per broken rule of `shape`; `is_open(value)` marks a value that is known only later."""
+    if is_open is not None and is_open(value):
+        return
+    check = _CHECKS.get(shape.type_name, _check_other)
+    yield from check(shape, value, path, is_open)
+
+
+def _type_error(shape: Any, value: Any, path: str) -> str:
+    names = {
+        dict: "an object",
+        list: "a list",
+        str: "a string",
+        bool: "a boolean",
+        int: "an integer",
+        float: "a number",
+    }
+    found = "null" if value is None else names.get(type(value), type(value).__name__)
+    return f"Value '{_shown(value)}' at '{path}' failed to satisfy constraint: Member must be a {shape.type_name}, found {found}"
+
+
+def _check_structure(shape: Any, value: Any, path: str, is_open: IsOpen | None) -> Iterator[str]:
+    if not isinstance(value, dict):
+        yield _type_error(shape, value, path or "request")
+        return
+    dot = f"{path}." if path else ""
+    for name in shape.required_members:
+        if value.get(name) is None:
+            yield f"Value null at '{dot}{name}' failed to satisfy constraint: Member must not be null"
+    for name, member in value.items():
+        if name not in shape.members:
+            yield f"Value '{_shown(member)}' at '{dot}{name}' failed to satisfy constraint: Member is unknown to {shape.name}"
+        elif member is not None:
+            yield from violations(shape.members[name], member, f"{dot}{name}", is_open=is_open)
+
+
+def _check_list(shape: Any, value: Any, path: str, is_open: IsOpen | None) -> Iterator[str]:
+    if not isinstance(value, list):
+        yield _type_error(shape, value, path)
+        return
+    yield from _check_length(shape, value, path)
+    for index, item in enumerate(value, 1):
+        yield from violations(shape.member, item, f"{path}.{index}.member", is_open=is_open)
+
+
+def _check_map(shape: Any, value: Any, path: str, is_open: IsOpen | None) -> Iterator[str]:
+    if not isinstance(value, dict):
+        yield _type_error(shape, value, path)
+        return
+    yield from _check_length(shape, value, path)
+    for key, item in value.items():
+        yield from violations(shape.key, key, f"{path}.{_shown(key)}.key")
+        yield from violations(shape.value, item, f"{path}.{_shown(key)}.value", is_open=is_open)
+
+
+def _check_length(shape: Any, value: Any, path: str) -> Iterator[str]:
+    low, high = shape.metadata.get("min"), shape.metadata.get("max")
+    if low is not None and len(value) < low:
+        yield _broken(value, path, f"have length greater than or equal to {low}")
+    if high is not None and len(value) > high:
+        yield _broken(value, path, f"have length less than or equal to {high}")
+
+
+def _check_string(shape: Any, value: Any, path: str, _is_open: IsOpen | None) -> Iterator[str]:
+    if not isinstance(value, str):
+        yield _type_error(shape, value, path)
+        return
+    if shape.enum and value not in shape.enum:
+        yield _broken(value, path, f"satisfy enum value set: [{', '.join(shape.enum)}]")
+        return
+    low, high = shape.metadata.get("min"), shape.metadata.get("max")
+    if low is not None and len(value) < low:
+        yield _broken(value, path, f"have length greater than or equal to {low}")
+    if high is not None and len(value) > high:
+        yield _broken(value, path, f"have length less than or equal to {high}")
+        return  # an over-long text is not worth a pattern match
+    pattern = shape.metadata.get("pattern")
+    compiled = _compiled(pattern) if pattern else None
+    if compiled is not None and not compiled.fullmatch(value):
+        yield _broken(value, path, f"satisfy regular expression pattern: {pattern}")
+
+
+def _check_number(shape: Any, value: Any, path: str, _is_open: IsOpen | None) -> Iterator[str]:
+    whole = shape.type_name in ("integer", "long")
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+        yield _type_error(shape, value, path)
+        return
+    low, high = shape.metadata.get("min"), shape.metadata.get("max")
+    if low is not None and value < low:
+        yield _broken(value, path, f"have value greater than or equal to {low}")
+    if high is not None and value > high:
+        yield _broken(value, path, f"have value less than or equal to {high}")
+    if whole and not -(2**63) <= value < 2**63:
+        yield _broken(value, path, "fit into 64 bits")
+
+
+def _check_boolean(shape: Any, value: Any, path: str, _is_open: IsOpen | None) -> Iterator[str]:
+    if not isinstance(value, bool):
+        yield _type_error(shape, value, path)
+
+
+def _check_timestamp(shape: Any, value: Any, path: str, _is_open: IsOpen | None) -> Iterator[str]:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        yield _type_error(shape, value, path)
+    elif not 0 <= value < 253402300800:  # the year 10000
+        yield _broken(value, path, "be seconds since the epoch, before the year 10000")
+
+
+def _check_other(shape: Any, value: Any, path: str, _is_open: IsOpen | None) -> Iterator[str]:
+    if not isinstance(value, str):  # a blob travels as base64 text
+        yield _type_error(shape, value, path)
+
+
+_CHECKS: dict[str, Callable[[Any, Any, str, IsOpen | None], Iterator[str]]] = {
+    "structure": _check_structure,
+    "list": _check_list,
+    "map": _check_map,
+    "string": _check_string,
+    "integer": _check_number,
+    "long": _check_number,
+    "float": _check_number,
+    "double": _check_number,
+    "boolean": _check_boolean,
+    "timestamp": _check_timestamp,
+}
+
+
+def validation_text(broken: list[str]) -> str:
+    """Join broken rules as the service does: the count, then all of them (the first ten)."""
+    shown = "; ".join(broken[:_MAX_SHOWN]) + (
+        f"; and {len(broken) - _MAX_SHOWN} more" if len(broken) > _MAX_SHOWN else ""
+    )
+    return f"{len(broken)} validation error{'s' if len(broken) != 1 else ''} detected: {shown}"

@@ -1,0 +1,46 @@
+"""Names the server gives: account, region, role, ARNs, ids, and the one clock."""
+
+from __future__ import annotations
+
+import secrets
+import string
+import time
+
+ACCOUNT_ID = "123456789012"
+REGION = "us-east-1"
+ROLE_NAME = "LocalSageMakerRole"
+ROLE_ARN = f"arn:aws:iam::{ACCOUNT_ID}:role/{ROLE_NAME}"
+
+_LOWER = string.ascii_lowercase + string.digits
+_MIXED = string.ascii_letters + string.digits
+_JOB_NAME_LENGTH = 63
+
+
+def now() -> float:
+    """Seconds since the epoch, in the milliseconds that the service's own timestamps have."""
+    return round(time.time(), 3)
+
+
+def sagemaker_arn(resource: str) -> str:
+    """The ARN of a SageMaker resource such as `pipeline/name`."""
+    return f"arn:aws:sagemaker:{REGION}:{ACCOUNT_ID}:{resource}"
+
+
+def pipeline_arn(name: str) -> str:
+    """The ARN of a pipeline; the service writes the name in lower case there."""
+    return sagemaker_arn(f"pipeline/{name.lower()}")
+
+
+def new_execution_id() -> str:
+    """Twelve lower-case letters and digits, as in the service's execution ARNs."""
+    return "".join(secrets.choice(_LOWER) for _ in range(12))
+
+
+def step_job_name(execution_id: str, step_name: str, prefix: str | None = None) -> str:
+    """The name of a step's job: `pipelines-<execution>-<step>-<random>`, at most 63 characters.
+
+    `prefix` is the job name of the step's own arguments; the service keeps it when the pipeline asks for custom prefixes.
+    """
+    suffix = "".join(secrets.choice(_MIXED) for _ in range(10))
+    base = prefix or f"pipelines-{execution_id}-{step_name.replace('_', '-')}"
+    return f"{base[: _JOB_NAME_LENGTH - len(suffix) - 1].rstrip('-')}-{suffix}"

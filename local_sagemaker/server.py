@@ -1,0 +1,190 @@
+"""Puts the parts together, serves until it is told to end, and takes everything down again."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import signal
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import IO, Any
+
+from local_sagemaker import environment, model
+from local_sagemaker.context import Context
+from local_sagemaker.database import Database
+from local_sagemaker.engine import Engine
+from local_sagemaker.errors import StartError
+from local_sagemaker.jobs import JobSupervisor
+from local_sagemaker.moto_backends import MotoBackends
+from local_sagemaker.s3server import S3Server, free_port
+from local_sagemaker.wsgi import MAX_BODY, Application
+
+log = logging.getLogger(__name__)
+
+THREADS = 16
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `serve` was told."""
+
+    data_dir: Path
+    port: int
+    s3_port: int
+    host: str
+    max_jobs: int
+    job_python: str
+    stop_grace_seconds: float
+    access_key: str
+    secret_key: str
+
+
+def lock(data_dir: Path) -> IO[str]:
+    """Hold the data folder for this process; raises StartError when another server has it."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    stream = (data_dir / "server.lock").open("a+")
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        stream.seek(0)
+        holder = stream.read().strip() or "unknown"
+        raise StartError(f"another local SageMaker serves {data_dir} (process {holder})") from None
+    stream.truncate(0)
+    stream.write(str(os.getpid()))
+    stream.flush()
+    return stream
+
+
+class Server:
+    """One server over one data folder."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._lock = lock(settings.data_dir)
+        self._http = _listen(settings)
+        port = self._http.effective_port
+        s3_port = settings.s3_port or _earlier_s3_port(settings.data_dir, settings.host) or free_port(settings.host)
+        if s3_port is None or (settings.s3_port and free_port(settings.host, s3_port) is None):
+            raise StartError(f"port {s3_port} for S3 is taken: choose another with --s3-port")
+        self._s3 = S3Server(
+            settings.data_dir / "s3",
+            host=settings.host,
+            port=s3_port,
+            access_key=settings.access_key,
+            secret_key=settings.secret_key,
+            log_file=settings.data_dir / "rclone.log",
+        )
+        self.environment = environment.client_environment(
+            f"http://127.0.0.1:{port}", f"http://127.0.0.1:{s3_port}", settings.access_key, settings.secret_key
+        )
+        self._moto = MotoBackends()
+        self._db = Database(settings.data_dir / "sagemaker.db")
+        self._engine = Engine(self._db, settings.data_dir)
+        self._supervisor: JobSupervisor | None = None
+        self._ended = threading.Event()
+
+    def start(self) -> None:
+        """Bring everything up; when this returns, every part answers."""
+        settings = self.settings
+        threading.Thread(target=_warm_up, args=(self._moto,), name="warm-up", daemon=True).start()
+        self._s3.start()
+        self._supervisor = JobSupervisor(
+            settings.data_dir,
+            client_env=_job_environment(self.environment),
+            events=self._engine,
+            max_jobs=settings.max_jobs,
+            job_python=settings.job_python,
+            stop_grace_seconds=settings.stop_grace_seconds,
+        )
+        self._http.set_application(
+            Application(Context(self._db, self._engine, settings.data_dir), self._moto, access_key=settings.access_key)
+        )
+        threading.Thread(target=self._http.run, name="http", daemon=True).start()
+        self._engine.start(self._supervisor)
+        environment.save(settings.data_dir, self.environment)
+
+    def serve(self) -> None:
+        """Wait for SIGTERM or SIGINT, then end every child."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        while not self._ended.wait(timeout=3600):
+            pass
+        self.stop()
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self._ended.set()
+
+    def stop(self) -> None:
+        """End the jobs, rclone and the listener, in that order."""
+        self._engine.shutdown()
+        if self._supervisor is not None:
+            self._supervisor.shutdown()
+        self._s3.stop()
+        self._http.close()
+        self._lock.close()
+
+
+class _Listener:
+    """waitress, bound before the rest is up so that a taken port is known at once."""
+
+    def __init__(self, host: str, port: int) -> None:
+        import waitress
+
+        self._application: Any = None
+        try:
+            self._server = waitress.create_server(
+                self._dispatch,
+                host=host,
+                port=port,
+                threads=THREADS,
+                max_request_body_size=MAX_BODY * 2,
+                ident="local_sagemaker",
+                clear_untrusted_proxy_headers=True,
+            )
+        except OSError as error:
+            raise StartError(f"port {port} cannot be used ({error.strerror}): choose another with --port") from None
+        self.effective_port: int = self._server.effective_port
+
+    def _dispatch(self, environ: dict[str, Any], start_response: Any) -> Any:
+        return self._application(environ, start_response)
+
+    def set_application(self, application: Application) -> None:
+        """Say who answers; before `run`."""
+        self._application = application
+
+    def run(self) -> None:
+        """Serve until the process ends."""
+        self._server.run()
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._server.close()
+
+
+def _listen(settings: Settings) -> _Listener:
+    return _Listener(settings.host, settings.port)
+
+
+def _earlier_s3_port(data_dir: Path, host: str) -> int | None:
+    """The S3 port of the server before, if it is still free: clients that remember it keep working."""
+    try:
+        url = environment.load(data_dir)["AWS_ENDPOINT_URL_S3"]
+    except (StartError, KeyError, ValueError):
+        return None
+    return free_port(host, int(url.rsplit(":", 1)[1]))
+
+
+def _job_environment(client: Mapping[str, str]) -> dict[str, str]:
+    return {**client, "AWS_REGION": client["AWS_DEFAULT_REGION"]}
+
+
+def _warm_up(moto: MotoBackends) -> None:
+    try:
+        model.service_model()
+        moto.load()
+    except Exception:
+        log.exception("moto cannot be loaded: STS, IAM and CloudWatch Logs will not answer")

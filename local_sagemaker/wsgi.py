@@ -1,0 +1,208 @@
+"""The HTTP side: SageMaker's JSON 1.1 actions, IAM's policy simulation, and moto for the other services."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import secrets
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import parse_qs
+
+from local_sagemaker import model
+from local_sagemaker.actions import ACTIONS
+from local_sagemaker.context import Context
+from local_sagemaker.errors import ServiceError, UnknownOperation, ValidationException
+from local_sagemaker.moto_backends import MotoBackends
+
+log = logging.getLogger(__name__)
+
+MAX_BODY = 8 * 1024 * 1024
+"""Bytes of a request; a definition has at most 1 MB, log events at most 1 MB."""
+
+SERVICES = ("sts", "iam", "logs", "codeartifact")
+"""What moto answers; everything else is refused by name."""
+
+_TARGET = "SageMaker."
+_SCOPE = re.compile(r"Credential=([^/,\s]+)/[^/]*/([^/]*)/([^/]*)/")
+
+Environ = dict[str, Any]
+StartResponse = Callable[[str, list[tuple[str, str]]], Any]
+
+
+class Application:
+    """The WSGI application."""
+
+    def __init__(self, context: Context, moto: MotoBackends, *, access_key: str) -> None:
+        self._context = context
+        self._moto = moto
+        self._access_key = access_key
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        target = environ.get("HTTP_X_AMZ_TARGET", "")
+        try:
+            if target.startswith(_TARGET):
+                self._check_key(environ)
+                body = _body(environ)
+                return _json(start_response, 200, answer(self._context, target.removeprefix(_TARGET), body))
+            return self._other(environ, start_response)
+        except ServiceError as error:
+            return _json(start_response, error.status, {"__type": error.code, "message": error.message}, error.code)
+        except Exception:
+            log.exception("%s failed", target or environ.get("PATH_INFO"))
+            text = {"__type": "InternalFailure", "message": "The local SageMaker failed, its log says why."}
+            return _json(start_response, 500, text, "InternalFailure")
+
+    def _check_key(self, environ: Environ) -> str:
+        match = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
+        if match is None:
+            error = ServiceError("Request is missing Authentication Token")
+            error.code, error.status = "MissingAuthenticationTokenException", 403
+            raise error
+        if not secrets.compare_digest(match[1].encode(), self._access_key.encode()):
+            error = ServiceError("The security token included in the request is invalid.")
+            error.code, error.status = "UnrecognizedClientException", 403
+            raise error
+        return match[3]
+
+    def _other(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] in ("GET", "HEAD") and "HTTP_AUTHORIZATION" not in environ:
+            return self._page(environ, start_response)
+        service = self._check_key(environ)
+        if service not in SERVICES:
+            raise UnknownOperation(_refusal(service))
+        body = _body(environ)
+        if service == "iam" and b"Action=SimulatePrincipalPolicy" in body:
+            return _xml(start_response, _simulation(body.decode()))
+        return self._moto(environ, start_response, body)
+
+    def _page(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if environ.get("PATH_INFO") == "/health":
+            return _text(start_response, "200 OK", "ok\n")
+        return _text(start_response, "404 Not Found", "not found\n")
+
+
+def _refusal(service: str) -> str:
+    if service == "s3":
+        return "S3 is at AWS_ENDPOINT_URL_S3, not at AWS_ENDPOINT_URL: set both, see python -m local_sagemaker env"
+    return f"The service '{service}' is not supported by this local SageMaker (it has sagemaker, s3, {', '.join(SERVICES)})"
+
+
+def answer(context: Context, operation: str, body: bytes) -> dict[str, Any]:
+    """Check a request, do its action, check the answer."""
+    action = ACTIONS.get(operation)
+    if action is None:
+        known = "is not supported by this local SageMaker" if operation in model.operation_names() else "does not exist"
+        raise UnknownOperation(f"The action {operation[:100]} {known}.")
+    request = _parse(body)
+    shape = model.input_shape(operation)
+    broken = list(model.violations(shape, request))
+    if broken:
+        raise ValidationException(model.validation_text(broken))
+    response = action(context, {key: value for key, value in request.items() if value is not None})
+    _check_response(operation, response)
+    return response
+
+
+def _parse(body: bytes) -> dict[str, Any]:
+    try:
+        request = json.loads(body.decode("utf-8") or "{}", parse_constant=_no_constant)
+        json.dumps(request, ensure_ascii=False).encode("utf-8")
+    except (ValueError, RecursionError) as error:
+        raise _serialization(f"the body is not JSON in UTF-8: {str(error)[:200]}") from None
+    if not isinstance(request, dict):
+        raise _serialization("the body must be a JSON object")
+    return request
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is no JSON value")
+
+
+def _serialization(message: str) -> ServiceError:
+    error = ServiceError(message)
+    error.code = "SerializationException"
+    return error
+
+
+def _check_response(operation: str, response: dict[str, Any]) -> None:
+    shape = model.output_shape(operation)
+    if shape is None:
+        return
+    # members that come only later (ModelArtifacts of a running job) are required in the model, but not in the service
+    broken = [text for text in model.violations(shape, response) if not text.endswith("must not be null")]
+    if broken:
+        log.error("the answer of %s does not fit the model: %s", operation, model.validation_text(broken))
+
+
+def _body(environ: Environ) -> bytes:
+    try:
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        length = 0
+    if length > MAX_BODY:
+        error = ServiceError(f"The request has {length} bytes, at most {MAX_BODY} are allowed.")
+        error.code, error.status = "RequestEntityTooLargeException", 413
+        raise error
+    body: bytes = environ["wsgi.input"].read(length)
+    return body
+
+
+_STATUS = {
+    200: "200 OK",
+    400: "400 Bad Request",
+    403: "403 Forbidden",
+    413: "413 Payload Too Large",
+    500: "500 Internal Server Error",
+}
+
+
+def _json(start_response: StartResponse, status: int, value: dict[str, Any], error: str = "") -> list[bytes]:
+    content = json.dumps(value).encode()
+    headers = [
+        ("Content-Type", "application/x-amz-json-1.1"),
+        ("Content-Length", str(len(content))),
+        ("x-amzn-RequestId", _request_id()),
+    ]
+    if error:
+        headers.append(("x-amzn-ErrorType", error))
+    start_response(_STATUS[status], headers)
+    return [content]
+
+
+def _request_id() -> str:
+    text = secrets.token_hex(16)
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def _text(start_response: StartResponse, status: str, text: str) -> list[bytes]:
+    content = text.encode()
+    start_response(status, [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(content)))])
+    return [content]
+
+
+def _xml(start_response: StartResponse, text: str) -> list[bytes]:
+    content = text.encode()
+    start_response("200 OK", [("Content-Type", "text/xml"), ("Content-Length", str(len(content)))])
+    return [content]
+
+
+def _simulation(form: str) -> str:
+    """IAM's answer that the principal may do everything it asks about; moto has no SimulatePrincipalPolicy."""
+    from xml.sax.saxutils import escape
+
+    fields = parse_qs(form)
+    names = [values[0] for key, values in sorted(fields.items()) if key.startswith("ActionNames.member.")]
+    members = "".join(
+        f"<member><EvalActionName>{escape(name)}</EvalActionName><EvalDecision>allowed</EvalDecision>"
+        "<EvalResourceName>*</EvalResourceName></member>"
+        for name in names
+    )
+    return (
+        '<SimulatePrincipalPolicyResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/">'
+        f"<SimulatePrincipalPolicyResult><IsTruncated>false</IsTruncated><EvaluationResults>{members}"
+        "</EvaluationResults></SimulatePrincipalPolicyResult>"
+        f"<ResponseMetadata><RequestId>{_request_id()}</RequestId></ResponseMetadata></SimulatePrincipalPolicyResponse>"
+    )
