@@ -1,0 +1,86 @@
+"""Checkpoints: written whole or not at all, found again by content.
+
+A file is called `checkpoint-<steps>-<sha256>.pt`: the name tells its age and what its bytes must hash to, so a file
+that was cut off or damaged on its way to S3 and back is recognised and passed over. Each holds the fingerprint of its
+training (hyperparameters, data, number of processes): another training's checkpoint is refused by name.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from training.errors import CheckpointError
+
+KEPT = 2
+_NAME = re.compile(r"checkpoint-(\d{10})-([0-9a-f]{16})\.pt")
+
+
+def save(folder: Path, steps: int, state: dict[str, Any]) -> Path:
+    """Write a checkpoint and remove all but the newest ones; raises CheckpointError when the disk does not take it."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    content = buffer.getbuffer()
+    path = folder / f"checkpoint-{steps:010d}-{hashlib.sha256(content).hexdigest()[:16]}.pt"
+    part = folder / f".{path.name}.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(path)
+        _sync(folder)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
+        raise CheckpointError(f"cannot write checkpoint {path} ({len(content) / 1e6:.1f} MB): {reason}") from None
+    for old in _all(folder)[KEPT:]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def load(folder: Path, fingerprint: dict[str, Any], warn: Callable[[str], None]) -> dict[str, Any] | None:
+    """Return the newest whole checkpoint's state, None without any; raises CheckpointError when it is not this training's."""
+    for path in _all(folder):
+        content = path.read_bytes()
+        match = _NAME.fullmatch(path.name)
+        assert match is not None
+        if hashlib.sha256(content).hexdigest()[:16] != match.group(2):
+            warn(f"checkpoint {path} is damaged or not whole ({len(content)} bytes): passing it over")
+            continue
+        state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        _compare(path, state["fingerprint"], fingerprint)
+        return state
+    return None
+
+
+def _compare(path: Path, saved: dict[str, Any], wanted: dict[str, Any]) -> None:
+    different = [name for name in {**saved, **wanted} if saved.get(name) != wanted.get(name)]
+    if different:
+        changes = "; ".join(f"{name} was {saved.get(name)}, is {wanted.get(name)}" for name in different[:5])
+        raise CheckpointError(
+            f"checkpoint {path} belongs to another training: {changes}. Use another checkpoint path to train anew"
+        )
+
+
+def _all(folder: Path) -> list[Path]:
+    """Return the checkpoints, newest first."""
+    found = [path for path in folder.iterdir() if _NAME.fullmatch(path.name)] if folder.is_dir() else []
+    return sorted(found, key=lambda path: (int(path.name.split("-")[1]), path.stat().st_mtime_ns), reverse=True)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,290 @@
+"""The three tables: checked, encoded once, then served as batches from memory or from disk.
+
+Each parquet file is read batch by batch, encoded (see encoding.py) and written to one local file of fixed-size rows.
+When all of them fit into memory they are held there; otherwise they are streamed from that file: blocks in random
+order, shuffled within a pool of `POOL_ROWS` rows, the next pool read while the current one is trained on. Either way
+the order of the rows depends on seed and epoch alone, not on the number of processes: each process takes its share of
+every batch. So all processes make equal steps, and a run resumes in the middle of an epoch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+
+from training.distributed import Ranks
+from training.encoding import Encoder, Fit
+from training.errors import DataError
+from training.hyperparameters import Hyperparameters
+
+READ_ROWS = 65_536  # rows per batch while reading parquet
+POOL_ROWS = 262_144  # rows shuffled together when streaming; two pools are in memory
+BLOCK_ROWS = 2_048  # rows that stay neighbours on disk when streaming
+SPLITS = ("train", "val", "test")
+
+
+class ParquetTable:
+    """The parquet file(s) of one channel: `<channel>/<split>.parquet`, a file or a folder of files."""
+
+    def __init__(self, channel: Path, split: str, hp: Hyperparameters) -> None:
+        path = channel / f"{split}.parquet"
+        self.split = split
+        self._label = hp.label_name
+        self._features = hp.features
+        self.files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+        if not self.files or not self.files[0].is_file():
+            found = ", ".join(sorted(p.name for p in channel.iterdir())[:5]) if channel.is_dir() else "no such folder"
+            raise DataError(f"channel {split}: expected {path}, found {found or 'an empty folder'}")
+        self.rows = sum(self._check(file, hp) for file in self.files)
+        if not self.rows:
+            raise DataError(f"channel {split}: {path} has no rows")
+
+    def _check(self, file: Path, hp: Hyperparameters) -> int:
+        if not file.stat().st_size:
+            raise DataError(f"channel {self.split}: {file} is empty (0 bytes)")
+        try:
+            parquet = pq.ParquetFile(file)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise DataError(f"channel {self.split}: {file} is not a whole parquet file: {one_line(error)}") from None
+        with parquet:
+            names = parquet.schema_arrow.names
+            missing = [name for name in hp.full_field_list if name not in names]
+            if missing:
+                raise DataError(
+                    f"channel {self.split}: {file} lacks column {', '.join(missing[:5])}; it has {', '.join(names[:20])}"
+                )
+            return int(parquet.metadata.num_rows)
+
+    def digest(self) -> str:
+        """Return a hash of the files' bytes."""
+        digest = hashlib.blake2b(digest_size=16)
+        for file in self.files:
+            with file.open("rb") as stream:
+                while block := stream.read(1 << 20):
+                    digest.update(block)
+        return digest.hexdigest()
+
+    def batches(self, *, label: bool = True) -> Iterator[dict[str, pa.Array]]:
+        """Yield the columns of consecutive rows; memory is bounded by one row group's pages."""
+        columns = list(self._features) + ([self._label] if label else [])
+        for file in self.files:
+            try:
+                with pq.ParquetFile(file) as parquet:
+                    for batch in parquet.iter_batches(READ_ROWS, columns=columns, use_threads=False):
+                        yield {name: batch.column(name) for name in columns}
+            except (pa.ArrowInvalid, OSError) as error:
+                raise DataError(f"channel {self.split}: {file} cannot be read: {one_line(error)}") from None
+
+    def encode(self, encoder: Encoder, target: Path) -> int:
+        """Write all rows with their labels to `target`; return the number of positive ones."""
+        positive = 0
+        with target.open("wb") as stream:
+            for batch in self.batches():
+                labels = self._labels(batch[self._label])
+                positive += int(labels.sum())
+                try:
+                    features = encoder.encode(batch, len(labels))
+                except DataError as error:
+                    raise DataError(f"channel {self.split}: {error}") from None
+                stream.write(np.column_stack([features, labels.view(np.int32)]).data)
+        return positive
+
+    def _labels(self, column: pa.Array) -> np.ndarray:
+        if column.null_count:
+            raise DataError(f"channel {self.split}: label {self._label} is null in {column.null_count} rows or more")
+        try:
+            labels: np.ndarray = column.cast(pa.float32()).to_numpy(zero_copy_only=False)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            raise DataError(f"channel {self.split}: label {self._label} must be 0 or 1, found {column.type}") from None
+        wrong = labels[(labels != 0) & (labels != 1)]
+        if len(wrong):
+            raise DataError(f"channel {self.split}: label {self._label} must be 0 or 1, found {float(wrong[0]):g}")
+        return np.ascontiguousarray(labels)
+
+
+class Rows:
+    """The encoded rows of one split, in memory or on disk, for one process."""
+
+    def __init__(self, file: Path, rows: int, width: int, numeric: int) -> None:
+        self.rows = rows
+        self._width = width
+        self._numeric = numeric
+        self._stream = file.open("rb")
+        self._held: Tensor | None = None
+
+    @property
+    def bytes(self) -> int:
+        """Size of all rows."""
+        return self.rows * self._width * 4
+
+    def hold(self, device: torch.device) -> None:
+        """Read all rows into the memory of `device` and let go of the file."""
+        self._held = self.read(0, self.rows).to(device)
+        self._stream.close()
+
+    def read(self, start: int, stop: int) -> Tensor:
+        """Return consecutive rows as 32-bit words."""
+        if self._held is not None:
+            return self._held[start:stop]
+        words = np.empty((stop - start, self._width), dtype=np.int32)
+        view = memoryview(words).cast("B")
+        offset = start * self._width * 4
+        while view:
+            got = os.preadv(self._stream.fileno(), [view], offset)
+            if not got:
+                raise DataError("the local copy of the encoded rows is shorter than it was written")
+            view, offset = view[got:], offset + got
+        return torch.from_numpy(words)
+
+    def parts(self, words: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+        """Split rows of words into numeric features, category indices and labels."""
+        numbers = words[:, : self._numeric].view(torch.float32).to(dtype)
+        labels = words[:, -1].view(torch.float32).to(dtype)
+        return numbers, words[:, self._numeric : -1], labels
+
+    def batches(self, ranks: Ranks, *, batch_size: int, seed: int, epoch: int, first: int) -> Iterator[Tensor]:
+        """Yield this process's share of each batch of an epoch from step `first` on; the last, partial batch is left out."""
+        steps = self.rows // batch_size
+        random = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+        if self._held is not None:
+            order = torch.randperm(self.rows, generator=random).to(self._held.device)
+            for step in range(first, steps):
+                begin, end = ranks.share(step * batch_size, (step + 1) * batch_size)
+                yield self._held.index_select(0, order[begin:end])
+            return
+        blocks = torch.randperm(-(-self.rows // BLOCK_ROWS), generator=random)
+        pool_steps = max(1, POOL_ROWS // batch_size)
+        pool_seeds = torch.randint(2**62, (steps // pool_steps + 1,), generator=random).tolist()
+        starts = list(range(first - first % pool_steps, steps, pool_steps))
+
+        def load(start: int) -> tuple[Tensor, Tensor]:
+            end = min(start + pool_steps, steps) * batch_size
+            pool = self._gather(blocks, start * batch_size, end)
+            mixed = torch.Generator().manual_seed(pool_seeds[start // pool_steps])
+            return pool, torch.randperm(len(pool), generator=mixed)
+
+        with ThreadPoolExecutor(1) as reader:
+            coming = reader.submit(load, starts[0]) if starts else None
+            for i, start in enumerate(starts):
+                assert coming is not None
+                pool, order = coming.result()
+                coming = reader.submit(load, starts[i + 1]) if i + 1 < len(starts) else None
+                for step in range(max(first, start), min(start + pool_steps, steps)):
+                    begin, end = ranks.share((step - start) * batch_size, (step - start + 1) * batch_size)
+                    yield pool.index_select(0, order[begin:end])
+
+    def _gather(self, blocks: Tensor, begin: int, end: int) -> Tensor:
+        """Return the rows from `begin` to `end` of the sequence that the shuffled blocks make."""
+        starts = blocks * BLOCK_ROWS
+        ends = torch.clamp(starts + BLOCK_ROWS, max=self.rows)
+        stops = torch.cumsum(ends - starts, 0)
+        block = int(torch.searchsorted(stops, begin, right=True))
+        parts = []
+        while begin < end:
+            skipped = begin - int(stops[block] - (ends[block] - starts[block]))
+            start = int(starts[block]) + skipped
+            stop = min(int(ends[block]), start + end - begin)
+            parts.append(self.read(start, stop))
+            begin, block = begin + stop - start, block + 1
+        return torch.cat(parts)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Everything the training needs to know of the data."""
+
+    encoder: Encoder
+    splits: dict[str, Rows]
+    positive: dict[str, int]
+    digests: dict[str, str]
+    resident: bool
+    warnings: list[str]
+
+    def rate(self, split: str) -> float:
+        """Return the share of positive rows."""
+        return self.positive[split] / self.splits[split].rows
+
+
+def prepare(channels: dict[str, Path], hp: Hyperparameters, ranks: Ranks, workdir: Path) -> Tables:
+    """Check, encode and open the three tables in every process. Raises DataError with the first thing wrong."""
+    tables = {split: ParquetTable(channels[split], split, hp) for split in SPLITS}
+    _check_sizes(tables["train"].rows, hp, ranks)
+    encoder, warnings, digests = ranks.from_first(_fit(tables, hp) if ranks.first else None)
+    width = encoder.width + 1
+    need = sum(table.rows for table in tables.values()) * width * 4
+    positive = dict.fromkeys(SPLITS, 0)
+    if ranks.local_rank == 0:
+        free = shutil.disk_usage(workdir).free
+        if need > free:
+            raise DataError(
+                f"the encoded rows need {need / 1e9:.1f} GB in {workdir}, which has {free / 1e9:.1f} GB free;"
+                " set TMPDIR to a larger disk"
+            )
+        positive = {split: table.encode(encoder, workdir / split) for split, table in tables.items()}
+        _check_classes(positive["train"], tables["train"].rows, hp.label_name)
+    positive = ranks.from_first(positive)
+    ranks.wait()
+    splits = {s: Rows(workdir / s, tables[s].rows, width, len(encoder.numeric)) for s in SPLITS}
+    ranks.wait()  # all have opened the files: they may lose their names
+    if ranks.local_rank == 0:
+        shutil.rmtree(workdir)
+    resident = ranks.from_first(need * ranks.local_world <= hp.memory_fraction * available_memory())
+    if resident:
+        for rows in splits.values():
+            rows.hold(ranks.device)
+    return Tables(encoder, splits, positive, digests, resident, warnings)
+
+
+def _check_sizes(rows: int, hp: Hyperparameters, ranks: Ranks) -> None:
+    if rows < ranks.world:
+        raise DataError(f"channel train: {rows} rows are fewer than the {ranks.world} processes")
+    if hp.batch_size > rows:
+        raise DataError(f"channel train: batch_size {hp.batch_size} is larger than the {rows} rows")
+    if hp.batch_size < ranks.world:
+        raise DataError(f"batch_size {hp.batch_size} is smaller than the {ranks.world} processes that share it")
+
+
+def _check_classes(positive: int, rows: int, label: str) -> None:
+    if positive in (0, rows):
+        raise DataError(f"channel train: label {label} has one class only: {rows} rows of {1 if positive else 0}")
+
+
+def _fit(tables: dict[str, ParquetTable], hp: Hyperparameters) -> tuple[Encoder, list[str], dict[str, str]]:
+    train = tables["train"]
+    fit = Fit(hp.tab_field_list, hp.cat_field_list, train.rows, hp.seed)
+    try:
+        for batch in train.batches(label=False):
+            fit.add(batch, len(batch[hp.features[0]]))
+        encoder, warnings = fit.encoder()
+    except DataError as error:
+        raise DataError(f"channel train: {error}".replace("channel train: channel train:", "channel train:")) from None
+    return encoder, warnings, {split: table.digest() for split, table in tables.items()}
+
+
+def available_memory() -> int:
+    """Return the bytes that this machine, or the container's limit, still has."""
+    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+    meminfo = Path("/proc/meminfo")
+    if meminfo.is_file():
+        fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
+        available = int(fields.get("MemAvailable", f"{available // 1024} kB").split()[0]) * 1024
+    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+    if limit.is_file() and used.is_file() and limit.read_text().strip().isdigit():
+        available = min(available, int(limit.read_text()) - int(used.read_text()))
+    return max(0, available)
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error's message on one line."""
+    return " ".join(str(error).split())[:300] or type(error).__name__

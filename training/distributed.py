@@ -1,0 +1,115 @@
+"""The processes that train together: one under `python`, several under `torchrun`.
+
+Control messages (objects, flags) go over gloo between the CPUs, so that they never make a GPU wait.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+PATIENCE = timedelta(hours=6)  # one process prepares the data while the others wait
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among all: `rank` of `world`, and `local_rank` of `local_world` on this machine."""
+
+    rank: int
+    world: int
+    local_rank: int
+    local_world: int
+    device: torch.device
+    control: Any = None
+    """Process group of the control messages; None when there is one process."""
+
+    @property
+    def first(self) -> bool:
+        """Whether this process prints, writes and decides."""
+        return self.rank == 0
+
+    def share(self, start: int, stop: int) -> tuple[int, int]:
+        """Return this process's part of the rows from `start` to `stop`; parts differ by one row at most."""
+        rows = stop - start
+        return start + rows * self.rank // self.world, start + rows * (self.rank + 1) // self.world
+
+    def from_first(self, value: Any) -> Any:
+        """Return the first process's `value` in every process."""
+        if self.world == 1:
+            return value
+        box = [value]
+        dist.broadcast_object_list(box, src=0, group=self.control)
+        return box[0]
+
+    def maximum(self, value: int) -> int:
+        """Return the largest `value` of all processes."""
+        if self.world == 1:
+            return value
+        box = torch.tensor(value)
+        dist.all_reduce(box, dist.ReduceOp.MAX, group=self.control)
+        return int(box)
+
+    def total(self, values: Tensor) -> Tensor:
+        """Return the sum over all processes of a small float64 tensor, on the CPU."""
+        values = values.to("cpu", torch.float64, copy=True)
+        if self.world > 1:
+            dist.all_reduce(values, group=self.control)
+        return values
+
+    def gather(self, part: Tensor) -> Tensor | None:
+        """Return all processes' rows in rank order in the first process, None in the others."""
+        part = part.cpu()
+        if self.world == 1:
+            return part
+        sizes: list[int] = [0] * self.world
+        dist.all_gather_object(sizes, len(part), group=self.control)
+        padded = part.new_zeros(max(sizes))
+        padded[: len(part)] = part
+        parts = [torch.empty_like(padded) for _ in sizes] if self.first else None
+        dist.gather(padded, parts, dst=0, group=self.control)
+        return torch.cat([p[:size] for p, size in zip(parts, sizes, strict=True)]) if parts else None
+
+    def wait(self) -> None:
+        """Wait until all processes are here."""
+        if self.world > 1:
+            dist.barrier(group=self.control)
+
+
+def start(threads: int = 0) -> Ranks:
+    """Join the other processes of a torchrun, if any, and set the number of CPU threads (0 chooses)."""
+    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    local_rank, local_world = int(os.environ.get("LOCAL_RANK", 0)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    torch.set_num_threads(threads or choose_threads(local_world))
+    device = torch.device("cpu")
+    if torch.cuda.is_available():
+        device = torch.device("cuda", local_rank)
+        torch.cuda.set_device(device)
+        torch.set_float32_matmul_precision("high")
+    control = None
+    if world > 1:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+        control = dist.new_group(backend="gloo", timeout=PATIENCE)
+    return Ranks(rank, world, local_rank, local_world, device, control)
+
+
+def choose_threads(local_world: int) -> int:
+    """Return the CPU threads of one process: its share of the cores, less one for reading data and for the system.
+
+    Small layers gain little from many threads, and threads that outnumber free cores cost several times the gain.
+    """
+    if os.environ.get("OMP_NUM_THREADS", "").isdigit():
+        return int(os.environ["OMP_NUM_THREADS"])
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(8, max(1, cores // local_world - 1))
+
+
+def stop() -> None:
+    """Leave the group."""
+    if dist.is_initialized():
+        dist.destroy_process_group()

@@ -1,0 +1,102 @@
+"""Serves the model: becomes `code/inference.py` in the artifact, for the SageMaker PyTorch inference container.
+
+JSON bodies are a list of rows (objects), one row, or {"instances": [...]}; CSV bodies have a header line. Missing
+values are null in JSON and empty in CSV. The answer has one {"probability", "label"} per row.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import torch
+
+from training.encoding import Encoder
+from training.model import Shape, TabularNet
+
+BATCH_ROWS = 65_536
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network with all that turns rows into its input and its output into an answer."""
+
+    net: TabularNet
+    encoder: Encoder
+    threshold: float
+
+    @property
+    def features(self) -> list[str]:
+        """The columns that a row must have."""
+        return [column.name for column in (*self.encoder.numeric, *self.encoder.categorical)]
+
+    def probabilities(self, table: pa.Table) -> np.ndarray:
+        """Return each row's probability of the class 1. Raises ValueError when a column is missing or no number."""
+        missing = [name for name in self.features if name not in table.column_names]
+        if missing:
+            raise ValueError(f"missing columns: {', '.join(missing)}; expected {', '.join(self.features)}")
+        answers = [np.empty(0, dtype=np.float32)]
+        for batch in table.select(self.features).to_batches(max_chunksize=BATCH_ROWS):
+            columns = {name: batch.column(name) for name in self.features}
+            words = torch.from_numpy(self.encoder.encode(columns, batch.num_rows))
+            split = len(self.encoder.numeric)
+            with torch.inference_mode():
+                logits = self.net(words[:, :split].view(torch.float32), words[:, split:])
+            answers.append(torch.sigmoid(logits.double()).numpy())
+        return np.concatenate(answers)
+
+
+def model_fn(model_dir: str, context: Any = None) -> Model:
+    """Load the artifact's folder."""
+    folder = Path(model_dir)
+    saved = json.loads((folder / "preprocess.json").read_text(encoding="utf-8"))
+    net = TabularNet(Shape.from_json(saved["shape"]))
+    net.load_state_dict(torch.load(folder / "model.pt", map_location="cpu", weights_only=True))
+    return Model(net.float().eval(), Encoder.from_json(saved["encoder"]), saved["threshold"])
+
+
+def input_fn(body: bytes | str, content_type: str = "application/json", context: Any = None) -> pa.Table:
+    """Read a request's rows. Raises ValueError for a type that is not served or a body that is not of it."""
+    kind = content_type.partition(";")[0].strip().lower()
+    data = body.encode() if isinstance(body, str) else body
+    if kind == "text/csv":
+        try:
+            return pyarrow.csv.read_csv(
+                io.BytesIO(data), convert_options=pyarrow.csv.ConvertOptions(strings_can_be_null=True)
+            )
+        except pa.ArrowInvalid as error:
+            raise ValueError(f"the body is no CSV with a header line: {error}") from None
+    if kind != "application/json":
+        raise ValueError(f"content type {content_type} is not served; send application/json or text/csv")
+    rows = json.loads(data)
+    if isinstance(rows, dict):
+        rows = rows.get("instances", [rows])
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ValueError("the body must be a list of objects, one per row")
+    names = dict.fromkeys(name for row in rows for name in row)
+    return pa.table({name: _column(name, [row.get(name) for row in rows]) for name in names})
+
+
+def predict_fn(table: pa.Table, model: Model, context: Any = None) -> list[dict[str, Any]]:
+    """Answer each row."""
+    return [{"probability": round(float(p), 6), "label": int(p >= model.threshold)} for p in model.probabilities(table)]
+
+
+def output_fn(answers: list[dict[str, Any]], accept: str = "application/json", context: Any = None) -> str:
+    """Write the answers as JSON, or as CSV when that is asked for."""
+    if accept.partition(";")[0].strip().lower() == "text/csv":
+        return "probability,label\n" + "".join(f"{a['probability']},{a['label']}\n" for a in answers)
+    return json.dumps(answers)
+
+
+def _column(name: str, values: list[Any]) -> pa.Array:
+    try:
+        return pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        raise ValueError(f"column {name} mixes types") from None

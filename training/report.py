@@ -1,0 +1,135 @@
+"""What a training leaves: the model's folder (the artifact) and report.json, whose schema is owned here.
+
+report.json has at most 64 KB: an orchestrator may hand it on as it is. `schema` is raised when a key changes meaning.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from training.data import Tables
+from training.metrics import Scores
+from training.model import Shape, TabularNet
+
+SCHEMA = 1
+LIMIT_BYTES = 64 * 1024
+SERVED = ("__init__", "encoding", "errors", "model")  # what inference.py needs beside itself
+PACKAGES = ("torch", "numpy", "pyarrow", "torchmetrics", "rtdl-num-embeddings")
+
+
+def calibration(logits: Tensor, labels: Tensor, bins: int = 10) -> tuple[list[dict[str, Any]], float]:
+    """Compare said and seen rates in bins of equally many rows; also return their mean distance over the rows."""
+    said, order = torch.sort(torch.sigmoid(logits.double()))
+    seen = labels.double()[order]
+    groups = [(s, t) for s, t in zip(said.tensor_split(bins), seen.tensor_split(bins), strict=True) if len(s)]
+    table = [
+        {"count": len(s), "predicted": round(float(s.mean()), 6), "observed": round(float(t.mean()), 6)}
+        for s, t in groups
+    ]
+    error = sum(b["count"] * abs(b["predicted"] - b["observed"]) for b in table) / max(1, len(seen))
+    return table, round(error, 6)
+
+
+def confusion(logits: Tensor, labels: Tensor, threshold: float) -> dict[str, Any]:
+    """Count the test rows: lines are true classes, columns predicted ones."""
+    predicted = (torch.sigmoid(logits.double()) >= threshold).long()
+    counts = torch.bincount(labels.long() * 2 + predicted, minlength=4).reshape(2, 2).tolist()
+    return {"labels": ["0", "1"], "counts": counts, "split": "test"}
+
+
+def score_entry(scores: Scores) -> dict[str, Any]:
+    """Return a split's part of the report."""
+    entry = {
+        "Loss": scores.loss,
+        "F1 Score": scores.f1,
+        "AUC ROC": scores.auc,
+        "Average Precision": scores.average_precision,
+    }
+    return {name: clean(value) for name, value in entry.items()}
+
+
+def clean(value: float) -> float | None:
+    """Return a number that JSON can hold."""
+    return round(value, 6) if math.isfinite(value) else None
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a result depends on."""
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def dump(report: dict[str, Any]) -> str:
+    """Return the report as JSON of at most LIMIT_BYTES: the longest lists lose their tails first."""
+    report = {**report}
+    text = json.dumps(report, indent=1, allow_nan=False)
+    for key in ("importance", "history", "warnings"):
+        while len(text.encode()) > LIMIT_BYTES and len(report.get(key) or []) > 1:
+            report[key] = report[key][: len(report[key]) // 2] if key != "history" else report[key][::2]
+            report["shortened"] = sorted({*report.get("shortened", []), key})
+            text = json.dumps(report, indent=1, allow_nan=False)
+    if len(text.encode()) > LIMIT_BYTES:
+        for name in ("full_field_list", "tab_field_list", "cat_field_list"):
+            report["hyperparameters"] = {**report["hyperparameters"], name: "see preprocess.json"}
+        report["shortened"] = sorted({*report.get("shortened", []), "hyperparameters"})
+        text = json.dumps(report, indent=1, allow_nan=False)
+    return text
+
+
+def write_model(
+    folder: Path, model: TabularNet, shape: Shape, tables: Tables, threshold: float, extra: dict[str, Any]
+) -> None:
+    """Write the artifact: weights, preprocess.json and the code that serves them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.save({name: tensor.cpu() for name, tensor in model.state_dict().items()}, folder / "model.pt")
+    preprocess = {
+        "schema": SCHEMA,
+        "shape": shape.to_json(),
+        "encoder": tables.encoder.to_json(),
+        "threshold": threshold,
+        "versions": versions(),
+        **extra,
+    }
+    write_whole(folder / "preprocess.json", json.dumps(preprocess, ensure_ascii=False))
+    here = Path(__file__).parent
+    package = folder / "code" / "training"
+    package.mkdir(parents=True, exist_ok=True)
+    for name in SERVED:
+        shutil.copy(here / f"{name}.py", package)
+    shutil.copy(here / "inference.py", folder / "code")
+    shutil.copy(here / "requirements.txt", folder / "code")
+
+
+def write_curves(path: Path, epochs: list[dict[str, float]]) -> None:
+    """Draw losses and scores over the epochs."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.5), layout="constrained")
+    loss, quality = figure.subplots(1, 2)
+    x = [epoch["epoch"] for epoch in epochs]
+    for axes, names in (
+        (loss, ("Train Loss", "Validation Loss")),
+        (quality, ("Validation AUC ROC", "Validation F1 Score")),
+    ):
+        for name in names:
+            axes.plot(x, [epoch[name] for epoch in epochs], marker=".", label=name)
+        axes.set_xlabel("epoch")
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.savefig(path, dpi=100)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that it is seen whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)

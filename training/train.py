@@ -1,0 +1,397 @@
+"""Trains a binary classifier on three parquet channels: `python train.py --name value ...`, or under `torchrun`.
+
+Read from top to bottom: set up, prepare the data, resume or start, train epoch by epoch, score the test rows once,
+leave model and report. Everything random is a function of seed, epoch, step and process, so a checkpoint holds no
+generator's state and a resumed run goes on as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import math
+import os
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+if not __package__:
+    # Run as a script from a folder of any name (the container calls it "code"): let it be the package `training`.
+    import importlib.util
+
+    _spec = importlib.util.spec_from_file_location("training", Path(__file__).with_name("__init__.py"))
+    sys.modules["training"] = importlib.util.module_from_spec(_spec)
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from training import checkpoint, distributed, metrics, report
+from training.data import Rows, Tables, one_line, prepare
+from training.distributed import Ranks
+from training.errors import Interrupted, TrainingError
+from training.hyperparameters import Hyperparameters, Paths, read_hyperparameters
+from training.model import Shape, TabularNet, parameter_groups
+
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 143  # what a shell reports for a process that SIGTERM ended
+EVALUATION_ROWS = 16_384
+AGREE_STEPS = 10  # several processes agree on stopping and on checkpoints every so many steps
+NOT_IN_FINGERPRINT = ("threads", "checkpoint_minutes", "memory_fraction", "compile_model")  # change no result
+
+
+@dataclass
+class Progress:
+    """Where the training is: all of it goes into a checkpoint, beside weights and optimiser."""
+
+    epoch: int = 0
+    step: int = 0
+    """Steps done in this epoch."""
+    loss_sum: float = 0.0
+    """Sum of this process's... all processes' losses in this epoch so far."""
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int = 0
+    """Epoch (from 1) with the lowest validation loss so far; 0 before the first."""
+    finished: bool = False
+    seconds: float = 0.0
+    """Seconds of training, those before a resume included."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Train; return the exit status. Whatever goes wrong is one line in the log and in the job's failure file."""
+    paths = Paths.from_environment(os.environ)
+    if os.environ.get("RANK", "0") == "0":
+        paths.failure.unlink(missing_ok=True)
+    stopping = listen_for_sigterm()
+    try:
+        hp = read_hyperparameters(sys.argv[1:] if argv is None else argv)
+        ranks = distributed.start(hp.threads)
+        with tempfile.TemporaryDirectory(prefix="training-", ignore_cleanup_errors=True) as workdir:
+            channels = {"train": paths.train, "val": paths.val, "test": paths.test}
+            shared = (
+                Path(ranks.from_first(workdir)) if ranks.world == ranks.local_world else local_workdir(ranks, workdir)
+            )
+            tables = prepare(channels, hp, ranks, shared)
+        Trainer(hp, paths, ranks, tables, stopping).run()
+        distributed.stop()
+    except Interrupted as interrupted:
+        log(f"Interrupted: {interrupted}")
+        return EXIT_INTERRUPTED
+    except Exception as error:  # the boundary: nothing may leave without its line
+        return fail(paths.failure, error)
+    return 0
+
+
+class Trainer:
+    """One training from its start, or from its newest checkpoint, to the artifact."""
+
+    def __init__(
+        self, hp: Hyperparameters, paths: Paths, ranks: Ranks, tables: Tables, stopping: Callable[[], bool]
+    ) -> None:
+        self.hp, self.paths, self.ranks, self.tables, self.stopping = hp, paths, ranks, tables, stopping
+        self.started = time.monotonic()
+        self.saved_at = self.started
+        self.dtype = torch.float64 if hp.precision == "float64" else torch.float32
+        bf16 = ranks.device.type == "cuda" and torch.cuda.is_bf16_supported()
+        self.autocast = hp.precision == "bfloat16" or (hp.precision == "auto" and bf16)
+        rate = tables.rate("train")
+        self.weights = (0.5 / (1 - rate), 0.5 / rate) if hp.class_weight == "balanced" else (1.0, 1.0)
+        self.shape = Shape(
+            numeric=len(tables.encoder.numeric),
+            missing=tuple(i for i, column in enumerate(tables.encoder.numeric) if column.missing),
+            cardinalities=tuple(tables.encoder.cardinalities),
+            embedding_size=hp.embedding_size,
+            hidden_size=hp.hidden_size,
+            hidden_layers=hp.hidden_layers,
+            dropout=hp.dropout,
+        )
+        torch.manual_seed(hp.seed)
+        self.net = TabularNet(self.shape).to(ranks.device, self.dtype)
+        self.net.start_from(0.5 if hp.class_weight == "balanced" else rate)
+        groups = parameter_groups(self.net, hp.weight_decay)
+        self.optimizer = torch.optim.AdamW(groups, lr=hp.learning_rate, fused=True)
+        self.steps = tables.splits["train"].rows // hp.batch_size
+        self.progress = Progress()
+        self.best: dict[str, Tensor] = {}
+        self.resume()
+        self.model: nn.Module = self.net
+        if ranks.world > 1:
+            self.model = DistributedDataParallel(self.net)
+        if hp.compile_model:
+            self.model = torch.compile(self.model)
+
+    def run(self) -> None:
+        """Train until the epochs are over or patience is; then finish."""
+        for warning in self.tables.warnings:
+            self.say(f"Warning: {warning}")
+        sizes = ", ".join(f"{split} {rows.rows:,}" for split, rows in self.tables.splits.items())
+        where = "held in memory" if self.tables.resident else "streamed from disk"
+        self.say(f"Rows: {sizes}; {where}; {self.ranks.world} process(es) on {self.ranks.device.type}")
+        while not self.progress.finished:
+            self.train_epoch()
+            self.end_epoch()
+        self.finish()
+
+    def train_epoch(self) -> None:
+        """Make the epoch's steps that are left."""
+        hp, progress, train = self.hp, self.progress, self.tables.splits["train"]
+        self.model.train()
+        losses = torch.zeros((), dtype=torch.float64, device=self.ranks.device)
+        self.check_interruption(losses)
+        batches = train.batches(
+            self.ranks, batch_size=hp.batch_size, seed=hp.seed, epoch=progress.epoch, first=progress.step
+        )
+        begun, rows = time.monotonic(), 0
+        for words in batches:
+            losses += self.make_step(words)
+            progress.step += 1
+            rows += hp.batch_size
+            if self.ranks.world == 1 or progress.step % AGREE_STEPS == 0:
+                self.check_interruption(losses)
+        self.collect(losses)
+        seconds = time.monotonic() - begun
+        if rows:
+            left = seconds / rows * hp.batch_size * self.steps * (hp.epochs - progress.epoch - 1)
+            self.say(f"Epoch {progress.epoch + 1}/{hp.epochs}: {rows / seconds:,.0f} rows/s, at most {left:.0f} s left")
+
+    def make_step(self, words: Tensor) -> Tensor:
+        """Take one optimiser step on this process's share of a batch; return the sum of its losses."""
+        hp, done = self.hp, self.progress.epoch * self.steps + self.progress.step
+        torch.manual_seed((hp.seed * 1_000_003 + done) * self.ranks.world + self.ranks.rank)
+        for group in self.optimizer.param_groups:
+            group["lr"] = hp.learning_rate * schedule(done, self.steps * hp.epochs, hp.warmup_fraction)
+        loss = metrics.log_loss(*self.logits(self.model, words), self.weights)
+        # The gradients are averaged over processes: so scaled, they are those of the whole batch's mean.
+        (loss * (self.ranks.world / hp.batch_size)).backward()
+        norm = torch.zeros(())
+        if hp.gradient_clip:
+            norm = nn.utils.clip_grad_norm_(self.net.parameters(), hp.gradient_clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return loss.detach().double() + 0 * norm.double()  # a gradient that is no number must not go unseen
+
+    def logits(self, model: nn.Module, words: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the network's logits and the labels of encoded rows."""
+        numeric, categories, labels = Rows.parts(self.tables.splits["train"], words.to(self.ranks.device), self.dtype)
+        with torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=self.autocast):
+            logits = model(numeric, categories)
+        return logits.to(labels.dtype), labels
+
+    def check_interruption(self, losses: Tensor) -> None:
+        """Save when it is time or SIGTERM has come; raise Interrupted in all processes alike."""
+        due = time.monotonic() - self.saved_at > 60 * self.hp.checkpoint_minutes
+        wish = self.ranks.maximum(2 if self.stopping() else int(due and self.ranks.first))
+        if not wish:
+            return
+        self.collect(losses)
+        path = self.save()
+        if wish == 2:
+            progress = self.progress
+            raise Interrupted(f"SIGTERM after step {progress.step} of epoch {progress.epoch + 1}; saved {path}")
+
+    def collect(self, losses: Tensor) -> None:
+        """Add all processes' losses to the epoch's sum; raises TrainingError when they are no longer numbers."""
+        total = float(self.ranks.total(losses))
+        losses.zero_()
+        if not math.isfinite(total):
+            raise TrainingError(
+                f"the loss became {total} in epoch {self.progress.epoch + 1}, step {self.progress.step};"
+                f" try a learning_rate below {self.hp.learning_rate:g} or a gradient_clip"
+            )
+        self.progress.loss_sum += total
+
+    def end_epoch(self) -> None:
+        """Validate, print the four metrics, remember the best weights, save."""
+        progress, hp = self.progress, self.hp
+        scores = self.evaluate("val")
+        values = {
+            metrics.TRAIN_LOSS: progress.loss_sum / (self.steps * hp.batch_size),
+            metrics.VALIDATION_LOSS: scores.loss,
+            metrics.VALIDATION_F1: scores.f1,
+            metrics.VALIDATION_AUC: scores.auc,
+        }
+        for line in metrics.lines(values):
+            self.say(line)
+        progress.epoch += 1
+        progress.step, progress.loss_sum = 0, 0.0
+        seconds = round(progress.seconds + time.monotonic() - self.started, 3)
+        progress.history.append({"epoch": progress.epoch, **values, "threshold": scores.threshold, "seconds": seconds})
+        losses = [epoch[metrics.VALIDATION_LOSS] for epoch in progress.history]
+        if min(losses) == losses[-1]:
+            progress.best_epoch = progress.epoch
+            self.best = {name: tensor.detach().clone() for name, tensor in self.net.state_dict().items()}
+        stale = progress.epoch - progress.best_epoch
+        progress.finished = progress.epoch >= hp.epochs or (0 < hp.patience <= stale)
+        self.save()
+
+    def evaluate(self, split: str, threshold: float | None = None) -> metrics.Scores:
+        """Score a split, its rows shared by all processes; the result is the same in each."""
+        gathered = self.predict(split)
+        scores = metrics.score(*gathered, weights=self.weights, threshold=threshold) if gathered else None
+        result: metrics.Scores = self.ranks.from_first(scores)
+        return result
+
+    def predict(self, split: str) -> tuple[Tensor, Tensor] | None:
+        """Return logits and labels of all rows in the first process, None in the others."""
+        rows = self.tables.splits[split]
+        begin, end = self.ranks.share(0, rows.rows)
+        self.net.eval()
+        parts = [(torch.empty(0, dtype=self.dtype), torch.empty(0, dtype=self.dtype))]
+        with torch.inference_mode():
+            for start in range(begin, end, EVALUATION_ROWS):
+                logits, labels = self.logits(self.net, rows.read(start, min(start + EVALUATION_ROWS, end)))
+                parts.append((logits.cpu(), labels.cpu()))
+        logits, labels = (self.ranks.gather(torch.cat(part)) for part in zip(*parts, strict=True))
+        return None if logits is None or labels is None else (logits, labels)
+
+    def save(self) -> Path | None:
+        """Write a checkpoint (the first process does)."""
+        self.saved_at = time.monotonic()
+        if not self.ranks.first:
+            return None
+        self.progress.seconds += self.saved_at - self.started
+        self.started = self.saved_at
+        done = self.progress.epoch * self.steps + self.progress.step
+        return checkpoint.save(
+            self.paths.checkpoints,
+            done,
+            {
+                "fingerprint": self.fingerprint(),
+                "progress": asdict(self.progress),
+                "model": self.net.state_dict(),
+                "best": self.best,
+                "optimizer": self.optimizer.state_dict(),
+            },
+        )
+
+    def resume(self) -> None:
+        """Go on from the newest whole checkpoint, if there is one."""
+        state = None
+        if self.ranks.first:
+            state = checkpoint.load(self.paths.checkpoints, self.fingerprint(), lambda text: log(f"Warning: {text}"))
+        state = self.ranks.from_first(state)
+        if state is None:
+            return
+        self.progress = Progress(**state["progress"])
+        self.net.load_state_dict(state["model"])
+        self.best = {name: tensor.to(self.ranks.device) for name, tensor in state["best"].items()}
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.say(f"Resumed after epoch {self.progress.epoch}, step {self.progress.step} of {self.steps}")
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return what a checkpoint must share with this training, flat, so that a difference has a name."""
+        told = {k: json.dumps(v) for k, v in asdict(self.hp).items() if k not in NOT_IN_FINGERPRINT}
+        digests = {f"{split} data": digest for split, digest in self.tables.digests.items()}
+        return {**told, **digests, "processes": self.ranks.world, "resident data": self.tables.resident}
+
+    def finish(self) -> None:
+        """Take the best weights, score the test rows once, leave artifact and report."""
+        self.net.load_state_dict(self.best)
+        best = self.progress.history[self.progress.best_epoch - 1]
+        gathered = self.predict("test")
+        if gathered is None:
+            return
+        test = metrics.score(*gathered, weights=self.weights, threshold=best["threshold"])
+        self.say(f"Test: loss {test.loss:.6f}, AUC {test.auc:.6f}, F1 {test.f1:.6f} at threshold {test.threshold:.4f}")
+        calibration, calibration_error = report.calibration(*gathered)
+        tables, hp = self.tables, self.hp
+        rows = {split: table.rows for split, table in tables.splits.items()}
+        fingerprint = json.dumps(self.fingerprint(), sort_keys=True)
+        content = report.dump(
+            {
+                "schema": report.SCHEMA,
+                "hyperparameters": asdict(hp),
+                "fingerprint": hashlib.sha256(fingerprint.encode()).hexdigest(),
+                "versions": report.versions(),
+                "device": self.ranks.device.type,
+                "processes": self.ranks.world,
+                "data": {"rows": rows, "positive": tables.positive, "digests": tables.digests},
+                "history": self.progress.history,
+                "best_epoch": self.progress.best_epoch,
+                "threshold": best["threshold"],
+                "metrics": {name: best[name] for name in metrics.NAMES},
+                "test": report.score_entry(test),
+                "baseline": metrics.constant_baseline(tables.rate("train"), tables.rate("val"), self.weights),
+                "calibration": calibration,
+                "calibration_error": calibration_error,
+                "confusion_matrix": report.confusion(*gathered, best["threshold"]),
+                "warnings": tables.warnings,
+                "seconds": {"training": round(self.progress.seconds, 3)},
+            }
+        )
+        names = {"label_name": hp.label_name, "id_name": hp.id_name}
+        report.write_model(self.paths.model, self.net, self.shape, tables, best["threshold"], names)
+        report.write_curves(self.paths.model / "curves.png", self.progress.history)
+        for folder in (self.paths.model, self.paths.output):
+            report.write_whole(folder / "report.json", content)
+
+    def say(self, text: str) -> None:
+        """Log a line once, however many processes there are."""
+        if self.ranks.first:
+            log(text)
+
+
+def schedule(step: int, steps: int, warmup: float) -> float:
+    """Return the factor of the learning rate: a linear rise, then half a cosine down to nothing."""
+    rise = warmup * steps
+    if step < rise:
+        return (step + 1) / (math.floor(rise) + 1)
+    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1.0, steps - rise)))
+
+
+def listen_for_sigterm() -> Callable[[], bool]:
+    """Note a SIGTERM instead of dying of it; return the function that tells whether one has come."""
+    seen: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, frame: seen.append(number))
+    return lambda: bool(seen)
+
+
+def local_workdir(ranks: Ranks, own: str) -> Path:
+    """Return the folder that the processes of this machine share: the one of their first process."""
+    import torch.distributed as dist
+
+    folders: list[tuple[int, str]] = [(0, "")] * ranks.world
+    dist.all_gather_object(folders, (ranks.local_rank, own), group=ranks.control)
+    return Path(folders[ranks.rank - ranks.local_rank][1])
+
+
+def fail(path: Path, error: Exception) -> int:
+    """Log an error as one line and leave it for the job's FailureReason; the first process to fail is the one heard."""
+    line = explain(error)
+    if not isinstance(error, TrainingError):
+        traceback.print_exc()
+    log(f"Error: {line}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as stream:
+            stream.write(line[:1024])
+    except OSError:
+        pass  # another process was first, or there is no such place: the line is in the log
+    return EXIT_FAILED
+
+
+def explain(error: Exception) -> str:
+    """Return one line that says what happened and what helps."""
+    if isinstance(error, TrainingError):
+        return one_line(error)
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error):
+        return f"out of memory: lower batch_size, hidden_size or memory_fraction ({one_line(error)})"
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return f"the disk is full: {one_line(error)}"
+    return f"{type(error).__name__}: {one_line(error)}"
+
+
+def log(text: str) -> None:
+    """Print a line at once."""
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
