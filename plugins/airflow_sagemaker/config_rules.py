@@ -70,7 +70,7 @@ def _image_versions(seen: Any) -> Iterator[Violation]:
         unknown = problem.startswith("no PyTorch")
         name = "framework_version" if unknown else "py_version"
         yield Violation(name, getattr(seen, name), problem)
-    elif seen.region is not None and not is_template(seen.region):
+    elif seen.region is not None and _REGION.fullmatch(seen.region):
         problem = images.region_problem(seen.region, seen.framework_version)
         if problem:
             yield Violation("region", seen.region, problem, "or name an image by training_image")

@@ -59,13 +59,17 @@ def merged(base: Mapping[str, Any], additions: Mapping[str, Any]) -> dict[str, A
 
 def violations(arguments: Mapping[str, Any]) -> Iterator[Violation]:
     """Return what is wrong with raw arguments: managed, unknown, of the wrong type, or against the service's limits."""
+    managed = []
     for path, reason in MANAGED.items():
         value: Any = arguments
         for part in path.split("."):
             value = value.get(part) if isinstance(value, Mapping) else None
         if value is not None:
-            yield Violation(f"extra_arguments.{path}", value, "must not be given here", reason)
-    yield from check("extra_arguments", arguments, create_training_job_shape(), partial=True)
+            managed.append(f"extra_arguments.{path}")
+            yield Violation(managed[-1], value, "must not be given here", reason)
+    for violation in check("extra_arguments", arguments, create_training_job_shape(), partial=True):
+        if not any(f"{violation.field}.".startswith((f"{path}.", f"{path}[")) for path in managed):
+            yield violation
 
 
 @cache

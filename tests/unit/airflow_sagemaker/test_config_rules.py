@@ -1,0 +1,141 @@
+"""Each rule of a configuration: what it refuses, and what it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from config_samples import settings
+
+from airflow_sagemaker import PytorchTrainingConfig
+from airflow_sagemaker.exceptions import ConfigurationError
+
+PROFILER_RULE = {"name": "ProfilerReport"}
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "rule"),
+    [
+        ({"bucket": "My_Bucket"}, "bucket", "lower-case"),
+        ({"bucket": "192.168.5.4"}, "bucket", "IP address"),
+        ({"bucket": "a..b"}, "bucket", "two dots"),
+        ({"bucket": "xn--bucket"}, "bucket", "must not start with"),
+        ({"bucket": "bucket-s3alias"}, "bucket", "must not end with"),
+        ({"pipeline_name": "-flights"}, "pipeline_name", "hyphen"),
+        ({"region": "europe"}, "region", "no region name"),
+        ({"region": "xx-north-1"}, "region", "no PyTorch 2.10 image"),
+        ({"role_arn": "arn:aws:iam::1:role/x"}, "role_arn", "no role ARN"),
+        ({"partition": "2013/07/04"}, "partition", "letters, digits"),
+        ({"framework_version": "9.9"}, "framework_version", "no PyTorch image"),
+        ({"py_version": "py27"}, "py_version", "has py313"),
+        ({"tags": {"aws:x": "1"}}, "tags.aws:x", "reserved"),
+        ({"tags": {"key": "v" * 257}}, "tags.key", "at most 256"),
+        ({"tags": {str(n): "" for n in range(51)}}, "tags", "at most 50"),
+        ({"input_path": "https://my-bucket/data"}, "input_path", "must be an S3 URI"),
+        ({"input_path": "s3://my-bucket/"}, "input_path", "must name a folder"),
+        ({"input_path": "s3://my-bucket/a/../b"}, "input_path", "must not hold . or .."),
+        ({"input_path": "s3://my-bucket/" + "x" * 1000}, "input_path", "at most 960"),
+        ({"output_path": "s3://my-bucket/checkpoints"}, "checkpoint_path", "must differ from output_path"),
+        ({"output_path": "s3://my-bucket//checkpoints//"}, "checkpoint_path", "must differ from output_path"),
+        ({"output_path": "s3://my-bucket/preprocessed-data/out"}, "output_path", "must not lie inside input_path"),
+        ({"checkpoint_path": "s3://my-bucket/model-artifacts/c"}, "checkpoint_path", "inside output_path"),
+        ({"training_instance_type": "ml.trn1.2xlarge"}, "training_instance_type", "Trainium"),
+        ({"training_instance_count": -1}, "training_instance_count", "greater than or equal to 1"),
+        ({"training_volume_size": 0}, "training_volume_size", "greater than or equal to 1"),
+        ({"training_entry_point": "../train.py"}, "training_entry_point", "relative path"),
+        ({"training_entry_point": "train it.py"}, "training_entry_point", "relative path"),
+        ({"training_entry_point": "train.rb"}, "training_entry_point", ".py or .sh"),
+        ({"max_runtime_seconds": 0}, "max_runtime_seconds", "greater than or equal to 1"),
+        ({"max_wait_seconds": 10}, "max_wait_seconds", "spot instances only"),
+        (
+            {"use_spot_instances": True, "max_runtime_seconds": 100, "max_wait_seconds": 99},
+            "max_wait_seconds", "at least max_runtime_seconds",
+        ),
+        ({"use_spot_instances": True, "keep_alive_seconds": 60}, "keep_alive_seconds", "excludes spot"),
+        ({"keep_alive_seconds": 4000}, "keep_alive_seconds", "less than or equal to 3600"),
+        ({"ca_repository_arn": "repo"}, "ca_repository_arn", "no CodeArtifact"),
+        (
+            {
+                "ca_repository_arn": "arn:aws:codeartifact:us-east-1:123456789012:repository/d/r",
+                "network_isolation": True,
+            },
+            "ca_repository_arn", "network isolation excludes",
+        ),
+        ({"subnets": ["subnet-1"]}, "security_group_ids", "needs both"),
+        ({"subnets": ["subnet 1"], "security_group_ids": ["sg-1"]}, "subnets", "no subnet id"),
+        ({"volume_kms_key": "alias/k"}, "volume_kms_key", "storage is local"),
+        ({"output_kms_key": "a b"}, "output_kms_key", "no KMS key"),
+        ({"environment": {"1X": "y"}}, "environment.1X", "does not start with a digit"),
+        ({"environment": {"X": "y" * 513}}, "environment.X", "at most 512"),
+        ({"environment": {"CA_REPOSITORY_ARN": "y"}}, "environment.CA_REPOSITORY_ARN", "set by ca_repository_arn"),
+        ({"environment": {"AWS_SECRET_ACCESS_KEY": "y"}}, "environment.AWS_SECRET_ACCESS_KEY", "do not belong"),
+        ({"environment": {f"V{n}": "" for n in range(101)}}, "environment", "at most 100"),
+        ({"metric_definitions": {"loss": "loss: ("}}, "metric_definitions.loss", "no valid regex"),
+        ({"metric_definitions": {"loss": "loss: .*"}}, "metric_definitions.loss", "needs a group"),
+        ({"metric_definitions": {"loss": "(" + "x" * 500 + ")"}}, "metric_definitions.loss", "1 to 500"),
+        ({"metric_definitions": {f"m{n}": "(.)" for n in range(41)}}, "metric_definitions", "at most 40"),
+        ({"profiler": {"interval_milliseconds": 250}}, "profiler.interval_milliseconds", "100, 200"),
+        (
+            {"profiler": {"rules_to_run": [PROFILER_RULE]}, "region": "eu-central-2"},
+            "profiler.rules_to_run", "not offered in this region",
+        ),
+        ({"retry_policies": [{"errors": ["throttling"]}]}, "retry_policies[0].max_attempts", "exactly one"),
+        (
+            {"retry_policies": [{"errors": ["throttling", "capacity_error"], "max_attempts": 2}]},
+            "retry_policies[0].errors", "policies of their own",
+        ),
+        ({"step_cache_expires_after": "30 days"}, "step_cache_expires_after", "ISO 8601"),
+        ({"step_cache_expires_after": "P"}, "step_cache_expires_after", "ISO 8601"),
+        ({"dependencies": ["module.function"]}, "dependencies", "must be a reference"),
+        ({"distribution": "mpi"}, "distribution", "torchrun"),
+        ({"extra_arguments": {"RoleArn": "x"}}, "extra_arguments.RoleArn", "must not be given here"),
+        ({"extra_arguments": {"Nothing": 1}}, "extra_arguments.Nothing", "is no member"),
+    ],
+)  # fmt: skip
+def test_a_broken_rule_is_named(change: dict[str, Any], field: str, rule: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        PytorchTrainingConfig(**settings(**change))
+    assert [violation.field for violation in caught.value.violations] == [field]
+    assert rule in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"input_path": "s3://my-bucket/preprocessed-data/"},
+        {"partition": "2013-07-04"},
+        {"volume_kms_key": "alias/k", "training_instance_type": "ml.m5.large"},
+        {"use_spot_instances": True, "max_wait_seconds": 86400},
+        {"keep_alive_seconds": 600},
+        {"subnets": ["subnet-1"], "security_group_ids": ["sg-1"], "network_isolation": True},
+        {"step_cache_expires_after": "P30DT12H"},
+        {"profiler": None},
+        {"profiler": {"rules_to_run": [PROFILER_RULE]}, "region": "eu-central-1"},
+        {"training_image": "my/image:1", "region": "xx-north-1", "framework_version": "9.9"},
+        {"training_entry_point": "jobs/run.sh"},
+        {"metric_definitions": {}},
+        {"retry_policies": []},
+    ],
+)
+def test_a_sound_value_is_taken(change: dict[str, Any]) -> None:
+    PytorchTrainingConfig(**settings(**change))
+
+
+def test_spot_waits_twice_the_runtime_unless_told() -> None:
+    config = PytorchTrainingConfig(**settings(use_spot_instances=True, max_runtime_seconds=600))
+    assert config.max_wait == 1200
+    assert PytorchTrainingConfig(**settings()).max_wait is None
+
+
+def test_files_are_checked_when_they_are_needed(tmp_path: Path) -> None:
+    missing = PytorchTrainingConfig(**settings(source_dir=str(tmp_path / "nowhere")))
+    assert [v.field for v in missing.source_violations()] == ["source_dir"]
+    (tmp_path / "main.py").write_text("")
+    (tmp_path / "requirements.txt").write_text("")
+    isolated = PytorchTrainingConfig(**settings(source_dir=str(tmp_path), network_isolation=True))
+    found = isolated.source_violations()
+    assert [v.field for v in found] == ["training_entry_point", "network_isolation"]
+    assert "main.py" in found[0].hint
+    sound = isolated.updated(training_entry_point="main.py", install_requirements=False)
+    assert sound.source_violations() == []

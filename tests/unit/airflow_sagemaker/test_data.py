@@ -1,0 +1,24 @@
+"""The data files say what the installed botocore and SDK say."""
+
+from __future__ import annotations
+
+import botocore.session
+import pytest
+
+from airflow_sagemaker import images
+from airflow_sagemaker.data import load, refresh
+
+
+def test_instance_types_are_botocores() -> None:
+    shape = botocore.session.get_session().get_service_model("sagemaker").shape_for("TrainingInstanceType")
+    assert images.training_instance_types() == set(shape.enum)
+
+
+def test_images_are_the_sdks_tables() -> None:
+    assert load("pytorch_images") == refresh.pytorch_images()
+
+
+def test_a_type_that_only_botocore_knows_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "training_instance_types", frozenset)
+    assert images.instance_type_problem("ml.m5.large") == ""
+    assert images.instance_type_problem("ml.m5.tiny")

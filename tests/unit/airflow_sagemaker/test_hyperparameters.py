@@ -1,0 +1,116 @@
+"""The table's fields, the knobs, and how they travel."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from config_samples import TABLE
+
+from airflow_sagemaker import ModelHyperparameters
+from airflow_sagemaker.exceptions import ConfigurationError
+from airflow_sagemaker.hyperparameters import encode, parameter_name
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "rule"),
+    [
+        ({"id_name": "x"}, "id_name", "must be in full_field_list"),
+        ({"label_name": "customer_id"}, "label_name", "must differ from id_name"),
+        ({"tab_field_list": ["feature9"]}, "tab_field_list", "every field must be in full_field_list"),
+        ({"tab_field_list": ["feature3"]}, "cat_field_list", "no field may also be in tab_field_list"),
+        ({"cat_field_list": ["target"]}, "cat_field_list", "label_name must not be a feature"),
+        ({"tab_field_list": ["feature1", "feature1"]}, "tab_field_list", "no field may stand twice"),
+        ({"tab_field_list": [], "cat_field_list": []}, "tab_field_list", "at least one feature"),
+        ({"learning_rate": 0}, "learning_rate", "greater than 0"),
+        ({"learning_rate": float("inf")}, "learning_rate", "finite"),
+        ({"batch_size": 0}, "batch_size", "greater than or equal to 1"),
+        ({"epochs": 1.5}, "epochs", "integer"),
+        ({"dropout": 1}, "dropout", "less than 1"),
+        ({"precision": "int8"}, "precision", "bfloat16"),
+        ({"label_nam": "x"}, "label_nam", "did you mean label_name"),
+    ],
+)
+def test_a_broken_rule_is_named(change: dict[str, Any], field: str, rule: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        ModelHyperparameters(**{**TABLE, **change})
+    assert [violation.field for violation in caught.value.violations] == [field]
+    assert rule in str(caught.value)
+
+
+@pytest.mark.parametrize("bad", ["new\nline", "tab\t", "bell\x07", ""])
+def test_a_name_with_control_characters_is_refused(bad: str) -> None:
+    with pytest.raises(ConfigurationError):
+        ModelHyperparameters(**{**TABLE, "full_field_list": [*TABLE["full_field_list"], bad]})
+
+
+def test_a_name_longer_than_a_pipeline_parameter_is_refused() -> None:
+    long = "x" * 1023
+    with pytest.raises(ConfigurationError, match="at most 1024 characters"):
+        ModelHyperparameters(**{**TABLE, "id_name": long, "full_field_list": [*TABLE["full_field_list"], long]})
+
+
+@pytest.mark.parametrize("value", ["123", "true", "it's", 'say "x"', "naïve ☃", "$(id)", 0.1, 1, True, ["a", "1"]])
+def test_a_value_keeps_its_type_as_ascii_json(value: Any) -> None:
+    text = encode(value)
+    assert json.loads(text) == value
+    assert type(json.loads(text)) is type(value)
+    assert text.isascii()
+
+
+def test_parameter_names_are_pascal_case() -> None:
+    assert parameter_name("learning_rate") == "HyperparameterLearningRate"
+    assert parameter_name("n_D2") == "HyperparameterND2"
+
+
+def test_scalars_are_parameters_and_lists_are_not() -> None:
+    hyperparameters = ModelHyperparameters(**TABLE)
+    assert set(hyperparameters.lists()) == {"full_field_list", "tab_field_list", "cat_field_list"}
+    assert hyperparameters.parameters()["HyperparameterBatchSize"] == "1024"
+    assert len(hyperparameters.scalars()) + 3 == len(ModelHyperparameters.model_fields)
+
+
+def test_a_program_of_ones_own_adds_knobs_by_subclassing() -> None:
+    class Mine(ModelHyperparameters):
+        trees: int = 100
+        layers: tuple[int, ...] = (8, 4)
+
+    mine = Mine(**TABLE)
+    assert mine.parameters()["HyperparameterTrees"] == "100"
+    assert mine.lists()["layers"] == [8, 4]
+
+
+def test_wide_lists_do_not_fit() -> None:
+    columns = [f"column_{number}" for number in range(1000)]
+    wide = ModelHyperparameters(**{**TABLE, "full_field_list": [*TABLE["full_field_list"], *columns]})
+    assert not wide.lists_fit()
+    assert ModelHyperparameters(**TABLE).lists_fit()
+
+
+def test_names_and_defaults_equal_the_training_programs() -> None:
+    import dataclasses
+
+    from training.hyperparameters import Hyperparameters
+
+    theirs = {field.name: field.default for field in dataclasses.fields(Hyperparameters)}
+    assert list(theirs) == list(ModelHyperparameters.model_fields)
+    for name, field in ModelHyperparameters.model_fields.items():
+        if not field.is_required():
+            assert theirs[name] == field.default, name
+
+
+def test_metric_regexes_find_the_numbers_that_the_program_prints() -> None:
+    import re
+
+    from training import metrics
+
+    from airflow_sagemaker.settings import METRICS, default_metric_definitions
+
+    assert set(default_metric_definitions()) == set(METRICS)
+    assert metrics is not None
+    for name, regex in default_metric_definitions().items():
+        for text, number in [("0.512345", 0.512345), ("1.5e-07", 1.5e-07), ("12", 12.0), ("inf", float("inf"))]:
+            found = re.search(regex, f"{name}: {text}")
+            assert found is not None
+            assert float(found[1]) == number

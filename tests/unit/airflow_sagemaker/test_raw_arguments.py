@@ -1,0 +1,55 @@
+"""Raw arguments of CreateTrainingJob: checked against botocore's model, and merged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_sagemaker.raw_arguments import check, create_training_job_shape, merged, violations
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field", "rule"),
+    [
+        ({"Environment": {"A": "b"}}, "extra_arguments.Environment", "must not be given here"),
+        ({"ResourceConfig": {"InstanceType": "ml.m5.large"}}, "extra_arguments.ResourceConfig.InstanceType", "given"),
+        ({"RetryStrategy": {}}, "extra_arguments.RetryStrategy", ""),
+        ({"RetryStrategy": {"MaximumRetryAttempts": 31}}, "extra_arguments.RetryStrategy.MaximumRetryAttempts", "1 to"),
+        ({"RetryStrategy": {"MaximumRetryAttempts": "3"}}, "extra_arguments.RetryStrategy.MaximumRetryAttempts", "int"),
+        ({"InfraCheckConfig": {"EnableInfraCheck": 1}}, "extra_arguments.InfraCheckConfig.EnableInfraCheck", "bool"),
+        ({"OutputDataConfig": {"CompressionType": "ZIP"}}, "extra_arguments.OutputDataConfig.CompressionType", "GZIP"),
+        ({"InputDataConfig": [{"ChannelName": "a b", "DataSource": {}}]}, "extra_arguments.InputDataConfig[0].ChannelName",
+         "must match"),
+        ({"InputDataConfig": {}}, "extra_arguments.InputDataConfig", "must be a list"),
+        ({"InputDataConfig": [{"ChannelName": "x"}]}, "extra_arguments.InputDataConfig[0]", "needs DataSource"),
+    ],
+)  # fmt: skip
+def test_what_the_service_would_refuse_is_named(arguments: dict[str, Any], field: str, rule: str) -> None:
+    found = list(violations(arguments))
+    if rule:
+        assert [(v.field, rule in v.rule) for v in found] == [(field, True)]
+    else:
+        assert found == []  # an outer structure may be completed by settings
+
+
+def test_sound_arguments_pass() -> None:
+    sound = {
+        "RemoteDebugConfig": {"EnableRemoteDebug": True},
+        "OutputDataConfig": {"CompressionType": "NONE"},
+        "ExperimentConfig": {"ExperimentName": "flights"},
+        "TensorBoardOutputConfig": {"S3OutputPath": {"Get": "Parameters.OutputPath"}},
+        "AlgorithmSpecification": {"TrainingImageConfig": {"TrainingRepositoryAccessMode": "Platform"}},
+    }
+    assert list(violations(sound)) == []
+
+
+def test_merging_goes_member_by_member() -> None:
+    base = {"A": {"x": 1}, "L": [1], "k": 1}
+    assert merged(base, {"A": {"y": 2}, "L": [2], "n": 3}) == {"A": {"x": 1, "y": 2}, "L": [1, 2], "k": 1, "n": 3}
+    assert base == {"A": {"x": 1}, "L": [1], "k": 1}
+
+
+def test_a_pipeline_variable_stands_for_any_value() -> None:
+    shape = create_training_job_shape().members["ResourceConfig"]
+    assert list(check("r", {"InstanceCount": {"Get": "Parameters.Count"}}, shape)) == []
