@@ -1,0 +1,125 @@
+"""The web application behind the pages: two HTML shells, their static files, and two reads of the history.
+
+Airflow mounts a plugin's application without any authorisation of its own, static files included, so every route here
+asks Airflow's auth manager: 401 without a session, 403 without the right to read the DAG's XComs. All routes are GET
+and change nothing.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from typing import Annotated, Any
+
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from airflow.api_fastapi.common.db.common import SessionDep
+from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
+from fastapi import Depends, FastAPI, HTTPException, Query, Response
+from fastapi.responses import HTMLResponse
+from starlette.datastructures import MutableHeaders
+
+from airflow_sagemaker.pages import assets, history
+from airflow_sagemaker.pages.options import page_options
+
+# The guard reads `dag_id` from the path or the query under exactly this name; without one it asks whether the user may
+# read any DAG's XComs at all.
+READS_XCOM = Depends(requires_access_dag("GET", DagAccessEntity.XCOM))
+FOR_EVER = "private, max-age=31536000, immutable"
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'self'",
+        "base-uri 'none'",
+    ]
+)
+HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+def create_app() -> FastAPI:
+    """The application; without documentation pages, which Airflow would mount unguarded."""
+    app = FastAPI(title="SageMaker training", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(SecurityHeaders)
+    _add_pages(app)
+    _add_data(app)
+    return app
+
+
+def _add_pages(app: FastAPI) -> None:
+    @app.get("/report", dependencies=[READS_XCOM], response_class=HTMLResponse)
+    def report(dag_id: str, run_id: str) -> HTMLResponse:
+        """The shell of the training report; the script in it reads the same query."""
+        return _shell("report")
+
+    @app.get("/history", dependencies=[READS_XCOM], response_class=HTMLResponse)
+    def partition_history() -> HTMLResponse:
+        """The shell of the partition history."""
+        return _shell("history")
+
+    @app.get("/static/{digest}/{path:path}")
+    def static(path: str, user: GetUserDep) -> Response:
+        """A static file, for any user who is signed in; the digest only names the version in browsers' caches."""
+        asset = assets.load().files.get(path)
+        if asset is None:
+            raise HTTPException(404, "No such file")
+        return Response(asset.content, media_type=asset.media_type, headers={"Cache-Control": FOR_EVER})
+
+
+def _add_data(app: FastAPI) -> None:
+    @app.get("/data/dags", dependencies=[READS_XCOM])
+    def dags(session: SessionDep, user: GetUserDep) -> list[dict[str, Any]]:
+        """The DAGs with trainings that the user may read."""
+        readable = get_auth_manager().get_authorized_dag_ids(user=user, method="GET")
+        return history.training_dags(session, readable)
+
+    @app.get("/data/history", dependencies=[READS_XCOM])
+    def runs(
+        dag_id: str,
+        session: SessionDep,
+        limit: Annotated[int, Query(ge=1, le=history.MOST_RUNS)] = 800,
+        before: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """The runs of one DAG with their trainings' figures, newest first."""
+        return history.partition_runs(session, dag_id, limit=limit, before=before)
+
+
+def _shell(name: str) -> HTMLResponse:
+    loaded = assets.load()
+    page = loaded.pages[name].replace("{{digest}}", loaded.digest)
+    page = page.replace("{{options}}", html.escape(json.dumps(page_options()), quote=True))
+    return HTMLResponse(page, headers={"Cache-Control": "no-store"})
+
+
+class SecurityHeaders:
+    """ASGI middleware: every answer carries the content security policy, error answers included."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers[name] = value
+                if "cache-control" not in headers:
+                    headers["Cache-Control"] = "no-store"
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers)

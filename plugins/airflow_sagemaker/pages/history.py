@@ -1,0 +1,121 @@
+"""What the history needs from Airflow's database in one go.
+
+Airflow's REST API gives XCom values one by one: a year of partitions would cost 365 requests of up to 64 KB each. So
+this module alone reads Airflow's tables, two statements for any number of runs, and takes the few figures out of each
+outcome inside the database. The models are no public interface of Airflow; tests run this against the real one.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from airflow.models.dagrun import DagRun
+from airflow.models.xcom import XComModel
+from sqlalchemy import Select, func, select
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+STARTED_KEY = "training_pipeline"
+OUTCOME_KEYS = ("return_value", "outcome")
+MOST_RUNS = 2000
+
+
+def training_dags(session: Session, readable: set[str]) -> list[dict[str, Any]]:
+    """The DAGs among `readable` that have ever started a training, the one that did so last first."""
+    latest = func.max(XComModel.timestamp)
+    rows = session.execute(
+        select(XComModel.dag_id, func.count(func.distinct(XComModel.dag_run_id)), latest)
+        .where(XComModel.key == STARTED_KEY)
+        .group_by(XComModel.dag_id)
+        .order_by(latest.desc())
+    )
+    return [{"dag_id": dag_id, "runs": runs} for dag_id, runs, _ in rows if dag_id in readable]
+
+
+def partition_runs(session: Session, dag_id: str, *, limit: int, before: str | None = None) -> list[dict[str, Any]]:
+    """The newest runs of a DAG with the outcomes of their trainings; with `before`, those of earlier partitions only.
+
+    `before` is the id of a run. Partitions are compared as text (dates written YYYY-MM-DD sort by time); runs without
+    a partition by the time they were due.
+    """
+    runs = session.execute(_runs(session, dag_id, limit=min(limit, MOST_RUNS), before=before)).all()
+    outcomes = _outcomes(session, [run.id for run in runs])
+    return [
+        {
+            "run_id": run.run_id,
+            "partition": run.partition_key or _day(run.logical_date or run.run_after),
+            "state": str(getattr(run.state, "value", run.state)),
+            "run_type": str(getattr(run.run_type, "value", run.run_type)),
+            "start": _iso(run.start_date),
+            "end": _iso(run.end_date),
+            "trainings": outcomes[run.id],
+        }
+        for run in runs
+    ]
+
+
+def _runs(session: Session, dag_id: str, *, limit: int, before: str | None) -> Select[Any]:
+    statement = select(
+        DagRun.id,
+        DagRun.run_id,
+        DagRun.partition_key,
+        DagRun.logical_date,
+        DagRun.run_after,
+        DagRun.state,
+        DagRun.run_type,
+        DagRun.start_date,
+        DagRun.end_date,
+    ).where(DagRun.dag_id == dag_id)
+    newest_first = statement.order_by(DagRun.run_after.desc(), DagRun.id.desc()).limit(limit)
+    if before is None:
+        return newest_first
+    key = (DagRun.partition_key, DagRun.run_after)
+    found = session.execute(select(*key).where(DagRun.dag_id == dag_id, DagRun.run_id == before)).one_or_none()
+    if found is None:
+        return statement.where(DagRun.id < 0)
+    if found.partition_key is None:
+        return newest_first.where(DagRun.run_after < found.run_after)
+    earlier = statement.where(DagRun.partition_key < found.partition_key)
+    return earlier.order_by(DagRun.partition_key.desc(), DagRun.id.desc()).limit(limit)
+
+
+def _outcomes(session: Session, run_ids: list[int]) -> dict[int, list[dict[str, Any]]]:
+    """Of each run the figures of its finished trainings: the entries that look like an Outcome."""
+    value = XComModel.value
+    statement = select(
+        XComModel.dag_run_id,
+        XComModel.task_id,
+        XComModel.map_index,
+        value["status"].as_string().label("status"),
+        value["digest"].as_string().label("digest"),
+        value["metrics"].label("metrics"),
+        value["billable_seconds"].as_float().label("billable_seconds"),
+    ).where(
+        XComModel.dag_run_id.in_(run_ids),
+        XComModel.key.in_(OUTCOME_KEYS),
+        value["execution_arn"].as_string().is_not(None),
+    )
+    found: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for row in session.execute(statement.order_by(XComModel.task_id, XComModel.map_index)):
+        metrics = row.metrics if isinstance(row.metrics, dict) else {}
+        found[row.dag_run_id].append(
+            {
+                "task_id": row.task_id,
+                "map_index": row.map_index,
+                "status": row.status,
+                "digest": row.digest,
+                "metrics": {str(k): v for k, v in metrics.items() if isinstance(v, int | float)},
+                "billable_seconds": row.billable_seconds,
+            }
+        )
+    return found
+
+
+def _day(moment: Any) -> str:
+    return moment.strftime("%Y-%m-%d") if moment else ""
+
+
+def _iso(moment: Any) -> str | None:
+    return moment.isoformat() if moment else None

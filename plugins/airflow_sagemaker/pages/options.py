@@ -1,0 +1,28 @@
+"""What an operator of Airflow may set for the pages, in the section [airflow_sagemaker] of airflow.cfg.
+
+`price_per_hour`: JSON, instance type to price of one instance hour, e.g. `{"ml.g5.12xlarge": 7.09}`. Without it the
+report shows billable seconds and no amount: prices differ by region, contract and spot market, so none is shipped.
+`price_currency`: shown beside the amount, default `USD`.
+As environment variables: AIRFLOW__AIRFLOW_SAGEMAKER__PRICE_PER_HOUR, AIRFLOW__AIRFLOW_SAGEMAKER__PRICE_CURRENCY.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+SECTION = "airflow_sagemaker"
+log = logging.getLogger(__name__)
+
+
+def page_options() -> dict[str, Any]:
+    """The options as the pages get them. A price map that cannot be read is left out, with a warning in the log."""
+    from airflow.configuration import conf
+
+    prices: dict[str, float] = {}
+    try:
+        given = conf.getjson(SECTION, "price_per_hour", fallback={})
+        prices = {str(name): float(price) for name, price in dict(given).items()}  # type: ignore[arg-type]
+    except Exception as error:
+        log.warning("[%s] price_per_hour is no JSON object of numbers, so no costs are shown: %s", SECTION, error)
+    return {"prices": prices, "currency": conf.get(SECTION, "price_currency", fallback="USD")}

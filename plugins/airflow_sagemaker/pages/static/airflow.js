@@ -1,0 +1,94 @@
+// Airflow around the page: its REST API with the reader's own session, and links out of the sandboxed frame.
+
+import { el } from "./dom.js";
+
+/** An answer of Airflow's API that is no success. */
+export class ApiError extends Error {
+  constructor(status, detail, path) {
+    super(`${detail} (HTTP ${status}, ${path})`);
+    this.status = status;
+  }
+}
+
+/** Every part of a path encoded; `path("dags", id, "dagRuns", run)`. */
+export const path = (...parts) => parts.map((part) => (part === "~" ? part : encodeURIComponent(part))).join("/");
+
+async function get(url, query, shown) {
+  const parameters = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== undefined && value !== null));
+  const text = parameters.toString();
+  const answer = await fetch(url + (text ? `?${text}` : ""), { headers: { Accept: "application/json" } });
+  if (!answer.ok) {
+    const body = await answer.json().catch(() => ({}));
+    const detail = typeof body.detail === "string" ? body.detail : answer.statusText || "Airflow refused";
+    throw new ApiError(answer.status, detail, shown);
+  }
+  return answer.json();
+}
+
+/** GET of Airflow's public REST API. */
+export const api = (where, query = {}) => get(`../api/v2/${where}`, query, where);
+
+/** GET of the pages' own data routes. */
+export const data = (name, query = {}) => get(`data/${name}`, query, name);
+
+/** All entries of a paged list of the REST API, at most `most`. */
+export async function all(where, key, query = {}, most = 500) {
+  const first = await api(where, { ...query, limit: 100, offset: 0 });
+  const total = Math.min(first.total_entries, most);
+  const offsets = [];
+  for (let offset = 100; offset < total; offset += 100) offsets.push(offset);
+  const rest = await Promise.all(offsets.map((offset) => api(where, { ...query, limit: 100, offset })));
+  return [first, ...rest].flatMap((page) => page[key]);
+}
+
+const base = () => location.pathname.slice(0, location.pathname.lastIndexOf("/sagemaker-training/") + 1);
+
+/** A link to a page of Airflow itself, `where` relative to its base URL. The frame may not open it, so the host does. */
+export function airflowLink(where, attributes, ...children) {
+  const follow = (event) => {
+    if (event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey || parent === window) return;
+    event.preventDefault();
+    openInAirflow(where);
+  };
+  return el("a", { ...attributes, href: base() + where, onclick: follow }, ...children);
+}
+
+/** Show a page of Airflow around us. */
+export function openInAirflow(where) {
+  if (parent === window) {
+    location.assign(base() + where);
+    return;
+  }
+  parent.history.pushState(null, "", base() + where);
+  parent.dispatchEvent(new PopStateEvent("popstate", { state: null }));
+}
+
+/** A link to another site in a new tab; text only when the address is no http(s) one. */
+export function outerLink(url, attributes, ...children) {
+  if (!/^https?:\/\//i.test(url ?? "")) return el("span", attributes, ...children);
+  const follow = (event) => {
+    if (parent === window) return;
+    event.preventDefault(); // the sandbox blocks new windows; the host may open them
+    const anchor = parent.document.createElement("a");
+    Object.assign(anchor, { href: url, target: "_blank", rel: "noopener noreferrer" });
+    anchor.click();
+  };
+  return el("a", { ...attributes, href: url, target: "_blank", rel: "noopener noreferrer", onclick: follow }, ...children);
+}
+
+/** Where Airflow shows a run, or one task of it. */
+export function runPath(dagId, runId, taskId = null, mapIndex = -1) {
+  const run = path("dags", dagId, "runs", runId);
+  if (!taskId) return run;
+  return `${run}/${path("tasks", taskId)}${mapIndex >= 0 ? `/mapped/${mapIndex}` : ""}`;
+}
+
+/** What to say when reading failed. */
+export function problem(error) {
+  const texts = {
+    401: "You are signed out. Sign in to Airflow and open this page again.",
+    403: "You may not see the XComs of this DAG. Ask whoever runs this Airflow for the right to read it.",
+    404: "Airflow does not know this run any more.",
+  };
+  return el("p", { class: "problem", role: "alert" }, texts[error.status] ?? `Reading from Airflow failed: ${error.message}`);
+}

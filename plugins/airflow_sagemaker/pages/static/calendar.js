@@ -1,0 +1,145 @@
+// A year of partitions as one SVG: weeks are columns, Monday is on top; coloured by state or by a metric.
+
+import { el, svg } from "./dom.js";
+import { metric as number, spoken, tone } from "./format.js";
+import { DAY, calendarLayout, trainingOf } from "./history_model.js";
+
+const CELL = 13;
+const GAP = 2;
+const LEFT = 30;
+const TOP = 16;
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/**
+ * `list`: partitions, oldest first. `colourBy`: a metric's name or null for the state. `show(partition)` is called when
+ * a day gets the pointer or the focus, `open(partition)` when it is clicked or Enter is pressed. Arrow keys move.
+ */
+export function calendar(list, { colourBy, training, show, open }) {
+  const layout = calendarLayout(list);
+  if (!layout) return strip(list, { show, open });
+  const byDay = new Map(list.filter((one) => one.day !== null).map((one) => [one.day, one]));
+  const scale = scaleOf(list, colourBy, training);
+  const cells = new Map();
+  const shapes = [];
+  for (let day = layout.from; day <= layout.last; day += DAY) {
+    const { column, row } = layout.place(day);
+    const at = { x: LEFT + column * (CELL + GAP), y: TOP + row * (CELL + GAP), width: CELL, height: CELL, rx: 3 };
+    const one = byDay.get(day);
+    if (!one) {
+      shapes.push(svg("rect", { ...at, class: "none" }, svg("title", {}, `${iso(day)}: no run`)));
+      continue;
+    }
+    const node = dayCell(one, at, scale, { show, open });
+    cells.set(day, node);
+    shapes.push(node);
+    if (tone(one.state) === "bad") shapes.push(cross(at));
+  }
+  const width = LEFT + layout.columns * (CELL + GAP);
+  const picture = svg(
+    "svg",
+    { class: "calendar", viewBox: `0 0 ${width} ${TOP + 7 * (CELL + GAP)}`, role: "group", "aria-label": "Partitions by day. Arrow keys move, Enter opens the run." },
+    monthNames(layout),
+    ["Mon", "Wed", "Fri"].map((name, index) => svg("text", { x: 0, y: TOP + index * 2 * (CELL + GAP) + 10 }, name)),
+    shapes,
+  );
+  rove(picture, cells);
+  return el("div", {}, el("div", { class: "scroll" }, picture), legend(list, scale));
+}
+
+const iso = (day) => new Date(day).toISOString().slice(0, 10);
+
+function dayCell(one, at, scale, { show, open }) {
+  const share = scale?.share(one);
+  const scaled = share !== undefined && share !== null;
+  const attributes = {
+    ...at,
+    class: `day ${scaled ? "scaled" : scale && tone(one.state) === "good" ? "none" : tone(one.state)}`,
+    tabindex: -1,
+    role: "link",
+    "aria-label": label(one, scale),
+    "data-partition": one.partition,
+    onmouseenter: () => show(one),
+    onfocus: () => show(one),
+    onclick: () => open(one),
+    onkeydown: (event) => {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      open(one);
+    },
+  };
+  return svg("rect", scaled ? { ...attributes, style: { "--share": share.toFixed(3) } } : attributes);
+}
+
+const label = (one, scale) => [one.partition, spoken(one.state), scale && `${scale.name} ${number(scale.value(one))}`].filter(Boolean).join(", ");
+
+function cross({ x, y }) {
+  const [from, to] = [3.5, CELL - 3.5];
+  return svg("path", { class: "cross", d: `M${x + from} ${y + from}L${x + to} ${y + to}M${x + to} ${y + from}L${x + from} ${y + to}` });
+}
+
+/** One tab stop for the whole calendar; the arrow keys go to the next day with a run in their direction. */
+function rove(picture, cells) {
+  const days = [...cells.keys()];
+  let current = days.at(-1);
+  cells.get(current).setAttribute("tabindex", "0");
+  const go = (day) => {
+    cells.get(current).setAttribute("tabindex", "-1");
+    current = day;
+    cells.get(day).setAttribute("tabindex", "0");
+    cells.get(day).focus();
+  };
+  const steps = { ArrowUp: -DAY, ArrowDown: DAY, ArrowLeft: -7 * DAY, ArrowRight: 7 * DAY };
+  picture.addEventListener("keydown", (event) => {
+    if (event.key === "Home" || event.key === "End") return event.preventDefault(), go(event.key === "Home" ? days[0] : days.at(-1));
+    const step = steps[event.key];
+    if (!step) return;
+    event.preventDefault();
+    for (let day = current + step; day >= days[0] && day <= days.at(-1); day += step) if (cells.has(day)) return go(day);
+  });
+  picture.addEventListener("focusin", (event) => {
+    const day = days.find((one) => cells.get(one) === event.target);
+    if (day !== undefined && day !== current) go(day);
+  });
+}
+
+function monthNames(layout) {
+  const names = [];
+  let before = -1;
+  for (let column = 0; column < layout.columns; column += 1) {
+    const monday = new Date(Math.max(layout.first + column * 7 * DAY, layout.from));
+    if (monday.getUTCMonth() === before) continue;
+    before = monday.getUTCMonth();
+    const year = before === 0 || column === 0 ? ` ${monday.getUTCFullYear()}` : "";
+    names.push(svg("text", { x: LEFT + column * (CELL + GAP), y: 10 }, MONTHS[before] + year));
+  }
+  return names;
+}
+
+/** How a metric becomes a colour: linear between its 5th and 95th percentile, so that one odd day does not bleach the rest. */
+function scaleOf(list, name, training) {
+  if (!name) return null;
+  const value = (one) => trainingOf(one, training)?.metrics[name];
+  const sorted = list.map(value).filter(Number.isFinite).sort((one, other) => one - other);
+  if (!sorted.length) return null;
+  const at = (part) => sorted[Math.round((sorted.length - 1) * part)];
+  const [low, high] = [at(0.05), at(0.95)];
+  const share = (one) => (Number.isFinite(value(one)) ? Math.min(1, Math.max(0, (value(one) - low) / (high - low || 1))) : null);
+  return { name, value, share, low, high };
+}
+
+function legend(list, scale) {
+  const states = [...new Map(list.map((one) => [scale && tone(one.state) === "good" ? "" : one.state, one])).keys()].filter(Boolean);
+  const counts = (state) => list.filter((one) => one.state === state).length;
+  const entry = (name, text) => el("li", { class: name }, el("i", { "aria-hidden": "true" }), el("span", { class: "quiet" }, text));
+  const bounds = scale && el("li", {}, `${scale.name}: light ${number(scale.low)}, dark ${number(scale.high)}`);
+  return el("ul", { class: "legend" }, bounds, states.map((state) => entry(tone(state), `${spoken(state)} ${counts(state)}`)));
+}
+
+/** Partitions that are no dates: one list, in the order of their keys. */
+function strip(list, { show, open }) {
+  return el(
+    "ul",
+    { class: "legend" },
+    list.map((one) => el("li", { class: tone(one.state) }, el("button", { type: "button", onclick: () => open(one), onfocus: () => show(one), onmouseenter: () => show(one) }, el("i", {}), one.partition))),
+  );
+}

@@ -1,0 +1,128 @@
+// Line charts on uPlot: drawn on a canvas, so they are built anew when the colours change.
+
+import { el, numbersBehind } from "./dom.js";
+import { colour, onThemeChange } from "./theme.js";
+
+const drawn = new Set();
+onThemeChange(() => drawn.forEach((chart) => chart.build()));
+
+const sizes = new ResizeObserver((entries) => {
+  for (const { target } of entries) target.chart?.resize();
+});
+
+/**
+ * A line chart as a <figure>. `x`: numbers; `series`: [{label, values, colour, dash?, points?}] with null for no value;
+ * `format(value)`, `formatX(x)`: texts; `time`: x are seconds since 1970; `height` in pixels; `marks`: [{x, label}]
+ * vertical lines; `choose(index)`: called for a click on a point.
+ */
+export function lineChart({ title, summary, x, series, format, formatX, xLabel, time, height = 220, marks, choose, behind = true }) {
+  const box = el("div", { class: "chart", role: "img", "aria-label": summary });
+  const rows = () => x.map((value, row) => [formatX(value), ...series.map((one) => format(one.values[row]))]);
+  const figure = el(
+    "figure",
+    {},
+    el("figcaption", {}, title),
+    box,
+    behind && numbersBehind(title, [xLabel, ...series.map((one) => one.label)], rows()),
+  );
+  const chart = new Chart(box, { x, series, format, formatX, xLabel, time, height, marks: marks ?? [], choose });
+  box.chart = chart;
+  drawn.add(chart);
+  sizes.observe(box);
+  return figure;
+}
+
+class Chart {
+  constructor(box, options) {
+    this.box = box;
+    this.options = options;
+    this.plot = null;
+  }
+
+  resize() {
+    if (!this.plot) this.build();
+    else if (Math.abs(this.plot.width - this.box.clientWidth) > 1) this.plot.setSize({ width: this.box.clientWidth, height: this.options.height });
+  }
+
+  build() {
+    if (!this.box.isConnected) {
+      drawn.delete(this);
+      return;
+    }
+    if (!this.box.clientWidth) return;
+    this.plot?.destroy();
+    const { x, series } = this.options;
+    this.plot = new uPlot(this.settings(), [x, ...series.map((one) => one.values)], this.box);
+    this.box.dataset.points = String(x.length);
+  }
+
+  settings() {
+    const { series, format, formatX, time, height, x } = this.options;
+    const axis = {
+      stroke: colour("quiet"),
+      grid: { stroke: colour("grid"), width: 1 },
+      ticks: { show: false },
+      font: "12px system-ui, sans-serif",
+    };
+    const lines = series.map((one) => ({
+      label: one.label,
+      stroke: colour(one.colour),
+      width: one.width ?? 2,
+      dash: one.dash,
+      points: { show: one.points ?? x.length <= 40, size: 5, fill: colour(one.colour) },
+      value: (_plot, value) => format(value),
+      spanGaps: true,
+    }));
+    return {
+      width: this.box.clientWidth,
+      height,
+      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
+      scales: { x: { time: Boolean(time), range: time ? undefined : padded } },
+      cursor: { y: false, points: { size: 8 }, drag: { x: false, y: false } },
+      legend: { live: true },
+      axes: [
+        { ...axis, size: 30, ...(time ? { values: dates } : { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500] }) },
+        { ...axis, size: 54, values: (_plot, ticks) => ticks.map((tick) => trimmed(tick)) },
+      ],
+      series: [{ label: this.options.xLabel, value: (_plot, value) => (value === null ? "–" : formatX(value)) }, ...lines],
+      hooks: { draw: [(plot) => this.drawMarks(plot)], ready: [(plot) => this.listen(plot)] },
+    };
+  }
+
+  drawMarks(plot) {
+    const { ctx, bbox } = plot;
+    ctx.save();
+    ctx.strokeStyle = ctx.fillStyle = colour("bad");
+    ctx.setLineDash([4 * devicePixelRatio, 4 * devicePixelRatio]);
+    ctx.font = `${12 * devicePixelRatio}px system-ui, sans-serif`;
+    for (const { x, label } of this.options.marks) {
+      const left = Math.round(plot.valToPos(x, "x", true));
+      ctx.beginPath();
+      ctx.moveTo(left, bbox.top);
+      ctx.lineTo(left, bbox.top + bbox.height);
+      ctx.stroke();
+      const right = left + ctx.measureText(label).width + 12 > bbox.left + bbox.width;
+      ctx.textAlign = right ? "right" : "left";
+      ctx.fillText(label, left + (right ? -6 : 6) * devicePixelRatio, bbox.top + 12 * devicePixelRatio);
+    }
+    ctx.restore();
+  }
+
+  listen(plot) {
+    if (!this.options.choose) return;
+    plot.over.classList.add("clickable");
+    plot.over.addEventListener("click", () => plot.cursor.idx !== null && this.options.choose(plot.cursor.idx));
+  }
+}
+
+const padded = (_plot, low, high) => (low === high ? [low - 1, high + 1] : [low, high]);
+const trimmed = (tick) => String(Number(tick.toFixed(6)));
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+function dates(_plot, ticks, _axis, _space, step) {
+  return ticks.map((tick) => {
+    const day = new Date(tick * 1000);
+    const month = `${MONTHS[day.getUTCMonth()]}`;
+    return step >= 25 * 86400 ? `${month} ${day.getUTCFullYear()}` : `${day.getUTCDate()} ${month}`;
+  });
+}

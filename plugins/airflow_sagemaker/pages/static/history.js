@@ -1,0 +1,174 @@
+// The partition history: a calendar by state or metric, the metrics over partitions, and where quality broke.
+
+import { airflowLink, data, openInAirflow, problem, runPath } from "./airflow.js";
+import { calendar } from "./calendar.js";
+import { lineChart } from "./charts.js";
+import { card, el } from "./dom.js";
+import { metric, moment, seconds, short, spoken, tone } from "./format.js";
+import { findOutliers, metricNames, nameOf, partitions, qualityBreak, trainingNames, trainingOf } from "./history_model.js";
+import "./theme.js";
+
+const PREFERRED = ["Validation AUC ROC", "Validation F1 Score", "Validation Loss", "Train Loss"];
+const SCORE = /auc|f1|accuracy|precision|recall|score/i;
+
+const query = new URLSearchParams(location.search);
+const page = document.getElementById("page");
+
+async function start() {
+  try {
+    const dags = await data("dags", { dag_id: query.get("dag_id") });
+    const dagId = query.get("dag_id") ?? dags[0]?.dag_id;
+    const runs = dagId ? await data("history", { dag_id: dagId }) : [];
+    page.replaceChildren(...(runs.some((run) => run.trainings.length) ? [await drawn(dagId, dags, runs)].flat() : nothing(dagId, dags)));
+  } catch (error) {
+    page.replaceChildren(problem(error));
+  }
+  page.removeAttribute("aria-busy");
+  page.dataset.ready = "true";
+}
+
+function drawn(dagId, dags, runs) {
+  const list = partitions(runs);
+  const names = trainingNames(list);
+  const training = names.includes(query.get("training")) ? query.get("training") : names[0];
+  const metrics = [...metricNames(list)].sort((one, other) => rank(one) - rank(other) || (one < other ? -1 : 1));
+  const chosen = metrics.includes(query.get("metric")) ? query.get("metric") : metrics[0];
+  const broken = chosen ? qualityBreak(list, chosen, training) : null;
+  const details = el("div", { class: "details", "aria-live": "polite" });
+  const show = (one) => details.replaceChildren(describe(dagId, one));
+  const open = (one) => openInAirflow(reportPath(dagId, one));
+  show(list.at(-1));
+  return [
+    header(dagId, dags, list),
+    chosen && finding(dagId, list, chosen, broken),
+    calendarCard(list, { metrics, training, show, open }),
+    card("Partition", { class: "wide" }, details),
+    chartsCard(list, { training, metrics, chosen, broken, show, open }),
+    names.length > 1 && chooseTraining(names, training),
+  ].filter(Boolean);
+}
+
+const rank = (name) => (PREFERRED.indexOf(name) + 1 || PREFERRED.length + 1);
+const reportPath = (dagId, one) => `${runPath(dagId, one.run_id)}/plugin/training_report`;
+
+/** A choice that reloads the page with it in the address, so that what one sees can be sent to a colleague. */
+function choice(label, name, values, selected) {
+  const go = (event) => {
+    const next = new URLSearchParams(location.search);
+    next.set(name, event.target.value);
+    location.search = next.toString();
+  };
+  return el("label", {}, label, el("select", { name, onchange: go }, values.map((value) => el("option", { value, selected: value === selected }, value))));
+}
+
+function header(dagId, dags, list) {
+  const known = dags.map((dag) => dag.dag_id);
+  const good = list.filter((one) => tone(one.state) === "good").length;
+  return el(
+    "header",
+    {},
+    el("div", {}, el("p", { class: "over" }, "Partition history"), el("h1", {}, dagId), el("p", { class: "quiet" }, `${list.length} partitions, ${list[0].partition} to ${list.at(-1).partition}; ${good} trained`)),
+    el("nav", { class: "controls", "aria-label": "Choice" }, known.length > 1 && choice("DAG", "dag_id", known.includes(dagId) ? known : [dagId, ...known], dagId), airflowLink(`dags/${encodeURIComponent(dagId)}`, { class: "button" }, "Open DAG")),
+  );
+}
+
+const chooseTraining = (names, training) => el("nav", { class: "controls", "aria-label": "Training" }, choice("Training", "training", names, training));
+
+function finding(dagId, list, name, broken) {
+  if (!broken) return el("section", { class: "card wide finding calm" }, el("h2", {}, "No lasting change for the worse"), el("p", { class: "quiet" }, `${name} shows no break over these partitions.`));
+  const one = list[broken.index];
+  return el(
+    "section",
+    { class: "card wide finding", "data-break": broken.partition },
+    el("h2", {}, `${name} got worse from ${broken.partition} on`),
+    el(
+      "p",
+      {},
+      `Median ${metric(broken.before)} before, ${metric(broken.after)} after: ${broken.score.toFixed(0)} times the usual spread. `,
+      broken.digestChanged ? `The definition changed there from ${short(broken.digestChanged[0])} to ${short(broken.digestChanged[1])}. ` : "The definition did not change there: look at the data. ",
+      airflowLink(reportPath(dagId, one), {}, "Open that run's report"),
+    ),
+  );
+}
+
+function calendarCard(list, { metrics, training, show, open }) {
+  const holder = el("div", {});
+  const draw = (colourBy) => holder.replaceChildren(calendar(list, { colourBy, training, show, open }));
+  draw(null);
+  const pick = el(
+    "select",
+    { onchange: (event) => draw(event.target.value || null), "aria-label": "Colour by" },
+    el("option", { value: "" }, "state"),
+    metrics.map((name) => el("option", { value: name }, name)),
+  );
+  const title = el("div", { class: "controls title" }, el("h2", {}, "Calendar"), el("label", {}, "coloured by ", pick));
+  return card(title, { class: "wide" }, holder);
+}
+
+function chartsCard(list, { training, metrics, chosen, broken, show, open }) {
+  const dated = list.filter((one) => one.day !== null && trainingOf(one, training));
+  if (dated.length < 2) return null;
+  const x = dated.map((one) => one.day / 1000);
+  const marks = broken && list[broken.index].day !== null ? [{ x: list[broken.index].day / 1000, label: broken.partition }] : [];
+  const chart = (title, names, withMarks) =>
+    names.length > 0 &&
+    lineChart({
+      title,
+      summary: names.map((name) => `${name} over ${dated.length} partitions`).join("; "),
+      x,
+      series: names.map((name, index) => ({ label: name, colour: `series-${index + 1}`, width: 1.5, points: dated.length <= 60, values: dated.map((one) => trainingOf(one, training).metrics[name] ?? null) })),
+      format: metric,
+      formatX: (at) => new Date(at * 1000).toISOString().slice(0, 10),
+      xLabel: "Partition",
+      time: true,
+      height: 240,
+      marks: withMarks ? marks : [],
+      choose: (index) => open(dated[index]),
+    });
+  const scores = metrics.filter((name) => SCORE.test(name)).slice(0, 3);
+  const others = metrics.filter((name) => !SCORE.test(name)).slice(0, 3);
+  return card(
+    "Metrics over partitions",
+    { class: "wide" },
+    el("p", { class: "quiet" }, "Click a point to open its report."),
+    chart("Scores", scores, scores.includes(chosen)),
+    chart("Losses", others, others.includes(chosen)),
+    oddDays(dated, training, chosen, show),
+  );
+}
+
+function oddDays(dated, training, name, show) {
+  const odd = findOutliers(dated.map((one) => trainingOf(one, training).metrics[name])).slice(0, 12);
+  if (!odd.length) return null;
+  const days = odd.map((index) => el("button", { type: "button", onclick: () => show(dated[index]) }, dated[index].partition));
+  return el("p", { class: "controls" }, el("span", { class: "quiet" }, `Single days far off their neighbours in ${name}:`), days);
+}
+
+/** What the pointer or the focus is on. */
+function describe(dagId, one) {
+  const facts = [
+    ["State", el("span", { class: tone(one.state) }, spoken(one.state))],
+    ["Started", one.start && `${moment(one.start)}${one.end ? `, took ${seconds((Date.parse(one.end) - Date.parse(one.start)) / 1000)}` : ""}`],
+    ...one.trainings.map((training) => [one.trainings.length > 1 ? nameOf(training) : "Metrics", Object.entries(training.metrics).map(([name, value]) => `${name} ${metric(value)}`).join(" · ") || spoken(training.status)]),
+    ["Definition", one.trainings[0]?.digest && el("code", {}, short(one.trainings[0].digest))],
+    ["Billable", Number.isFinite(one.trainings[0]?.billable_seconds) && seconds(one.trainings[0].billable_seconds)],
+    ["Runs", one.runs > 1 && `${one.runs} of this partition; the newest is shown`],
+  ].filter(([, value]) => value);
+  return el(
+    "div",
+    {},
+    el("p", {}, el("b", {}, one.partition), " ", airflowLink(reportPath(dagId, one), {}, "Report"), " · ", airflowLink(runPath(dagId, one.run_id), {}, "Run")),
+    el("dl", { class: "facts" }, facts.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])),
+  );
+}
+
+function nothing(dagId, dags) {
+  const others = dags.map((dag) => dag.dag_id).filter((id) => id !== dagId);
+  return [
+    el("header", {}, el("div", {}, el("p", { class: "over" }, "Partition history"), el("h1", {}, dagId ?? "No trainings yet"))),
+    card("No finished training", { class: "wide" }, el("p", {}, dagId ? "No run of this DAG has finished a training." : "No DAG that you may see has started a training.")),
+    others.length > 0 && el("nav", { class: "controls", "aria-label": "Choice" }, choice("Another DAG", "dag_id", ["", ...others], "")),
+  ].filter(Boolean);
+}
+
+start();

@@ -1,0 +1,111 @@
+// From runs to partitions, and the search for the partition where quality broke. No drawing here.
+
+import { lowerIsBetter } from "./format.js";
+
+const DAY = 86400000;
+const ISO_DAY = /^\d{4}-\d{2}-\d{2}/;
+
+/** Milliseconds of a partition's day, or null for a key that is no date. */
+export function dayOf(partition) {
+  if (!ISO_DAY.test(partition ?? "")) return null;
+  const at = Date.parse(`${partition.slice(0, 10)}T00:00:00Z`);
+  return Number.isNaN(at) ? null : at;
+}
+
+/** One entry per partition, oldest first: its newest run, and how many runs it had. `runs` are newest first. */
+export function partitions(runs) {
+  const found = new Map();
+  for (const run of runs) {
+    const known = found.get(run.partition);
+    if (known) known.runs += 1;
+    else found.set(run.partition, { ...run, runs: 1, day: dayOf(run.partition) });
+  }
+  return [...found.values()].sort((one, other) => (one.partition < other.partition ? -1 : 1));
+}
+
+/** The trainings that occur, by name: tasks that waited, mapped ones with their index. */
+export function trainingNames(list) {
+  return [...new Set(list.flatMap((one) => one.trainings.map(nameOf)))].sort();
+}
+
+export const nameOf = (training) => (training.map_index >= 0 ? `${training.task_id} [${training.map_index}]` : training.task_id);
+
+/** The named training of a partition, or its first. */
+export const trainingOf = (partition, name) => partition.trainings.find((one) => nameOf(one) === name) ?? (name ? null : partition.trainings[0]) ?? null;
+
+export const metricNames = (list) => [...new Set(list.flatMap((one) => one.trainings.flatMap((training) => Object.keys(training.metrics))))];
+
+export function median(values) {
+  const sorted = [...values].sort((one, other) => one - other);
+  const middle = Math.floor(sorted.length / 2);
+  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+/** Standard deviation of a normal distribution with this median absolute deviation. */
+function spread(values) {
+  const centre = median(values);
+  return 1.4826 * median(values.map((value) => Math.abs(value - centre)));
+}
+
+/**
+ * Where a metric got lastingly worse: the split with the largest difference of the medians of up to `window` values
+ * before and after it, measured in the spread on both sides. null when no split reaches `threshold` spreads (and one
+ * percent of the level: with hardly any noise everything would count). Medians, so one bad day is no break.
+ */
+export function findBreak(values, { worseIsLower = true, window = 14, least = 5, threshold = 4 } = {}) {
+  const known = values.map((value, index) => ({ value, index })).filter(({ value }) => Number.isFinite(value));
+  let best = null;
+  for (let at = least; at <= known.length - least; at += 1) {
+    const before = known.slice(Math.max(0, at - window), at).map(({ value }) => value);
+    const after = known.slice(at, at + window).map(({ value }) => value);
+    const [high, low] = [median(before), median(after)];
+    const fall = worseIsLower ? high - low : low - high;
+    const noise = Math.max(spread(before), spread(after), 1e-9);
+    const score = fall / noise;
+    if (fall < Math.abs(high) * 0.01 || score < threshold) continue;
+    // among splits that see the same fall, the edge itself has the least noise on both sides
+    if (!best || fall * Math.min(score, 50) > best.rank) best = { index: known[at].index, before: high, after: low, score, rank: fall * Math.min(score, 50) };
+  }
+  return best;
+}
+
+/** Single values far off their neighbours (more than `threshold` spreads from the median of those around them). */
+export function findOutliers(values, { window = 14, threshold = 5 } = {}) {
+  const found = [];
+  values.forEach((value, index) => {
+    if (!Number.isFinite(value)) return;
+    const around = values.slice(Math.max(0, index - window), index + window + 1).filter((one, at) => Number.isFinite(one) && at !== Math.min(index, window));
+    if (around.length < 6) return;
+    const noise = Math.max(spread(around), Math.abs(median(around)) * 0.002, 1e-9);
+    if (Math.abs(value - median(around)) > threshold * noise) found.push(index);
+  });
+  return found;
+}
+
+/** The break of one metric over partitions, with the partitions named; null when there is none. */
+export function qualityBreak(list, metric, training) {
+  const values = list.map((one) => trainingOf(one, training)?.metrics[metric]);
+  const found = findBreak(values, { worseIsLower: !lowerIsBetter(metric) });
+  return found && { ...found, partition: list[found.index].partition, digestChanged: digestChange(list, found.index, training) };
+}
+
+/** [digest before, digest then] when the definition changed exactly there. */
+function digestChange(list, index, training) {
+  const now = trainingOf(list[index], training)?.digest;
+  const before = list.slice(0, index).toReversed().map((one) => trainingOf(one, training)?.digest).find(Boolean);
+  return now && before && now !== before ? [before, now] : null;
+}
+
+/** Weeks as columns, Monday on top: {column, row} of each day, and the first day of the calendar. */
+export function calendarLayout(list) {
+  const days = list.map((one) => one.day).filter((day) => day !== null);
+  if (!days.length) return null;
+  const weekday = (day) => (new Date(day).getUTCDay() + 6) % 7;
+  const first = Math.min(...days) - weekday(Math.min(...days)) * DAY;
+  const last = Math.max(...days);
+  const columns = Math.floor((last - first) / DAY / 7) + 1;
+  const place = (day) => ({ column: Math.floor((day - first) / DAY / 7), row: weekday(day) });
+  return { first, from: Math.min(...days), last, columns, place };
+}
+
+export { DAY };

@@ -1,0 +1,77 @@
+// The training report: reads the run, draws it, and follows it while it is unfinished.
+
+import { problem } from "./airflow.js";
+import { el } from "./dom.js";
+import { RunReader } from "./report_model.js";
+import * as view from "./report_view.js";
+import "./theme.js";
+
+const POLL_MILLISECONDS = 3000;
+
+const query = new URLSearchParams(location.search);
+const options = JSON.parse(document.body.dataset.options);
+const page = document.getElementById("page");
+const mapIndex = Number.parseInt(query.get("map_index") ?? "", 10); // Airflow leaves "{MAP_INDEX}" on unmapped tasks
+const reader = new RunReader({
+  dagId: query.get("dag_id"),
+  runId: query.get("run_id"),
+  taskId: query.get("task_id"),
+  mapIndex: Number.isInteger(mapIndex) ? mapIndex : -1,
+});
+
+const SECTIONS = ["header", "failed", "nothingYet", "figures", "curves", "times", "evaluation", "facts", "definition"];
+const ALWAYS = new Set(["header", "failed", "times"]);
+const drawn = new Map();
+
+/** Put each section in its place; one whose markup did not change stays, with its focus and its open details. */
+function draw(model) {
+  page.removeAttribute("aria-busy");
+  for (const name of SECTIONS) {
+    const wanted = ALWAYS.has(name) || (model.training ? name !== "nothingYet" : name === "nothingYet");
+    const relevant = wanted ? JSON.stringify(partOf(name, model)) : null;
+    const old = drawn.get(name);
+    if (old && old.relevant === relevant) continue;
+    const node = (wanted && view[name](model, options)) || el("template", {});
+    keepOpen(old?.node, node);
+    if (old) old.node.replaceWith(node);
+    else page.append(node);
+    drawn.set(name, { relevant, node });
+  }
+}
+
+/** What a section depends on: those that show a clock are drawn at each reading while the run lives. */
+function partOf(name, model) {
+  const clock = model.live && (name === "header" || name === "times") ? Date.now() : 0;
+  if (name === "header") return [clock, model.run, model.links, model.before?.run_id, view.verdict(model)];
+  if (name === "times") return [clock, model.tasks.map((task) => [task.state, task.start_date, task.end_date]), model.training?.outcome?.steps];
+  if (name === "curves") return [model.curves, model.live];
+  if (name === "failed") return model.failure;
+  return [model.training, model.before, name === "figures" && model.curves.at(-1)];
+}
+
+function keepOpen(old, node) {
+  const open = [...(old?.querySelectorAll?.("details") ?? [])].map((one) => one.open);
+  node.querySelectorAll?.("details").forEach((one, index) => (one.open = open[index] ?? false));
+}
+
+async function follow() {
+  try {
+    if (!document.hidden) {
+      const model = await reader.read();
+      if (!drawn.size) page.replaceChildren();
+      page.querySelector(".problem")?.remove();
+      draw(model);
+      page.dataset.live = String(model.live);
+      if (!model.live) return;
+    }
+  } catch (error) {
+    page.removeAttribute("aria-busy");
+    page.querySelector(".problem")?.remove();
+    if (!drawn.size) page.replaceChildren();
+    page.prepend(problem(error));
+    if ([401, 403, 404].includes(error.status)) return;
+  }
+  setTimeout(follow, POLL_MILLISECONDS);
+}
+
+follow();

@@ -1,0 +1,243 @@
+// The sections of the training report. Each is built from the model alone and replaced only when its part changed.
+
+import { airflowLink, openInAirflow, outerLink, runPath } from "./airflow.js";
+import { lineChart } from "./charts.js";
+import { card, el, svg, table } from "./dom.js";
+import { calibration, confusionMatrix } from "./evaluation.js";
+import { METRICS, count, delta, lowerIsBetter, metric, moment, money, seconds, short, spoken, tone, words } from "./format.js";
+import { changedParameters, expectedToDiffer } from "./report_model.js";
+import { labelOf, timeline } from "./timeline.js";
+
+/** The state in one word: what the execution became, or what the run does. */
+export function verdict({ training, run, tasks }) {
+  if (training?.outcome) return training.outcome.status;
+  const involved = training ? [training.start, ...training.waits] : tasks;
+  if (involved.some((task) => task.state === "failed")) return "failed";
+  if (training && involved.some((task) => ["running", "deferred"].includes(task.state))) return "training";
+  return run.state;
+}
+
+export function header(model) {
+  const { run, training } = model;
+  const state = verdict(model);
+  const partition = training?.details?.partition ?? run.partition_key;
+  const took = run.start_date ? ((run.end_date ? Date.parse(run.end_date) : Date.now()) - Date.parse(run.start_date)) / 1000 : undefined;
+  const facts = [
+    training?.details?.pipeline_name && `pipeline ${training.details.pipeline_name}`,
+    run.start_date && `started ${moment(run.start_date)}`,
+    run.start_date && `${run.end_date ? "took" : "running for"} ${seconds(took)}`,
+  ].filter(Boolean);
+  return el(
+    "header",
+    {},
+    el(
+      "div",
+      {},
+      el("p", { class: "over" }, "Training report"),
+      el("h1", {}, partition ? `Partition ${partition}` : run.dag_run_id, " ", el("span", { class: `pill ${tone(state)}`, role: "status" }, spoken(state))),
+      el("p", { class: "quiet" }, facts.join(" · ")),
+      el("p", { class: "quiet run-id" }, airflowLink(runPath(run.dag_id, run.dag_run_id), {}, run.dag_run_id)),
+    ),
+    el("nav", { "aria-label": "Links", class: "links" }, links(model)),
+  );
+}
+
+function links({ run, training, links: offered, before, trainings }) {
+  const wait = training?.waits.at(-1) ?? training?.start;
+  const found = Object.entries(offered).map(([name, url]) => outerLink(url, { class: "button" }, name, arrow()));
+  if (!found.length && training?.details?.console_url) found.push(outerLink(training.details.console_url, { class: "button" }, "SageMaker console", arrow()));
+  if (wait) found.push(airflowLink(runPath(run.dag_id, run.dag_run_id, wait.task_id, wait.map_index), { class: "button" }, "Task log"));
+  if (before) found.push(airflowLink(`${runPath(run.dag_id, before.run_id)}/plugin/training_report`, { class: "button" }, `Before: ${before.partition}`));
+  if (trainings.length > 1) found.push(chooser(run, training, trainings));
+  return found;
+}
+
+const arrow = () => el("span", { "aria-hidden": "true" }, " ↗");
+
+function chooser(run, training, trainings) {
+  const go = (event) => {
+    const { start } = trainings[event.target.value];
+    openInAirflow(`${runPath(run.dag_id, run.dag_run_id, start.task_id, start.map_index)}/plugin/training_report_task`);
+  };
+  const options = trainings.map((one, index) => el("option", { value: index, selected: one === training }, labelOf(one.start)));
+  return el("label", { class: "chooser" }, "Training ", el("select", { onchange: go }, options));
+}
+
+/** The latest value of each metric: of the outcome, or of the last epoch so far. */
+function latest(model) {
+  if (model.training?.outcome) return model.training.outcome.metrics ?? {};
+  return Object.fromEntries(METRICS.map((name) => [name, model.curves.map((row) => row[name]).filter(Number.isFinite).at(-1)]));
+}
+
+const sameTraining = (run, training) =>
+  run.trainings.find((one) => training.waits.concat(training.start).some((task) => task.task_id === one.task_id && task.map_index === one.map_index)) ?? run.trainings[0];
+
+export function figures(model) {
+  const { training, earlier, before } = model;
+  const values = latest(model);
+  const baseline = training.outcome?.report?.baseline ?? {};
+  const names = [...new Set([...METRICS.toReversed(), ...Object.keys(values)])];
+  const previous = before ? (sameTraining(before, training)?.metrics ?? {}) : {};
+  const past = (name) => earlier.toReversed().map((run) => sameTraining(run, training)?.metrics?.[name]).filter(Number.isFinite);
+  return el(
+    "section",
+    { class: "figures", "aria-label": "Final metrics" },
+    names.map((name) =>
+      el(
+        "div",
+        { class: "card figure" },
+        el("h2", {}, name),
+        el("div", { class: "value" }, metric(values[name]), sparkline([...past(name), values[name]].filter(Number.isFinite))),
+        el("dl", {}, compared(before?.partition ?? "partition before", name, values[name], previous[name]), compared("constant predictor", name, values[name], baseline[name])),
+      ),
+    ),
+  );
+}
+
+function compared(what, name, now, then) {
+  const change = now - then;
+  const better = lowerIsBetter(name) ? change < 0 : change > 0;
+  const mark = Number.isFinite(change) && Math.abs(change) >= 0.00005 ? (better ? "better" : "worse") : null;
+  return [
+    el("dt", {}, `vs ${what}`),
+    el("dd", { class: `number ${mark ?? ""}`, title: Number.isFinite(then) ? `there ${metric(then)}` : null }, delta(change), mark && el("span", { class: "hidden" }, ` ${mark}`)),
+  ];
+}
+
+function sparkline(values) {
+  if (values.length < 3) return null;
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const at = (value, index) => `${((index / (values.length - 1)) * 96 + 2).toFixed(1)} ${(26 - ((value - low) / (high - low || 1)) * 22).toFixed(1)}`;
+  const points = values.map(at);
+  return svg(
+    "svg",
+    { class: "spark", viewBox: "0 0 100 30", role: "img", "aria-label": `The last ${values.length} partitions: from ${metric(low)} to ${metric(high)}` },
+    svg("polyline", { points: points.join(" ") }),
+    svg("circle", { cx: points.at(-1).split(" ")[0], cy: points.at(-1).split(" ")[1], r: 2.5 }),
+  );
+}
+
+const LOSSES = [
+  { label: "Validation Loss", colour: "series-1" },
+  { label: "Train Loss", colour: "series-3", dash: [5, 4] },
+];
+const SCORES = [
+  { label: "Validation AUC ROC", colour: "series-1" },
+  { label: "Validation F1 Score", colour: "series-2" },
+];
+
+export function curves(model) {
+  const rows = model.curves;
+  const source = model.curvesFrom === "report" ? "from the job's report" : "from the task's log so far";
+  const title = el("h2", {}, "Metrics per epoch ", el("small", {}, source));
+  if (!rows.length) {
+    return card(title, { class: "wide" }, el("p", { class: "quiet" }, model.live ? noLinesYet(model) : "Neither a report nor metric lines in the log."));
+  }
+  const chart = (name, series) =>
+    lineChart({
+      title: name,
+      summary: series.map(({ label }) => `${label} ${trend(rows.map((row) => row[label]))}`).join("; "),
+      x: rows.map((row) => row.epoch),
+      series: series.map((one) => ({ ...one, values: rows.map((row) => (Number.isFinite(row[one.label]) ? row[one.label] : null)) })),
+      format: metric,
+      formatX: (epoch) => String(epoch),
+      xLabel: "Epoch",
+      marks: model.training.outcome?.report?.best_epoch ? [{ x: model.training.outcome.report.best_epoch, label: "best" }] : [],
+    });
+  return card(title, { class: "wide" }, el("div", { class: "pair" }, chart("Loss", LOSSES), chart("Scores", SCORES)));
+}
+
+const noLinesYet = ({ training }) =>
+  training.waits.some((task) => task.state === "deferred")
+    ? "No metric lines in the log yet. They appear while the training runs when the sensor has progress=\"logs\"."
+    : "No metric lines in the log yet.";
+
+function trend(values) {
+  const known = values.filter(Number.isFinite);
+  return known.length ? `from ${metric(known[0])} to ${metric(known.at(-1))} in ${known.length} epochs` : "has no values";
+}
+
+export const times = (model) => card("Timeline", { class: "wide" }, timeline(model));
+
+export function evaluation({ training }) {
+  const report = training.outcome?.report;
+  const parts = [
+    report?.confusion_matrix && confusionMatrix(report.confusion_matrix, report.threshold),
+    report?.calibration?.length && calibration(report.calibration),
+  ].filter(Boolean);
+  return parts.length ? card("Evaluation", { class: "wide" }, el("div", { class: "pair" }, parts)) : null;
+}
+
+export function facts({ training }, options) {
+  const { outcome, details } = training;
+  const parameters = details?.parameters ?? {};
+  const price = options.prices[parameters.TrainingInstanceType];
+  const instances = Number(parameters.TrainingInstanceCount ?? 1);
+  const cost = (outcome?.billable_seconds / 3600) * price * instances;
+  const rows = Object.entries(outcome?.report?.rows ?? {}).map(([split, number]) => `${count(number)} ${split}`);
+  const entries = [
+    ["Billable", outcome && seconds(outcome.billable_seconds ?? undefined)],
+    ["Cost", Number.isFinite(cost) && `${money(cost, options.currency)} (${instances} × ${parameters.TrainingInstanceType} at ${money(price, options.currency)} per hour)`],
+    ["Rows", rows.length && rows.join(", ")],
+    ["Best epoch", outcome?.report?.best_epoch],
+    ["Threshold", outcome?.report?.threshold],
+    ["Training job", outcome?.training_job_name],
+    ["Model", outcome?.model_artifact && copyable(outcome.model_artifact)],
+    ["Checkpoints", outcome?.checkpoint_path && copyable(outcome.checkpoint_path)],
+    ["Execution", training.arn && copyable(training.arn)],
+  ].filter(([, value]) => value !== undefined && value !== null && value !== false && value !== 0 && value !== "");
+  return card("Result", {}, el("dl", { class: "facts" }, entries.map(([name, value]) => [el("dt", {}, name), el("dd", {}, typeof value === "number" ? String(value) : value)])));
+}
+
+function copyable(text) {
+  const code = el("code", {}, text);
+  const copy = async (event) => {
+    const button = event.currentTarget;
+    try {
+      await navigator.clipboard.writeText(text);
+      button.textContent = "Copied";
+    } catch {
+      getSelection().selectAllChildren(code); // no clipboard without https: select it for the reader
+    }
+  };
+  return [code, el("button", { type: "button", class: "copy", onclick: copy, "aria-label": `Copy ${text}` }, "Copy")];
+}
+
+export function definition({ training, before }) {
+  const { details } = training;
+  const past = before?.details;
+  const changed = past ? changedParameters(past.parameters, details.parameters).filter(({ name }) => !expectedToDiffer(name)) : [];
+  const news = new Map(changed.map((one) => [one.name, one]));
+  const rows = Object.entries(details.parameters ?? {}).map(([name, value]) => [
+    el("span", { title: name }, words(name)),
+    el("code", {}, value),
+    news.has(name) ? el("span", { class: "changed" }, `was ${news.get(name).before ?? "absent"}`) : "",
+  ]);
+  return card(
+    "Definition and parameters",
+    {},
+    el("p", {}, sameDefinition(details, past, before), ". ", past && (changed.length ? `${changed.length} of the parameters changed.` : "No parameter changed but the partition's paths.")),
+    el("div", { class: "scroll" }, table("Parameters of this execution", ["Parameter", "Value", "Change"], rows)),
+  );
+}
+
+function sameDefinition(details, past, before) {
+  const now = el("code", { title: details.digest }, short(details.digest));
+  if (!past) return ["Definition ", now];
+  if (past.digest === details.digest) return ["Definition ", now, `, the same as for ${before.partition}`];
+  return el("span", { class: "changed" }, "New definition ", now, `; ${before.partition} had `, el("code", { title: past.digest }, short(past.digest)));
+}
+
+export function failed({ failure, run }) {
+  if (!failure) return null;
+  const { task, text } = failure;
+  return card(
+    `Why ${labelOf(task)} failed`,
+    { class: "wide failure" },
+    text ? el("pre", { tabindex: 0 }, text) : el("p", {}, "Its log holds no error."),
+    el("p", {}, airflowLink(runPath(run.dag_id, run.dag_run_id, task.task_id, task.map_index), {}, "Whole log")),
+  );
+}
+
+export const nothingYet = (model) =>
+  card("No training here", { class: "wide" }, el("p", {}, model.live ? "No task of this run has started a training yet. This page follows the run." : "No task of this run has started a training."));

@@ -1,0 +1,34 @@
+// Light or dark as Airflow around the page is (a class on its <html>), or as the system says when the page stands alone.
+
+const listeners = new Set();
+const system = matchMedia("(prefers-color-scheme: dark)");
+
+function host() {
+  try {
+    return parent !== window ? parent.document : null; // another origin around us throws
+  } catch {
+    return null;
+  }
+}
+
+function apply() {
+  const around = host();
+  const dark = around ? around.documentElement.classList.contains("dark") : system.matches;
+  document.documentElement.classList.toggle("dark", dark);
+  listeners.forEach((listener) => listener());
+}
+
+/** Call `listener` after each change of the colours. */
+export function onThemeChange(listener) {
+  listeners.add(listener);
+}
+
+/** The value of a colour of pages.css, for canvases. */
+export const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+
+apply();
+system.addEventListener("change", apply);
+const around = host();
+if (around) {
+  new MutationObserver(apply).observe(around.documentElement, { attributes: true, attributeFilter: ["class"] });
+}
