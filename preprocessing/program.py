@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import narwhals as nw
 import polars as pl
 
-from preprocessing import features, fields, output, raw
+from preprocessing import engines, features, fields, output, raw
 from preprocessing.errors import TableError
 from preprocessing.window import Window
 
@@ -35,8 +34,7 @@ def preprocess(raw_folder: Path, output_folder: Path, window: Window) -> dict[st
 
 def build_table(files: dict[str, list[str]], window: Window) -> pl.DataFrame:
     """Return the window's table, in order of time. Raises TableError when a flight's id stands twice."""
-    scans = {table: nw.from_native(pl.scan_parquet(paths)) for table, paths in files.items()}
-    built = features.build(features.RawTables(**scans), window).to_native()
+    built = features.build(engines.polars_tables(files), window).to_native()
     table: pl.DataFrame = built.sort(fields.DATE, "departure_minute", fields.ID).collect(engine="streaming")
     twice = table.filter(pl.col(fields.ID).is_duplicated())
     if twice.height:
