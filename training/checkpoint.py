@@ -49,12 +49,10 @@ def save(folder: Path, steps: int, state: dict[str, Any]) -> Path:
 
 
 def load(folder: Path, fingerprint: dict[str, Any], warn: Callable[[str], None]) -> dict[str, Any] | None:
-    """Return the newest whole checkpoint's state, None without any; raises CheckpointError when it is not this training's."""
+    """Return the newest whole checkpoint's state, None without any; refuse (CheckpointError) another training's."""
     for path in _all(folder):
         content = path.read_bytes()
-        match = _NAME.fullmatch(path.name)
-        assert match is not None
-        if hashlib.sha256(content).hexdigest()[:16] != match.group(2):
+        if hashlib.sha256(content).hexdigest()[:16] != path.stem.rpartition("-")[2]:
             warn(f"checkpoint {path} is damaged or not whole ({len(content)} bytes): passing it over")
             continue
         state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)

@@ -1,10 +1,10 @@
 """The three tables: checked, encoded once, then served as batches from memory or from disk.
 
 Each parquet file is read batch by batch, encoded (see encoding.py) and written to one local file of fixed-size rows.
-When all of them fit into memory they are held there; otherwise they are streamed from that file: blocks in random
-order, shuffled within a pool of `POOL_ROWS` rows, the next pool read while the current one is trained on. Either way
-the order of the rows depends on seed and epoch alone, not on the number of processes: each process takes its share of
-every batch. So all processes make equal steps, and a run resumes in the middle of an epoch.
+When all of them fit into memory they are held there; otherwise they are streamed from that file, pool by pool of
+`POOL_ROWS` rows, the next pool read while the current one is trained on. The order of the rows depends on seed and
+epoch alone (see Order), neither on where the rows lie nor on the number of processes: each takes its share of every
+batch. So all processes make equal steps, and a run resumes in the middle of an epoch.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from training.errors import DataError
 from training.hyperparameters import Hyperparameters
 
 READ_ROWS = 65_536  # rows per batch while reading parquet
-POOL_ROWS = 262_144  # rows shuffled together when streaming; two pools are in memory
-BLOCK_ROWS = 2_048  # rows that stay neighbours on disk when streaming
+POOL_ROWS = 262_144  # rows shuffled together; two or three pools are in memory
+BLOCK_ROWS = 1_024  # rows that are read from disk together
 SPLITS = ("train", "val", "test")
 
 
@@ -61,9 +61,8 @@ class ParquetTable:
             names = parquet.schema_arrow.names
             missing = [name for name in hp.full_field_list if name not in names]
             if missing:
-                raise DataError(
-                    f"channel {self.split}: {file} lacks column {', '.join(missing[:5])}; it has {', '.join(names[:20])}"
-                )
+                what = f"lacks column {', '.join(missing[:5])}; it has {', '.join(names[:20])}"
+                raise DataError(f"channel {self.split}: {file} {what}")
             return int(parquet.metadata.num_rows)
 
     def digest(self) -> str:
@@ -119,7 +118,7 @@ class Rows:
     def __init__(self, file: Path, rows: int, width: int, numeric: int) -> None:
         self.rows = rows
         self._width = width
-        self._numeric = numeric
+        self.numeric = numeric
         self._stream = file.open("rb")
         self._held: Tensor | None = None
 
@@ -138,7 +137,7 @@ class Rows:
         if self._held is not None:
             return self._held[start:stop]
         words = np.empty((stop - start, self._width), dtype=np.int32)
-        view = memoryview(words).cast("B")
+        view = memoryview(words.data).cast("B")
         offset = start * self._width * 4
         while view:
             got = os.preadv(self._stream.fileno(), [view], offset)
@@ -149,55 +148,83 @@ class Rows:
 
     def parts(self, words: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
         """Split rows of words into numeric features, category indices and labels."""
-        numbers = words[:, : self._numeric].view(torch.float32).to(dtype)
-        labels = words[:, -1].view(torch.float32).to(dtype)
-        return numbers, words[:, self._numeric : -1], labels
+        numbers = words[:, : self.numeric].view(torch.float32)
+        labels = words[:, -1].view(torch.float32)
+        return numbers.to(dtype), words[:, self.numeric : -1], labels.to(dtype)
 
-    def batches(self, ranks: Ranks, *, batch_size: int, seed: int, epoch: int, first: int) -> Iterator[Tensor]:
-        """Yield this process's share of each batch of an epoch from step `first` on; the last, partial batch is left out."""
-        steps = self.rows // batch_size
-        random = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    def take(self, ids: Tensor) -> Tensor:
+        """Return any rows, in the order of `ids`; from disk, the blocks around them are read and then let go."""
         if self._held is not None:
-            order = torch.randperm(self.rows, generator=random).to(self._held.device)
-            for step in range(first, steps):
-                begin, end = ranks.share(step * batch_size, (step + 1) * batch_size)
-                yield self._held.index_select(0, order[begin:end])
-            return
-        blocks = torch.randperm(-(-self.rows // BLOCK_ROWS), generator=random)
-        pool_steps = max(1, POOL_ROWS // batch_size)
-        pool_seeds = torch.randint(2**62, (steps // pool_steps + 1,), generator=random).tolist()
-        starts = list(range(first - first % pool_steps, steps, pool_steps))
+            return self._held.index_select(0, ids.to(self._held.device))
+        blocks, found_in = torch.unique(ids // BLOCK_ROWS, return_inverse=True)
+        starts = (blocks * BLOCK_ROWS).tolist()
+        pool = torch.cat([self.read(start, min(start + BLOCK_ROWS, self.rows)) for start in starts])
+        return pool.index_select(0, found_in * BLOCK_ROWS + ids % BLOCK_ROWS)
 
-        def load(start: int) -> tuple[Tensor, Tensor]:
-            end = min(start + pool_steps, steps) * batch_size
-            pool = self._gather(blocks, start * batch_size, end)
-            mixed = torch.Generator().manual_seed(pool_seeds[start // pool_steps])
-            return pool, torch.randperm(len(pool), generator=mixed)
+    def batches(self, order: Order, ranks: Ranks, first: int = 0) -> Iterator[Tensor]:
+        """Yield this process's share of each batch from step `first` on; pools are prepared one ahead."""
+        begin, end = ranks.share(0, order.batch_size)
 
+        def load(number: int) -> Tensor:
+            ids = order.pool(number).view(-1, order.batch_size)[:, begin:end]
+            return self.take(ids.flatten()).view(len(ids), end - begin, self._width)
+
+        current, skipped = divmod(first, order.pool_steps)
         with ThreadPoolExecutor(1) as reader:
-            coming = reader.submit(load, starts[0]) if starts else None
-            for i, start in enumerate(starts):
-                assert coming is not None
-                pool, order = coming.result()
-                coming = reader.submit(load, starts[i + 1]) if i + 1 < len(starts) else None
-                for step in range(max(first, start), min(start + pool_steps, steps)):
-                    begin, end = ranks.share((step - start) * batch_size, (step - start + 1) * batch_size)
-                    yield pool.index_select(0, order[begin:end])
+            coming = reader.submit(load, current)
+            while first < order.steps:
+                batches = coming.result()
+                current += 1
+                if current < order.pools:
+                    coming = reader.submit(load, current)
+                yield from batches[skipped:]
+                first, skipped = first + len(batches) - skipped, 0
 
-    def _gather(self, blocks: Tensor, begin: int, end: int) -> Tensor:
-        """Return the rows from `begin` to `end` of the sequence that the shuffled blocks make."""
+
+@dataclass(frozen=True)
+class Order:
+    """In what order an epoch goes through the rows: blocks of neighbours shuffled, then the rows within each pool.
+
+    A table of up to `POOL_ROWS` rows is one pool: every order is equally likely then. The rows that fill no whole
+    batch are left out, others in each epoch.
+    """
+
+    rows: int
+    batch_size: int
+    seed: int
+    epoch: int
+
+    @property
+    def steps(self) -> int:
+        """Batches of the epoch."""
+        return self.rows // self.batch_size
+
+    @property
+    def pool_steps(self) -> int:
+        """Batches of a pool."""
+        return max(1, POOL_ROWS // self.batch_size)
+
+    @property
+    def pools(self) -> int:
+        """Pools of the epoch; the last one may be smaller."""
+        return -(-self.steps // self.pool_steps)
+
+    def pool(self, number: int) -> Tensor:
+        """Return the row numbers of one pool, as many as fill its batches."""
+        blocks = torch.randperm(-(-self.rows // BLOCK_ROWS), generator=self._random(0))
         starts = blocks * BLOCK_ROWS
-        ends = torch.clamp(starts + BLOCK_ROWS, max=self.rows)
-        stops = torch.cumsum(ends - starts, 0)
-        block = int(torch.searchsorted(stops, begin, right=True))
-        parts = []
-        while begin < end:
-            skipped = begin - int(stops[block] - (ends[block] - starts[block]))
-            start = int(starts[block]) + skipped
-            stop = min(int(ends[block]), start + end - begin)
-            parts.append(self.read(start, stop))
-            begin, block = begin + stop - start, block + 1
-        return torch.cat(parts)
+        sizes = torch.clamp(self.rows - starts, max=BLOCK_ROWS)
+        ends = torch.cumsum(sizes, 0)
+        first = number * self.pool_steps
+        last = min(first + self.pool_steps, self.steps)
+        places = torch.arange(first * self.batch_size, last * self.batch_size)
+        block = torch.searchsorted(ends, places, right=True)
+        ids = starts[block] + places - (ends - sizes)[block]
+        return ids[torch.randperm(len(ids), generator=self._random(1 + number))]
+
+    def _random(self, use: int) -> torch.Generator:
+        mixed = hashlib.blake2b(f"{self.seed} {self.epoch} {use}".encode(), digest_size=7).digest()
+        return torch.Generator().manual_seed(int.from_bytes(mixed))
 
 
 @dataclass(frozen=True)
@@ -232,7 +259,8 @@ def prepare(channels: dict[str, Path], hp: Hyperparameters, ranks: Ranks, workdi
                 " set TMPDIR to a larger disk"
             )
         positive = {split: table.encode(encoder, workdir / split) for split, table in tables.items()}
-        _check_classes(positive["train"], tables["train"].rows, hp.label_name)
+        for split in ("train", "val"):
+            _check_classes(split, positive[split], tables[split].rows, hp.label_name)
     positive = ranks.from_first(positive)
     ranks.wait()
     splits = {s: Rows(workdir / s, tables[s].rows, width, len(encoder.numeric)) for s in SPLITS}
@@ -255,9 +283,9 @@ def _check_sizes(rows: int, hp: Hyperparameters, ranks: Ranks) -> None:
         raise DataError(f"batch_size {hp.batch_size} is smaller than the {ranks.world} processes that share it")
 
 
-def _check_classes(positive: int, rows: int, label: str) -> None:
+def _check_classes(split: str, positive: int, rows: int, label: str) -> None:
     if positive in (0, rows):
-        raise DataError(f"channel train: label {label} has one class only: {rows} rows of {1 if positive else 0}")
+        raise DataError(f"channel {split}: label {label} has one class only: {rows} rows of {1 if positive else 0}")
 
 
 def _fit(tables: dict[str, ParquetTable], hp: Hyperparameters) -> tuple[Encoder, list[str], dict[str, str]]:

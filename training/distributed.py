@@ -47,6 +47,14 @@ class Ranks:
         dist.broadcast_object_list(box, src=0, group=self.control)
         return box[0]
 
+    def from_neighbour(self, value: Any) -> Any:
+        """Return the `value` of this machine's first process."""
+        if self.world == 1:
+            return value
+        values = [None] * self.world
+        dist.all_gather_object(values, value, group=self.control)
+        return values[self.rank - self.local_rank]
+
     def maximum(self, value: int) -> int:
         """Return the largest `value` of all processes."""
         if self.world == 1:
@@ -83,8 +91,8 @@ class Ranks:
 
 def start(threads: int = 0) -> Ranks:
     """Join the other processes of a torchrun, if any, and set the number of CPU threads (0 chooses)."""
-    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    local_rank, local_world = int(os.environ.get("LOCAL_RANK", 0)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    rank, local_rank = (int(os.environ.get(name, "0")) for name in ("RANK", "LOCAL_RANK"))
+    world, local_world = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     torch.set_num_threads(threads or choose_threads(local_world))
     device = torch.device("cpu")
     if torch.cuda.is_available():

@@ -73,7 +73,9 @@ class Encoder:
             values = to_numbers(columns[number.name], number.name)
             floats[:, i] = np.interp(values, number.values, number.scores)  # NaN stays NaN
         for j, category in enumerate(self.categorical, start=len(self.numeric)):
-            index = pc.index_in(to_texts(columns[category.name]), value_set=pa.array(category.values, pa.string()))
+            index = pc.index_in(
+                to_texts(columns[category.name], category.name), value_set=pa.array(category.values, pa.string())
+            )
             encoded[:, j] = pc.add(pc.fill_null(index, -1), 1).to_numpy(zero_copy_only=False)
         return encoded
 
@@ -102,7 +104,7 @@ def to_numbers(column: pa.Array, name: str) -> np.ndarray:
     try:
         if pa.types.is_boolean(column.type):
             column = column.cast(pa.int8())
-        numbers = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+        numbers: np.ndarray = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         raise DataError(f"column {name} must be numeric, found {column.type}") from None
     infinite = int(np.isinf(numbers).sum())
@@ -111,8 +113,8 @@ def to_numbers(column: pa.Array, name: str) -> np.ndarray:
     return numbers
 
 
-def to_texts(column: pa.Array) -> pa.Array:
-    """Return a column as strings: 9 and 9.0 are the same category, whatever type carries them."""
+def to_texts(column: pa.Array, name: str) -> pa.Array:
+    """Return a column as strings, 9 and 9.0 as the same one. Raises DataError for lists and the like."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if pa.types.is_floating(column.type):
@@ -120,7 +122,10 @@ def to_texts(column: pa.Array) -> pa.Array:
         integers = pc.if_else(whole, column, pa.scalar(None, column.type)).cast(pa.int64(), safe=False)
         texts = pc.coalesce(integers.cast(pa.string()), column.cast(pa.string()))
         return pc.if_else(pc.is_nan(column), pa.scalar(None, pa.string()), texts)
-    return column.cast(pa.string())
+    try:
+        return column.cast(pa.string())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        raise DataError(f"column {name} must hold plain values, found {column.type}") from None
 
 
 class Fit:
@@ -143,7 +148,7 @@ class Fit:
             self._gaps[name] += int(gaps.sum())
             sample.append(numbers[picked][~gaps[picked]])
         for name, counter in self._counts.items():
-            for item in pc.value_counts(to_texts(batch[name])).to_pylist():
+            for item in pc.value_counts(to_texts(batch[name], name)).to_pylist():
                 if item["values"] is not None:
                     counter[item["values"]] += item["counts"]
             if len(counter) > 2 * COUNTED:

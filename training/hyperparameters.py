@@ -2,8 +2,8 @@
 
 Hyperparameters come from three places, the later ones win: `fields.json` beside train.py (lists too long for a
 hyperparameter), arguments `--name value`, and `SM_HPS` (a JSON object). The container gives both of the latter, but its
-arguments have lost their types (the text "1e5" arrives as 100000.0). Scalars may be strings that hold JSON, because they
-travel as pipeline parameters.
+arguments have lost their types (the text "1e5" arrives as 100000.0). Scalars may be strings that hold JSON, because
+they travel as pipeline parameters.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from training.errors import HyperparameterError
 
 FIELDS_FILE = "fields.json"
 CHOICES = {"precision": ("auto", "float32", "bfloat16", "float64"), "class_weight": ("none", "balanced")}
-POSITIVE = ("learning_rate", "batch_size", "epochs", "hidden_size", "hidden_layers", "embedding_size")
-POSITIVE += ("checkpoint_minutes", "memory_fraction")
+SIZES = ("batch_size", "epochs", "hidden_size", "hidden_layers", "embedding_size")
+POSITIVE = (*SIZES, "learning_rate", "checkpoint_minutes", "memory_fraction")
 BELOW_ONE = ("dropout", "warmup_fraction")
 
 
@@ -140,7 +140,7 @@ def read_hyperparameters(
 
 
 def convert(name: str, value: Any, kind: str) -> Any:
-    """Return `value` as `kind` (str, int, float, bool or tuple[str, ...]), unwrapping JSON texts; no type is guessed."""
+    """Return `value` as `kind` (str, int, float, bool, tuple[str, ...]): JSON texts are unwrapped, no type guessed."""
     if kind == "str":
         value = _unquote(value)
     else:

@@ -34,7 +34,7 @@ class Model:
     @property
     def features(self) -> list[str]:
         """The columns that a row must have."""
-        return [column.name for column in (*self.encoder.numeric, *self.encoder.categorical)]
+        return [c.name for c in self.encoder.numeric] + [c.name for c in self.encoder.categorical]
 
     def probabilities(self, table: pa.Table) -> np.ndarray:
         """Return each row's probability of the class 1. Raises ValueError when a column is missing or no number."""

@@ -44,6 +44,9 @@ class Shape:
 class TabularNet(nn.Module):
     """Takes encoded rows: numeric features (NaN where missing) and category indices; returns one logit per row."""
 
+    starts: Tensor
+    missing: Tensor
+
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         inputs = (shape.numeric + len(shape.cardinalities)) * shape.embedding_size + len(shape.missing)
@@ -82,7 +85,8 @@ class TabularNet(nn.Module):
                 parts.append(gaps[:, self.missing].to(numeric.dtype))
         if self.categories is not None:
             parts.append(self.categories(categories + self.starts).flatten(1))
-        return self.head(self.trunk(torch.cat(parts, 1))).squeeze(1)
+        logits: Tensor = self.head(self.trunk(torch.cat(parts, 1)))
+        return logits.squeeze(1)
 
     def start_from(self, rate: float) -> None:
         """Let the untrained network say about the share of positive rows: the first steps need not learn it."""
@@ -92,7 +96,8 @@ class TabularNet(nn.Module):
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Return AdamW's groups: only weight matrices decay, not biases, frequencies or looked-up embeddings."""
-    decayed, free = [], []
+    decayed: list[Tensor] = []
+    free: list[Tensor] = []
     for name, parameter in model.named_parameters():
         decays = parameter.ndim > 1 and not name.startswith(("categories.", "numbers.periodic"))
         (decayed if decays else free).append(parameter)

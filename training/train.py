@@ -7,17 +7,13 @@ generator's state and a resumed run goes on as if nothing had happened.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import math
 import os
-import signal
 import sys
 import tempfile
 import time
-import traceback
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,21 +23,21 @@ if not __package__:
     import importlib.util
 
     _spec = importlib.util.spec_from_file_location("training", Path(__file__).with_name("__init__.py"))
+    assert _spec is not None  # noqa: S101 - the file is there
     sys.modules["training"] = importlib.util.module_from_spec(_spec)
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from training import checkpoint, distributed, metrics, report
-from training.data import Rows, Tables, one_line, prepare
+from training import checkpoint, distributed, exits, metrics, report
+from training.data import Order, Tables, prepare
 from training.distributed import Ranks
 from training.errors import Interrupted, TrainingError
+from training.exits import Sigterm, log
 from training.hyperparameters import Hyperparameters, Paths, read_hyperparameters
 from training.model import Shape, TabularNet, parameter_groups
 
-EXIT_FAILED = 1
-EXIT_INTERRUPTED = 143  # what a shell reports for a process that SIGTERM ended
 EVALUATION_ROWS = 16_384
 AGREE_STEPS = 10  # several processes agree on stopping and on checkpoints every so many steps
 NOT_IN_FINGERPRINT = ("threads", "checkpoint_minutes", "memory_fraction", "compile_model")  # change no result
@@ -55,7 +51,7 @@ class Progress:
     step: int = 0
     """Steps done in this epoch."""
     loss_sum: float = 0.0
-    """Sum of this process's... all processes' losses in this epoch so far."""
+    """Sum of all processes' losses in this epoch so far."""
     history: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int = 0
     """Epoch (from 1) with the lowest validation loss so far; 0 before the first."""
@@ -69,33 +65,28 @@ def main(argv: list[str] | None = None) -> int:
     paths = Paths.from_environment(os.environ)
     if os.environ.get("RANK", "0") == "0":
         paths.failure.unlink(missing_ok=True)
-    stopping = listen_for_sigterm()
     try:
+        sigterm = Sigterm()
         hp = read_hyperparameters(sys.argv[1:] if argv is None else argv)
         ranks = distributed.start(hp.threads)
         with tempfile.TemporaryDirectory(prefix="training-", ignore_cleanup_errors=True) as workdir:
             channels = {"train": paths.train, "val": paths.val, "test": paths.test}
-            shared = (
-                Path(ranks.from_first(workdir)) if ranks.world == ranks.local_world else local_workdir(ranks, workdir)
-            )
-            tables = prepare(channels, hp, ranks, shared)
-        Trainer(hp, paths, ranks, tables, stopping).run()
+            tables = prepare(channels, hp, ranks, Path(ranks.from_neighbour(workdir)))
+        Trainer(hp, paths, ranks, tables, sigterm).run()
         distributed.stop()
     except Interrupted as interrupted:
         log(f"Interrupted: {interrupted}")
-        return EXIT_INTERRUPTED
+        return exits.INTERRUPTED
     except Exception as error:  # the boundary: nothing may leave without its line
-        return fail(paths.failure, error)
+        return exits.fail(paths.failure, error)
     return 0
 
 
 class Trainer:
     """One training from its start, or from its newest checkpoint, to the artifact."""
 
-    def __init__(
-        self, hp: Hyperparameters, paths: Paths, ranks: Ranks, tables: Tables, stopping: Callable[[], bool]
-    ) -> None:
-        self.hp, self.paths, self.ranks, self.tables, self.stopping = hp, paths, ranks, tables, stopping
+    def __init__(self, hp: Hyperparameters, paths: Paths, ranks: Ranks, tables: Tables, sigterm: Sigterm) -> None:
+        self.hp, self.paths, self.ranks, self.tables, self.sigterm = hp, paths, ranks, tables, sigterm
         self.started = time.monotonic()
         self.saved_at = self.started
         self.dtype = torch.float64 if hp.precision == "float64" else torch.float32
@@ -125,7 +116,7 @@ class Trainer:
         if ranks.world > 1:
             self.model = DistributedDataParallel(self.net)
         if hp.compile_model:
-            self.model = torch.compile(self.model)
+            self.model.compile()
 
     def run(self) -> None:
         """Train until the epochs are over or patience is; then finish."""
@@ -134,6 +125,7 @@ class Trainer:
         sizes = ", ".join(f"{split} {rows.rows:,}" for split, rows in self.tables.splits.items())
         where = "held in memory" if self.tables.resident else "streamed from disk"
         self.say(f"Rows: {sizes}; {where}; {self.ranks.world} process(es) on {self.ranks.device.type}")
+        self.sigterm.held = True
         while not self.progress.finished:
             self.train_epoch()
             self.end_epoch()
@@ -145,11 +137,9 @@ class Trainer:
         self.model.train()
         losses = torch.zeros((), dtype=torch.float64, device=self.ranks.device)
         self.check_interruption(losses)
-        batches = train.batches(
-            self.ranks, batch_size=hp.batch_size, seed=hp.seed, epoch=progress.epoch, first=progress.step
-        )
+        order = Order(train.rows, hp.batch_size, hp.seed, progress.epoch)
         begun, rows = time.monotonic(), 0
-        for words in batches:
+        for words in train.batches(order, self.ranks, first=progress.step):
             losses += self.make_step(words)
             progress.step += 1
             rows += hp.batch_size
@@ -164,12 +154,12 @@ class Trainer:
     def make_step(self, words: Tensor) -> Tensor:
         """Take one optimiser step on this process's share of a batch; return the sum of its losses."""
         hp, done = self.hp, self.progress.epoch * self.steps + self.progress.step
-        torch.manual_seed((hp.seed * 1_000_003 + done) * self.ranks.world + self.ranks.rank)
+        torch.manual_seed(((hp.seed * 1_000_003 + done) * self.ranks.world + self.ranks.rank) % 2**63)
         for group in self.optimizer.param_groups:
             group["lr"] = hp.learning_rate * schedule(done, self.steps * hp.epochs, hp.warmup_fraction)
         loss = metrics.log_loss(*self.logits(self.model, words), self.weights)
         # The gradients are averaged over processes: so scaled, they are those of the whole batch's mean.
-        (loss * (self.ranks.world / hp.batch_size)).backward()
+        torch.autograd.backward(loss * (self.ranks.world / hp.batch_size))
         norm = torch.zeros(())
         if hp.gradient_clip:
             norm = nn.utils.clip_grad_norm_(self.net.parameters(), hp.gradient_clip)
@@ -179,7 +169,7 @@ class Trainer:
 
     def logits(self, model: nn.Module, words: Tensor) -> tuple[Tensor, Tensor]:
         """Return the network's logits and the labels of encoded rows."""
-        numeric, categories, labels = Rows.parts(self.tables.splits["train"], words.to(self.ranks.device), self.dtype)
+        numeric, categories, labels = self.tables.splits["train"].parts(words.to(self.ranks.device), self.dtype)
         with torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=self.autocast):
             logits = model(numeric, categories)
         return logits.to(labels.dtype), labels
@@ -187,7 +177,7 @@ class Trainer:
     def check_interruption(self, losses: Tensor) -> None:
         """Save when it is time or SIGTERM has come; raise Interrupted in all processes alike."""
         due = time.monotonic() - self.saved_at > 60 * self.hp.checkpoint_minutes
-        wish = self.ranks.maximum(2 if self.stopping() else int(due and self.ranks.first))
+        wish = self.ranks.maximum(2 if self.sigterm.seen else int(due and self.ranks.first))
         if not wish:
             return
         self.collect(losses)
@@ -248,8 +238,8 @@ class Trainer:
             for start in range(begin, end, EVALUATION_ROWS):
                 logits, labels = self.logits(self.net, rows.read(start, min(start + EVALUATION_ROWS, end)))
                 parts.append((logits.cpu(), labels.cpu()))
-        logits, labels = (self.ranks.gather(torch.cat(part)) for part in zip(*parts, strict=True))
-        return None if logits is None or labels is None else (logits, labels)
+        gathered = [self.ranks.gather(torch.cat(part)) for part in zip(*parts, strict=True)]
+        return (gathered[0], gathered[1]) if gathered[0] is not None and gathered[1] is not None else None
 
     def save(self) -> Path | None:
         """Write a checkpoint (the first process does)."""
@@ -289,7 +279,7 @@ class Trainer:
         """Return what a checkpoint must share with this training, flat, so that a difference has a name."""
         told = {k: json.dumps(v) for k, v in asdict(self.hp).items() if k not in NOT_IN_FINGERPRINT}
         digests = {f"{split} data": digest for split, digest in self.tables.digests.items()}
-        return {**told, **digests, "processes": self.ranks.world, "resident data": self.tables.resident}
+        return {**told, **digests, "processes": self.ranks.world}
 
     def finish(self) -> None:
         """Take the best weights, score the test rows once, leave artifact and report."""
@@ -344,53 +334,6 @@ def schedule(step: int, steps: int, warmup: float) -> float:
     if step < rise:
         return (step + 1) / (math.floor(rise) + 1)
     return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1.0, steps - rise)))
-
-
-def listen_for_sigterm() -> Callable[[], bool]:
-    """Note a SIGTERM instead of dying of it; return the function that tells whether one has come."""
-    seen: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, frame: seen.append(number))
-    return lambda: bool(seen)
-
-
-def local_workdir(ranks: Ranks, own: str) -> Path:
-    """Return the folder that the processes of this machine share: the one of their first process."""
-    import torch.distributed as dist
-
-    folders: list[tuple[int, str]] = [(0, "")] * ranks.world
-    dist.all_gather_object(folders, (ranks.local_rank, own), group=ranks.control)
-    return Path(folders[ranks.rank - ranks.local_rank][1])
-
-
-def fail(path: Path, error: Exception) -> int:
-    """Log an error as one line and leave it for the job's FailureReason; the first process to fail is the one heard."""
-    line = explain(error)
-    if not isinstance(error, TrainingError):
-        traceback.print_exc()
-    log(f"Error: {line}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as stream:
-            stream.write(line[:1024])
-    except OSError:
-        pass  # another process was first, or there is no such place: the line is in the log
-    return EXIT_FAILED
-
-
-def explain(error: Exception) -> str:
-    """Return one line that says what happened and what helps."""
-    if isinstance(error, TrainingError):
-        return one_line(error)
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error):
-        return f"out of memory: lower batch_size, hidden_size or memory_fraction ({one_line(error)})"
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return f"the disk is full: {one_line(error)}"
-    return f"{type(error).__name__}: {one_line(error)}"
-
-
-def log(text: str) -> None:
-    """Print a line at once."""
-    print(text, flush=True)
 
 
 if __name__ == "__main__":
