@@ -106,22 +106,16 @@ def apply(connection: sqlite3.Connection, row: sqlite3.Row, changes: Mapping[str
     return description if ended else None
 
 
-def lost_job_changes(row: sqlite3.Row, reason: str) -> dict[str, Any]:
-    """The changes that end a job whose server died while it ran: Stopped if that had been asked for, else Failed."""
+def ending_changes(row: sqlite3.Row, status: str, message: str) -> dict[str, Any]:
+    """The changes that end a job that the supervisor does not have: Failed because of `message`, or Stopped."""
     kind, moment = KINDS[row["kind"]], now()
-    status = "Stopped" if row["status"] == "Stopping" else "Failed"
     changes: dict[str, Any] = {kind.status_member: status, f"{kind.word}EndTime": moment}
     if status == "Failed":
-        changes["FailureReason"] = reason
+        changes["FailureReason"] = message
     if kind is TRAINING:
         transitions = json.loads(row["description"]).get("SecondaryStatusTransitions") or []
         if transitions:
             transitions[-1].setdefault("EndTime", moment)
-        last = {
-            "Status": status,
-            "StartTime": moment,
-            "EndTime": moment,
-            "StatusMessage": reason if status == "Failed" else "",
-        }
+        last = {"Status": status, "StartTime": moment, "EndTime": moment, "StatusMessage": message}
         changes |= {"SecondaryStatus": status, "SecondaryStatusTransitions": [*transitions, last]}
     return changes

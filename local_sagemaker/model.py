@@ -1,7 +1,7 @@
 """The service's own model, as botocore carries it: operations, shapes, and the check of a value against a shape.
 
 The check goes both ways: requests before an action sees them, responses before they leave. Texts follow the form of the
-service ("Value 'x' at 'member' failed to satisfy constraint: ..."); members are named as in the request.
+service ("Value 'x' at 'trainingJobName' failed to satisfy constraint: ..."), which begins members in lower case.
 """
 
 from __future__ import annotations
@@ -62,6 +62,10 @@ def _shown(value: Any) -> str:
     return text if len(text) <= _MAX_VALUE_SHOWN else f"{text[:_MAX_VALUE_SHOWN]}... ({len(text)} characters)"
 
 
+def _shown_member(name: str) -> str:
+    return name[:1].lower() + name[1:]
+
+
 def _broken(value: Any, path: str, rule: str) -> str:
     return f"Value '{_shown(value)}' at '{path}' failed to satisfy constraint: Member must {rule}"
 
@@ -87,7 +91,7 @@ def _type_error(shape: Any, value: Any, path: str) -> str:
         float: "a number",
     }
     found = "null" if value is None else names.get(type(value), type(value).__name__)
-    return f"Value '{_shown(value)}' at '{path}' failed to satisfy constraint: Member must be a {shape.type_name}, found {found}"
+    return _broken(value, path, f"be a {shape.type_name}, found {found}")
 
 
 def _check_structure(shape: Any, value: Any, path: str, is_open: IsOpen | None) -> Iterator[str]:
@@ -97,12 +101,12 @@ def _check_structure(shape: Any, value: Any, path: str, is_open: IsOpen | None) 
     dot = f"{path}." if path else ""
     for name in shape.required_members:
         if value.get(name) is None:
-            yield f"Value null at '{dot}{name}' failed to satisfy constraint: Member must not be null"
+            yield f"Value null at '{dot}{_shown_member(name)}' failed to satisfy constraint: Member must not be null"
     for name, member in value.items():
         if name not in shape.members:
-            yield f"Value '{_shown(member)}' at '{dot}{name}' failed to satisfy constraint: Member is unknown to {shape.name}"
+            yield _broken(member, f"{dot}{_shown(name)}", f"be one that {shape.name} has")
         elif member is not None:
-            yield from violations(shape.members[name], member, f"{dot}{name}", is_open=is_open)
+            yield from violations(shape.members[name], member, f"{dot}{_shown_member(name)}", is_open=is_open)
 
 
 def _check_list(shape: Any, value: Any, path: str, is_open: IsOpen | None) -> Iterator[str]:

@@ -39,7 +39,7 @@ def new_execution_id() -> str:
 def step_job_name(execution_id: str, step_name: str, prefix: str | None = None) -> str:
     """The name of a step's job: `pipelines-<execution>-<step>-<random>`, at most 63 characters.
 
-    `prefix` is the job name of the step's own arguments; the service keeps it when the pipeline asks for custom prefixes.
+    `prefix` is the job name in the step's own arguments, which the service keeps when the pipeline asks for it.
     """
     suffix = "".join(secrets.choice(_MIXED) for _ in range(10))
     base = prefix or f"pipelines-{execution_id}-{step_name.replace('_', '-')}"

@@ -98,6 +98,7 @@ CREATE TABLE resources (
     description TEXT NOT NULL,
     created REAL NOT NULL,
     modified REAL NOT NULL,
+    last_version INTEGER NOT NULL DEFAULT 0,
     UNIQUE (kind, name)
 );
 CREATE INDEX resources_by_parent ON resources(kind, parent, created, seq);

@@ -87,7 +87,8 @@ class Application:
 def _refusal(service: str) -> str:
     if service == "s3":
         return "S3 is at AWS_ENDPOINT_URL_S3, not at AWS_ENDPOINT_URL: set both, see python -m local_sagemaker env"
-    return f"The service '{service}' is not supported by this local SageMaker (it has sagemaker, s3, {', '.join(SERVICES)})"
+    known = ", ".join(("sagemaker", "s3", *SERVICES))
+    return f"The service '{service[:100]}' is not supported by this local SageMaker (it has {known})"
 
 
 def answer(context: Context, operation: str, body: bytes) -> dict[str, Any]:

@@ -100,7 +100,7 @@ def list_pipeline_execution_steps(context: Context, request: Request) -> Respons
         raise ValidationException("PipelineExecutionArn must be specified.")
     connection = context.db.read()
     row = lookup.execution(connection, request["PipelineExecutionArn"])
-    definition = context.engine.definition(row["pipeline"], row["version"])
+    definition = context.engine.definition(connection, row["pipeline"], row["version"])
     query = Query("steps")
     query.add("execution = ?", row["arn"])
     descending = request.get("SortOrder", "Descending") == "Descending"
@@ -132,9 +132,10 @@ def list_pipeline_execution_steps(context: Context, request: Request) -> Respons
 @action
 def list_pipeline_parameters_for_execution(context: Context, request: Request) -> Response:
     """The values that an execution runs with, in the definition's order."""
-    row = lookup.execution(context.db.read(), request["PipelineExecutionArn"])
+    connection = context.db.read()
+    row = lookup.execution(connection, request["PipelineExecutionArn"])
     values: dict[str, Any] = json.loads(row["parameters"])
-    order = list(context.engine.definition(row["pipeline"], row["version"]).parameters)
+    order = list(context.engine.definition(connection, row["pipeline"], row["version"]).parameters)
     start = _offset(request.get("NextToken"), len(order))
     end = start + (request.get("MaxResults") or DEFAULT_PAGE)
     items = [{"Name": name, "Value": as_text(values[name])} for name in order[start:end]]

@@ -8,6 +8,7 @@ import sqlite3
 from local_sagemaker.actions import tags
 from local_sagemaker.actions.registry import action
 from local_sagemaker.context import Context, Request, Response
+from local_sagemaker.definition.checks import refusals
 from local_sagemaker.errors import ResourceInUse, ValidationException
 from local_sagemaker.jobrecords import PROCESSING, TRAINING, Kind, insert
 from local_sagemaker.jsontext import dumps, without_none
@@ -26,6 +27,9 @@ def check_free(connection: sqlite3.Connection, kind: Kind, name: str) -> None:
 
 def _create(context: Context, request: Request, kind: Kind) -> Response:
     name = request[kind.name_member]
+    unsupported = refusals(kind.word, request)
+    if unsupported:
+        raise ValidationException("; ".join(unsupported))
     with context.db.write() as connection:
         check_free(connection, kind, name)
         spec = insert(connection, kind, request)

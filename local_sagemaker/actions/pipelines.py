@@ -94,8 +94,7 @@ def update_pipeline(context: Context, request: Request) -> Response:
         moment, number = now(), latest["version"]
         changed = definition is not None and definition != latest["definition"]
         asked = request.get("PipelineVersionAliases") or []
-        if changed:
-            assert definition is not None
+        if definition is not None and changed:
             number += 1
             _add_version(connection, found["arn"], number, definition, moment)
             add_aliases(connection, found["arn"], number, asked)

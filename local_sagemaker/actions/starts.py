@@ -34,7 +34,7 @@ def start_pipeline_execution(context: Context, request: Request) -> Response:
 def _start(context: Context, connection: sqlite3.Connection, request: Request) -> tuple[Response, str]:
     found = lookup.pipeline(connection, request["PipelineName"])
     version = lookup.version(connection, found, request.get("PipelineVersionId"), request.get("PipelineVersionAlias"))
-    definition = context.engine.definition(found["arn"], version["version"], version["definition"])
+    definition = context.engine.definition(connection, found["arn"], version["version"])
     given = _parameters(request.get("PipelineParameters") or [], definition)
     execution_id = new_execution_id()
     arn, moment = f"{found['arn']}/execution/{execution_id}", now()
@@ -64,6 +64,8 @@ def _parameters(items: list[dict[str, str]], definition: Definition) -> dict[str
             raise ValidationException(f"Unknown parameters [{name}] are not defined in the pipeline definition.")
         if name in given:
             raise ValidationException(f"Parameter [{name}] is given more than once.")
+        if item["Value"] == "":
+            raise ValidationException('[string "" is too short (length: 0, required minimum: 1)]')
         try:
             given[name] = definition.parameters[name].parse(item["Value"])
         except Problem as problem:

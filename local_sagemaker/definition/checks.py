@@ -9,6 +9,7 @@ from local_sagemaker import model
 from local_sagemaker.definition.conditions import check_condition
 from local_sagemaker.definition.problem import Problem
 from local_sagemaker.definition.values import is_expression, reference, split_path
+from local_sagemaker.jobs import find_unsupported
 
 CREATES = {
     "Training": ("CreateTrainingJob", "TrainingJobName"),
@@ -91,6 +92,16 @@ def check_arguments(name: str, kind: str, arguments: dict[str, Any]) -> None:
         broken = list(model.violations(model.input_shape(operation), complete, is_open=is_expression))
         if broken:
             raise Problem(f"Arguments of step '{name}' do not fit {operation}: {model.validation_text(broken)}")
+        unsupported = refusals(kind, arguments)
+        if unsupported:
+            raise Problem(f"Step '{name}': {'; '.join(unsupported)}")
+
+
+def refusals(kind: str, request: dict[str, Any]) -> list[str]:
+    """What of a job's request is not supported here, one sentence each."""
+    if kind == "Training":
+        return [str(item) for item in find_unsupported("training", request)]
+    return [str(item) for item in find_unsupported("processing", request)] if kind == "Processing" else []
 
 
 def _only(arguments: dict[str, Any], known: set[str], name: str) -> None:

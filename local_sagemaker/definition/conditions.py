@@ -53,10 +53,14 @@ def holds(condition: dict[str, Any], scope: Scope) -> bool:
     kind = condition["Type"]
     if kind == "Not":
         return not holds(condition["Expression"], scope)
-    if kind == "Or":
-        return any(holds(inner, scope) for inner in condition["Conditions"])
-    if kind == "And":
-        return all(holds(inner, scope) for inner in condition["Conditions"])
+    if kind in ("Or", "And"):
+        outcomes = (holds(inner, scope) for inner in condition["Conditions"])
+        return any(outcomes) if kind == "Or" else all(outcomes)
+    return _compares(condition, scope)
+
+
+def _compares(condition: dict[str, Any], scope: Scope) -> bool:
+    kind = condition["Type"]
     if kind == "In":
         query = resolve(condition["QueryValue"], scope)
         return any(_same(query, resolve(value, scope)) for value in condition["Values"])

@@ -22,13 +22,14 @@ SUPPORTED = ("Training", "Processing", "Condition", "Fail", "Model", "RegisterMo
 """The types of step that run here."""
 
 KNOWN = (
-    *SUPPORTED, "Transform", "Tuning", "Lambda", "Callback", "ClarifyCheck", "QualityCheck", "EMR", "EMRServerless", "AutoML",
-    "EndpointConfig", "Endpoint", "Job", "ForEach", "MonitorDataQuality",
+    *SUPPORTED, "Transform", "Tuning", "Lambda", "Callback", "ClarifyCheck", "QualityCheck", "EMR", "EMRServerless",
+    "AutoML", "EndpointConfig", "Endpoint", "Job", "ForEach", "MonitorDataQuality",
 )  # fmt: skip
 """Types that the service has; the others are refused as unknown."""
 
 _STEP_KEYS = {
-    "Name", "Type", "Arguments", "DisplayName", "Description", "DependsOn", "CacheConfig", "PropertyFiles", "RetryPolicies",
+    "Name", "Type", "Arguments", "DisplayName", "Description", "DependsOn", "CacheConfig", "PropertyFiles",
+    "RetryPolicies",
 }  # fmt: skip
 _DEFINITION_KEYS = {"Version", "Metadata", "Parameters", "PipelineExperimentConfig", "MlflowConfig", "Steps"}
 _PARAMETER_TYPES: dict[str, tuple[type, ...]] = {
@@ -203,9 +204,8 @@ def _step(item: Any, where: str, condition: str | None, branch: bool) -> Step:
     if kind not in KNOWN:
         raise Problem(f"Type of step '{name}' is unknown: {json.dumps(kind)[:100]}")
     if kind not in SUPPORTED:
-        raise Problem(
-            f"Step '{name}' is of type {kind}, which this local SageMaker does not support (it runs {', '.join(SUPPORTED)})"
-        )
+        runs = ", ".join(SUPPORTED)
+        raise Problem(f"Step '{name}' is of type {kind}, which this local SageMaker does not support (it runs {runs})")
     _no_unknown(item, _STEP_KEYS, f"step '{name}'")
     arguments = item.get("Arguments")
     if not isinstance(arguments, dict):
@@ -281,9 +281,8 @@ def _property_files(items: Any, step: str) -> dict[str, tuple[str, str]]:
         raise Problem(f"PropertyFiles of step '{step}' must be a list")
     found: dict[str, tuple[str, str]] = {}
     for item in items:
-        values = [
-            item.get(key) if isinstance(item, dict) else None for key in ("PropertyFileName", "OutputName", "FilePath")
-        ]
+        members = ("PropertyFileName", "OutputName", "FilePath")
+        values = [item.get(member) if isinstance(item, dict) else None for member in members]
         if not all(isinstance(value, str) and value for value in values):
             raise Problem(f"each of PropertyFiles of step '{step}' must have PropertyFileName, OutputName and FilePath")
         name, output, path = (str(value) for value in values)

@@ -10,7 +10,7 @@ from local_sagemaker import jobrecords
 from local_sagemaker.actions.jobs import check_free, mark_stopping
 from local_sagemaker.actions.tags import put as put_tags
 from local_sagemaker.definition import Definition, Step
-from local_sagemaker.definition.checks import CREATES
+from local_sagemaker.definition.checks import CREATES, refusals
 from local_sagemaker.definition.conditions import holds
 from local_sagemaker.definition.values import UnresolvedError, as_text, resolve
 from local_sagemaker.engine import cache, retry
@@ -27,7 +27,7 @@ _REASON_LENGTH = 1024
 
 
 class Advance:
-    """Takes every step that can be taken now. What must happen outside of the transaction is left in the three lists."""
+    """Takes every step that can be taken now; leaves in three lists what must happen after the commit."""
 
     def __init__(
         self, connection: sqlite3.Connection, execution: sqlite3.Row, definition: Definition, s3_dir: Path
@@ -182,8 +182,9 @@ class Advance:
         scope.job_name = {name_member: name}
         request = {"RoleArn": self._execution["role_arn"]} | resolve(step.arguments, scope) | {name_member: name}
         broken = list(violations(input_shape(operation), request))
-        if broken:
-            self._failed(step.name, f"ClientError: {operation}: {validation_text(broken)}")
+        problem = validation_text(broken) if broken else "; ".join(refusals(step.type, request))
+        if problem:
+            self._failed(step.name, f"ClientError: {operation}: {problem}")
             return
         cache_key = cache.key(self._execution["pipeline"], step.name, step.type, request) if step.cache_days else None
         if cache_key and self._take_cached(step, cache_key):
@@ -199,8 +200,7 @@ class Advance:
         self.submit.append(spec)
 
     def _take_cached(self, step: Step, cache_key: str) -> bool:
-        assert step.cache_days is not None
-        source = cache.find(self._connection, cache_key, step.cache_days)
+        source = cache.find(self._connection, cache_key, step.cache_days or 0)
         if source is None:
             return False
         self._set(

@@ -1,8 +1,8 @@
 """The step cache: an earlier result of the same pipeline, step and arguments.
 
 The key holds what the service compares: for Training AlgorithmSpecification, CheckpointConfig, Debug*, Environment,
-HyperParameters and InputDataConfig; output path and ResourceConfig are not in it. Property names of the service's guide
-"Caching Pipeline Steps".
+HyperParameters and InputDataConfig; output path and ResourceConfig are not in it. Source: the service's guide, "Default
+cache key attributes by pipeline step type".
 """
 
 from __future__ import annotations
@@ -26,10 +26,6 @@ _KEYED: dict[str, tuple[str, ...]] = {
 def key(pipeline: str, step: str, kind: str, request: dict[str, Any]) -> str:
     """The name of a result: equal for equal work."""
     keyed = {member: request.get(member) for member in _KEYED[kind]}
-    if kind == "Processing":
-        # of the outputs only their names and paths count, not where they go
-        outputs = (request.get("ProcessingOutputConfig") or {}).get("Outputs") or []
-        keyed["Outputs"] = [[item.get("OutputName"), (item.get("S3Output") or {}).get("LocalPath")] for item in outputs]
     return hashlib.sha256(dumps([pipeline, step, kind, keyed]).encode()).hexdigest()
 
 

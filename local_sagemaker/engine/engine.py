@@ -17,6 +17,7 @@ from local_sagemaker.database import Database
 from local_sagemaker.definition import Definition, parse
 from local_sagemaker.engine.advance import Advance, finish_job
 from local_sagemaker.jobs import JobSpec
+from local_sagemaker.jobs.supervisor import UnknownJob
 from local_sagemaker.names import now
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,8 @@ class Engine:
         self._ending = False
         self._parsed: OrderedDict[tuple[str, int, float], Definition] = OrderedDict()
         self._parsed_lock = threading.Lock()
+        # a stop must not fall between a job's commit and its submission
+        self._hand_over = threading.RLock()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     def start(self, jobs: Jobs) -> None:
@@ -75,25 +78,43 @@ class Engine:
 
     def submit(self, spec: JobSpec) -> None:
         """Hand a committed job to the supervisor."""
-        assert self._jobs is not None
-        if not self._ending:
-            self._jobs.submit(spec)
+        with self._hand_over:
+            if self._ending:
+                return  # it stays queued in the database, the next start takes it up
+            row = self._db.read().execute("SELECT * FROM jobs WHERE arn = ?", (spec.arn,)).fetchone()
+            if row is None or not row["live"]:
+                return
+            if row["status"] == "Stopping":
+                self._end_unbegun(row)
+            else:
+                self._supervisor().submit(spec)
 
     def stop_job(self, arn: str) -> None:
         """Ask the supervisor to end a job."""
-        assert self._jobs is not None
-        self._jobs.stop(arn)
+        with self._hand_over:
+            try:
+                self._supervisor().stop(arn)
+            except UnknownJob:
+                # it has just ended, or has not been handed over yet
+                row = self._db.read().execute("SELECT * FROM jobs WHERE arn = ?", (arn,)).fetchone()
+                if row is not None and row["live"] and not row["begun"]:
+                    self._end_unbegun(row)
 
-    def definition(self, pipeline: str, version: int, text: str | None = None) -> Definition:
+    def _end_unbegun(self, row: sqlite3.Row) -> None:
+        execution = self._apply(row["arn"], jobrecords.ending_changes(row, "Stopped", "Training job stopped"))
+        if execution is not None:
+            self.wake(execution)
+
+    def _supervisor(self) -> Jobs:
+        if self._jobs is None:
+            raise RuntimeError("the engine has not been started")
+        return self._jobs
+
+    def definition(self, connection: sqlite3.Connection, pipeline: str, version: int) -> Definition:
         """The parsed definition of a version; the last few are kept."""
-        row = (
-            self._db.read()
-            .execute("SELECT created, definition FROM versions WHERE pipeline = ? AND version = ?", (pipeline, version))
-            .fetchone()
-        )
-        if row is None:  # not committed yet: only its writer can see it
-            assert text is not None
-            return parse(text)
+        row = connection.execute(
+            "SELECT created, definition FROM versions WHERE pipeline = ? AND version = ?", (pipeline, version)
+        ).fetchone()
         # a pipeline deleted and made again starts at version 1 again: the time tells them apart
         return self._cached((pipeline, version, row["created"]), row["definition"])
 
@@ -134,7 +155,7 @@ class Engine:
 
     def _finish_step(self, connection: sqlite3.Connection, step: sqlite3.Row, kind: str, ended: dict[str, Any]) -> str:
         execution = connection.execute("SELECT * FROM executions WHERE arn = ?", (step["execution"],)).fetchone()
-        definition = self.definition(execution["pipeline"], execution["version"])
+        definition = self.definition(connection, execution["pipeline"], execution["version"])
         finish_job(connection, execution, step, definition.steps[step["name"]], jobrecords.KINDS[kind], ended)
         return str(execution["arn"])
 
@@ -143,7 +164,8 @@ class Engine:
         queued: list[JobSpec] = []
         for row in self._db.read().execute("SELECT * FROM jobs WHERE live = 1 ORDER BY seq").fetchall():
             if row["begun"] or row["status"] == "Stopping":
-                self._apply(row["arn"], jobrecords.lost_job_changes(row, LOST))
+                status = "Stopped" if row["status"] == "Stopping" else "Failed"
+                self._apply(row["arn"], jobrecords.ending_changes(row, status, LOST))
             else:
                 queued.append(jobrecords.spec_of(row))
         for spec in queued:
@@ -176,7 +198,7 @@ class Engine:
             execution = connection.execute("SELECT * FROM executions WHERE arn = ?", (arn,)).fetchone()
             if execution is None or execution["status"] not in ("Executing", "Stopping"):
                 return
-            definition = self.definition(execution["pipeline"], execution["version"])
+            definition = self.definition(connection, execution["pipeline"], execution["version"])
             step = Advance(connection, execution, definition, self._data_dir / "s3")
             step.run()
         for moment in step.timers:

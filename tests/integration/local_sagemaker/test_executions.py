@@ -1,0 +1,198 @@
+"""Executions: parameters, tokens, branches, jobs, stop, retry, cache."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+
+import pytest
+from botocore.exceptions import ClientError
+
+from .conftest import PASSES, Service, condition, training
+from .test_pipelines import refused
+
+pytestmark = pytest.mark.aws
+
+STRING = {"Name": "Colour", "Type": "String", "EnumValues": ["red", "green"]}
+NUMBER = {"Name": "Count", "Type": "Integer", "DefaultValue": 3}
+
+
+def parameters(**values: str) -> list[dict[str, str]]:
+    return [{"Name": name, "Value": value} for name, value in values.items()]
+
+
+def test_parameters_are_typed_and_listed(service: Service) -> None:
+    name = service.create(condition("Check", {"Get": "Parameters.Count"}, 5), parameters=[STRING, NUMBER])
+    arn = service.start(name, PipelineParameters=parameters(Colour="red", Count="5"))
+    service.wait(arn, "Succeeded")
+    assert service.steps(arn)["Check"]["Metadata"] == {"Condition": {"Outcome": "True"}}
+    found = service.sagemaker.list_pipeline_parameters_for_execution(PipelineExecutionArn=arn)
+    assert found["PipelineParameters"] == parameters(Colour="red", Count="5")
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        (parameters(), "Colour"),
+        (parameters(Colour="blue"), "red, green"),
+        (parameters(Colour="red", Count="many"), "Count"),
+        (parameters(Colour="red", Other="1"), "Other"),
+        (parameters(Colour=""), "too short"),
+        (parameters(Colour="red") * 2, "more than once"),
+        (parameters(Colour="x" * 1025), "length less than or equal to 1024"),
+    ],
+)
+def test_bad_parameters_are_refused_by_name(service: Service, given: list[dict[str, str]], named: str) -> None:
+    name = service.create(parameters=[STRING, NUMBER])
+    with refused("ValidationException", named):
+        service.start(name, PipelineParameters=given)
+    found = service.sagemaker.list_pipeline_executions(PipelineName=name)["PipelineExecutionSummaries"]
+    assert found == []
+
+
+def test_same_token_gives_the_same_execution(service: Service) -> None:
+    name, token = service.create(), uuid.uuid4().hex
+    first = service.start(name, ClientRequestToken=token, PipelineExecutionDisplayName="one")
+    assert service.start(name, ClientRequestToken=token, PipelineExecutionDisplayName="one") == first
+    with refused("ValidationException", "other parameters"):
+        service.start(name, ClientRequestToken=token, PipelineExecutionDisplayName="two")
+    found = service.sagemaker.list_pipeline_executions(PipelineName=name)["PipelineExecutionSummaries"]
+    assert [item["PipelineExecutionArn"] for item in found] == [first]
+
+
+def test_only_the_chosen_branch_runs(service: Service) -> None:
+    fail = {
+        "Name": "Fail",
+        "Type": "Fail",
+        "Arguments": {"ErrorMessage": {"Std:Join": {"On": " ", "Values": ["no", 1]}}},
+    }
+    name = service.create(
+        condition("Check", {"Get": "Parameters.Count"}, 3, IfSteps=[condition("Then", 1, 1)], ElseSteps=[fail]),
+        parameters=[NUMBER],
+    )
+    good, bad = service.start(name), service.start(name, PipelineParameters=parameters(Count="4"))
+    assert service.wait(good)["PipelineExecutionStatus"] == "Succeeded"
+    assert set(service.steps(good)) == {"Check", "Then"}
+    ended = service.wait(bad)
+    assert ended["PipelineExecutionStatus"] == "Failed"
+    assert ended["FailureReason"] == "Step failure: One or multiple steps failed."
+    step = service.steps(bad)["Fail"]
+    assert (step["StepStatus"], step["FailureReason"]) == ("Failed", "no 1")
+    assert step["Metadata"] == {"Fail": {"ErrorMessage": "no 1"}}
+
+
+def test_training_step_runs_and_its_properties_are_used(service: Service) -> None:
+    train = training("Train", "echo loss=0.25; echo model > /opt/ml/model/weights", service.output)
+    check = condition("Check", {"Get": "Steps.Train.FinalMetricDataList['loss'].Value"}, 0.25)
+    arn = service.start(service.create(train, check))
+    assert service.wait(arn)["PipelineExecutionStatus"] == "Succeeded"
+    assert service.steps(arn)["Check"]["Metadata"]["Condition"]["Outcome"] == "True"
+    job = service.job(arn, "Train")
+    assert job["TrainingJobStatus"] == "Completed"
+    key = job["ModelArtifacts"]["S3ModelArtifacts"].removeprefix(f"s3://{service.bucket}/")
+    assert service.s3.head_object(Bucket=service.bucket, Key=key)["ContentLength"] > 0
+    assert job["TrainingJobName"].startswith(f"pipelines-{arn.rsplit('/', 1)[-1]}-Train-")
+
+
+def test_failing_job_fails_its_step_and_nothing_follows(service: Service) -> None:
+    name = service.create(training("Train", "echo oops; exit 3", service.output), {**PASSES, "DependsOn": ["Train"]})
+    arn = service.start(name)
+    assert service.wait(arn)["PipelineExecutionStatus"] == "Failed"
+    steps = service.steps(arn)
+    assert set(steps) == {"Train"}
+    assert "3" in steps["Train"]["FailureReason"]
+    assert steps["Train"]["FailureReason"] == service.job(arn, "Train")["FailureReason"]
+
+
+def test_retry_runs_on_from_what_did_not_succeed(service: Service) -> None:
+    # the job succeeds once its marker is in the output bucket: the first attempt fails
+    channel = {
+        "ChannelName": "marker",
+        "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{service.bucket}/marker/"}},
+    }
+    script = "grep -q go /opt/ml/input/data/marker/state"
+    train = training("Train", script, service.output, DependsOn=["Check"], Arguments={"InputDataConfig": [channel]})
+    service.s3.put_object(Bucket=service.bucket, Key="marker/state", Body=b"wait")
+    arn = service.start(service.create(PASSES, train))
+    assert service.wait(arn)["PipelineExecutionStatus"] == "Failed"
+    checked = service.steps(arn)["Check"]["EndTime"]
+    service.s3.put_object(Bucket=service.bucket, Key="marker/state", Body=b"go")
+    token = uuid.uuid4().hex
+    for _ in range(2):
+        service.sagemaker.retry_pipeline_execution(PipelineExecutionArn=arn, ClientRequestToken=token)
+    found = service.wait(arn)
+    assert found["PipelineExecutionStatus"] == "Succeeded"
+    assert "FailureReason" not in found
+    assert service.steps(arn)["Check"]["EndTime"] == checked
+    with refused("ConflictException", "Succeeded"):
+        service.sagemaker.retry_pipeline_execution(PipelineExecutionArn=arn)
+
+
+def test_stop_ends_the_job_and_starts_nothing_more(service: Service) -> None:
+    sleeper = training("Train", "trap 'exit 0' TERM; echo up; while true; do sleep 0.1; done", service.output)
+    arn = service.start(service.create(sleeper, {**PASSES, "DependsOn": ["Train"]}))
+    service.wait_step(arn, "Train", "Executing")
+    service.sagemaker.stop_pipeline_execution(PipelineExecutionArn=arn)
+    assert service.wait(arn)["PipelineExecutionStatus"] == "Stopped"
+    steps = service.steps(arn)
+    assert (set(steps), steps["Train"]["StepStatus"]) == ({"Train"}, "Stopped")
+    assert service.job(arn, "Train")["TrainingJobStatus"] == "Stopped"
+    with refused("ConflictException", "Stopped"):
+        service.sagemaker.stop_pipeline_execution(PipelineExecutionArn=arn)
+
+
+def test_cache_takes_an_earlier_result(service: Service) -> None:
+    cached = {"CacheConfig": {"Enabled": True, "ExpireAfter": "30d"}}
+    text = {"Get": "Parameters.Output"}
+    name = service.create(
+        training("Train", "echo loss=0.5", text, **cached), parameters=[{"Name": "Output", "Type": "String"}]
+    )
+    first = service.start(name, PipelineParameters=parameters(Output=service.output))
+    assert service.wait(first)["PipelineExecutionStatus"] == "Succeeded"
+    # the output path is no part of the key: the hit leaves the artifact where it was
+    second = service.start(name, PipelineParameters=parameters(Output=f"{service.output}/other"))
+    assert service.wait(second)["PipelineExecutionStatus"] == "Succeeded"
+    step = service.steps(second)["Train"]
+    assert step["CacheHitResult"] == {"SourcePipelineExecutionArn": first}
+    assert step["Metadata"] == service.steps(first)["Train"]["Metadata"]
+
+
+def test_running_pipeline_cannot_be_deleted(service: Service) -> None:
+    name = service.create(training("Train", "sleep 60", service.output))
+    arn = service.start(name)
+    with refused("ConflictException", "running"):
+        service.sagemaker.delete_pipeline(PipelineName=name)
+    service.sagemaker.stop_pipeline_execution(PipelineExecutionArn=arn)
+    service.wait(arn, "Stopped")
+    service.sagemaker.delete_pipeline(PipelineName=name)
+
+
+def test_parallelism_limits_the_steps_at_once(service: Service) -> None:
+    steps = [training(f"T{number}", "sleep 0.3", service.output) for number in range(3)]
+    arn = service.start(service.create(*steps), ParallelismConfiguration={"MaxParallelExecutionSteps": 1})
+    assert service.wait(arn)["PipelineExecutionStatus"] == "Succeeded"
+    spans = sorted((step["StartTime"], step["EndTime"]) for step in service.steps(arn).values())
+    assert all(end <= start for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
+
+
+def test_summaries_carry_what_a_poller_needs(service: Service) -> None:
+    name = service.create()
+    arn = service.start(name, PipelineExecutionDisplayName="run-7", PipelineExecutionDescription="why")
+    ended = service.wait(arn)
+    service.sagemaker.update_pipeline_execution(PipelineExecutionArn=arn, PipelineExecutionDisplayName="run-8")
+    found = service.sagemaker.list_pipeline_executions(
+        PipelineName=name, CreatedBefore=ended["CreationTime"] + timedelta(seconds=5)
+    )
+    summary = found["PipelineExecutionSummaries"][0]
+    assert (summary["PipelineExecutionDisplayName"], summary["PipelineExecutionDescription"]) == ("run-8", "why")
+    assert summary["StartTime"] == ended["CreationTime"]
+
+
+def test_unsupported_start_members_are_refused_by_name(service: Service) -> None:
+    with refused("ValidationException", "SelectiveExecutionConfig"):
+        service.start(service.create(), SelectiveExecutionConfig={"SelectedSteps": [{"StepName": "Check"}]})
+
+
+def test_unsupported_action_is_refused_by_name(service: Service) -> None:
+    with pytest.raises(ClientError, match="UnknownOperationException(?s:.*)ListEndpoints"):
+        service.sagemaker.list_endpoints()
