@@ -1,0 +1,91 @@
+"""A whole training under the container contract: what it prints, what it leaves, and that it is reproducible."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from sklearn.metrics import f1_score, log_loss, roc_auc_score
+
+from training.inference import model_fn
+from training.metrics import NAMES
+
+from .table import FIELDS, Job
+
+REFERENCE = Path(__file__).with_name("reference_losses.json")
+
+
+def metric_lines(log: str) -> list[tuple[str, float]]:
+    pattern = rf"^({'|'.join(NAMES)}): ([0-9.]+)$"
+    return [(name, float(value)) for name, value in re.findall(pattern, log, re.MULTILINE)]
+
+
+def test_every_epoch_prints_the_four_metrics_once(job: Job) -> None:
+    lines = metric_lines(job.run(epochs=2))
+    assert [name for name, _ in lines] == list(NAMES) * 2
+    history = job.report["history"]
+    assert [value for _, value in lines] == [pytest.approx(epoch[n], abs=1e-6) for epoch in history for n in NAMES]
+
+
+def test_losses_follow_the_reference_curve(finished: Job) -> None:
+    """Kept from an earlier run: a change of data order, schedule or network shows here before it shows in quality."""
+    curve = [[epoch["Train Loss"], epoch["Validation Loss"]] for epoch in finished.report["history"]]
+    reference = json.loads(REFERENCE.read_text())
+    assert curve == [pytest.approx(point, abs=2e-4) for point in reference]
+
+
+def test_artifact_predicts_what_the_report_says(finished: Job) -> None:
+    report, table = finished.report, pq.read_table(finished.channels / "test" / "test.parquet")
+    model = model_fn(str(finished.model))
+    said, seen = model.probabilities(table), table["late"].to_numpy()
+    assert report["test"]["AUC ROC"] == pytest.approx(roc_auc_score(seen, said), abs=1e-6)
+    assert report["test"]["Loss"] == pytest.approx(log_loss(seen, said), abs=1e-5)
+    assert report["test"]["F1 Score"] == pytest.approx(f1_score(seen, said >= report["threshold"]), abs=1e-6)
+    assert report["test"]["AUC ROC"] > 0.75
+    assert sum(map(sum, report["confusion_matrix"]["counts"])) == len(table)
+    assert sum(b["count"] for b in report["calibration"]) == len(table)
+
+
+def test_artifact_and_output_hold_what_is_promised(finished: Job) -> None:
+    files = {str(p.relative_to(finished.model)) for p in finished.model.rglob("*") if p.is_file()}
+    expected = {"model.pt", "preprocess.json", "report.json", "curves.png", "code/inference.py", "code/requirements.txt"}
+    assert expected <= files
+    report = (finished.folder / "output" / "report.json").read_bytes()
+    assert len(report) <= 64 * 1024
+    assert report == (finished.model / "report.json").read_bytes()
+    assert finished.report["baseline"]["Validation AUC ROC"] == 0.5
+    assert finished.report["hyperparameters"]["full_field_list"] == FIELDS["full_field_list"]
+    assert not finished.failure.exists()
+
+
+def test_two_processes_that_stream_equal_one_that_holds_the_data(tmp_path: Path, shipped: Path, channels: Path) -> None:
+    """Same global batch, float64: the weights agree to rounding."""
+    one, two = Job(tmp_path / "one", shipped, channels), Job(tmp_path / "two", shipped, channels)
+    assert "held in memory" in one.run(precision="float64", dropout=0.0)
+    log = two.run(2, precision="float64", dropout=0.0, memory_fraction=1e-12)
+    assert "streamed from disk; 2 process(es)" in log
+    assert len(metric_lines(log)) == 3 * len(NAMES)
+    for name, weight in one.weights.items():
+        torch.testing.assert_close(two.weights[name], weight, rtol=0, atol=1e-12)
+    for mine, other in zip(one.report["history"], two.report["history"], strict=True):
+        assert [mine[name] for name in NAMES] == pytest.approx([other[name] for name in NAMES], abs=1e-12)
+
+
+def test_field_lists_may_lie_in_a_file_beside_the_program(job: Job, tmp_path: Path) -> None:
+    import shutil
+
+    code = tmp_path / "wide"
+    shutil.copytree(job.code, code)
+    lists = {name: FIELDS[name] for name in ("full_field_list", "tab_field_list", "cat_field_list")}
+    (code / "fields.json").write_text(json.dumps(lists))
+    env = job.env(epochs=1)
+    env["SM_HPS"] = json.dumps({k: v for k, v in json.loads(env["SM_HPS"]).items() if k not in lists})
+    import subprocess
+    import sys
+
+    subprocess.run([sys.executable, "train.py"], cwd=code, env=env, check=True, timeout=120)
+    assert job.report["hyperparameters"]["cat_field_list"] == FIELDS["cat_field_list"]
