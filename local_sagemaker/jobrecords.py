@@ -94,6 +94,9 @@ def apply(connection: sqlite3.Connection, row: sqlite3.Row, changes: Mapping[str
     moment = now()
     known = describe_members(kind)
     changes = {key: value for key, value in plain(dict(changes)).items() if key in known and value is not None}
+    if row["status"] == "Stopping" and changes.get(kind.status_member) == "InProgress":
+        # reported before the stop arrived
+        changes = {key: value for key, value in changes.items() if key not in (kind.status_member, "SecondaryStatus")}
     if changes.get("FailureReason"):
         changes["FailureReason"] = changes["FailureReason"][:_REASON_LENGTH]
     description |= {"LastModifiedTime": moment, **changes}

@@ -27,6 +27,11 @@ LOST = (
     " went down); the job's processes were ended with it"
 )
 _PARSED = 64
+_LEFT_JOBS = """
+SELECT jobs.*, jobs.status = 'Stopping' OR coalesce(executions.status, '') = 'Stopping' AS stopping
+FROM jobs LEFT JOIN steps ON steps.job = jobs.arn LEFT JOIN executions ON executions.arn = steps.execution
+WHERE jobs.live = 1 ORDER BY jobs.seq
+"""
 
 
 class Jobs(Protocol):
@@ -162,10 +167,11 @@ class Engine:
     def _recover(self) -> None:
         """Queue again what had not begun, end what had begun, and look at every live execution."""
         queued: list[JobSpec] = []
-        for row in self._db.read().execute("SELECT * FROM jobs WHERE live = 1 ORDER BY seq").fetchall():
-            if row["begun"] or row["status"] == "Stopping":
-                status = "Stopped" if row["status"] == "Stopping" else "Failed"
-                self._apply(row["arn"], jobrecords.ending_changes(row, status, LOST))
+        for row in self._db.read().execute(_LEFT_JOBS).fetchall():
+            if row["stopping"]:
+                self._apply(row["arn"], jobrecords.ending_changes(row, "Stopped", "Stopped"))
+            elif row["begun"]:
+                self._apply(row["arn"], jobrecords.ending_changes(row, "Failed", LOST))
             else:
                 queued.append(jobrecords.spec_of(row))
         for spec in queued:

@@ -1,0 +1,103 @@
+"""Servers that may be killed, and that can be told to kill themselves after a certain commit."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+ROOT = Path(__file__).resolve().parents[3]
+CRASHING = Path(__file__).with_name("crashing_server.py")
+
+
+class Server:
+    """One `serve` process over a folder; `crash_at` makes it kill itself after that many commits."""
+
+    def __init__(self, data_dir: Path, crash_at: int | None = None, *options: str) -> None:
+        self.data_dir = data_dir
+        data_dir.mkdir(parents=True, exist_ok=True)
+        program = ["-m", "local_sagemaker"] if crash_at is None else [str(CRASHING), str(crash_at)]
+        arguments = ["serve", "--data-dir", str(data_dir), "--port", "0", "--stop-grace", "2", *options]
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+        with (data_dir / "serve.log").open("a") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, *program, *arguments],
+                cwd=ROOT, env=environment | {"PYTHONPATH": str(ROOT)}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=log, text=True,
+            )  # fmt: skip
+        self.env = self._read_environment()
+
+    def _read_environment(self) -> dict[str, str]:
+        timer = threading.Timer(60, self.process.kill)
+        timer.start()
+        env: dict[str, str] = {}
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if match := re.fullmatch(r"export (\w+)=(.*)", line.strip()):
+                env[match[1]] = match[2]
+            if "AWS_EC2_METADATA_DISABLED" in env:
+                break
+        timer.cancel()
+        return env
+
+    @property
+    def is_ready(self) -> bool:
+        return "AWS_EC2_METADATA_DISABLED" in self.env
+
+    def log(self) -> str:
+        return (self.data_dir / "serve.log").read_text()
+
+    def client(self, service: str) -> Any:
+        url = self.env["AWS_ENDPOINT_URL_S3" if service == "s3" else "AWS_ENDPOINT_URL"]
+        session = boto3.Session(self.env["AWS_ACCESS_KEY_ID"], self.env["AWS_SECRET_ACCESS_KEY"], None, "us-east-1")
+        checksums = {"request_checksum_calculation": "when_required", "response_checksum_validation": "when_required"}
+        config = Config(retries={"max_attempts": 0}, **checksums)
+        return session.client(service, endpoint_url=url, config=config)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(timeout=30)
+
+    def stop(self, sig: int = signal.SIGTERM) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(sig)
+        return self.process.wait(timeout=60)
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    servers: list[Server] = []
+
+    def start(data_dir: Path | None = None, crash_at: int | None = None, *options: str) -> Server:
+        servers.append(Server(data_dir or tmp_path / "data", crash_at, *options))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+def processes_of(data_dir: Path) -> list[int]:
+    """Every process that knows the folder: in its command line or in its environment."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            text = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
+            state = (entry / "stat").read_text().rsplit(")", 1)[1].split()[0]
+        except OSError:
+            continue
+        if str(data_dir).encode() in text and state != "Z":
+            found.append(int(entry.name))
+    return found

@@ -1,0 +1,112 @@
+"""The server's own process: its folder, its ports, its children."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import ROOT, Server, processes_of
+
+
+def refusal(*arguments: str, environment: dict[str, str] | None = None) -> str:
+    """The one line of a server that does not start."""
+    done = subprocess.run(
+        [sys.executable, "-m", "local_sagemaker", *arguments],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False, env=environment,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stdout == ""
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    return lines[0]
+
+
+def test_second_server_over_the_folder_is_refused(serve: Callable[..., Server]) -> None:
+    first = serve()
+    line = refusal("serve", "--data-dir", str(first.data_dir), "--port", "0")
+    assert f"another local SageMaker serves {first.data_dir} (process {first.process.pid})" in line
+    assert first.client("sagemaker").list_pipelines()["PipelineSummaries"] == []
+
+
+def test_taken_port_is_one_line(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        line = refusal("serve", "--data-dir", str(tmp_path), "--port", port)
+        assert f"port {port} cannot be used" in line
+        assert "--port" in line
+        line = refusal("serve", "--data-dir", str(tmp_path), "--port", "0", "--s3-port", port)
+        assert f"port {port} for S3 is taken" in line
+
+
+def test_other_hosts_need_keys(tmp_path: Path) -> None:
+    line = refusal("serve", "--data-dir", str(tmp_path), "--port", "0", "--host", "0.0.0.0")
+    assert "LOCAL_SAGEMAKER_ACCESS_KEY_ID" in line
+
+
+def test_env_prints_what_serve_printed(serve: Callable[..., Server], tmp_path: Path) -> None:
+    assert "no local SageMaker has served" in refusal("env", "--data-dir", str(tmp_path / "empty"))
+    server = serve()
+    command = [sys.executable, "-m", "local_sagemaker", "env", "--data-dir", str(server.data_dir)]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert dict(line.removeprefix("export ").split("=", 1) for line in printed.splitlines()) == server.env
+    assert (server.data_dir / "endpoint.json").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_every_child_ends_with_the_server(serve: Callable[..., Server], sig: int) -> None:
+    server = serve()
+    assert len(processes_of(server.data_dir)) >= 2
+    server.stop(sig)
+    deadline = time.monotonic() + 10
+    while left := processes_of(server.data_dir):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
+
+
+def test_rclone_is_started_again(serve: Callable[..., Server]) -> None:
+    server = serve()
+    s3 = server.client("s3")
+    s3.create_bucket(Bucket="kept")
+    s3.put_object(Bucket="kept", Key="a/b", Body=b"content")
+    rclone = [
+        pid for pid in processes_of(server.data_dir) if b"\0serve\0s3\0" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+    os.kill(rclone[0], signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            assert s3.get_object(Bucket="kept", Key="a/b")["Body"].read() == b"content"
+            break
+        except Exception:
+            assert time.monotonic() < deadline, server.log()
+            time.sleep(0.05)
+
+
+def test_objects_are_files_and_files_are_objects(serve: Callable[..., Server]) -> None:
+    server = serve()
+    s3 = server.client("s3")
+    s3.create_bucket(Bucket="both")
+    s3.put_object(Bucket="both", Key="x/one", Body=b"1")
+    assert [item["Key"] for item in s3.list_objects_v2(Bucket="both")["Contents"]] == ["x/one"]
+    assert (server.data_dir / "s3/both/x/one").read_bytes() == b"1"
+    (server.data_dir / "s3/both/x/two").write_bytes(b"2")
+    assert [item["Key"] for item in s3.list_objects_v2(Bucket="both", Prefix="x/")["Contents"]] == ["x/one", "x/two"]
+    assert s3.get_object(Bucket="both", Key="x/two")["Body"].read() == b"2"
+
+
+def test_server_keeps_its_ports_and_keys_when_asked(serve: Callable[..., Server]) -> None:
+    first = serve()
+    first.stop()
+    port = first.env["AWS_ENDPOINT_URL"].rsplit(":", 1)[1]
+    second = serve(None, None, "--port", port)
+    assert second.env == first.env
