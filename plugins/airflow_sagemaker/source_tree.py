@@ -36,17 +36,12 @@ def _walk(folder: Path, prefix: str, parents: tuple[Path, ...]) -> Iterator[tupl
             yield f"{prefix}{entry.name}", entry
 
 
-def file_digest(path: str | os.PathLike[str]) -> str:
-    """Return the sha256 of a file's bytes."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def contents_of(folder: str | os.PathLike[str]) -> dict[str, bytes]:
+    """Return the bytes of a folder's files by relative path."""
+    return {name: path.read_bytes() for name, path in files_of(folder).items()}
 
 
-def digest_of(digests: Mapping[str, str]) -> str:
-    """Return one sha256 for a tree, given each file's digest by relative path."""
+def digest_of(files: Mapping[str, bytes]) -> str:
+    """Return one sha256 for files given by relative path: equal for equal trees at any place, time and user."""
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     return hashlib.sha256(json.dumps(sorted(digests.items())).encode()).hexdigest()
-
-
-def tree_digest(folder: str | os.PathLike[str]) -> str:
-    """Return the digest of a folder's files: equal for equal trees at any path, time and user."""
-    return digest_of({name: file_digest(path) for name, path in files_of(folder).items()})

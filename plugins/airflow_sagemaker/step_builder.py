@@ -6,8 +6,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 os.environ.setdefault("AWS_DEFAULT_REGION", os.environ.get("AWS_REGION", "us-east-1"))  # the import needs a region
@@ -140,7 +138,7 @@ class PyTorchTrainingStepBuilder:
                 uploader=self.uploader,
                 code_bucket=config.code_bucket or "",
                 code_prefix=f"{config.pipeline_name}/code",
-                fields_file=self._fields_file(),
+                fields=None if config.hyperparameters.lists_fit() else encode(config.hyperparameters.lists()),
                 sagemaker_session=self.session,
                 role=config.role_arn,
                 base_job_name=config.pipeline_name,
@@ -204,16 +202,6 @@ class PyTorchTrainingStepBuilder:
             scalars = {name: self.variables[parameter_name(name)] for name in scalars}
         return scalars | {name: encode(value) for name, value in lists.items()}
 
-    def _fields_file(self) -> Path | None:
-        """Write the lists that do not fit into hyperparameters to a file that travels beside the program."""
-        given = self.config.hyperparameters
-        if given.lists_fit():
-            return None
-        self._scratch = TemporaryDirectory(prefix="airflow-sagemaker-")  # lives as long as the builder
-        path = Path(self._scratch.name) / "fields.json"
-        path.write_text(encode(given.lists()), encoding="utf-8")
-        return path
-
     def _channels(self) -> list[Channel]:
         mode, kind = self.config.channel_input_mode, self.config.channel_data_type
         channels = []
@@ -276,16 +264,16 @@ class SessionUploader:
         self._session = session
         self._done: set[str] = set()
 
-    def upload(self, files: dict[str, Path], bucket: str, prefix: str) -> None:
+    def upload(self, files: Mapping[str, bytes], bucket: str, prefix: str) -> None:
         """Bring each file to s3://bucket/prefix/<relative path>."""
         if f"{bucket}/{prefix}" in self._done:
             return
         client = self._session.boto_session.client("s3", region_name=self._session.boto_region_name)
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/")
         there = {item["Key"]: item["Size"] for page in pages for item in page.get("Contents", [])}
-        for name, path in files.items():
-            if there.get(f"{prefix}/{name}") != path.stat().st_size:
-                client.upload_file(str(path), bucket, f"{prefix}/{name}")
+        for name, content in files.items():
+            if there.get(f"{prefix}/{name}") != len(content):
+                client.put_object(Bucket=bucket, Key=f"{prefix}/{name}", Body=content)
         self._done.add(f"{bucket}/{prefix}")
 
 

@@ -19,7 +19,7 @@ from filelock import FileLock
 
 from airflow_sagemaker.compiling.process import module_place
 from airflow_sagemaker.exceptions import SdkNotAvailable
-from airflow_sagemaker.source_tree import file_digest, tree_digest
+from airflow_sagemaker.source_tree import contents_of, digest_of
 
 FORMAT = 1
 KEEP_SECONDS = 30 * 86400
@@ -44,7 +44,7 @@ def cache_key(request: dict[str, Any], source_dir: str, modules: Iterable[str], 
     parts = {
         "format": FORMAT,
         "request": stable,
-        "source": tree_digest(source_dir),
+        "source": digest_of(contents_of(source_dir)),
         "package": _own_digest(),
         "modules": {name: _module_digest(name) for name in sorted(modules)},
         "sdk": dict(sdk_versions(python)),
@@ -55,12 +55,12 @@ def cache_key(request: dict[str, Any], source_dir: str, modules: Iterable[str], 
 @cache
 def _own_digest() -> str:
     """Return the digest of this package: another version may compile another definition."""
-    return tree_digest(Path(__file__).parents[1])
+    return digest_of(contents_of(Path(__file__).parents[1]))
 
 
 def _module_digest(name: str) -> str:
     place = module_place(name.partition(".")[0])
-    return tree_digest(place) if place.is_dir() else file_digest(place)
+    return digest_of(contents_of(place) if place.is_dir() else {place.name: place.read_bytes()})
 
 
 @cache

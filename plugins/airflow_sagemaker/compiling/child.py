@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,10 @@ class RecordingUploader:
         self._folder = folder
         self.uploads: dict[tuple[str, str], dict[str, Any]] = {}
 
-    def upload(self, files: dict[str, Path], bucket: str, prefix: str) -> None:
+    def upload(self, files: Mapping[str, bytes], bucket: str, prefix: str) -> None:
         """Note each file for s3://bucket/prefix/<relative path>."""
-        for name, path in files.items():
-            self.add(path.read_bytes(), bucket, f"{prefix}/{name}")
+        for name, content in files.items():
+            self.add(content, bucket, f"{prefix}/{name}")
 
     def add(self, content: bytes, bucket: str, key: str) -> None:
         """Note one file's content for s3://bucket/key."""
@@ -57,7 +58,7 @@ def recording_session(region: str, bucket: str, uploader: RecordingUploader) -> 
     from sagemaker.core.workflow.pipeline_context import PipelineSession
 
     from airflow_sagemaker.exceptions import CompileError
-    from airflow_sagemaker.source_tree import files_of
+    from airflow_sagemaker.source_tree import contents_of
     from airflow_sagemaker.step_builder import TELEMETRY_OFF
 
     class RecordingSession(PipelineSession):  # type: ignore[misc]
@@ -69,9 +70,9 @@ def recording_session(region: str, bucket: str, uploader: RecordingUploader) -> 
         ) -> str:  # the SDK's signature
             target = bucket or self.default_bucket()
             if Path(path).is_dir():
-                uploader.upload(files_of(path), target, key_prefix)
+                uploader.upload(contents_of(path), target, key_prefix)
                 return f"s3://{target}/{key_prefix}"
-            uploader.upload({Path(path).name: Path(path)}, target, key_prefix)
+            uploader.upload({Path(path).name: Path(path).read_bytes()}, target, key_prefix)
             return f"s3://{target}/{key_prefix}/{Path(path).name}"
 
         def upload_string_as_file_body(self, body: str, bucket: str, key: str, **_: Any) -> str:

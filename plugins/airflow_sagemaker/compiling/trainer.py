@@ -1,23 +1,25 @@
 """A ModelTrainer whose uploads are named by their content, and whose container scripts are made safe first.
 
 The SDK puts a timestamp into each upload's key, so that every build has another definition and the step cache never
-hits. Here a folder's key is the digest of its files. The drivers that the SDK ships are changed in two places:
+hits. Here a folder's key is the digest of its files. The drivers that the SDK ships are changed in three places:
 hyperparameters are quoted when they become shell variables, and the package installer does not log its index URL,
-which holds a CodeArtifact token.
+which holds a CodeArtifact token; and a SIGTERM, which SageMaker sends to the first process before a spot interruption
+or a stop, is handed down to the training program instead of being lost in a shell.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from sagemaker.train.configs import Channel, DataSource, S3DataSource, SourceCode
-from sagemaker.train.constants import SM_CODE, SM_DRIVERS, SOURCE_CODE_JSON
+from sagemaker.train.constants import SM_CODE, SM_DRIVERS, SOURCE_CODE_JSON, TRAIN_SCRIPT
 from sagemaker.train.model_trainer import ModelTrainer
 
 from airflow_sagemaker.exceptions import CompileError
-from airflow_sagemaker.source_tree import digest_of, file_digest, files_of
+from airflow_sagemaker.source_tree import contents_of, digest_of
 
 FIELDS_FILE = "fields.json"
 CODE_IN_CONTAINER = "/opt/ml/input/data/code"
@@ -38,13 +40,23 @@ _PATCHES = {
              "        sys.exit(f\"pip install -r {requirements_file} failed with exit code {code}\")",
          ))),
     ),
+    "common/utils.py": (
+        ("import os\nimport logging\n", "import os\nimport logging\nimport signal\n"),
+        ("        with process.stdout:\n",
+         "        signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGTERM))\n"
+         "        with process.stdout:\n"),
+    ),
+    TRAIN_SCRIPT: (
+        ("\n$SM_PYTHON_CMD /opt/ml/input/data/sm_drivers/distributed_drivers/",
+         "\nexec $SM_PYTHON_CMD /opt/ml/input/data/sm_drivers/distributed_drivers/"),
+    ),
 }  # fmt: skip
 
 
 class Uploader(Protocol):
-    """Where the files of a folder go: uploaded at once, or recorded for the parent process."""
+    """Where files go: uploaded at once, or recorded for the parent process."""
 
-    def upload(self, files: dict[str, Path], bucket: str, prefix: str) -> None:
+    def upload(self, files: Mapping[str, bytes], bucket: str, prefix: str) -> None:
         """Bring each file to s3://bucket/prefix/<relative path>."""
 
 
@@ -54,7 +66,7 @@ class ContentAddressedTrainer(ModelTrainer):  # type: ignore[misc]
     uploader: Any = None
     code_bucket: str = ""
     code_prefix: str = ""
-    fields_file: Any = None
+    fields: str | None = None
 
     def create_input_data_channel(
         self, channel_name: str, data_source: Any, key_prefix: str | None = None, **options: Any
@@ -64,14 +76,14 @@ class ContentAddressedTrainer(ModelTrainer):  # type: ignore[misc]
             channel: Channel = super().create_input_data_channel(channel_name, data_source, key_prefix, **options)
             return channel
         folder = Path(data_source)
-        files = files_of(folder)
         if channel_name == SM_DRIVERS:
             make_drivers_safe(folder)
-        elif self.fields_file is not None:
+        files = contents_of(folder)
+        if channel_name == SM_CODE and self.fields is not None:
             if FIELDS_FILE in files:
                 raise CompileError(f"{folder} holds a {FIELDS_FILE}: the name is needed for the table's fields")
-            files[FIELDS_FILE] = self.fields_file
-        prefix = f"{self.code_prefix}/{digest_of({name: file_digest(path) for name, path in files.items()})}"
+            files[FIELDS_FILE] = self.fields.encode()
+        prefix = f"{self.code_prefix}/{digest_of(files)}"
         self.uploader.upload(files, self.code_bucket, prefix)
         source = S3DataSource(
             s3_data_type="S3Prefix",
