@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent / "dags"))
 
 import shapes
 from airflow.models.dagbag import DBDagBag
+from airflow.models.dagrun import DagRun
 from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState, TaskInstanceState
@@ -62,9 +63,9 @@ def write_run(session: Session, dag: object, day: date) -> None:
         push(session, run, "wait_for_training", "return_value", shapes.outcome(partition, started_at=started_at))
 
 
-def push(session: Session, run: object, task_id: str, key: str, value: object) -> None:
+def push(session: Session, run: DagRun, task_id: str, key: str, value: object) -> None:
     where = {"dag_id": run.dag_id, "run_id": run.run_id, "task_id": task_id, "map_index": -1}
-    XComModel.set(key=key, value=value, serialize=False, session=session, **where)
+    session.add(XComModel(dag_run_id=run.id, key=key, value=value, timestamp=run.start_date, **where))
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ HEADERS = {
 
 def create_app() -> FastAPI:
     """The application; without documentation pages, which Airflow would mount unguarded."""
-    app = FastAPI(title="SageMaker training", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(title="SageMaker training", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.add_middleware(SecurityHeaders)
     _add_pages(app)
     _add_data(app)

@@ -90,7 +90,8 @@ def _outcomes(session: Session, run_ids: list[int]) -> dict[int, list[dict[str, 
         XComModel.map_index,
         value["status"].as_string().label("status"),
         value["digest"].as_string().label("digest"),
-        value["metrics"].label("metrics"),
+        value["metrics"].label("last"),
+        value[("report", "metrics")].label("kept"),
         value["billable_seconds"].as_float().label("billable_seconds"),
     ).where(
         XComModel.dag_run_id.in_(run_ids),
@@ -99,18 +100,24 @@ def _outcomes(session: Session, run_ids: list[int]) -> dict[int, list[dict[str, 
     )
     found: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for row in session.execute(statement.order_by(XComModel.task_id, XComModel.map_index)):
-        metrics = row.metrics if isinstance(row.metrics, dict) else {}
+        metrics = row.kept if isinstance(row.kept, dict) and row.kept else row.last
         found[row.dag_run_id].append(
             {
                 "task_id": row.task_id,
                 "map_index": row.map_index,
                 "status": row.status,
                 "digest": row.digest,
-                "metrics": {str(k): v for k, v in metrics.items() if isinstance(v, int | float)},
+                "metrics": _numbers(metrics),
                 "billable_seconds": row.billable_seconds,
             }
         )
     return found
+
+
+def _numbers(metrics: Any) -> dict[str, float]:
+    """The metrics of the epoch that the model was kept from, else (no report) those that the job printed last."""
+    pairs = metrics.items() if isinstance(metrics, dict) else ()
+    return {str(name): value for name, value in pairs if isinstance(value, int | float)}
 
 
 def _day(moment: Any) -> str:

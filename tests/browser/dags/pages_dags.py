@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import shapes
@@ -15,19 +15,34 @@ EPOCH_SECONDS = 0.4
 
 def start_training(**context: Any) -> str:
     run = context["dag_run"]
-    partition = run.partition_key or "2013-07-04"
-    context["ti"].xcom_push(key="training_pipeline", value=shapes.started(partition))
+    partition = shapes.date_in(run.partition_key)
+    details = shapes.started(partition)
+    if said := context["params"].get("say"):  # something hostile, wherever text may come from outside
+        details |= {"pipeline_name": said, "partition": said, "digest": said, "parameters": {said: said}}
+    context["ti"].xcom_push(key="training_pipeline", value=details)
     return shapes.execution_arn(partition)
 
 
+class WaitOperator(PythonOperator):
+    """Renders the execution's ARN as the sensor does: by it the report finds who waits for which training."""
+
+    template_fields = (*PythonOperator.template_fields, "execution_arn")
+
+    def __init__(self, *, execution_arn: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.execution_arn = execution_arn
+
+
 def wait_for_training(**context: Any) -> dict[str, Any]:
-    partition = context["dag_run"].partition_key or "2013-07-04"
+    partition = shapes.date_in(context["dag_run"].partition_key)
     epochs = shapes.history(partition, int(context["params"].get("epochs", 12)))
     print("Execution is Executing")
     for row in epochs:
         for name in shapes.METRICS:
-            print(f"[Train] {name}: {row[name]:.6f}")
+            print(f"[Train] {datetime.now(UTC).isoformat(timespec='milliseconds')} {name}: {row[name]:.6f}")
         time.sleep(EPOCH_SECONDS)
+    if reason := context["params"].get("fail"):
+        raise RuntimeError(reason)
     return shapes.outcome(partition)
 
 
@@ -44,7 +59,7 @@ def training_dag(dag_id: str) -> DAG:
         },
     ) as dag:
         start = PythonOperator(task_id="start_training", python_callable=start_training)
-        wait = PythonOperator(task_id="wait_for_training", python_callable=wait_for_training)
+        wait = WaitOperator(task_id="wait_for_training", python_callable=wait_for_training, execution_arn=start.output)
         start >> wait
     return dag
 

@@ -131,8 +131,8 @@ function legend(list, scale) {
   const states = [...new Map(list.map((one) => [scale && tone(one.state) === "good" ? "" : one.state, one])).keys()].filter(Boolean);
   const counts = (state) => list.filter((one) => one.state === state).length;
   const entry = (name, text) => el("li", { class: name }, el("i", { "aria-hidden": "true" }), el("span", { class: "quiet" }, text));
-  const bounds = scale && el("li", {}, `${scale.name}: light ${number(scale.low)}, dark ${number(scale.high)}`);
-  return el("ul", { class: "legend" }, bounds, states.map((state) => entry(tone(state), `${spoken(state)} ${counts(state)}`)));
+  const end = (share, value) => el("li", { class: "scaled", style: { "--share": share } }, el("i", { "aria-hidden": "true" }), number(value));
+  return el("ul", { class: "legend" }, scale && [end("0", scale.low), end("1", scale.high)], states.map((state) => entry(tone(state), `${spoken(state)} ${counts(state)}`)));
 }
 
 /** Partitions that are no dates: one list, in the order of their keys. */

@@ -12,24 +12,45 @@ const sizes = new ResizeObserver((entries) => {
 
 /**
  * A line chart as a <figure>. `x`: numbers; `series`: [{label, values, colour, dash?, points?}] with null for no value;
- * `format(value)`, `formatX(x)`: texts; `time`: x are seconds since 1970; `height` in pixels; `marks`: [{x, label}]
- * vertical lines; `choose(index)`: called for a click on a point.
+ * `format(value)`, `formatX(x)`: texts; `time`: x are seconds since 1970; `height` in pixels; `marks`: [{x, label,
+ * colour}] vertical lines; `choose(index)`: called for a click on a point. The legend shows the values under the
+ * pointer, else the last ones.
  */
-export function lineChart({ title, summary, x, series, format, formatX, xLabel, time, height = 220, marks, choose, behind = true }) {
-  const box = el("div", { class: "chart", role: "img", "aria-label": summary });
+export function lineChart({ title, summary, x, series, format, formatX, xLabel, time, height = 200, marks, choose }) {
+  const box = el("div", { class: "chart", role: "img", "aria-label": summary, style: { "min-height": `${height}px` } });
+  const legend = new Legend(title, { x, series, format, formatX, xLabel });
   const rows = () => x.map((value, row) => [formatX(value), ...series.map((one) => format(one.values[row]))]);
   const figure = el(
     "figure",
     {},
-    el("figcaption", {}, title),
+    legend.node,
     box,
-    behind && numbersBehind(title, [xLabel, ...series.map((one) => one.label)], rows()),
+    legend.at,
+    numbersBehind(title, [xLabel, ...series.map((one) => one.label)], rows()),
   );
-  const chart = new Chart(box, { x, series, format, formatX, xLabel, time, height, marks: marks ?? [], choose });
+  const chart = new Chart(box, { x, series, format, formatX, xLabel, time, height, marks: marks ?? [], choose, legend });
   box.chart = chart;
   drawn.add(chart);
   sizes.observe(box);
   return figure;
+}
+
+class Legend {
+  constructor(title, options) {
+    this.options = options;
+    this.at = el("span", { class: "at" });
+    this.values = options.series.map(() => el("b", { class: "number" }));
+    const entries = options.series.map((one, index) => [el("i", { class: one.dash ? "dashed" : null, style: { color: `var(--${one.colour})` } }), `${one.label} `, this.values[index]]);
+    this.node = el("figcaption", {}, title && el("span", { class: "name" }, title), el("span", { class: "keys" }, entries.map((entry) => el("span", {}, entry))));
+    this.show(null);
+  }
+
+  show(index) {
+    const { x, series, format, formatX, xLabel } = this.options;
+    const last = (values) => values.findLast((value) => value !== null);
+    series.forEach((one, number) => (this.values[number].textContent = format(index === null ? last(one.values) : one.values[index])));
+    this.at.textContent = `${xLabel} ${formatX(x[index ?? x.length - 1])}`;
+  }
 }
 
 class Chart {
@@ -57,7 +78,7 @@ class Chart {
   }
 
   settings() {
-    const { series, format, formatX, time, height, x } = this.options;
+    const { series, time, height, x } = this.options;
     const axis = {
       stroke: colour("quiet"),
       grid: { stroke: colour("grid"), width: 1 },
@@ -70,7 +91,6 @@ class Chart {
       width: one.width ?? 2,
       dash: one.dash,
       points: { show: one.points ?? x.length <= 40, size: 5, fill: colour(one.colour) },
-      value: (_plot, value) => format(value),
       spanGaps: true,
     }));
     return {
@@ -79,23 +99,27 @@ class Chart {
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
       scales: { x: { time: Boolean(time), range: time ? undefined : padded } },
       cursor: { y: false, points: { size: 8 }, drag: { x: false, y: false } },
-      legend: { live: true },
+      legend: { show: false },
       axes: [
         { ...axis, size: 30, ...(time ? { values: dates } : { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500] }) },
         { ...axis, size: 54, values: (_plot, ticks) => ticks.map((tick) => trimmed(tick)) },
       ],
-      series: [{ label: this.options.xLabel, value: (_plot, value) => (value === null ? "–" : formatX(value)) }, ...lines],
-      hooks: { draw: [(plot) => this.drawMarks(plot)], ready: [(plot) => this.listen(plot)] },
+      series: [{}, ...lines],
+      hooks: {
+        draw: [(plot) => this.drawMarks(plot)],
+        ready: [(plot) => this.listen(plot)],
+        setCursor: [(plot) => this.options.legend.show(plot.cursor.idx ?? null)],
+      },
     };
   }
 
   drawMarks(plot) {
     const { ctx, bbox } = plot;
     ctx.save();
-    ctx.strokeStyle = ctx.fillStyle = colour("bad");
     ctx.setLineDash([4 * devicePixelRatio, 4 * devicePixelRatio]);
     ctx.font = `${12 * devicePixelRatio}px system-ui, sans-serif`;
-    for (const { x, label } of this.options.marks) {
+    for (const { x, label, colour: name } of this.options.marks) {
+      ctx.strokeStyle = ctx.fillStyle = colour(name);
       const left = Math.round(plot.valToPos(x, "x", true));
       ctx.beginPath();
       ctx.moveTo(left, bbox.top);

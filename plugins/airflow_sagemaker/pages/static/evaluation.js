@@ -30,9 +30,9 @@ const SIZE = 220;
 const EDGE = 34;
 
 /** `[{predicted, observed, count}]`: dots on the diagonal mean that a predicted 30 % is late in 30 of 100 cases. */
-export function calibration(bins) {
+export function calibration(bins, error) {
   const top = Math.min(1, Math.ceil(10 * Math.max(0.1, ...bins.flatMap((bin) => [bin.predicted, bin.observed]))) / 10);
-  const at = (value) => EDGE + (value / top) * (SIZE - EDGE - 8);
+  const at = (value) => EDGE + (value / top) * (SIZE - EDGE - 18);
   const up = (value) => SIZE - at(value);
   const most = Math.max(...bins.map((bin) => bin.count ?? 1));
   const ticks = [0, top / 2, top];
@@ -43,6 +43,7 @@ export function calibration(bins) {
     ticks.map((tick) => svg("path", { class: "grid", d: `M${at(0)} ${up(tick)}H${at(top)}M${at(tick)} ${up(0)}V${up(top)}` })),
     ticks.map((tick) => [text(at(tick), SIZE - EDGE + 14, "middle", percentTick(tick)), text(EDGE - 6, up(tick) + 4, "end", percentTick(tick))]),
     text((at(0) + at(top)) / 2, SIZE - 4, "middle", "predicted"),
+    text(at(0), 10, "start", "observed"),
     svg("path", { class: "ideal", d: `M${at(0)} ${up(0)}L${at(top)} ${up(top)}` }),
     svg("path", { class: "actual", d: `M${bins.map((bin) => `${at(bin.predicted)} ${up(bin.observed)}`).join("L")}` }),
     bins.map((bin) =>
@@ -54,7 +55,22 @@ export function calibration(bins) {
     ),
   );
   const rows = bins.map((bin) => [percent(bin.predicted), percent(bin.observed), count(bin.count)]);
-  return el("figure", {}, el("figcaption", {}, "Calibration: observed against predicted"), picture, numbersBehind("Calibration", ["Predicted", "Observed", "Rows"], rows));
+  return el("figure", {}, el("figcaption", {}, `Calibration${Number.isFinite(error) ? `, mean error ${percent(error)}` : ""}`), picture, numbersBehind("Calibration", ["Predicted", "Observed", "Rows"], rows));
+}
+
+/** `[{feature, auc_drop}]`: how much the AUC falls when one column's values are shuffled. */
+export function importance(features) {
+  const shown = features.slice(0, 12);
+  const most = Math.max(...shown.map((one) => one.auc_drop), 1e-9);
+  const row = (one) =>
+    el(
+      "li",
+      {},
+      el("span", { class: "what" }, one.feature),
+      el("span", { class: "track", "aria-hidden": "true" }, el("span", { class: "bar", style: { left: "0", width: `${(Math.max(0, one.auc_drop) / most) * 100}%` } })),
+      el("span", { class: "took number" }, one.auc_drop.toFixed(4)),
+    );
+  return el("figure", {}, el("figcaption", {}, "What the model uses: AUC lost without a column"), el("ol", { class: "importance" }, shown.map(row)));
 }
 
 const percentTick = (value) => `${Math.round(value * 100)} %`;

@@ -4,12 +4,11 @@ import { airflowLink, data, openInAirflow, problem, runPath } from "./airflow.js
 import { calendar } from "./calendar.js";
 import { lineChart } from "./charts.js";
 import { card, el } from "./dom.js";
-import { metric, moment, seconds, short, spoken, tone } from "./format.js";
+import { lowerIsBetter, metric, seconds, short, spoken, tone } from "./format.js";
 import { findOutliers, metricNames, nameOf, partitions, qualityBreak, trainingNames, trainingOf } from "./history_model.js";
 import "./theme.js";
 
 const PREFERRED = ["Validation AUC ROC", "Validation F1 Score", "Validation Loss", "Train Loss"];
-const SCORE = /auc|f1|accuracy|precision|recall|score/i;
 
 const query = new URLSearchParams(location.search);
 const page = document.getElementById("page");
@@ -19,7 +18,7 @@ async function start() {
     const dags = await data("dags", { dag_id: query.get("dag_id") });
     const dagId = query.get("dag_id") ?? dags[0]?.dag_id;
     const runs = dagId ? await data("history", { dag_id: dagId }) : [];
-    page.replaceChildren(...(runs.some((run) => run.trainings.length) ? [await drawn(dagId, dags, runs)].flat() : nothing(dagId, dags)));
+    page.replaceChildren(...(runs.some((run) => run.trainings.length) ? drawn(dagId, dags, runs) : nothing(dagId, dags)));
   } catch (error) {
     page.replaceChildren(problem(error));
   }
@@ -27,6 +26,7 @@ async function start() {
   page.dataset.ready = "true";
 }
 
+/** The page's parts. */
 function drawn(dagId, dags, runs) {
   const list = partitions(runs);
   const names = trainingNames(list);
@@ -35,14 +35,20 @@ function drawn(dagId, dags, runs) {
   const chosen = metrics.includes(query.get("metric")) ? query.get("metric") : metrics[0];
   const broken = chosen ? qualityBreak(list, chosen, training) : null;
   const details = el("div", { class: "details", "aria-live": "polite" });
-  const show = (one) => details.replaceChildren(describe(dagId, one));
+  let shown = null;
+  const show = (one) => {
+    shown = one;
+    details.replaceChildren(describe(dagId, one));
+    page.querySelector(".day.chosen")?.classList.remove("chosen");
+    page.querySelector(`.day[data-partition="${CSS.escape(one.partition)}"]`)?.classList.add("chosen");
+  };
   const open = (one) => openInAirflow(reportPath(dagId, one));
-  show(list.at(-1));
+  const first = broken ? list[broken.index] : list.at(-1);
+  queueMicrotask(() => show(first)); // when the calendar is in the page
   return [
     header(dagId, dags, list),
     chosen && finding(dagId, list, chosen, broken),
-    calendarCard(list, { metrics, training, show, open }),
-    card("Partition", { class: "wide" }, details),
+    calendarCard(list, { metrics, training, show, open, details, again: () => show(shown) }),
     chartsCard(list, { training, metrics, chosen, broken, show, open }),
     names.length > 1 && chooseTraining(names, training),
   ].filter(Boolean);
@@ -91,48 +97,46 @@ function finding(dagId, list, name, broken) {
   );
 }
 
-function calendarCard(list, { metrics, training, show, open }) {
+function calendarCard(list, { metrics, training, show, open, details, again }) {
   const holder = el("div", {});
   const draw = (colourBy) => holder.replaceChildren(calendar(list, { colourBy, training, show, open }));
   draw(null);
   const pick = el(
     "select",
-    { onchange: (event) => draw(event.target.value || null), "aria-label": "Colour by" },
+    { onchange: (event) => (draw(event.target.value || null), again()), "aria-label": "Colour by" },
     el("option", { value: "" }, "state"),
     metrics.map((name) => el("option", { value: name }, name)),
   );
   const title = el("div", { class: "controls title" }, el("h2", {}, "Calendar"), el("label", {}, "coloured by ", pick));
-  return card(title, { class: "wide" }, holder);
+  return card(title, { class: "wide" }, holder, details);
 }
 
 function chartsCard(list, { training, metrics, chosen, broken, show, open }) {
   const dated = list.filter((one) => one.day !== null && trainingOf(one, training));
   if (dated.length < 2) return null;
   const x = dated.map((one) => one.day / 1000);
-  const marks = broken && list[broken.index].day !== null ? [{ x: list[broken.index].day / 1000, label: broken.partition }] : [];
-  const chart = (title, names, withMarks) =>
-    names.length > 0 &&
+  const marks = broken && list[broken.index].day !== null ? [{ x: list[broken.index].day / 1000, label: broken.partition, colour: "bad" }] : [];
+  const chart = (names, height) =>
     lineChart({
-      title,
       summary: names.map((name) => `${name} over ${dated.length} partitions`).join("; "),
       x,
       series: names.map((name, index) => ({ label: name, colour: `series-${index + 1}`, width: 1.5, points: dated.length <= 60, values: dated.map((one) => trainingOf(one, training).metrics[name] ?? null) })),
       format: metric,
       formatX: (at) => new Date(at * 1000).toISOString().slice(0, 10),
-      xLabel: "Partition",
+      xLabel: "partition",
       time: true,
-      height: 240,
-      marks: withMarks ? marks : [],
+      height,
+      marks: names.includes(chosen) ? marks : [],
       choose: (index) => open(dated[index]),
     });
-  const scores = metrics.filter((name) => SCORE.test(name)).slice(0, 3);
-  const others = metrics.filter((name) => !SCORE.test(name)).slice(0, 3);
+  const losses = metrics.filter(lowerIsBetter);
+  const scores = metrics.filter((name) => !lowerIsBetter(name));
+  const groups = [...scores.map((name) => [name]), losses].filter((names) => names.length).slice(0, 6);
   return card(
     "Metrics over partitions",
     { class: "wide" },
     el("p", { class: "quiet" }, "Click a point to open its report."),
-    chart("Scores", scores, scores.includes(chosen)),
-    chart("Losses", others, others.includes(chosen)),
+    groups.map((names) => chart(names, names.includes(chosen) ? 220 : 150)),
     oddDays(dated, training, chosen, show),
   );
 }
@@ -146,19 +150,21 @@ function oddDays(dated, training, name, show) {
 
 /** What the pointer or the focus is on. */
 function describe(dagId, one) {
-  const facts = [
-    ["State", el("span", { class: tone(one.state) }, spoken(one.state))],
-    ["Started", one.start && `${moment(one.start)}${one.end ? `, took ${seconds((Date.parse(one.end) - Date.parse(one.start)) / 1000)}` : ""}`],
-    ...one.trainings.map((training) => [one.trainings.length > 1 ? nameOf(training) : "Metrics", Object.entries(training.metrics).map(([name, value]) => `${name} ${metric(value)}`).join(" · ") || spoken(training.status)]),
-    ["Definition", one.trainings[0]?.digest && el("code", {}, short(one.trainings[0].digest))],
-    ["Billable", Number.isFinite(one.trainings[0]?.billable_seconds) && seconds(one.trainings[0].billable_seconds)],
-    ["Runs", one.runs > 1 && `${one.runs} of this partition; the newest is shown`],
-  ].filter(([, value]) => value);
+  const took = one.start && one.end && (Date.parse(one.end) - Date.parse(one.start)) / 1000;
+  const entry = (name, value) => el("div", {}, el("dt", {}, name), el("dd", { class: "number" }, value));
+  const figures = one.trainings.flatMap((training) => [
+    one.trainings.length > 1 && entry("Training", nameOf(training)),
+    ...Object.entries(training.metrics).map(([name, value]) => entry(name, metric(value))),
+    entry("Definition", el("code", {}, short(training.digest))),
+    Number.isFinite(training.billable_seconds) && entry("Billable", seconds(training.billable_seconds)),
+  ]);
   return el(
-    "div",
-    {},
-    el("p", {}, el("b", {}, one.partition), " ", airflowLink(reportPath(dagId, one), {}, "Report"), " · ", airflowLink(runPath(dagId, one.run_id), {}, "Run")),
-    el("dl", { class: "facts" }, facts.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])),
+    "dl",
+    { class: "one" },
+    entry("Partition", [el("b", {}, one.partition), one.runs > 1 && ` (newest of ${one.runs} runs)`]),
+    entry("State", [el("span", { class: tone(one.state) }, spoken(one.state)), took > 0 && ` in ${seconds(took)}`]),
+    figures,
+    entry("Open", [airflowLink(reportPath(dagId, one), {}, "report"), " · ", airflowLink(runPath(dagId, one.run_id), {}, "run")]),
   );
 }
 

@@ -47,10 +47,13 @@ function spread(values) {
   return 1.4826 * median(values.map((value) => Math.abs(value - centre)));
 }
 
+const deviation = (values, centre) => values.reduce((sum, value) => sum + Math.abs(value - centre), 0);
+
 /**
- * Where a metric got lastingly worse: the split with the largest difference of the medians of up to `window` values
- * before and after it, measured in the spread on both sides. null when no split reaches `threshold` spreads (and one
- * percent of the level: with hardly any noise everything would count). Medians, so one bad day is no break.
+ * Where a metric got lastingly worse. For each split, the medians of up to `window` values on both sides: it counts when
+ * the fall is `threshold` times the spread (and one percent of the level: with hardly any noise everything would
+ * count). Of those that count, the split that explains most: whose two medians leave least of the absolute deviation
+ * from the one median of both sides. Medians, so one bad day is no break. null when there is none.
  */
 export function findBreak(values, { worseIsLower = true, window = 14, least = 5, threshold = 4 } = {}) {
   const known = values.map((value, index) => ({ value, index })).filter(({ value }) => Number.isFinite(value));
@@ -60,11 +63,11 @@ export function findBreak(values, { worseIsLower = true, window = 14, least = 5,
     const after = known.slice(at, at + window).map(({ value }) => value);
     const [high, low] = [median(before), median(after)];
     const fall = worseIsLower ? high - low : low - high;
-    const noise = Math.max(spread(before), spread(after), 1e-9);
-    const score = fall / noise;
+    const score = fall / Math.max(spread(before), spread(after), 1e-9);
     if (fall < Math.abs(high) * 0.01 || score < threshold) continue;
-    // among splits that see the same fall, the edge itself has the least noise on both sides
-    if (!best || fall * Math.min(score, 50) > best.rank) best = { index: known[at].index, before: high, after: low, score, rank: fall * Math.min(score, 50) };
+    const both = [...before, ...after];
+    const gain = deviation(both, median(both)) - deviation(before, high) - deviation(after, low);
+    if (!best || gain > best.gain) best = { index: known[at].index, before: high, after: low, score, gain };
   }
   return best;
 }

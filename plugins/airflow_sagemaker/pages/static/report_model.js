@@ -7,6 +7,9 @@ import { METRICS } from "./format.js";
 const UNFINISHED = new Set([null, "none", "scheduled", "queued", "running", "deferred", "up_for_retry", "up_for_reschedule", "restarting"]);
 const NUMBER = "([0-9]+\\.?[0-9]*(?:[eE][-+]?[0-9]+)?|nan|inf)";
 const LINE = new RegExp(`(?:^|\\W)(${METRICS.join("|")}): ${NUMBER}\\s*$`);
+/** A new triggerer tells older lines of the job again and marks them; the job's own time stamp shows which. */
+const REPEATED = /^\[(.*?) earlier\]/;
+const STAMPED = /^\[.*?\] \d{4}-\d\d-\d\dT/;
 /** After this line the sensor repeats the final metrics. */
 const ENDED = /Execution (?:\S+ )?(?:is|ended as) (Succeeded|Failed|Stopped|CompletedWithFailures)/;
 
@@ -16,10 +19,13 @@ export const isLive = (state) => UNFINISHED.has(state ?? null);
 export function curvesFromLog(lines) {
   const rows = [];
   const seen = Object.fromEntries(METRICS.map((name) => [name, 0]));
+  const known = new Set();
   for (const text of lines) {
     if (ENDED.test(text)) break;
     const found = LINE.exec(text);
-    if (!found) continue;
+    const line = text.replace(REPEATED, "[$1]");
+    if (!found || (STAMPED.test(line) && known.has(line))) continue;
+    known.add(line);
     const [, name, value] = found;
     const number = seen[name]++;
     rows[number] ??= { epoch: number + 1 };

@@ -3,7 +3,7 @@
 import { airflowLink, openInAirflow, outerLink, runPath } from "./airflow.js";
 import { lineChart } from "./charts.js";
 import { card, el, svg, table } from "./dom.js";
-import { calibration, confusionMatrix } from "./evaluation.js";
+import { calibration, confusionMatrix, importance } from "./evaluation.js";
 import { METRICS, count, delta, lowerIsBetter, metric, moment, money, seconds, short, spoken, tone, words } from "./format.js";
 import { changedParameters, expectedToDiffer } from "./report_model.js";
 import { labelOf, timeline } from "./timeline.js";
@@ -63,9 +63,10 @@ function chooser(run, training, trainings) {
   return el("label", { class: "chooser" }, "Training ", el("select", { onchange: go }, options));
 }
 
-/** The latest value of each metric: of the outcome, or of the last epoch so far. */
+/** Each metric of the model that was kept; while it trains, of the last epoch so far. */
 function latest(model) {
-  if (model.training?.outcome) return model.training.outcome.metrics ?? {};
+  const outcome = model.training?.outcome;
+  if (outcome) return outcome.report?.metrics ?? outcome.metrics ?? {};
   return Object.fromEntries(METRICS.map((name) => [name, model.curves.map((row) => row[name]).filter(Number.isFinite).at(-1)]));
 }
 
@@ -88,7 +89,7 @@ export function figures(model) {
         { class: "card figure" },
         el("h2", {}, name),
         el("div", { class: "value" }, metric(values[name]), sparkline([...past(name), values[name]].filter(Number.isFinite))),
-        el("dl", {}, compared(before?.partition ?? "partition before", name, values[name], previous[name]), compared("constant predictor", name, values[name], baseline[name])),
+        el("dl", {}, compared(before?.partition ?? "partition before", name, values[name], previous[name]), compared("constant predictor", name, values[name], baseline[name]), onTest(name, training)),
       ),
     ),
   );
@@ -104,6 +105,12 @@ function compared(what, name, now, then) {
   ];
 }
 
+/** The same metric on rows that chose nothing: neither weights nor epoch nor threshold. */
+function onTest(name, training) {
+  const value = training.outcome?.report?.test?.[name.replace(/^Validation /, "")];
+  return Number.isFinite(value) ? [el("dt", {}, "on the test rows"), el("dd", { class: "number" }, metric(value))] : null;
+}
+
 function sparkline(values) {
   if (values.length < 3) return null;
   const [low, high] = [Math.min(...values), Math.max(...values)];
@@ -117,13 +124,13 @@ function sparkline(values) {
   );
 }
 
-const LOSSES = [
-  { label: "Validation Loss", colour: "series-1" },
-  { label: "Train Loss", colour: "series-3", dash: [5, 4] },
-];
-const SCORES = [
-  { label: "Validation AUC ROC", colour: "series-1" },
-  { label: "Validation F1 Score", colour: "series-2" },
+const CHARTS = [
+  [
+    { label: "Validation Loss", colour: "series-1" },
+    { label: "Train Loss", colour: "series-3", dash: [5, 4] },
+  ],
+  [{ label: "Validation AUC ROC", colour: "series-1" }],
+  [{ label: "Validation F1 Score", colour: "series-2" }],
 ];
 
 export function curves(model) {
@@ -133,18 +140,18 @@ export function curves(model) {
   if (!rows.length) {
     return card(title, { class: "wide" }, el("p", { class: "quiet" }, model.live ? noLinesYet(model) : "Neither a report nor metric lines in the log."));
   }
-  const chart = (name, series) =>
+  const best = model.training.outcome?.report?.best_epoch;
+  const chart = (series) =>
     lineChart({
-      title: name,
       summary: series.map(({ label }) => `${label} ${trend(rows.map((row) => row[label]))}`).join("; "),
       x: rows.map((row) => row.epoch),
       series: series.map((one) => ({ ...one, values: rows.map((row) => (Number.isFinite(row[one.label]) ? row[one.label] : null)) })),
       format: metric,
       formatX: (epoch) => String(epoch),
-      xLabel: "Epoch",
-      marks: model.training.outcome?.report?.best_epoch ? [{ x: model.training.outcome.report.best_epoch, label: "best" }] : [],
+      xLabel: "epoch",
+      marks: best ? [{ x: best, label: "kept", colour: "quiet" }] : [],
     });
-  return card(title, { class: "wide" }, el("div", { class: "pair" }, chart("Loss", LOSSES), chart("Scores", SCORES)));
+  return card(title, { class: "wide" }, el("div", { class: "many" }, CHARTS.map(chart)));
 }
 
 const noLinesYet = ({ training }) =>
@@ -163,9 +170,10 @@ export function evaluation({ training }) {
   const report = training.outcome?.report;
   const parts = [
     report?.confusion_matrix && confusionMatrix(report.confusion_matrix, report.threshold),
-    report?.calibration?.length && calibration(report.calibration),
+    report?.calibration?.length && calibration(report.calibration, report.calibration_error),
+    report?.importance?.length && importance(report.importance),
   ].filter(Boolean);
-  return parts.length ? card("Evaluation", { class: "wide" }, el("div", { class: "pair" }, parts)) : null;
+  return parts.length ? card("Evaluation", { class: "wide" }, el("div", { class: "many" }, parts)) : null;
 }
 
 export function facts({ training }, options) {
@@ -174,17 +182,19 @@ export function facts({ training }, options) {
   const price = options.prices[parameters.TrainingInstanceType];
   const instances = Number(parameters.TrainingInstanceCount ?? 1);
   const cost = (outcome?.billable_seconds / 3600) * price * instances;
-  const rows = Object.entries(outcome?.report?.rows ?? {}).map(([split, number]) => `${count(number)} ${split}`);
+  const rows = Object.entries(outcome?.report?.data?.rows ?? {}).map(([split, number]) => `${count(number)} ${split}`);
   const entries = [
     ["Billable", outcome && seconds(outcome.billable_seconds ?? undefined)],
     ["Cost", Number.isFinite(cost) && `${money(cost, options.currency)} (${instances} × ${parameters.TrainingInstanceType} at ${money(price, options.currency)} per hour)`],
     ["Rows", rows.length && rows.join(", ")],
-    ["Best epoch", outcome?.report?.best_epoch],
+    ["Kept", outcome?.report?.best_epoch && `epoch ${outcome.report.best_epoch} of ${outcome.report.history?.length ?? "?"}`],
+    ["Training time", Number.isFinite(outcome?.report?.seconds?.training) && seconds(outcome.report.seconds.training)],
     ["Threshold", outcome?.report?.threshold],
     ["Training job", outcome?.training_job_name],
     ["Model", outcome?.model_artifact && copyable(outcome.model_artifact)],
     ["Checkpoints", outcome?.checkpoint_path && copyable(outcome.checkpoint_path)],
     ["Execution", training.arn && copyable(training.arn)],
+    ["Warnings", outcome?.report?.warnings?.length && el("ul", { class: "warnings" }, outcome.report.warnings.map((text) => el("li", {}, String(text))))],
   ].filter(([, value]) => value !== undefined && value !== null && value !== false && value !== 0 && value !== "");
   return card("Result", {}, el("dl", { class: "facts" }, entries.map(([name, value]) => [el("dt", {}, name), el("dd", {}, typeof value === "number" ? String(value) : value)])));
 }
@@ -208,18 +218,21 @@ export function definition({ training, before }) {
   const past = before?.details;
   const changed = past ? changedParameters(past.parameters, details.parameters).filter(({ name }) => !expectedToDiffer(name)) : [];
   const news = new Map(changed.map((one) => [one.name, one]));
-  const rows = Object.entries(details.parameters ?? {}).map(([name, value]) => [
+  const sorted = Object.entries(details.parameters ?? {}).sort(([one], [other]) => place(one, news) - place(other, news) || (one < other ? -1 : 1));
+  const rows = sorted.map(([name, value]) => [
     el("span", { title: name }, words(name)),
-    el("code", {}, value),
-    news.has(name) ? el("span", { class: "changed" }, `was ${news.get(name).before ?? "absent"}`) : "",
+    [el("code", {}, value), news.has(name) && el("span", { class: "changed" }, ` was ${news.get(name).before ?? "absent"}`)],
   ]);
   return card(
     "Definition and parameters",
     {},
     el("p", {}, sameDefinition(details, past, before), ". ", past && (changed.length ? `${changed.length} of the parameters changed.` : "No parameter changed but the partition's paths.")),
-    el("div", { class: "scroll" }, table("Parameters of this execution", ["Parameter", "Value", "Change"], rows)),
+    el("div", { class: "scroll" }, table("Parameters of this execution", ["Parameter", "Value"], rows)),
   );
 }
+
+/** What changed first, then hyperparameters, then the machine, then the paths, which always differ. */
+const place = (name, news) => (news.has(name) ? 0 : /^Hyperparameter/.test(name) ? 1 : expectedToDiffer(name) ? 3 : 2);
 
 function sameDefinition(details, past, before) {
   const now = el("code", { title: details.digest }, short(details.digest));

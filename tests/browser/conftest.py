@@ -1,0 +1,82 @@
+"""One Airflow and one Chromium for all tests of this folder."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE / "dags")]
+
+if TYPE_CHECKING:
+    from airflow_server import Airflow
+
+CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """A running browser; the tests are skipped where there is none."""
+    if not CHROMIUM.exists():
+        pytest.skip(f"no browser at {CHROMIUM}: install Debian's chromium, or name one in CHROMIUM")
+    playwright = pytest.importorskip("playwright.sync_api", reason="the Python package playwright is not installed")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def airflow(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
+    """A real Airflow with the test DAGs and a seeded year of partitions; any name is allowed for a run."""
+    from airflow_server import running_airflow
+
+    settings = {"AIRFLOW__SCHEDULER__ALLOWED_RUN_ID_PATTERN": "^.+$"}
+    with running_airflow(tmp_path_factory.mktemp("pages") / "home", **settings) as running:
+        running.seed_year("pages_year")
+        yield running
+
+
+@pytest.fixture(scope="session")
+def session_state(chromium: Any, airflow: Airflow) -> dict[str, Any]:
+    """Cookies of a session that the admin opened by the login form."""
+    from airflow_server import PASSWORD
+
+    context = chromium.new_context()
+    page = context.new_page()
+    page.goto(f"{airflow.url}/auth/login")
+    page.fill("input[name=username]", "admin")
+    page.fill("input[name=password]", PASSWORD)
+    page.click("button[type=submit]")
+    page.wait_for_url(lambda url: "/auth/" not in url)
+    state: dict[str, Any] = context.storage_state()
+    context.close()
+    return state
+
+
+@pytest.fixture
+def page(chromium: Any, session_state: dict[str, Any]) -> Iterator[Any]:
+    """A signed-in tab; the test fails when a script of the page did, or the policy blocked something."""
+    context = chromium.new_context(storage_state=session_state, viewport={"width": 1500, "height": 1000})
+    tab = context.new_page()
+    faults: list[str] = []
+    tab.on("pageerror", lambda error: faults.append(f"script: {error}"))
+    tab.on("dialog", lambda dialog: (faults.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+    tab.on("console", lambda line: faults.append(line.text) if "Content Security Policy" in line.text else None)
+    yield tab
+    context.close()
+    assert not faults

@@ -1,0 +1,164 @@
+"""The training report in a real browser: started by the form, followed while it trains, and read at its end."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import shapes
+from airflow_server import Airflow
+
+pytestmark = pytest.mark.browser
+
+DAG = "pages_training"
+EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+
+
+def report(page: Any, airflow: Airflow, run_id: str, *, dag_id: str = DAG, task: str = "") -> Any:
+    """The tab's frame inside Airflow's own UI."""
+    tab = f"/tasks/{task}/plugin/training_report_task" if task else "/plugin/training_report"
+    page.goto(f"{airflow.url}/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}{tab}")
+    frame = page.frame_locator("iframe")
+    frame.locator("#page[data-live]").wait_for()
+    return frame
+
+
+def numbers(frame: Any, caption: str) -> list[list[str]]:
+    """The rows behind a chart, as a reader opens them."""
+    rows = frame.locator(f"table:has(caption:text-is('{caption}')) tbody tr")
+    return [
+        row.split("\t")
+        for row in rows.evaluate_all("rows => rows.map(r => [...r.cells].map(c => c.textContent).join('\\t'))")
+    ]
+
+
+def test_start_by_the_form_and_watch_the_training_to_its_end(page: Any, airflow: Airflow) -> None:
+    page.goto(f"{airflow.url}/dags/{DAG}")
+    page.get_by_role("button", name="Trigger", exact=True).first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("Epochs", exact=True).wait_for()
+    dialog.locator("input[name=element_epochs]").fill("9")
+    before = {run["dag_run_id"] for run in airflow.client.get(f"/dags/{DAG}/dagRuns")["dag_runs"]}
+    dialog.get_by_role("button", name="Trigger", exact=True).click()
+
+    def started() -> list[str]:
+        runs = airflow.client.get(f"/dags/{DAG}/dagRuns")["dag_runs"]
+        return [run["dag_run_id"] for run in runs if run["dag_run_id"] not in before]
+
+    airflow.processes.wait_until(lambda: bool(started()), what="the run", seconds=30)
+    [run_id] = started()
+    frame = report(page, airflow, run_id)
+    frame.get_by_text("from the task's log so far").wait_for()
+    frame.locator(".chart[data-points]").first.wait_for()
+    seen = int(frame.locator(".chart").first.get_attribute("data-points"))
+    assert 1 <= seen <= 9
+    frame.locator("#page[data-live=false]").wait_for()
+    frame.get_by_text("from the job's report").wait_for()
+    assert frame.locator(".pill").inner_text() == "succeeded"
+    partition = frame.locator("h1").inner_text().split()[1]
+    wanted = [[str(row["epoch"]), f"{row['Validation AUC ROC']:.4f}"] for row in shapes.report(partition)["history"]]
+    assert numbers(frame, "Validation AUC ROC") == wanted
+
+
+def test_the_end_of_a_training_in_numbers(page: Any, airflow: Airflow) -> None:
+    frame = report(page, airflow, "scheduled__2013-10-14", dag_id="pages_year", task="wait_for_training")
+    kept, past = shapes.report("2013-10-14")["metrics"], shapes.report("2013-10-13")["metrics"]
+    card = frame.locator(".figure", has_text="Validation Loss")
+    assert f"{kept['Validation Loss']:.4f}" in card.inner_text()
+    change = kept["Validation Loss"] - past["Validation Loss"]
+    assert f"{abs(change):.4f}" in card.inner_text()
+    assert card.locator("dd").first.get_attribute("class") == f"number {'better' if change < 0 else 'worse'}"
+    text = frame.locator("main").inner_text()
+    for expected in ("6 min 52 s", "0.81 USD", "New definition", "0.0007 was 0.001", "24,513 train", "epoch 10 of 12"):
+        assert expected in text
+    assert [cell.inner_text().split("\n")[0] for cell in frame.locator(".confusion b").all()] == [
+        "512",
+        "198",
+        "94",
+        "133",
+    ]
+    assert frame.locator(".calibration circle").count() == 7
+
+
+def test_links_lead_through_airflow(page: Any, airflow: Airflow) -> None:
+    frame = report(page, airflow, "scheduled__2013-07-05", dag_id="pages_year")
+    frame.get_by_role("link", name="Before: 2013-07-04").click()
+    page.wait_for_url("**/dags/pages_year/runs/scheduled__2013-07-04/plugin/training_report")
+    frame.locator("h1", has_text="2013-07-04").wait_for()
+    with page.context.expect_page() as opened:
+        frame.get_by_role("link", name="SageMaker console").click()
+    assert "console.aws.amazon.com" in (opened.value.url or opened.value.evaluate("location.href"))
+    opened.value.close()
+    frame.get_by_role("link", name="Task log").click()
+    page.wait_for_url("**/runs/scheduled__2013-07-04/tasks/wait_for_training**")
+
+
+def test_what_comes_from_outside_stays_text(page: Any, airflow: Airflow) -> None:
+    body = {"dag_run_id": EVIL, "logical_date": None, "partition_key": EVIL, "conf": {"epochs": 1, "say": EVIL}}
+    airflow.client.call("POST", f"/dags/{DAG}/dagRuns", json=body)
+    frame = report(page, airflow, EVIL)
+    frame.locator("#page[data-live=false]").wait_for()
+    assert EVIL in frame.locator("main").inner_text()
+    assert frame.locator("main script, main img").count() == 0
+
+
+def test_a_failed_training_says_why(page: Any, airflow: Airflow) -> None:
+    body = {"logical_date": None, "partition_key": "2013-07-08", "conf": {"epochs": 2, "fail": "no such channel <b>"}}
+    run = airflow.client.call("POST", f"/dags/{DAG}/dagRuns", json=body)
+    frame = report(page, airflow, run["dag_run_id"])
+    frame.locator("#page[data-live=false]").wait_for()
+    frame.get_by_role("heading", name="Why wait_for_training failed").wait_for()
+    assert "RuntimeError: no such channel <b>" in frame.locator("pre").inner_text()
+    assert len(numbers(frame, "Validation F1 Score")) == 2  # the epochs before it died are still drawn
+
+
+def test_a_run_without_training_says_so(page: Any, airflow: Airflow) -> None:
+    body = {"logical_date": None, "conf": {}}
+    airflow.client.call("PATCH", "/dags/pages_without_training", json={"is_paused": False})
+    run = airflow.client.call("POST", "/dags/pages_without_training/dagRuns", json=body)
+    frame = report(page, airflow, run["dag_run_id"], dag_id="pages_without_training")
+    frame.get_by_role("heading", name="No training here").wait_for()
+
+
+def test_dark_follows_airflow_and_redraws_the_charts(page: Any, airflow: Airflow) -> None:
+    frame = report(page, airflow, "scheduled__2013-07-04", dag_id="pages_year")
+    frame.locator(".chart[data-points]").first.wait_for()
+    ground = "() => getComputedStyle(document.body).backgroundColor"
+    inner = page.frames[-1]
+    page.evaluate(
+        "document.documentElement.classList.replace('light', 'dark') || document.documentElement.classList.add('dark')"
+    )
+    inner.wait_for_function("document.documentElement.classList.contains('dark')")
+    dark = inner.evaluate(ground)
+    assert inner.locator(".chart canvas").count() == 3
+    page.evaluate("document.documentElement.classList.remove('dark')")
+    inner.wait_for_function("!document.documentElement.classList.contains('dark')")
+    assert inner.evaluate(ground) != dark
+
+
+@pytest.mark.parametrize(
+    "where", ["report?dag_id=pages_year&run_id=scheduled__2013-07-04", "history?dag_id=pages_year"]
+)
+def test_narrow_screens_scroll_down_only(page: Any, airflow: Airflow, where: str) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.goto(f"{airflow.url}/sagemaker-training/{where}")
+    page.locator("#page:not([aria-busy]) h1").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_everything_drawn_has_a_name_for_a_screen_reader(page: Any, airflow: Airflow) -> None:
+    page.goto(f"{airflow.url}/sagemaker-training/report?dag_id=pages_year&run_id=scheduled__2013-07-04")
+    page.locator(".chart[data-points]").first.wait_for()
+    assert page.locator("h1").count() == 1
+    for drawn in page.locator("[role=img]").all():
+        assert drawn.get_attribute("aria-label")
+    assert page.locator("svg:not([role])").count() == 0
+    assert page.get_by_role("table", name="Parameters of this execution").count() == 1
+    assert page.locator("a:not([href])").count() == 0
+
+
+def test_a_session_that_ended_is_said_plainly(page: Any, airflow: Airflow) -> None:
+    page.goto(f"{airflow.url}/sagemaker-training/report?dag_id=pages_year&run_id=no-such-run")
+    page.get_by_role("alert").wait_for()
+    assert page.get_by_role("alert").inner_text() == "Airflow does not know this run any more."
