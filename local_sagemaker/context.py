@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local_sagemaker.database import Database
+from local_sagemaker.logs.store import LogStore
 
 if TYPE_CHECKING:
     from local_sagemaker.engine import Engine
@@ -21,6 +22,7 @@ class Context:
 
     db: Database
     engine: Engine
+    logs: LogStore
     data_dir: Path
 
     @property

@@ -17,31 +17,31 @@ _MAX_VALUE_SHOWN = 200
 
 
 @functools.cache
-def service_model() -> Any:
-    """botocore's model of SageMaker (0.4 s the first time)."""
+def service_model(service: str = "sagemaker") -> Any:
+    """botocore's model of a service (SageMaker's takes 0.4 s the first time)."""
     import botocore.loaders
     import botocore.model
 
-    description = botocore.loaders.create_loader().load_service_model("sagemaker", "service-2")
-    return botocore.model.ServiceModel(description, "sagemaker")
+    description = botocore.loaders.create_loader().load_service_model(service, "service-2")
+    return botocore.model.ServiceModel(description, service)
 
 
 @functools.cache
-def operation_names() -> frozenset[str]:
-    """All actions of the service."""
-    return frozenset(service_model().operation_names)
+def operation_names(service: str = "sagemaker") -> frozenset[str]:
+    """All actions of a service."""
+    return frozenset(service_model(service).operation_names)
 
 
 @functools.cache
-def input_shape(operation: str) -> Any:
+def input_shape(operation: str, service: str = "sagemaker") -> Any:
     """The shape of an action's request."""
-    return service_model().operation_model(operation).input_shape
+    return service_model(service).operation_model(operation).input_shape
 
 
 @functools.cache
-def output_shape(operation: str) -> Any:
+def output_shape(operation: str, service: str = "sagemaker") -> Any:
     """The shape of an action's response, or None."""
-    return service_model().operation_model(operation).output_shape
+    return service_model(service).operation_model(operation).output_shape
 
 
 @functools.cache

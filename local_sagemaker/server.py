@@ -19,6 +19,7 @@ from local_sagemaker.database import Database
 from local_sagemaker.engine import Engine
 from local_sagemaker.errors import StartError
 from local_sagemaker.jobs import JobSupervisor
+from local_sagemaker.logs import LogStore
 from local_sagemaker.moto_backends import MotoBackends
 from local_sagemaker.s3server import S3Server, free_port
 from local_sagemaker.wsgi import MAX_BODY, Application
@@ -83,6 +84,7 @@ class Server:
         )
         self._moto = MotoBackends()
         self._db = Database(settings.data_dir / "sagemaker.db")
+        self._logs = LogStore(settings.data_dir / "logs.db")
         self._engine = Engine(self._db, settings.data_dir)
         self._supervisor: JobSupervisor | None = None
         self._ended = threading.Event()
@@ -101,7 +103,11 @@ class Server:
             stop_grace_seconds=settings.stop_grace_seconds,
         )
         self._http.set_application(
-            Application(Context(self._db, self._engine, settings.data_dir), self._moto, access_key=settings.access_key)
+            Application(
+                Context(self._db, self._engine, self._logs, settings.data_dir),
+                self._moto,
+                access_key=settings.access_key,
+            )
         )
         threading.Thread(target=self._http.run, name="http", daemon=True).start()
         self._engine.start(self._supervisor)
@@ -187,4 +193,4 @@ def _warm_up(moto: MotoBackends) -> None:
         model.service_model()
         moto.load()
     except Exception:
-        log.exception("moto cannot be loaded: STS, IAM and CloudWatch Logs will not answer")
+        log.exception("moto cannot be loaded: STS, IAM and CodeArtifact will not answer")

@@ -1,4 +1,4 @@
-"""The HTTP side: SageMaker's JSON 1.1 actions, IAM's policy simulation, and moto for the other services."""
+"""The HTTP side: JSON 1.1 actions of SageMaker and Logs, IAM's policy simulation, moto for the other services."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from local_sagemaker import model
 from local_sagemaker.actions import ACTIONS
 from local_sagemaker.context import Context
 from local_sagemaker.errors import ServiceError, UnknownOperation, ValidationException
+from local_sagemaker.logs import LOG_ACTIONS
 from local_sagemaker.moto_backends import MotoBackends
 
 log = logging.getLogger(__name__)
@@ -21,10 +22,12 @@ log = logging.getLogger(__name__)
 MAX_BODY = 8 * 1024 * 1024
 """Bytes of a request; a definition has at most 1 MB, log events at most 1 MB."""
 
-SERVICES = ("sts", "iam", "logs", "codeartifact")
-"""What moto answers; everything else is refused by name."""
+SERVICES = ("sts", "iam", "codeartifact")
+"""What moto answers; what neither it nor this server has is refused by name."""
 
-_TARGET = "SageMaker."
+_TARGETS = {"SageMaker": "sagemaker", "Logs_20140328": "logs"}
+"""The first part of X-Amz-Target, and botocore's name of the service."""
+
 _SCOPE = re.compile(r"Credential=([^/,\s]+)/[^/]*/([^/]*)/([^/]*)/")
 
 Environ = dict[str, Any]
@@ -43,10 +46,10 @@ class Application:
         """Answer one request."""
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         try:
-            if target.startswith(_TARGET):
+            prefix, _, operation = target.partition(".")
+            if prefix in _TARGETS:
                 self._check_key(environ)
-                body = _body(environ)
-                return _json(start_response, 200, answer(self._context, target.removeprefix(_TARGET), body))
+                return _json(start_response, 200, answer(self._context, _TARGETS[prefix], operation, _body(environ)))
             return self._other(environ, start_response)
         except ServiceError as error:
             return _json(start_response, error.status, {"__type": error.code, "message": error.message}, error.code)
@@ -87,24 +90,34 @@ class Application:
 def _refusal(service: str) -> str:
     if service == "s3":
         return "S3 is at AWS_ENDPOINT_URL_S3, not at AWS_ENDPOINT_URL: set both, see python -m local_sagemaker env"
-    known = ", ".join(("sagemaker", "s3", *SERVICES))
+    known = ", ".join(("sagemaker", "s3", "logs", *SERVICES))
     return f"The service '{service[:100]}' is not supported by this local SageMaker (it has {known})"
 
 
-def answer(context: Context, operation: str, body: bytes) -> dict[str, Any]:
+def answer(context: Context, service: str, operation: str, body: bytes) -> dict[str, Any]:
     """Check a request, do its action, check the answer."""
-    action = ACTIONS.get(operation)
-    if action is None:
-        known = "is not supported by this local SageMaker" if operation in model.operation_names() else "does not exist"
-        raise UnknownOperation(f"The action {operation[:100]} {known}.")
+    if operation not in (ACTIONS if service == "sagemaker" else LOG_ACTIONS):
+        exists = operation in model.operation_names(service)
+        known = "is not supported by this local SageMaker" if exists else "does not exist"
+        raise UnknownOperation(f"The action {operation[:100]} of {service} {known}.")
     request = _parse(body)
-    shape = model.input_shape(operation)
-    broken = list(model.violations(shape, request))
+    broken = list(model.violations(model.input_shape(operation, service), request))
     if broken:
-        raise ValidationException(model.validation_text(broken))
-    response = action(context, {key: value for key, value in request.items() if value is not None})
-    _check_response(operation, response)
+        raise _invalid(service, model.validation_text(broken))
+    request = {key: value for key, value in request.items() if value is not None}
+    if service == "sagemaker":
+        response = ACTIONS[operation](context, request)
+    else:
+        response = LOG_ACTIONS[operation](context.logs, request)
+    _check_response(service, operation, response)
     return response
+
+
+def _invalid(service: str, message: str) -> ServiceError:
+    error: ServiceError = ValidationException(message)
+    if service == "logs":
+        error.code = "InvalidParameterException"
+    return error
 
 
 def _parse(body: bytes) -> dict[str, Any]:
@@ -128,8 +141,8 @@ def _serialization(message: str) -> ServiceError:
     return error
 
 
-def _check_response(operation: str, response: dict[str, Any]) -> None:
-    shape = model.output_shape(operation)
+def _check_response(service: str, operation: str, response: dict[str, Any]) -> None:
+    shape = model.output_shape(operation, service)
     if shape is None:
         return
     # members that come only later (ModelArtifacts of a running job) are required in the model, but not in the service

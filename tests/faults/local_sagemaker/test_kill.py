@@ -164,3 +164,14 @@ def test_stop_that_was_answered_survives_the_kill(serve: Callable[..., Server]) 
     assert wait_end(second, arn)["PipelineExecutionStatus"] == "Stopped"
     jobs = second.client("sagemaker").list_training_jobs()["TrainingJobSummaries"]
     assert [item["TrainingJobStatus"] for item in jobs] == ["Stopped"]
+
+
+def test_logs_outlive_the_server(serve: Callable[..., Server]) -> None:
+    first = serve()
+    logs = first.client("logs")
+    logs.create_log_group(logGroupName="/kept")
+    logs.create_log_stream(logGroupName="/kept", logStreamName="s")
+    logs.put_log_events(logGroupName="/kept", logStreamName="s", logEvents=[{"timestamp": 1, "message": "line"}])
+    first.kill()
+    found = serve().client("logs").get_log_events(logGroupName="/kept", logStreamName="s")["events"]
+    assert [event["message"] for event in found] == ["line"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from botocore.exceptions import ClientError
@@ -172,7 +173,7 @@ def test_parallelism_limits_the_steps_at_once(service: Service) -> None:
     arn = service.start(service.create(*steps), ParallelismConfiguration={"MaxParallelExecutionSteps": 1})
     assert service.wait(arn)["PipelineExecutionStatus"] == "Succeeded"
     spans = sorted((step["StartTime"], step["EndTime"]) for step in service.steps(arn).values())
-    assert all(end <= start for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
+    assert all(end <= start for (_, end), (start, _) in pairwise(spans))
 
 
 def test_summaries_carry_what_a_poller_needs(service: Service) -> None:
@@ -194,5 +195,5 @@ def test_unsupported_start_members_are_refused_by_name(service: Service) -> None
 
 
 def test_unsupported_action_is_refused_by_name(service: Service) -> None:
-    with pytest.raises(ClientError, match="UnknownOperationException(?s:.*)ListEndpoints"):
+    with pytest.raises(ClientError, match=r"UnknownOperationException(?s:.*)ListEndpoints"):
         service.sagemaker.list_endpoints()

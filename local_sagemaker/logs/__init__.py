@@ -1,0 +1,6 @@
+"""CloudWatch Logs as far as jobs and their readers need it, kept on disk: logs outlive the server."""
+
+from local_sagemaker.logs.actions import LOG_ACTIONS
+from local_sagemaker.logs.store import LogStore
+
+__all__ = ["LOG_ACTIONS", "LogStore"]
