@@ -66,7 +66,7 @@ def test_backfill_trains_one_model_per_date(stack: Stack) -> None:
     assert all(model_exists(stack, outcome) for outcome in outcomes)
     assert len({outcome["model_artifact"] for outcome in outcomes}) == 3
     assert len({outcome["metrics"]["Validation AUC ROC"] for outcome in outcomes}) == 3
-    assert all(outcome["report"]["test"]["auc_roc"] > 0.6 for outcome in outcomes)
+    assert all(outcome["report"]["test"]["AUC ROC"] > 0.6 for outcome in outcomes)
     # one definition for all partitions
     assert len({outcome["digest"] for outcome in outcomes}) == 1
     for run in runs:
