@@ -43,6 +43,28 @@ def today() -> str:
     return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
+def file_label(path: str | os.PathLike[str]) -> str:
+    """Return how errors name a configuration file."""
+    return f"configuration file {os.fspath(path)}"
+
+
+def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the settings in a YAML file. Raises ConfigurationError, naming the file, when there are none."""
+    import yaml
+
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        problem = Violation("file", os.fspath(path), error.strerror or str(error))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        problem = Violation("file", os.fspath(path), f"is no valid YAML: {error}")
+    else:
+        if isinstance(content, dict):
+            return content
+        problem = Violation("file", content, "must be a mapping of names to values")
+    raise ConfigurationError([problem], what=file_label(path))
+
+
 class BasePipelineConfig(StrictModel):
     """What all steps of a pipeline have in common."""
 
@@ -76,23 +98,11 @@ class BasePipelineConfig(StrictModel):
     @classmethod
     def from_yaml(cls, path: str | os.PathLike[str]) -> Self:
         """Build the configuration from a YAML file. Raises ConfigurationError, naming the file, with all violations."""
-        import yaml
-
-        what = f"configuration file {os.fspath(path)}"
+        content = read_yaml(path)
         try:
-            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ConfigurationError(
-                [Violation("file", os.fspath(path), error.strerror or str(error))], what=what
-            ) from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigurationError(
-                [Violation("file", os.fspath(path), f"is no valid YAML: {error}")], what=what
-            ) from None
-        try:
-            return cls.model_validate(content)
+            return cls.from_dict(content)
         except ConfigurationError as error:
-            raise ConfigurationError(error.violations, what=what) from None
+            raise ConfigurationError(error.violations, what=file_label(path)) from None
 
     def to_dict(self) -> dict[str, Any]:
         """Return what was given explicitly, as plain JSON data: `from_dict` builds the same configuration again."""

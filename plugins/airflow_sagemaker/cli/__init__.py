@@ -1,0 +1,102 @@
+"""The command line: validate, compile, diff, run, logs, stop.
+
+Exit codes: 0 success (diff: nothing would change), 1 diff found changes or the training did not succeed, 2 the command
+line or the configuration is wrong, 3 compiling failed, 4 AWS refused or could not be reached, 130 interrupted.
+Nothing heavy is imported before it is needed: `validate` needs neither SDK nor network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from airflow_sagemaker.cli.output import Output
+from airflow_sagemaker.exceptions import AirflowSageMakerError, CompileError, ConfigurationError
+
+CHANGED, WRONG, NOT_COMPILED, REFUSED, INTERRUPTED = 1, 2, 3, 4, 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    root = argparse.ArgumentParser(
+        prog="python -m airflow_sagemaker", description="Train PyTorch models on SageMaker Pipelines, without Airflow."
+    )
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _command(commands, "validate", "check the configuration and its files; no network, no SDK")
+    made = _command(commands, "compile", "print the pipeline's definition; AWS is not called")
+    made.add_argument("--output", metavar="FILE", help="write the definition there instead of printing it")
+    _command(commands, "diff", "show what an upsert would change; exit code 1 when something would")
+    run = _command(commands, "run", "deploy if needed, start an execution, follow it to its end")
+    run.add_argument("--no-wait", action="store_true", help="return as soon as the execution has started")
+    run.add_argument("--progress", choices=("status", "steps", "logs"), default="logs", help="what to tell meanwhile")
+    run.add_argument("--ignore-busy", action="store_true", help="start even if this partition is being trained")
+    for name, text in (("logs", "print the log of an execution's jobs"), ("stop", "stop an execution")):
+        command = _command(commands, name, text)
+        command.add_argument("--execution", metavar="ARN", help="this execution instead of the partition's latest")
+        if name == "logs":
+            command.add_argument("--follow", action="store_true", help="go on until the execution has ended")
+    return root
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=text, description=text)
+    command.add_argument("config", metavar="CONFIG.yaml", help="the training configuration")
+    command.add_argument(
+        "--partition", metavar="DATE", help="partition of the run (default: the file's, else today, UTC)"
+    )
+    command.add_argument(
+        "--param", action="append", default=[], metavar="NAME=VALUE", dest="params",
+        help="override a setting or hyperparameter, such as epochs=3 or tags.team=ml; may be repeated",
+    )  # fmt: skip
+    command.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+    if name not in ("validate", "logs", "stop"):
+        command.add_argument("--sdk-python", metavar="PYTHON", help="the interpreter that has the SageMaker SDK")
+    return command
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    arguments = parser().parse_args(argv)
+    output = Output(json_only=arguments.json)
+    try:
+        return _run(arguments, output)
+    except ConfigurationError as error:
+        output.failed(error, violations=[violation.as_dict() for violation in error.violations])
+        return WRONG
+    except CompileError as error:
+        output.failed(error)
+        return NOT_COMPILED
+    except AirflowSageMakerError as error:
+        output.failed(error)
+        return REFUSED
+    except KeyboardInterrupt:
+        output.note("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(arguments: argparse.Namespace, output: Output) -> int:
+    if arguments.command in ("validate", "compile"):
+        from airflow_sagemaker.cli import offline
+
+        return (
+            offline.validate(arguments, output)
+            if arguments.command == "validate"
+            else offline.compile_(arguments, output)
+        )
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from airflow_sagemaker.cli import online
+
+    command = {"diff": online.diff, "run": online.run, "logs": online.logs, "stop": online.stop}[arguments.command]
+    try:
+        return command(arguments, output)
+    except (BotoCoreError, ClientError) as error:
+        output.failed(error)
+        return REFUSED

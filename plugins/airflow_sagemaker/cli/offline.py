@@ -1,0 +1,97 @@
+"""`validate` and `compile`: commands that call no AWS."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from airflow_sagemaker.cli.output import Output
+from airflow_sagemaker.config import PytorchTrainingConfig, file_label, read_yaml
+from airflow_sagemaker.exceptions import ConfigurationError, Violation
+from airflow_sagemaker.hyperparameters import ModelHyperparameters
+
+
+def configuration(arguments: argparse.Namespace) -> PytorchTrainingConfig:
+    """Return the file's configuration with the command line's partition and parameters, region from the environment.
+
+    Raises ConfigurationError with all violations.
+    """
+    content = read_yaml(arguments.config)
+    for text in arguments.params:
+        _override(content, text)
+    if arguments.partition:
+        content["partition"] = arguments.partition
+    try:
+        config = PytorchTrainingConfig.from_dict(content)
+    except ConfigurationError as error:
+        raise ConfigurationError(error.violations, what=file_label(arguments.config)) from None
+    return config.completed(region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"))
+
+
+def _override(content: dict[str, Any], text: str) -> None:
+    """Apply `name=value`: a setting, a hyperparameter by its bare name, or a dotted path. The value is YAML."""
+    import yaml
+
+    name, equals, value = text.partition("=")
+    path = name.strip().split(".")
+    if not equals or not all(path):
+        raise ConfigurationError([Violation("--param", text, "must be name=value")], what="command line")
+    if len(path) == 1 and path[0] not in PytorchTrainingConfig.model_fields and _is_hyperparameter(content, path[0]):
+        path.insert(0, "hyperparameters")
+    target: Any = content
+    for part in path[:-1]:
+        target = target.setdefault(part, {})
+        if not isinstance(target, dict):
+            raise ConfigurationError([Violation("--param", text, f"{part} holds no settings")], what="command line")
+    try:
+        target[path[-1]] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigurationError(
+            [Violation("--param", text, f"is no YAML value: {error}")], what="command line"
+        ) from None
+
+
+def _is_hyperparameter(content: dict[str, Any], name: str) -> bool:
+    given = content.get("hyperparameters")
+    return name in ModelHyperparameters.model_fields or (isinstance(given, dict) and name in given)
+
+
+def validate(arguments: argparse.Namespace, output: Output) -> int:
+    """Check everything that can be checked on this machine alone."""
+    config = configuration(arguments)
+    problems = config.source_violations()
+    if problems:
+        raise ConfigurationError(problems, what=file_label(arguments.config))
+    missing = [name for name in ("role_arn", "region", "input_path") if getattr(config, name) is None]
+    text = f"{arguments.config} is valid: pipeline {config.pipeline_name}, partition {config.partition}"
+    if missing:
+        text += f"\nleft to the environment or the Airflow connection: {', '.join(missing)}"
+    output.result(
+        {"ok": True, "pipeline_name": config.pipeline_name, "config": config.to_dict(), "missing": missing}, text
+    )
+    return 0
+
+
+def compile_(arguments: argparse.Namespace, output: Output) -> int:
+    """Print or write the definition."""
+    from airflow_sagemaker.compiler import compile_pipeline
+
+    compiled = compile_pipeline(configuration(arguments), sdk_python=arguments.sdk_python)
+    if arguments.output:
+        Path(arguments.output).write_text(compiled.definition, encoding="utf-8")
+    data = {
+        "ok": True,
+        "pipeline_name": compiled.pipeline_name,
+        "digest": compiled.digest,
+        "version_alias": compiled.version_alias,
+        "definition": compiled.definition,
+        "uploads": [{"bucket": u.bucket, "key": u.key, "path": u.path, "size": u.size} for u in compiled.uploads],
+    }
+    note = (
+        f"pipeline {compiled.pipeline_name}, version {compiled.version_alias}, {len(compiled.uploads)} files to upload"
+    )
+    output.note(note)
+    output.result(data, "" if arguments.output else compiled.definition)
+    return 0

@@ -1,0 +1,219 @@
+"""`diff`, `run`, `logs` and `stop`: the commands that call AWS, by boto3's own chain of credentials and endpoints."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import sys
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow_sagemaker.aws import Aws, Fault, classify
+from airflow_sagemaker.cli.offline import configuration
+from airflow_sagemaker.cli.output import Output, painted
+from airflow_sagemaker.compiler import CompiledPipeline, compile_pipeline
+from airflow_sagemaker.config import PytorchTrainingConfig
+from airflow_sagemaker.exceptions import ExecutionNotFound, PartitionBusy
+from airflow_sagemaker.execution import Execution, ExecutionArn, Executions, Status
+from airflow_sagemaker.hooks import AwsTarget
+from airflow_sagemaker.launch import LONGEST_EXECUTION, Launcher, MustWait, OnBusy, Request
+from airflow_sagemaker.narrator import Narrator
+from airflow_sagemaker.outcome import explain_failure, read_outcome
+from airflow_sagemaker.preflight import check_inputs
+from airflow_sagemaker.record import ExecutionRecord, TaskRun
+
+POLL_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class EnvironmentTarget(AwsTarget):
+    """The AWS that boto3 finds by itself: environment, profile, AWS_ENDPOINT_URL."""
+
+    def client(self, service: str) -> Any:
+        """Return a client whose retries are the caller's."""
+        import boto3
+        from botocore.config import Config
+
+        once = Config(retries={"mode": "standard", "total_max_attempts": 1})
+        return boto3.Session(region_name=self.region_name).client(service, config=once)
+
+
+class OneStart:
+    """Stands in for a task's state store: a command's record lives as long as the command."""
+
+    def __init__(self) -> None:
+        self.record: ExecutionRecord | None = None
+
+    def load(self) -> ExecutionRecord | None:
+        """Return what was saved."""
+        return self.record
+
+    def save(self, record: ExecutionRecord) -> None:
+        """Keep it."""
+        self.record = record
+
+
+def _executions(config: PytorchTrainingConfig, output: Output) -> Executions:
+    config.require(["region"])
+    return Executions(Aws(EnvironmentTarget(aws_conn_id=None, region_name=config.region), output))
+
+
+def diff(arguments: argparse.Namespace, output: Output) -> int:
+    """Show what an upsert would change in the deployed definition."""
+    config = configuration(arguments)
+    compiled = compile_pipeline(config, sdk_python=arguments.sdk_python)
+    deployed = _deployed(_executions(config, output).aws, compiled.pipeline_name)
+    before, after = _pretty(deployed) if deployed else "", _pretty(compiled.definition)
+    lines = list(difflib.unified_diff(before.splitlines(), after.splitlines(), "deployed", "compiled", lineterm=""))
+    data = {
+        "ok": True, "pipeline_name": compiled.pipeline_name, "exists": deployed is not None,
+        "changed": bool(lines), "version_alias": compiled.version_alias, "diff": lines,
+    }  # fmt: skip
+    if deployed is None:
+        output.note(f"pipeline {compiled.pipeline_name} does not exist: it would be created")
+    elif not lines:
+        output.note(f"pipeline {compiled.pipeline_name} is up to date ({compiled.version_alias})")
+    kinds = {"+": "added", "-": "removed", "@": "strong"}
+    output.result(data, "\n".join(painted(line, kinds.get(line[:1], ""), sys.stdout) for line in lines))
+    return 1 if lines else 0
+
+
+def _deployed(aws: Aws, pipeline_name: str) -> str | None:
+    try:
+        reply = aws.call("sagemaker", "describe_pipeline", PipelineName=pipeline_name)
+    except Exception as error:
+        if classify(error) is Fault.NOT_FOUND:
+            return None
+        raise
+    return str(reply["PipelineDefinition"])
+
+
+def _pretty(definition: str) -> str:
+    return json.dumps(json.loads(definition), indent=2, sort_keys=True)
+
+
+def run(arguments: argparse.Namespace, output: Output) -> int:
+    """Compile, deploy if needed, start, and follow to the end unless told not to wait."""
+    config = configuration(arguments)
+    executions = _executions(config, output)
+    check_inputs(executions.aws, config)
+    compiled = compile_pipeline(config, sdk_python=arguments.sdk_python)
+    execution = _start(arguments, config, compiled, executions)
+    if arguments.no_wait:
+        output.result(
+            {"ok": True, "execution_arn": execution.arn, "version_alias": compiled.version_alias}, execution.arn
+        )
+        return 0
+    try:
+        ended = _follow(executions, execution.arn, arguments.progress)
+    except KeyboardInterrupt:
+        output.note(f"not waiting any more; it goes on: {execution.arn}")
+        raise
+    return _told(executions, ended, output)
+
+
+def _start(
+    arguments: argparse.Namespace, config: PytorchTrainingConfig, compiled: CompiledPipeline, executions: Executions
+) -> Execution:
+    store: Any = OneStart()
+    launcher = Launcher(
+        executions=executions,
+        store=store,
+        request=Request(
+            run=TaskRun(dag_id="", run_id="command line", task_id="", map_index=-1),
+            epoch=0,
+            partition=config.partition,
+            pipeline_name=config.pipeline_name,
+            parameters=config.pipeline_parameters(
+                run_key=None if config.step_cache_expires_after else uuid.uuid4().hex[:16]
+            ),
+        ),
+        on_busy=OnBusy.IGNORE if arguments.ignore_busy else OnBusy.FAIL,
+    )
+    try:
+        launcher.guard()
+        return launcher.launch(compiled)
+    except MustWait as error:
+        raise PartitionBusy(str(error)) from error
+
+
+def _follow(executions: Executions, arn: str, level: str) -> Execution:
+    narrator = Narrator(level)
+    while True:
+        execution = executions.describe(arn)
+        for kind, line in narrator.tell(executions, arn, to_the_end=not execution.live):
+            getattr(executions.aws.log, kind)("%s", line)
+        if not execution.live:
+            return execution
+        time.sleep(POLL_SECONDS)
+
+
+def _told(executions: Executions, execution: Execution, output: Output) -> int:
+    if execution.status != Status.SUCCEEDED:
+        text = explain_failure(executions, execution)
+        data = {"ok": False, "status": execution.status, "execution_arn": execution.arn, "message": text}
+        if not output.json_only:
+            output.note(text, "error")
+        output.result(data)
+        return 1
+    outcome = read_outcome(executions, execution)
+    lines = [f"{name}: {value:.6g}" for name, value in outcome.metrics.items()]
+    lines += [f"model: {outcome.model_artifact}", f"execution: {outcome.execution_arn}"]
+    output.result({"ok": True, **outcome.as_dict()}, "\n".join(lines))
+    return 0
+
+
+def _chosen(arguments: argparse.Namespace, config: PytorchTrainingConfig, executions: Executions) -> Execution:
+    """Return the named execution, else the latest of the partition."""
+    if arguments.execution:
+        ExecutionArn.parse(arguments.execution)
+        return executions.describe(arguments.execution)
+    since = datetime.now(UTC) - LONGEST_EXECUTION
+    for execution in executions.listed(config.pipeline_name, created_after=since):
+        if _partition_of(execution) == config.partition:
+            return executions.describe(execution.arn)
+    raise ExecutionNotFound(
+        f"pipeline {config.pipeline_name} has no execution for partition {config.partition} in the last 28 days"
+    )
+
+
+def _partition_of(execution: Execution) -> str:
+    try:
+        return str(json.loads(execution.description)["partition"])
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+def logs(arguments: argparse.Namespace, output: Output) -> int:
+    """Print the log lines of an execution's jobs."""
+    config = configuration(arguments)
+    executions = _executions(config, output)
+    execution = _chosen(arguments, config, executions)
+    narrator, lines = Narrator("logs"), []
+    while True:
+        for _, line in narrator.tell(executions, execution.arn, to_the_end=True):
+            lines.append(line)
+            if not output.json_only:
+                output.result({}, line)
+        if not arguments.follow or not execution.live:
+            break
+        time.sleep(POLL_SECONDS)
+        execution = executions.describe(execution.arn)
+    if output.json_only:
+        output.result({"ok": True, "execution_arn": execution.arn, "status": execution.status, "lines": lines})
+    return 0
+
+
+def stop(arguments: argparse.Namespace, output: Output) -> int:
+    """Ask SageMaker to stop an execution; one that has ended is left alone."""
+    config = configuration(arguments)
+    executions = _executions(config, output)
+    execution = _chosen(arguments, config, executions)
+    asked = execution.live and executions.stop(execution.arn)
+    text = f"stopping {execution.arn}" if asked else f"{execution.arn} has already ended: {execution.status}"
+    output.result({"ok": True, "stopped": asked, "execution_arn": execution.arn, "status": execution.status}, text)
+    return 0

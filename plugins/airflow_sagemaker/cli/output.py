@@ -1,0 +1,59 @@
+"""What the command line says: results on standard output, all else on standard error, colours on a terminal only."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+_COLOURS = {"error": "\033[31m", "warning": "\033[33m", "added": "\033[32m", "removed": "\033[31m", "strong": "\033[1m"}
+
+
+class Output:
+    """With `json_only` one JSON object on standard output; progress still goes to standard error."""
+
+    def __init__(self, *, json_only: bool) -> None:
+        self.json_only = json_only
+
+    def result(self, data: dict[str, Any], text: str = "") -> None:
+        """Print the command's result: as JSON, or as text for people."""
+        if self.json_only:
+            sys.stdout.write(json.dumps(data, indent=2, sort_keys=True, default=str) + "\n")
+        elif text:
+            sys.stdout.write(text.rstrip("\n") + "\n")
+        sys.stdout.flush()
+
+    def note(self, text: str, kind: str = "") -> None:
+        """Say something about the progress."""
+        sys.stderr.write(painted(text, kind, sys.stderr) + "\n")
+        sys.stderr.flush()
+
+    def failed(self, error: BaseException, **details: Any) -> None:
+        """Say why the command failed."""
+        if self.json_only:
+            self.result({"ok": False, "error": type(error).__name__, "message": str(error), **details})
+        else:
+            self.note(str(error), "error")
+
+    # The AWS side logs through these, as it does through a task's log in Airflow.
+    def debug(self, text: str, *arguments: Any) -> None:
+        """Ignored."""
+
+    def info(self, text: str, *arguments: Any) -> None:
+        """Say it."""
+        self.note(text % arguments if arguments else text)
+
+    def warning(self, text: str, *arguments: Any) -> None:
+        """Say it as a warning."""
+        self.note(text % arguments if arguments else text, "warning")
+
+    def error(self, text: str, *arguments: Any) -> None:
+        """Say it as an error."""
+        self.note(text % arguments if arguments else text, "error")
+
+
+def painted(text: str, kind: str, stream: Any) -> str:
+    """Return the text in the colour of its kind, where the stream is a terminal that wants colours."""
+    plain = not kind or not stream.isatty() or "NO_COLOR" in os.environ
+    return text if plain else f"{_COLOURS[kind]}{text}\033[0m"
