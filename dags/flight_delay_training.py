@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,8 @@ from airflow.sdk import DAG, Asset, CronPartitionTimetable, Param, task
 
 # preprocessing/ lies beside dags/ in the checkout, and Airflow puts only dags/ and plugins/ on the path.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from flight_delay import tasks
 
 from airflow_sagemaker import SageMakerTrainingPipelineOperator, SageMakerTrainingPipelineSensor
 from airflow_sagemaker.operators import RUN_PARTITION
@@ -88,79 +88,21 @@ CONFIG = {
 @task(retries=2, retry_delay=timedelta(seconds=10))
 def extract(partition: str, window_days: int) -> dict[str, Any]:
     """Write the raw dates that the partition's window reads to S3; dates already there stay."""
-    from preprocessing import flights_on_s3
-
-    with _failing_for_good():
-        return flights_on_s3.extract(_s3(), _bucket(), partition, window_days)
+    return tasks.extract(AWS_CONN_ID, partition, window_days)
 
 
 @task(retries=2, retry_delay=timedelta(seconds=10), outlets=[TABLE])
 def preprocess(partition: str, window_days: int) -> dict[str, Any]:
     """Build train, val and test of the partition and commit them to S3. Returns paths, rows and field lists."""
-    from preprocessing import flights_on_s3
-
-    with _failing_for_good():
-        return flights_on_s3.preprocess(_s3(), _bucket(), PIPELINE, partition, window_days)
+    return tasks.preprocess(AWS_CONN_ID, PIPELINE, partition, window_days)
 
 
 @task(outlets=[MODEL])
 def report(prepared: dict[str, Any], outcome: dict[str, Any], outlet_events: Any = None) -> dict[str, Any]:
     """Log the model's metrics beside those of a constant predictor, and return them."""
-    baseline = (outcome.get("report") or {}).get("baseline") or {}
-    metrics = {
-        name: {"model": value, "constant": baseline.get(name)} for name, value in sorted(outcome["metrics"].items())
-    }
-    summary = {
-        "partition": prepared["partition"],
-        "rows": prepared["rows"],
-        "late_share": prepared["late_share"],
-        "metrics": metrics,
-        "model_artifact": outcome["model_artifact"],
-        "billable_seconds": outcome["billable_seconds"],
-    }
-    print(f"partition {summary['partition']}: rows {summary['rows']}")
-    print(f"{'metric':<22}{'model':>10}{'constant':>10}")
-    for name, pair in metrics.items():
-        constant = "-" if pair["constant"] is None else f"{pair['constant']:.4f}"
-        print(f"{name:<22}{pair['model']:>10.4f}{constant:>10}")
-    print(f"model: {summary['model_artifact']}")
-    outlet_events[MODEL].extra = {"model_artifact": summary["model_artifact"], "partition": summary["partition"]}
+    summary = tasks.report(prepared, outcome)
+    outlet_events[MODEL].extra = {name: summary[name] for name in ("model_artifact", "partition")}
     return summary
-
-
-@contextmanager
-def _failing_for_good() -> Iterator[None]:
-    """Data that cannot be used will be the same in a retry: fail the task at once, with the one line that says why."""
-    from airflow.sdk.exceptions import AirflowFailException
-
-    from preprocessing.errors import PreprocessingError
-
-    try:
-        yield
-    except PreprocessingError as error:
-        raise AirflowFailException(str(error)) from error
-
-
-def _s3() -> Any:
-    """An S3 client of the connection, with room for the uploads' threads."""
-    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
-    from botocore.config import Config
-
-    hook = S3Hook(AWS_CONN_ID)
-    return hook.get_client_type(config=hook.config.merge(Config(max_pool_connections=16)))
-
-
-def _bucket() -> str:
-    from airflow.sdk.exceptions import AirflowFailException
-
-    from airflow_sagemaker.hooks import connection_defaults
-
-    bucket = connection_defaults(AWS_CONN_ID).bucket
-    if not bucket:
-        raise AirflowFailException(
-            f"the Airflow connection {AWS_CONN_ID!r} names no bucket: set service_config.s3.bucket_name in its extra"
-        )
-    return bucket
 
 
 with DAG(

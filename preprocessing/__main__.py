@@ -1,38 +1,79 @@
-"""Run the program on local folders: `python -m preprocessing --raw DIR --output DIR --partition 2013-07-04`.
+"""The program from a command line.
 
-The defaults of the folders are those of a SageMaker Processing container. Prints the result as one JSON object; on bad
-data, one line on standard error and status 1.
+    python -m preprocessing local --partition 2013-07-04 --raw DIR --output DIR    on folders, as in a Processing job
+    python -m preprocessing extract --partition 2013-07-04 --bucket B              raw dates to S3
+    python -m preprocessing s3 --partition 2013-07-04 --bucket B --pipeline P      from raw dates to splits, both on S3
+
+Credentials, region and endpoint of S3 come from the AWS_* environment. The last line of standard output is the result
+as one JSON object; what happens meanwhile goes to standard error. Status 3: the data or the partition cannot be used
+(one line says why, and a retry will say the same); any other status but 0: a fault that a retry may heal.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import logging
+import os
 import sys
 from pathlib import Path
+from typing import Any
 
-from preprocessing import program, source
+from preprocessing import child, flights_on_s3, program, source
 from preprocessing.errors import PreprocessingError
 from preprocessing.window import Window, parse_partition
 
 
 def main() -> int:
-    """Parse the options, preprocess, and return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m preprocessing", description=main.__doc__)
-    parser.add_argument("--raw", type=Path, default=Path("/opt/ml/processing/input/raw"), help="folder of raw tables")
-    parser.add_argument("--output", type=Path, default=Path("/opt/ml/processing/output"), help="folder for the splits")
-    parser.add_argument("--partition", required=True, help="date, YYYY-MM-DD")
-    for name, what in (("days", "days of rows"), ("val-days", "days of validation"), ("test-days", "days of test")):
-        parser.add_argument(f"--{name}", type=int, default=getattr(Window, name.replace("-", "_")), help=what)
-    options = parser.parse_args()
+    """Parse the options, do the work, return the exit status."""
+    options = _parser().parse_args()
+    child.die_with_parent()
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s", force=True)
     try:
-        partition = parse_partition(options.partition)
-        window = Window(partition, options.days, options.val_days, options.test_days, start=source.FIRST)
-        sys.stdout.write(json.dumps(program.preprocess(options.raw, options.output, window)) + "\n")
+        window = Window(
+            parse_partition(options.partition), options.days, options.val_days, options.test_days, start=source.FIRST
+        )
+        result: dict[str, Any] = options.run(options, window)
     except PreprocessingError as error:
-        sys.stderr.write(f"preprocessing: {error}\n")
-        return 1
+        sys.stderr.write(f"{error}\n")
+        return child.UNUSABLE
+    sys.stdout.write(json.dumps(result) + "\n")
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m preprocessing", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    local = commands.add_parser("local", help="from a folder of raw tables to a folder with the splits")
+    # The defaults are where a SageMaker Processing job finds and leaves its files.
+    local.add_argument("--raw", type=Path, default=Path("/opt/ml/processing/input/raw"), help="folder of raw tables")
+    local.add_argument("--output", type=Path, default=Path("/opt/ml/processing/output"), help="folder for the splits")
+    local.set_defaults(run=lambda o, window: program.preprocess(o.raw, o.output, window))
+    extract = commands.add_parser("extract", help="write the raw dates that the window reads to S3")
+    extract.set_defaults(run=lambda o, window: flights_on_s3.extract(_s3(), o.bucket, window))
+    on_s3 = commands.add_parser("s3", help="from raw dates on S3 to the partition's splits on S3")
+    on_s3.add_argument("--pipeline", required=True, help="name of the pipeline: the first folder of the splits")
+    on_s3.set_defaults(run=lambda o, window: flights_on_s3.preprocess(_s3(), o.bucket, o.pipeline, window))
+    for command in (local, extract, on_s3):
+        command.add_argument("--partition", required=True, help="date, YYYY-MM-DD")
+        command.add_argument("--days", type=int, default=Window.days, help="days of rows up to the partition")
+        command.add_argument("--val-days", type=int, default=Window.val_days, help="days of validation")
+        command.add_argument("--test-days", type=int, default=Window.test_days, help="days of test")
+    for command in (extract, on_s3):
+        command.add_argument("--bucket", required=True, help="bucket of raw dates and splits")
+    return parser
+
+
+def _s3() -> Any:
+    import boto3
+    from botocore.config import Config
+
+    # A server named by its own URL rarely answers to a host name for each bucket.
+    style = {"addressing_style": "path"} if os.environ.get("AWS_ENDPOINT_URL_S3") else None
+    retries = {"mode": "standard", "max_attempts": 5}
+    return boto3.client("s3", config=Config(retries=retries, max_pool_connections=16, s3=style))
 
 
 if __name__ == "__main__":

@@ -135,7 +135,7 @@ def test_a_failed_rerun_leaves_the_whole_output_of_the_run_before(
 def test_the_command_line_prints_the_result_or_one_line(raw_folder: Path, tmp_path: Path, window: Window) -> None:
     def run(partition: date) -> subprocess.CompletedProcess[str]:
         options = ["--raw", raw_folder, "--output", tmp_path / "out", "--days", "36", "--val-days", "5"]
-        command = [sys.executable, "-m", "preprocessing", *map(str, options), "--test-days", "4"]
+        command = [sys.executable, "-m", "preprocessing", "local", *map(str, options), "--test-days", "4"]
         return subprocess.run(
             [*command, "--partition", str(partition)], cwd=ROOT, capture_output=True, text=True, check=False
         )
@@ -143,6 +143,6 @@ def test_the_command_line_prints_the_result_or_one_line(raw_folder: Path, tmp_pa
     good, bad = run(window.partition), run(window.partition + timedelta(days=1))
     assert good.returncode == 0, good.stderr
     assert json.loads(good.stdout)["rows"]["test"] > 0
-    assert bad.returncode == 1
+    assert bad.returncode == 3
     assert bad.stderr.count("\n") == 1
-    assert bad.stderr.startswith("preprocessing: flights: no raw data for")
+    assert bad.stderr.startswith("flights: no raw data for")

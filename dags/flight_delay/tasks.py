@@ -1,0 +1,92 @@
+"""The tasks around the training, as plain functions: extract, preprocess, report."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+from airflow.sdk.exceptions import AirflowFailException
+
+from airflow_sagemaker.hooks import connection_defaults
+
+log = logging.getLogger("airflow.task")
+
+
+def extract(aws_conn_id: str, partition: str, window_days: int) -> dict[str, Any]:
+    """Write the raw dates that the partition's window reads to the connection's bucket."""
+    return _run(aws_conn_id, "extract", partition, window_days)
+
+
+def preprocess(aws_conn_id: str, pipeline: str, partition: str, window_days: int) -> dict[str, Any]:
+    """Build train, val and test of the partition and commit them; returns input_path, rows and field lists."""
+    return _run(aws_conn_id, "s3", partition, window_days, "--pipeline", pipeline)
+
+
+def report(prepared: dict[str, Any], outcome: dict[str, Any]) -> dict[str, Any]:
+    """Log the model's metrics beside those of a constant predictor, and return them."""
+    found = outcome.get("report") or {}
+    baseline = found.get("baseline") or {}
+    metrics = {
+        name: {"model": value, "constant": baseline.get(name)} for name, value in sorted(outcome["metrics"].items())
+    }
+    log.info("partition %s: rows %s", prepared["partition"], prepared["rows"])
+    log.info("%-22s%10s%10s", "metric", "model", "constant")
+    for name, pair in metrics.items():
+        constant = "-" if pair["constant"] is None else f"{pair['constant']:.4f}"
+        log.info("%-22s%10.4f%10s", name, pair["model"], constant)
+    for name, value in (found.get("test") or {}).items():
+        log.info("%-22s%10.4f%10s", f"Test {name}", value, "-")
+    log.info("model: %s", outcome["model_artifact"])
+    return {
+        "partition": prepared["partition"],
+        "rows": prepared["rows"],
+        "late_share": prepared["late_share"],
+        "metrics": metrics,
+        "test": found.get("test"),
+        "model_artifact": outcome["model_artifact"],
+        "billable_seconds": outcome["billable_seconds"],
+    }
+
+
+def _run(aws_conn_id: str, command: str, partition: str, window_days: int, *more: str) -> dict[str, Any]:
+    """Run the program in a process of its own (see preprocessing.child). Unusable data fail the task for good."""
+    from preprocessing import child
+    from preprocessing.errors import PreprocessingError
+
+    bucket = connection_defaults(aws_conn_id).bucket
+    if not bucket:
+        raise AirflowFailException(
+            f"the Airflow connection {aws_conn_id!r} names no bucket: set service_config.s3.bucket_name in its extra"
+        )
+    options = ["--bucket", bucket, "--partition", str(partition), "--days", str(window_days), *more]
+    try:
+        return child.run([command, *options], env=aws_environment(aws_conn_id), log=log)
+    except PreprocessingError as error:
+        raise AirflowFailException(str(error)) from error
+
+
+def aws_environment(aws_conn_id: str) -> dict[str, str]:
+    """Return this process's environment with what the connection says about S3 as AWS_* variables.
+
+    Temporary credentials are those of this moment: the child must end before they do (an hour at least on AWS).
+    """
+    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+
+    hook = S3Hook(aws_conn_id)
+    credentials = hook.get_session().get_credentials()
+    frozen = credentials.get_frozen_credentials() if credentials else None
+    config: Any = hook.config
+    told = {
+        "AWS_ACCESS_KEY_ID": frozen and frozen.access_key,
+        "AWS_SECRET_ACCESS_KEY": frozen and frozen.secret_key,
+        "AWS_SESSION_TOKEN": frozen and frozen.token,
+        "AWS_DEFAULT_REGION": hook.region_name,
+        "AWS_ENDPOINT_URL_S3": hook.conn_config.get_service_endpoint_url("s3"),
+        "AWS_REQUEST_CHECKSUM_CALCULATION": getattr(config, "request_checksum_calculation", None),
+        "AWS_RESPONSE_CHECKSUM_VALIDATION": getattr(config, "response_checksum_validation", None),
+        "AWS_CA_BUNDLE": hook.verify if isinstance(hook.verify, str) else None,
+    }
+    # Not the connections and secrets of Airflow itself: the program has no use for them.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "AIRFLOW__"))}
+    return {**inherited, **{name: str(value) for name, value in told.items() if value}}

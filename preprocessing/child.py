@@ -1,0 +1,87 @@
+"""Run the program as a process of its own, from a process that must not load Polars.
+
+Airflow's LocalExecutor forks its task processes out of the scheduler: thread pools like Polars' do not survive a fork,
+and the first query waits for ever. A fresh interpreter has no such past, and gives its memory back when it ends.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from preprocessing.errors import PreprocessingError
+
+UNUSABLE = 3
+"""Exit status for data or partitions that cannot be used."""
+PARENT = "PREPROCESSING_PARENT"
+"""Environment variable: process that the program must not outlive."""
+ROOT = Path(__file__).resolve().parents[1]
+
+_PR_SET_PDEATHSIG = 1
+
+
+class ChildError(Exception):
+    """The program ended for a reason that a retry may heal; the message holds the last line of its output."""
+
+
+def run(arguments: Sequence[str], *, env: Mapping[str, str], log: logging.Logger) -> dict[str, Any]:
+    """Run `python -m preprocessing` with these arguments and return its result; its lines go to `log` as they come.
+
+    `env` is the whole environment: secrets belong here, never in the arguments. Raises PreprocessingError for data that
+    cannot be used and ChildError for anything else. The child ends when this call does, and when this process dies.
+    """
+    path = os.pathsep.join([str(ROOT), *filter(None, [env.get("PYTHONPATH")])])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "preprocessing", *arguments],
+        env={**env, "PYTHONPATH": path, PARENT: str(os.getpid())},
+        # A task's standard input is the socket of its supervisor: it must not be inherited.
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+    )
+    last: list[str] = []
+    reader = threading.Thread(target=_forward, args=(process, log, last), daemon=True)
+    reader.start()
+    try:
+        output = process.stdout.read() if process.stdout else ""
+        status = process.wait()
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        reader.join()
+    if status == UNUSABLE:
+        raise PreprocessingError(last[-1] if last else "the data cannot be used")
+    if status != 0:
+        ending = f"signal {-status}" if status < 0 else f"status {status}"
+        raise ChildError(f"preprocessing ended with {ending}: {last[-1] if last else 'it printed nothing'}")
+    result: dict[str, Any] = json.loads(output.splitlines()[-1])
+    return result
+
+
+def _forward(process: subprocess.Popen[str], log: logging.Logger, last: list[str]) -> None:
+    for line in process.stderr or ():
+        if line.strip():
+            log.info("%s", line.rstrip())
+            last[:] = [line.strip()]
+
+
+def die_with_parent() -> None:
+    """Ask Linux to kill this process when the parent named in PARENT dies; do nothing without one or elsewhere."""
+    parent = os.environ.get(PARENT)
+    if parent is None or sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != int(parent):  # it died before the line above
+        os._exit(1)
