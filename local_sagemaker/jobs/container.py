@@ -132,7 +132,7 @@ def job_environment(
     environment.update(
         PATH=os.pathsep.join([str(programs), scripts, "/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"]),
         HOME=str(home),
-        TMPDIR=f"{paths.seen_ml}/tmp",
+        TMPDIR=f"{paths.seen_ml}/tmp",  # noqa: S108 (the job's own folder)
         PYTHONUNBUFFERED="TRUE",
         PYTHONDONTWRITEBYTECODE="TRUE",
         PIP_DISABLE_PIP_VERSION_CHECK="1",

@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-_SITE_SOURCE = Path(__file__).with_name("job_site.py")
+_INSIDE = Path(__file__).with_name("inside")
 _ASK = """
 import glob, importlib.util, json, os, sys
 wheels = glob.glob(os.path.join(os.path.dirname(os.__file__), "ensurepip", "_bundled", "pip-*.whl"))
@@ -83,8 +83,10 @@ def make_environment(folder: Path, python: JobPython, environments: Path) -> Pat
         path = programs / shim
         path.write_text(f'#!/bin/sh\nexec {interpreter} -m {module} "$@"\n')
         path.chmod(0o755)
-    shutil.copy(_SITE_SOURCE, packages / "_sagemaker_job_site.py")
+    shutil.copy(_INSIDE / "site_hook.py", packages / "_sagemaker_job_site.py")
+    shutil.copy(_INSIDE / "pip_cache.py", packages / "_sagemaker_job_pip.py")
     (packages / "_sagemaker_job_site.pth").write_text("import _sagemaker_job_site\n")
-    settings = {"sites": python.sites, "environments": str(environments), "pip_wheel": python.pip_wheel}
-    (packages / "job_site.json").write_text(json.dumps(settings))
+    (packages / "sites.txt").write_text("\n".join(python.sites))
+    (packages / "pip_wheel.txt").write_text(python.pip_wheel or "")
+    (packages / "environments.txt").write_text(str(environments))
     return programs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import subprocess
@@ -142,10 +143,8 @@ class HostRun:
     def close(self) -> None:
         """End whatever is left and wait for it."""
         if self._process.stdin and not self._process.stdin.closed:
-            try:
+            with contextlib.suppress(OSError):
                 self._process.stdin.close()
-            except OSError:
-                pass
         try:
             self._process.wait(_RUNNER_EXIT_SECONDS)
         except subprocess.TimeoutExpired:
@@ -163,18 +162,24 @@ class HostRun:
 
     def _read(self) -> None:
         """Hand on the runner's messages; the last one that anybody hears is the host's end."""
-        assert self._process.stdout is not None
         ended = HostExit(137, None, [])
-        for line in self._process.stdout:
-            message = json.loads(line)
-            if "error" in message:
-                ended = HostExit(127, f"the host could not be started: {message['error']}", message.get("tail", []))
-            elif "exit" in message:
-                ended = HostExit(_exit_code(message["exit"]), message["reason"], message["tail"])
-            else:
-                self._on_message(self, message)
-        self.exit = ended
-        self._on_message(self, {"ended": True})
+        try:
+            for line in self._process.stdout or ():
+                message = json.loads(line)
+                if "error" in message:
+                    reason = f"the host could not be started: {message['error']}"
+                    ended = HostExit(127, reason, message.get("tail", []))
+                elif "exit" in message:
+                    ended = HostExit(_exit_code(message["exit"]), message["reason"], message["tail"])
+                else:
+                    self._on_message(self, message)
+        except Exception as error:
+            log.exception("reading the runner of %s", self.config.host)
+            ended = HostExit(137, f"InternalServerError: the output could not be read: {error}", [])
+            self.kill()
+        finally:
+            self.exit = ended
+            self._on_message(self, {"ended": True})
 
 
 def _exit_code(status: int | None) -> int:

@@ -14,11 +14,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from local_sagemaker.jobs import channels
 from local_sagemaker.jobs.container import Cluster, Paths, job_environment
 from local_sagemaker.jobs.environment import JobPython, make_environment
 from local_sagemaker.jobs.host import HostConfig, HostExit, HostLayout, HostRun, Isolation
 from local_sagemaker.jobs.logs import LogShipper
-from local_sagemaker.jobs.s3 import S3, S3Problem
+from local_sagemaker.jobs.s3 import S3, Download, S3Problem
 from local_sagemaker.jobs.spec import JobEvents, JobSpec
 from local_sagemaker.jobs.unsupported import find_unsupported
 
@@ -58,19 +59,20 @@ class Services:
     log_stream_bytes: int
     disk_reserve_bytes: int
 
+    @property
+    def region(self) -> str:
+        """The region that the server plays."""
+        return self.client_env.get("AWS_DEFAULT_REGION", "us-east-1")
+
 
 @dataclass
 class Outcome:
     """How the hosts ended."""
 
     cause: Cause
-    exits: list[HostExit]
+    failed: tuple[int, HostExit] | None = None
+    """The host that failed first, by its index, if any."""
     detail: str | None = None
-
-    @property
-    def failed(self) -> HostExit | None:
-        """The first host that failed, if any."""
-        return next((ended for ended in self.exits if ended.code != 0), None)
 
 
 @dataclass
@@ -80,6 +82,7 @@ class _Watch:
     cause: Cause = "exited"
     detail: str | None = None
     kill_at: float | None = None
+    failed: tuple[int, HostExit] | None = None
     started: float = field(default_factory=time.monotonic)
 
 
@@ -145,10 +148,10 @@ class Job(ABC):
     def _report_stopped(self) -> None:
         """Report the end as Stopped."""
 
-    def _metrics(self, found: list[list[Any]]) -> None:
+    def _metrics(self, found: list[list[Any]]) -> None:  # noqa: B027 (a hook that not every kind needs)
         """Take metrics from the log: [name, value, milliseconds]."""
 
-    def _tick(self, *, final: bool = False) -> None:
+    def _tick(self, *, final: bool = False) -> None:  # noqa: B027
         """Do what is done every few seconds while the hosts run."""
 
     # --- running ------------------------------------------------------------------------------------------------
@@ -205,13 +208,13 @@ class Job(ABC):
             self._close_hosts()
             watcher.close()
         self._close_logs()
-        exits = [host.exit or HostExit(137, None, []) for host in self._hosts]
         self._hosts = []
-        return Outcome(watch.cause, exits, watch.detail)
+        return Outcome(watch.cause, watch.failed, watch.detail)
 
     def _wait(self, max_runtime: float) -> _Watch:
         watch = _Watch()
-        while any(host.alive for host in self._hosts):
+        running = len(self._hosts)
+        while running:
             now = time.monotonic()
             runtime_left = watch.started + max_runtime - now
             if watch.kill_at is None and runtime_left <= 0:
@@ -224,6 +227,7 @@ class Job(ABC):
                 event, value = self._inbox.get(timeout=max(0.0, min(wait, 3600)))
             except queue.Empty:
                 continue
+            running -= event == "ended"
             self._handle(watch, event, value)
         return watch
 
@@ -234,14 +238,21 @@ class Job(ABC):
         if event == "disk":
             watch.cause, watch.detail, watch.kill_at = "disk", value, time.monotonic()
         elif event == "ended":
-            failed = any(not host.alive and host.exit and host.exit.code for host in self._hosts)
-            if failed and watch.kill_at is None:
-                self._terminate_hosts()
-                watch.kill_at = time.monotonic() + min(_PEER_GRACE_SECONDS, self.services.stop_grace_seconds)
+            self._note_end(watch, value)
         elif event == "stop" and watch.cause in {"exited", "interrupted"}:
             self._begin_end(watch, "stopped")
         elif event == "interrupt" and watch.kill_at is None:
             self._begin_end(watch, "interrupted")
+
+    def _note_end(self, watch: _Watch, host: HostRun) -> None:
+        """Keep the first failure; the other hosts cannot go on without that one."""
+        ended = host.exit or HostExit(137, None, [])
+        if ended.code == 0 or watch.failed:
+            return
+        watch.failed = (self._hosts.index(host), ended)
+        if watch.kill_at is None:
+            self._terminate_hosts()
+            watch.kill_at = time.monotonic() + min(_PEER_GRACE_SECONDS, self.services.stop_grace_seconds)
 
     def _begin_end(self, watch: _Watch, cause: Cause) -> None:
         watch.cause = cause
@@ -249,7 +260,7 @@ class Job(ABC):
         self._ending(cause)
         self._terminate_hosts()
 
-    def _ending(self, cause: Cause) -> None:
+    def _ending(self, cause: Cause) -> None:  # noqa: B027
         """Report that the end has begun."""
 
     def _terminate_hosts(self) -> None:
@@ -293,6 +304,11 @@ class Job(ABC):
     def _volume_bytes(self) -> int:
         """Return the size of the volume that the request asks for; 0 for no limit."""
         return 0
+
+    def plan(self, source: dict[str, Any]) -> list[Download]:
+        """List what an S3 source of this job brings."""
+        role = str(self.request.get("RoleArn", ""))
+        return channels.plan(self.services.s3, source, region=self.services.region, role=role)
 
     def host_config(self, index: int, argv: list[str], own: Mapping[str, str], cwd: str) -> HostConfig:
         """Make one host's environment and describe its program."""

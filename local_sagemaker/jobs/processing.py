@@ -9,12 +9,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from local_sagemaker.jobs.channels import share
 from local_sagemaker.jobs.checkpoints import CheckpointSync
 from local_sagemaker.jobs.container import ML, Cluster, write_json
 from local_sagemaker.jobs.failure import algorithm_error
 from local_sagemaker.jobs.host import HostConfig
 from local_sagemaker.jobs.job import Cause, Job, Outcome, utc_now
-from local_sagemaker.jobs.s3 import S3Problem, S3Uri
+from local_sagemaker.jobs.s3 import S3Uri
 
 _CODE_BYTES = 2**20
 
@@ -55,7 +56,7 @@ class ProcessingJob(Job):
         elif outcome.cause == "disk":
             self._end("Failed", FailureReason=f"ClientError: No space left on device: {outcome.detail}"[:1024], **more)
         elif outcome.failed:
-            failed = outcome.failed
+            _, failed = outcome.failed
             reason = f"ClientError: {failed.reason}, exit code: {failed.code}" if failed.reason else None
             missing = self.layouts[0].ml / "no-failure-file"  # processing has none; the message is its place
             reason = reason or algorithm_error(missing, failed.tail, failed.code)
@@ -99,23 +100,10 @@ class ProcessingJob(Job):
             return
         folder = self.paths[index].inside(source["LocalPath"])
         folder.mkdir(parents=True, exist_ok=True)
-        uri = S3Uri.parse(source["S3Uri"])
-        s3 = self.services.s3
-        is_manifest = source.get("S3DataType") == "ManifestFile"
-        found = s3.manifest_downloads(uri) if is_manifest else s3.prefix_downloads(uri)
-        if not found:
-            region = self.services.client_env.get("AWS_DEFAULT_REGION", "us-east-1")
-            raise S3Problem(
-                f'ClientError: Data download failed:No S3 objects found under S3 URL "{source["S3Uri"]}" given in input '
-                f"data source. Please ensure that the bucket exists in the selected region ({region}), that objects "
-                f'exist under that S3 prefix, and that the role "{self.request.get("RoleArn", "")}" has "s3:ListBucket" '
-                f'permissions on bucket "{uri.bucket}".'
-            )
-        if source.get("S3DataDistributionType") == "ShardedByS3Key":
-            found = found[index :: len(self.layouts)]
+        found = share(source, self.plan(source), index, len(self.layouts))
         for download in found:
             self.check_stop()
-            s3.download(download, folder)
+            self.services.s3.download(download, folder)
         if sum(download.size for download in found) <= _CODE_BYTES:
             self.paths[index].rewrite_folder(folder)
 
@@ -123,7 +111,7 @@ class ProcessingJob(Job):
         application = self.request["AppSpecification"]
         argv = [*application["ContainerEntrypoint"], *(application.get("ContainerArguments") or [])]
         own = {
-            "AWS_REGION": self.services.client_env.get("AWS_DEFAULT_REGION", "us-east-1"),
+            "AWS_REGION": self.services.region,
             "PROCESSING_JOB_NAME": self.spec.name,
             **(self.request.get("Environment") or {}),
         }

@@ -35,8 +35,8 @@ class JobSupervisor:
     AWS_ENDPOINT_URL_S3, keys, AWS_DEFAULT_REGION and so on; the supervisor's own clients read it too. `max_jobs` run at
     once, a job of several hosts counts as one. `job_python` is any interpreter or virtual environment; jobs see its
     packages and never change it. `rewrite_paths` does without mounts where they would work. `log_file_bytes` caps the
-    log kept as a file, `log_stream_bytes` what goes to CloudWatch Logs, per host; `disk_reserve_bytes` is the free space
-    below which running jobs are ended.
+    log kept as a file, `log_stream_bytes` what goes to CloudWatch Logs, per host; `disk_reserve_bytes` is the free
+    space below which running jobs are ended.
     """
 
     def __init__(

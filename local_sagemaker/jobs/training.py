@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from local_sagemaker.jobs.archive import write_archive
+from local_sagemaker.jobs.channels import share
 from local_sagemaker.jobs.checkpoints import CheckpointSync
 from local_sagemaker.jobs.container import ML, Cluster, write_json
 from local_sagemaker.jobs.failure import algorithm_error
-from local_sagemaker.jobs.host import HostConfig
+from local_sagemaker.jobs.host import HostConfig, HostExit
 from local_sagemaker.jobs.job import Cause, Job, JobFailed, Outcome, utc_now
-from local_sagemaker.jobs.s3 import Download, S3Problem, S3Uri
+from local_sagemaker.jobs.s3 import S3Problem, S3Uri
 
 _CODE_CHANNELS = ("code", "sm_drivers")
 _MESSAGES = {
@@ -108,11 +109,7 @@ class TrainingJob(Job):
             raise JobFailed(f"ClientError: No space left on device: {outcome.detail}")
         if outcome.cause == "exited" and outcome.failed:
             self._upload_output()
-            number = outcome.exits.index(outcome.failed)
-            if outcome.failed.reason:
-                raise JobFailed(f"ClientError: {outcome.failed.reason}, exit code: {outcome.failed.code}")
-            failure = self.layouts[number].ml / "output" / "failure"
-            raise JobFailed(algorithm_error(failure, outcome.failed.tail, outcome.failed.code))
+            raise JobFailed(self._why(*outcome.failed))
         status = "InProgress" if outcome.cause == "exited" else "Stopping"
         self._status(status, "Uploading")
         artifact = self._upload_model()
@@ -121,58 +118,42 @@ class TrainingJob(Job):
         self._end("Completed" if secondary == "Completed" else "Stopped", secondary, ModelArtifacts=artifact)
         self._remove_bulk()
 
+    def _why(self, index: int, ended: HostExit) -> str:
+        if ended.reason:
+            return f"ClientError: {ended.reason}, exit code: {ended.code}"
+        return algorithm_error(self.layouts[index].ml / "output" / "failure", ended.tail, ended.code)
+
     # --- what goes in -------------------------------------------------------------------------------------------
 
     def _host(self, index: int) -> HostConfig:
         algorithm = self.request["AlgorithmSpecification"]
         argv = [*algorithm["ContainerEntrypoint"], *(algorithm.get("ContainerArguments") or [])]
-        region = self.services.client_env.get("AWS_DEFAULT_REGION", "us-east-1")
         own = {
             "TRAINING_JOB_NAME": self.spec.name,
             "TRAINING_JOB_ARN": self.spec.arn,
-            "AWS_REGION": region,
+            "AWS_REGION": self.services.region,
             **(self.request.get("Environment") or {}),
         }
         return self.host_config(index, argv, own, ML)
 
     def _download(self) -> None:
         channels = self.request.get("InputDataConfig") or []
-        plans = [(channel, self._plan(channel)) for channel in channels]
+        plans = [(channel, self.plan(channel["DataSource"]["S3DataSource"])) for channel in channels]
         for index, (layout, paths) in enumerate(zip(self.layouts, self.paths, strict=True)):
             for folder in ("model", "output/data", "input/data", "checkpoints"):
                 (layout.ml / folder).mkdir(parents=True)
             self._write_configuration(index)
-            for channel, plan in plans:
+            for channel, found in plans:
                 folder = layout.ml / "input" / "data" / channel["ChannelName"]
                 folder.mkdir()
-                for item in self._share(channel, plan, index):
+                source = channel["DataSource"]["S3DataSource"]
+                for item in share(source, found, index, len(self.layouts)):
                     self.check_stop()
                     self.services.s3.download(item, folder)
                 if channel["ChannelName"] in _CODE_CHANNELS:
                     paths.rewrite_folder(folder)
             self._meet_at_own_port(layout.ml)
         self._download_checkpoints()
-
-    def _plan(self, channel: dict[str, Any]) -> list[Download]:
-        source = channel["DataSource"]["S3DataSource"]
-        uri = S3Uri.parse(source["S3Uri"])
-        s3 = self.services.s3
-        is_manifest = source.get("S3DataType") == "ManifestFile"
-        found = s3.manifest_downloads(uri) if is_manifest else s3.prefix_downloads(uri)
-        if not found:
-            region = self.services.client_env.get("AWS_DEFAULT_REGION", "us-east-1")
-            raise S3Problem(
-                f'ClientError: Data download failed:No S3 objects found under S3 URL "{source["S3Uri"]}" given in input '
-                f"data source. Please ensure that the bucket exists in the selected region ({region}), that objects "
-                f'exist under that S3 prefix, and that the role "{self.request.get("RoleArn", "")}" has "s3:ListBucket" '
-                f'permissions on bucket "{uri.bucket}".'
-            )
-        return found
-
-    def _share(self, channel: dict[str, Any], plan: list[Download], index: int) -> list[Download]:
-        if channel["DataSource"]["S3DataSource"].get("S3DataDistributionType") == "ShardedByS3Key":
-            return plan[index :: len(self.layouts)]
-        return plan
 
     def _write_configuration(self, index: int) -> None:
         paths = self.paths[index]

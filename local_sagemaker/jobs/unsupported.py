@@ -1,4 +1,4 @@
-"""What the local SageMaker cannot run, refused by name: at Create where the API side asks, at the latest at the start."""
+"""What the local SageMaker cannot run, refused by name: at Create where the API asks, at the latest at the start."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
 from local_sagemaker.jobs.runner import kernel, processes
@@ -61,7 +62,7 @@ def _arrange(config: dict[str, Any]) -> None:
     kernel.make_mounts_private()
     if config["pid_namespace"]:
         kernel.mount_proc()
-    if config["hosts_file"] and os.path.exists("/etc/hosts"):
+    if config["hosts_file"] and Path("/etc/hosts").exists():
         kernel.bind(config["hosts_file"], "/etc/hosts")
     kernel.mount_container_folder(config["ml"])
     with contextlib.suppress(OSError):
@@ -85,7 +86,7 @@ def _start(config: dict[str, Any], output: int) -> int:
             signal.signal(number, signal.SIG_DFL)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         os.chdir(config["cwd"])
-        os.execvpe(config["argv"][0], config["argv"], config["env"])
+        os.execvpe(config["argv"][0], config["argv"], config["env"])  # noqa: S606 (no shell is the point)
     except OSError as error:
         os.write(2, f"{config['argv'][0]}: {error.strerror}\n".encode())
     finally:

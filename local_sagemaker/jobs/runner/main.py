@@ -15,9 +15,10 @@ import signal
 import sys
 import tempfile
 from collections import deque
+from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "..")))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from local_sagemaker.jobs.runner import init, kernel, processes
 from local_sagemaker.jobs.runner.output import CappedSink, LineSplitter, MetricFinder, now_ms, open_append
@@ -183,9 +184,8 @@ def _try_mount(folder: str, pid_namespace: bool) -> None:
         if pid_namespace:
             kernel.mount_proc()
         kernel.mount_container_folder(folder)
-        with open("/opt/ml/probe", "w") as file:
-            file.write("seen")
-        code = 0 if os.path.exists(os.path.join(folder, "probe")) else 1
+        Path("/opt/ml/probe").touch()
+        code = 0 if Path(folder, "probe").exists() else 1
     except OSError:
         code = 1
     finally:
@@ -196,5 +196,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "--probe":
         probe()
     else:
-        with open(sys.argv[1]) as _file:
-            run(json.load(_file))
+        run(json.loads(Path(sys.argv[1]).read_text()))

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, BinaryIO
 
 MAX_LINE = 64 * 1024
@@ -125,7 +126,7 @@ def now_ms() -> int:
 
 def open_append(path: str) -> BinaryIO:
     """Open a log for appending without a buffer, so that it is whole up to the last line at any death."""
-    return open(path, "ab", buffering=0)
+    return Path(path).open("ab", buffering=0)
 
 
 Message = dict[str, Any]

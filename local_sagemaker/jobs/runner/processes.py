@@ -21,7 +21,7 @@ def _status(pid: int) -> dict[str, str]:
 def _parents() -> dict[int, int]:
     """Map each visible living process to its parent."""
     parents: dict[int, int] = {}
-    for name in os.listdir("/proc"):
+    for name in os.listdir("/proc"):  # noqa: PTH208 (names, not paths)
         if name.isdigit():
             status = _status(int(name))
             if status and not status.get("State", "Z").startswith(("Z", "X")):

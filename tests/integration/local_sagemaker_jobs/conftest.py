@@ -5,4 +5,4 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from jobs_harness import backend, jobs, rewriting_jobs  # noqa: E402, F401
+from jobs_harness import backend, jobs, rewriting_jobs  # noqa: F401

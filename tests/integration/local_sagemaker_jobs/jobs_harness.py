@@ -75,9 +75,7 @@ class Backend:
         ).client(
             service,
             endpoint_url=url,
-            config=Config(
-                request_checksum_calculation="when_required", response_checksum_validation="when_required"
-            ),
+            config=Config(request_checksum_calculation="when_required", response_checksum_validation="when_required"),
         )
 
     def put(self, key: str, content: str | bytes) -> None:

@@ -1,0 +1,174 @@
+"""Requirements from a shared cache: `python -m pip install -r FILE`, answered in a job's Python.
+
+Copied into the job's own environment as `_sagemaker_job_pip.py`. That environment is a virtual one whose packages are,
+in this order: what the job itself installs, the cached environments that it was linked to, and the packages of
+`job_python`, which nothing here ever changes.
+
+The installation comes from `environments/<digest>`: built once under a lock, renamed into place when whole. The digest
+covers the requirement files' text, the index, and the job_python with what is installed in it. Any other pip command,
+and requirements that name local paths, go to pip itself and into the job's own environment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+"""The packages of the job's own environment."""
+PLAIN = "LOCAL_SAGEMAKER_PLAIN_PIP"
+"""Set while the cache itself runs pip."""
+COPIED = (
+    "_sagemaker_job_site.py",
+    "_sagemaker_job_site.pth",
+    "_sagemaker_job_pip.py",
+    "sites.txt",
+    "pip_wheel.txt",
+    "environments.txt",
+)
+_FLAGS = {"--no-cache-dir", "-q", "--quiet", "--disable-pip-version-check", "--no-input", "--prefer-binary"}
+_INDEXES = {"-i", "--index-url", "--extra-index-url", "--trusted-host"}
+_LOCAL = re.compile(r"^\s*(?:-e\b|--editable\b|\.|/|file:|-f\b|--find-links\b)|@\s*file:|\.whl\s*$")
+
+
+def answer(command: list[str], sites: list[str]) -> None:
+    """End this process with the installation done, or return and let pip itself do what the cache does not."""
+    requirements = parse_install(command)
+    if requirements is None or os.environ.get(PLAIN):
+        return
+    root = Path((HERE / "environments.txt").read_text(encoding="utf-8").strip())
+    code = install(Path(requirements), command, sites, root)
+    sys.stdout.flush()
+    os._exit(code)
+
+
+def parse_install(command: list[str]) -> str | None:
+    """Return the file of an `install -r FILE` with nothing beside it but index options; else None."""
+    if command[:1] != ["install"]:
+        return None
+    files: list[str] = []
+    words = iter(command[1:])
+    for word in words:
+        option, equals, value = word.partition("=")
+        if option in {"-r", "--requirement"}:
+            files.append(value if equals else next(words, ""))
+        elif option in _INDEXES:
+            if not equals:
+                next(words, "")
+        elif word not in _FLAGS:
+            return None
+    return files[0] if len(files) == 1 and files[0] else None
+
+
+def requirement_texts(path: Path, seen: set[Path]) -> Iterator[str]:
+    """Yield the text of a requirements file and of those it includes; ValueError for what cannot be shared."""
+    real = path.resolve()
+    if real in seen:
+        return
+    seen.add(real)
+    text = path.read_text(encoding="utf-8")
+    yield text
+    for line in text.splitlines():
+        if _LOCAL.search(line):
+            raise ValueError(f"{line.strip()!r} names a local path")
+        included = re.match(r"\s*(?:-r|-c|--requirement|--constraint)[\s=]+(\S+)", line)
+        if included:
+            yield from requirement_texts(path.parent / included[1], seen)
+
+
+def digest_of(path: Path, command: list[str], sites: list[str]) -> str:
+    """Name the environment that this installation leads to; ValueError for one that cannot be shared."""
+    parts: list[object] = list(requirement_texts(path, set()))
+    index = [re.sub(r"://[^/@]*@", "://", word) for word in command if "://" in word]
+    parts += [index, os.environ.get("PIP_INDEX_URL"), os.environ.get("PIP_CONSTRAINT"), sys.version, sys.platform]
+    for folder in sites:
+        parts.append([folder, Path(folder).stat().st_mtime_ns if Path(folder).is_dir() else None])
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def install(path: Path, command: list[str], sites: list[str], root: Path) -> int:
+    """Link the environment of this requirements file to the job, building it first where it is missing."""
+    try:
+        digest = digest_of(path, command, sites)
+    except (OSError, ValueError, UnicodeDecodeError):
+        return _run_pip(sys.executable, command)
+    root.mkdir(parents=True, exist_ok=True)
+    home = root / digest
+    with (root / f"{digest}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if home.is_dir():
+            print(f"Requirements of {path} are satisfied by the cached environment {digest[:12]}")
+        else:
+            code = _build(home, command)
+            if code:
+                return code
+    _link(home)
+    return 0
+
+
+def _run_pip(python: str, command: list[str]) -> int:
+    sys.stdout.flush()
+    return subprocess.call([python, "-m", "pip", *command], env={**os.environ, PLAIN: "1"})
+
+
+def _build(home: Path, command: list[str]) -> int:
+    """Install into a new environment and rename it into place; returns pip's exit status."""
+    for leftover in home.parent.glob(f"{home.name}.building-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"{home.name}.building-", dir=home.parent))
+    _copy_environment(folder)
+    code = _run_pip(str(folder / "bin" / "python3"), command)
+    if code:
+        shutil.rmtree(folder, ignore_errors=True)
+        return code
+    _make_scripts_portable(folder / "bin")
+    folder.rename(home)
+    return 0
+
+
+def _packages_of(home: Path) -> Path:
+    return home / HERE.relative_to(Path(sys.prefix).resolve())
+
+
+def _copy_environment(folder: Path) -> None:
+    """Make `folder` an environment like the job's own, without what the job linked or installed."""
+    _packages_of(folder).mkdir(parents=True)
+    (folder / "bin").mkdir()
+    shutil.copy(Path(sys.prefix) / "pyvenv.cfg", folder)
+    for name in COPIED:
+        shutil.copy(HERE / name, _packages_of(folder))
+    (folder / "bin" / "python3").symlink_to(Path(sys.executable).resolve())
+
+
+def _make_scripts_portable(folder: Path) -> None:
+    """Let console scripts run by the python3 on PATH: that of the job which linked the environment."""
+    for path in folder.iterdir():
+        if path.is_symlink() or not path.is_file():
+            continue
+        lines = path.read_bytes().split(b"\n")
+        if lines[0] == b"#!/bin/sh" and lines[1:2] and lines[1].startswith(b"'''exec'"):
+            lines[:3] = [b"#!/usr/bin/env python3"]  # how pip writes an interpreter too long for a #! line
+        elif lines[0].startswith(b"#!") and b"python" in lines[0]:
+            lines[0] = b"#!/usr/bin/env python3"
+        else:
+            continue
+        path.write_bytes(b"\n".join(lines))
+
+
+def _link(home: Path) -> None:
+    """Show the environment's packages and scripts to every later Python of this job."""
+    with (HERE / "linked.txt").open("a", encoding="utf-8") as file:
+        file.write(f"{_packages_of(home)}\n")
+    for path in (home / "bin").iterdir():
+        with contextlib.suppress(FileExistsError):
+            (Path(sys.prefix) / "bin" / path.name).symlink_to(path)

@@ -1,0 +1,52 @@
+"""Imported by the job's Python at every start-up (a .pth line), as `_sagemaker_job_site`.
+
+Adds the packages that the job sees: those of the cached environments that it was linked to, then those of
+`job_python`; and hands `python -m pip install -r FILE` to the cache. Small, since every Python of a job pays for it.
+"""
+
+# pathlib would double what this module costs.
+# ruff: noqa: PTH100, PTH118, PTH120, PTH123
+
+import os
+import site
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def lines_of(name: str) -> list[str]:
+    """Return the lines of a file beside this one; none when it is missing."""
+    try:
+        with open(os.path.join(HERE, name), encoding="utf-8") as file:
+            return file.read().splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def pip_arguments(argv: list[str]) -> "list[str] | None":
+    """Return what follows `-m pip`, or None when this process is not pip."""
+    for position, word in enumerate(argv[1:], 1):
+        if word == "-m":
+            return argv[position + 2 :] if argv[position + 1 : position + 2] == ["pip"] else None
+        if not word.startswith("-"):
+            return None
+    return None
+
+
+def start() -> None:
+    """Add the packages; answer a cached installation without running pip."""
+    sites = lines_of("sites.txt")
+    for folder in [*lines_of("linked.txt"), *sites]:
+        site.addsitedir(folder)
+    command = pip_arguments(list(sys.orig_argv))
+    if command is None:
+        return
+    sys.path += lines_of("pip_wheel.txt")
+    if command[:1] == ["install"]:
+        import _sagemaker_job_pip  # type: ignore[import-not-found,unused-ignore]
+
+        _sagemaker_job_pip.answer(command, sites)
+
+
+if __name__ == "_sagemaker_job_site":
+    start()
