@@ -102,10 +102,7 @@ def _translated(error: ValidationError, model: type[BaseModel]) -> Iterator[Viol
             for violation in inner.violations:
                 yield Violation(f"{path}.{violation.field}", violation.value, violation.rule, violation.hint)
         elif kind == "extra_forbidden":
-            near = difflib.get_close_matches(
-                str(item["loc"][-1]), list(_fields_at(model, item["loc"])), n=1, cutoff=0.6
-            )
-            yield Violation(path, item["input"], "is not a known setting", f"did you mean {near[0]}?" if near else "")
+            yield Violation(path, item["input"], "is not a known setting", _nearest(model, item["loc"]))
         elif kind == "missing":
             yield Violation(path, MISSING, "is required")
         elif inner is not None:
@@ -121,8 +118,16 @@ def _dotted(location: tuple[int | str, ...]) -> str:
     return text
 
 
-def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> Iterator[str]:
-    yield from model.model_fields if len(location) == 1 else ()
+def _nearest(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
+    """Return a hint with the most similar known name, here or in a group of settings one level down."""
+    if len(location) != 1:
+        return ""
+    known = {name: name for name in model.model_fields}
+    for name, info in model.model_fields.items():
+        group = getattr(info.annotation, "model_fields", {})
+        known.update({inner: f"{name}.{inner}" for inner in group if inner not in known})
+    near = difflib.get_close_matches(str(location[0]), list(known), n=1, cutoff=0.6)
+    return f"did you mean {known[near[0]]}?" if near else ""
 
 
 def _lowered(message: str) -> str:
