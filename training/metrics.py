@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import binary_auroc, binary_average_precision
 
 TRAIN_LOSS = "Train Loss"
 VALIDATION_LOSS = "Validation Loss"
@@ -27,7 +26,7 @@ class Scores:
     loss: float
     """Mean log loss, class weights included."""
     auc: float
-    """Area under the ROC curve; nan when only one class is there."""
+    """Area under the ROC curve, equal scores counting half; nan when only one class is there."""
     f1: float
     """F1 score at `threshold`."""
     threshold: float
@@ -52,41 +51,37 @@ def score(
     logits: Tensor, labels: Tensor, *, weights: tuple[float, float] = (1.0, 1.0), threshold: float | None = None
 ) -> Scores:
     """Score logits against labels; without a threshold the one with the best F1 is chosen."""
-    labels = labels.double()
-    logits = logits.double()
-    truth = labels.long()
-    one_class = bool((truth == truth[0]).all())
-    chosen, f1 = best_threshold(logits, truth) if threshold is None else (threshold, f1_at(logits, truth, threshold))
-    probabilities = torch.sigmoid(logits)
+    labels, logits = labels.double(), logits.double()
+    ordered, hits, called = cuts(logits, labels)
+    positive, negative = float(labels.sum()), float((1 - labels).sum())
+    f1_everywhere = 2 * hits / (called + positive)
+    best = int(torch.argmax(f1_everywhere))
+    recall, alarms = hits / positive, (called - hits) / negative
+    zero = torch.zeros(1, dtype=torch.float64)
     return Scores(
         loss=float(log_loss(logits, labels, weights)) / len(labels),
-        auc=math.nan if one_class else float(binary_auroc(probabilities, truth)),
-        f1=f1,
-        threshold=chosen,
-        average_precision=math.nan if one_class else float(binary_average_precision(probabilities, truth)),
+        auc=float(torch.trapezoid(torch.cat([zero, recall]), torch.cat([zero, alarms]))),
+        f1=float(f1_everywhere[best]) if threshold is None else f1_at(logits, labels, threshold),
+        threshold=float(torch.sigmoid(ordered[best])) if threshold is None else threshold,
+        average_precision=float((torch.diff(recall, prepend=zero) * hits / called).sum()),
     )
 
 
-def best_threshold(logits: Tensor, truth: Tensor) -> tuple[float, float]:
-    """Return the probability threshold with the best F1, and that F1: one sort, then all thresholds at once."""
+def cuts(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return all different logits, falling, and how many positive rows and rows in all lie at or above each."""
     ordered, order = torch.sort(logits, descending=True)
-    hits = torch.cumsum(truth[order], 0)
-    called = torch.arange(1, len(truth) + 1, device=truth.device)
-    f1 = 2 * hits / (called + truth.sum())
-    # A threshold cannot cut between equal logits: only the last of each run of equals is a candidate.
+    hits = torch.cumsum(labels[order], 0)
+    called = torch.arange(1, len(labels) + 1, dtype=torch.float64)
     last = torch.ones_like(ordered, dtype=torch.bool)
-    last[:-1] = ordered[:-1] != ordered[1:]
-    f1 = torch.where(last, f1, -1.0)
-    best = int(torch.argmax(f1))
-    return float(torch.sigmoid(ordered[best])), float(f1[best])
+    last[:-1] = ordered[:-1] != ordered[1:]  # no threshold cuts between equal logits
+    return ordered[last], hits[last], called[last]
 
 
-def f1_at(logits: Tensor, truth: Tensor, threshold: float) -> float:
+def f1_at(logits: Tensor, labels: Tensor, threshold: float) -> float:
     """Return F1 when rows with a probability of at least `threshold` count as positive."""
-    positive = torch.sigmoid(logits) >= threshold
-    hits = int((positive & (truth == 1)).sum())
-    denominator = int(positive.sum()) + int(truth.sum())
-    return 2 * hits / denominator if denominator else 0.0
+    called = torch.sigmoid(logits) >= threshold
+    both = float(called.sum()) + float(labels.sum())
+    return 2 * float(labels[called].sum()) / both if both else 0.0
 
 
 def constant_baseline(train_rate: float, validation_rate: float, weights: tuple[float, float]) -> dict[str, float]:

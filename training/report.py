@@ -9,6 +9,7 @@ import json
 import math
 import platform
 import shutil
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from training.model import Shape, TabularNet
 SCHEMA = 1
 LIMIT_BYTES = 64 * 1024
 SERVED = ("__init__", "encoding", "errors", "model")  # what inference.py needs beside itself
-PACKAGES = ("torch", "numpy", "pyarrow", "torchmetrics", "rtdl-num-embeddings")
+PACKAGES = ("torch", "numpy", "pyarrow", "rtdl-num-embeddings")
 
 
 def calibration(logits: Tensor, labels: Tensor, bins: int = 10) -> tuple[list[dict[str, Any]], float]:
@@ -44,6 +45,20 @@ def confusion(logits: Tensor, labels: Tensor, threshold: float) -> dict[str, Any
     predicted = (torch.sigmoid(logits.double()) >= threshold).long()
     counts = torch.bincount(labels.long() * 2 + predicted, minlength=4).reshape(2, 2).tolist()
     return {"labels": ["0", "1"], "counts": counts, "split": "test"}
+
+
+def importance(auc: Callable[[Tensor], float], words: Tensor, names: Sequence[str], seed: int) -> list[dict[str, Any]]:
+    """Return how much AUC is lost when one feature's values are dealt out anew among the rows, the largest loss first.
+
+    `auc` scores encoded rows; what a feature shares with another one (a route with its distance) shows in neither.
+    """
+    base, random = auc(words), torch.Generator().manual_seed(seed)
+    lost = []
+    for i, name in enumerate(names):
+        dealt = words.clone()
+        dealt[:, i] = words[torch.randperm(len(words), generator=random), i]
+        lost.append({"feature": name, "auc_drop": clean(base - auc(dealt))})
+    return sorted(lost, key=lambda entry: -(entry["auc_drop"] or 0.0))
 
 
 def score_entry(scores: Scores) -> dict[str, Any]:

@@ -39,6 +39,7 @@ from training.hyperparameters import Hyperparameters, Paths, read_hyperparameter
 from training.model import Shape, TabularNet, parameter_groups
 
 EVALUATION_ROWS = 16_384
+IMPORTANCE_WORK = 200_000  # rows scored to measure all features' importance
 AGREE_STEPS = 10  # several processes agree on stopping and on checkpoints every so many steps
 NOT_IN_FINGERPRINT = ("threads", "checkpoint_minutes", "memory_fraction", "compile_model")  # change no result
 
@@ -241,6 +242,18 @@ class Trainer:
         gathered = [self.ranks.gather(torch.cat(part)) for part in zip(*parts, strict=True)]
         return (gathered[0], gathered[1]) if gathered[0] is not None and gathered[1] is not None else None
 
+    def importance(self) -> list[dict[str, Any]]:
+        """Measure each feature's importance on a random part of the validation rows."""
+        rows, features = self.tables.splits["val"], self.hp.features
+        count = min(rows.rows, max(1_000, IMPORTANCE_WORK // len(features)))
+        order = Order(rows.rows, count, self.hp.seed, epoch=0)
+
+        def auc(words: Tensor) -> float:
+            with torch.inference_mode():
+                return metrics.score(*(part.cpu() for part in self.logits(self.net, words))).auc
+
+        return report.importance(auc, rows.take(order.pool(0)[:count].sort().values).cpu(), features, self.hp.seed)
+
     def save(self) -> Path | None:
         """Write a checkpoint (the first process does)."""
         self.saved_at = time.monotonic()
@@ -309,6 +322,7 @@ class Trainer:
                 "metrics": {name: best[name] for name in metrics.NAMES},
                 "test": report.score_entry(test),
                 "baseline": metrics.constant_baseline(tables.rate("train"), tables.rate("val"), self.weights),
+                "importance": self.importance(),
                 "calibration": calibration,
                 "calibration_error": calibration_error,
                 "confusion_matrix": report.confusion(*gathered, best["threshold"]),

@@ -34,7 +34,11 @@ DEADLINE = 120  # seconds for anything waited for
 def make_table(rows: int, seed: int) -> pa.Table:
     """Rows whose label depends on two numbers and a category; a tenth of the ages is missing."""
     random = np.random.default_rng(seed)
-    size, age, noise = random.lognormal(0, 1, rows), random.integers(0, 90, rows).astype(float), random.normal(size=rows)
+    size, age, noise = (
+        random.lognormal(0, 1, rows),
+        random.integers(0, 90, rows).astype(float),
+        random.normal(size=rows),
+    )
     city, code = random.integers(0, len(CITIES), rows), random.integers(0, 4, rows)
     logit = 1.5 * np.sin(2 * np.log(size)) + np.where(age > 40, 1.0, -1.0) + (city - 2) * 0.6 - 0.8
     label = (random.random(rows) < 1 / (1 + np.exp(-logit))).astype(np.int8)
@@ -124,6 +128,8 @@ def wait_until(true: Callable[[], bool], process: subprocess.Popen[str]) -> None
     """Poll until something holds; fail when the process ends before or time is up."""
     deadline = time.monotonic() + DEADLINE
     while not true():
-        assert process.poll() is None, f"the process ended with {process.returncode}: {process.communicate()[0][-2000:]}"
+        assert process.poll() is None, (
+            f"the process ended with {process.returncode}: {process.communicate()[0][-2000:]}"
+        )
         assert time.monotonic() < deadline, "time is up"
         time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Killed at any moment, by SIGTERM or SIGKILL, with one process or two: the resumed training ends with the same weights."""
+"""Killed at any moment, alone or in pairs: the resumed training ends with the same weights."""
 
 from __future__ import annotations
 

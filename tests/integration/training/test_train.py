@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -52,7 +55,14 @@ def test_artifact_predicts_what_the_report_says(finished: Job) -> None:
 
 def test_artifact_and_output_hold_what_is_promised(finished: Job) -> None:
     files = {str(p.relative_to(finished.model)) for p in finished.model.rglob("*") if p.is_file()}
-    expected = {"model.pt", "preprocess.json", "report.json", "curves.png", "code/inference.py", "code/requirements.txt"}
+    expected = {
+        "model.pt",
+        "preprocess.json",
+        "report.json",
+        "curves.png",
+        "code/inference.py",
+        "code/requirements.txt",
+    }
     assert expected <= files
     report = (finished.folder / "output" / "report.json").read_bytes()
     assert len(report) <= 64 * 1024
@@ -76,16 +86,11 @@ def test_two_processes_that_stream_equal_one_that_holds_the_data(tmp_path: Path,
 
 
 def test_field_lists_may_lie_in_a_file_beside_the_program(job: Job, tmp_path: Path) -> None:
-    import shutil
-
     code = tmp_path / "wide"
     shutil.copytree(job.code, code)
     lists = {name: FIELDS[name] for name in ("full_field_list", "tab_field_list", "cat_field_list")}
     (code / "fields.json").write_text(json.dumps(lists))
     env = job.env(epochs=1)
     env["SM_HPS"] = json.dumps({k: v for k, v in json.loads(env["SM_HPS"]).items() if k not in lists})
-    import subprocess
-    import sys
-
     subprocess.run([sys.executable, "train.py"], cwd=code, env=env, check=True, timeout=120)
     assert job.report["hyperparameters"]["cat_field_list"] == FIELDS["cat_field_list"]
