@@ -95,8 +95,9 @@ class S3Server:
     def _command(self) -> list[str]:
         return [
             rclone_binary(), "serve", "s3", str(self._folder), "--addr", f"{self.host}:{self.port}",
-            # what a job or a user puts into the folder by other ways is seen and listed at once
-            "--dir-cache-time", "0s", "--poll-interval", "0s", "--vfs-cache-mode", "off",
+            # what comes into the folder by other ways is seen within this time; with 0s rclone 1.75 locks itself up
+            # under parallel writes into new folders
+            "--dir-cache-time", "1s", "--poll-interval", "0s", "--vfs-cache-mode", "off",
             "--config", "/dev/null", "--log-level", "NOTICE",
         ]  # fmt: skip
 

@@ -151,7 +151,7 @@ def _parameters(items: Any) -> dict[str, Parameter]:
             raise Problem(f"{where}.Name must be a string of 1 to 256 characters")
         if name in found:
             raise Problem(f"Parameter names must be unique, '{name}' is there more than once")
-        if kind not in _PARAMETER_TYPES:
+        if not isinstance(kind, str) or kind not in _PARAMETER_TYPES:
             raise Problem(f"Type of parameter '{name}' must be one of {', '.join(_PARAMETER_TYPES)}")
         found[name] = Parameter(name, kind, item.get("DefaultValue"), _enum(item, name, kind))
         _check_value(found[name].default, kind, f"DefaultValue of parameter '{name}'")

@@ -1,0 +1,174 @@
+"""Requests made from the service's model, broken in one place: refused by name, never a 500, the server stays up."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from local_sagemaker import model
+from local_sagemaker.actions import ACTIONS
+from local_sagemaker.logs import LOG_ACTIONS
+
+# a job that happened to be valid would run
+HARMLESS = sorted(name for name in ACTIONS if name not in ("CreateTrainingJob", "CreateProcessingJob"))
+SAMPLES = {
+    "RoleArn": "arn:aws:iam::123456789012:role/Role",
+    "PipelineArn": "arn:aws:sagemaker:us-east-1:123456789012:pipeline/fuzz",
+    "PipelineExecutionArn": "arn:aws:sagemaker:us-east-1:123456789012:pipeline/fuzz/execution/abcdefghijkl",
+    "ResourceArn": "arn:aws:sagemaker:us-east-1:123456789012:pipeline/fuzz",
+}
+BOUNDED = settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def values(shape: Any, name: str = "", depth: int = 0) -> st.SearchStrategy[Any]:
+    """Values that mostly fit a shape."""
+    kind = shape.type_name
+    if kind == "structure":
+        members = {key: values(member, key, depth + 1) for key, member in shape.members.items() if depth < 3}
+        required = {key: strategy for key, strategy in members.items() if key in shape.required_members}
+        optional = {key: strategy for key, strategy in members.items() if key not in required}
+        return st.fixed_dictionaries(required, optional=optional)
+    if kind == "list":
+        return st.lists(values(shape.member, "", depth + 1), max_size=2)
+    if kind == "map":
+        return st.dictionaries(values(shape.key), values(shape.value, "", depth + 1), max_size=2)
+    if kind == "string":
+        return _strings(shape, name)
+    if kind in ("integer", "long"):
+        return st.integers(shape.metadata.get("min", -5), min(shape.metadata.get("max", 50), 2**40))
+    return {"boolean": st.booleans(), "timestamp": st.integers(0, 2**31)}.get(kind, st.floats(0, 1))
+
+
+def _strings(shape: Any, name: str) -> st.SearchStrategy[str]:
+    if shape.enum:
+        return st.sampled_from(shape.enum)
+    low = shape.metadata.get("min", 0)
+    samples = [SAMPLES[name]] if name in SAMPLES else []
+    return st.sampled_from([*samples, "a" * max(low, 1), "fuzz".ljust(low, "z"), "b" * max(low, 3)])
+
+
+class Raw:
+    """Requests without botocore's own checks."""
+
+    def __init__(self, server: Any) -> None:
+        self.host = server.endpoint_url.removeprefix("http://")
+        self.scope = (
+            f"AWS4-HMAC-SHA256 Credential={server.env['AWS_ACCESS_KEY_ID']}/20260101/us-east-1/sagemaker/aws4_request"
+        )
+
+    def post(
+        self, operation: str, body: bytes, prefix: str = "SageMaker", **headers: str
+    ) -> tuple[int, dict[str, Any]]:
+        connection = http.client.HTTPConnection(self.host, timeout=30)
+        named = {"X-Amz-Target": f"{prefix}.{operation}", "Authorization": self.scope, **headers}
+        connection.request("POST", "/", body, named)
+        answer = connection.getresponse()
+        content = answer.read()
+        connection.close()
+        return answer.status, json.loads(content)
+
+
+@pytest.fixture(scope="module")
+def raw(local_sagemaker: Any) -> Raw:
+    return Raw(local_sagemaker)
+
+
+def check(status: int, answer: dict[str, Any]) -> str:
+    """A success, or a refusal with a code and a sentence."""
+    if status == 200:
+        return ""
+    assert status in (400, 403, 413), answer
+    assert answer["__type"] not in ("InternalFailure", "")
+    assert len(answer["message"]) > 15, answer
+    return str(answer["message"])
+
+
+@BOUNDED
+@given(data=st.data())
+def test_fitting_requests_are_answered(raw: Raw, data: st.DataObject) -> None:
+    operation = data.draw(st.sampled_from(HARMLESS))
+    request = data.draw(values(model.input_shape(operation)))
+    check(*raw.post(operation, json.dumps(request).encode()))
+
+
+@settings(BOUNDED, max_examples=60)
+@given(data=st.data())
+def test_fitting_log_requests_are_answered(raw: Raw, data: st.DataObject) -> None:
+    operation = data.draw(st.sampled_from(sorted(LOG_ACTIONS)))
+    request = data.draw(values(model.input_shape(operation, "logs")))
+    check(*raw.post(operation, json.dumps(request).encode(), "Logs_20140328"))
+
+
+def fits(shape: Any, value: Any) -> bool:
+    return not list(model.violations(shape, value))
+
+
+@BOUNDED
+@given(data=st.data())
+def test_one_broken_member_is_named(raw: Raw, data: st.DataObject) -> None:
+    operation = data.draw(st.sampled_from(sorted(ACTIONS)))
+    shape = model.input_shape(operation)
+    request = data.draw(values(shape))
+    assume(shape.members)
+    name = data.draw(st.sampled_from([*shape.members, "Unknown"]))
+    request[name] = data.draw(
+        st.sampled_from(
+            [None, 7, 7.5, True, [], {}, [[]], {"x": 1}, "", "x" * 3000, "\u2028\x00", -1, 10**30, "é" * 300]
+        )
+    )
+    member = shape.members.get(name)
+    if request[name] is None:
+        assume(name in shape.required_members)
+    else:
+        assume(member is None or not fits(member, request[name]))
+    message = check(*raw.post(operation, json.dumps(request).encode()))
+    assert name[1:] in message
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b"null", b"7", b'"x"', b"\xff\xfe", b"\x00", b'{"a": NaN}', b'{"PipelineName": "\\ud800"}', b"{" * 9000,
+     b"[" * 100_000, b'{"PipelineName": 1e999}', b'{"MaxResults": ' + b"9" * 5000 + b"}"],
+)  # fmt: skip
+def test_broken_bodies(raw: Raw, body: bytes) -> None:
+    for operation in ("DescribePipeline", "CreatePipeline"):
+        assert check(*raw.post(operation, body))
+
+
+def test_huge_body_is_refused_and_the_server_stays_up(raw: Raw, local_sagemaker: Any) -> None:
+    connection = http.client.HTTPConnection(raw.host, timeout=60)
+    connection.putrequest("POST", "/")
+    connection.putheader("X-Amz-Target", "SageMaker.CreatePipeline")
+    connection.putheader("Content-Length", str(100 * 1024 * 1024))
+    connection.endheaders()
+    with contextlib.suppress(OSError):  # the server may close before it has read everything
+        for _ in range(100):
+            connection.send(b"x" * 1024 * 1024)
+        assert connection.getresponse().status in (400, 413)
+    assert local_sagemaker.client("sagemaker").list_pipelines(MaxResults=1)
+
+
+def test_only_the_key_of_the_server_is_let_in(raw: Raw) -> None:
+    status, answer = raw.post("ListPipelines", b"{}", Authorization=raw.scope.replace("AKIA", "AKIB"))
+    assert (status, answer["__type"]) == (403, "UnrecognizedClientException")
+    status, answer = raw.post("ListPipelines", b"{}", Authorization="")
+    assert (status, answer["__type"]) == (403, "MissingAuthenticationTokenException")
+    status, answer = raw.post(
+        "ListPipelines",
+        b"{}",
+        Authorization=raw.scope.replace("/sagemaker/", "/dynamodb/"),
+        **{"X-Amz-Target": "Dynamo.List"},
+    )
+    assert "dynamodb" in answer["message"]
+
+
+def test_nothing_was_logged_as_a_fault(local_sagemaker: Any) -> None:
+    """Runs last in this file: answers that do not fit the model, or exceptions, are logged by the server."""
+    text = (local_sagemaker.data_dir / "serve.log").read_text()
+    assert [line for line in text.splitlines() if " ERROR " in line] == []

@@ -1,0 +1,124 @@
+"""Small parts: the model's checks, retry policies, the cache key, the database, paths into S3."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local_sagemaker import model
+from local_sagemaker.database import Database
+from local_sagemaker.engine import cache, retry
+from local_sagemaker.errors import StartError
+from local_sagemaker.logs.pattern import matches
+from local_sagemaker.names import step_job_name
+from local_sagemaker.s3files import S3ReadError, read_object
+
+
+@pytest.mark.parametrize(
+    ("request_", "named"),
+    [
+        ({}, "Value null at 'pipelineName'"),
+        ({"PipelineName": "a"}, ""),
+        ({"PipelineName": 7}, "'pipelineName' failed to satisfy constraint: Member must be a string, found an integer"),
+        ({"PipelineName": "-a"}, "satisfy regular expression pattern"),
+        (
+            {"PipelineName": "a", "MaxResults": 101},
+            "'maxResults' failed to satisfy constraint: Member must have value less",
+        ),
+        ({"PipelineName": "a", "MaxResults": True}, "found a boolean"),
+        ({"PipelineName": "a", "SortOrder": "Up"}, "enum value set: [Ascending, Descending]"),
+        ({"PipelineName": "a", "CreatedAfter": "now"}, "'createdAfter'"),
+        ({"PipelineName": "a", "NextToken": "x" * 8193}, "less than or equal to 8192"),
+        ({"PipelineName": "a", "Nope": 1}, "at 'Nope'"),
+    ],
+)
+def test_requests_are_checked_by_member(request_: dict[str, Any], named: str) -> None:
+    broken = list(model.violations(model.input_shape("ListPipelineExecutions"), request_))
+    assert len(broken) == bool(named)
+    assert named in model.validation_text(broken)
+
+
+def test_nested_members_are_named() -> None:
+    request = {"PipelineArn": "x", "Tags": [{"Key": "k"}]}
+    broken = list(model.violations(model.input_shape("CreatePipeline").members["Tags"], request["Tags"], "tags"))
+    assert broken == ["Value null at 'tags.1.member.value' failed to satisfy constraint: Member must not be null"]
+
+
+POLICY = {"ExceptionType": ["SageMaker.JOB_INTERNAL_ERROR"], "IntervalSeconds": 2, "BackoffRate": 3, "MaxAttempts": 2}
+LOST = "InternalServerError: gone"
+
+
+def test_retries_back_off_until_they_are_used_up() -> None:
+    pauses = [retry.delay([POLICY], LOST, attempts=n, running_seconds=0) for n in (1, 2, 3)]
+    assert pauses == [2.0, 6.0, None]
+
+
+def test_users_own_failures_are_not_retried() -> None:
+    assert retry.delay([POLICY], "AlgorithmError: exit code 1", attempts=1, running_seconds=0) is None
+    assert retry.delay([], LOST, attempts=1, running_seconds=0) is None
+
+
+def test_policy_expires() -> None:
+    policy = {"ExceptionType": ["SageMaker.JOB_INTERNAL_ERROR"], "ExpireAfterMin": 1}
+    assert retry.delay([policy], LOST, attempts=40, running_seconds=59) is not None
+    assert retry.delay([policy], LOST, attempts=1, running_seconds=60) is None
+
+
+def test_cache_key_holds_what_the_guide_lists() -> None:
+    request = {"HyperParameters": {"a": "1"}, "OutputDataConfig": {"S3OutputPath": "s3://a/b"}}
+    key = cache.key("p", "s", "Training", request)
+    assert key == cache.key("p", "s", "Training", request | {"OutputDataConfig": {"S3OutputPath": "s3://c/d"}})
+    assert key != cache.key("p", "s", "Training", request | {"HyperParameters": {"a": "2"}})
+    assert key != cache.key("q", "s", "Training", request)
+
+
+def test_job_names_fit() -> None:
+    name = step_job_name("abcdefghijkl", "A_long_" * 9)
+    assert len(name) <= 63
+    assert name.startswith("pipelines-abcdefghijkl-A-long-")
+    assert not list(model.violations(model.input_shape("CreateTrainingJob").members["TrainingJobName"], name))
+
+
+def test_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
+    db = Database(tmp_path / "d.db")
+
+    def half() -> None:
+        with db.write() as connection:
+            connection.execute("INSERT INTO tags VALUES ('a', 'b', 'c')")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        half()
+    assert db.read().execute("SELECT count(*) FROM tags").fetchone()[0] == 0
+
+
+def test_newer_database_is_refused(tmp_path: Path) -> None:
+    db = Database(tmp_path / "d.db")
+    with db.write() as connection:
+        connection.execute("PRAGMA user_version=999")
+    db.close()
+    with pytest.raises(StartError, match="newer version"):
+        Database(tmp_path / "d.db")
+
+
+def test_objects_outside_of_the_buckets_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("x")
+    bucket = tmp_path / "s3" / "bucket"
+    bucket.mkdir(parents=True)
+    (bucket / "link").symlink_to(tmp_path / "secret")
+    (bucket / "ok").write_text("content")
+    assert read_object(tmp_path / "s3", "s3://bucket/ok", limit=7) == b"content"
+    for uri in ("s3://bucket/../../secret", "s3://../secret", "s3://bucket/link", "file:///etc/passwd", "s3://bucket"):
+        with pytest.raises(S3ReadError):
+            read_object(tmp_path / "s3", uri, limit=100)
+    with pytest.raises(S3ReadError, match="larger"):
+        read_object(tmp_path / "s3", "s3://bucket/ok", limit=6)
+
+
+def test_log_patterns() -> None:
+    assert matches("Loss 0.5", "Train Loss: 0.5")
+    assert not matches("Loss -Train", "Train Loss: 0.5")
+    assert matches("?a ?b", "only b")
+    assert matches("", "anything")
