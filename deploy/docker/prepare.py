@@ -21,7 +21,6 @@ from stack import StackError, require, run
 
 LOGS = Path("/opt/airflow/logs")
 FREE_MB = 500
-POOL = "sagemaker_training"
 S3_WAIT_SECONDS = 120
 
 
@@ -38,7 +37,8 @@ def main() -> None:
     airflow("db", "migrate")
     make_user()
     slots = os.environ.get("TRAINING_SLOTS") or "8"
-    airflow("pools", "set", "--include-deferred", POOL, slots, "Trainings on SageMaker at once")
+    pool = require("SAGEMAKER_TRAINING_POOL", hint="docker-compose.yaml sets it")
+    airflow("pools", "set", "--include-deferred", pool, slots, "Trainings on SageMaker at once")
     make_bucket(connection)
     say("ready")
 
