@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 _ANYTHING = {".*(?:[ \\r\\n\\t].*)*", "[\\S\\s]*", "[\\s\\S]*"}
-_MAX_SHOWN = 10
+_MAX_SHOWN = 50
 _MAX_VALUE_SHOWN = 200
 
 
@@ -201,7 +201,7 @@ _CHECKS: dict[str, Callable[[Any, Any, str, IsOpen | None], Iterator[str]]] = {
 
 
 def validation_text(broken: list[str]) -> str:
-    """Join broken rules as the service does: the count, then all of them (the first ten)."""
+    """Join broken rules as the service does: the count, then all of them (at most the first fifty)."""
     shown = "; ".join(broken[:_MAX_SHOWN]) + (
         f"; and {len(broken) - _MAX_SHOWN} more" if len(broken) > _MAX_SHOWN else ""
     )

@@ -133,8 +133,10 @@ def test_one_broken_member_is_named(raw: Raw, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"[]", b"null", b"7", b'"x"', b"\xff\xfe", b"\x00", b'{"a": NaN}', b'{"PipelineName": "\\ud800"}', b"{" * 9000,
-     b"[" * 100_000, b'{"PipelineName": 1e999}', b'{"MaxResults": ' + b"9" * 5000 + b"}"],
+    [
+        b"", b"{", b"[]", b"null", b"7", b'"x"', b"\xff\xfe", b"\x00", b'{"a": NaN}', b'{"PipelineName": "\\ud800"}',
+        b"{" * 9000, b"[" * 100_000, b'{"PipelineName": 1e999}', b'{"MaxResults": ' + b"9" * 5000 + b"}",
+    ],
 )  # fmt: skip
 def test_broken_bodies(raw: Raw, body: bytes) -> None:
     for operation in ("DescribePipeline", "CreatePipeline"):
