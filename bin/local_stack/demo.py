@@ -79,7 +79,7 @@ def _train(stack: Stack, partition: str) -> str:
     stack.processes.wait_until(lambda: client.exists(f"/dags/{DAG_ID}"), what=f"the DAG {DAG_ID}", seconds=90)
     client.call("PATCH", f"/dags/{DAG_ID}", json={"is_paused": False})
     run_id = str(client.trigger(DAG_ID, partition=partition)["dag_run_id"])
-    console.print(f"triggered [bold]{DAG_ID}[/bold] for the partition [bold]{partition}[/bold]: {stack.url}")
+    console.print(f"triggered [bold]{DAG_ID}[/bold] for the partition [bold]{partition}[/bold]", soft_wrap=True)
     state = _follow(stack, run_id)
     if state != "success":
         raise StackError(_failure(stack, run_id, state))

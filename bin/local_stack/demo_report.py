@@ -26,31 +26,29 @@ def show(console: Console, stack: Stack, dag_id: str, run_id: str, tasks: Sequen
         raise StackError(f"the training job says that its model is at {artifact}, and there is no such file")
     rows = stack.airflow.xcom(dag_id, run_id, "preprocess")["rows"]
     partition = stack.airflow.run(dag_id, run_id)["partition_key"]
-    console.print()
-    console.print(_steps(stack, dag_id, run_id, tasks, partition, rows))
+    counts = ", ".join(f"{count:,} {split}" for split, count in rows.items())
+    console.print(f"\n[bold]partition {partition}[/bold]: {counts} rows", soft_wrap=True)
+    console.print(_steps(stack.airflow.task_instances(dag_id, run_id), tasks))
+    console.print(f"metrics of the training job {job['TrainingJobName']}", soft_wrap=True)
     console.print(_metrics(job, (outcome.get("report") or {}).get("baseline") or {}))
     console.print(f"model artifact   {artifact} ({artifact.stat().st_size / 1024:.0f} kB)", soft_wrap=True)
     console.print(f"checkpoints      {_as_file(stack, job['CheckpointConfig']['S3Uri'])}", soft_wrap=True)
 
 
-def _steps(
-    stack: Stack, dag_id: str, run_id: str, tasks: Sequence[str], partition: str, rows: Mapping[str, int]
-) -> Table:
-    counts = ", ".join(f"{count:,} {split}" for split, count in rows.items())
-    table = Table(title=f"partition {partition}: {counts} rows", title_justify="left", title_style="bold")
+def _steps(instances: Sequence[Mapping[str, Any]], tasks: Sequence[str]) -> Table:
+    table = Table()
     table.add_column("step")
     table.add_column("state")
     table.add_column("seconds", justify="right")
-    instances = {t["task_id"]: t for t in stack.airflow.task_instances(dag_id, run_id)}
+    by_name = {task["task_id"]: task for task in instances}
     for name in tasks:
-        task = instances[name]
-        table.add_row(name, task["state"], f"{task['duration']:.1f}")
+        table.add_row(name, by_name[name]["state"], f"{by_name[name]['duration']:.1f}")
     return table
 
 
 def _metrics(job: Mapping[str, Any], baseline: Mapping[str, float]) -> Table:
     """The job's FinalMetricDataList beside what a constant predictor gets on the same rows."""
-    table = Table(title=f"metrics of the job {job['TrainingJobName']}", title_justify="left", title_style="bold")
+    table = Table()
     table.add_column("metric")
     table.add_column("model", justify="right")
     table.add_column("constant predictor", justify="right")
