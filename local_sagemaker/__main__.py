@@ -13,6 +13,7 @@ import typer
 
 from local_sagemaker import environment
 from local_sagemaker.errors import StartError
+from local_sagemaker.names import LOOPBACK
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="A local SageMaker that really runs pipelines and jobs."
@@ -31,7 +32,7 @@ def _keys(data_dir: Path, host: str) -> tuple[str, str]:
     access, secret = (os.environ.get(f"LOCAL_SAGEMAKER_{name}") for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"))
     if access and secret:
         return access, secret
-    if host not in ("127.0.0.1", "localhost", "::1"):
+    if host not in LOOPBACK:
         raise StartError(
             f"--host {host} can be reached from other machines: set LOCAL_SAGEMAKER_ACCESS_KEY_ID and"
             " LOCAL_SAGEMAKER_SECRET_ACCESS_KEY to the keys that clients must have"

@@ -11,6 +11,9 @@ REGION = "us-east-1"
 ROLE_NAME = "LocalSageMakerRole"
 ROLE_ARN = f"arn:aws:iam::{ACCOUNT_ID}:role/{ROLE_NAME}"
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+"""Addresses that only this machine reaches."""
+
 _LOWER = string.ascii_lowercase + string.digits
 _MIXED = string.ascii_letters + string.digits
 _JOB_NAME_LENGTH = 63

@@ -21,6 +21,7 @@ from local_sagemaker.errors import StartError
 from local_sagemaker.jobs import JobSupervisor
 from local_sagemaker.logs import LogStore
 from local_sagemaker.moto_backends import MotoBackends
+from local_sagemaker.names import LOOPBACK
 from local_sagemaker.s3server import S3Server, free_port
 from local_sagemaker.wsgi import MAX_BODY, Application
 
@@ -107,6 +108,8 @@ class Server:
                 Context(self._db, self._engine, self._logs, settings.data_dir),
                 self._moto,
                 access_key=settings.access_key,
+                secret_key=None if settings.host in LOOPBACK else settings.secret_key,
+                s3_answers=self._s3.answers,
             )
         )
         threading.Thread(target=self._http.run, name="http", daemon=True).start()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import re
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -16,6 +17,7 @@ from local_sagemaker.context import Context
 from local_sagemaker.errors import ServiceError, UnknownOperation, ValidationException
 from local_sagemaker.logs import LOG_ACTIONS
 from local_sagemaker.moto_backends import MotoBackends
+from local_sagemaker.page import render
 
 log = logging.getLogger(__name__)
 
@@ -37,10 +39,21 @@ StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 class Application:
     """The WSGI application."""
 
-    def __init__(self, context: Context, moto: MotoBackends, *, access_key: str) -> None:
+    def __init__(
+        self,
+        context: Context,
+        moto: MotoBackends,
+        *,
+        access_key: str,
+        secret_key: str | None,
+        s3_answers: Callable[[], bool],
+    ) -> None:
+        """`secret_key` is given when others than this machine can reach the server: then the pages ask for it."""
         self._context = context
         self._moto = moto
         self._access_key = access_key
+        self._secret_key = secret_key
+        self._s3_answers = s3_answers
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
@@ -71,20 +84,37 @@ class Application:
         return match[3]
 
     def _other(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        if environ["REQUEST_METHOD"] in ("GET", "HEAD") and "HTTP_AUTHORIZATION" not in environ:
+        if environ["REQUEST_METHOD"] in ("GET", "HEAD") and "AWS4" not in environ.get("HTTP_AUTHORIZATION", ""):
             return self._page(environ, start_response)
         service = self._check_key(environ)
         if service not in SERVICES:
             raise UnknownOperation(_refusal(service))
         body = _body(environ)
         if service == "iam" and b"Action=SimulatePrincipalPolicy" in body:
-            return _xml(start_response, _simulation(body.decode()))
+            return _send(start_response, "200 OK", "text/xml", _simulation(body.decode("utf-8", "replace")))
         return self._moto(environ, start_response, body)
 
     def _page(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        if environ.get("PATH_INFO") == "/health":
-            return _text(start_response, "200 OK", "ok\n")
-        return _text(start_response, "404 Not Found", "not found\n")
+        path = environ.get("PATH_INFO", "")
+        if path == "/health":
+            healthy = self._s3_answers()
+            status = "200 OK" if healthy else "503 Service Unavailable"
+            return _send(start_response, status, "text/plain", "ok\n" if healthy else "S3 does not answer\n")
+        if not self._may_see(environ):
+            extra = [("WWW-Authenticate", 'Basic realm="local SageMaker: access key and secret key"')]
+            return _send(start_response, "401 Unauthorized", "text/plain", "access key and secret key, please\n", extra)
+        page = render(self._context, path, environ.get("QUERY_STRING", ""))
+        if page is None:
+            return _send(start_response, "404 Not Found", "text/plain", "There is no such page.\n")
+        return _send(start_response, "200 OK", "text/html", page, _PAGE_HEADERS)
+
+    def _may_see(self, environ: Environ) -> bool:
+        """On loopback everybody who calls it by a loopback name (not by a foreign one that points here); else the keys."""
+        if self._secret_key is None:
+            host = environ.get("HTTP_HOST", "").rsplit(":", 1)[0]
+            return host in ("127.0.0.1", "localhost", "[::1]")
+        expected = base64.b64encode(f"{self._access_key}:{self._secret_key}".encode()).decode()
+        return secrets.compare_digest(environ.get("HTTP_AUTHORIZATION", "").encode(), f"Basic {expected}".encode())
 
 
 def _refusal(service: str) -> str:
@@ -191,15 +221,20 @@ def _request_id() -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-def _text(start_response: StartResponse, status: str, text: str) -> list[bytes]:
-    content = text.encode()
-    start_response(status, [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(content)))])
-    return [content]
+_PAGE_HEADERS = [
+    ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cache-Control", "no-store"),
+]
 
 
-def _xml(start_response: StartResponse, text: str) -> list[bytes]:
-    content = text.encode()
-    start_response("200 OK", [("Content-Type", "text/xml"), ("Content-Length", str(len(content)))])
+def _send(
+    start_response: StartResponse, status: str, kind: str, text: str, extra: Sequence[tuple[str, str]] = ()
+) -> list[bytes]:
+    content = text.encode("utf-8", "replace")
+    length = ("Content-Length", str(len(content)))
+    start_response(status, [("Content-Type", f"{kind}; charset=utf-8"), length, *extra])
     return [content]
 
 

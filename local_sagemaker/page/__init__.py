@@ -1,0 +1,5 @@
+"""The page at `/`: executions, their steps, their jobs' metrics and logs. Plain HTML made here, without scripts."""
+
+from local_sagemaker.page.routes import render
+
+__all__ = ["render"]

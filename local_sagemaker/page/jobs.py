@@ -1,0 +1,83 @@
+"""The list of jobs, and one job: curves, log, where its files lie."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from urllib.parse import quote
+
+from local_sagemaker.context import Context
+from local_sagemaker.jobrecords import KINDS
+from local_sagemaker.page import curves
+from local_sagemaker.page.layout import frame
+from local_sagemaker.page.markup import Markup, duration, moment, pairs, status, table, tag
+from local_sagemaker.s3files import S3ReadError, object_path
+
+_PAGE = 100
+_TAIL_BYTES = 64 * 1024
+
+
+def listing(context: Context) -> Markup:
+    """The newest jobs of both kinds."""
+    rows = context.db.read().execute("SELECT * FROM jobs ORDER BY seq DESC LIMIT ?", (_PAGE,)).fetchall()
+    lines = [
+        [
+            tag("a", row["name"], href=f"/ui/jobs/{row['kind']}/{quote(row['name'])}"),
+            row["kind"],
+            status(row["status"]),
+            moment(row["created"]),
+        ]
+        for row in rows
+    ]
+    empty = tag("p", "No job has been created yet.", class_="none")
+    return frame("Jobs", table(["Job", "Kind", "Status", "Created (UTC)"], lines) if lines else empty)
+
+
+def detail(context: Context, kind: str, name: str) -> Markup | None:
+    """One job."""
+    row = context.db.read().execute("SELECT * FROM jobs WHERE kind = ? AND name = ?", (kind, name)).fetchone()
+    if row is None:
+        return None
+    job = json.loads(row["description"])
+    word = KINDS[kind].word
+    start, end = job.get(f"{word}StartTime"), job.get(f"{word}EndTime")
+    artifact = (job.get("ModelArtifacts") or {}).get("S3ModelArtifacts")
+    facts = {
+        "Status": status(row["status"]),
+        "Phase": job.get("SecondaryStatus"),
+        "Started (UTC)": moment(start),
+        "Took": duration(start, end),
+        "Failure reason": job.get("FailureReason"),
+        "Model artifact": artifact,
+        "As a file": _file(context, artifact),
+        "ARN": row["arn"],
+    }
+    hosts = sorted((context.data_dir / "jobs" / kind / name).glob("host-*"))
+    series = curves.read(hosts[0]) if hosts else {}
+    return frame(
+        name,
+        pairs(facts),
+        [tag("h2", "Metrics"), curves.draw(series)] if series else None,
+        [_log(host) for host in hosts],
+        [tag("h2", "Hyperparameters"), pairs(job["HyperParameters"])] if job.get("HyperParameters") else None,
+        refresh_seconds=2 if row["live"] else None,
+    )
+
+
+def _file(context: Context, uri: str | None) -> str | None:
+    try:
+        return str(object_path(context.s3_dir, uri)) if uri else None
+    except S3ReadError:
+        return None
+
+
+def _log(host: Path) -> list[Markup]:
+    try:
+        with (host / "output.log").open("rb") as stream:
+            size = stream.seek(0, 2)
+            stream.seek(max(size - _TAIL_BYTES, 0))
+            content = stream.read(_TAIL_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return []
+    cut = f" (the last {_TAIL_BYTES // 1024} KB)" if size > _TAIL_BYTES else ""
+    return [tag("h2", f"Log of {host.name}{cut}"), tag("pre", content)]

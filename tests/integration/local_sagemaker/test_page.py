@@ -1,0 +1,63 @@
+"""The pages at / and /ui, as a browser without scripts gets them."""
+
+from __future__ import annotations
+
+import http.client
+import re
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from .conftest import PASSES, Service, training
+
+
+def get(server: Any, path: str, **headers: str) -> tuple[int, str]:
+    connection = http.client.HTTPConnection(server.endpoint_url.removeprefix("http://"), timeout=30)
+    connection.request("GET", path, headers=headers)
+    answer = connection.getresponse()
+    content = answer.read().decode()
+    connection.close()
+    return answer.status, content
+
+
+def well_formed(page: str) -> ElementTree.Element:
+    return ElementTree.fromstring(page.removeprefix("<!doctype html>"))
+
+
+def test_pages_show_an_execution_with_its_job(service: Service) -> None:
+    evil = "<script>alert('x')</script>"
+    script = f'echo "{evil}"; echo loss=0.5; echo loss=0.25'
+    name = service.create(
+        training("Train", script, service.output), {**PASSES, "DependsOn": ["Train"]},
+        parameters=[{"Name": "Note", "Type": "String", "DefaultValue": evil}],
+    )  # fmt: skip
+    arn = service.start(name, PipelineExecutionDisplayName="page-test", PipelineExecutionDescription=evil)
+    service.wait(arn, "Succeeded")
+    execution_id = arn.rsplit("/", 1)[-1]
+    status, front = get(service.server, "/")
+    assert (status, f"/ui/executions/{execution_id}" in front, "page-test" in front) == (200, True, True)
+    status, page = get(service.server, f"/ui/executions/{execution_id}")
+    job_link = re.search(r'href="(/ui/jobs/training/[^"]+)"', page)
+    assert job_link is not None
+    status, job = get(service.server, job_link[1])
+    assert "&lt;script&gt;" in job
+    assert "loss: from 0.5 to 0.25" in job
+    for text in (front, page, job, get(service.server, "/ui/jobs")[1]):
+        assert "<script" not in text
+        well_formed(text)
+
+
+@pytest.mark.parametrize(
+    "path", ["/nothing", "/ui/executions/zzzzzzzzzzzz", "/ui/jobs/training/../../x", "/ui/jobs/other/x"]
+)
+def test_missing_pages(service: Service, path: str) -> None:
+    assert get(service.server, path)[0] == 404
+
+
+def test_a_foreign_name_for_this_machine_sees_nothing(service: Service) -> None:
+    assert get(service.server, "/", Host="evil.example:80")[0] == 401
+
+
+def test_health(service: Service) -> None:
+    assert get(service.server, "/health", Host="anything") == (200, "ok\n")
