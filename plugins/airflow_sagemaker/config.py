@@ -108,11 +108,6 @@ class BasePipelineConfig(StrictModel):
         """Return what was given explicitly, as plain JSON data: `from_dict` builds the same configuration again."""
         return self.model_dump(mode="json", exclude_unset=True)
 
-    def updated(self, **changes: Any) -> Self:
-        """Return a copy with changed values, validated anew; generated values are generated anew."""
-        given = {name: getattr(self, name) for name in self.model_fields_set}
-        return type(self)(**{**given, **changes})
-
     def completed(
         self,
         *,

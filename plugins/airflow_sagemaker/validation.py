@@ -69,6 +69,11 @@ class StrictModel(BaseModel):
             found.extend(rule for rule in vars(base).get("rules", ()) if rule not in found)
         return tuple(found)
 
+    def updated(self, **changes: Any) -> Self:
+        """Return a copy with changed values, validated anew; what was not given is filled in anew."""
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        return type(self)(**{**given, **changes})
+
     @classmethod
     def model_validate(cls, obj: Any, **_: Any) -> Self:
         """Build the model from a mapping; an instance of the class is returned as it is."""

@@ -79,13 +79,13 @@ def recording_session(region: str, bucket: str, uploader: RecordingUploader) -> 
             uploader.add(body.encode(), bucket, key)
             return f"s3://{bucket}/{key}"
 
-    def refuse(request: Any, event_name: str, **_: Any) -> None:
+    def refuse(event_name: str, **_: Any) -> None:
         raise CompileError(
-            f"compiling makes no AWS call, but a step asked for {event_name.removeprefix('before-send.')}"
+            f"compiling makes no AWS call, but a step asked for {event_name.removeprefix('before-call.')}"
         )
 
     session = boto3.Session(region_name=region)
-    session.events.register("before-send", refuse)
+    session.events.register("before-call", refuse)
     return RecordingSession(boto_session=session, default_bucket=bucket, sagemaker_config=TELEMETRY_OFF)
 
 
