@@ -39,7 +39,7 @@ for epoch in range(seconds):
 """
 
 
-def connection_of(endpoint: str, s3_endpoint: str, bucket: str) -> str:
+def connection_of(aws: dict[str, str], endpoint: str, bucket: str) -> str:
     extra = {
         "region_name": "us-east-1",
         "endpoint_url": endpoint,
@@ -49,14 +49,15 @@ def connection_of(endpoint: str, s3_endpoint: str, bucket: str) -> str:
             "read_timeout": 60,
         },
         "service_config": {
-            "s3": {"bucket_name": bucket, "endpoint_url": s3_endpoint},
+            "s3": {"bucket_name": bucket, "endpoint_url": aws["AWS_ENDPOINT_URL_S3"]},
             "sagemaker": {"execution_role_arn": ROLE},
         },
     }
-    return json.dumps({"conn_type": "aws", "login": "test", "password": "test", "extra": extra})
+    login, password = aws["AWS_ACCESS_KEY_ID"], aws["AWS_SECRET_ACCESS_KEY"]
+    return json.dumps({"conn_type": "aws", "login": login, "password": password, "extra": extra})
 
 
-def wait_until(condition: Any, what: str, seconds: float = 60) -> Any:
+def wait_until(condition: Any, what: str, seconds: float = 180) -> Any:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         value = condition()
@@ -70,54 +71,87 @@ def wait_until(condition: Any, what: str, seconds: float = 60) -> Any:
 class Worker:
     """One try of one task in a process of its own."""
 
-    process: subprocess.Popen[bytes]
+    pid: int
     result_file: Path
     log_file: Path
     store: Path
 
-    def result(self, seconds: float = 90) -> dict[str, Any]:
-        self.process.wait(seconds)
+    @property
+    def alive(self) -> bool:
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def result(self) -> dict[str, Any]:
+        """What the try ended with: `returned` or `error` and `message`, and what it `pushed`."""
+        wait_until(lambda: not self.alive, "the worker's end")
         assert self.result_file.exists(), f"the worker left no result:\n{self.log}"
-        return dict(json.loads(self.result_file.read_text()))
+        return {"returned": None, **json.loads(self.result_file.read_text())}
 
     def kill_at(self, point: str) -> None:
         """SIGKILL when the worker has reached a halting point of its own."""
-        wait_until(lambda: self.store.with_suffix(f".{point}").exists() or self.process.poll() is not None, point)
-        assert self.process.poll() is None, self.log
+        wait_until(lambda: self.store.with_suffix(f".{point}").exists() or not self.alive, point)
+        assert self.alive, self.result_file.read_text() + self.log
         self.kill()
 
-    def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
+    def kill(self, signum: int = signal.SIGKILL) -> None:
+        os.kill(self.pid, signum)
+        if signum == signal.SIGKILL:
+            wait_until(lambda: not self.alive, "the killed worker's end")
 
     @property
     def log(self) -> str:
         return self.log_file.read_text()
 
 
+@dataclass(frozen=True)
+class Workshop:
+    """What benches share, so that Airflow is imported and a definition compiled once per session."""
+
+    path: Path
+    bucket: str
+    forge: subprocess.Popen[str]
+
+    def fork(self, order: dict[str, Any]) -> int:
+        """A new worker's pid."""
+        assert self.forge.stdin is not None
+        assert self.forge.stdout is not None
+        self.forge.stdin.write(json.dumps(order) + "\n")
+        self.forge.stdin.flush()
+        while True:
+            line = self.forge.stdout.readline()
+            assert line, "the forge has died"
+            if line.strip().isdigit():
+                return int(line)
+
+    @property
+    def source(self) -> Path:
+        return self.path / "source"
+
+
 @dataclass
 class Bench:
-    """One pipeline and bucket of its own on the shared server, behind a proxy."""
+    """One DAG's name of its own on the shared server, behind a proxy; `name` is its pipeline."""
 
     server: Any
     proxy: FaultProxy
     path: Path
+    shop: Workshop
     name: str
+    dag_id: str
     seconds: int = 600
     workers: list[Worker] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.sagemaker = self.server.client("sagemaker")
         self.s3 = self.server.client("s3")
-        self.s3.create_bucket(Bucket=self.name)
-        self.source = self.path / "source"
-        self.source.mkdir()
-        (self.source / "train.py").write_text(TRAIN)
 
     def config(self, **changes: Any) -> dict[str, Any]:
         return {
             "pipeline_name": self.name,
-            "source_dir": str(self.source),
+            "source_dir": str(self.shop.source),
             "training_instance_type": "ml.m5.large",
             "profiler": None,
             "install_requirements": False,
@@ -129,19 +163,10 @@ class Bench:
     def put_channels(self, partition: str) -> None:
         for channel in ("train", "val", "test"):
             key = f"{self.name}/input/{partition}/{channel}/{channel}.parquet"
-            self.s3.put_object(Bucket=self.name, Key=key, Body=b"PAR1")
+            self.s3.put_object(Bucket=self.shop.bucket, Key=key, Body=b"PAR1")
 
     def environment(self) -> dict[str, str]:
-        keep = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "AIRFLOW_CONN"))}
-        connection = connection_of(self.proxy.url, self.server.env["AWS_ENDPOINT_URL_S3"], self.name)
-        return {
-            **keep,
-            "AIRFLOW_CONN_AWS_DEFAULT": connection,
-            "AIRFLOW_HOME": str(self.path / "airflow"),
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "PYTHONPATH": f"{ROOT / 'plugins'}:{ROOT}",
-            "NO_PROXY": "127.0.0.1,localhost",
-        }
+        return {"AIRFLOW_CONN_AWS_DEFAULT": connection_of(self.server.env, self.proxy.url, self.shop.bucket)}
 
     def work(self, *, halt: str = "", operator: dict[str, Any] | None = None, **task: Any) -> Worker:
         """Start one try; equal `run_id` and `map_index` mean the same task instance."""
@@ -154,22 +179,28 @@ class Bench:
         arguments = {"config": self.config(), "on_busy": "ignore", **(operator or {})}
         spec = self.path / f"spec-{number}.json"
         spec.write_text(
-            json.dumps({"store": str(store), "result": str(result), "halt": halt, "operator": arguments, **task})
+            json.dumps(
+                {
+                    "store": str(store),
+                    "result": str(result),
+                    "halt": halt,
+                    "operator": arguments,
+                    "dag_id": self.dag_id,
+                    **task,
+                }
+            )
         )
-        with log.open("wb") as out:
-            process = subprocess.Popen(
-                [sys.executable, str(Path(__file__).with_name("worker.py")), str(spec)],
-                env=self.environment(), stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=self.path,
-            )  # fmt: skip
-        worker = Worker(process, result, log, store)
+        pid = self.shop.fork({"spec": str(spec), "log": str(log), "env": self.environment()})
+        worker = Worker(pid, result, log, store)
         self.workers.append(worker)
         return worker
 
     def executions(self) -> list[dict[str, Any]]:
-        """All executions that the server knows of this pipeline."""
+        """All executions that the server knows of this bench's DAG, newest first."""
         try:
             pages = self.sagemaker.get_paginator("list_pipeline_executions").paginate(PipelineName=self.name)
-            return [summary for page in pages for summary in page["PipelineExecutionSummaries"]]
+            found = [summary for page in pages for summary in page["PipelineExecutionSummaries"]]
+            return [e for e in found if json.loads(e["PipelineExecutionDescription"])["dag_id"] == self.dag_id]
         except self.sagemaker.exceptions.ResourceNotFound:
             return []
 
@@ -181,7 +212,7 @@ class Bench:
 
     def close(self) -> None:
         for worker in self.workers:
-            if worker.process.poll() is None:
+            if worker.alive:
                 worker.kill()
         for execution in self.executions():
             if execution["PipelineExecutionStatus"] == "Executing":
@@ -190,10 +221,38 @@ class Bench:
                 )
 
 
+@pytest.fixture(scope="session")
+def workshop(local_sagemaker: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
+    path = tmp_path_factory.mktemp("workshop")
+    bucket = f"faults-{uuid.uuid4().hex[:12]}"
+    local_sagemaker.client("s3").create_bucket(Bucket=bucket)
+    (path / "source").mkdir()
+    (path / "source" / "train.py").write_text(TRAIN)
+    environment = {
+        **{k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "AIRFLOW"))},
+        "AIRFLOW_HOME": str(path / "airflow"),
+        "AIRFLOW_SAGEMAKER_CACHE_DIR": str(path / "cache"),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "PYTHONPATH": f"{ROOT / 'plugins'}:{ROOT}",
+        "NO_PROXY": "127.0.0.1,localhost",
+    }
+    program = Path(__file__).with_name("worker.py")
+    with (path / "forge.log").open("w") as log:
+        forge = subprocess.Popen(
+            [sys.executable, str(program)], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+            text=True, cwd=path,
+        )  # fmt: skip
+    try:
+        yield Workshop(path, bucket, forge)
+    finally:
+        forge.kill()
+        forge.wait()
+
+
 @pytest.fixture
-def bench(local_sagemaker: Any, tmp_path: Path) -> Iterator[Bench]:
+def bench(local_sagemaker: Any, workshop: Workshop, tmp_path: Path) -> Iterator[Bench]:
     with FaultProxy(local_sagemaker.endpoint_url) as proxy:
-        made = Bench(local_sagemaker, proxy, tmp_path, f"faults-{uuid.uuid4().hex[:12]}")
+        made = Bench(local_sagemaker, proxy, tmp_path, workshop, workshop.bucket, f"d-{uuid.uuid4().hex[:8]}")
         try:
             yield made
         finally:

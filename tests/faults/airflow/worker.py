@@ -1,4 +1,7 @@
-"""A worker process that runs one task of the operator and can be killed: `python worker.py SPEC.json`.
+"""Worker processes that run one try of one task of the operator and can be killed.
+
+Run as a program it imports Airflow once and forks a worker for every line of JSON on its standard input (as Airflow's
+LocalExecutor does), answering with the worker's pid.
 
 The task state store is Airflow's by interface and a file by nature: what `set` has returned from is on disk. The SPEC
 holds the operator's arguments, the task's identity (run_id, max_tries, partition, ...) and the store's file; results go
@@ -8,8 +11,11 @@ to the file `result`. `halt` names a point at which the process stops and waits 
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 import time
+import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -90,13 +96,42 @@ def main(spec: dict[str, Any]) -> None:
 
 def signals(operator: Any) -> None:
     """As Airflow's task runner: SIGTERM calls on_kill and `execute` runs on."""
-    import signal
-
     signal.signal(signal.SIGTERM, lambda *_: operator.on_kill())
 
 
-if __name__ == "__main__":
-    import logging
+def fork_worker(order: dict[str, Any]) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.setsid()
+    log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    null = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((null, 0), (log, 1), (log, 2)):
+        os.dup2(source, target)
+    os.environ.update(order["env"])
+    try:
+        main(json.loads(Path(order["spec"]).read_text()))
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        os._exit(0)
 
-    logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
-    main(json.loads(Path(sys.argv[1]).read_text()))
+
+def serve() -> None:
+    import airflow.providers.amazon.aws.hooks.base_aws  # noqa: F401
+    import boto3  # noqa: F401
+
+    import airflow_sagemaker.compiler
+    import airflow_sagemaker.launch
+    import airflow_sagemaker.operators
+    import airflow_sagemaker.waiting  # noqa: F401
+
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the dead are not waited for
+    for line in sys.stdin:
+        print(fork_worker(json.loads(line)), flush=True)
+
+
+if __name__ == "__main__":
+    serve()
