@@ -26,7 +26,7 @@ export function lineChart({ title, summary, x, series, format, formatX, xLabel, 
     legend.node,
     box,
     legend.at,
-    numbersBehind(title, [xLabel, ...series.map((one) => one.label)], rows()),
+    numbersBehind(title ?? series.map((one) => one.label).join(" and "), [xLabel, ...series.map((one) => one.label)], rows()),
   );
   const chart = new Chart(box, { x, series, format, formatX, xLabel, time, height, marks: marks ?? [], choose, legend });
   box.chart = chart;

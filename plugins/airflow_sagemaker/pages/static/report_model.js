@@ -56,8 +56,8 @@ export class RunReader {
   }
 
   async read() {
-    const [run, tasks, entries] = await Promise.all([
-      api(this.where),
+    const run = await api(this.where); // before its tasks: those of a finished run cannot change any more
+    const [tasks, entries] = await Promise.all([
       all(`${this.where}/taskInstances`, "task_instances"),
       all(`${this.where}/taskInstances/~/xcomEntries`, "xcom_entries"),
     ]);

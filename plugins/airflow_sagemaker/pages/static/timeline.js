@@ -4,12 +4,13 @@ import { airflowLink, runPath } from "./airflow.js";
 import { el } from "./dom.js";
 import { seconds, spoken, tone } from "./format.js";
 
+const NEVER_RAN = new Set(["upstream_failed", "skipped", "removed"]);
 const time = (text) => (text ? Date.parse(text) : null);
 
 /** Rows {label, from, to, state, step} in milliseconds; `to` is now for what still runs. */
 export function timelineRows(model, now = Date.now()) {
   const rows = model.tasks
-    .filter((task) => task.start_date)
+    .filter((task) => task.start_date && !NEVER_RAN.has(task.state))
     .sort((one, other) => time(one.start_date) - time(other.start_date))
     .map((task) => ({ task, label: labelOf(task), from: time(task.start_date), to: time(task.end_date) ?? now, state: task.state }));
   const steps = stepRows(model);
