@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="session")
+def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An Airflow home without a database: enough to read DAG files."""
+    home = tmp_path_factory.mktemp("airflow")
+    before = os.environ.get("AIRFLOW_HOME")
+    os.environ["AIRFLOW_HOME"] = str(home)
+    yield home
+    if before is None:
+        del os.environ["AIRFLOW_HOME"]
+    else:
+        os.environ["AIRFLOW_HOME"] = before
+
+
+@pytest.fixture(scope="session")
+def shipped(airflow_home: Path) -> dict[str, Any]:
+    """The shipped DAGs by id, imported as Airflow imports them: with dags/ on the path."""
+    sys.path.insert(0, str(ROOT / "dags"))
+    try:
+        import flight_delay_training
+
+        return {flight_delay_training.dag.dag_id: flight_delay_training.dag}
+    finally:
+        sys.path.remove(str(ROOT / "dags"))

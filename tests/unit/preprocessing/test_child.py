@@ -1,0 +1,79 @@
+"""The program as a child process: results, the two kinds of failure, and that it never outlives its parent."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from preprocessing import child
+from preprocessing.errors import PreprocessingError
+from preprocessing.window import Window
+
+ROOT = Path(__file__).resolve().parents[3]
+LOG = logging.getLogger("test")
+
+
+def arguments(raw: Path, output: Path, window: Window) -> list[str]:
+    options = ["--raw", str(raw), "--output", str(output), "--days", "36", "--val-days", "5", "--test-days", "4"]
+    return ["local", "--partition", str(window.partition), *options]
+
+
+def test_the_result_comes_back(raw_folder: Path, tmp_path: Path, window: Window) -> None:
+    result = child.run(arguments(raw_folder, tmp_path / "out", window), env=os.environ, log=LOG)
+    assert result["partition"] == str(window.partition)
+    assert (tmp_path / "out" / "manifest.json").is_file()
+
+
+def test_unusable_data_come_back_as_their_one_line(tmp_path: Path, window: Window) -> None:
+    with pytest.raises(PreprocessingError, match=r"^flights: no raw data for"):
+        child.run(arguments(tmp_path, tmp_path / "out", window), env=os.environ, log=LOG)
+
+
+def test_any_other_end_is_a_fault_that_shows_its_last_line(
+    tmp_path: Path, window: Window, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    (tmp_path / "file").touch()
+    with pytest.raises(child.ChildError, match=r"ended with status 2: .*error: the following arguments are required"):
+        child.run(["local"], env=os.environ, log=LOG)
+    assert any("usage:" in line for line in caplog.messages)
+
+
+def test_it_dies_with_its_parent(tmp_path: Path) -> None:
+    waiting = (
+        "import os, sys, time; from preprocessing import child; child.die_with_parent(); "
+        "open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(300)"
+    )
+    starting = (
+        "import os, subprocess, sys, time; env = {**os.environ, 'PREPROCESSING_PARENT': str(os.getpid())}; "
+        f"subprocess.Popen([sys.executable, '-c', {waiting!r}, sys.argv[1]], env=env); time.sleep(300)"
+    )
+    file = tmp_path / "pid"
+    parent = subprocess.Popen([sys.executable, "-c", starting, str(file)], cwd=ROOT)
+    _until(lambda: file.exists() and bool(file.read_text()))
+    pid = int(file.read_text())
+    parent.kill()
+    parent.wait()
+    _until(lambda: not _alive(pid))
+
+
+def _until(holds: object, seconds: float = 30) -> None:
+    assert callable(holds)
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _alive(pid: int) -> bool:
+    """Whether the process runs; a zombie that nobody has collected yet has ended."""
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
