@@ -6,6 +6,8 @@ import re
 import signal
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from types import FrameType
@@ -39,7 +41,7 @@ def main(
     try:
         _require_date(partition)
         begun = time.monotonic()
-        with running_stack(default_home(home), schedules=False, progress=_say) as stack:
+        with running_stack(default_home(home), schedules=False, progress=_say) as stack, _switched_on(stack):
             run_id = _train(stack, partition)
             demo_report.show(console, stack, DAG_ID, run_id, TASKS)
             console.print(f"[green]A model was trained for {partition} in {time.monotonic() - begun:.0f} s.[/green]\n")
@@ -73,12 +75,21 @@ def _require_date(partition: str) -> None:
         raise StackError(f"--partition {partition!r} is no date; expected YYYY-MM-DD, such as 2013-07-04")
 
 
-def _train(stack: Stack, partition: str) -> str:
-    """Trigger the DAG for `partition`, follow it to its end, return the run's id; StackError unless it succeeded."""
+@contextmanager
+def _switched_on(stack: Stack) -> Iterator[None]:
+    """Switch the DAG on, and off again: else the next `bin/airflow-local` would begin with a run for today."""
     client = stack.airflow
     stack.processes.wait_until(lambda: client.exists(f"/dags/{DAG_ID}"), what=f"the DAG {DAG_ID}", seconds=90)
     client.call("PATCH", f"/dags/{DAG_ID}", json={"is_paused": False})
-    run_id = str(client.trigger(DAG_ID, partition=partition)["dag_run_id"])
+    try:
+        yield
+    finally:
+        client.call("PATCH", f"/dags/{DAG_ID}", json={"is_paused": True})
+
+
+def _train(stack: Stack, partition: str) -> str:
+    """Trigger the DAG for `partition`, follow it to its end, return the run's id; StackError unless it succeeded."""
+    run_id = str(stack.airflow.trigger(DAG_ID, partition=partition)["dag_run_id"])
     console.print(f"triggered [bold]{DAG_ID}[/bold] for the partition [bold]{partition}[/bold]", soft_wrap=True)
     state = _follow(stack, run_id)
     if state != "success":

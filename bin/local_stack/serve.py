@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from local_stack.errors import StackError
-from local_stack.settings import ROOT, USERNAME
+from local_stack.settings import ROOT, USERNAME, Home
 from local_stack.stack import default_home, running_stack
 
 console = Console(stderr=False, highlight=False)
@@ -47,12 +47,9 @@ def main(
             progress=lambda text: console.print(f"[dim]{text} ...[/dim]"),
         ) as stack:
             console.print(f"\n[bold]Airflow[/bold]     {stack.url}   user: {USERNAME}   password: {stack.password}")
-            console.print(
-                f"[bold]SageMaker[/bold]   {stack.aws['AWS_ENDPOINT_URL']}   (boto3, the SDK or aws as clients:"
-            )
-            python = Path(".venv/bin/python") if Path.cwd() == ROOT else ROOT / ".venv/bin/python"
-            console.print(f'            eval "$({python} -m local_sagemaker env --data-dir {stack.home.sagemaker})")')
-            console.print(f"[bold]Models[/bold]      {stack.home.sagemaker / 's3'}")
+            console.print(f"[bold]SageMaker[/bold]   {stack.aws['AWS_ENDPOINT_URL']}")
+            console.print(f"            for boto3, the SDK and aws: {_environment_command(stack.home)}", soft_wrap=True)
+            console.print(f"[bold]Models[/bold]      {stack.home.sagemaker / 's3'}", soft_wrap=True)
             console.print(f"[bold]Logs[/bold]        {stack.home.logs}\n\nCtrl-C stops everything.", soft_wrap=True)
             while not stopped.wait(timeout=1):
                 stack.processes.check()
@@ -63,6 +60,12 @@ def main(
             f"airflow-local: {error}", style="red", soft_wrap=True, markup=False
         )
         raise typer.Exit(1) from None
+
+
+def _environment_command(home: Home) -> str:
+    """What a shell runs to become a client of the local SageMaker."""
+    module = f"cd {ROOT} && .venv/bin/python -m local_sagemaker env --data-dir {home.sagemaker}"
+    return f'eval "$({module})"'
 
 
 if __name__ == "__main__":

@@ -80,11 +80,14 @@ def running_stack(
             aws, bucket=BUCKET, role_arn="arn:aws:iam::123456789012:role/LocalSageMakerRole"
         )
         progress("starting Airflow: api-server, scheduler, dag-processor, triggerer")
-        for component in ("api-server", "scheduler", "dag-processor", "triggerer"):
-            processes.start(component, [sys.executable, "-m", "airflow", component], env=env, cwd=ROOT)
         url = f"http://127.0.0.1:{ports.web}"
         client = AirflowClient(url, USERNAME, password)
-        parts = ("metadatabase", "scheduler", "triggerer", "dag_processor")
+        for component in ("api-server", "dag-processor", "triggerer"):
+            processes.start(component, [sys.executable, "-m", "airflow", component], env=env, cwd=ROOT)
+        processes.wait_until(lambda: client.healthy("metadatabase"), what="Airflow's api-server", seconds=READY_SECONDS)
+        # last: a task that the scheduler starts before the API server answers has failed
+        processes.start("scheduler", [sys.executable, "-m", "airflow", "scheduler"], env=env, cwd=ROOT)
+        parts = ("scheduler", "triggerer", "dag_processor")
         processes.wait_until(lambda: client.healthy(*parts), what="Airflow", seconds=READY_SECONDS)
         client.sign_in()
         stack = Stack(home, url, password, aws, client, processes, env)
