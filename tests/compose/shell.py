@@ -29,7 +29,7 @@ def call(
     check: bool = True,
     stdin: Path | None = None,
 ) -> tuple[int, str]:
-    """Run `command`; its exit status and all it wrote. TrialError with the output's end on failure, if `check` is set."""
+    """Run `command`; exit status and all it wrote. With `check`, a failure is a TrialError with the output's end."""
     with (stdin or Path(os.devnull)).open("rb") as source:
         done = subprocess.run(
             [str(part) for part in command],
