@@ -46,6 +46,8 @@ class CategoricalColumn:
 
     name: str
     values: tuple[str, ...]
+    numbers: bool
+    """Whether the values were numbers in train: then texts such as "9.0" are read as numbers too."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +73,12 @@ class Encoder:
         floats = encoded.view(np.float32)
         for i, number in enumerate(self.numeric):
             values = to_numbers(columns[number.name], number.name)
-            floats[:, i] = np.interp(values, number.values, number.scores)  # NaN stays NaN
+            scores = np.interp(values, number.values, number.scores)
+            floats[:, i] = np.where(np.isnan(values), np.nan, scores)
         for j, category in enumerate(self.categorical, start=len(self.numeric)):
             index = pc.index_in(
-                to_texts(columns[category.name], category.name), value_set=pa.array(category.values, pa.string())
+                to_texts(columns[category.name], category.name, category.numbers),
+                value_set=pa.array(category.values, pa.string()),
             )
             encoded[:, j] = pc.add(pc.fill_null(index, -1), 1).to_numpy(zero_copy_only=False)
         return encoded
@@ -93,12 +97,12 @@ class Encoder:
             tuple(
                 NumericColumn(c["name"], tuple(c["values"]), tuple(c["scores"]), c["missing"]) for c in saved["numeric"]
             ),
-            tuple(CategoricalColumn(c["name"], tuple(c["values"])) for c in saved["categorical"]),
+            tuple(CategoricalColumn(c["name"], tuple(c["values"]), c["numbers"]) for c in saved["categorical"]),
         )
 
 
 def to_numbers(column: pa.Array, name: str) -> np.ndarray:
-    """Return a column as float64, missing values as NaN. Raises DataError for texts and infinite values."""
+    """Return a column as float64, missing values as NaN. Raises DataError for infinite values and what is no number."""
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type) or pa.types.is_dictionary(column.type):
         raise DataError(f"column {name} must be numeric, found {column.type}")
     try:
@@ -113,10 +117,12 @@ def to_numbers(column: pa.Array, name: str) -> np.ndarray:
     return numbers
 
 
-def to_texts(column: pa.Array, name: str) -> pa.Array:
+def to_texts(column: pa.Array, name: str, numbers: bool = False) -> pa.Array:
     """Return a column as strings, 9 and 9.0 as the same one. Raises DataError for lists and the like."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
+    if numbers:
+        column = parsed(column)
     if pa.types.is_floating(column.type):
         whole = pc.equal(column, pc.floor(column))
         integers = pc.if_else(whole, column, pa.scalar(None, column.type)).cast(pa.int64(), safe=False)
@@ -128,6 +134,14 @@ def to_texts(column: pa.Array, name: str) -> pa.Array:
         raise DataError(f"column {name} must hold plain values, found {column.type}") from None
 
 
+def parsed(column: pa.Array) -> pa.Array:
+    """Return a column of texts as numbers where all of them are numbers, anything else as it is."""
+    try:
+        return column.cast(pa.float64()) if pa.types.is_string(column.type) else column
+    except pa.ArrowInvalid:
+        return column
+
+
 class Fit:
     """Collects what an encoder needs from batches of training rows, in bounded memory."""
 
@@ -135,6 +149,7 @@ class Fit:
         self._samples: dict[str, list[np.ndarray]] = {name: [] for name in numeric}
         self._gaps: dict[str, int] = dict.fromkeys(self._samples, 0)
         self._counts: dict[str, Counter[str]] = {name: Counter() for name in categorical}
+        self._numbers: dict[str, bool] = {}
         self._rows = rows
         self._random = np.random.default_rng(seed)
 
@@ -148,6 +163,8 @@ class Fit:
             self._gaps[name] += int(gaps.sum())
             sample.append(numbers[picked][~gaps[picked]])
         for name, counter in self._counts.items():
+            kind = batch[name].type
+            self._numbers[name] = pa.types.is_integer(kind) or pa.types.is_floating(kind)
             for item in pc.value_counts(to_texts(batch[name], name)).to_pylist():
                 if item["values"] is not None:
                     counter[item["values"]] += item["counts"]
@@ -184,4 +201,4 @@ class Fit:
             raise DataError(f"column {name} holds no value in train; take it out of cat_field_list")
         floor = RARE if self._rows >= RARE_FROM_ROWS else 1
         kept = sorted((-count, value) for value, count in counter.items() if count >= floor)
-        return CategoricalColumn(name, tuple(value for _, value in kept[:VOCABULARY]))
+        return CategoricalColumn(name, tuple(value for _, value in kept[:VOCABULARY]), self._numbers[name])

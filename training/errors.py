@@ -19,7 +19,7 @@ class HyperparameterError(TrainingError):
     """A hyperparameter is unknown, missing or of the wrong type."""
 
 
-class DataError(TrainingError):
+class DataError(TrainingError, ValueError):
     """A channel, file, column or value is not what was promised."""
 
 

@@ -6,6 +6,7 @@ values are null in JSON and empty in CSV. The answer has one {"probability", "la
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pyarrow.csv
 import torch
 
-from training.encoding import Encoder
+from training.encoding import Encoder, parsed
 from training.model import Shape, TabularNet
 
 BATCH_ROWS = 65_536
@@ -44,6 +45,7 @@ class Model:
         answers = [np.empty(0, dtype=np.float32)]
         for batch in table.select(self.features).to_batches(max_chunksize=BATCH_ROWS):
             columns = {name: batch.column(name) for name in self.features}
+            columns |= {c.name: parsed(columns[c.name]) for c in self.encoder.numeric}
             words = torch.from_numpy(self.encoder.encode(columns, batch.num_rows))
             split = len(self.encoder.numeric)
             with torch.inference_mode():
@@ -67,10 +69,13 @@ def input_fn(body: bytes | str, content_type: str = "application/json", context:
     data = body.encode() if isinstance(body, str) else body
     if kind == "text/csv":
         try:
-            return pyarrow.csv.read_csv(
-                io.BytesIO(data), convert_options=pyarrow.csv.ConvertOptions(strings_can_be_null=True)
+            header = next(csv.reader(io.StringIO(data.decode())), [])
+            # All as texts: only the encoder knows whether 007 is a number or a name.
+            texts = pyarrow.csv.ConvertOptions(
+                column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=True
             )
-        except pa.ArrowInvalid as error:
+            return pyarrow.csv.read_csv(io.BytesIO(data), convert_options=texts)
+        except (pa.ArrowInvalid, UnicodeDecodeError) as error:
             raise ValueError(f"the body is no CSV with a header line: {error}") from None
     if kind != "application/json":
         raise ValueError(f"content type {content_type} is not served; send application/json or text/csv")
@@ -79,6 +84,8 @@ def input_fn(body: bytes | str, content_type: str = "application/json", context:
         rows = rows.get("instances", [rows])
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError("the body must be a list of objects, one per row")
+    if not rows:
+        raise ValueError("the body holds no rows")
     names = dict.fromkeys(name for row in rows for name in row)
     return pa.table({name: _column(name, [row.get(name) for row in rows]) for name in names})
 

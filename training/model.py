@@ -1,17 +1,19 @@
 """The network: each feature embedded, then a multilayer perceptron, then one logit.
 
-Numbers go through learnt periodic functions (Gorishniy et al., "On Embeddings for Numerical Features in Tabular Deep
-Learning", 2022): a plain network is too smooth for the steps that tables are full of. Categories are looked up.
+Numbers go through a piecewise-linear encoding (Gorishniy et al., "On Embeddings for Numerical Features in Tabular Deep
+Learning", 2022): a plain network is too smooth for the steps that tables are full of. As the encoder has already mapped
+each column onto a normal distribution, the quantiles that bound the pieces are the same for every column. Categories
+are looked up.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from statistics import NormalDist
 from typing import Any
 
 import torch
-from rtdl_num_embeddings import PeriodicEmbeddings
 from torch import Tensor, nn
 
 
@@ -27,8 +29,8 @@ class Shape:
     hidden_size: int
     hidden_layers: int
     dropout: float
-    frequencies: int = 24
-    frequency_scale: float = 0.1
+    pieces: int = 16
+    """Pieces of a numeric feature's range, each with the same share of the training rows."""
 
     def to_json(self) -> dict[str, Any]:
         """Return what preprocess.json keeps."""
@@ -41,6 +43,32 @@ class Shape:
         return cls(**{**saved, **lists})
 
 
+class PiecewiseLinear(nn.Module):
+    """Embeds normally distributed numbers: a linear map, and for each piece how far the number has gone into it.
+
+    The pieces' part starts at zero (version B of the paper's authors), so that training begins with the smooth map.
+    """
+
+    left: Tensor
+    width: Tensor
+
+    def __init__(self, features: int, pieces: int, size: int) -> None:
+        super().__init__()
+        inner = [NormalDist().inv_cdf(i / pieces) for i in range(1, pieces)]
+        edges = torch.tensor([-4.0, *inner, 4.0])
+        self.register_buffer("left", edges[:-1], persistent=False)
+        self.register_buffer("width", edges.diff(), persistent=False)
+        self.slope = nn.Parameter(torch.empty(features, size).uniform_(-1, 1))
+        self.offset = nn.Parameter(torch.empty(features, size).uniform_(-1, 1))
+        self.pieces = nn.Parameter(torch.zeros(features, pieces, size))
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        """Return rows x features x size."""
+        gone = ((numbers.unsqueeze(2) - self.left) / self.width).clamp(0, 1)
+        steps = torch.bmm(gone.transpose(0, 1), self.pieces).transpose(0, 1)
+        return torch.addcmul(self.offset + steps, numbers.unsqueeze(2), self.slope)
+
+
 class TabularNet(nn.Module):
     """Takes encoded rows: numeric features (NaN where missing) and category indices; returns one logit per row."""
 
@@ -50,17 +78,7 @@ class TabularNet(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         inputs = (shape.numeric + len(shape.cardinalities)) * shape.embedding_size + len(shape.missing)
-        self.numbers = (
-            PeriodicEmbeddings(
-                shape.numeric,
-                shape.embedding_size,
-                n_frequencies=shape.frequencies,
-                frequency_init_scale=shape.frequency_scale,
-                lite=False,
-            )
-            if shape.numeric
-            else None
-        )
+        self.numbers = PiecewiseLinear(shape.numeric, shape.pieces, shape.embedding_size) if shape.numeric else None
         # One table for all categorical features: each has its own stretch of it.
         starts = torch.tensor([0, *shape.cardinalities[:-1]]).cumsum(0)
         self.register_buffer("starts", starts, persistent=False)
@@ -95,10 +113,10 @@ class TabularNet(nn.Module):
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Return AdamW's groups: only weight matrices decay, not biases, frequencies or looked-up embeddings."""
+    """Return AdamW's groups: only weight matrices decay, not biases and embeddings."""
     decayed: list[Tensor] = []
     free: list[Tensor] = []
     for name, parameter in model.named_parameters():
-        decays = parameter.ndim > 1 and not name.startswith(("categories.", "numbers.periodic"))
+        decays = parameter.ndim > 1 and not name.startswith(("categories.", "numbers."))
         (decayed if decays else free).append(parameter)
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]

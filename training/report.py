@@ -24,7 +24,7 @@ from training.model import Shape, TabularNet
 SCHEMA = 1
 LIMIT_BYTES = 64 * 1024
 SERVED = ("__init__", "encoding", "errors", "model")  # what inference.py needs beside itself
-PACKAGES = ("torch", "numpy", "pyarrow", "rtdl-num-embeddings")
+PACKAGES = ("torch", "numpy", "pyarrow")
 
 
 def calibration(logits: Tensor, labels: Tensor, bins: int = 10) -> tuple[list[dict[str, Any]], float]:
