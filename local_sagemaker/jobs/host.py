@@ -140,6 +140,10 @@ class HostRun:
         """End all of the host's processes now."""
         self._command(b"kill\n")
 
+    def destroy(self) -> None:
+        """End the runner itself, which no longer answers; the kernel and the first process end the rest."""
+        self._process.kill()
+
     def close(self) -> None:
         """End whatever is left and wait for it."""
         if self._process.stdin and not self._process.stdin.closed:

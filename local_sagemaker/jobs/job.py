@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 Cause = Literal["exited", "stopped", "max_runtime", "interrupted", "disk"]
 _WATCH_SECONDS = 2.0
+_KILL_SECONDS = 5.0
+"""How long a killed host has to report its end before its runner is killed too."""
 _PEER_GRACE_SECONDS = 10.0
 """After one host failed, how long the others have to end by themselves."""
 
@@ -58,6 +60,7 @@ class Services:
     log_file_bytes: int
     log_stream_bytes: int
     disk_reserve_bytes: int
+    max_processes: int
 
     @property
     def region(self) -> str:
@@ -82,6 +85,7 @@ class _Watch:
     cause: Cause = "exited"
     detail: str | None = None
     kill_at: float | None = None
+    killed: bool = False
     failed: tuple[int, HostExit] | None = None
     started: float = field(default_factory=time.monotonic)
 
@@ -220,8 +224,8 @@ class Job(ABC):
             if watch.kill_at is None and runtime_left <= 0:
                 self._begin_end(watch, "max_runtime")
             if watch.kill_at is not None and now >= watch.kill_at:
-                self._kill_hosts()
-                watch.kill_at = now + 5
+                self._kill_hosts(destroy=watch.killed)
+                watch.killed, watch.kill_at = True, now + _KILL_SECONDS
             wait = runtime_left if watch.kill_at is None else watch.kill_at - now
             try:
                 event, value = self._inbox.get(timeout=max(0.0, min(wait, 3600)))
@@ -268,9 +272,11 @@ class Job(ABC):
             if host.alive:
                 host.terminate()
 
-    def _kill_hosts(self) -> None:
+    def _kill_hosts(self, *, destroy: bool = False) -> None:
         for host in self._hosts:
             host.kill()
+            if destroy and host.alive:
+                host.destroy()
 
     def _close_hosts(self) -> None:
         for host in self._hosts:
@@ -332,6 +338,7 @@ class Job(ABC):
             metric_definitions=self._metric_definitions(),
             log_file_bytes=services.log_file_bytes,
             log_stream_bytes=services.log_stream_bytes,
+            max_processes=services.max_processes,
         )
 
     def _metric_definitions(self) -> list[dict[str, str]]:

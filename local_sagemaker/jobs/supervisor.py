@@ -36,7 +36,7 @@ class JobSupervisor:
     once, a job of several hosts counts as one. `job_python` is any interpreter or virtual environment; jobs see its
     packages and never change it. `rewrite_paths` does without mounts where they would work. `log_file_bytes` caps the
     log kept as a file, `log_stream_bytes` what goes to CloudWatch Logs, per host; `disk_reserve_bytes` is the free
-    space below which running jobs are ended.
+    space below which running jobs are ended, and `max_processes` what one host may have at once.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class JobSupervisor:
         log_file_bytes: int = 64 * 2**20,
         log_stream_bytes: int = 8 * 2**20,
         disk_reserve_bytes: int = 256 * 2**20,
+        max_processes: int = 2048,
     ) -> None:
         self._client_env = dict(client_env)
         self._job_python = job_python
@@ -69,6 +70,7 @@ class JobSupervisor:
             log_file_bytes=log_file_bytes,
             log_stream_bytes=log_stream_bytes,
             disk_reserve_bytes=disk_reserve_bytes,
+            max_processes=max_processes,
         )
         self._lock = threading.Condition()
         self._queue: OrderedDict[str, JobSpec] = OrderedDict()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 import threading
 import time
@@ -140,11 +141,11 @@ class TrainingJob(Job):
         channels = self.request.get("InputDataConfig") or []
         plans = [(channel, self.plan(channel["DataSource"]["S3DataSource"])) for channel in channels]
         for index, (layout, paths) in enumerate(zip(self.layouts, self.paths, strict=True)):
-            for folder in ("model", "output/data", "input/data", "checkpoints"):
-                (layout.ml / folder).mkdir(parents=True)
+            for name in ("model", "output/data", "input/data", "checkpoints"):
+                (layout.ml / name).mkdir(parents=True)
             self._write_configuration(index)
             for channel, found in plans:
-                folder = layout.ml / "input" / "data" / channel["ChannelName"]
+                folder = layout.ml / "input" / "data" / _folder_name(channel)
                 folder.mkdir()
                 source = channel["DataSource"]["S3DataSource"]
                 for item in share(source, found, index, len(self.layouts)):
@@ -300,3 +301,11 @@ class TrainingJob(Job):
 
     def _report_stopped(self) -> None:
         self._end("Stopped", "Stopped")
+
+
+def _folder_name(channel: dict[str, Any]) -> str:
+    """Return a ChannelName that is a folder's name; JobFailed for `..`, which the API's pattern lets by."""
+    name = str(channel["ChannelName"])
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name) or set(name) == {"."}:
+        raise JobFailed(f"ClientError: ChannelName {name!r} is not a name for a folder")
+    return name

@@ -29,15 +29,28 @@ def find_unsupported(kind: JobKind, request: dict[str, Any]) -> list[Unsupported
     return [UnsupportedMember(member, reason) for member, reason in members]
 
 
+def _members(value: Any) -> dict[str, Any]:
+    """Return a structure as it is, and nothing for what is none (yet): a reference, or a mistake the API refuses."""
+    return value if isinstance(value, dict) else {}
+
+
+def _items(value: Any) -> list[dict[str, Any]]:
+    return [_members(item) for item in value] if isinstance(value, list) else []
+
+
+def _is_reference(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
 def _training(request: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    algorithm = request.get("AlgorithmSpecification") or {}
+    algorithm = _members(request.get("AlgorithmSpecification"))
     if algorithm.get("AlgorithmName"):
         yield (
             "AlgorithmSpecification.AlgorithmName",
-            "algorithms of the Marketplace are not here; give a training image",
+            "algorithms of the Marketplace are not here, give a training image",
         )
     elif not algorithm.get("ContainerEntrypoint"):
-        hyperparameters = request.get("HyperParameters") or {}
+        hyperparameters = _members(request.get("HyperParameters"))
         names = [n for n in ("sagemaker_program", "sagemaker_submit_directory") if n in hyperparameters]
         detail = (
             f"hyperparameters {', '.join(names)} of the training toolkit" if names else "an image's own entry point"
@@ -48,15 +61,15 @@ def _training(request: dict[str, Any]) -> Iterator[tuple[str, str]]:
         )
     if algorithm.get("TrainingInputMode") == "Pipe":
         yield "AlgorithmSpecification.TrainingInputMode Pipe", "use File or FastFile"
-    for number, channel in enumerate(request.get("InputDataConfig") or []):
+    for number, channel in enumerate(_items(request.get("InputDataConfig"))):
         yield from _channel(f"InputDataConfig[{number}]", channel)
-    resources = request.get("ResourceConfig") or {}
+    resources = _members(request.get("ResourceConfig"))
     for name, reason in (
         ("KeepAlivePeriodInSeconds", "there are no warm pools"),
         ("InstanceGroups", "there are no heterogeneous clusters"),
         ("TrainingPlanArn", "there are no training plans"),
     ):
-        if resources.get(name):
+        if resources.get(name) and not _is_reference(resources[name]):
             yield f"ResourceConfig.{name}", reason
     if request.get("TensorBoardOutputConfig"):
         yield "TensorBoardOutputConfig", "write to /opt/ml/output or to S3"
@@ -65,31 +78,33 @@ def _training(request: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _channel(where: str, channel: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    source = channel.get("DataSource") or {}
-    if "FileSystemDataSource" in source:
-        yield f"{where}.DataSource.FileSystemDataSource", "use S3DataSource"
-    s3 = source.get("S3DataSource") or {}
-    if s3.get("S3DataType") in {"AugmentedManifestFile", "Converse"}:
-        yield f"{where}.DataSource.S3DataSource.S3DataType {s3['S3DataType']}", "use S3Prefix or ManifestFile"
-    if channel.get("InputMode") == "Pipe":
-        yield f"{where}.InputMode Pipe", "use File or FastFile"
-    if channel.get("RecordWrapperType") == "RecordIO":
-        yield f"{where}.RecordWrapperType RecordIO", "leave it out"
-    if channel.get("CompressionType") == "Gzip":
-        yield f"{where}.CompressionType Gzip", "leave it out and decompress in the program"
+    source = _members(channel.get("DataSource"))
+    for name in source:
+        if name not in {"S3DataSource", "Get", "Std:Join", "Std:JsonGet"}:
+            yield f"{where}.DataSource.{name}", "use S3DataSource"
+    kind = _members(source.get("S3DataSource")).get("S3DataType")
+    if isinstance(kind, str) and kind not in {"S3Prefix", "ManifestFile"}:
+        yield f"{where}.DataSource.S3DataSource.S3DataType {kind}", "use S3Prefix or ManifestFile"
+    for member, value, advice in (
+        ("InputMode", "Pipe", "use File or FastFile"),
+        ("RecordWrapperType", "RecordIO", "leave it out"),
+        ("CompressionType", "Gzip", "leave it out and decompress in the program"),
+    ):
+        if channel.get(member) == value:
+            yield f"{where}.{member} {value}", advice
 
 
 def _processing(request: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    if not (request.get("AppSpecification") or {}).get("ContainerEntrypoint"):
+    if not _members(request.get("AppSpecification")).get("ContainerEntrypoint"):
         yield "AppSpecification without ContainerEntrypoint", "there is no container, so its own entry point cannot run"
-    for number, item in enumerate(request.get("ProcessingInputs") or []):
+    for number, item in enumerate(_items(request.get("ProcessingInputs"))):
         if "DatasetDefinition" in item:
             yield f"ProcessingInputs[{number}].DatasetDefinition", "use S3Input"
-        if (item.get("S3Input") or {}).get("S3InputMode") == "Pipe":
+        if _members(item.get("S3Input")).get("S3InputMode") == "Pipe":
             yield f"ProcessingInputs[{number}].S3Input.S3InputMode Pipe", "use File"
-    outputs = (request.get("ProcessingOutputConfig") or {}).get("Outputs") or []
-    for number, item in enumerate(outputs):
+    outputs = _members(request.get("ProcessingOutputConfig")).get("Outputs")
+    for number, item in enumerate(_items(outputs)):
         if "FeatureStoreOutput" in item:
             yield f"ProcessingOutputConfig.Outputs[{number}].FeatureStoreOutput", "use S3Output"
-    if (request.get("NetworkConfig") or {}).get("EnableNetworkIsolation") is True:
+    if _members(request.get("NetworkConfig")).get("EnableNetworkIsolation") is True:
         yield "NetworkConfig.EnableNetworkIsolation", "jobs share this machine's network"

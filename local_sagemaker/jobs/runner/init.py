@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 from local_sagemaker.jobs.runner import kernel, processes
 
+_CONTROL = 0
 _CHECK_SECONDS = 1.0
 
 
@@ -30,11 +31,20 @@ class _State:
     stopping: bool = False
     reason: str | None = None
 
+    def note(self, ended: dict[int, int]) -> None:
+        """Keep the program's wait status when it is among the ended."""
+        self.status = ended.get(self.main_pid, self.status)
 
-def become_init(config: dict[str, Any], control: int, report: int, output: int) -> NoReturn:
-    """Run one host to its end; writes {"exit": ...} or {"error": ...} to `report`, obeys term and kill on `control`."""
+
+def become_init(config: dict[str, Any], pump: int, report: int, output: int) -> NoReturn:
+    """Run one host to its end; writes {"exit": ...} or {"error": ...} to `report`.
+
+    Obeys `term` and `kill` on standard input, which comes straight from the server: a runner that is busy with output
+    cannot delay them. The end of standard input (the server is gone) or of `pump` (the runner is) ends everything.
+    """
     try:
-        kernel.die_with_parent(signal.SIGKILL)
+        if config["pid_namespace"]:
+            kernel.die_with_parent(signal.SIGKILL)  # and the kernel ends the namespace with its first process
         kernel.adopt_orphans()
         _arrange(config)
         wake_read, wake_write = os.pipe()
@@ -43,7 +53,7 @@ def become_init(config: dict[str, Any], control: int, report: int, output: int) 
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         state = _State(_start(config, output))
         os.close(output)
-        _watch(state, control, wake_read, int(config["max_processes"]))
+        _watch(state, pump, wake_read, int(config["max_processes"]))
         _finish(report, {"exit": state.status, "reason": state.reason})
     except BaseException as error:
         _finish(report, {"error": f"{type(error).__name__}: {error}"})
@@ -93,30 +103,30 @@ def _start(config: dict[str, Any], output: int) -> int:
         os._exit(127)
 
 
-def _watch(state: _State, control: int, wake: int, max_processes: int) -> None:
+def _watch(state: _State, pump: int, wake: int, max_processes: int) -> None:
     """Return when the program has ended and, while stopping, when everything that it started has ended too."""
     me = os.getpid()
     next_count = time.monotonic() + _CHECK_SECONDS
     while True:
-        ready, _, _ = select.select([control, wake], [], [], _CHECK_SECONDS)
-        if control in ready:
-            command = os.read(control, 64)
-            if not command or b"kill" in command:
-                processes.kill_all(me)
-                if not command:
-                    sys.exit(1)
+        ready, _, _ = select.select([_CONTROL, pump, wake], [], [], _CHECK_SECONDS)
+        if pump in ready:
+            sys.exit(1)
+        if _CONTROL in ready:
+            command = os.read(_CONTROL, 64)
+            if not command:
+                sys.exit(1)
+            if b"kill" in command:
+                state.note(processes.kill_all(me))
             elif b"term" in command:
                 state.stopping = True
                 processes.terminate_gently(me)
         if wake in ready:
             os.read(wake, 4096)
-        for pid, status in processes.reap().items():
-            if pid == state.main_pid:
-                state.status = status
+        state.note(processes.reap())
         if state.status is not None and not (state.stopping and processes.descendants(me)):
             return
         if time.monotonic() >= next_count:
             next_count = time.monotonic() + _CHECK_SECONDS
-            if len(processes.descendants(me)) > max_processes:
+            if processes.count(me) > max_processes:
                 state.reason = f"more than {max_processes} processes"
-                processes.kill_all(me)
+                state.note(processes.kill_all(me))

@@ -1,6 +1,6 @@
 """Runs one host: `python -I -S main.py CONFIG.json` (see `HostConfig` in local_sagemaker/jobs/host.py).
 
-Standard input: the lines `term` and `kill`; its end means that the server is gone, and ends the host at once.
+Standard input goes to the host's first process: `term`, `kill`, or its end when the server is gone (see init.py).
 Standard output: one JSON object a line: {"log": [[ms, line], ...]}, {"metrics": [[name, value, ms], ...]} and at last
 {"exit": wait status, "reason": ..., "tail": [...]} or {"error": ...}.
 `main.py --probe` tries the mount for real and prints which isolation works: {"mount": bool, "pid_namespace": bool}.
@@ -95,40 +95,43 @@ def send(message: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def launch(config: dict[str, Any]) -> tuple[int, int, int]:
-    """Start the host's first process; returns the ends of its control, report and output pipes."""
+def launch(config: dict[str, Any]) -> tuple[int, int]:
+    """Start the host's first process; returns the ends of its report and output pipes.
+
+    A third pipe, whose writing end stays open in this process alone, tells the first process whether this one lives.
+    """
     if config["pid_namespace"]:
         kernel.enter_namespaces(kernel.CLONE_NEWNS | kernel.CLONE_NEWUTS | kernel.CLONE_NEWPID)
     elif config["mount"]:
         kernel.enter_namespaces(kernel.CLONE_NEWNS | kernel.CLONE_NEWUTS)
-    control_read, control_write = os.pipe()
+    pump_read, pump_write = os.pipe()
     report_read, report_write = os.pipe()
     output_read, output_write = os.pipe()
     if os.fork() == 0:
-        for descriptor in (0, 1, control_write, report_read, output_read):
+        for descriptor in (1, pump_write, report_read, output_read):
             os.close(descriptor)
-        init.become_init(config, control_read, report_write, output_write)
-    for descriptor in (control_read, report_write, output_write):
+        init.become_init(config, pump_read, report_write, output_write)
+    for descriptor in (0, pump_read, report_write, output_write):
         os.close(descriptor)
-    return control_write, report_read, output_read
+    return report_read, output_read
 
 
 def run(config: dict[str, Any]) -> None:
     """Run the host to its end."""
-    kernel.die_with_parent(signal.SIGKILL if config["pid_namespace"] else signal.SIGTERM)
+    kernel.die_with_parent(signal.SIGKILL)
     kernel.adopt_orphans()
-    control, report, output = launch(config)
+    report, output = launch(config)
     pump = Pump(config)
-    watched = [0, output]
-    while output in watched:
+    said = b""
+    watched = [report, output]
+    while watched:
         ready, _, _ = select.select(watched, [], [], _FLUSH_SECONDS)
-        if 0 in ready:
-            command = os.read(0, 64)
-            if command:
-                os.write(control, command)
-            else:  # the server is gone: closing this pipe ends the host
-                os.close(control)
-                watched.remove(0)
+        if report in ready:
+            chunk = os.read(report, 65536)
+            said += chunk
+            if not chunk:  # the first process is gone; where it had no time to clean up, its orphans are ours now
+                watched.remove(report)
+                processes.kill_all(os.getpid())
         if output in ready:
             data = os.read(output, 1 << 16)
             if data:
@@ -138,16 +141,8 @@ def run(config: dict[str, Any]) -> None:
         if not ready:
             pump.flush()
     tail = pump.close()
-    message = json.loads(_read_all(report) or '{"exit": 9, "reason": null}')
-    processes.kill_all(os.getpid())
+    message = json.loads(said) if said else {"exit": signal.SIGKILL, "reason": None}
     send({**message, "tail": tail})
-
-
-def _read_all(descriptor: int) -> bytes:
-    chunks = []
-    while chunk := os.read(descriptor, 65536):
-        chunks.append(chunk)
-    return b"".join(chunks)
 
 
 def probe() -> None:

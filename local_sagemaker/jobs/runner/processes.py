@@ -22,11 +22,23 @@ def _parents() -> dict[int, int]:
     """Map each visible living process to its parent."""
     parents: dict[int, int] = {}
     for name in os.listdir("/proc"):  # noqa: PTH208 (names, not paths)
-        if name.isdigit():
-            status = _status(int(name))
-            if status and not status.get("State", "Z").startswith(("Z", "X")):
-                parents[int(name)] = int(status.get("PPid", "0"))
+        if not name.isdigit():
+            continue
+        try:
+            text = Path(f"/proc/{name}/stat").read_text(errors="replace")
+        except OSError:
+            continue
+        state, parent = text.rpartition(")")[2].split()[:2]
+        if state not in {"Z", "X"}:
+            parents[int(name)] = int(parent)
     return parents
+
+
+def count(root: int) -> int:
+    """Count the living descendants of `root`; cheap where `root` is the first process of a PID namespace."""
+    if root == 1:
+        return sum(name.isdigit() for name in os.listdir("/proc")) - 1  # noqa: PTH208
+    return len(descendants(root))
 
 
 def descendants(root: int) -> dict[int, int]:
@@ -61,18 +73,37 @@ def terminate_gently(root: int) -> None:
             _send(pid, signal.SIGTERM)
 
 
-def kill_all(root: int) -> None:
-    """End every descendant of `root`, also those that fork faster than they can be counted: first freeze, then kill."""
+def kill_all(root: int) -> dict[int, int]:
+    """End every descendant of `root`, also those that fork faster than they can be counted: first freeze, then kill.
+
+    Returns the wait statuses of the children that it collected.
+    """
+    if root == 1:
+        return _kill_namespace()
+    ended: dict[int, int] = {}
     for _ in range(_KILL_ROUNDS):
         family = descendants(root)
         if not family:
-            return
+            break
         for pid in family:
             _send(pid, signal.SIGSTOP)
         for pid in family:
             _send(pid, signal.SIGKILL)
-        reap()
+        ended |= reap()
         time.sleep(0.005)
+    return ended | reap()
+
+
+def _kill_namespace() -> dict[int, int]:
+    """End every other process of this PID namespace: one call of the kernel's, which no fork escapes."""
+    _send(-1, signal.SIGKILL)
+    ended: dict[int, int] = {}
+    while True:
+        try:
+            pid, status = os.wait()
+        except ChildProcessError:
+            return ended
+        ended[pid] = status
 
 
 def reap() -> dict[int, int]:
