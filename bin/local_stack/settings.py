@@ -141,6 +141,7 @@ def airflow_environment(home: Home, ports: Ports, *, schedules: bool) -> dict[st
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
         "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": str(schedules),
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "SAGEMAKER_TRAINING_POOL": POOL,
     }
     # the servers are all on loopback: a proxy in the caller's environment must not stand between them
     fixed = {
