@@ -53,6 +53,10 @@ def _command(
         help="override a setting or hyperparameter, such as epochs=3 or tags.team=ml; may be repeated",
     )  # fmt: skip
     command.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+    if name not in ("validate", "compile"):
+        command.add_argument(
+            "--patience", type=float, default=30.0, metavar="SECONDS", help="how long a call may wait for AWS to answer"
+        )
     if name not in ("validate", "logs", "stop"):
         command.add_argument("--sdk-python", metavar="PYTHON", help="the interpreter that has the SageMaker SDK")
     return command

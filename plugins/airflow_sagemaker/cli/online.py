@@ -57,16 +57,17 @@ class OneStart:
         self.record = record
 
 
-def _executions(config: PytorchTrainingConfig, output: Output) -> Executions:
+def _executions(arguments: argparse.Namespace, config: PytorchTrainingConfig, output: Output) -> Executions:
     config.require(["region"])
-    return Executions(Aws(EnvironmentTarget(aws_conn_id=None, region_name=config.region), output))
+    target = EnvironmentTarget(aws_conn_id=None, region_name=config.region)
+    return Executions(Aws(target, output, patience=arguments.patience))
 
 
 def diff(arguments: argparse.Namespace, output: Output) -> int:
     """Show what an upsert would change in the deployed definition."""
     config = configuration(arguments)
     compiled = compile_pipeline(config, sdk_python=arguments.sdk_python)
-    deployed = _deployed(_executions(config, output).aws, compiled.pipeline_name)
+    deployed = _deployed(_executions(arguments, config, output).aws, compiled.pipeline_name)
     before, after = _pretty(deployed) if deployed else "", _pretty(compiled.definition)
     lines = list(difflib.unified_diff(before.splitlines(), after.splitlines(), "deployed", "compiled", lineterm=""))
     data = {
@@ -99,7 +100,7 @@ def _pretty(definition: str) -> str:
 def run(arguments: argparse.Namespace, output: Output) -> int:
     """Compile, deploy if needed, start, and follow to the end unless told not to wait."""
     config = configuration(arguments)
-    executions = _executions(config, output)
+    executions = _executions(arguments, config, output)
     check_inputs(executions.aws, config)
     compiled = compile_pipeline(config, sdk_python=arguments.sdk_python)
     execution = _start(arguments, config, compiled, executions)
@@ -191,7 +192,7 @@ def _partition_of(execution: Execution) -> str:
 def logs(arguments: argparse.Namespace, output: Output) -> int:
     """Print the log lines of an execution's jobs."""
     config = configuration(arguments)
-    executions = _executions(config, output)
+    executions = _executions(arguments, config, output)
     execution = _chosen(arguments, config, executions)
     narrator, lines = Narrator("logs"), []
     while True:
@@ -211,7 +212,7 @@ def logs(arguments: argparse.Namespace, output: Output) -> int:
 def stop(arguments: argparse.Namespace, output: Output) -> int:
     """Ask SageMaker to stop an execution; one that has ended is left alone."""
     config = configuration(arguments)
-    executions = _executions(config, output)
+    executions = _executions(arguments, config, output)
     execution = _chosen(arguments, config, executions)
     asked = execution.live and executions.stop(execution.arn)
     text = f"stopping {execution.arn}" if asked else f"{execution.arn} has already ended: {execution.status}"

@@ -1,0 +1,139 @@
+"""The command line against the local SageMaker, and the values that reach the program in the container."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[3]
+BUCKET = "command-line"
+ODD = 'it\'s "é" $(id) `x` \\ ☃'
+COLUMNS = [ODD, "target", "123", "true", *(f"column_{number:04}" for number in range(400))]
+HYPERPARAMETERS: dict[str, Any] = {
+    "id_name": ODD,
+    "label_name": "target",
+    "full_field_list": COLUMNS,
+    "tab_field_list": COLUMNS[4:],
+    "cat_field_list": COLUMNS[2:4],
+    "learning_rate": 1e-05,
+    "batch_size": 7,
+    "compile_model": True,
+    "class_weight": "balanced",
+}
+
+
+@pytest.fixture(scope="module")
+def environment(local_sagemaker: Any, cache_folder: Path) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    client = local_sagemaker.client("s3")
+    client.create_bucket(Bucket=BUCKET)
+    for channel in ("train", "val", "test"):
+        key = f"command-line/input/2013-07-04/{channel}/{channel}.parquet"
+        client.put_object(Bucket=BUCKET, Key=key, Body=b"rows")
+    return {**kept, **local_sagemaker.env, "AIRFLOW_SAGEMAKER_CACHE_DIR": str(cache_folder), "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture
+def config_file(source: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "training.yaml"
+    path.write_text(
+        yaml.safe_dump(
+            {
+                "bucket": BUCKET,
+                "pipeline_name": "command-line",
+                "role_arn": "arn:aws:iam::123456789012:role/LocalSageMakerRole",
+                "source_dir": str(source),
+                "training_instance_type": "ml.m5.large",
+                "environment": {"GREETING": "it's $(id)"},
+                "hyperparameters": HYPERPARAMETERS,
+            }
+        )
+    )
+    return path
+
+
+def call(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "airflow_sagemaker", *arguments],
+        cwd=ROOT / "plugins", env=environment, capture_output=True, text=True, timeout=240, stdin=subprocess.DEVNULL, check=False,
+    )  # fmt: skip
+
+
+def test_from_diff_to_the_values_in_the_container(
+    environment: dict[str, str], config_file: Path, local_sagemaker: Any
+) -> None:
+    common = (str(config_file), "--partition", "2013-07-04", "--json")
+    before = call(environment, "diff", *common)
+    assert (before.returncode, json.loads(before.stdout)["exists"]) == (1, False), before.stderr
+
+    ran = call(environment, "run", *common, "--param", "epochs=3")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    outcome = json.loads(ran.stdout)
+    assert outcome["metrics"]["Validation AUC ROC"] == 0.512345
+    assert "Step Train: Succeeded" in ran.stderr
+    assert "\033" not in ran.stderr
+
+    after = call(environment, "diff", *common, "--param", "epochs=99")
+    assert (after.returncode, json.loads(after.stdout)["changed"]) == (0, False), after.stdout
+    changed = call(environment, "diff", str(config_file), "--param", "max_runtime_seconds=60")
+    assert changed.returncode == 1
+    assert '-          "MaxRuntimeInSeconds": 86400' in changed.stdout
+
+    logs = call(environment, "logs", *common)
+    assert any("Train Loss: 0.512345" in line for line in json.loads(logs.stdout)["lines"])
+    stopped = call(environment, "stop", *common)
+    assert json.loads(stopped.stdout)["stopped"] is False
+
+    seen = _seen(local_sagemaker, outcome["model_artifact"])
+    expected = {**HYPERPARAMETERS, "epochs": 3}
+    lists = {name: value for name, value in expected.items() if isinstance(value, list)}
+    assert seen["fields"] == lists  # too long for hyperparameters: they came as a file
+    for name, value in expected.items():
+        if name not in lists:
+            assert seen["hps"][name] == value
+            assert type(seen["hps"][name]) is type(value)
+    assert seen["environment"]["GREETING"] == "it's $(id)"
+
+
+def test_a_failing_program_ends_with_its_reason_and_an_exit_code(
+    environment: dict[str, str], config_file: Path
+) -> None:
+    content = yaml.safe_load(config_file.read_text())
+    Path(content["source_dir"], "train.py").write_text("raise SystemExit('the table is empty')\n")
+    ran = call(environment, "run", str(config_file), "--partition", "2013-07-04", "--progress", "steps")
+    assert ran.returncode == 1
+    assert "the table is empty" in ran.stderr
+
+
+def test_missing_channels_are_found_before_anything_starts(environment: dict[str, str], config_file: Path) -> None:
+    ran = call(environment, "run", str(config_file), "--partition", "1999-01-01", "--json")
+    assert ran.returncode == 4
+    message = json.loads(ran.stdout)["message"]
+    for channel in ("train", "val", "test"):
+        assert f"s3://{BUCKET}/command-line/input/1999-01-01/{channel}/{channel}.parquet does not exist" in message
+
+
+def test_an_endpoint_where_nobody_listens(environment: dict[str, str], config_file: Path) -> None:
+    lonely = {**environment, "AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}
+    done = call(lonely, "stop", str(config_file), "--patience", "1")
+    assert done.returncode == 4
+    assert "127.0.0.1:9" in done.stderr
+
+
+def _seen(local_sagemaker: Any, uri: str) -> dict[str, Any]:
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    body = local_sagemaker.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    with tarfile.open(fileobj=io.BytesIO(body)) as archive:
+        file = archive.extractfile(next(name for name in archive.getnames() if name.endswith("seen.json")))
+        assert file is not None
+        content: dict[str, Any] = json.loads(file.read())
+        return content

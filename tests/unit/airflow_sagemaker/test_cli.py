@@ -1,0 +1,108 @@
+"""The command line where it needs no AWS: validate, overrides, exit codes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from config_samples import settings
+
+from airflow_sagemaker.cli import main
+
+
+@pytest.fixture
+def config_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "train.py").write_text("")
+    path = tmp_path / "training.yaml"
+    path.write_text(yaml.safe_dump(settings(source_dir=str(tmp_path / "source"))))
+    return path
+
+
+def validated(capsys: pytest.CaptureFixture[str], config_file: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
+    code = main(["validate", str(config_file), "--json", *arguments])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_a_valid_file(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", str(config_file)]) == 0
+    out = capsys.readouterr().out
+    assert "is valid: pipeline pytorch-training" in out
+    assert "left to the environment or the Airflow connection: role_arn, region" in out
+
+
+def test_overrides_reach_settings_hyperparameters_and_dotted_paths(
+    config_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    code, data = validated(
+        capsys, config_file, "--partition", "2013-07-04",
+        "--param", "epochs=3", "--param", "training_instance_count=2", "--param", "tags.team=ml",
+    )  # fmt: skip
+    assert code == 0
+    config = data["config"]
+    assert (config["hyperparameters"]["epochs"], config["training_instance_count"]) == (3, 2)
+    assert (config["tags"], config["partition"], config["region"]) == ({"team": "ml"}, "2013-07-04", "eu-west-1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--param", "epochs=0"], "hyperparameters.epochs"),
+        (["--param", "epoch=3"], "did you mean hyperparameters.epochs?"),
+        (["--param", "epochs"], "must be name=value"),
+        (["--param", "bucket.x=1"], "holds no settings"),
+        (["--param", "training_entry_point=main.py"], "there are train.py"),
+        (["--partition", "2013/07/04"], "partition"),
+    ],
+)
+def test_what_is_wrong_is_said_with_exit_code_2(
+    config_file: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], text: str
+) -> None:
+    config_file.write_text(config_file.read_text() + "bucket: my-bucket\n")
+    assert main(["validate", str(config_file), *arguments]) == 2
+    captured = capsys.readouterr()
+    assert text in captured.err
+    assert captured.out == ""
+
+
+def test_violations_are_data_too(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, data = validated(capsys, config_file, "--param", "epochs=0", "--param", "training_instance_count=0")
+    assert code == 2
+    assert {violation["field"] for violation in data["violations"]} == {
+        "hyperparameters.epochs", "training_instance_count",
+    }  # fmt: skip
+
+
+def test_a_missing_file_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", "/nowhere/training.yaml"]) == 2
+    assert "/nowhere/training.yaml" in capsys.readouterr().err
+
+
+def test_validate_needs_no_aws_library(config_file: Path) -> None:
+    import subprocess
+
+    code = (
+        "import sys; from airflow_sagemaker.cli import main; main(sys.argv[1:]); "
+        "print([m for m in ('boto3', 'botocore', 'sagemaker', 'airflow') if m in sys.modules])"
+    )
+    plugins = Path(__file__).resolve().parents[3] / "plugins"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "validate", str(config_file)],
+        cwd=plugins,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_compile_says_what_is_missing(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compile", str(config_file)]) == 2
+    assert "role_arn = (not given)" in capsys.readouterr().err
