@@ -1,4 +1,4 @@
-"""The command line: `python -m local_sagemaker serve|env`."""
+"""The command line: `python -m local_sagemaker serve|env|gc`."""
 
 from __future__ import annotations
 
@@ -55,6 +55,9 @@ def serve(
     max_jobs: Annotated[int, typer.Option(min=0, help="Jobs at once; 0 means one per core.")] = 0,
     job_python: Annotated[str, typer.Option(help="The Python that runs the jobs.")] = sys.executable,
     stop_grace: Annotated[float, typer.Option(min=0, help="Seconds between SIGTERM and SIGKILL.")] = 120.0,
+    package_index: Annotated[
+        str, typer.Option(envvar="PIP_INDEX_URL", help="The index behind every CodeArtifact repository.")
+    ] = "https://pypi.org/simple",
 ) -> None:
     """Serve in the foreground; prints the client's environment when ready, ends on SIGTERM or Ctrl-C."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -65,11 +68,19 @@ def serve(
     data_dir = data_dir.expanduser().resolve()
     try:
         access, secret = _keys(data_dir, host)
-        server = Server(
-            Settings(
-                data_dir, port, s3_port, host, max_jobs or os.cpu_count() or 1, job_python, stop_grace, access, secret
-            )
+        settings = Settings(
+            data_dir=data_dir,
+            port=port,
+            s3_port=s3_port,
+            host=host,
+            max_jobs=max_jobs or os.cpu_count() or 1,
+            job_python=job_python,
+            stop_grace_seconds=stop_grace,
+            access_key=access,
+            secret_key=secret,
+            package_index=package_index,
         )
+        server = Server(settings)
         server.start()
     except StartError as error:
         raise _fail(error) from None
@@ -85,6 +96,28 @@ def env(data_dir: DataDir) -> None:
         typer.echo(environment.export_lines(environment.load(data_dir.expanduser().resolve())), nl=False)
     except StartError as error:
         raise _fail(error) from None
+
+
+@app.command()
+def gc(
+    data_dir: DataDir,
+    older_than: Annotated[str, typer.Option(help="ISO 8601 duration: what ended longer ago goes.")] = "P30D",
+    dry_run: Annotated[bool, typer.Option(help="Only say what would go.")] = False,
+) -> None:
+    """Forget old executions and jobs with their logs and job folders; a server may run meanwhile. S3 is not touched."""
+    from local_sagemaker.definition.duration import duration_seconds
+    from local_sagemaker.gc import collect
+
+    seconds = duration_seconds(older_than)
+    data_dir = data_dir.expanduser().resolve()
+    try:
+        if seconds is None:
+            raise StartError(f"--older-than '{older_than}' is no ISO 8601 duration such as P30D or PT12H")
+        environment.load(data_dir)
+        found = collect(data_dir, older_than_seconds=seconds, dry_run=dry_run)
+    except StartError as error:
+        raise _fail(error) from None
+    typer.echo(f"{'would forget' if dry_run else 'forgot'} {found}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""moto behind the real actions: STS, IAM and CodeArtifact. Loaded when the first request needs it."""
+"""moto behind the real actions: STS and IAM. Loaded when the first request needs it."""
 
 from __future__ import annotations
 

@@ -43,6 +43,7 @@ class Settings:
     stop_grace_seconds: float
     access_key: str
     secret_key: str
+    package_index: str
 
 
 def lock(data_dir: Path) -> IO[str]:
@@ -108,8 +109,10 @@ class Server:
                 Context(self._db, self._engine, self._logs, settings.data_dir),
                 self._moto,
                 access_key=settings.access_key,
-                secret_key=None if settings.host in LOOPBACK else settings.secret_key,
+                secret_key=settings.secret_key,
+                is_open=settings.host not in LOOPBACK,
                 s3_answers=self._s3.answers,
+                package_index=settings.package_index,
             )
         )
         threading.Thread(target=self._http.run, name="http", daemon=True).start()
@@ -196,4 +199,4 @@ def _warm_up(moto: MotoBackends) -> None:
         model.service_model()
         moto.load()
     except Exception:
-        log.exception("moto cannot be loaded: STS, IAM and CodeArtifact will not answer")
+        log.exception("moto cannot be loaded: STS and IAM will not answer")

@@ -9,22 +9,22 @@ import re
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
-from urllib.parse import parse_qs
 
-from local_sagemaker import model
+from local_sagemaker import codeartifact, model, query
 from local_sagemaker.actions import ACTIONS
 from local_sagemaker.context import Context
 from local_sagemaker.errors import ServiceError, UnknownOperation, ValidationException
 from local_sagemaker.logs import LOG_ACTIONS
 from local_sagemaker.moto_backends import MotoBackends
 from local_sagemaker.page import render
+from local_sagemaker.signature import is_valid
 
 log = logging.getLogger(__name__)
 
 MAX_BODY = 8 * 1024 * 1024
 """Bytes of a request; a definition has at most 1 MB, log events at most 1 MB."""
 
-SERVICES = ("sts", "iam", "codeartifact")
+SERVICES = ("sts", "iam")
 """What moto answers; what neither it nor this server has is refused by name."""
 
 _TARGETS = {"SageMaker": "sagemaker", "Logs_20140328": "logs"}
@@ -45,15 +45,19 @@ class Application:
         moto: MotoBackends,
         *,
         access_key: str,
-        secret_key: str | None,
+        secret_key: str,
+        is_open: bool,
         s3_answers: Callable[[], bool],
+        package_index: str,
     ) -> None:
-        """`secret_key` is given when others than this machine can reach the server: then the pages ask for it."""
+        """`is_open`: others than this machine reach the server; signatures are checked, and pages ask for the keys."""
         self._context = context
         self._moto = moto
         self._access_key = access_key
         self._secret_key = secret_key
+        self._is_open = is_open
         self._s3_answers = s3_answers
+        self._package_index = package_index
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
@@ -61,15 +65,29 @@ class Application:
         try:
             prefix, _, operation = target.partition(".")
             if prefix in _TARGETS:
-                self._check_key(environ)
-                return _json(start_response, 200, answer(self._context, _TARGETS[prefix], operation, _body(environ)))
+                _, body = self._authenticated(environ)
+                return _json(start_response, 200, answer(self._context, _TARGETS[prefix], operation, body))
             return self._other(environ, start_response)
         except ServiceError as error:
+            scope = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
+            if scope is not None and scope[3] in (*SERVICES, "s3"):
+                text = query.error(scope[3], error.code, error.message)
+                return _send(start_response, _STATUS[error.status], "text/xml", text)
             return _json(start_response, error.status, {"__type": error.code, "message": error.message}, error.code)
         except Exception:
             log.exception("%s failed", target or environ.get("PATH_INFO"))
-            text = {"__type": "InternalFailure", "message": "The local SageMaker failed, its log says why."}
-            return _json(start_response, 500, text, "InternalFailure")
+            fault = {"__type": "InternalFailure", "message": "The local SageMaker failed, its log says why."}
+            return _json(start_response, 500, fault, "InternalFailure")
+
+    def _authenticated(self, environ: Environ) -> tuple[str, bytes]:
+        """The service that the request was signed for, and its body; the signature counts where others can call."""
+        service = self._check_key(environ)
+        body = _body(environ)
+        if self._is_open and not is_valid(environ, body, self._secret_key):
+            error = ServiceError("The request signature we calculated does not match the signature you provided.")
+            error.code, error.status = "InvalidSignatureException", 403
+            raise error
+        return service, body
 
     def _check_key(self, environ: Environ) -> str:
         match = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
@@ -86,12 +104,19 @@ class Application:
     def _other(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] in ("GET", "HEAD") and "AWS4" not in environ.get("HTTP_AUTHORIZATION", ""):
             return self._page(environ, start_response)
-        service = self._check_key(environ)
+        service, body = self._authenticated(environ)
+        if service == "codeartifact":
+            method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
+            # the address by which the caller reached this server is the one by which its pip does
+            base_url = f"http://{environ.get('HTTP_HOST', '')}"
+            return _json(
+                start_response, 200, codeartifact.answer(method, path, environ.get("QUERY_STRING", ""), base_url)
+            )
         if service not in SERVICES:
             raise UnknownOperation(_refusal(service))
-        body = _body(environ)
-        if service == "iam" and b"Action=SimulatePrincipalPolicy" in body:
-            return _send(start_response, "200 OK", "text/xml", _simulation(body.decode("utf-8", "replace")))
+        own = query.own_answer(service, body.decode("utf-8", "replace"), self._access_key, self._secret_key)
+        if own is not None:
+            return _send(start_response, "200 OK", "text/xml", own)
         return self._moto(environ, start_response, body)
 
     def _page(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -100,6 +125,8 @@ class Application:
             healthy = self._s3_answers()
             status = "200 OK" if healthy else "503 Service Unavailable"
             return _send(start_response, status, "text/plain", "ok\n" if healthy else "S3 does not answer\n")
+        if (location := codeartifact.index_location(path, self._package_index)) is not None:
+            return _send(start_response, "302 Found", "text/plain", "", [("Location", location)])
         if not self._may_see(environ):
             extra = [("WWW-Authenticate", 'Basic realm="local SageMaker: access key and secret key"')]
             return _send(start_response, "401 Unauthorized", "text/plain", "access key and secret key, please\n", extra)
@@ -109,8 +136,8 @@ class Application:
         return _send(start_response, "200 OK", "text/html", page, _PAGE_HEADERS)
 
     def _may_see(self, environ: Environ) -> bool:
-        """On loopback everybody who calls it by a loopback name (not by a foreign one that points here); else the keys."""
-        if self._secret_key is None:
+        """On loopback whoever calls it by a loopback name, not by a foreign one that points here; else the keys."""
+        if not self._is_open:
             host = environ.get("HTTP_HOST", "").rsplit(":", 1)[0]
             return host in ("127.0.0.1", "localhost", "[::1]")
         expected = base64.b64encode(f"{self._access_key}:{self._secret_key}".encode()).decode()
@@ -120,7 +147,7 @@ class Application:
 def _refusal(service: str) -> str:
     if service == "s3":
         return "S3 is at AWS_ENDPOINT_URL_S3, not at AWS_ENDPOINT_URL: set both, see python -m local_sagemaker env"
-    known = ", ".join(("sagemaker", "s3", "logs", *SERVICES))
+    known = ", ".join(("sagemaker", "s3", "logs", "codeartifact", *SERVICES))
     return f"The service '{service[:100]}' is not supported by this local SageMaker (it has {known})"
 
 
@@ -208,17 +235,12 @@ def _json(start_response: StartResponse, status: int, value: dict[str, Any], err
     headers = [
         ("Content-Type", "application/x-amz-json-1.1"),
         ("Content-Length", str(len(content))),
-        ("x-amzn-RequestId", _request_id()),
+        ("x-amzn-RequestId", query.request_id()),
     ]
     if error:
         headers.append(("x-amzn-ErrorType", error))
     start_response(_STATUS[status], headers)
     return [content]
-
-
-def _request_id() -> str:
-    text = secrets.token_hex(16)
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 _PAGE_HEADERS = [
@@ -236,22 +258,3 @@ def _send(
     length = ("Content-Length", str(len(content)))
     start_response(status, [("Content-Type", f"{kind}; charset=utf-8"), length, *extra])
     return [content]
-
-
-def _simulation(form: str) -> str:
-    """IAM's answer that the principal may do everything it asks about; moto has no SimulatePrincipalPolicy."""
-    from xml.sax.saxutils import escape
-
-    fields = parse_qs(form)
-    names = [values[0] for key, values in sorted(fields.items()) if key.startswith("ActionNames.member.")]
-    members = "".join(
-        f"<member><EvalActionName>{escape(name)}</EvalActionName><EvalDecision>allowed</EvalDecision>"
-        "<EvalResourceName>*</EvalResourceName></member>"
-        for name in names
-    )
-    return (
-        '<SimulatePrincipalPolicyResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/">'
-        f"<SimulatePrincipalPolicyResult><IsTruncated>false</IsTruncated><EvaluationResults>{members}"
-        "</EvaluationResults></SimulatePrincipalPolicyResult>"
-        f"<ResponseMetadata><RequestId>{_request_id()}</RequestId></ResponseMetadata></SimulatePrincipalPolicyResponse>"
-    )

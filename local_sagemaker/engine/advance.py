@@ -205,7 +205,7 @@ class Advance:
             return False
         self._set(
             step.name, status="Succeeded", ended=now(), attempt=0, metadata=source["metadata"],
-            properties=source["properties"], cache_key=cache_key, cache_source=source["execution"],
+            properties=source["properties"], job=source["job"], cache_key=cache_key, cache_source=source["execution"],
         )  # fmt: skip
         return True
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
 from .conftest import ROOT, Server, processes_of
+from .test_kill import create, start, wait_end
 
 
 def refusal(*arguments: str, environment: dict[str, str] | None = None) -> str:
@@ -126,3 +131,50 @@ def test_many_objects_at_once(serve: Callable[..., Server]) -> None:
         list(pool.map(lambda key: s3.put_object(Bucket="many", Key=key, Body=b"x"), keys))
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket="many")
     assert sorted(item["Key"] for page in pages for item in page["Contents"]) == sorted(keys)
+
+
+def test_signatures_count_where_others_can_call(serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_SAGEMAKER_ACCESS_KEY_ID", "AKIASHARED")
+    monkeypatch.setenv("LOCAL_SAGEMAKER_SECRET_ACCESS_KEY", "a-shared/secret")
+    server = serve(None, None, "--host", "0.0.0.0")
+    assert server.env["AWS_ACCESS_KEY_ID"] == "AKIASHARED"
+    assert server.client("sagemaker").list_pipelines()["PipelineSummaries"] == []
+    assert server.client("sts").get_caller_identity()["Account"] == "123456789012"
+    token = server.client("codeartifact").get_authorization_token(domain="own", domainOwner="123456789012")
+    assert token["authorizationToken"]
+    server.env["AWS_SECRET_ACCESS_KEY"] = "wrong"
+    for service, call in (("sagemaker", "list_pipelines"), ("sts", "get_caller_identity"), ("s3", "list_buckets")):
+        with pytest.raises(ClientError, match=r"Signature|403"):
+            getattr(server.client(service), call)()
+    with urllib.request.urlopen(f"{server.env['AWS_ENDPOINT_URL']}/health", timeout=10) as answer:
+        assert answer.status == 200
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(server.env["AWS_ENDPOINT_URL"], timeout=10)
+    basic = base64.b64encode(b"AKIASHARED:a-shared/secret").decode()
+    request = urllib.request.Request(server.env["AWS_ENDPOINT_URL"], headers={"Authorization": f"Basic {basic}"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert b"local SageMaker" in answer.read()
+
+
+def test_gc_forgets_what_ended_and_keeps_the_rest(serve: Callable[..., Server]) -> None:
+    server = serve()
+    create(server, "echo done")
+    arn = start(server)
+    wait_end(server, arn)
+    sagemaker = server.client("sagemaker")
+    [job] = sagemaker.list_training_jobs()["TrainingJobSummaries"]
+    folder = server.data_dir / "jobs/training" / job["TrainingJobName"]
+    collect = [sys.executable, "-m", "local_sagemaker", "gc", "--data-dir", str(server.data_dir), "--older-than"]
+
+    def run(*options: str) -> str:
+        return subprocess.run([*collect, *options], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    assert run("P1D") == "forgot 0 executions and 0 jobs with 0.0 MB of job folders\n"
+    time.sleep(1.1)  # the shortest age that can be named is one second
+    assert run("PT1S", "--dry-run").startswith("would forget 1 executions and 1 jobs")
+    assert folder.exists()
+    assert run("PT1S").startswith("forgot 1 executions and 1 jobs")
+    assert not folder.exists()
+    assert sagemaker.list_pipeline_executions(PipelineName="kill")["PipelineExecutionSummaries"] == []
+    assert sagemaker.list_training_jobs()["TrainingJobSummaries"] == []
+    assert start(server) != arn
