@@ -1,0 +1,176 @@
+"""Jobs made directly, processing with property files, registration, and the SDK's own pipeline as a client."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from .conftest import IMAGE, ROLE, Service, condition, definition, poll, training_arguments
+from .test_pipelines import refused
+
+pytestmark = pytest.mark.aws
+
+
+def ended(service: Service, name: str) -> dict[str, Any]:
+    return poll(
+        lambda: service.sagemaker.describe_training_job(TrainingJobName=name),
+        lambda job: job["TrainingJobStatus"] in ("Completed", "Failed", "Stopped"),
+    )
+
+
+def test_training_job_by_itself(service: Service) -> None:
+    name = f"job-{uuid.uuid4().hex[:8]}"
+    request = training_arguments("echo loss=0.125", service.output) | {"TrainingJobName": name}
+    arn = service.sagemaker.create_training_job(**request, Tags=[{"Key": "a", "Value": "b"}])["TrainingJobArn"]
+    with refused("ResourceInUse", "already exists"):
+        service.sagemaker.create_training_job(**request)
+    job = ended(service, name)
+    assert job["TrainingJobStatus"] == "Completed"
+    assert [item["Status"] for item in job["SecondaryStatusTransitions"]][-1] == "Completed"
+    assert {item["MetricName"]: item["Value"] for item in job["FinalMetricDataList"]} == {"loss": 0.125}
+    assert service.sagemaker.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "a", "Value": "b"}]
+    [found] = service.sagemaker.list_training_jobs(NameContains=name, StatusEquals="Completed")["TrainingJobSummaries"]
+    assert found["TrainingJobArn"] == arn
+    assert service.sagemaker.list_training_jobs(NameContains=name, StatusEquals="Failed")["TrainingJobSummaries"] == []
+    with refused("ValidationException", "Completed"):
+        service.sagemaker.stop_training_job(TrainingJobName=name)
+
+
+def test_queued_job_is_stopped_at_once(service: Service) -> None:
+    names = [f"queue-{uuid.uuid4().hex[:8]}" for _ in range((os.cpu_count() or 1) + 1)]
+    for name in names:
+        service.sagemaker.create_training_job(**training_arguments("sleep 60", service.output), TrainingJobName=name)
+    for name in reversed(names):
+        service.sagemaker.stop_training_job(TrainingJobName=name)
+    assert {ended(service, name)["TrainingJobStatus"] for name in names} == {"Stopped"}
+
+
+def test_missing_jobs(service: Service) -> None:
+    with refused("ValidationException", "Requested resource not found"):
+        service.sagemaker.describe_training_job(TrainingJobName="none")
+    with refused("ValidationException", "Could not find requested job with name: none"):
+        service.sagemaker.describe_processing_job(ProcessingJobName="none")
+
+
+def test_what_jobs_cannot_honour_is_refused_by_name(service: Service) -> None:
+    arguments = training_arguments("true", service.output)
+    arguments["AlgorithmSpecification"]["TrainingInputMode"] = "Pipe"
+    with refused("ValidationException", "TrainingInputMode"):
+        service.sagemaker.create_training_job(**arguments, TrainingJobName="pipe")
+    step = {"Name": "T", "Type": "Training", "Arguments": arguments}
+    with refused("ValidationException", "Step 'T'(?s:.*)TrainingInputMode"):
+        service.sagemaker.create_pipeline(PipelineName="pipe", PipelineDefinition=definition(step), RoleArn=ROLE)
+
+
+def processing(name: str, script: str, output: str) -> dict[str, Any]:
+    place = {"S3Uri": output, "LocalPath": "/opt/ml/processing/report", "S3UploadMode": "EndOfJob"}
+    return {
+        "Name": name,
+        "Type": "Processing",
+        "Arguments": {
+            "AppSpecification": {"ImageUri": IMAGE, "ContainerEntrypoint": ["/bin/bash", "-c", script]},
+            "ProcessingResources": {
+                "ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1}
+            },
+            "ProcessingOutputConfig": {"Outputs": [{"OutputName": "report", "S3Output": place}]},
+            "RoleArn": ROLE,
+        },
+        "PropertyFiles": [{"PropertyFileName": "Report", "OutputName": "report", "FilePath": "report.json"}],
+    }
+
+
+@pytest.mark.parametrize(("score", "outcome"), [(0.9, "True"), (0.1, "False")])
+def test_property_file_decides_a_condition(service: Service, score: float, outcome: str) -> None:
+    script = f"""echo '{{"scores": [{{"auc": {score}}}]}}' > /opt/ml/processing/report/report.json"""
+    report = processing("Report", script, f"{service.output}/report-{score}")
+    value = {"Std:JsonGet": {"PropertyFile": {"Get": "Steps.Report.PropertyFiles.Report"}, "Path": "scores[0].auc"}}
+    check = condition("Check", value, 0)
+    check["Arguments"]["Conditions"] = [{"Type": "GreaterThan", "LeftValue": value, "RightValue": 0.5}]
+    arn = service.start(service.create(report, check))
+    assert service.wait(arn)["PipelineExecutionStatus"] == "Succeeded", service.steps(arn)
+    assert service.steps(arn)["Check"]["Metadata"]["Condition"]["Outcome"] == outcome
+
+
+def test_missing_property_file_fails_its_reader_by_name(service: Service) -> None:
+    report = processing("Report", "true", f"{service.output}/none")
+    value = {"Std:JsonGet": {"PropertyFile": {"Get": "Steps.Report.PropertyFiles.Report"}, "Path": "a"}}
+    arn = service.start(service.create(report, condition("Check", value, 0)))
+    assert service.wait(arn)["PipelineExecutionStatus"] == "Failed"
+    assert "report.json" in service.steps(arn)["Check"]["FailureReason"]
+
+
+def test_registration_makes_versions_of_a_group(service: Service) -> None:
+    group = f"group-{uuid.uuid4().hex[:8]}"
+    container = {"Image": IMAGE, "ModelDataUrl": {"Get": "Parameters.Model"}}
+    register = {
+        "Name": "Register",
+        "Type": "RegisterModel",
+        "Arguments": {
+            "ModelPackageGroupName": group,
+            "InferenceSpecification": {"Containers": [container]},
+            "ModelApprovalStatus": "PendingManualApproval",
+        },
+    }
+    model = {"Name": "Model", "Type": "Model", "Arguments": {"PrimaryContainer": container, "ExecutionRoleArn": ROLE}}
+    name = service.create(
+        register, model, parameters=[{"Name": "Model", "Type": "String", "DefaultValue": "s3://bucket/model.tar.gz"}]
+    )
+    arns = []
+    for _ in range(2):
+        execution = service.start(name)
+        assert service.wait(execution)["PipelineExecutionStatus"] == "Succeeded", service.steps(execution)
+        arns.append(service.steps(execution)["Register"]["Metadata"]["RegisterModel"]["Arn"])
+        assert ":model/" in service.steps(execution)["Model"]["Metadata"]["Model"]["Arn"]
+    assert [arn.rsplit("/", 2)[1:] for arn in arns] == [[group, "1"], [group, "2"]]
+    service.sagemaker.update_model_package(ModelPackageArn=arns[0], ModelApprovalStatus="Approved")
+    approved = service.sagemaker.list_model_packages(ModelPackageGroupName=group, ModelApprovalStatus="Approved")
+    assert [item["ModelPackageArn"] for item in approved["ModelPackageSummaryList"]] == arns[:1]
+    described = service.sagemaker.describe_model_package(ModelPackageName=arns[1])
+    assert described["InferenceSpecification"]["Containers"][0]["ModelDataUrl"] == "s3://bucket/model.tar.gz"
+    service.sagemaker.delete_model_package(ModelPackageName=arns[1])
+    assert service.sagemaker.create_model_package(ModelPackageGroupName=group)["ModelPackageArn"].endswith(f"{group}/3")
+    with pytest.raises(ClientError, match="still has model packages"):
+        service.sagemaker.delete_model_package_group(ModelPackageGroupName=group)
+
+
+SDK_PROGRAM = """
+import json, os, sys
+from sagemaker.core.workflow.parameters import ParameterFloat
+from sagemaker.core.workflow.conditions import ConditionGreaterThan
+from sagemaker.mlops.workflow.condition_step import ConditionStep
+from sagemaker.mlops.workflow.fail_step import FailStep
+from sagemaker.mlops.workflow.pipeline import Pipeline
+limit = ParameterFloat(name="Limit", default_value=0.5)
+fail = FailStep(name="Fail", error_message="too low")
+above = ConditionGreaterThan(left=limit, right=0.4)
+check = ConditionStep(name="Check", conditions=[above], if_steps=[], else_steps=[fail])
+pipeline = Pipeline(name=sys.argv[1], parameters=[limit], steps=[check])
+for _ in range(2):  # the second upsert finds the pipeline and updates it
+    pipeline.upsert(role_arn="arn:aws:iam::123456789012:role/LocalSageMakerRole")
+execution = pipeline.start(parameters={"Limit": 0.1})
+try:
+    execution.wait(delay=1, max_attempts=60)
+except Exception as error:
+    print("waiter:", error)
+print(json.dumps({"status": execution.describe()["PipelineExecutionStatus"],
+                  "steps": {s["StepName"]: s["StepStatus"] for s in execution.list_steps()}}))
+"""
+
+
+def test_the_sdks_own_pipeline_is_a_client(service: Service, tmp_path: Path) -> None:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")} | service.server.env
+    done = subprocess.run(
+        [sys.executable, "-c", SDK_PROGRAM, f"sdk-{uuid.uuid4().hex[:8]}"],
+        env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    answer = json.loads(done.stdout.strip().splitlines()[-1])
+    assert answer == {"status": "Failed", "steps": {"Fail": "Failed", "Check": "Succeeded"}}
