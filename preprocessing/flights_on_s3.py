@@ -13,21 +13,33 @@ from typing import Any
 from preprocessing import program, raw, source, storage
 from preprocessing.window import Window
 
+RAW_MANIFEST = "raw.manifest"
 
-def extract(client: Any, bucket: str, window: Window) -> dict[str, Any]:
-    """Upload the raw dates of the partition's window from the source; return how many files were written."""
+
+def extract(client: Any, bucket: str, window: Window, list_for: str | None = None) -> dict[str, Any]:
+    """Upload the raw dates of the partition's window from the source; return how many files were written.
+
+    With `list_for`, a pipeline's name, the files are also listed in a ManifestFile beside that pipeline's splits, so
+    that a Processing job downloads these dates and no others.
+    """
     folder = storage.Folder(client, bucket, "raw")
     counts = storage.upload_raw(folder, source.extract({table: window.dates(table) for table in raw.SCHEMAS}))
+    if list_for is not None:
+        storage.write_raw_manifest(splits_folder(client, bucket, list_for, window), RAW_MANIFEST, folder, window)
     return {"raw_path": folder.uri, "first": str(window.history_first), "last": str(window.partition), **counts}
 
 
 def preprocess(client: Any, bucket: str, pipeline: str, window: Window) -> dict[str, Any]:
     """Build and commit the partition's splits; return input_path and what the program says about them."""
-    partition = str(window.partition)
-    target = storage.Folder(client, bucket, f"{pipeline}/input/{partition}")
-    with tempfile.TemporaryDirectory(prefix=f"preprocess-{partition}-") as name:
+    target = splits_folder(client, bucket, pipeline, window)
+    with tempfile.TemporaryDirectory(prefix=f"preprocess-{window.partition}-") as name:
         folder = Path(name)
         storage.download_raw(storage.Folder(client, bucket, "raw"), window, folder / "raw")
         about = program.preprocess(folder / "raw", folder / "output", window)
         storage.publish(folder / "output", target)
     return {"input_path": target.uri, **about}
+
+
+def splits_folder(client: Any, bucket: str, pipeline: str, window: Window) -> storage.Folder:
+    """Return where the partition's splits lie: the training's input path."""
+    return storage.Folder(client, bucket, f"{pipeline}/input/{window.partition}")

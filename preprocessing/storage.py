@@ -7,6 +7,7 @@ are copied to their places, and the manifest is written last. A partition withou
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -63,9 +64,19 @@ def upload_raw(folder: Folder, files: Iterable[tuple[str, bytes]]) -> dict[str, 
     return {"written": len(changed), "unchanged": len(files) - len(changed)}
 
 
+def write_raw_manifest(folder: Folder, name: str, raw_folder: Folder, window: Window) -> None:
+    """Write the list of the window's raw files in SageMaker's ManifestFile format."""
+    content: list[Any] = [{"prefix": f"{raw_folder.uri}/"}, *_raw_names(window)]
+    folder.put(name, json.dumps(content).encode())
+
+
+def _raw_names(window: Window) -> list[str]:
+    return [raw.raw_key(table, day) for table in raw.SCHEMAS for day in window.dates(table)]
+
+
 def download_raw(folder: Folder, window: Window, to: Path) -> None:
     """Download exactly the raw files that the window reads. Raises RawDataError naming what is missing."""
-    names = [raw.raw_key(table, day) for table in raw.SCHEMAS for day in window.dates(table)]
+    names = _raw_names(window)
     with ThreadPoolExecutor(THREADS) as pool:
         missing = [name for name in pool.map(lambda name: _download(folder, name, to / name), names) if name]
     if missing:

@@ -13,9 +13,13 @@ from airflow_sagemaker.hooks import connection_defaults
 log = logging.getLogger("airflow.task")
 
 
-def extract(aws_conn_id: str, partition: str, window_days: int) -> dict[str, Any]:
-    """Write the raw dates that the partition's window reads to the connection's bucket."""
-    return _run(aws_conn_id, "extract", partition, window_days)
+def extract(aws_conn_id: str, partition: str, window_days: int, list_for: str | None = None) -> dict[str, Any]:
+    """Write the raw dates that the partition's window reads to the connection's bucket.
+
+    `list_for`: name of the pipeline whose own Processing step is to read them.
+    """
+    more = ["--list-for", list_for] if list_for else []
+    return _run(aws_conn_id, "extract", partition, window_days, *more)
 
 
 def preprocess(aws_conn_id: str, pipeline: str, partition: str, window_days: int) -> dict[str, Any]:
@@ -23,14 +27,15 @@ def preprocess(aws_conn_id: str, pipeline: str, partition: str, window_days: int
     return _run(aws_conn_id, "s3", partition, window_days, "--pipeline", pipeline)
 
 
-def report(prepared: dict[str, Any], outcome: dict[str, Any]) -> dict[str, Any]:
+def report(partition: str, outcome: dict[str, Any], prepared: dict[str, Any] | None = None) -> dict[str, Any]:
     """Log the model's metrics beside those of a constant predictor, and return them."""
     found = outcome.get("report") or {}
     baseline = found.get("baseline") or {}
     metrics = {
         name: {"model": value, "constant": baseline.get(name)} for name, value in sorted(outcome["metrics"].items())
     }
-    log.info("partition %s: rows %s", prepared["partition"], prepared["rows"])
+    rows = prepared["rows"] if prepared else (found.get("data") or {}).get("rows")
+    log.info("partition %s: rows %s", partition, rows)
     log.info("%-22s%10s%10s", "metric", "model", "constant")
     for name, pair in metrics.items():
         constant = "-" if pair["constant"] is None else f"{pair['constant']:.4f}"
@@ -39,9 +44,8 @@ def report(prepared: dict[str, Any], outcome: dict[str, Any]) -> dict[str, Any]:
         log.info("%-22s%10.4f%10s", f"Test {name}", value, "-")
     log.info("model: %s", outcome["model_artifact"])
     return {
-        "partition": prepared["partition"],
-        "rows": prepared["rows"],
-        "late_share": prepared["late_share"],
+        "partition": partition,
+        "rows": rows,
         "metrics": metrics,
         "test": found.get("test"),
         "model_artifact": outcome["model_artifact"],

@@ -1,0 +1,61 @@
+"""The form of a manual trigger, and what all flight delay DAGs configure alike."""
+
+from __future__ import annotations
+
+import os
+
+from airflow.sdk import Param
+
+from preprocessing.fields import field_lists
+from preprocessing.window import MAX_DAYS, Window
+
+AWS_CONN_ID = "aws_default"
+MAX_TRAININGS = 8
+"""Executions of one pipeline at once, whatever starts them: a backfill of a year must not start a year at once."""
+
+POOL = os.environ.get("SAGEMAKER_TRAINING_POOL", "default_pool")
+"""Pool of the training tasks. A pool that does not exist keeps tasks queued for ever: one is used only where named."""
+
+INSTANCE_TYPES = [
+    "ml.m5.large",
+    "ml.m5.xlarge",
+    "ml.m5.4xlarge",
+    "ml.c5.2xlarge",
+    "ml.g4dn.xlarge",
+    "ml.g5.xlarge",
+    "ml.g5.12xlarge",
+    "ml.p4d.24xlarge",
+]
+
+PARAMS = {
+    # The package's own default is ml.g5.12xlarge; this table is small, so a cheap CPU type does.
+    "training_instance_type": Param(
+        "ml.m5.large", type="string", enum=INSTANCE_TYPES, title="Instance type", section="Compute",
+        description="SageMaker instance type; ml.g* and ml.p* have GPUs. The local SageMaker trains on this machine.",
+    ),
+    "learning_rate": Param(
+        0.001, type="number", minimum=0.000001, maximum=1, title="Learning rate", section="Model",
+        description="Peak step size of the optimiser.",
+    ),
+    "batch_size": Param(
+        1024, type="integer", minimum=16, maximum=65536, title="Batch size", section="Model",
+        description="Rows per optimisation step, over all GPUs together.",
+    ),
+    "epochs": Param(
+        5, type="integer", minimum=1, maximum=200, title="Epochs", section="Model",
+        description="Passes over the training rows at most; training stops earlier when validation does not improve.",
+    ),
+    "window_days": Param(
+        Window.days, type="integer", minimum=28, maximum=MAX_DAYS, title="Window (days)", section="Data",
+        description=f"Days of flights up to the partition: the last {Window.test_days} test, {Window.val_days} before "
+        "them validate, the others train. Longer windows train better and longer.",
+    ),
+}  # fmt: skip
+
+HYPERPARAMETERS = {
+    **field_lists(),
+    "learning_rate": "{{ params.learning_rate }}",
+    "batch_size": "{{ params.batch_size }}",
+    "epochs": "{{ params.epochs }}",
+}
+"""Field lists from the one place that knows them, and the form's values."""

@@ -1,0 +1,70 @@
+"""The preprocessing as the first step of the pipeline itself: a SageMaker Processing job before the training.
+
+The compile step calls `preprocess` in its own process (`dependencies="flight_delay.processing_step:preprocess"`). The
+definition holds no date: the job learns its partition from the end of the pipeline parameter InputPath, reads the raw
+files that `raw.manifest` there names (`extract` writes it), and leaves the splits below InputPath, where the training's
+channels look for them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_sagemaker.pipeline import StepContext
+
+CODE = Path(__file__).resolve().parents[2] / "preprocessing"
+IN_CONTAINER = "/opt/ml/processing"
+INSTANCE_TYPE = "ml.m5.large"
+MAX_SECONDS = 3600
+
+
+def preprocess(context: StepContext) -> Any:
+    """Return the ProcessingStep; it runs the same program as the Airflow task, in the training's image."""
+    from sagemaker.core.processing import Processor
+    from sagemaker.mlops.workflow.steps import ProcessingStep
+
+    splits = context.variables["InputPath"]
+    processor = Processor(
+        role=context.config.role_arn,
+        image_uri=context.variables["TrainingImage"],
+        entrypoint=["/bin/bash", f"{IN_CONTAINER}/input/code/preprocessing/job.sh"],
+        instance_count=1,
+        instance_type=INSTANCE_TYPE,
+        max_runtime_in_seconds=MAX_SECONDS,
+        base_job_name=f"{context.config.pipeline_name}-preprocess",
+        sagemaker_session=context.session,
+    )
+    arguments = processor.run(inputs=_inputs(context), outputs=_outputs(splits), arguments=[splits])
+    return ProcessingStep(name="Preprocess", step_args=arguments)
+
+
+def _inputs(context: StepContext) -> list[Any]:
+    from sagemaker.core.workflow.functions import Join
+
+    from airflow_sagemaker.source_tree import contents_of, digest_of
+
+    # Named by its content: the definition stays the same until the code changes.
+    prefix = f"{context.config.pipeline_name}/code/{digest_of(contents_of(CODE))}/preprocessing"
+    code = context.session.upload_data(str(CODE), bucket=context.config.code_bucket, key_prefix=prefix)
+    manifest = Join(on="/", values=[context.variables["InputPath"], "raw.manifest"])
+    return [
+        _input("code", code, f"{IN_CONTAINER}/input/code/preprocessing", "S3Prefix"),
+        _input("raw", manifest, f"{IN_CONTAINER}/input/raw", "ManifestFile"),
+    ]
+
+
+def _input(name: str, uri: Any, path: str, kind: str) -> Any:
+    from sagemaker.core.shapes import ProcessingInput, ProcessingS3Input
+
+    source = ProcessingS3Input(s3_uri=uri, local_path=path, s3_data_type=kind, s3_input_mode="File")
+    return ProcessingInput(input_name=name, s3_input=source)
+
+
+def _outputs(splits: Any) -> list[Any]:
+    from sagemaker.core.shapes import ProcessingOutput, ProcessingS3Output
+
+    # Uploaded when the program has ended; it fails before it writes anything that is not whole.
+    target = ProcessingS3Output(s3_uri=splits, local_path=f"{IN_CONTAINER}/output/splits", s3_upload_mode="EndOfJob")
+    return [ProcessingOutput(output_name="splits", s3_output=target)]

@@ -1,0 +1,9 @@
+#!/bin/bash
+# The program as a SageMaker Processing job. $1: the S3 URI of the splits; it ends in the partition. More: options.
+set -euo pipefail
+cd /opt/ml/processing/input/code
+python3 -m pip install --quiet --disable-pip-version-check -r preprocessing/requirements.txt
+uri="$1"
+shift
+exec python3 -m preprocessing local --partition "${uri##*/}" --raw /opt/ml/processing/input/raw \
+    --output /opt/ml/processing/output/splits "$@"
