@@ -94,7 +94,7 @@ class Server:
     def start(self) -> None:
         """Bring everything up; when this returns, every part answers."""
         settings = self.settings
-        threading.Thread(target=_warm_up, args=(self._moto,), name="warm-up", daemon=True).start()
+        threading.Thread(target=_warm_up, name="warm-up", daemon=True).start()
         self._s3.start()
         self._supervisor = JobSupervisor(
             settings.data_dir,
@@ -194,9 +194,6 @@ def _job_environment(client: Mapping[str, str]) -> dict[str, str]:
     return {**client, "AWS_REGION": client["AWS_DEFAULT_REGION"]}
 
 
-def _warm_up(moto: MotoBackends) -> None:
-    try:
-        model.service_model()
-        moto.load()
-    except Exception:
-        log.exception("moto cannot be loaded: STS and IAM will not answer")
+def _warm_up() -> None:
+    """Load the model that every request needs; moto waits for the first request that needs it."""
+    model.service_model()

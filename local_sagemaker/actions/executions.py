@@ -59,10 +59,12 @@ def list_pipeline_executions(context: Context, request: Request) -> Response:
         sort="arn" if request.get("SortBy") == "PipelineExecutionArn" else "created",
         descending=request.get("SortOrder", "Descending") == "Descending",
     )
-    return {"PipelineExecutionSummaries": [_summary(connection, row) for row in rows], **token}
+    numbers = {row["version"] for row in rows}
+    aliases = {number: lookup.aliases(connection, found["arn"], number) for number in numbers}
+    return {"PipelineExecutionSummaries": [_summary(row, aliases[row["version"]]) for row in rows], **token}
 
 
-def _summary(connection: sqlite3.Connection, row: sqlite3.Row) -> Response:
+def _summary(row: sqlite3.Row, aliases: list[str]) -> Response:
     return without_none(
         {
             "PipelineExecutionArn": row["arn"],
@@ -71,7 +73,7 @@ def _summary(connection: sqlite3.Connection, row: sqlite3.Row) -> Response:
             "PipelineExecutionDescription": row["description"],
             "PipelineExecutionDisplayName": row["display_name"],
             "PipelineExecutionFailureReason": row["failure_reason"],
-            "PipelineVersionAliases": lookup.aliases(connection, row["pipeline"], row["version"]) or None,
+            "PipelineVersionAliases": aliases or None,
         }
     )
 
