@@ -29,6 +29,11 @@ class Airflow:
     env: dict[str, str]
     processes: ProcessSet
 
+    @property
+    def hold(self) -> Path:
+        """While this file exists, trainings stand still after three epochs."""
+        return Path(self.env["PAGES_HOLD"])
+
     def seed_year(self, dag_id: str, *, days: int = 365) -> None:
         """A year of finished runs of `dag_id` in the database."""
         command = [sys.executable, str(HERE / "seed.py"), dag_id, "2013-01-01", str(days)]
@@ -45,6 +50,7 @@ def running_airflow(folder: Path, **settings: str) -> Iterator[Airflow]:
         "AIRFLOW__CORE__DAGS_FOLDER": str(HERE / "dags"),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{role}" for name, role in USERS.items()),
         "AIRFLOW__AIRFLOW_SAGEMAKER__PRICE_PER_HOUR": json.dumps({"ml.g5.12xlarge": 7.09}),
+        "PAGES_HOLD": str(folder / "hold"),
         **settings,
     }
     home.airflow.mkdir(parents=True)

@@ -72,6 +72,7 @@ def session_state(chromium: Any, airflow: Airflow) -> dict[str, Any]:
 def page(chromium: Any, session_state: dict[str, Any]) -> Iterator[Any]:
     """A signed-in tab; the test fails when a script of the page did, or the policy blocked something."""
     context = chromium.new_context(storage_state=session_state, viewport={"width": 1500, "height": 1000})
+    context.set_default_timeout(60_000)
     tab = context.new_page()
     faults: list[str] = []
     tab.on("pageerror", lambda error: faults.append(f"script: {error}"))

@@ -8,17 +8,21 @@ from __future__ import annotations
 import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent / "dags"))
 
 import shapes
 from airflow.models.dagbag import DBDagBag
 from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
-from airflow.utils.state import DagRunState, TaskInstanceState
+from airflow.utils.state import DagRunState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
+from uuid6 import uuid7
 
 FAILED = {"2013-03-09", "2013-07-20", "2013-11-02"}
 MISSING = {"2013-04-01", "2013-04-02"}
@@ -26,46 +30,60 @@ MISSING = {"2013-04-01", "2013-04-02"}
 
 def main(dag_id: str, first: str, days: int) -> None:
     with create_session() as session:
-        dag = DBDagBag().get_latest_version_of_dag(dag_id, session=session)
-        for offset in range(days):
-            day = date.fromisoformat(first) + timedelta(days=offset)
-            if day.isoformat() not in MISSING:
-                write_run(session, dag, day)
+        run, tasks = one_run(session, dag_id)
+        all_days = (date.fromisoformat(first) + timedelta(days=offset) for offset in range(days))
+        rows = [rows_of(run, tasks, day) for day in all_days if day.isoformat() not in MISSING]
+        session.execute(insert(DagRun.__table__), [row for row, _, _ in rows])
+        session.execute(insert(TaskInstance.__table__), [task for _, tasks, _ in rows for task in tasks])
+        session.execute(insert(XComModel.__table__), [entry for _, _, entries in rows for entry in entries])
 
 
-def write_run(session: Session, dag: object, day: date) -> None:
-    partition = day.isoformat()
-    moment = datetime(day.year, day.month, day.day, 6, tzinfo=UTC)
-    failed = partition in FAILED
-    run = dag.create_dagrun(
-        run_id=f"scheduled__{partition}",
-        run_type=DagRunType.SCHEDULED,
-        run_after=moment,
-        partition_key=partition,
-        logical_date=None,
-        data_interval=None,
-        state=DagRunState.FAILED if failed else DagRunState.SUCCESS,
-        triggered_by=DagRunTriggeredByType.TEST,
-        session=session,
-        start_date=moment,
+def one_run(session: Session, dag_id: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The rows of a run made by Airflow itself, and of its task instances: what the others are copied from."""
+    made = (
+        DBDagBag()
+        .get_latest_version_of_dag(dag_id, session=session)
+        .create_dagrun(
+            run_id="template",
+            run_type=DagRunType.SCHEDULED,
+            run_after=datetime(2012, 12, 31, tzinfo=UTC),
+            partition_key="2012-12-31",
+            state=DagRunState.SUCCESS,
+            triggered_by=DagRunTriggeredByType.TEST,
+            session=session,
+        )
     )
-    run.end_date = moment + timedelta(seconds=460)
-    for number, instance in enumerate(run.get_task_instances(session=session)):
-        instance.state = TaskInstanceState.SUCCESS
-        instance.start_date = moment + timedelta(seconds=9 * number)
-        instance.end_date = moment + timedelta(seconds=9 if number == 0 else 460)
-    push(session, run, "start_training", "return_value", shapes.execution_arn(partition))
-    push(session, run, "start_training", "training_pipeline", shapes.started(partition))
-    if failed:
-        run.get_task_instance("wait_for_training", session=session).state = TaskInstanceState.FAILED
-    else:
-        started_at = (moment + timedelta(seconds=14)).isoformat()
-        push(session, run, "wait_for_training", "return_value", shapes.outcome(partition, started_at=started_at))
+    session.flush()
+    runs, instances = DagRun.__table__, TaskInstance.__table__
+    run = dict(session.execute(select(runs).where(runs.c.id == made.id)).mappings().one())
+    tasks = [dict(row) for row in session.execute(select(instances).where(instances.c.run_id == "template")).mappings()]
+    session.delete(made)
+    session.flush()
+    return run, sorted(tasks, key=lambda task: task["task_id"])
 
 
-def push(session: Session, run: DagRun, task_id: str, key: str, value: object) -> None:
-    where = {"dag_id": run.dag_id, "run_id": run.run_id, "task_id": task_id, "map_index": -1}
-    session.add(XComModel(dag_run_id=run.id, key=key, value=value, timestamp=run.start_date, **where))
+def rows_of(run: dict[str, Any], tasks: list[dict[str, Any]], day: date) -> tuple[dict, list[dict], list[dict]]:
+    """The rows of one partition: its run, its task instances, their XComs."""
+    partition, run_id = day.isoformat(), f"scheduled__{day}"
+    moment = datetime(day.year, day.month, day.day, 6, tzinfo=UTC)
+    end = moment + timedelta(seconds=460)
+    state = "failed" if partition in FAILED else "success"
+    times = {"start_date": moment, "end_date": end, "run_after": moment}
+    number = run["id"] + day.timetuple().tm_yday + 1000 * (day.year - 2012)
+    copy = run | times | {"id": number, "run_id": run_id, "partition_key": partition, "state": state}
+    starting = {"start_date": moment, "end_date": moment + timedelta(seconds=9), "state": "success"}
+    waiting = {"start_date": moment + timedelta(seconds=9), "end_date": end, "state": state}
+    instances = [
+        task | {"id": uuid7(), "run_id": run_id, "try_number": 1, **times}
+        for task, times in zip(tasks, (starting, waiting), strict=True)
+    ]
+    values = [("start_training", "return_value", shapes.execution_arn(partition))]
+    values += [("start_training", "training_pipeline", shapes.started(partition))]
+    if state == "success":
+        outcome = shapes.outcome(partition, started_at=(moment + timedelta(seconds=14)).isoformat())
+        values += [("wait_for_training", "return_value", outcome)]
+    where = {"dag_id": run["dag_id"], "run_id": run_id, "dag_run_id": number, "map_index": -1, "timestamp": moment}
+    return copy, instances, [where | {"task_id": t, "key": k, "value": value} for t, k, value in values]
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -79,12 +81,15 @@ def test_colours_by_a_metric(page: Any, airflow: Airflow) -> None:
     assert good > 0.5 > bad
 
 
-def evaluate_module(page: Any, airflow: Airflow, name: str, script: str) -> Any:
-    """Run `script` with the module `m` of the pages' static files."""
-    page.goto(f"{airflow.url}/sagemaker-training/history?dag_id=pages_without_training")
-    return page.evaluate(
-        f"async () => {{ const m = await import('{URL_PREFIX}/static/{assets.load().digest}/{name}'); {script} }}"
-    )
+@pytest.fixture(scope="module")
+def evaluate(chromium: Any, session_state: dict[str, Any], airflow: Airflow) -> Iterator[Any]:
+    """`evaluate(file, script)`: run a script with the module `m` of the pages' static files."""
+    context = chromium.new_context(storage_state=session_state)
+    tab = context.new_page()
+    tab.goto(f"{airflow.url}{URL_PREFIX}/history?dag_id=pages_without_training")
+    folder = f"{URL_PREFIX}/static/{assets.load().digest}"
+    yield lambda name, script: tab.evaluate(f"async () => {{ const m = await import('{folder}/{name}'); {script} }}")
+    context.close()
 
 
 @pytest.mark.parametrize(
@@ -99,18 +104,12 @@ def evaluate_module(page: Any, airflow: Airflow, name: str, script: str) -> Any:
         ([], None),
     ],
 )
-def test_a_break_is_lasting_and_for_the_worse(
-    page: Any, airflow: Airflow, values: list[Any], index: int | None
-) -> None:
-    import json
-
-    found = evaluate_module(
-        page, airflow, "history_model.js", f"return m.findBreak({json.dumps(values)})?.index ?? null"
-    )
+def test_a_break_is_lasting_and_for_the_worse(evaluate: Any, values: list[Any], index: int | None) -> None:
+    found = evaluate("history_model.js", f"return m.findBreak({json.dumps(values)})?.index ?? null")
     assert found == index
 
 
-def test_curves_from_a_log_drop_what_a_new_triggerer_repeats(page: Any, airflow: Airflow) -> None:
+def test_curves_from_a_log_drop_what_a_new_triggerer_repeats(evaluate: Any) -> None:
     lines = [
         "[Train] 2026-01-01T00:00:01.000Z Train Loss: 0.5",
         "[Train] 2026-01-01T00:00:01.000Z Validation AUC ROC: nan",
@@ -122,5 +121,5 @@ def test_curves_from_a_log_drop_what_a_new_triggerer_repeats(page: Any, airflow:
     ]
     fields = "[row.epoch, row['Train Loss'], String(row['Validation AUC ROC'])]"
     script = f"return m.curvesFromLog({lines!r}).map(row => {fields})"
-    rows = evaluate_module(page, airflow, "report_model.js", script)
+    rows = evaluate("report_model.js", script)
     assert rows == [[1, 0.5, "NaN"], [2, 0.5, "undefined"]]
