@@ -1,4 +1,4 @@
-"""The command line: `python -m local_sagemaker serve|env|gc`."""
+"""The command line: `python -m local_sagemaker serve|env|interrupt|gc`."""
 
 from __future__ import annotations
 
@@ -94,6 +94,19 @@ def env(data_dir: DataDir) -> None:
     """Print the client's environment again: eval "$(python -m local_sagemaker env --data-dir DIR)"."""
     try:
         typer.echo(environment.export_lines(environment.load(data_dir.expanduser().resolve())), nl=False)
+    except StartError as error:
+        raise _fail(error) from None
+
+
+@app.command()
+def interrupt(
+    data_dir: DataDir, job: Annotated[str, typer.Argument(help="Name of a managed spot training job.")]
+) -> None:
+    """Take a training job's instance away as a spot interruption does."""
+    from local_sagemaker.client import call
+
+    try:
+        call(environment.load(data_dir.expanduser().resolve()), "InterruptTrainingJob", {"TrainingJobName": job})
     except StartError as error:
         raise _fail(error) from None
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from local_sagemaker import codeartifact, model, query
 from local_sagemaker.actions import ACTIONS
+from local_sagemaker.actions.local import LOCAL_ACTIONS
 from local_sagemaker.context import Context
 from local_sagemaker.errors import ServiceError, UnknownOperation, ValidationException
 from local_sagemaker.logs import LOG_ACTIONS
@@ -27,7 +28,7 @@ MAX_BODY = 8 * 1024 * 1024
 SERVICES = ("sts", "iam")
 """What moto answers; what neither it nor this server has is refused by name."""
 
-_TARGETS = {"SageMaker": "sagemaker", "Logs_20140328": "logs"}
+_TARGETS = {"SageMaker": "sagemaker", "Logs_20140328": "logs", "LocalSageMaker": "local"}
 """The first part of X-Amz-Target, and botocore's name of the service."""
 
 _SCOPE = re.compile(r"Credential=([^/,\s]+)/[^/]*/([^/]*)/([^/]*)/")
@@ -153,8 +154,10 @@ def _refusal(service: str) -> str:
 
 def answer(context: Context, service: str, operation: str, body: bytes) -> dict[str, Any]:
     """Check a request, do its action, check the answer."""
-    if operation not in (ACTIONS if service == "sagemaker" else LOG_ACTIONS):
-        exists = operation in model.operation_names(service)
+    if service == "local" and operation in LOCAL_ACTIONS:
+        return LOCAL_ACTIONS[operation](context, _parse(body))
+    if service == "local" or operation not in (ACTIONS if service == "sagemaker" else LOG_ACTIONS):
+        exists = service != "local" and operation in model.operation_names(service)
         known = "is not supported by this local SageMaker" if exists else "does not exist"
         raise UnknownOperation(f"The action {operation[:100]} of {service} {known}.")
     request = _parse(body)

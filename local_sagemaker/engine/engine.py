@@ -43,6 +43,9 @@ class Jobs(Protocol):
     def stop(self, arn: str) -> None:
         """End a job."""
 
+    def interrupt(self, arn: str) -> None:
+        """Interrupt a spot job."""
+
 
 class Engine:
     """Decides what runs next; every decision is committed before it is acted upon."""
@@ -104,6 +107,16 @@ class Engine:
                 row = self._db.read().execute("SELECT * FROM jobs WHERE arn = ?", (arn,)).fetchone()
                 if row is not None and row["live"] and not row["begun"]:
                     self._end_unbegun(row)
+
+    def interrupt_job(self, arn: str) -> str | None:
+        """Ask the supervisor for a spot interruption; gives the reason when there cannot be one."""
+        try:
+            self._supervisor().interrupt(arn)
+        except UnknownJob:
+            return "it does not run"
+        except ValueError as error:
+            return str(error)
+        return None
 
     def _end_unbegun(self, row: sqlite3.Row) -> None:
         execution = self._apply(row["arn"], jobrecords.ending_changes(row, "Stopped", "Training job stopped"))

@@ -19,7 +19,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from .conftest import ROOT, Server, processes_of
-from .test_kill import create, start, wait_end
+from .test_kill import create, job, start, wait_end
 
 
 def refusal(*arguments: str, environment: dict[str, str] | None = None) -> str:
@@ -162,8 +162,8 @@ def test_gc_forgets_what_ended_and_keeps_the_rest(serve: Callable[..., Server]) 
     arn = start(server)
     wait_end(server, arn)
     sagemaker = server.client("sagemaker")
-    [job] = sagemaker.list_training_jobs()["TrainingJobSummaries"]
-    folder = server.data_dir / "jobs/training" / job["TrainingJobName"]
+    [found] = sagemaker.list_training_jobs()["TrainingJobSummaries"]
+    folder = server.data_dir / "jobs/training" / found["TrainingJobName"]
     collect = [sys.executable, "-m", "local_sagemaker", "gc", "--data-dir", str(server.data_dir), "--older-than"]
 
     def run(*options: str) -> str:
@@ -178,3 +178,36 @@ def test_gc_forgets_what_ended_and_keeps_the_rest(serve: Callable[..., Server]) 
     assert sagemaker.list_pipeline_executions(PipelineName="kill")["PipelineExecutionSummaries"] == []
     assert sagemaker.list_training_jobs()["TrainingJobSummaries"] == []
     assert start(server) != arn
+
+
+def test_spot_interruption_on_request(serve: Callable[..., Server]) -> None:
+    server = serve()
+    server.client("s3").create_bucket(Bucket="kill")
+    # the first life leaves a checkpoint and waits, the second finds it and ends
+    script = "ls /opt/ml/checkpoints/seen || { touch /opt/ml/checkpoints/seen; echo first life; sleep 300; }"
+    sagemaker = server.client("sagemaker")
+    request = job(script) | {
+        "TrainingJobName": "spot",
+        "EnableManagedSpotTraining": True,
+        "StoppingCondition": {"MaxRuntimeInSeconds": 600, "MaxWaitTimeInSeconds": 600},
+        "CheckpointConfig": {"S3Uri": "s3://kill/checkpoints"},
+    }
+    sagemaker.create_training_job(**request)
+    command = ["interrupt", "--data-dir", str(server.data_dir)]
+    assert "There is no training job 'none'" in refusal(*command, "none")
+    deadline = time.monotonic() + 60
+
+    def log() -> str:
+        files = list((server.data_dir / "jobs/training/spot").glob("host-*/output.log"))
+        return files[0].read_text() if files else ""
+
+    while "first life" not in log():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    subprocess.run([sys.executable, "-m", "local_sagemaker", *command, "spot"], cwd=ROOT, check=True, timeout=60)
+    while (found := sagemaker.describe_training_job(TrainingJobName="spot"))["TrainingJobStatus"] == "InProgress":
+        assert time.monotonic() < deadline, found
+        time.sleep(0.05)
+    assert found["TrainingJobStatus"] == "Completed"
+    assert "Interrupted" in [item["Status"] for item in found["SecondaryStatusTransitions"]]
+    assert "does not run" in refusal(*command, "spot")

@@ -1,0 +1,25 @@
+"""What no AWS service has: asking for a spot interruption."""
+
+from __future__ import annotations
+
+from local_sagemaker.actions.registry import Action
+from local_sagemaker.context import Context, Request, Response
+from local_sagemaker.errors import ConflictException, ResourceNotFound, ValidationException
+
+
+def interrupt_training_job(context: Context, request: Request) -> Response:
+    """Take a managed spot training job's instance away; the job starts again from its checkpoints."""
+    name = request.get("TrainingJobName")
+    if not isinstance(name, str):
+        raise ValidationException("TrainingJobName must be a string.")
+    row = context.db.read().execute("SELECT arn, status FROM jobs WHERE kind = 'training' AND name = ?", (name,))
+    found = row.fetchone()
+    if found is None:
+        raise ResourceNotFound(f"There is no training job '{name[:100]}'.")
+    problem = context.engine.interrupt_job(found["arn"])
+    if problem is not None:
+        raise ConflictException(f"Training job '{name}' (status {found['status']}) cannot be interrupted: {problem}")
+    return {}
+
+
+LOCAL_ACTIONS: dict[str, Action] = {"InterruptTrainingJob": interrupt_training_job}

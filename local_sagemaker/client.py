@@ -1,0 +1,32 @@
+"""Calls of the command line to a running server's own actions."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+
+from local_sagemaker.errors import StartError
+
+
+def call(environment: dict[str, str], action: str, request: dict[str, Any]) -> dict[str, Any]:
+    """Send one signed request; raises StartError with the server's refusal or its absence."""
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+
+    url, body = environment["AWS_ENDPOINT_URL"], json.dumps(request).encode()
+    headers = {"X-Amz-Target": f"LocalSageMaker.{action}", "Content-Type": "application/x-amz-json-1.1"}
+    signed = AWSRequest("POST", f"{url}/", data=body, headers=headers)
+    keys = Credentials(environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"])
+    SigV4Auth(keys, "sagemaker", environment["AWS_DEFAULT_REGION"]).add_auth(signed)
+    try:
+        prepared = urllib.request.Request(f"{url}/", data=body, headers=dict(signed.headers))  # noqa: S310
+        with urllib.request.urlopen(prepared, timeout=60) as answer:  # noqa: S310
+            found: dict[str, Any] = json.load(answer)
+            return found
+    except urllib.error.HTTPError as error:
+        raise StartError(json.load(error).get("message", str(error))) from None
+    except OSError as error:
+        raise StartError(f"the server at {url} does not answer ({error})") from None
