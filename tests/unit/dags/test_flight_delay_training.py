@@ -28,7 +28,7 @@ def dag(shipped: dict[str, Any]) -> Any:
 def test_importing_it_loads_nothing_heavy(tmp_path: Path) -> None:
     program = (
         "import sys, json, airflow.sdk; sys.path[:0] = ['dags', 'plugins']; before = set(sys.modules); "
-        "import flight_delay_training; print(json.dumps(sorted(set(sys.modules) - before)))"
+        "import flight_delay_training, flight_delay_in_pipeline; print(json.dumps(sorted(set(sys.modules) - before)))"
     )
     env = {**os.environ, "AIRFLOW_HOME": str(tmp_path)}
     done = subprocess.run(
@@ -106,8 +106,9 @@ def test_a_pool_is_used_only_where_one_is_named(tmp_path: Path) -> None:
     program = (
         "import os, sys; sys.path[:0] = ['dags', 'plugins']; os.environ.pop('SAGEMAKER_TRAINING_POOL', None)\n"
         "def pools(): return [dag.dag.get_task(t).pool for t in ('start_training', 'wait_for_training')]\n"
-        "import importlib, flight_delay_training as dag; print(*pools())\n"
-        "os.environ['SAGEMAKER_TRAINING_POOL'] = 'costly'; importlib.reload(dag); print(*pools())"
+        "import importlib, flight_delay.form as form, flight_delay_training as dag; print(*pools())\n"
+        "os.environ['SAGEMAKER_TRAINING_POOL'] = 'costly'\n"
+        "importlib.reload(form); importlib.reload(dag); print(*pools())"
     )
     env = {**os.environ, "AIRFLOW_HOME": str(tmp_path)}
     output = subprocess.check_output([sys.executable, "-c", program], cwd=ROOT, env=env, text=True)

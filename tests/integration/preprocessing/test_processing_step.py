@@ -1,0 +1,52 @@
+"""The preprocessing as a step of the definition that would go to AWS."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_sagemaker import PytorchTrainingConfig
+from airflow_sagemaker.compiler import CompiledPipeline, compile_pipeline
+from preprocessing.fields import field_lists
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def compiled(partition: str) -> CompiledPipeline:
+    config: Any = {
+        "bucket": "bucket",
+        "pipeline_name": "flight-delay-in-pipeline",
+        "role_arn": "arn:aws:iam::123456789012:role/LocalSageMakerRole",
+        "region": "us-east-1",
+        "partition": partition,
+        "hyperparameters": field_lists(),
+    }
+    return compile_pipeline(
+        PytorchTrainingConfig.from_dict(config), dependencies=["flight_delay.processing_step:preprocess"]
+    )
+
+
+def test_the_training_follows_a_processing_step_that_feeds_its_channels(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "path", [str(ROOT / "dags"), *sys.path])
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    result = compiled("2013-07-04")
+    steps = {step["Name"]: step for step in json.loads(result.definition)["Steps"]}
+    assert list(steps) == ["Preprocess", "Train"]
+    assert steps["Train"]["DependsOn"] == ["Preprocess"]
+    request = steps["Preprocess"]["Arguments"]
+    assert request["AppSpecification"]["ContainerArguments"] == [{"Get": "Parameters.InputPath"}]
+    target = request["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"]
+    assert target == {"Get": "Parameters.InputPath"}
+    inputs = {item["InputName"]: item["S3Input"] for item in request["ProcessingInputs"]}
+    assert inputs["raw"]["S3DataType"] == "ManifestFile"
+    assert "2013-07-04" not in result.definition
+    code = inputs["code"]["S3Uri"].removeprefix("s3://bucket/")
+    shipped = {upload.key.removeprefix(f"{code}/") for upload in result.uploads if upload.key.startswith(code)}
+    assert {"job.sh", "requirements.txt", "__main__.py", "features.py"} <= shipped
+    assert compiled("2013-07-05").digest == result.digest
