@@ -7,10 +7,10 @@ of a conflict and start by the alias that is there now.
 
 from __future__ import annotations
 
-import hashlib
+import json
 import random
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_sagemaker.aws import Fault, classify, explain
 from airflow_sagemaker.exceptions import DeploymentError
@@ -74,29 +74,34 @@ def _has_alias(aws: Aws, compiled: CompiledPipeline) -> bool:
 def _update(aws: Aws, compiled: CompiledPipeline) -> bool:
     """Whether the pipeline existed and now has the alias; False to look again."""
     try:
-        reply = aws.call(
+        aws.call(
             "sagemaker", "update_pipeline",
             PipelineName=compiled.pipeline_name, PipelineDefinition=compiled.definition, RoleArn=compiled.role_arn,
             PipelineVersionAliases=[compiled.version_alias],
         )  # fmt: skip
     except Exception as error:
-        if classify(error) in {Fault.NOT_FOUND, Fault.CONFLICT}:
+        fault = classify(error)
+        if fault in {Fault.NOT_FOUND, Fault.CONFLICT}:
             return False
+        # An update takes aliases only when it changes the definition: another run may have just made this version, or
+        # its alias may have been removed by hand.
+        if fault is Fault.INVALID and _name_latest_version(aws, compiled):
+            return True
         raise DeploymentError(explain(error, f"updating pipeline {compiled.pipeline_name!r}")) from error
-    aws.log.info("Pipeline %s: version %s deployed", compiled.pipeline_name, reply.get("PipelineVersionId", "?"))
-    # An update that changes nothing makes no version and takes no alias: name the version that is there.
-    return _has_alias(aws, compiled) or _name_existing_version(aws, compiled, reply)
+    aws.log.info("Pipeline %s: version %s deployed", compiled.pipeline_name, compiled.version_alias)
+    return True
 
 
-def _name_existing_version(aws: Aws, compiled: CompiledPipeline, reply: dict[str, Any]) -> bool:
-    """Give our alias to a version that already holds exactly our definition (its alias was removed by hand)."""
-    version = reply.get("PipelineVersionId")
-    if version is None:
-        return False
-    described = aws.call(
-        "sagemaker", "describe_pipeline", PipelineName=compiled.pipeline_name, PipelineVersionId=version
-    )
-    if _digest(described["PipelineDefinition"]) != _digest(compiled.definition):
+def _name_latest_version(aws: Aws, compiled: CompiledPipeline) -> bool:
+    """Whether the latest version holds exactly our definition and (now) has our alias."""
+    name = compiled.pipeline_name
+    page = aws.call("sagemaker", "list_pipeline_versions", PipelineName=name, SortOrder="Descending", MaxResults=1)
+    latest = page["PipelineVersionSummaries"][0]
+    if compiled.version_alias in latest.get("PipelineVersionAliases", ()):
+        return True
+    version = latest["PipelineVersionId"]
+    described = aws.call("sagemaker", "describe_pipeline", PipelineName=name, PipelineVersionId=version)
+    if json.loads(described["PipelineDefinition"]) != json.loads(compiled.definition):
         return False
     try:
         aws.call(
@@ -105,9 +110,10 @@ def _name_existing_version(aws: Aws, compiled: CompiledPipeline, reply: dict[str
             PipelineVersionAliasOperations={"Add": [compiled.version_alias]},
         )  # fmt: skip
     except Exception as error:
-        if classify(error) is Fault.CONFLICT:
-            return False
-        raise DeploymentError(explain(error, f"naming version {version} {compiled.version_alias}")) from error
+        if classify(error) is not Fault.CONFLICT:
+            raise DeploymentError(explain(error, f"naming version {version} {compiled.version_alias}")) from error
+        return _has_alias(aws, compiled)
+    aws.log.info("Pipeline %s: version %s is %s again", name, version, compiled.version_alias)
     return True
 
 
@@ -126,7 +132,3 @@ def _create(aws: Aws, compiled: CompiledPipeline) -> bool:
         raise DeploymentError(explain(error, f"creating pipeline {compiled.pipeline_name!r}")) from error
     aws.log.info("Pipeline %s created, version %s", compiled.pipeline_name, compiled.version_alias)
     return True
-
-
-def _digest(definition: str) -> str:
-    return hashlib.sha256(definition.encode()).hexdigest()

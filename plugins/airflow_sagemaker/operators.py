@@ -41,6 +41,9 @@ RUN_PARTITION = "{{ dag_run.partition_key or (dag_run.logical_date or dag_run.ru
 
 DETAILS = "training_pipeline"
 OUTCOME = "outcome"
+TEST_INSTANCE_TYPE = "ml.m5.large"
+TEST_KNOBS = {"epochs": 1, "max_rows": 2000}
+"""What mode="test" changes of the hyperparameters, as far as they have such a knob."""
 KILL_SECONDS = 4.0
 """How long on_kill waits for its stop call: Airflow kills the process five seconds after the signal."""
 
@@ -131,6 +134,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         self._children: list[Any] = []
         self._running: str | None = None
         self._stopper: Any = None
+        self._started_parameters: dict[str, str] = {}
 
     @property
     def follows(self) -> bool:
@@ -306,8 +310,17 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         )
 
     def _parameters(self, config: PytorchTrainingConfig, run_key: str | None) -> dict[str, str]:
-        parameters = config.pipeline_parameters(run_key=run_key)
-        return parameters
+        """The values of this run; a test is the same definition with other values: one instance, few rows."""
+        if self.mode == "test":
+            knobs = {
+                name: value for name, value in TEST_KNOBS.items() if name in type(config.hyperparameters).model_fields
+            }
+            config = config.updated(
+                training_instance_type=TEST_INSTANCE_TYPE,
+                training_instance_count=1,
+                hyperparameters=config.hyperparameters.model_dump(exclude_unset=True) | knobs,
+            )
+        return config.pipeline_parameters(run_key=run_key)
 
     def _launch(self, context: Context, config: PytorchTrainingConfig, launcher: Launcher) -> Execution:
         from airflow_sagemaker.preflight import check_inputs
@@ -364,6 +377,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
 
         self.execution_url = url_of(launcher.executions, execution.arn)
         if launcher.record is not None:  # it always is: typing does not know
+            self._started_parameters = launcher.record.parameters
             details = self._details(launcher, launcher.record.digest, launcher.record.parameters)
             details |= {"display_name": launcher.record.display_name, "console_url": self.execution_url}
             context["ti"].xcom_push(key=DETAILS, value=details)
@@ -410,7 +424,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
     def _conclude(self, context: Context, executions: Executions, execution: Execution) -> str:
         """Success, or a failure that a retry follows with a new generation; a stop by hand is not followed."""
         from airflow_sagemaker.execution import Status
-        from airflow_sagemaker.waiting import url_of, verdict
+        from airflow_sagemaker.waiting import tell_assets, url_of, verdict
 
         self.execution_url = url_of(executions, execution.arn)
         try:
@@ -420,7 +434,14 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
                 raise AirflowFailException(str(error)) from error
             raise
         context["ti"].xcom_push(key=OUTCOME, value=outcome.as_dict())
+        tell_assets(context, self.outlets, outcome, self.partition)
         return execution.arn
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """Called by Airflow's OpenLineage provider, where it is installed."""
+        from airflow_sagemaker.lineage import of_parameters
+
+        return of_parameters(self._started_parameters)
 
 
 def _config_class() -> type[PytorchTrainingConfig]:

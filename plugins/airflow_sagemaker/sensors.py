@@ -86,6 +86,7 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
         self._executions: Any = None
         self._narrator: Any = None
         self._last_status = ""
+        self._model_artifact = ""
 
     def execute(self, context: Context) -> Any:
         """Look once; defer while it runs, conclude when it has ended. Safe to repeat at any time."""
@@ -99,7 +100,7 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
                 return super().execute(context)
             execution = self._look()
             if not execution.live:
-                return self._conclude(execution)
+                return self._conclude(context, execution)
             self._defer()
         return None  # not reached: defer raises
 
@@ -115,14 +116,14 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
             if execution.live:  # retried in the meantime (RetryPipelineExecution)
                 self._defer()
             self._narrator = Narrator.going_on(self.progress, event.get("told"))
-            return self._conclude(execution)
+            return self._conclude(context, execution)
 
     def poke(self, context: Context) -> PokeReturnValue | bool:
         """One look (modes poke and reschedule)."""
         with self._ending_for_good():
             execution = self._look()
             if not execution.live:
-                return PokeReturnValue(is_done=True, xcom_value=self._conclude(execution))
+                return PokeReturnValue(is_done=True, xcom_value=self._conclude(context, execution))
             self._narrate(to_the_end=False)
             context["task_state_store"].set(TOLD, self._narrator.told())
             return False
@@ -171,11 +172,20 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
         self._narrator = self._narrator or Narrator(self.progress)
         narrate(self._executions, self._narrator, self.execution_arn, to_the_end=to_the_end)
 
-    def _conclude(self, execution: Execution) -> dict[str, Any]:
-        from airflow_sagemaker.waiting import verdict
+    def _conclude(self, context: Context, execution: Execution) -> dict[str, Any]:
+        from airflow_sagemaker.waiting import tell_assets, verdict
 
         self._narrate(to_the_end=True)
-        return verdict(self._executions, execution).as_dict()
+        outcome = verdict(self._executions, execution)
+        self._model_artifact = outcome.model_artifact
+        tell_assets(context, self.outlets, outcome, execution.owner.get("partition"))
+        return outcome.as_dict()
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """Called by Airflow's OpenLineage provider, where it is installed: the model that came out."""
+        from airflow_sagemaker.lineage import lineage_of
+
+        return lineage_of([], [self._model_artifact] if self._model_artifact else [])
 
     def _defer(self) -> None:
         from airflow_sagemaker.triggers import SageMakerTrainingPipelineTrigger

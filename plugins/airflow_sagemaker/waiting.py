@@ -64,6 +64,25 @@ def verdict(executions: Executions, execution: Execution) -> Outcome:
     return outcome
 
 
+def tell_assets(context: Any, outlets: Any, outcome: Outcome, partition: str | None) -> None:
+    """Put the model's place, its metrics and the run's partition into the event of every Asset among the outlets."""
+    from airflow.sdk import Asset
+
+    for asset in outlets or ():
+        if not isinstance(asset, Asset):
+            continue
+        event = context["outlet_events"][asset]
+        event.extra = {
+            **event.extra,
+            "model_artifact": outcome.model_artifact,
+            "execution_arn": outcome.execution_arn,
+            "metrics": outcome.metrics,
+            "partition": partition,
+        }
+        if partition:
+            event.add_partitions(partition)
+
+
 def narrate(executions: Executions, narrator: Narrator, arn: str, *, to_the_end: bool = False) -> None:
     """Log what is new about an execution; a fault here is no reason to fail."""
     log = executions.aws.log

@@ -1,0 +1,30 @@
+"""OpenLineage: which S3 data a training reads and writes. Used only when the OpenLineage provider is installed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+CHANNELS = ("train", "val", "test")
+
+
+def lineage_of(inputs: list[str], outputs: list[str]) -> Any:
+    """OperatorLineage of S3 URIs, or None without the provider."""
+    try:
+        from airflow.providers.common.compat.openlineage.facet import Dataset
+        from airflow.providers.openlineage.extractors import OperatorLineage  # type: ignore[import-not-found,unused-ignore]
+    except ImportError:
+        return None
+
+    def dataset(uri: str) -> Any:
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        return Dataset(namespace=f"s3://{bucket}", name=key.rstrip("/") or "/")
+
+    return OperatorLineage(inputs=[dataset(u) for u in inputs], outputs=[dataset(u) for u in outputs])
+
+
+def of_parameters(parameters: dict[str, str], model_artifact: str = "") -> Any:
+    """From a pipeline's parameters: the three channels in, the model (or the output path) out."""
+    base = parameters.get("InputPath", "").rstrip("/")
+    inputs = [f"{base}/{channel}/{channel}.parquet" for channel in CHANNELS] if base else []
+    output = model_artifact or parameters.get("OutputPath", "")
+    return lineage_of(inputs, [output] if output else [])

@@ -1,0 +1,127 @@
+"""The real Airflow and the local SageMaker with DAGs of these tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from local_stack.settings import Home
+from local_stack.stack import Stack, running_stack
+
+TRAIN = """
+import argparse, time
+parser = argparse.ArgumentParser()
+parser.add_argument("--epochs", type=int)
+seconds = parser.parse_known_args()[0].epochs
+for epoch in range(abs(seconds)):
+    print(f"Train Loss: {1 / (epoch + 1):.6f}", flush=True)
+    time.sleep(1)
+if seconds == 3:
+    raise RuntimeError("the user's own fault")
+"""
+FAILS = 3
+"""Seconds after which the program above raises."""
+
+
+class Faulty:
+    """Triggers runs, looks at tasks, and counts executions by run."""
+
+    def __init__(self, stack: Stack, folder: Path) -> None:
+        self.stack, self.folder = stack, folder
+        self.airflow = stack.airflow
+        self.sagemaker = stack.client("sagemaker")
+
+    def trigger(self, dag_id: str, **conf: Any) -> str:
+        self.airflow.call("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
+        return str(self.airflow.trigger(dag_id, conf=conf)["dag_run_id"])
+
+    def task(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
+        return dict(self.airflow.get(path))
+
+    def wait(self, condition: Callable[[], Any], what: str, seconds: float = 180) -> Any:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self.stack.processes.check()
+            if value := condition():
+                return value
+            time.sleep(0.3)
+        raise AssertionError(f"not within {seconds} s: {what}")
+
+    def wait_task(self, dag_id: str, run_id: str, task_id: str, *states: str) -> dict[str, Any]:
+        def reached() -> dict[str, Any] | None:
+            found = self.task(dag_id, run_id, task_id)
+            return found if found["state"] in states else None
+
+        try:
+            return dict(self.wait(reached, f"{dag_id}.{task_id} in {states}"))
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.story(dag_id, run_id)}") from None
+
+    def story(self, dag_id: str, run_id: str) -> str:
+        """All tasks of a run with their logs, for the one who must find out."""
+        lines = []
+        for task in self.airflow.task_instances(dag_id, run_id):
+            lines.append(f"--- {task['task_id']}: {task['state']}, try {task['try_number']}")
+            for number in range(1, task["try_number"] + 1):
+                try:
+                    lines.append(self.airflow.log(dag_id, run_id, task["task_id"], number)[-3000:])
+                except Exception as error:
+                    lines.append(f"(no log of try {number}: {error})")
+        return "\n".join(lines)
+
+    def executions(self, run_id: str) -> list[dict[str, Any]]:
+        """What this run has started, newest first."""
+        try:
+            pages = self.sagemaker.get_paginator("list_pipeline_executions").paginate(PipelineName="faulty")
+            found = [e for page in pages for e in page["PipelineExecutionSummaries"]]
+        except self.sagemaker.exceptions.ResourceNotFound:
+            return []
+        return [e for e in found if json.loads(e["PipelineExecutionDescription"])["run_id"] == run_id]
+
+    def clear(self, dag_id: str, run_id: str, *task_ids: str) -> None:
+        body = {"dry_run": False, "dag_run_id": run_id, "task_ids": list(task_ids), "only_failed": False}
+        self.airflow.call("POST", f"/dags/{dag_id}/clearTaskInstances", json=body)
+
+    def mark(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
+        self.airflow.call(
+            "PATCH", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}", json={"new_state": state}
+        )
+
+    def stop_everything(self) -> None:
+        for execution in self.sagemaker.list_pipeline_executions(PipelineName="faulty")["PipelineExecutionSummaries"]:
+            if execution["PipelineExecutionStatus"] == "Executing":
+                self.sagemaker.stop_pipeline_execution(
+                    PipelineExecutionArn=execution["PipelineExecutionArn"], ClientRequestToken=uuid.uuid4().hex
+                )
+
+
+@pytest.fixture(scope="session")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
+    folder = tmp_path_factory.mktemp("faulty")
+    (folder / "source").mkdir()
+    (folder / "source" / "train.py").write_text(TRAIN)
+    changed = {
+        "AIRFLOW__CORE__DAGS_FOLDER": str(Path(__file__).with_name("dags")),
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+        "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
+        "AIRFLOW_SAGEMAKER_CACHE_DIR": str(folder / "cache"),
+        "FAULTS_DIR": str(folder),
+    }
+    before = dict(os.environ)
+    os.environ.update(changed)
+    try:
+        with running_stack(Home(folder / "home"), max_jobs=4) as stack:
+            made = Faulty(stack, folder)
+            made.wait(lambda: stack.airflow.exists("/dags/alone"), "the DAGs")
+            yield made
+            made.stop_everything()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

@@ -1,0 +1,69 @@
+"""DAGs whose tasks can be stopped at a named point: the folder FAULTS_DIR holds their sources and signs."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import DAG, Param, task
+
+from airflow_sagemaker import SageMakerTrainingPipelineOperator, SageMakerTrainingPipelineSensor
+
+FOLDER = Path(os.environ["FAULTS_DIR"])
+CONFIG = {
+    "pipeline_name": "faulty",
+    "source_dir": str(FOLDER / "source"),
+    "training_instance_type": "ml.m5.large",
+    "profiler": None,
+    "install_requirements": False,
+    "distribution": "none",
+    "hyperparameters": {
+        "id_name": "id",
+        "label_name": "y",
+        "full_field_list": ["id", "y", "a", "b"],
+        "tab_field_list": ["a"],
+        "cat_field_list": ["b"],
+        "epochs": "{{ params.seconds }}",
+    },
+}
+
+
+class Halting(SageMakerTrainingPipelineOperator):
+    """Stops after the start and before its XCom, in the first try of runs that ask for it."""
+
+    def _publish(self, context: Any, *arguments: Any) -> None:
+        if context["params"]["halt"] and context["ti"].try_number == 1:
+            (FOLDER / f"pid-{context['run_id']}").write_text(str(os.getpid()))
+            time.sleep(600)
+        super()._publish(context, *arguments)
+
+
+def dag(dag_id: str) -> DAG:
+    return DAG(
+        dag_id,
+        schedule=None,
+        params={"seconds": Param(2, type="integer"), "halt": False, "day": "2013-07-04"},
+        default_args={"retries": 2, "retry_delay": timedelta(seconds=1)},
+    )
+
+
+with dag("start_and_wait"):
+
+    @task
+    def before() -> None:
+        """A neighbour."""
+
+    start = Halting(task_id="start", config=CONFIG, partition="{{ params.day }}", on_busy="ignore", preflight=False)
+    wait = SageMakerTrainingPipelineSensor(
+        task_id="wait", execution_arn="{{ ti.xcom_pull('start') }}", poke_interval=1, progress="logs"
+    )
+    before() >> start >> wait
+
+with dag("alone"):
+    Halting(
+        task_id="train", config=CONFIG, partition="{{ params.day }}", deferrable=True, poll_interval=1,
+        on_busy="ignore", preflight=False,
+    )  # fmt: skip

@@ -1,0 +1,93 @@
+"""Faults in the real Airflow: killed workers, a restarted triggerer, clears, marks and failed trainings."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+import pytest
+from local_stack.settings import ROOT
+
+from tests.faults.airflow_stack.conftest import FAILS, Faulty
+
+pytestmark = pytest.mark.timeout(600)
+LONG = 600
+
+
+def test_worker_killed_before_its_xcom_and_neighbour_and_start_cleared(faulty: Faulty) -> None:
+    run = faulty.trigger("start_and_wait", halt=True, seconds=2, day="2013-01-01")
+    sign = faulty.folder / f"pid-{run}"
+    faulty.wait(sign.exists, "the worker at its halting point")
+    os.kill(int(sign.read_text()), signal.SIGKILL)
+    assert faulty.wait_task("start_and_wait", run, "wait", "success")
+    assert faulty.task("start_and_wait", run, "start")["try_number"] == 2
+    first = [e["PipelineExecutionArn"] for e in faulty.executions(run)]
+    assert len(first) == 1
+
+    outcome = faulty.airflow.xcom("start_and_wait", run, "wait")
+    assert outcome["status"] == "Succeeded"
+    assert outcome["execution_arn"] == first[0]
+    assert outcome["metrics"]["Train Loss"] == pytest.approx(0.5)
+    log = faulty.airflow.log("start_and_wait", run, "wait")
+    assert "Train Loss: 1.000000" in log
+    assert "Step Train: Succeeded" in log
+
+    faulty.clear("start_and_wait", run, "before", "wait")  # a neighbour: the run's clear_number rises
+    faulty.wait_task("start_and_wait", run, "wait", "success")
+    assert len(faulty.executions(run)) == 1
+
+    faulty.clear("start_and_wait", run, "start", "wait")
+    faulty.wait(lambda: len(faulty.executions(run)) == 2, "a new execution after clearing start")
+    faulty.wait_task("start_and_wait", run, "wait", "success")
+    assert faulty.airflow.xcom("start_and_wait", run, "wait")["execution_arn"] != first[0]
+
+
+def test_a_failed_training_fails_the_sensor_for_good_and_says_why(faulty: Faulty) -> None:
+    run = faulty.trigger("start_and_wait", seconds=FAILS, day="2013-01-02")
+    failed = faulty.wait_task("start_and_wait", run, "wait", "failed")
+    assert failed["try_number"] == 1, "a retry of the sensor cannot heal a failed training"
+    log = faulty.airflow.log("start_and_wait", run, "wait")
+    assert "RuntimeError: the user's own fault" in log
+    assert "Step 'Train' failed" in log
+    assert len(faulty.executions(run)) == 1
+
+
+def test_a_restarted_triggerer_stops_nothing_and_goes_on(faulty: Faulty) -> None:
+    run = faulty.trigger("alone", seconds=20, day="2013-01-03")
+    faulty.wait_task("alone", run, "train", "deferred")
+    processes = faulty.stack.processes
+    triggerer = next(child for child in processes.children if child.name == "triggerer")
+    processes.children.remove(triggerer)
+    os.killpg(triggerer.process.pid, signal.SIGKILL)
+    triggerer.process.wait()
+    processes.start("triggerer", [sys.executable, "-m", "airflow", "triggerer"], env=faulty.stack.environment, cwd=ROOT)
+    faulty.wait_task("alone", run, "train", "success")
+    assert [e["PipelineExecutionStatus"] for e in faulty.executions(run)] == ["Succeeded"]
+    assert faulty.airflow.xcom("alone", run, "train", "outcome")["status"] == "Succeeded"
+
+
+@pytest.mark.parametrize("state", ["failed", "success"])
+def test_marking_the_operator_alone_stops_its_execution(faulty: Faulty, state: str) -> None:
+    run = faulty.trigger("alone", seconds=LONG, day=f"2013-01-04-{state}")
+    faulty.wait_task("alone", run, "train", "deferred")
+    faulty.wait(lambda: faulty.executions(run), "the execution")
+    faulty.mark("alone", run, "train", state)
+    faulty.wait(lambda: faulty.executions(run)[0]["PipelineExecutionStatus"] == "Stopped", "the stop")
+    assert len(faulty.executions(run)) == 1
+
+
+def test_clearing_the_deferred_operator_stops_the_old_and_starts_anew(faulty: Faulty) -> None:
+    run = faulty.trigger("alone", seconds=LONG, day="2013-01-05")
+    faulty.wait_task("alone", run, "train", "deferred")
+    faulty.clear("alone", run, "train")
+    faulty.wait(lambda: len(faulty.executions(run)) == 2, "the new execution")
+    faulty.wait(lambda: faulty.executions(run)[1]["PipelineExecutionStatus"] == "Stopped", "the old one's stop")
+    assert faulty.executions(run)[0]["PipelineExecutionStatus"] == "Executing"
+    faulty.mark("alone", run, "train", "failed")
+
+
+def test_the_operator_alone_follows_a_failure_by_a_new_generation(faulty: Faulty) -> None:
+    run = faulty.trigger("alone", seconds=FAILS, day="2013-01-06")
+    faulty.wait_task("alone", run, "train", "failed")
+    assert len(faulty.executions(run)) == 3, "one per try: retries=2"

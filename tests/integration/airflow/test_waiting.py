@@ -1,0 +1,131 @@
+"""The trigger and its shared poller in an event loop of this process, against the local SageMaker."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from airflow_sagemaker.execution import Status
+from airflow_sagemaker.narrator import Narrator
+from airflow_sagemaker.outcome import explain_failure, read_outcome
+from airflow_sagemaker.poller import SharedPoller
+from airflow_sagemaker.triggers import SageMakerTrainingPipelineTrigger
+from tests.integration.airflow.conftest import TARGET, Pipelines
+
+
+def trigger_for(arn: str, **options: Any) -> SageMakerTrainingPipelineTrigger:
+    return SageMakerTrainingPipelineTrigger(arn, **{**TARGET.as_dict(), "poll_interval": 0.5, **options})
+
+
+async def fired(trigger: SageMakerTrainingPipelineTrigger) -> dict[str, Any]:
+    return dict((await anext(trigger.run())).payload)
+
+
+def test_the_trigger_fires_once_the_execution_has_ended(pipelines: Pipelines) -> None:
+    arn = pipelines.start(pipelines.deployed("echo 'Train Loss: 0.25'; sleep 1"))
+    event = asyncio.run(fired(trigger_for(arn, progress="logs")))
+    assert (event["event"], event["status"], event["execution_arn"]) == ("ended", "Succeeded", arn)
+
+    executions = pipelines.executions
+    rest = Narrator.going_on("logs", event["told"]).tell(executions, arn, to_the_end=True)
+    told_before = event["told"].get("steps", {})
+    assert told_before or any("Step Train" in text for _, text in rest)
+    outcome = read_outcome(executions, executions.describe(arn))
+    assert outcome.metrics == {"Train Loss": 0.25}
+    assert outcome.billable_seconds is not None
+    assert [step["name"] for step in outcome.steps] == ["Train"]
+
+
+def test_a_failure_is_explained_with_the_users_own_words(pipelines: Pipelines) -> None:
+    arn = pipelines.start(pipelines.deployed("echo 'Traceback (most recent call last):'; echo 'KeyError: x'; exit 1"))
+    assert asyncio.run(fired(trigger_for(arn)))["status"] == "Failed"
+    text = explain_failure(pipelines.executions, pipelines.executions.describe(arn), "http://there")
+    assert "Step 'Train' failed" in text
+    assert "KeyError: x" in text
+    assert text.endswith("Look at it: http://there")
+
+
+def test_no_line_is_missed_or_told_twice_when_the_worker_goes_on(pipelines: Pipelines) -> None:
+    arn = pipelines.start(pipelines.deployed("for i in $(seq 1 40); do echo line-$i; sleep 0.1; done"))
+    executions, narrator = pipelines.executions, Narrator("logs")
+    lines: list[str] = []
+    while executions.describe(arn).live:
+        lines += [text for _, text in narrator.tell(executions, arn)]
+        narrator = Narrator.going_on("logs", narrator.told())
+        time.sleep(0.3)
+    lines += [text for _, text in Narrator.going_on("logs", narrator.told()).tell(executions, arn, to_the_end=True)]
+    numbers = [text.rpartition("line-")[2] for text in lines if "line-" in text]
+    assert numbers == [str(number) for number in range(1, 41)]
+
+
+def test_many_waiters_cost_one_list_per_round(pipelines: Pipelines) -> None:
+    made = pipelines.deployed("sleep 600")
+    arns = [pipelines.start(made) for _ in range(20)]
+
+    async def wait_and_count() -> tuple[int, list[dict[str, Any]]]:
+        tasks = [asyncio.create_task(fired(trigger_for(arn, progress="status"))) for arn in arns]
+        await asyncio.sleep(1)
+        poller = SharedPoller.of(TARGET)
+        calls: list[str] = []
+        original = poller._aws.call
+
+        def counted(service: str, operation: str, /, **arguments: Any) -> dict[str, Any]:
+            calls.append(operation)
+            return original(service, operation, **arguments)
+
+        poller._aws.call = counted  # type: ignore[method-assign]
+        await asyncio.sleep(3)
+        for arn in arns:
+            await poller.in_thread(pipelines.executions.stop, arn)
+        seen = len(calls)
+        return seen, await asyncio.gather(*tasks)
+
+    seen, events = asyncio.run(wait_and_count())
+    assert {event["status"] for event in events} == {Status.STOPPED.value}
+    assert seen <= 10, "about one ListPipelineExecutions per round, not one call per waiter"
+
+
+def test_the_event_loop_is_never_blocked(pipelines: Pipelines) -> None:
+    made = pipelines.deployed("sleep 600")
+    arns = [pipelines.start(made) for _ in range(5)]
+
+    async def longest_pause() -> float:
+        tasks = [asyncio.create_task(fired(trigger_for(arn))) for arn in arns]
+        worst, last = 0.0, time.thread_time()
+        for _ in range(100):
+            await asyncio.sleep(0.02)
+            # What the loop's own thread computes between two turns; waiting for a busy machine is not blocking.
+            worst, last = max(worst, time.thread_time() - last), time.thread_time()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return worst
+
+    assert asyncio.run(longest_pause()) < 0.5
+
+
+@pytest.mark.parametrize(("stop_on_kill", "status"), [(True, {"Stopping", "Stopped"}), (False, {"Executing"})])
+def test_on_kill_stops_only_when_asked(pipelines: Pipelines, stop_on_kill: bool, status: set[str]) -> None:
+    arn = pipelines.start(pipelines.deployed("sleep 600"))
+
+    async def kill() -> None:
+        trigger = trigger_for(arn, stop_on_kill=stop_on_kill)
+        task = asyncio.create_task(fired(trigger))
+        await asyncio.sleep(1)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await trigger.on_kill()
+        await trigger.cleanup()
+
+    asyncio.run(kill())
+    assert pipelines.executions.describe(arn).status in status
+
+
+def test_an_execution_that_is_not_there_is_reported_missing(pipelines: Pipelines) -> None:
+    arn = pipelines.start(pipelines.deployed("sleep 600"))
+    event = asyncio.run(fired(trigger_for(arn.rpartition("/")[0] + "/zzzzzzzzzzzz", poll_interval=0.2)))
+    assert event["event"] == "missing"
+    assert "zzzzzzzzzzzz" in event["error"]
