@@ -27,7 +27,16 @@ FIELDS = {
     "tab_field_list": NUMERIC,
     "cat_field_list": CATEGORICAL,
 }
-SMALL = {"hidden_size": 32, "hidden_layers": 2, "embedding_size": 4, "batch_size": 50, "epochs": 3, "patience": 0}
+SMALL = {
+    "learning_rate": 0.005,
+    "dropout": 0.1,
+    "hidden_size": 32,
+    "hidden_layers": 2,
+    "embedding_size": 4,
+    "batch_size": 50,
+    "epochs": 3,
+    "patience": 0,
+}
 DEADLINE = 120  # seconds for anything waited for
 
 

@@ -71,6 +71,6 @@ def test_another_trainings_checkpoint_is_refused_by_name(finished: Job, tmp_path
     job.checkpoints.symlink_to(finished.checkpoints)
     before = sorted(finished.checkpoints.iterdir())
     log = job.run(status=1, learning_rate=0.01)
-    assert "belongs to another training: learning_rate was 0.001, is 0.01" in log
-    assert "learning_rate was 0.001" in job.failure.read_text()
+    assert "belongs to another training: learning_rate was 0.005, is 0.01" in log
+    assert "learning_rate was 0.005" in job.failure.read_text()
     assert sorted(finished.checkpoints.iterdir()) == before

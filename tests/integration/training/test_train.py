@@ -48,7 +48,7 @@ def test_artifact_predicts_what_the_report_says(finished: Job) -> None:
     assert report["test"]["AUC ROC"] == pytest.approx(roc_auc_score(seen, said), abs=1e-6)
     assert report["test"]["Loss"] == pytest.approx(log_loss(seen, said), abs=1e-5)
     assert report["test"]["F1 Score"] == pytest.approx(f1_score(seen, said >= report["threshold"]), abs=1e-6)
-    assert report["test"]["AUC ROC"] > 0.75
+    assert report["test"]["AUC ROC"] > 0.7
     assert sum(map(sum, report["confusion_matrix"]["counts"])) == len(table)
     assert sum(b["count"] for b in report["calibration"]) == len(table)
 
