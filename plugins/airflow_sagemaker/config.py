@@ -201,10 +201,11 @@ class PytorchTrainingConfig(BasePipelineConfig):
         description="Name and regex of each metric in the log.",
     )
     profiler: ProfilerSettings | None = Field(
-        default_factory=ProfilerSettings, description="Profiler; none switches it off."
+        default_factory=ProfilerSettings, description="Profiler; system metrics every 500 ms; null: off."
     )
     retry_policies: tuple[RetryPolicySettings, ...] = Field(
-        default_factory=default_retry_policies, description="What SageMaker Pipelines itself retries."
+        default_factory=default_retry_policies,
+        description="What SageMaker itself retries; its own faults and missing capacity, three times.",
     )
     step_cache_expires_after: str | None = Field(
         default=None, description="ISO 8601 duration in which an equal step is not run again; none: cache off."

@@ -64,7 +64,8 @@ def config_file(source: Path, tmp_path: Path) -> Path:
 def call(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "airflow_sagemaker", *arguments],
-        cwd=ROOT / "plugins", env=environment, capture_output=True, text=True, timeout=240, stdin=subprocess.DEVNULL, check=False,
+        cwd=ROOT / "plugins", env=environment, capture_output=True, text=True, timeout=240, check=False,
+        stdin=subprocess.DEVNULL,
     )  # fmt: skip
 
 

@@ -1,0 +1,67 @@
+"""Register the model only if its validation AUC beats a threshold; otherwise fail the pipeline and say why.
+
+Name it in the configuration, with the folder of this file on Python's path:
+
+    followups: ["register_if_good:register_if_good"]
+
+The function runs in the process that compiles. `context.training_step` is the training step, whose properties become
+known during the execution; `context.variables` are the pipeline's parameters.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sagemaker.core import image_uris
+from sagemaker.core.workflow.conditions import ConditionGreaterThan
+from sagemaker.core.workflow.functions import Join
+from sagemaker.mlops.workflow.condition_step import ConditionStep
+from sagemaker.mlops.workflow.fail_step import FailStep
+from sagemaker.mlops.workflow.steps import Step, StepTypeEnum
+
+THRESHOLD = 0.6
+METRIC = "Validation AUC ROC"
+MODEL_GROUP = "flight-delay"
+INFERENCE_IMAGE = {"version": "2.6", "py_version": "py312", "instance_type": "ml.m5.large"}
+
+
+def register_if_good(context: Any) -> ConditionStep:
+    """Return the step that decides."""
+    auc = context.training_step.properties.FinalMetricDataList[METRIC].Value
+    message = Join(
+        on=" ", values=[METRIC, "was not above", str(THRESHOLD), "for the model in", context.variables["OutputPath"]]
+    )
+    return ConditionStep(
+        name="GoodEnough",
+        conditions=[ConditionGreaterThan(left=auc, right=THRESHOLD)],
+        if_steps=[RegisterModel(context)],
+        else_steps=[FailStep(name="NotGoodEnough", error_message=message)],
+        depends_on=[context.training_step],
+    )
+
+
+class RegisterModel(Step):
+    """A RegisterModel step with the arguments of CreateModelPackage written out, so building it calls no AWS."""
+
+    def __init__(self, context: Any) -> None:
+        super().__init__(name="Register", step_type=StepTypeEnum.REGISTER_MODEL)
+        self._model_data = context.training_step.properties.ModelArtifacts.S3ModelArtifacts
+        self._image = image_uris.retrieve("pytorch", context.config.region, image_scope="inference", **INFERENCE_IMAGE)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The request of CreateModelPackage."""
+        return {
+            "ModelPackageGroupName": MODEL_GROUP,
+            "ModelApprovalStatus": "PendingManualApproval",
+            "InferenceSpecification": {
+                "Containers": [{"Image": self._image, "ModelDataUrl": self._model_data}],
+                "SupportedContentTypes": ["application/json", "text/csv"],
+                "SupportedResponseMIMETypes": ["application/json"],
+            },
+        }
+
+    @property
+    def properties(self) -> Any:
+        """Nothing refers to this step."""
+        raise AttributeError("the Register step has no properties")

@@ -1,0 +1,111 @@
+"""Writes docs/reference/configuration.md from the models themselves: `python -m airflow_sagemaker.reference FILE`."""
+
+from __future__ import annotations
+
+import sys
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from airflow_sagemaker import parameters
+from airflow_sagemaker.config import BasePipelineConfig, PytorchTrainingConfig
+from airflow_sagemaker.hyperparameters import ModelHyperparameters
+from airflow_sagemaker.raw_arguments import MANAGED
+from airflow_sagemaker.settings import ProfilerRule, ProfilerSettings, RetryPolicySettings
+
+SECTIONS: tuple[tuple[type[BaseModel], str], ...] = (
+    (BasePipelineConfig, "What all steps of a pipeline have in common."),
+    (PytorchTrainingConfig, "The training step. It has the settings above, too."),
+    (ModelHyperparameters, "`hyperparameters`. Scalars are pipeline parameters; the lists belong to the definition."),
+    (ProfilerSettings, "`profiler`."),
+    (ProfilerRule, "One entry of `profiler.rules_to_run`."),
+    (RetryPolicySettings, "One entry of `retry_policies`."),
+)
+HEAD = """# Configuration
+
+<!-- Written by `python -m airflow_sagemaker.reference`; a test compares it with the models. Do not edit. -->
+
+From keyword arguments, a dict (`from_dict`) or a YAML file (`from_yaml`). An unknown name, a wrong type and a broken
+rule are all reported together in one `ConfigurationError`. `python -m airflow_sagemaker validate FILE` checks a file.
+"""
+
+
+def document() -> str:
+    """Return the whole page."""
+    parts = [HEAD]
+    for model, text in SECTIONS:
+        parts.append(f"\n## {model.__name__}\n\n{text}\n\n{_table(model)}")
+    names = ", ".join(f"`{name}`" for name in parameters.declared([]))
+    parts.append(
+        "\n## Pipeline parameters\n\n"
+        f"Every start of the pipeline gives all values; none has a default. They are {names} and for each scalar\n"
+        "hyperparameter `Hyperparameter<Name>`, a string that holds JSON: `HyperparameterLearningRate` is `0.001`,\n"
+        '`HyperparameterLabelName` is `"late"` with its quotes.\n'
+    )
+    managed = "\n".join(f"| `{path}` | {reason} |" for path, reason in MANAGED.items())
+    parts.append(
+        "\n## What extra_arguments must not hold\n\nEverything else of CreateTrainingJob may be given there.\n\n"
+        f"| Argument | Why |\n|---|---|\n{managed}\n"
+    )
+    return "".join(parts)
+
+
+def _table(model: type[BaseModel]) -> str:
+    inherited = BasePipelineConfig.model_fields if model is PytorchTrainingConfig else {}
+    rows = [
+        f"| `{name}` | {_type(info.annotation)}{_limits(info)} | {_default(info)} | {info.description or ''} |"
+        for name, info in model.model_fields.items()
+        if name not in inherited
+    ]
+    return "| Setting | Type | Default | Meaning |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def _type(annotation: Any) -> str:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Literal:
+        return " or ".join(f"`{value}`" for value in arguments)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_type(item) for item in arguments if item is not type(None))
+    if origin is tuple:
+        return f"list of {_type(arguments[0])}"
+    if origin is dict:
+        return f"mapping of {_type(arguments[0])} to {_type(arguments[1])}"
+    if annotation is Any:
+        return "anything"
+    words = {str: "text", int: "integer", float: "number", bool: "true or false"}
+    return words.get(annotation) or f"[{annotation.__name__}](#{annotation.__name__.lower()})"
+
+
+def _limits(info: FieldInfo) -> str:
+    signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤", "min_length": "at least", "max_length": "at most"}
+    found = [
+        f"{sign} {getattr(item, name)}"
+        for item in info.metadata
+        for name, sign in signs.items()
+        if getattr(item, name, None) is not None
+    ]
+    return f" ({', '.join(found)})" if found else ""
+
+
+def _default(info: FieldInfo) -> str:
+    if info.is_required():
+        return "required"
+    if info.default_factory is not None:
+        words = {"dict": "none", "today": "see there", "default_source_dir": "see there"}
+        return words.get(getattr(info.default_factory, "__name__", ""), "built in")
+    if info.default is None or info.default == ():
+        return "none"
+    return f"`{str(info.default).lower() if isinstance(info.default, bool) else info.default}`"
+
+
+def main() -> None:
+    """Write the page to the named file."""
+    Path(sys.argv[1]).write_text(document(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
