@@ -30,8 +30,8 @@ def sagemaker_arn(resource: str) -> str:
 
 
 def pipeline_arn(name: str) -> str:
-    """The ARN of a pipeline; the service writes the name in lower case there."""
-    return sagemaker_arn(f"pipeline/{name.lower()}")
+    """The ARN of a pipeline, with the name as it was given; comparisons ignore case."""
+    return sagemaker_arn(f"pipeline/{name}")
 
 
 def new_execution_id() -> str:

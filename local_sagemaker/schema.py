@@ -120,4 +120,8 @@ CREATE TABLE tags (
 )
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+_CASE = """
+CREATE UNIQUE INDEX pipelines_by_name ON pipelines(name COLLATE NOCASE)
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _CASE)

@@ -13,11 +13,13 @@ USER: dict[str, Any] = {"IamIdentity": {"Arn": f"arn:aws:iam::{ACCOUNT_ID}:user/
 
 
 def pipeline(connection: sqlite3.Connection, name_or_arn: str) -> sqlite3.Row:
-    """The pipeline of that name or ARN."""
+    """The pipeline of that name or ARN, whatever its case."""
     name = name_or_arn.rsplit("/", 1)[-1]
     arn = name_or_arn if name_or_arn.startswith("arn:") else pipeline_arn(name)
     own = f":sagemaker:{REGION}:{ACCOUNT_ID}:" in arn
-    row = connection.execute("SELECT * FROM pipelines WHERE arn = ?", (pipeline_arn(name),)).fetchone() if own else None
+    row = (
+        connection.execute("SELECT * FROM pipelines WHERE name = ? COLLATE NOCASE", (name,)).fetchone() if own else None
+    )
     if row is None:
         raise ResourceNotFound(f"Pipeline '{arn}' does not exist.")
     return row  # type: ignore[no-any-return]
@@ -58,8 +60,8 @@ def aliases(connection: sqlite3.Connection, arn: str, number: int) -> list[str]:
 
 def execution(connection: sqlite3.Connection, arn: str) -> sqlite3.Row:
     """The execution of that ARN."""
-    row = connection.execute("SELECT * FROM executions WHERE arn = ?", (arn,)).fetchone()
-    if row is None:
+    row = connection.execute("SELECT * FROM executions WHERE id = ?", (arn.rsplit("/", 1)[-1].lower(),)).fetchone()
+    if row is None or row["arn"].lower() != arn.lower():
         raise ResourceNotFound(f"Pipeline execution with ARN '{arn}' does not exist.")
     return row  # type: ignore[no-any-return]
 

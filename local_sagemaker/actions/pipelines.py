@@ -57,7 +57,7 @@ def create_pipeline(context: Context, request: Request) -> Response:
 def _create(connection: sqlite3.Connection, request: Request, definition: str) -> tuple[Response, str]:
     name = request["PipelineName"]
     arn, moment = pipeline_arn(name), now()
-    if connection.execute("SELECT 1 FROM pipelines WHERE arn = ?", (arn,)).fetchone():
+    if connection.execute("SELECT 1 FROM pipelines WHERE name = ? COLLATE NOCASE", (name,)).fetchone():
         # `Pipeline.upsert` of the SDK recognises this text
         raise ValidationException(
             "Pipeline names must be unique within an AWS account and region."

@@ -82,7 +82,7 @@ def stop_pipeline_execution(context: Context, request: Request) -> Response:
     arn = request["PipelineExecutionArn"]
     with context.db.write() as connection:
         response = once(connection, "StopPipelineExecution", request, lambda: (_stop(connection, arn), arn))
-    context.engine.wake(arn)
+    context.engine.wake(response["PipelineExecutionArn"])
     return response
 
 
@@ -92,8 +92,8 @@ def _stop(connection: sqlite3.Connection, arn: str) -> Response:
         raise ConflictException(
             f"Pipeline execution with ARN '{arn}' can't be stopped: its status is {found['status']}."
         )
-    connection.execute("UPDATE executions SET status = 'Stopping', modified = ? WHERE arn = ?", (now(), arn))
-    return {"PipelineExecutionArn": arn}
+    connection.execute("UPDATE executions SET status = 'Stopping', modified = ? WHERE seq = ?", (now(), found["seq"]))
+    return {"PipelineExecutionArn": found["arn"]}
 
 
 @action
@@ -102,7 +102,7 @@ def retry_pipeline_execution(context: Context, request: Request) -> Response:
     arn = request["PipelineExecutionArn"]
     with context.db.write() as connection:
         response = once(connection, "RetryPipelineExecution", request, lambda: (_retry(connection, request), arn))
-    context.engine.wake(arn)
+    context.engine.wake(response["PipelineExecutionArn"])
     return response
 
 
@@ -114,6 +114,7 @@ def _retry(connection: sqlite3.Connection, request: Request) -> Response:
             f"Pipeline execution with ARN '{arn}' can't be retried: its status is {found['status']},"
             " only Failed and Stopped ones can."
         )
+    arn = found["arn"]
     connection.execute("DELETE FROM steps WHERE execution = ? AND status <> 'Succeeded'", (arn,))
     connection.execute(
         "UPDATE executions SET status = 'Executing', failure_reason = NULL, modified = ?,"

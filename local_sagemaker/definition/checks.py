@@ -91,7 +91,7 @@ def check_arguments(name: str, kind: str, arguments: dict[str, Any]) -> None:
         complete.setdefault(name_member, "x")
         broken = list(model.violations(model.input_shape(operation), complete, is_open=is_expression))
         if broken:
-            raise Problem(f"Arguments of step '{name}' do not fit {operation}: {model.validation_text(broken)}")
+            raise Problem(f"Model Validation failed: step '{name}', {operation}: {model.validation_text(broken)}")
         unsupported = refusals(kind, arguments)
         if unsupported:
             raise Problem(f"Step '{name}': {'; '.join(unsupported)}")

@@ -15,8 +15,8 @@ from local_sagemaker.definition.values import is_expression, reference, referenc
 VERSION = "2020-12-01"
 MAX_BYTES = 1_048_576
 MAX_PARAMETERS = 200
-MAX_STEPS = 100
-"""Steps of one pipeline; the service's default quota is higher, see docs/fidelity.md."""
+MAX_STEPS = 2000
+"""Steps of one pipeline; the SDK's tests against the service make as many."""
 
 SUPPORTED = ("Training", "Processing", "Condition", "Fail", "Model", "RegisterModel")
 """The types of step that run here."""
@@ -315,6 +315,8 @@ def _check_references(step: Step, definition: Definition) -> None:
             raise Problem(f"Step '{step.name}' depends on step '{name}', which does not exist")
         if name == step.name:
             raise Problem(f"Step '{step.name}' depends on itself")
+        if definition.steps[name].type == "Fail":
+            raise Problem(f"{step.name} can not depends on {name}, which is a Fail step")
 
 
 def required_parameters(definition: Definition) -> list[str]:

@@ -59,13 +59,18 @@ class Advance:
         rows = self._connection.execute("SELECT * FROM steps WHERE execution = ?", (self._execution["arn"],))
         self._steps = {row["name"]: row for row in rows}
 
+    def _read(self, name: str) -> None:
+        self._steps[name] = self._connection.execute(
+            "SELECT * FROM steps WHERE execution = ? AND name = ?", (self._execution["arn"], name)
+        ).fetchone()
+
     def _set(self, name: str, **values: Any) -> None:
         columns = ", ".join(f"{column} = ?" for column in values)
         self._connection.execute(
             f"UPDATE steps SET {columns} WHERE execution = ? AND name = ?",  # noqa: S608
             (*values.values(), self._execution["arn"], name),
         )
-        self._load()
+        self._read(name)
 
     def _stop_running(self) -> None:
         for row in list(self._steps.values()):
@@ -122,7 +127,7 @@ class Advance:
             " VALUES (?, ?, ?, 'Starting', ?, 0, '{}', '{}')",
             (self._execution["arn"], step.name, step.type, now()),
         )
-        self._load()
+        self._read(step.name)
         try:
             if step.type in jobrecords.STEP_KINDS:
                 self._start_job(step)
@@ -150,13 +155,13 @@ class Advance:
         metadata = {"Condition": {"Outcome": "True" if outcome else "False"}}
         self._set(
             step.name, status="Succeeded", ended=now(), attempt=1, metadata=dumps(metadata),
-            properties=dumps({"Outcome": metadata["Condition"]["Outcome"]}),
+            properties=dumps({"Outcome": outcome}),
         )  # fmt: skip
 
     def _fail_step(self, step: Step) -> None:
         message = as_text(resolve(step.arguments.get("ErrorMessage", ""), self._scope()))[:3072]
         self._set(step.name, attempt=1, metadata=dumps({"Fail": {"ErrorMessage": message}}))
-        self._failed(step.name, message)
+        self._set(step.name, status="Failed", ended=now(), failure_reason=message[:_REASON_LENGTH] or None)
 
     def _create_resource(self, step: Step) -> None:
         from local_sagemaker.actions.models import create_for_step
@@ -165,7 +170,10 @@ class Advance:
         try:
             arn, properties = create_for_step(self._connection, step.type, request, self._execution["id"], step.name)
         except ServiceError as error:
-            self._failed(step.name, f"ClientError: {error.message}")
+            operation = CREATES[step.type][0]
+            text = f"ClientError: Failed to invoke sagemaker:{operation}. Error Details: {error.message}"
+            self._set(step.name, attempt=1)
+            self._failed(step.name, text)
             return
         self._set(
             step.name, status="Succeeded", ended=now(), attempt=1, metadata=dumps({step.type: {"Arn": arn}}),
@@ -184,7 +192,8 @@ class Advance:
         broken = list(violations(input_shape(operation), request))
         problem = validation_text(broken) if broken else "; ".join(refusals(step.type, request))
         if problem:
-            self._failed(step.name, f"ClientError: {operation}: {problem}")
+            self._set(step.name, attempt=self._steps[step.name]["attempt"] + 1)
+            self._failed(step.name, f"ClientError: Failed to invoke sagemaker:{operation}. Error Details: {problem}")
             return
         cache_key = cache.key(self._execution["pipeline"], step.name, step.type, request) if step.cache_days else None
         if cache_key and self._take_cached(step, cache_key):

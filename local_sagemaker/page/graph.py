@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from graphlib import TopologicalSorter
 
 from local_sagemaker.definition import Definition
 from local_sagemaker.page.markup import Markup, tag
@@ -12,18 +13,13 @@ _WIDTH, _HEIGHT, _GAP_X, _GAP_Y = 170, 44, 60, 18
 
 def depths(definition: Definition) -> dict[str, int]:
     """How many steps stand one after another before each step."""
+    before = {
+        name: step.needs | ({step.condition} if step.condition else set()) for name, step in definition.steps.items()
+    }
     found: dict[str, int] = {}
-
-    def depth(name: str) -> int:
-        if name not in found:
-            step = definition.steps[name]
-            before = set(step.needs) | ({step.condition} if step.condition else set())
-            found[name] = 1 + max((depth(other) for other in before), default=-1)
-        return found[name]
-
-    for name in definition.steps:
-        depth(name)
-    return found
+    for name in TopologicalSorter(before).static_order():
+        found[name] = 1 + max((found[other] for other in before[name]), default=-1)
+    return {name: found[name] for name in definition.steps}
 
 
 def draw(definition: Definition, states: Mapping[str, str]) -> Markup:

@@ -197,3 +197,40 @@ def test_unsupported_start_members_are_refused_by_name(service: Service) -> None
 def test_unsupported_action_is_refused_by_name(service: Service) -> None:
     with pytest.raises(ClientError, match=r"UnknownOperationException(?s:.*)ListEndpoints"):
         service.sagemaker.list_endpoints()
+
+
+def test_fail_step_tells_the_outcome_of_a_condition(service: Service) -> None:
+    """The texts of the SDK's own tests against the service (tests/integ/sagemaker/workflow/test_fail_steps.py)."""
+    text = {"Std:Join": {"On": ": ", "Values": ["xxx == yyy returns", {"Get": "Steps.Check.Outcome"}]}}
+    fails = {"Name": "F", "Type": "Fail", "Arguments": {"ErrorMessage": text}}
+    arn = service.start(service.create(condition("Check", 1, 2), fails))
+    service.wait(arn, "Failed")
+    assert service.steps(arn)["F"]["FailureReason"] == "xxx == yyy returns: false"
+
+
+def test_fail_step_without_a_message(service: Service) -> None:
+    arn = service.start(service.create({"Name": "F", "Type": "Fail", "Arguments": {}}))
+    service.wait(arn, "Failed")
+    step = service.steps(arn)["F"]
+    assert ("FailureReason" in step, step["Metadata"]) == (False, {"Fail": {"ErrorMessage": ""}})
+
+
+def test_request_that_is_wrong_only_when_resolved_fails_its_step(service: Service) -> None:
+    name = service.create(
+        training("Train", "true", {"Get": "Parameters.Output"}),
+        parameters=[{"Name": "Output", "Type": "String", "DefaultValue": "no-uri"}],
+    )
+    arn = service.start(name)
+    service.wait(arn, "Failed")
+    step = service.steps(arn)["Train"]
+    assert step["FailureReason"].startswith("ClientError: Failed to invoke sagemaker:CreateTrainingJob. Error Details:")
+    assert "outputDataConfig.s3OutputPath" in step["FailureReason"]
+    assert (step["Metadata"], step["AttemptCount"]) == ({}, 1)
+
+
+def test_pipeline_of_many_steps(service: Service) -> None:
+    steps = [condition(f"S{n}", 1, 1, DependsOn=[f"S{n - 1}"] if n else []) for n in range(400)]
+    arn = service.start(service.create(*steps))
+    assert service.wait(arn)["PipelineExecutionStatus"] == "Succeeded"
+    pages = service.sagemaker.get_paginator("list_pipeline_execution_steps").paginate(PipelineExecutionArn=arn)
+    assert sum(len(page["PipelineExecutionSteps"]) for page in pages) == 400

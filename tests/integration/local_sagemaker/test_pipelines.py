@@ -42,9 +42,12 @@ def test_describe_gives_back_what_was_created(service: Service) -> None:
 def test_pipeline_is_found_by_arn_and_whatever_the_case(service: Service) -> None:
     name = f"Mixed-{uuid.uuid4().hex[:8]}"
     arn = service.sagemaker.create_pipeline(PipelineName=name, PipelineDefinition=other(1), RoleArn=ROLE)["PipelineArn"]
-    assert arn.endswith(f":pipeline/{name.lower()}")
-    assert service.sagemaker.describe_pipeline(PipelineName=arn)["PipelineName"] == name
+    assert arn.endswith(f":pipeline/{name}")
+    for other_name in (arn, arn.lower(), name.upper()):
+        assert service.sagemaker.describe_pipeline(PipelineName=other_name)["PipelineName"] == name
     execution = service.start(arn)
+    found = service.sagemaker.describe_pipeline_execution(PipelineExecutionArn=execution.lower())
+    assert found["PipelineExecutionArn"] == execution
     found = service.sagemaker.list_pipeline_executions(PipelineName=arn)["PipelineExecutionSummaries"]
     assert [item["PipelineExecutionArn"] for item in found] == [execution]
 
@@ -195,6 +198,10 @@ def test_definition_may_lie_in_s3(service: Service) -> None:
         (definition({"Name": "L", "Type": "Lambda", "Arguments": {}}), "Lambda, which this local SageMaker does not"),
         (definition({"Name": "T", "Type": "Training", "Arguments": {"Foo": 1}}), "Foo"),
         (definition({**PASSES, "Colour": "red"}), "Colour"),
+        (
+            definition({**PASSES, "DependsOn": ["F"]}, {"Name": "F", "Type": "Fail", "Arguments": {}}),
+            "Check can not depends on F",
+        ),
         (definition(PASSES, parameters=[{"Name": "P", "Type": "Integer", "DefaultValue": "x"}]), "Integer"),
         ('{"Version": "2020-12-01", "Steps": ' + "[" * 5000 + "]" * 5000 + "}", "not JSON: maximum recursion"),
     ],
