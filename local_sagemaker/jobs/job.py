@@ -355,11 +355,16 @@ class _Ticker:
         self._thread.start()
 
     def _work(self) -> None:
-        while not self._closing.wait(_WATCH_SECONDS):
+        pause = _WATCH_SECONDS
+        while not self._closing.wait(pause):
+            began = time.monotonic()
             try:
                 self._function()
+            except FileNotFoundError:
+                continue  # a file went while it was looked at
             except Exception:
                 log.exception("watching a job's folder")
+            pause = max(_WATCH_SECONDS, 20 * (time.monotonic() - began))  # a folder of many files costs at most 5 %
 
     def close(self) -> None:
         self._closing.set()

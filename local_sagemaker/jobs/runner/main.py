@@ -70,6 +70,11 @@ class Pump:
         if len(self._batch) >= _FLUSH_LINES:
             self.flush()
 
+    @property
+    def holds_lines(self) -> bool:
+        """Whether something waits for the next flush; a silent job wakes nobody."""
+        return bool(self._batch or self._metrics)
+
     def flush(self) -> None:
         """Send what has gathered to the server."""
         if self._batch:
@@ -125,7 +130,7 @@ def run(config: dict[str, Any]) -> None:
     said = b""
     watched = [report, output]
     while watched:
-        ready, _, _ = select.select(watched, [], [], _FLUSH_SECONDS)
+        ready, _, _ = select.select(watched, [], [], _FLUSH_SECONDS if pump.holds_lines else None)
         if report in ready:
             chunk = os.read(report, 65536)
             said += chunk

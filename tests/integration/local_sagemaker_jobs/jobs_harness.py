@@ -148,6 +148,7 @@ class Jobs:
 
     def submit(self, name: str, request: dict[str, Any], kind: str = "training") -> str:
         arn = self.arn(kind, name)
+        self.events.records.pop(arn, None)
         self.supervisor.submit(JobSpec(kind, name, arn, request))  # type: ignore[arg-type]
         return arn
 

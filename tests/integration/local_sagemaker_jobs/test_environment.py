@@ -72,6 +72,7 @@ def test_requirements_are_installed_once_and_leave_job_python_alone(jobs: Jobs, 
     assert snapshot(site) == before
 
 
+@pytest.mark.slow
 def test_other_requirements_get_another_environment(jobs: Jobs, backend: Backend, wheels: Path) -> None:
     backend.put("env/changed/requirements.txt", "cachedthing\n")
     ended = jobs.run("install-changed", install_request(wheels, "env/changed"))
@@ -124,6 +125,7 @@ def test_the_shims_are_the_jobs_python(jobs: Jobs) -> None:
     assert lines[6] == f"Python {sys.version.split()[0]}"
 
 
+@pytest.mark.slow
 def test_a_job_python_without_pip_can_still_install(backend: Backend, wheels: Path, tmp_path: Path) -> None:
     if not list(Path(os.__file__).parent.glob("ensurepip/_bundled/pip-*.whl")):
         pytest.skip("this Python comes without ensurepip")

@@ -58,9 +58,9 @@ def seen_by(jobs: Jobs, tmp_path: Path, name: str) -> dict[str, Any]:
     [
         ("jobs", "plain", 1, 1.0),
         ("rewriting_jobs", "plain", 1, 1.0),
-        ("jobs", "torchrun", 2, 3.0),
+        pytest.param("jobs", "torchrun", 2, 3.0, marks=pytest.mark.slow),
         ("jobs", "torchrun_two_hosts", 2, 3.0),
-        ("rewriting_jobs", "torchrun_two_hosts", 2, 3.0),
+        pytest.param("rewriting_jobs", "torchrun_two_hosts", 2, 3.0, marks=pytest.mark.slow),
         pytest.param("rewriting_jobs", "torchrun", 2, 3.0, marks=pytest.mark.slow),
     ],
 )
