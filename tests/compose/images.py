@@ -23,7 +23,7 @@ TAGS = {
 
 
 def build(work: Path, env: dict[str, str]) -> None:
-    """Build and tag them. What `work` holds from an earlier run (Debian, wheels) is used again."""
+    """Build and tag them. What `work` holds from an earlier run is used again."""
     debian(work, env)
     for name in ("postgres", "redis"):
         call(["docker", "build", "--quiet", "--tag", f"standin/{name}", STANDINS / name], env=env)
@@ -35,6 +35,8 @@ def build(work: Path, env: dict[str, str]) -> None:
 
 def debian(work: Path, env: dict[str, str]) -> None:
     """The base of all, and the programs in it. apt needs the network, so it uses the host's."""
+    if call(["docker", "image", "inspect", "standin/debian"], env=env, check=False)[0] == 0:
+        return
     archive = work / "debian.tar"
     if not archive.exists():
         say("debootstrap (about a minute)")

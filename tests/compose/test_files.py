@@ -190,6 +190,38 @@ def test_helm_values_hold_no_secret() -> None:
     assert {"fernetKey", "jwtSecret", "apiSecretKey"}.isdisjoint(values)
 
 
+class Template(yaml.SafeLoader):
+    """CloudFormation's YAML: short forms such as !Sub become their argument."""
+
+
+Template.add_multi_constructor("!", lambda loader, _suffix, node: getattr(node, "value", None) and str(node.value))
+
+
+def actions(document: dict[str, Any]) -> set[str]:
+    """The actions that a policy allows."""
+    found: set[str] = set()
+    for statement in document["Statement"]:
+        if statement["Effect"] == "Allow":
+            named = statement["Action"]
+            found |= {named} if isinstance(named, str) else set(named)
+    return found
+
+
+def test_the_templates_roles_may_do_what_the_documented_ones_may() -> None:
+    path = ROOT / "deploy" / "cloudformation" / "airflow-sagemaker.yaml"
+    resources = yaml.load(path.read_text(), Loader=Template)["Resources"]
+    policies = {
+        "airflow-role": resources["AirflowPolicy"]["Properties"]["PolicyDocument"],
+        "execution-role": resources["ExecutionRole"]["Properties"]["Policies"][0]["PolicyDocument"],
+        "execution-role-codeartifact": resources["InstallPackages"]["Properties"]["PolicyDocument"],
+    }
+    for name, document in policies.items():
+        documented = actions(json.loads((ROOT / "docs" / "iam" / f"{name}.json").read_text()))
+        missing = documented - actions(document)
+        assert not missing, f"{name}: {sorted(missing)}"
+        assert not any("*" in action for action in actions(document)), name
+
+
 @pytest.mark.skipif(not shutil.which("cfn-lint"), reason="cfn-lint is not installed")
 def test_cloudformation_is_clean() -> None:
     subprocess.run(["cfn-lint", ROOT / "deploy" / "cloudformation" / "airflow-sagemaker.yaml"], check=True)
