@@ -14,6 +14,7 @@ from filelock import Timeout
 from airflow_sagemaker.compiling.cache import DiskCache, cache_key
 from airflow_sagemaker.compiling.process import OnChild, compile_in_child, default_python
 from airflow_sagemaker.compiling.request import request_of
+from airflow_sagemaker.compiling.shared import S3Cache
 from airflow_sagemaker.config import PytorchTrainingConfig
 from airflow_sagemaker.exceptions import CompileTimeout, ConfigurationError
 
@@ -58,12 +59,14 @@ def compile_pipeline(
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
     on_child: OnChild | None = None,
     cache: DiskCache | None = None,
+    shared: S3Cache | None = None,
 ) -> CompiledPipeline:
     """Return the definition of a configuration, from the cache or compiled in a child process.
 
     `dependencies` and `followups` are "module:function" references added to the configuration's own. `sdk_python` is
     the interpreter that has the SDK (default: AIRFLOW_SAGEMAKER_SDK_PYTHON, else this one). `on_child` is called with
-    the child process while it runs. Nothing is uploaded and AWS is not called. Of equal calls at the same time, in any
+    the child process while it runs. Nothing is uploaded and AWS is not called, but for the entry of a `shared` cache,
+    which lets other hosts find the result in S3. Of equal calls at the same time, in any
     process of this machine, one compiles and the others wait for it.
 
     Raises ConfigurationError for what is missing or wrong in configuration or sources, and CompileError.
@@ -79,7 +82,11 @@ def compile_pipeline(
     if entry is None:
         try:
             with cache.lock(key, timeout_seconds):
-                entry = cache.get(key) or _compile(request, key, cache, python, modules, timeout_seconds, on_child)
+                entry = cache.get(key) or _fetched(key, cache, shared)
+                if entry is None:
+                    entry = _compile(request, key, cache, python, modules, timeout_seconds, on_child)
+                    if shared is not None:
+                        shared.put(key, entry)
         except Timeout:
             raise CompileTimeout(f"another process has been compiling the same for {timeout_seconds:g} s") from None
     return _result(config, entry, cache)
@@ -103,6 +110,17 @@ def _check(config: PytorchTrainingConfig) -> None:
     violations += config.source_violations()
     if violations:
         raise ConfigurationError(violations)
+
+
+def _fetched(key: str, cache: DiskCache, shared: S3Cache | None) -> dict[str, Any] | None:
+    """Return another host's entry, moved into this host's cache, or None."""
+    if shared is None:
+        return None
+    with TemporaryDirectory(prefix="airflow-sagemaker-fetch-") as folder:
+        entry = shared.get(key, Path(folder))
+        if entry is not None:
+            cache.put(key, entry)
+    return entry
 
 
 def _compile(

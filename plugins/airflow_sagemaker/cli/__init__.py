@@ -1,4 +1,4 @@
-"""The command line: validate, compile, diff, run, logs, stop.
+"""The command line: validate, compile, diff, run, logs, stop, orphans.
 
 Exit codes: 0 success (diff: nothing would change), 1 diff found changes or the training did not succeed, 2 the command
 line or the configuration is wrong, 3 compiling failed, 4 AWS refused or could not be reached, 130 interrupted.
@@ -37,7 +37,27 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--execution", metavar="ARN", help="this execution instead of the partition's latest")
         if name == "logs":
             command.add_argument("--follow", action="store_true", help="go on until the execution has ended")
+    _orphans(commands)
     return root
+
+
+def _orphans(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "list executions that run though no Airflow task will ever look at them"
+    command = commands.add_parser("orphans", help=text, description=text)
+    command.add_argument("--airflow-url", default=os.environ.get("AIRFLOW_URL"), help="default: AIRFLOW_URL")
+    command.add_argument("--token", default=os.environ.get("AIRFLOW_API_TOKEN"), help="default: AIRFLOW_API_TOKEN")
+    command.add_argument("--username", help="sign in with this name instead of a token")
+    command.add_argument("--password", default=os.environ.get("AIRFLOW_PASSWORD"), help="default: AIRFLOW_PASSWORD")
+    command.add_argument("--pipeline", action="append", help="look at this pipeline only; may be repeated")
+    command.add_argument("--region", help="AWS region (default: boto3's)")
+    command.add_argument("--stop", action="store_true", help="stop them")
+    command.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+    _patience(command)
+
+
+def _patience(command: argparse.ArgumentParser) -> None:
+    text = "how long a call may wait for AWS to answer"
+    command.add_argument("--patience", type=float, default=30.0, metavar="SECONDS", help=text)
 
 
 def _command(
@@ -54,9 +74,7 @@ def _command(
     )  # fmt: skip
     command.add_argument("--json", action="store_true", help="print one JSON object on standard output")
     if name not in ("validate", "compile"):
-        command.add_argument(
-            "--patience", type=float, default=30.0, metavar="SECONDS", help="how long a call may wait for AWS to answer"
-        )
+        _patience(command)
     if name not in ("validate", "logs", "stop"):
         command.add_argument("--sdk-python", metavar="PYTHON", help="the interpreter that has the SageMaker SDK")
     return command
@@ -98,7 +116,10 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
 
     from airflow_sagemaker.cli import online
 
-    command = {"diff": online.diff, "run": online.run, "logs": online.logs, "stop": online.stop}[arguments.command]
+    known = {
+        "diff": online.diff, "run": online.run, "logs": online.logs, "stop": online.stop, "orphans": online.orphans,
+    }  # fmt: skip
+    command = known[arguments.command]
     try:
         return command(arguments, output)
     except (BotoCoreError, ClientError) as error:

@@ -1,4 +1,4 @@
-"""`diff`, `run`, `logs` and `stop`: the commands that call AWS, by boto3's own chain of credentials and endpoints."""
+"""The commands that call AWS, by boto3's own chain of credentials and endpoints."""
 
 from __future__ import annotations
 
@@ -16,8 +16,16 @@ from airflow_sagemaker.aws import Aws, Fault, classify
 from airflow_sagemaker.cli.offline import configuration
 from airflow_sagemaker.cli.output import Output, painted
 from airflow_sagemaker.compiler import CompiledPipeline, compile_pipeline
+from airflow_sagemaker.compiling.shared import S3Cache
 from airflow_sagemaker.config import PytorchTrainingConfig
-from airflow_sagemaker.exceptions import ExecutionNotFound, PartitionBusy
+from airflow_sagemaker.exceptions import (
+    MISSING,
+    ConfigurationError,
+    ExecutionError,
+    ExecutionNotFound,
+    PartitionBusy,
+    Violation,
+)
 from airflow_sagemaker.execution import Execution, ExecutionArn, Executions, Status
 from airflow_sagemaker.hooks import AwsTarget
 from airflow_sagemaker.launch import LONGEST_EXECUTION, Launcher, MustWait, OnBusy, Request
@@ -102,7 +110,8 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     config = configuration(arguments)
     executions = _executions(arguments, config, output)
     check_inputs(executions.aws, config)
-    compiled = compile_pipeline(config, sdk_python=arguments.sdk_python)
+    shared = S3Cache(executions.aws, str(config.code_bucket), config.pipeline_name)
+    compiled = compile_pipeline(config, sdk_python=arguments.sdk_python, shared=shared)
     execution = _start(arguments, config, compiled, executions)
     if arguments.no_wait:
         output.result(
@@ -218,3 +227,41 @@ def stop(arguments: argparse.Namespace, output: Output) -> int:
     text = f"stopping {execution.arn}" if asked else f"{execution.arn} has already ended: {execution.status}"
     output.result({"ok": True, "stopped": asked, "execution_arn": execution.arn, "status": execution.status}, text)
     return 0
+
+
+def orphans(arguments: argparse.Namespace, output: Output) -> int:
+    """List, and with --stop stop, executions whose Airflow task is gone."""
+    from airflow_sagemaker.orphans import AirflowApi, find_orphans
+
+    airflow = _airflow(arguments, AirflowApi)
+    target = EnvironmentTarget(aws_conn_id=None, region_name=arguments.region)
+    executions = Executions(Aws(target, output, patience=arguments.patience))
+    try:
+        found = list(find_orphans(executions, airflow, arguments.pipeline))
+    except OSError as error:
+        raise ExecutionError(f"Airflow at {arguments.airflow_url} could not be asked: {error}") from error
+    lines = []
+    for orphan in found:
+        stopped = arguments.stop and executions.stop(orphan.execution.arn)
+        owner = orphan.execution.owner
+        task = f"{owner.get('dag_id')}/{owner.get('run_id')}, partition {owner.get('partition')}"
+        lines.append(f"{orphan.execution.display_name}  {task}: {orphan.reason}{' (stopping)' if stopped else ''}")
+        lines.append(f"    {orphan.execution.arn}")
+    output.result({"ok": True, "orphans": [orphan.as_dict() for orphan in found]}, "\n".join(lines) or "no orphans")
+    return 0
+
+
+def _airflow(arguments: argparse.Namespace, api: Any) -> Any:
+    missing = []
+    if not arguments.airflow_url:
+        missing.append(Violation("--airflow-url", MISSING, "is required", "or set AIRFLOW_URL"))
+    if not arguments.token and not (arguments.username and arguments.password):
+        missing.append(Violation("--token", MISSING, "is required", "or --username and --password"))
+    if missing:
+        raise ConfigurationError(missing, what="command line")
+    if arguments.token:
+        return api(arguments.airflow_url, arguments.token)
+    try:
+        return api.signed_in(arguments.airflow_url, arguments.username, arguments.password)
+    except OSError as error:
+        raise ExecutionError(f"Airflow at {arguments.airflow_url} could not be signed in to: {error}") from error

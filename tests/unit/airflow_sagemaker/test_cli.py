@@ -106,3 +106,12 @@ def test_validate_needs_no_aws_library(config_file: Path) -> None:
 def test_compile_says_what_is_missing(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compile", str(config_file)]) == 2
     assert "role_arn = (not given)" in capsys.readouterr().err
+
+
+def test_orphans_says_what_it_needs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AIRFLOW_URL", "AIRFLOW_API_TOKEN", "AIRFLOW_PASSWORD"):
+        monkeypatch.delenv(name, raising=False)
+    assert main(["orphans"]) == 2
+    text = capsys.readouterr().err
+    assert "--airflow-url" in text
+    assert "--username and --password" in text
