@@ -201,9 +201,8 @@ class Job(ABC):
         self._shipper = LogShipper(self.services.logs_client(), self.group)
         self._stream_epoch = int(time.time())
         self.check_stop()
-        self._hosts = [
-            HostRun(config, layout.root, self._on_message) for config, layout in zip(configs, self.layouts, strict=True)
-        ]
+        for config, layout in zip(configs, self.layouts, strict=True):  # one by one: what has started is known to `run`
+            self._hosts.append(HostRun(config, layout.root, self._on_message))
         self.check_stop()
         watcher = _Ticker(self._watch_folder)
         try:

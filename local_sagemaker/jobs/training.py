@@ -1,4 +1,9 @@
-"""A training job: channels and checkpoints in, the program, model and output out."""
+"""A training job: channels and checkpoints in, the program, model and output out.
+
+Input mode FastFile is treated like File: the objects are downloaded before the start, and the program sees the same
+files. What a host leaves in /opt/ml/model goes into model.tar.gz, and what it leaves in /opt/ml/output/data into
+output.tar.gz, both with names relative to that folder; an empty folder makes no archive.
+"""
 
 from __future__ import annotations
 

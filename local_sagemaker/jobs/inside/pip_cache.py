@@ -89,11 +89,16 @@ def requirement_texts(path: Path, seen: set[Path]) -> Iterator[str]:
 def digest_of(path: Path, command: list[str], sites: list[str]) -> str:
     """Name the environment that this installation leads to; ValueError for one that cannot be shared."""
     parts: list[object] = list(requirement_texts(path, set()))
-    index = [re.sub(r"://[^/@]*@", "://", word) for word in command if "://" in word]
+    index = [_stable_url(word) for word in command if "://" in word]
     parts += [index, os.environ.get("PIP_INDEX_URL"), os.environ.get("PIP_CONSTRAINT"), sys.version, sys.platform]
     for folder in sites:
         parts.append([folder, Path(folder).stat().st_mtime_ns if Path(folder).is_dir() else None])
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _stable_url(url: str) -> str:
+    """Drop what changes without meaning: credentials, and the local server's port."""
+    return re.sub(r"://127\.0\.0\.1:\d+", "://127.0.0.1", re.sub(r"://[^/@]*@", "://", url))
 
 
 def install(path: Path, command: list[str], sites: list[str], root: Path) -> int:

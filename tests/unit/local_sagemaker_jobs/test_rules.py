@@ -15,7 +15,7 @@ from local_sagemaker.jobs.container import Cluster, Paths
 from local_sagemaker.jobs.environment import JobPython
 from local_sagemaker.jobs.failure import LIMIT, algorithm_error
 from local_sagemaker.jobs.host import HostLayout
-from local_sagemaker.jobs.inside.pip_cache import parse_install, requirement_texts
+from local_sagemaker.jobs.inside.pip_cache import digest_of, parse_install, requirement_texts
 from local_sagemaker.jobs.logs import batches
 from local_sagemaker.jobs.s3 import S3Problem, S3Uri, safe_path
 
@@ -187,3 +187,17 @@ def test_job_python_is_asked_for_its_real_interpreter() -> None:
     assert found.version == sys.version_info[:3]
     assert found.sites
     assert Path(found.executable).is_file()
+
+
+def test_a_new_token_or_port_is_no_other_environment_but_another_index_is(tmp_path: Path) -> None:
+    (tmp_path / "r.txt").write_text("numpy\n")
+
+    def digest(index: str, sites: list[str] | None = None) -> str:
+        return digest_of(tmp_path / "r.txt", ["install", "-r", "r.txt", "-i", index], sites or [])
+
+    first = digest("http://aws:token1@127.0.0.1:4000/codeartifact/d/r/simple/")
+    assert digest("http://aws:token2@127.0.0.1:5000/codeartifact/d/r/simple/") == first
+    assert digest("http://aws:token1@127.0.0.1:4000/codeartifact/d/other/simple/") != first
+    assert digest("http://aws:token1@127.0.0.1:4000/codeartifact/d/r/simple/", [str(tmp_path)]) != first
+    (tmp_path / "r.txt").write_text("numpy==2\n")
+    assert digest("http://aws:token1@127.0.0.1:4000/codeartifact/d/r/simple/") != first
