@@ -208,7 +208,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         try:
             yield
         except (ConfigurationError, PreflightError, ExecutionNotFound) as error:
-            raise AirflowFailException(str(error)) from error
+            raise AirflowFailException(str(error)) from None  # the chain would print the same text twice
 
     def _build_config(self, context: Context) -> PytorchTrainingConfig:
         """The validated configuration of this run: what it leaves out comes from the run and the connection."""

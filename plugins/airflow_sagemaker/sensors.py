@@ -207,8 +207,8 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
             yield
         except (ExecutionFailed, ExecutionNotFound) as error:
             if self.soft_fail or self.never_fail:
-                raise AirflowSkipException(str(error)) from error
-            raise AirflowFailException(str(error)) from error
+                raise AirflowSkipException(str(error)) from None
+            raise AirflowFailException(str(error)) from None  # the chain would print the same text twice
 
     @contextlib.contextmanager
     def _stopping_at_timeout(self) -> Iterator[None]:

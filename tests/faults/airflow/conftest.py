@@ -171,7 +171,8 @@ class Bench:
     def work(self, *, halt: str = "", operator: dict[str, Any] | None = None, **task: Any) -> Worker:
         """Start one try; equal `run_id` and `map_index` mean the same task instance."""
         partition = task.setdefault("partition", "2013-07-04")
-        self.put_channels(partition)
+        if partition and "{" not in partition:
+            self.put_channels(partition)
         number = len(self.workers)
         identity = f"{task.get('run_id', 'r')}-{task.get('map_index', -1)}"
         store = self.path / f"store-{identity}.json"

@@ -96,7 +96,12 @@ def main(spec: dict[str, Any]) -> None:
 
 def signals(operator: Any) -> None:
     """As Airflow's task runner: SIGTERM calls on_kill and `execute` runs on."""
-    signal.signal(signal.SIGTERM, lambda *_: operator.on_kill())
+
+    def on_term(*_: Any) -> None:
+        print("SIGTERM", flush=True)
+        operator.on_kill()
+
+    signal.signal(signal.SIGTERM, on_term)
 
 
 def fork_worker(order: dict[str, Any]) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from local_stack.settings import Home
+from local_stack.settings import BUCKET, Home
 from local_stack.stack import Stack, running_stack
 
 TRAIN = """
@@ -39,6 +39,9 @@ class Faulty:
 
     def trigger(self, dag_id: str, **conf: Any) -> str:
         self.airflow.call("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
+        for channel in ("train", "val", "test"):
+            key = f"faulty/input/{conf['day']}/{channel}/{channel}.parquet"
+            self.stack.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"PAR1")
         return str(self.airflow.trigger(dag_id, conf=conf)["dag_run_id"])
 
     def task(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:

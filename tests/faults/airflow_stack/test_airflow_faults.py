@@ -69,7 +69,7 @@ def test_a_restarted_triggerer_stops_nothing_and_goes_on(faulty: Faulty) -> None
 
 @pytest.mark.parametrize("state", ["failed", "success"])
 def test_marking_the_operator_alone_stops_its_execution(faulty: Faulty, state: str) -> None:
-    run = faulty.trigger("alone", seconds=LONG, day=f"2013-01-04-{state}")
+    run = faulty.trigger("alone", seconds=LONG, day={"failed": "2013-01-04", "success": "2013-01-07"}[state])
     faulty.wait_task("alone", run, "train", "deferred")
     faulty.wait(lambda: faulty.executions(run), "the execution")
     faulty.mark("alone", run, "train", state)

@@ -1,0 +1,110 @@
+"""One side of the comparison in a process of its own: `measure.py ours|provider SPEC.json`, one JSON object on stdout.
+
+`ours`: all triggers in one event loop, as in a triggerer. `provider`: SageMakerPipelineSensor.poke of the amazon
+provider, each sensor every poll interval, in a pool of threads (its async trigger needs aiobotocore, see the README).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import resource
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+for entry in ("plugins", "."):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / entry))
+
+
+def percentile(values: list[float], share: float) -> float:
+    return round(sorted(values)[min(len(values) - 1, int(len(values) * share))], 4) if values else 0.0
+
+
+async def lags(stop: asyncio.Event, found: list[float]) -> None:
+    """How much later than asked the event loop comes back, every 20 ms."""
+    while not stop.is_set():
+        begun = time.perf_counter()
+        await asyncio.sleep(0.02)
+        found.append(time.perf_counter() - begun - 0.02)
+
+
+async def ours(spec: dict[str, Any]) -> dict[str, Any]:
+    from airflow_sagemaker.triggers import SageMakerTrainingPipelineTrigger
+
+    noticed: dict[str, float] = {}
+
+    async def wait(arn: str) -> None:
+        trigger = SageMakerTrainingPipelineTrigger(
+            arn, aws_conn_id="bench", poll_interval=spec["interval"], progress=spec["progress"]
+        )
+        await anext(trigger.run())
+        noticed[arn] = time.time()
+
+    memory = psutil.Process().memory_info().rss
+    tasks = [asyncio.create_task(wait(arn)) for arn in spec["arns"]]
+    stop, lag = asyncio.Event(), list[float]()
+    await asyncio.sleep(spec["settle"])
+    cpu = time.process_time()
+    watcher = asyncio.create_task(lags(stop, lag))
+    Path(spec["ready"]).touch()
+    await asyncio.sleep(spec["seconds"])
+    cpu = time.process_time() - cpu
+    Path(spec["measured"]).touch()
+    # Now some executions are ended from outside; how soon are they noticed?
+    deadline = time.time() + spec["interval"] * 4 + 20
+    while len(noticed) < spec["ended"] and time.time() < deadline:
+        await asyncio.sleep(0.05)
+    stop.set()
+    await watcher
+    grown = psutil.Process().memory_info().rss - memory
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return {
+        "cpu_seconds_per_minute": round(cpu * 60 / spec["seconds"], 2),
+        "loop_lag_p50_ms": round(percentile(lag, 0.5) * 1000, 2),
+        "loop_lag_p99_ms": round(percentile(lag, 0.99) * 1000, 2),
+        "memory_added_mb": round(grown / 1e6, 1),
+        "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000, 1),
+        "noticed": noticed,
+    }
+
+
+def provider(spec: dict[str, Any]) -> dict[str, Any]:
+    from airflow.providers.amazon.aws.sensors.sagemaker import SageMakerPipelineSensor
+
+    sensors = [
+        SageMakerPipelineSensor(task_id=f"s{number}", pipeline_exec_arn=arn, aws_conn_id="bench")
+        for number, arn in enumerate(spec["arns"])
+    ]
+    pool = ThreadPoolExecutor(8)
+    list(pool.map(lambda sensor: sensor.poke({}), sensors))
+    cpu, begun = time.process_time(), time.monotonic()
+    Path(spec["ready"]).touch()
+    rounds = max(1, round(spec["seconds"] / spec["interval"]))
+    for number in range(rounds):
+        list(pool.map(lambda sensor: sensor.poke({}), sensors))
+        time.sleep(max(0.0, begun + (number + 1) * spec["interval"] - time.monotonic()))
+    took = time.monotonic() - begun
+    Path(spec["measured"]).touch()
+    return {
+        "rounds": rounds,
+        "seconds": round(took, 1),
+        "cpu_seconds_per_minute": round((time.process_time() - cpu) * 60 / took, 2),
+        "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000, 1),
+    }
+
+
+if __name__ == "__main__":
+    logging.disable(logging.CRITICAL)
+    side, given = sys.argv[1], json.loads(Path(sys.argv[2]).read_text())
+    out, sys.stdout = sys.stdout, open(os.devnull, "w")  # noqa: PTH123, SIM115 - what libraries print is not the result
+    result = asyncio.run(ours(given)) if side == "ours" else provider(given)
+    out.write(json.dumps(result) + "\n")
