@@ -15,12 +15,12 @@ _DRIVER_TRACEBACK = "Command failed with exit code"
 _DRIVER_FAILURES = ("subprocess.CalledProcessError", "Training Execution failed. For more details")
 
 
-def algorithm_error(failure_file: Path, tail: Sequence[str], exit_code: int) -> str:
+def algorithm_error(failure_file: Path | None, tail: Sequence[str], exit_code: int) -> str:
     """Compose the FailureReason: the failure file, and the log's tail where the file does not explain itself.
 
-    The SDK's drivers write only that a command failed; the traceback of the user's program is in the log alone.
+    A processing job has no failure file (None). The SDK's drivers write only that a command failed; the traceback of the user's program is in the log alone.
     """
-    said = _read(failure_file)
+    said = _read(failure_file) if failure_file else ""
     from_driver = any(mark in said for mark in _DRIVER_FAILURES)
     if from_driver:
         said = said.strip().splitlines()[-1] if said.strip() else ""

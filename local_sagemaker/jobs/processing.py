@@ -58,8 +58,7 @@ class ProcessingJob(Job):
         elif outcome.failed:
             _, failed = outcome.failed
             reason = f"ClientError: {failed.reason}, exit code: {failed.code}" if failed.reason else None
-            missing = self.layouts[0].ml / "no-failure-file"  # processing has none; the message is its place
-            reason = reason or algorithm_error(missing, failed.tail, failed.code)
+            reason = reason or algorithm_error(None, failed.tail, failed.code)
             self._end("Failed", FailureReason=reason[:1024], **more)
         else:
             self._end("Completed", **more)
