@@ -18,7 +18,8 @@ _DRIVER_FAILURES = ("subprocess.CalledProcessError", "Training Execution failed.
 def algorithm_error(failure_file: Path | None, tail: Sequence[str], exit_code: int) -> str:
     """Compose the FailureReason: the failure file, and the log's tail where the file does not explain itself.
 
-    A processing job has no failure file (None). The SDK's drivers write only that a command failed; the traceback of the user's program is in the log alone.
+    A processing job has no failure file (None). The SDK's drivers write only that a command failed; the traceback of
+    the user's program is in the log alone.
     """
     said = _read(failure_file) if failure_file else ""
     from_driver = any(mark in said for mark in _DRIVER_FAILURES)
