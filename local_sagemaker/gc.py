@@ -73,6 +73,7 @@ def _forget_executions(connection: sqlite3.Connection, cutoff: float) -> int:
     old = f"SELECT arn FROM executions WHERE {_OLD_EXECUTIONS}"  # noqa: S608
     for table, column in (("tokens", "resource"), ("tags", "arn")):
         connection.execute(f"DELETE FROM {table} WHERE {column} IN ({old})", (cutoff,))  # noqa: S608
+    connection.execute("DELETE FROM tokens WHERE resource IS NULL AND created < ?", (cutoff,))
     connection.execute(f"UPDATE versions SET last_execution = NULL WHERE last_execution IN ({old})", (cutoff,))  # noqa: S608
     return connection.execute(f"DELETE FROM executions WHERE {_OLD_EXECUTIONS}", (cutoff,)).rowcount  # noqa: S608
 

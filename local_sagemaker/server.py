@@ -10,7 +10,6 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import IO, Any
 
 from local_sagemaker import environment, model
@@ -89,10 +88,11 @@ class Server:
         self._logs = LogStore(settings.data_dir / "logs.db")
         self._engine = Engine(self._db, settings.data_dir)
         self._supervisor: JobSupervisor | None = None
-        self._ended = threading.Event()
+        self._signals: _SignalPipe | None = None
 
     def start(self) -> None:
-        """Bring everything up; when this returns, every part answers."""
+        """Bring everything up; when this returns, every part answers, and signals end it in order."""
+        self._signals = _SignalPipe()
         settings = self.settings
         threading.Thread(target=_warm_up, name="warm-up", daemon=True).start()
         self._s3.start()
@@ -115,20 +115,16 @@ class Server:
                 package_index=settings.package_index,
             )
         )
-        threading.Thread(target=self._http.run, name="http", daemon=True).start()
+        # what an earlier server left is settled before the first request is answered
         self._engine.start(self._supervisor)
+        threading.Thread(target=self._http.run, name="http", daemon=True).start()
         environment.save(settings.data_dir, self.environment)
 
     def serve(self) -> None:
         """Wait for SIGTERM or SIGINT, then end every child."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_signal)
-        while not self._ended.wait(timeout=3600):
-            pass
+        if self._signals is not None:
+            self._signals.wait()
         self.stop()
-
-    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        self._ended.set()
 
     def stop(self) -> None:
         """End the jobs, rclone and the listener, in that order."""
@@ -138,6 +134,28 @@ class Server:
         self._s3.stop()
         self._http.close()
         self._lock.close()
+
+
+class _SignalPipe:
+    """SIGTERM and SIGINT, whichever thread the kernel gives them to.
+
+    A handler in Python runs only when the main thread does, and a main thread that waits for a lock is not woken by a
+    signal that another thread took. The interpreter writes each signal's number into this pipe from where it arrives.
+    """
+
+    _NUMBERS = (signal.SIGTERM, signal.SIGINT)
+
+    def __init__(self) -> None:
+        self._reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        for number in self._NUMBERS:
+            signal.signal(number, lambda _number, _frame: None)
+
+    def wait(self) -> None:
+        """Return once one of the two has come."""
+        while os.read(self._reader, 1)[0] not in self._NUMBERS:
+            pass
 
 
 class _Listener:

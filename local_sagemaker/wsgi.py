@@ -7,6 +7,7 @@ import json
 import logging
 import re
 import secrets
+import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -75,6 +76,10 @@ class Application:
                 text = query.error(scope[3], error.code, error.message)
                 return _send(start_response, _STATUS[error.status], "text/xml", text)
             return _json(start_response, error.status, {"__type": error.code, "message": error.message}, error.code)
+        except sqlite3.OperationalError as error:
+            log.exception("%s cannot be written", target)
+            text = f"The database in {self._context.data_dir} cannot be written: {error}. Is its disk full?"
+            return _json(start_response, 500, {"__type": "InternalFailure", "message": text}, "InternalFailure")
         except Exception:
             log.exception("%s failed", target or environ.get("PATH_INFO"))
             fault = {"__type": "InternalFailure", "message": "The local SageMaker failed, its log says why."}

@@ -249,6 +249,8 @@ def finish_job(
     description: dict[str, Any],
 ) -> None:
     """Carry a job's end over to its step: done, stopped, waiting for the next attempt, or failed."""
+    if row["status"] not in _LIVE:
+        return
     status, moment = description[kind.status_member], now()
     values: dict[str, Any] = {"ended": moment}
     if status == "Completed":

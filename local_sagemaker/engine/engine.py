@@ -27,6 +27,8 @@ LOST = (
     " went down); the job's processes were ended with it"
 )
 _PARSED = 64
+_DISK_SECONDS = 2.0
+"""Between attempts to write what a full disk refused."""
 _LEFT_JOBS = """
 SELECT jobs.*, jobs.status = 'Stopping' OR coalesce(executions.status, '') = 'Stopping' AS stopping
 FROM jobs LEFT JOIN steps ON steps.job = jobs.arn LEFT JOIN executions ON executions.arn = steps.execution
@@ -93,9 +95,14 @@ class Engine:
             if row is None or not row["live"]:
                 return
             if row["status"] == "Stopping":
-                self._end_unbegun(row)
-            else:
+                self._end(row, "Stopped", "Training job stopped")
+                return
+            try:
                 self._supervisor().submit(spec)
+            except Exception as error:
+                # a job that nobody runs must not stay alive in the database
+                log.exception("job %s cannot be submitted", spec.arn)
+                self._end(row, "Failed", f"InternalServerError: the job could not be queued: {error}")
 
     def stop_job(self, arn: str) -> None:
         """Ask the supervisor to end a job."""
@@ -106,7 +113,7 @@ class Engine:
                 # it has just ended, or has not been handed over yet
                 row = self._db.read().execute("SELECT * FROM jobs WHERE arn = ?", (arn,)).fetchone()
                 if row is not None and row["live"] and not row["begun"]:
-                    self._end_unbegun(row)
+                    self._end(row, "Stopped", "Training job stopped")
 
     def interrupt_job(self, arn: str) -> str | None:
         """Ask the supervisor for a spot interruption; gives the reason when there cannot be one."""
@@ -118,8 +125,8 @@ class Engine:
             return str(error)
         return None
 
-    def _end_unbegun(self, row: sqlite3.Row) -> None:
-        execution = self._apply(row["arn"], jobrecords.ending_changes(row, "Stopped", "Training job stopped"))
+    def _end(self, row: sqlite3.Row, status: str, message: str) -> None:
+        execution = self._apply(row["arn"], jobrecords.ending_changes(row, status, message))
         if execution is not None:
             self.wake(execution)
 
@@ -154,9 +161,22 @@ class Engine:
         if self._ending:
             # jobs that end because the server ends are not failures of their own: the next start deals with them
             return
-        execution = self._apply(arn, changes)
+        while True:
+            try:
+                execution = self._apply(arn, changes)
+                break
+            except sqlite3.OperationalError:
+                # a full disk: a job's end must not be lost, so this waits until it can be written
+                log.exception("the state of %s cannot be written, trying again", arn)
+                if self._pause(_DISK_SECONDS):
+                    return
         if execution is not None:
             self.wake(execution)
+
+    def _pause(self, seconds: float) -> bool:
+        """Wait; whether the server ends."""
+        with self._condition:
+            return self._condition.wait_for(lambda: self._ending, timeout=seconds)
 
     def _apply(self, arn: str, changes: Mapping[str, Any]) -> str | None:
         with self._db.write() as connection:
@@ -182,9 +202,9 @@ class Engine:
         queued: list[JobSpec] = []
         for row in self._db.read().execute(_LEFT_JOBS).fetchall():
             if row["stopping"]:
-                self._apply(row["arn"], jobrecords.ending_changes(row, "Stopped", "Stopped"))
+                self._end(row, "Stopped", "Training job stopped")
             elif row["begun"]:
-                self._apply(row["arn"], jobrecords.ending_changes(row, "Failed", LOST))
+                self._end(row, "Failed", LOST)
             else:
                 queued.append(jobrecords.spec_of(row))
         for spec in queued:
@@ -198,6 +218,10 @@ class Engine:
         while (arn := self._next()) is not None:
             try:
                 self._advance(arn)
+            except sqlite3.OperationalError:
+                log.exception("execution %s cannot be written, trying again", arn)
+                with self._condition:
+                    heapq.heappush(self._timers, (time.time() + _DISK_SECONDS, arn))
             except Exception as error:
                 log.exception("execution %s cannot go on", arn)
                 self._fail(arn, f"InternalFailure: {type(error).__name__} in the local SageMaker, see its log")
@@ -229,8 +253,24 @@ class Engine:
             self.stop_job(job)
 
     def _fail(self, arn: str, reason: str) -> None:
-        with self._db.write() as connection:
-            connection.execute(
-                "UPDATE executions SET status = 'Failed', failure_reason = ?, modified = ? WHERE arn = ?",
-                (reason, now(), arn),
-            )
+        """End an execution that the engine itself cannot handle, with its steps and jobs."""
+        try:
+            with self._db.write() as connection:
+                connection.execute(
+                    "UPDATE executions SET status = 'Failed', failure_reason = ?, modified = ? WHERE arn = ?",
+                    (reason, now(), arn),
+                )
+                connection.execute(
+                    "UPDATE steps SET status = 'Failed', ended = ?, failure_reason = ? WHERE execution = ?"
+                    " AND status IN ('Starting', 'Executing', 'Stopping')",
+                    (now(), reason, arn),
+                )
+                jobs = connection.execute(
+                    "SELECT jobs.arn FROM jobs JOIN steps ON steps.job = jobs.arn"
+                    " WHERE steps.execution = ? AND live = 1",
+                    (arn,),
+                ).fetchall()
+            for job in jobs:
+                self.stop_job(job["arn"])
+        except Exception:
+            log.exception("execution %s cannot be ended either", arn)

@@ -107,7 +107,7 @@ def check_commit(serve: Callable[..., Server], data_dir: Path, number: int) -> b
     return crashed
 
 
-@pytest.mark.parametrize("number", [4, 6, 9])
+@pytest.mark.parametrize("number", [4, 9])
 def test_kill_after_a_commit(serve: Callable[..., Server], tmp_path: Path, number: int) -> None:
     assert check_commit(serve, tmp_path / "data", number)
 

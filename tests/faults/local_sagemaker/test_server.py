@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ctypes
 import os
 import signal
 import socket
@@ -77,6 +78,15 @@ def test_every_child_ends_with_the_server(serve: Callable[..., Server], sig: int
     while left := processes_of(server.data_dir):
         assert time.monotonic() < deadline, left
         time.sleep(0.05)
+
+
+def test_signal_that_another_thread_takes_ends_the_server_too(serve: Callable[..., Server]) -> None:
+    server = serve()
+    threads = [int(entry.name) for entry in Path(f"/proc/{server.process.pid}/task").iterdir()]
+    other = next(thread for thread in threads if thread != server.process.pid)
+    tgkill = 234 if os.uname().machine == "x86_64" else 131
+    assert ctypes.CDLL(None).syscall(tgkill, server.process.pid, other, signal.SIGTERM) == 0
+    assert server.process.wait(timeout=40) == 0
 
 
 def test_rclone_is_started_again(serve: Callable[..., Server]) -> None:

@@ -23,7 +23,7 @@ SAMPLES = {
     "PipelineExecutionArn": "arn:aws:sagemaker:us-east-1:123456789012:pipeline/fuzz/execution/abcdefghijkl",
     "ResourceArn": "arn:aws:sagemaker:us-east-1:123456789012:pipeline/fuzz",
 }
-BOUNDED = settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+BOUNDED = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def values(shape: Any, name: str = "", depth: int = 0) -> st.SearchStrategy[Any]:
