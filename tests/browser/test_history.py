@@ -109,6 +109,19 @@ def test_a_break_is_lasting_and_for_the_worse(evaluate: Any, values: list[Any], 
     assert found == index
 
 
+def test_steps_from_a_log_keep_their_first_time_and_their_last_state(evaluate: Any) -> None:
+    lines = [
+        {"text": "Step Train: Starting", "at": "T1"},
+        {"text": "Step Train: Executing (job pipelines-x-Train)", "at": "T2"},
+        {"text": "[Train] Step 3: of nothing", "at": "T3"},
+        {"text": "Step Train: Succeeded after 12 s", "at": "T4"},
+        {"text": "Step Check: Executing", "at": "T5"},
+    ]
+    train, check = evaluate("report_model.js", f"return m.stepsFromLog({json.dumps(lines)})")
+    assert train == {"name": "Train", "type": "", "started_at": "T1", "status": "Succeeded", "seconds": 12}
+    assert check["status"] == "Executing"
+
+
 def test_curves_from_a_log_drop_what_a_new_triggerer_repeats(evaluate: Any) -> None:
     lines = [
         "[Train] 2026-01-01T00:00:01.000Z Train Loss: 0.5",

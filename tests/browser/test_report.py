@@ -57,6 +57,7 @@ def test_start_by_the_form_and_watch_the_training_to_its_end(page: Any, airflow:
     frame.get_by_text("from the task's log so far").wait_for()
     frame.locator('.chart[data-points="3"]').first.wait_for()
     assert frame.locator(".pill").inner_text() == "training"
+    assert "executing" in frame.locator(".timeline .step").inner_text()
     airflow.hold.unlink()
     frame.locator("#page[data-live=false]").wait_for()
     frame.get_by_text("from the job's report").wait_for()
@@ -167,7 +168,7 @@ def test_everything_drawn_has_a_name_for_a_screen_reader(page: Any, airflow: Air
     for drawn in page.locator("[role=img]").all():
         assert drawn.get_attribute("aria-label")
     assert page.locator("svg:not([role])").count() == 0
-    assert page.get_by_role("table", name="Parameters of this execution").count() == 1
+    assert page.get_by_label("Parameters of this execution").count() == 1
     assert page.locator("a:not([href])").count() == 0
 
 

@@ -40,6 +40,7 @@ def wait_for_training(**context: Any) -> dict[str, Any]:
     partition = shapes.date_in(context["dag_run"].partition_key)
     epochs = shapes.history(partition, int(context["params"].get("epochs", 12)))
     print("Execution is Executing")
+    print("Step Train: Executing (job pipelines-058eea015bd6-Train)")
     for row in epochs:
         while row["epoch"] == 4 and HOLD.exists():
             time.sleep(0.1)

@@ -43,7 +43,7 @@ function draw(model) {
 function partOf(name, model) {
   const clock = model.live && (name === "header" || name === "times") ? Date.now() : 0;
   if (name === "header") return [clock, model.run, model.links, model.before?.run_id, view.verdict(model)];
-  if (name === "times") return [clock, model.tasks.map((task) => [task.state, task.start_date, task.end_date]), model.training?.outcome?.steps];
+  if (name === "times") return [clock, model.tasks.map((task) => [task.state, task.start_date, task.end_date]), model.steps];
   if (name === "curves") return [model.curves, model.live];
   if (name === "failed") return model.failure;
   return [model.training, model.before, name === "figures" && model.curves.at(-1)];

@@ -34,6 +34,21 @@ export function curvesFromLog(lines) {
   return rows;
 }
 
+const STEP = /^Step (.+?): (\w+)(?: after (\d+) s)?/;
+
+/** [{name, status, started_at, seconds}] from the lines {text, at} in which the sensor tells of steps. */
+export function stepsFromLog(lines) {
+  const steps = new Map();
+  for (const { text, at } of lines) {
+    const found = STEP.exec(text);
+    if (!found) continue;
+    const [, name, status, took] = found;
+    const step = steps.get(name) ?? { name, type: "", started_at: at };
+    steps.set(name, { ...step, status, seconds: took === undefined ? undefined : Number(took) });
+  }
+  return [...steps.values()];
+}
+
 /** Parameters that differ: [{name, before, now}]. */
 export function changedParameters(before, now) {
   const names = [...new Set([...Object.keys(before ?? {}), ...Object.keys(now ?? {})])].sort();
@@ -63,7 +78,7 @@ export class RunReader {
     ]);
     const trainings = await this.trainings(tasks, entries);
     const training = this.pick(trainings);
-    const model = { run, tasks, trainings, training, live: isLive(run.state), earlier: [], before: null, curves: [], failure: null, links: {} };
+    const model = { run, tasks, trainings, training, live: isLive(run.state), earlier: [], before: null, curves: [], steps: [], failure: null, links: {} };
     if (training) await this.addDetails(model);
     else model.failure = await this.failure(tasks.find((task) => task.state === "failed"));
     return model;
@@ -116,7 +131,8 @@ export class RunReader {
       history?.length ? null : this.logged(training.waits.at(-1) ?? training.start),
       this.failure(bad),
     ]);
-    model.curves = history?.length ? history : curvesFromLog(logged ?? []);
+    model.curves = history?.length ? history : curvesFromLog((logged ?? []).map((line) => line.text));
+    model.steps = training.outcome?.steps ?? stepsFromLog(logged ?? []);
     model.curvesFrom = history?.length ? "report" : "log";
     Object.assign(model, { earlier, links, failure });
     const previous = earlier.find((one) => one.trainings.length);
@@ -146,7 +162,7 @@ export class RunReader {
     return links;
   }
 
-  /** The lines of a task's log: grown while the task runs, read once more in full when it has ended. */
+  /** The lines {text, at} of a task's log: grown while the task runs, read once more in full when it has ended. */
   async logged(task) {
     if (!task || !task.try_number) return [];
     const name = `${task.task_id} ${task.map_index} ${task.try_number}`;
@@ -156,7 +172,7 @@ export class RunReader {
     const ended = !isLive(task.state);
     const query = { map_index: task.map_index, ...(ended ? { full_content: true } : { token: kept.token }) };
     const answer = await api(where, query).catch(() => ({ content: [] }));
-    const lines = answer.content.map((line) => (typeof line === "string" ? line : String(line.event ?? "")));
+    const lines = answer.content.map((line) => (typeof line === "string" ? { text: line } : { text: String(line.event ?? ""), at: line.timestamp }));
     const next = { lines: ended ? lines : [...kept.lines, ...lines], token: answer.continuation_token ?? undefined, done: ended };
     this.logs.set(name, next);
     return next.lines;

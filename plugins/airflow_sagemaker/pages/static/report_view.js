@@ -2,7 +2,7 @@
 
 import { airflowLink, openInAirflow, outerLink, runPath } from "./airflow.js";
 import { lineChart } from "./charts.js";
-import { card, el, svg, table } from "./dom.js";
+import { card, el, svg } from "./dom.js";
 import { calibration, confusionMatrix, importance } from "./evaluation.js";
 import { METRICS, count, delta, lowerIsBetter, metric, moment, money, seconds, short, spoken, tone, words } from "./format.js";
 import { changedParameters, expectedToDiffer } from "./report_model.js";
@@ -96,12 +96,13 @@ export function figures(model) {
 }
 
 function compared(what, name, now, then) {
+  if (!Number.isFinite(then)) return null;
   const change = now - then;
   const better = lowerIsBetter(name) ? change < 0 : change > 0;
   const mark = Number.isFinite(change) && Math.abs(change) >= 0.00005 ? (better ? "better" : "worse") : null;
   return [
     el("dt", {}, `vs ${what}`),
-    el("dd", { class: `number ${mark ?? ""}`, title: Number.isFinite(then) ? `there ${metric(then)}` : null }, delta(change), mark && el("span", { class: "hidden" }, ` ${mark}`)),
+    el("dd", { class: `number ${mark ?? ""}`, title: `there ${metric(then)}` }, delta(change), mark && el("span", { class: "hidden" }, ` ${mark}`)),
   ];
 }
 
@@ -189,14 +190,14 @@ export function facts({ training }, options) {
     ["Rows", rows.length && rows.join(", ")],
     ["Kept", outcome?.report?.best_epoch && `epoch ${outcome.report.best_epoch} of ${outcome.report.history?.length ?? "?"}`],
     ["Training time", Number.isFinite(outcome?.report?.seconds?.training) && seconds(outcome.report.seconds.training)],
-    ["Threshold", outcome?.report?.threshold],
+    ["Threshold", Number.isFinite(outcome?.report?.threshold) && metric(outcome.report.threshold)],
     ["Training job", outcome?.training_job_name],
     ["Model", outcome?.model_artifact && copyable(outcome.model_artifact)],
     ["Checkpoints", outcome?.checkpoint_path && copyable(outcome.checkpoint_path)],
     ["Execution", training.arn && copyable(training.arn)],
     ["Warnings", outcome?.report?.warnings?.length && el("ul", { class: "warnings" }, outcome.report.warnings.map((text) => el("li", {}, String(text))))],
   ].filter(([, value]) => value !== undefined && value !== null && value !== false && value !== 0 && value !== "");
-  return card("Result", {}, el("dl", { class: "facts" }, entries.map(([name, value]) => [el("dt", {}, name), el("dd", {}, typeof value === "number" ? String(value) : value)])));
+  return card("Result", { class: "wide" }, el("dl", { class: "facts" }, entries.map(([name, value]) => [el("dt", {}, name), el("dd", {}, typeof value === "number" ? String(value) : value)])));
 }
 
 function copyable(text) {
@@ -219,16 +220,30 @@ export function definition({ training, before }) {
   const changed = past ? changedParameters(past.parameters, details.parameters).filter(({ name }) => !expectedToDiffer(name)) : [];
   const news = new Map(changed.map((one) => [one.name, one]));
   const sorted = Object.entries(details.parameters ?? {}).sort(([one], [other]) => place(one, news) - place(other, news) || (one < other ? -1 : 1));
-  const rows = sorted.map(([name, value]) => [
-    el("span", { title: name }, words(name)),
-    [el("code", {}, value), news.has(name) && el("span", { class: "changed" }, ` was ${news.get(name).before ?? "absent"}`)],
-  ]);
+  const rows = sorted.map(([name, value]) =>
+    el(
+      "div",
+      { class: String(value).length > 28 ? "long" : null },
+      el("dt", { title: name }, words(name)),
+      el("dd", {}, el("code", {}, plain(name, value)), news.has(name) && el("span", { class: "changed" }, ` was ${plain(name, news.get(name).before ?? "absent")}`)),
+    ),
+  );
   return card(
     "Definition and parameters",
-    {},
+    { class: "wide" },
     el("p", {}, sameDefinition(details, past, before), ". ", past && (changed.length ? `${changed.length} of the parameters changed.` : "No parameter changed but the partition's paths.")),
-    el("div", { class: "scroll" }, table("Parameters of this execution", ["Parameter", "Value"], rows)),
+    el("dl", { class: "parameters", "aria-label": "Parameters of this execution" }, rows),
   );
+}
+
+/** Hyperparameters travel as JSON: a text is shown without its quotes. */
+function plain(name, value) {
+  try {
+    const read = /^Hyperparameter/.test(name) ? JSON.parse(value) : value;
+    return typeof read === "string" ? read : value;
+  } catch {
+    return value;
+  }
 }
 
 /** What changed first, then hyperparameters, then the machine, then the paths, which always differ. */

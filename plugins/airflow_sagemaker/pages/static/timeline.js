@@ -23,12 +23,12 @@ export const labelOf = (task) => (task.map_index >= 0 ? `${task.task_id} [${task
 
 /** Steps without a start time of their own are laid one after the other, the last one ending with the waiting task. */
 function stepRows(model) {
-  const steps = model.training?.outcome?.steps ?? [];
+  const { steps } = model;
   const wait = model.training?.waits.at(-1) ?? model.training?.start;
   let free = (time(wait?.end_date) ?? Date.now()) - steps.reduce((sum, step) => sum + (step.seconds ?? 0) * 1000, 0);
   return steps.map((step) => {
     const from = time(step.started_at) ?? free;
-    free = from + (step.seconds ?? 0) * 1000;
+    free = step.seconds === undefined ? Date.now() : from + (step.seconds ?? 0) * 1000; // undefined: it runs
     return { label: step.name, from, to: free, state: step.status, step, seconds: step.seconds };
   });
 }
@@ -45,7 +45,7 @@ export function timeline(model) {
     { class: "timeline" },
     rows.map((row) => {
       const took = row.seconds ?? (row.to - row.from) / 1000;
-      const notes = [spoken(row.state), row.step && spoken(row.step.type), row.step?.cache_hit && "from the step cache"];
+      const notes = [spoken(row.state), row.step?.type && spoken(row.step.type), row.step?.cache_hit && "from the step cache"];
       const name = row.task
         ? airflowLink(runPath(model.run.dag_id, model.run.dag_run_id, row.task.task_id, row.task.map_index), {}, row.label)
         : row.label;
