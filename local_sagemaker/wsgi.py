@@ -60,6 +60,7 @@ class Application:
         self._is_open = is_open
         self._s3_answers = s3_answers
         self._package_index = package_index
+        self._index_secret = codeartifact.path_secret(secret_key)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
@@ -116,7 +117,9 @@ class Application:
             # the address by which the caller reached this server is the one by which its pip does
             base_url = f"http://{environ.get('HTTP_HOST', '')}"
             return _json(
-                start_response, 200, codeartifact.answer(method, path, environ.get("QUERY_STRING", ""), base_url)
+                start_response,
+                200,
+                codeartifact.answer(method, path, environ.get("QUERY_STRING", ""), base_url, self._index_secret),
             )
         if service not in SERVICES:
             raise UnknownOperation(_refusal(service))
@@ -131,7 +134,7 @@ class Application:
             healthy = self._s3_answers()
             status = "200 OK" if healthy else "503 Service Unavailable"
             return _send(start_response, status, "text/plain", "ok\n" if healthy else "S3 does not answer\n")
-        if (location := codeartifact.index_location(path, self._package_index)) is not None:
+        if (location := codeartifact.index_location(path, self._package_index, self._index_secret)) is not None:
             return _send(start_response, "302 Found", "text/plain", "", [("Location", location)])
         if not self._may_see(environ):
             extra = [("WWW-Authenticate", 'Basic realm="local SageMaker: access key and secret key"')]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 from typing import Any
 
 import boto3
@@ -38,13 +39,17 @@ def test_codeartifact_leads_to_the_index_of_this_machine(local_sagemaker: Any) -
     client = local_sagemaker.client("codeartifact")
     assert client.get_authorization_token(domain="flights", domainOwner="123456789012")["authorizationToken"]
     endpoint = client.get_repository_endpoint(domain="flights", repository="pypi", format="pypi")["repositoryEndpoint"]
-    assert endpoint == f"{local_sagemaker.endpoint_url}/codeartifact/flights/pypi/"
-    connection = http.client.HTTPConnection(local_sagemaker.endpoint_url.removeprefix("http://"), timeout=10)
-    connection.request("GET", "/codeartifact/flights/pypi/simple/polars/")
-    answer = connection.getresponse()
-    assert answer.status == 302
-    assert str(answer.headers["Location"]).endswith("/polars/")
-    connection.close()
+    base = local_sagemaker.endpoint_url
+    assert re.fullmatch(rf"{base}/codeartifact/[0-9a-f]{{32}}/flights/pypi/", endpoint)
+    path = f"{endpoint.removeprefix(base)}simple/polars/"
+    secret = path.split("/")[2]
+    for asked, status in ((path, 302), (path.replace(secret, "0" * 32), 404)):
+        connection = http.client.HTTPConnection(base.removeprefix("http://"), timeout=10)
+        connection.request("GET", asked)
+        answer = connection.getresponse()
+        assert answer.status == status
+        assert str(answer.headers.get("Location", "/polars/")).endswith("/polars/")
+        connection.close()
 
 
 @pytest.mark.parametrize(
