@@ -15,7 +15,9 @@ from typing import Any, Protocol
 from local_sagemaker import jobrecords
 from local_sagemaker.database import Database
 from local_sagemaker.definition import Definition, parse
+from local_sagemaker.definition.problem import Problem
 from local_sagemaker.engine.advance import Advance, finish_job
+from local_sagemaker.errors import ValidationException
 from local_sagemaker.jobs import JobSpec
 from local_sagemaker.jobs.supervisor import UnknownJob
 from local_sagemaker.names import now
@@ -149,7 +151,12 @@ class Engine:
             if found is not None:
                 self._parsed.move_to_end(key)
                 return found
-        found = parse(text)
+        try:
+            found = parse(text)
+        except Problem as problem:  # written by an earlier version that took more
+            raise ValidationException(
+                f"The stored definition of {key[0]} is not accepted any more: {problem}"
+            ) from None
         with self._parsed_lock:
             self._parsed[key] = found
             while len(self._parsed) > _PARSED:

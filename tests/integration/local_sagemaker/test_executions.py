@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import pairwise
 
@@ -234,3 +236,23 @@ def test_pipeline_of_many_steps(service: Service) -> None:
     assert service.wait(arn)["PipelineExecutionStatus"] == "Succeeded"
     pages = service.sagemaker.get_paginator("list_pipeline_execution_steps").paginate(PipelineExecutionArn=arn)
     assert sum(len(page["PipelineExecutionSteps"]) for page in pages) == 400
+
+
+def test_many_executions_with_stops_between_all_settle(service: Service) -> None:
+    steps = [training("A", "echo loss=1", service.output), training("B", "exit $((RANDOM % 2))", service.output)]
+    name = service.create(*steps, {**PASSES, "DependsOn": ["A", "B"]})
+
+    def run(number: int) -> str:
+        arn = service.start(name)
+        if number % 3 == 0:
+            with contextlib.suppress(ClientError):  # it may have ended before the stop came
+                service.sagemaker.stop_pipeline_execution(PipelineExecutionArn=arn)
+        ended = service.wait(arn)["PipelineExecutionStatus"]
+        assert {step["StepStatus"] for step in service.steps(arn).values()} <= {"Succeeded", "Failed", "Stopped"}
+        return str(ended)
+
+    with ThreadPoolExecutor(12) as pool:
+        ends = list(pool.map(run, range(12)))
+    assert set(ends) <= {"Succeeded", "Failed", "Stopped"}
+    for status in ("InProgress", "Stopping"):
+        assert service.sagemaker.list_training_jobs(StatusEquals=status)["TrainingJobSummaries"] == []
