@@ -96,6 +96,26 @@ def test_the_same_sources_at_another_path_and_time_give_the_same_bytes(
     assert [upload.key for upload in again.uploads] == [upload.key for upload in first.uploads]
 
 
+def test_a_copy_of_the_project_elsewhere_gives_the_same_digest(config: PytorchTrainingConfig, tmp_path: Path) -> None:
+    copy = tmp_path / "somewhere else" / "project"
+    for part in ("plugins/airflow_sagemaker", "training"):
+        shutil.copytree(ROOT / part, copy / part, copy_function=shutil.copyfile)
+    config = PytorchTrainingConfig.from_dict(
+        {name: value for name, value in config.to_dict().items() if name != "source_dir"}
+    )
+    (copy / "training.yaml").write_text(json.dumps(config.to_dict()))
+    done = subprocess.run(
+        [sys.executable, "-m", "airflow_sagemaker", "compile", str(copy / "training.yaml"), "--json"],
+        cwd=copy / "plugins",
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "TZ": "Asia/Tokyo", "PYTHONHASHSEED": "7"},
+        capture_output=True,
+        text=True,
+        check=True,
+        stdin=subprocess.DEVNULL,
+    )
+    assert json.loads(done.stdout)["digest"] == compile_pipeline(config).digest
+
+
 def test_one_changed_byte_changes_the_digest(config: PytorchTrainingConfig) -> None:
     before = compile_pipeline(config)
     program = Path(config.source_dir) / "train.py"
