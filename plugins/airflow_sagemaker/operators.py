@@ -328,19 +328,23 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         launcher.guard()
         if self.preflight and not (self.dependencies or config.dependencies):
             check_inputs(launcher.executions.aws, config)
-        compiled = self._compile(config)
+        compiled = self._compile(config, launcher.executions.aws)
         if self.is_dry_run:
             self._describe_dry_run(context, launcher, compiled)
         return launcher.launch(compiled)
 
-    def _compile(self, config: PytorchTrainingConfig) -> CompiledPipeline:
+    def _compile(self, config: PytorchTrainingConfig, aws: Aws) -> CompiledPipeline:
         from airflow_sagemaker.compiler import compile_pipeline
+        from airflow_sagemaker.compiling.shared import S3Cache
+
+        bucket = config.code_bucket
 
         return compile_pipeline(
             config,
             dependencies=self.dependencies,
             sdk_python=self.sdk_python,
             on_child=self._remember_child,
+            shared=S3Cache(aws, bucket, config.pipeline_name) if bucket else None,
         )
 
     def _remember_child(self, child: subprocess.Popen[bytes]) -> None:

@@ -132,7 +132,8 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
                     if name.lower() not in {"content-length", "transfer-encoding", "connection"}:
                         self.send_header(name, value)
                 self.send_header("Content-Type", headers.get("Content-Type", "application/x-amz-json-1.1"))
-                self.send_header("Content-Length", str(len(content)))
+                length = headers.get("Content-Length") if self.command == "HEAD" else None
+                self.send_header("Content-Length", length or str(len(content)))
                 self.end_headers()
                 self.wfile.write(content)
             except OSError:
