@@ -85,6 +85,7 @@ with DAG(
         execution_arn=start.output,
         aws_conn_id=AWS_CONN_ID,
         poke_interval=5,
+        progress="logs",  # the report page draws the metrics from this task's log while the job runs
         pool=POOL,
         # Its execute is idempotent; a very short deferral can be reported as failed by Airflow itself.
         retries=3,

@@ -73,7 +73,8 @@ def add_schedule(rows: Frame) -> Frame:
         departure.alias("departure_minute"),
         # A day is added before the remainder, so that an arrival after midnight does not turn negative.
         ((arrival - departure + 1440) % 1440).alias("scheduled_minutes"),
-        nw.col("flight_date").dt.weekday().cast(nw.String).alias("day_of_week"),
+        # Sunday is 7 on Polars and 0 on Spark (Narwhals 2.29): the remainder makes it 0 on both.
+        (nw.col("flight_date").dt.weekday() % 7).cast(nw.String).alias("day_of_week"),
     )
 
 

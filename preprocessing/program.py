@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from preprocessing import engines, features, fields, output, raw
+from preprocessing import checks, engines, features, fields, output, raw
 from preprocessing.errors import TableError
 from preprocessing.window import Window
 
@@ -21,6 +21,7 @@ def preprocess(raw_folder: Path, output_folder: Path, window: Window) -> dict[st
     files = raw.checked_files(raw_folder, window)
     table = build_table(files, window)
     tables = split(table, window)
+    findings = checks.check(tables, str(window.partition))
     about = {
         "partition": str(window.partition),
         "rows": {name: part.height for name, part in tables.items()},
@@ -28,7 +29,7 @@ def preprocess(raw_folder: Path, output_folder: Path, window: Window) -> dict[st
         "dates": {name: [str(first), str(last)] for name, (first, last) in window.splits().items()},
         **fields.field_lists(),
     }
-    output.write(output_folder, tables, about)
+    output.write(output_folder, tables, {**about, "checks": findings})
     return about
 
 
