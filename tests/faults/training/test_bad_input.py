@@ -168,3 +168,19 @@ def test_a_failure_of_an_earlier_run_is_forgotten(site: Site) -> None:
     (site.folder / "failure").write_text("old")
     assert site.run() == 0
     assert not (site.folder / "failure").exists()
+
+
+@pytest.mark.parametrize(
+    "hyperparameters", [{"precision": "bfloat16"}, {"precision": "float64"}, {"class_weight": "balanced"}]
+)
+def test_the_other_precisions_and_weights_train(hyperparameters: dict[str, Any], site: Site) -> None:
+    assert site.run(**hyperparameters) == 0
+    report = json.loads((site.folder / "output" / "report.json").read_text())
+    assert 0 < report["metrics"]["Validation Loss"] < 1.5
+
+
+def test_sigterm_before_the_first_step_ends_at_once(site: Site, capfd: pytest.CaptureFixture[str]) -> None:
+    site.monkeypatch.setattr(train, "prepare", lambda *args: os.kill(os.getpid(), signal.SIGTERM))
+    assert site.run() == 143
+    assert "Interrupted: SIGTERM before the first step" in capfd.readouterr().out
+    assert not (site.folder / "failure").exists()
