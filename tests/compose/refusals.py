@@ -70,7 +70,7 @@ def expect(answer: tuple[int, str], *words: str, what: str) -> None:
         raise TrialError(
             f"{what} was not refused as it should be (status {status}, without {missing}):\n{text[-2000:]}"
         )
-    line = next((line for line in text.splitlines() if words[0] in line), "")
+    line = max(text.splitlines(), key=lambda line: sum(word in line for word in words))
     say(f"refused, {what}: {line.strip()[:230]}")
 
 
