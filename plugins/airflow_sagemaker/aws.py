@@ -166,6 +166,7 @@ class Aws:
     def forget_clients(self) -> None:
         """Build every client anew at its next use: connection and credentials are read again."""
         self._clients.clear()
+        self.target.forget()
 
     def call(self, service: str, operation: str, /, **arguments: Any) -> dict[str, Any]:
         """Call `operation` (boto3's method name) and wait out what heals; raises botocore's own exceptions.

@@ -7,8 +7,13 @@ all stand in it. Nothing here imports boto3 before a client is made.
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import dataclass, field
 from typing import Any
+
+_LOCK = threading.Lock()
+_SESSIONS: dict[str, tuple[Any, Any]] = {}
+"""(hook, boto3 session) by target's key."""
 
 
 @dataclass(frozen=True)
@@ -74,21 +79,40 @@ class AwsTarget:
         return json.dumps(self.as_dict(), sort_keys=True, default=str)
 
     def client(self, service: str) -> Any:
-        """A new boto3 client; reads the connection anew, so changed credentials are seen.
+        """A new boto3 client, from a session that this process keeps for equal targets until `forget`.
 
         botocore's silent retries are off unless the connection or `botocore_config` sets them: `aws.Aws` does its own.
         """
-        from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
         from botocore.config import Config
+
+        with _LOCK:  # boto3 sessions are not thread-safe, their clients are
+            if self.key() not in _SESSIONS:
+                _SESSIONS[self.key()] = self._open()
+            hook, session = _SESSIONS[self.key()]
+            config = hook.config
+            if not getattr(config, "retries", None):
+                config = config.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
+            return session.client(
+                service,
+                endpoint_url=hook.conn_config.get_service_endpoint_url(service),
+                config=config,
+                verify=hook.verify,
+            )
+
+    def forget(self) -> None:
+        """Read connection and credentials anew at the next client."""
+        with _LOCK:
+            _SESSIONS.pop(self.key(), None)
+
+    def _open(self) -> tuple[Any, Any]:
+        """The connection as a hook, and its session. A second client of a session costs a tenth of the first."""
+        from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 
         hook: Any = AwsGenericHook(
             aws_conn_id=self.aws_conn_id,
             region_name=self.region_name,
             verify=self.verify,
-            client_type=service,
+            client_type="sagemaker",
             config=self.botocore_config,
         )
-        config = hook.config
-        if not getattr(config, "retries", None):
-            config = config.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
-        return hook.get_client_type(region_name=self.region_name or hook.region_name, config=config)
+        return hook, hook.get_session(region_name=self.region_name or hook.region_name)

@@ -92,7 +92,7 @@ class SharedPoller:
 
     def __init__(self, target: AwsTarget) -> None:
         self.target = target
-        self.calls = 0
+        self.target.forget()  # a triggerer lives for weeks: a new poller reads the connection anew
         self._waiters: set[Waiter] = set()
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []

@@ -101,7 +101,8 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
 
         def _serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            action = (self.headers.get("X-Amz-Target") or f"{self.command} {self.path}").rpartition(".")[2]
+            target = self.headers.get("X-Amz-Target")
+            action = target.rpartition(".")[2] if target else f"{self.command} {self.path}"
             fault = proxy.strike(action)
             kind = fault.kind if fault else ""
             if kind in ANSWERS:
