@@ -47,7 +47,7 @@ EXTERNAL_VIEWS: list[dict[str, Any]] = [
         "name": "Partition history",
         "destination": "dag",
         "url_route": "partition_history_dag",
-        "href": f"{_BASE}/history?dag_id={{DAG_ID}}",
+        "href": f"{_BASE}/history?dag_id={{DAG_ID}}&tab=dag",
     },
     {
         "name": "Partition history",

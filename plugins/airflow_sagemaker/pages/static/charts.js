@@ -127,7 +127,9 @@ class Chart {
       ctx.stroke();
       const right = left + ctx.measureText(label).width + 12 > bbox.left + bbox.width;
       ctx.textAlign = right ? "right" : "left";
-      ctx.fillText(label, left + (right ? -6 : 6) * devicePixelRatio, bbox.top + 12 * devicePixelRatio);
+      const line = plot.valToPos(plot.data[1][plot.data[0].indexOf(x)] ?? 0, "y", true);
+      const below = line < bbox.top + bbox.height / 2; // the line runs above: write below it
+      ctx.fillText(label, left + (right ? -6 : 6) * devicePixelRatio, below ? bbox.top + bbox.height - 6 * devicePixelRatio : bbox.top + 12 * devicePixelRatio);
     }
     ctx.restore();
   }

@@ -11,6 +11,7 @@ import "./theme.js";
 const PREFERRED = ["Validation AUC ROC", "Validation F1 Score", "Validation Loss", "Train Loss"];
 
 const query = new URLSearchParams(location.search);
+const isDagsTab = query.get("tab") === "dag"; // there the DAG is chosen already
 const page = document.getElementById("page");
 
 async function start() {
@@ -74,7 +75,7 @@ function header(dagId, dags, list) {
     "header",
     {},
     el("div", {}, el("p", { class: "over" }, "Partition history"), el("h1", {}, dagId), el("p", { class: "quiet" }, `${list.length} partitions, ${list[0].partition} to ${list.at(-1).partition}; ${good} trained`)),
-    el("nav", { class: "controls", "aria-label": "Choice" }, known.length > 1 && choice("DAG", "dag_id", known.includes(dagId) ? known : [dagId, ...known], dagId), airflowLink(`dags/${encodeURIComponent(dagId)}`, { class: "button" }, "Open DAG")),
+    !isDagsTab && el("nav", { class: "controls", "aria-label": "Choice" }, known.length > 1 && choice("DAG", "dag_id", known.includes(dagId) ? known : [dagId, ...known], dagId), airflowLink(`dags/${encodeURIComponent(dagId)}`, { class: "button" }, "Open DAG")),
   );
 }
 
@@ -162,9 +163,9 @@ function describe(dagId, one) {
     "dl",
     { class: "one" },
     entry("Partition", [el("b", {}, one.partition), one.runs > 1 && ` (newest of ${one.runs} runs)`]),
+    entry("Open", [airflowLink(reportPath(dagId, one), {}, "report"), " · ", airflowLink(runPath(dagId, one.run_id), {}, "run")]),
     entry("State", [el("span", { class: tone(one.state) }, spoken(one.state)), took > 0 && ` in ${seconds(took)}`]),
     figures,
-    entry("Open", [airflowLink(reportPath(dagId, one), {}, "report"), " · ", airflowLink(runPath(dagId, one.run_id), {}, "run")]),
   );
 }
 
@@ -173,7 +174,7 @@ function nothing(dagId, dags) {
   return [
     el("header", {}, el("div", {}, el("p", { class: "over" }, "Partition history"), el("h1", {}, dagId ?? "No trainings yet"))),
     card("No finished training", { class: "wide" }, el("p", {}, dagId ? "No run of this DAG has finished a training." : "No DAG that you may see has started a training.")),
-    others.length > 0 && el("nav", { class: "controls", "aria-label": "Choice" }, choice("Another DAG", "dag_id", ["", ...others], "")),
+    !isDagsTab && others.length > 0 && el("nav", { class: "controls", "aria-label": "Choice" }, choice("Another DAG", "dag_id", ["", ...others], "")),
   ].filter(Boolean);
 }
 

@@ -11,10 +11,20 @@ function host() {
   }
 }
 
+/** The colour that the frame stands on, so that there is no seam between Airflow and the page. */
+function groundAround() {
+  for (let node = window.frameElement; node; node = node.parentElement) {
+    const colour = getComputedStyle(node).backgroundColor;
+    if (colour && !/^transparent$|, 0\)$|\/ 0\)$/.test(colour)) return colour;
+  }
+  return "";
+}
+
 function apply() {
   const around = host();
   const dark = around ? around.documentElement.classList.contains("dark") : system.matches;
   document.documentElement.classList.toggle("dark", dark);
+  document.documentElement.style.setProperty("--ground", around ? groundAround() : "");
   listeners.forEach((listener) => listener());
 }
 
