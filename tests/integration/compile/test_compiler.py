@@ -296,6 +296,17 @@ def test_an_interpreter_without_the_sdk_is_named(config: PytorchTrainingConfig, 
         compile_pipeline(config, sdk_python="/nowhere/python")
 
 
+def test_another_interpreter_with_the_sdk_gives_the_same(config: PytorchTrainingConfig, tmp_path: Path) -> None:
+    import sysconfig
+
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "sdk")], check=True)
+    (packages,) = (tmp_path / "sdk" / "lib").glob("python3*/site-packages")
+    (packages / "sdk.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    other = str(tmp_path / "sdk" / "bin" / "python")
+    compiled = compile_pipeline(config, sdk_python=other, cache=DiskCache(tmp_path / "cache"))
+    assert compiled.definition == compile_pipeline(config).definition
+
+
 def test_hyperparameters_of_ones_own_compile(config: PytorchTrainingConfig) -> None:
     from airflow_sagemaker import ModelHyperparameters
 
