@@ -13,7 +13,7 @@ from polars.testing import assert_frame_equal
 from preprocessing import engines, features, raw
 from preprocessing.window import Window
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]  # many small Spark jobs: minutes, more on a busy machine
 
 
 @pytest.fixture(scope="module")
