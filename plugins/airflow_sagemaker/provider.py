@@ -1,0 +1,56 @@
+"""What `airflow providers list` and `airflow config list` say of this package."""
+
+from __future__ import annotations
+
+from typing import Any
+
+PACKAGE = "airflow-sagemaker"
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Airflow's provider metadata (entry point `apache_airflow_provider`).
+
+    The plugin has an entry point of its own (`airflow.plugins`): Airflow loads the plugins of providers only where
+    core.lazy_load_providers is off. Of a second copy in the plugins folder Airflow says "already registered, skipping".
+    """
+    return {
+        "package-name": PACKAGE,
+        "name": "SageMaker training pipelines",
+        "description": "Train PyTorch models on SageMaker Pipelines: one execution per task run, never lost.",
+        "operators": [
+            {"integration-name": "SageMaker training pipelines", "python-modules": ["airflow_sagemaker.operators"]}
+        ],
+        "sensors": [
+            {"integration-name": "SageMaker training pipelines", "python-modules": ["airflow_sagemaker.sensors"]}
+        ],
+        "triggers": [
+            {"integration-name": "SageMaker training pipelines", "python-modules": ["airflow_sagemaker.triggers"]}
+        ],
+        "integrations": [
+            {
+                "integration-name": "SageMaker training pipelines",
+                "external-doc-url": "https://docs.aws.amazon.com/sagemaker/latest/dg/pipelines.html",
+                "tags": ["aws"],
+            }
+        ],
+        "extra-links": ["airflow_sagemaker.links.ExecutionLink"],
+        "config": {
+            "airflow_sagemaker": {
+                "description": "The pages Training report and Partition history.",
+                "options": {
+                    "price_per_hour": _option("Instance type to price per hour, as JSON.", '{"ml.g5.12xlarge": 7.09}'),
+                    "price_currency": _option("Currency shown beside the price.", "EUR", default="USD"),
+                },
+            }
+        },
+    }
+
+
+def _option(description: str, example: str, default: str = "") -> dict[str, Any]:
+    return {
+        "description": description,
+        "version_added": "0.1.0",
+        "type": "string",
+        "example": example,
+        "default": default,
+    }
