@@ -77,6 +77,7 @@ def test_marking_the_operator_alone_stops_its_execution(faulty: Faulty, state: s
     assert len(faulty.executions(run)) == 1
 
 
+@pytest.mark.slow
 def test_clearing_the_deferred_operator_stops_the_old_and_starts_anew(faulty: Faulty) -> None:
     run = faulty.trigger("alone", seconds=LONG, day="2013-01-05")
     faulty.wait_task("alone", run, "train", "deferred")
@@ -87,6 +88,7 @@ def test_clearing_the_deferred_operator_stops_the_old_and_starts_anew(faulty: Fa
     faulty.mark("alone", run, "train", "failed")
 
 
+@pytest.mark.slow
 def test_the_operator_alone_follows_a_failure_by_a_new_generation(faulty: Faulty) -> None:
     run = faulty.trigger("alone", seconds=FAILS, day="2013-01-06")
     faulty.wait_task("alone", run, "train", "failed")
