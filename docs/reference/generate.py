@@ -1,0 +1,148 @@
+"""Writes operators.md and command-line.md beside itself from the code: `python docs/reference/generate.py`.
+
+A test runs it with `--check`, which writes nothing and fails when a page is not what the code says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import inspect
+import re
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+sys.path[:0] = [str(ROOT / "plugins"), str(ROOT)]
+
+NOTE = "<!-- Written by docs/reference/generate.py; a test compares it with the code. Do not edit. -->"
+
+
+def operators_page() -> str:
+    """The operator, the sensor, and the outcome that they leave."""
+    from airflow_sagemaker import SageMakerTrainingPipelineOperator, SageMakerTrainingPipelineSensor
+    from airflow_sagemaker.outcome import Outcome
+
+    classes = (SageMakerTrainingPipelineOperator, SageMakerTrainingPipelineSensor)
+    said = [documented(cls) for cls in classes]
+    # What both have means the same in both, and is described once.
+    everywhere = {**said[1], **said[0]}
+    parts = ["# Operator and sensor\n", NOTE]
+    for cls, own in zip(classes, said, strict=True):
+        lead = inspect.cleandoc(cls.__doc__ or "").partition(":param")[0].strip()
+        rows = [
+            f"| `{name}` | {default_of(parameter.default)} | {own.get(name) or everywhere[name]} |"
+            for name, parameter in inspect.signature(cls.__init__).parameters.items()
+            if name not in {"self", "kwargs"}
+        ]
+        kind = "sensor" if cls.__name__.endswith("Sensor") else "operator"
+        templated = ", ".join(f"`{name}`" for name in cls.template_fields)
+        parts += [
+            f"\n## {cls.__name__}\n\n{lead}\n\n| Parameter | Default | Meaning |\n|---|---|---|",
+            *rows,
+            f"\nTemplated: {templated}. Beside these, all parameters of Airflow's own {kind}s.",
+        ]
+    rows = [
+        f"| `{field.name}` | {str(field.type).replace(' | None', ' or none')} |"
+        for field in dataclasses.fields(Outcome)
+    ]
+    parts.append(
+        "\n## The outcome\n\nXCom `return_value` of the sensor, and `outcome` of an operator that waits itself; plain JSON.\n"
+        "\n| Key | Type |\n|---|---|"
+    )
+    return "\n".join([*parts, *rows]) + "\n"
+
+
+def documented(cls: type) -> dict[str, str]:
+    """The `:param name, name: text` entries of a class's docstring."""
+    found = {}
+    entries = re.split(r":param ", inspect.cleandoc(cls.__doc__ or "").partition("\n\nXCom")[0])[1:]
+    for entry in entries:
+        names, _, text = entry.partition(":")
+        for name in names.split(","):
+            found[name.strip()] = " ".join(text.split()).rstrip(";.")
+    return found
+
+
+def default_of(value: Any) -> str:
+    """A default as a reader writes it."""
+    from airflow_sagemaker.operators import RUN_PARTITION
+
+    if value is inspect.Parameter.empty:
+        return "required"
+    if value == RUN_PARTITION:
+        return "`RUN_PARTITION`"
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds():.0f} s"
+    return "none" if value in (None, ()) else f"`{value!r}`"
+
+
+def command_line_page() -> str:
+    """Both command lines."""
+    parts = ["# Command lines\n", NOTE, "\n## python -m airflow_sagemaker\n", *package_commands()]
+    parts += ["\n## python -m local_sagemaker\n", *server_commands()]
+    return "\n".join(parts) + "\n"
+
+
+def package_commands() -> Iterator[str]:
+    """The commands of the package, from its argparse parser."""
+    from airflow_sagemaker import cli
+
+    doc = inspect.cleandoc(cli.__doc__ or "")
+    yield doc[doc.index("Exit codes") :]
+    commands = next(a for a in cli.parser()._actions if isinstance(a, argparse._SubParsersAction))
+    for name, command in commands.choices.items():
+        text = command.description or ""
+        yield f"\n### {name}\n\n{text[:1].upper()}{text[1:]}.\n\n| Option | Meaning |\n|---|---|"
+        for action in command._actions:
+            if isinstance(action, argparse._HelpAction):
+                continue
+            called = ", ".join(action.option_strings) or str(action.metavar)
+            takes = f" {action.metavar or action.dest.upper()}" if action.option_strings and action.nargs != 0 else ""
+            if action.choices:
+                takes = " " + ", ".join(map(str, action.choices))
+            yield f"| `{called}{takes}` | {action.help} |"
+
+
+def server_commands() -> Iterator[str]:
+    """The commands of the local SageMaker, from its typer application."""
+    import typer
+
+    from local_sagemaker.__main__ import app
+
+    group: Any = typer.main.get_command(app)
+    for name, command in group.commands.items():
+        text = " ".join((command.help or "").split())
+        yield f"\n### {name}\n\n{text}\n\n| Option | Default | Meaning |\n|---|---|---|"
+        for option in command.params:
+            if option.name == "help":
+                continue
+            called = option.opts[0] if option.param_type_name == "option" else str(option.name).upper()
+            default = "required" if option.required else f"`{option.default}`"
+            if option.default == sys.executable:
+                default = "the server's own"
+            elif str(option.default).startswith("https:"):
+                default = f"`{option.envvar}`, else the public index"
+            yield f"| `{called}` | {default} | {getattr(option, 'help', None) or ''} |"
+
+
+def main() -> int:
+    """Write the pages, or compare them with `--check`."""
+    stale = []
+    for name, text in (("operators.md", operators_page()), ("command-line.md", command_line_page())):
+        page = HERE / name
+        if "--check" not in sys.argv:
+            page.write_text(text, encoding="utf-8")
+        elif not page.exists() or page.read_text(encoding="utf-8") != text:
+            stale.append(name)
+    if stale:
+        print(f"not what the code says: {', '.join(stale)}; run python docs/reference/generate.py", file=sys.stderr)
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
