@@ -51,7 +51,7 @@ def operators_page() -> str:
         for field in dataclasses.fields(Outcome)
     ]
     parts.append(
-        "\n## The outcome\n\nXCom `return_value` of the sensor, `outcome` of an operator that waits itself; plain JSON.\n"
+        "\n## The outcome\n\nXCom `return_value` of the sensor, `outcome` of an operator that waits; plain JSON.\n"
         "\n| Key | Type |\n|---|---|"
     )
     return "\n".join([*parts, *rows]) + "\n"
