@@ -11,16 +11,16 @@ COPY dags /dags
 COPY plugins /plugins
 COPY preprocessing /preprocessing
 COPY training /training
+COPY deploy/docker/stack.py deploy/docker/prepare.py deploy/docker/healthcheck.py /stack/
 
 FROM ${AIRFLOW_IMAGE} AS packages
 USER root
 RUN install -d -o airflow -g 0 -m 0775 /var/lib/local-sagemaker /opt/airflow/logs
 USER airflow
 ENV PYTHONPATH=/opt/airflow
-COPY --chown=airflow:0 requirements.txt deploy/docker/airflow.in deploy/docker/extra.txt /opt/stack/
-RUN pip install --no-cache-dir -c /opt/stack/requirements.txt -r /opt/stack/airflow.in -r /opt/stack/extra.txt \
+COPY --chown=airflow:0 requirements.txt deploy/docker/airflow.in deploy/docker/extra.txt /opt/packages/
+RUN pip install --no-cache-dir -c /opt/packages/requirements.txt -r /opt/packages/airflow.in -r /opt/packages/extra.txt \
     && pip check
-COPY --chown=airflow:0 deploy/docker/stack.py deploy/docker/prepare.py deploy/docker/healthcheck.py /opt/stack/
 
 FROM packages AS airflow
 COPY --from=code --chown=airflow:0 / /opt/airflow/
@@ -28,9 +28,9 @@ COPY --from=code --chown=airflow:0 / /opt/airflow/
 FROM packages AS local-packages
 # PyPI's torch for Linux brings CUDA, several GB; the local SageMaker trains on CPUs. Set it empty for GPUs.
 ARG TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu
-COPY --chown=airflow:0 deploy/docker/local.in /opt/stack/
+COPY --chown=airflow:0 deploy/docker/local.in /opt/packages/
 RUN PIP_EXTRA_INDEX_URL="${TORCH_INDEX_URL}" \
-    pip install --no-cache-dir -c /opt/stack/requirements.txt -r /opt/stack/local.in \
+    pip install --no-cache-dir -c /opt/packages/requirements.txt -r /opt/packages/local.in \
     && pip check
 
 FROM local-packages AS local
@@ -38,8 +38,8 @@ COPY --chown=airflow:0 local_sagemaker /opt/airflow/local_sagemaker
 COPY --from=code --chown=airflow:0 / /opt/airflow/
 
 FROM packages AS test
-COPY --chown=airflow:0 deploy/docker/test.in /opt/stack/
-RUN pip install --no-cache-dir -c /opt/stack/requirements.txt -r /opt/stack/test.in
+COPY --chown=airflow:0 deploy/docker/test.in /opt/packages/
+RUN pip install --no-cache-dir -c /opt/packages/requirements.txt -r /opt/packages/test.in
 COPY --chown=airflow:0 bin/local_stack /opt/airflow/bin/local_stack
 COPY --chown=airflow:0 tests/compose /opt/airflow/tests/compose
 ENV PYTHONPATH=/opt/airflow:/opt/airflow/bin
