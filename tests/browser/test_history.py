@@ -100,6 +100,7 @@ def evaluate(chromium: Any, session_state: dict[str, Any], airflow: Airflow) -> 
         ([0.71, 0.72] * 20, None),
         ([0.65, 0.66] * 10 + [0.71, 0.72] * 10, None),  # better is no break
         ([0.71, None] * 10 + [0.6, None] * 10, 20),
+        ([0.70, 0.75] * 10 + [0.69, 0.74] * 10, None),  # no more than the usual spread
         ([0.71] * 3, None),
         ([], None),
     ],

@@ -143,11 +143,11 @@ def test_dark_follows_airflow_and_redraws_the_charts(page: Any, airflow: Airflow
     page.evaluate(
         "document.documentElement.classList.replace('light', 'dark') || document.documentElement.classList.add('dark')"
     )
-    inner.wait_for_function("document.documentElement.classList.contains('dark')")
+    inner.locator("html.dark").wait_for()
     dark = inner.evaluate(ground)
     assert inner.locator(".chart canvas").count() == 3
     page.evaluate("document.documentElement.classList.remove('dark')")
-    inner.wait_for_function("!document.documentElement.classList.contains('dark')")
+    inner.locator("html:not(.dark)").wait_for()
     assert inner.evaluate(ground) != dark
 
 
