@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import ctypes
+import hashlib
 import os
 import signal
 import socket
@@ -129,6 +130,28 @@ def test_server_keeps_its_ports_and_keys_when_asked(serve: Callable[..., Server]
     port = first.env["AWS_ENDPOINT_URL"].rsplit(":", 1)[1]
     second = serve(None, None, "--port", port)
     assert second.env == first.env
+
+
+def test_checksum_follows_a_file_that_was_changed_by_hand(serve: Callable[..., Server]) -> None:
+    """Checksums are stored: the store must notice what did not go through it, and a kill must not spoil it."""
+    server = serve()
+    s3 = server.client("s3")
+    s3.create_bucket(Bucket="sums")
+    s3.put_object(Bucket="sums", Key="one", Body=b"before")
+    assert s3.head_object(Bucket="sums", Key="one")["ETag"].strip('"') == hashlib.md5(b"before").hexdigest()
+    (server.data_dir / "s3/sums/one").write_bytes(b"after it")
+    server.kill()
+    again = serve().client("s3")
+    assert again.head_object(Bucket="sums", Key="one")["ETag"].strip('"') == hashlib.md5(b"after it").hexdigest()
+    assert again.get_object(Bucket="sums", Key="one")["Body"].read() == b"after it"
+
+
+def test_data_folder_with_a_difficult_name(serve: Callable[..., Server], tmp_path: Path) -> None:
+    server = serve(tmp_path / 'it\'s, a: "folder" {x}')
+    s3 = server.client("s3")
+    s3.create_bucket(Bucket="named")
+    s3.put_object(Bucket="named", Key="a", Body=b"1")
+    assert (server.data_dir / "s3/named/a").read_bytes() == b"1"
 
 
 def test_many_objects_at_once(serve: Callable[..., Server]) -> None:
