@@ -20,7 +20,8 @@ USER airflow
 ENV PYTHONPATH=/opt/airflow
 COPY --chown=airflow:0 requirements.txt deploy/docker/airflow.in deploy/docker/extra.txt /opt/packages/
 RUN pip install --no-cache-dir -c /opt/packages/requirements.txt -r /opt/packages/airflow.in -r /opt/packages/extra.txt \
-    && pip check
+    && pip check \
+    && python -c 'import airflow.providers.celery.executors.celery_executor'
 
 FROM packages AS airflow
 COPY --from=code --chown=airflow:0 / /opt/airflow/
