@@ -49,6 +49,7 @@ def main(
             console.print(f"\n[bold]Airflow[/bold]     {stack.url}   user: {USERNAME}   password: {stack.password}")
             console.print(f"[bold]SageMaker[/bold]   {stack.aws['AWS_ENDPOINT_URL']}")
             console.print(f"            for boto3, the SDK and aws: {_environment_command(stack.home)}", soft_wrap=True)
+            console.print(f"[bold]Commands[/bold]    . {stack.home.shell}   then: airflow dags list", soft_wrap=True)
             console.print(f"[bold]Models[/bold]      {stack.home.sagemaker / 's3'}", soft_wrap=True)
             console.print(f"[bold]Logs[/bold]        {stack.home.logs}\n\nCtrl-C stops everything.", soft_wrap=True)
             while not stopped.wait(timeout=1):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,6 +47,11 @@ class Home:
     def logs(self) -> Path:
         """One log file per process."""
         return self.path / "logs"
+
+    @property
+    def shell(self) -> Path:
+        """What a shell reads to use the `airflow` command on this stack."""
+        return self.path / "airflow.sh"
 
     @property
     def lock(self) -> Path:
@@ -109,6 +115,15 @@ def aws_connection(aws: Mapping[str, str], *, bucket: str, role_arn: str) -> str
             },
         }
     )
+
+
+def write_shell_environment(home: Home, env: Mapping[str, str]) -> None:
+    """Write what a shell reads (`. var/airflow.sh`) for the `airflow` command to work on this stack; owner only."""
+    names = sorted(k for k in env if k.startswith(("AIRFLOW", "SAGEMAKER_")) or k in ("PYTHONPATH", "NO_PROXY"))
+    lines = [f"export {name}={shlex.quote(env[name])}" for name in names]
+    lines.append(f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"')
+    home.shell.touch(mode=0o600)
+    home.shell.write_text("\n".join(lines) + "\n")
 
 
 def airflow_environment(home: Home, ports: Ports, *, schedules: bool) -> dict[str, str]:

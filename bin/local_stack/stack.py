@@ -16,7 +16,17 @@ from typing import Any
 from local_stack.errors import StackError
 from local_stack.processes import ProcessSet, free_port, require_free_port
 from local_stack.rest import AirflowClient
-from local_stack.settings import BUCKET, POOL, ROOT, USERNAME, Home, Ports, airflow_environment, aws_connection
+from local_stack.settings import (
+    BUCKET,
+    POOL,
+    ROOT,
+    USERNAME,
+    Home,
+    Ports,
+    airflow_environment,
+    aws_connection,
+    write_shell_environment,
+)
 
 READY_SECONDS = 120
 Progress = Callable[[str], None]
@@ -79,6 +89,7 @@ def running_stack(
         env["AIRFLOW_CONN_AWS_DEFAULT"] = aws_connection(
             aws, bucket=BUCKET, role_arn="arn:aws:iam::123456789012:role/LocalSageMakerRole"
         )
+        write_shell_environment(home, env)
         progress("starting Airflow: api-server, scheduler, dag-processor, triggerer")
         url = f"http://127.0.0.1:{ports.web}"
         client = AirflowClient(url, USERNAME, password)

@@ -1,12 +1,12 @@
 """Every error this package raises on purpose.
 
     AirflowSageMakerError
-    ├── ConfigurationError (also a ValueError)   what was configured cannot work: all violations at once, no AWS call made
+    ├── ConfigurationError (also a ValueError)   what was configured cannot work: all at once, before any AWS call
     ├── CompileError                             the SageMaker SDK could not turn the configuration into a definition
     │   ├── CompileTimeout                       the compiler's process took longer than allowed and was ended
     │   └── SdkNotAvailable                      no usable SageMaker SDK in the interpreter that compiles
     ├── DeploymentError                          a definition could not be uploaded, created or updated
-    ├── PreflightError                           something the training needs is not there: channels, bucket, entry point
+    ├── PreflightError                           something the training needs is missing: channels, bucket, entry point
     └── ExecutionError                           an execution could not be started, found, stopped, or did not succeed
         ├── PartitionBusy                        another execution trains the same partition now (on_busy="fail")
         ├── ExecutionNotFound                    an ARN that no execution has, or that is no ARN of one

@@ -151,7 +151,7 @@ def test_templates_wait_for_rendering_and_are_refused_afterwards() -> None:
     config = PytorchTrainingConfig(
         **settings(output_path="s3://my-bucket/models/{{ ds }}", region="us-east-1", bucket="{{ conn.x }}")
     )
-    with pytest.raises(ConfigurationError, match="output_path = .*still holds a template"):
+    with pytest.raises(ConfigurationError, match=r"output_path = .*still holds a template"):
         config.pipeline_parameters()
 
 
@@ -179,4 +179,4 @@ def test_the_public_names_are_the_documented_ones() -> None:
         "SageMakerTrainingPipelineOperator", "SageMakerTrainingPipelineSensor",
     ]  # fmt: skip
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
-        airflow_sagemaker.Nothing
+        _ = airflow_sagemaker.Nothing

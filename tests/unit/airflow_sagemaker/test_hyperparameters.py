@@ -103,9 +103,8 @@ def test_names_and_defaults_equal_the_training_programs() -> None:
 def test_metric_regexes_find_the_numbers_that_the_program_prints() -> None:
     import re
 
-    from training import metrics
-
     from airflow_sagemaker.settings import METRICS, default_metric_definitions
+    from training import metrics
 
     assert set(default_metric_definitions()) == set(METRICS)
     assert metrics is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ SageMaker:
 
 
 @pytest.fixture(autouse=True)
-def no_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def no_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A region, no credentials, and an endpoint where nobody listens: a call to AWS would fail."""
     for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name, raising=False)
@@ -32,7 +31,6 @@ def no_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("SAGEMAKER_USER_CONFIG_OVERRIDE", str(tmp_path / "sdk.yaml"))
     (tmp_path / "sdk.yaml").write_text(SDK_CONFIG)
-    yield
 
 
 @pytest.fixture
@@ -233,5 +231,5 @@ def test_a_missing_role_is_said_when_the_step_is_built(
     (tmp_path / "sdk.yaml").write_text("SchemaVersion: '1.0'\n")
     monkeypatch.setattr(step_builder, "_default_role", lambda session: None)
     builder = PyTorchTrainingStepBuilder(PytorchTrainingConfig(**settings(source_dir=str(source))))
-    with pytest.raises(ConfigurationError, match="role_arn = .*is required here"):
+    with pytest.raises(ConfigurationError, match=r"role_arn = .*is required here"):
         builder.create_step()
