@@ -189,7 +189,9 @@ class Fit:
             raise DataError(f"column {name} holds no number in train; take it out of tab_field_list")
         levels = np.linspace(0, 1, KNOTS)
         values, group = np.unique(np.quantile(numbers, levels), return_inverse=True)
-        # Where a value spans several quantiles (a frequent zero), it gets the middle of them.
+        # Where a value spans several quantiles (a frequent zero), it gets the middle of them. Not so in scikit-learn's
+        # QuantileTransformer, which puts a frequent smallest value (no rain) at the far end and, onto a normal
+        # distribution, all values within 1e-7 of it as well: the whole of a column of small enough a unit.
         middles = np.bincount(group, levels) / np.bincount(group)
         scores = [NormalDist().inv_cdf(float(p)) for p in np.clip(middles, TAIL, 1 - TAIL)]
         rounded = tuple(round(score, 6) for score in scores)

@@ -26,7 +26,7 @@ class Scores:
     loss: float
     """Mean log loss, class weights included."""
     auc: float
-    """Area under the ROC curve, equal scores counting half; nan when only one class is there."""
+    """Area under the ROC curve, equal scores counting half; nan when only one class is there, so is the next one."""
     f1: float
     """F1 score at `threshold`."""
     threshold: float
@@ -51,37 +51,28 @@ def score(
     logits: Tensor, labels: Tensor, *, weights: tuple[float, float] = (1.0, 1.0), threshold: float | None = None
 ) -> Scores:
     """Score logits against labels; without a threshold the one with the best F1 is chosen."""
-    labels, logits = labels.double(), logits.double()
-    ordered, hits, called = cuts(logits, labels)
-    positive, negative = float(labels.sum()), float((1 - labels).sum())
-    f1_everywhere = 2 * hits / (called + positive)
-    best = int(torch.argmax(f1_everywhere))
-    recall, alarms = hits / positive, (called - hits) / negative
-    zero = torch.zeros(1, dtype=torch.float64)
+    from torchmetrics.functional.classification import binary_auroc, binary_average_precision, binary_f1_score
+
+    said, seen = torch.sigmoid(logits.double()), labels.long()
+    threshold = best_threshold(said, seen) if threshold is None else threshold
+    both_classes = 0 < int(seen.sum()) < len(seen)
     return Scores(
-        loss=float(log_loss(logits, labels, weights)) / len(labels),
-        auc=float(torch.trapezoid(torch.cat([zero, recall]), torch.cat([zero, alarms]))),
-        f1=float(f1_everywhere[best]) if threshold is None else f1_at(logits, labels, threshold),
-        threshold=float(torch.sigmoid(ordered[best])) if threshold is None else threshold,
-        average_precision=float((torch.diff(recall, prepend=zero) * hits / called).sum()),
+        loss=float(log_loss(logits.double(), labels.double(), weights)) / len(labels),
+        auc=float(binary_auroc(said, seen)) if both_classes else math.nan,
+        # Given as 0 and 1: of probabilities, torchmetrics would call those above the threshold, not those at it.
+        f1=float(binary_f1_score((said >= threshold).long(), seen)),
+        threshold=threshold,
+        average_precision=float(binary_average_precision(said, seen)) if both_classes else math.nan,
     )
 
 
-def cuts(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return all different logits, falling, and how many positive rows and rows in all lie at or above each."""
-    ordered, order = torch.sort(logits, descending=True)
-    hits = torch.cumsum(labels[order], 0)
-    called = torch.arange(1, len(labels) + 1, dtype=torch.float64)
-    last = torch.ones_like(ordered, dtype=torch.bool)
-    last[:-1] = ordered[:-1] != ordered[1:]  # no threshold cuts between equal logits
-    return ordered[last], hits[last], called[last]
+def best_threshold(said: Tensor, seen: Tensor) -> float:
+    """Return the probability from which to call rows positive for the best F1."""
+    from torchmetrics.functional.classification import binary_precision_recall_curve
 
-
-def f1_at(logits: Tensor, labels: Tensor, threshold: float) -> float:
-    """Return F1 when rows with a probability of at least `threshold` count as positive."""
-    called = torch.sigmoid(logits) >= threshold
-    both = float(called.sum()) + float(labels.sum())
-    return 2 * float(labels[called].sum()) / both if both else 0.0
+    precision, recall, thresholds = binary_precision_recall_curve(said, seen)
+    f1 = 2 * precision * recall / (precision + recall)  # nan where no positive row is called
+    return float(thresholds[int(torch.nan_to_num(f1[:-1]).argmax())])  # the last point of the curve has no threshold
 
 
 def constant_baseline(train_rate: float, validation_rate: float, weights: tuple[float, float]) -> dict[str, float]:

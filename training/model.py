@@ -2,8 +2,8 @@
 
 Numbers go through a piecewise-linear encoding (Gorishniy et al., "On Embeddings for Numerical Features in Tabular Deep
 Learning", 2022): a plain network is too smooth for the steps that tables are full of. As the encoder has already mapped
-each column onto a normal distribution, the quantiles that bound the pieces are the same for every column. Categories
-are looked up.
+each column onto a normal distribution, the quantiles that bound the pieces are the same for every column: their number
+is all that must be kept of them. Categories are looked up.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+LARGEST = 4.0  # the encoder's numbers stay within it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +38,11 @@ class Shape:
         """Return what preprocess.json keeps."""
         return asdict(self)
 
+    def bins(self) -> list[Tensor]:
+        """Return the edges of each numeric feature's pieces."""
+        inner = [NormalDist().inv_cdf(i / self.pieces) for i in range(1, self.pieces)]
+        return [torch.tensor([-LARGEST, *inner, LARGEST])] * self.numeric
+
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> Shape:
         """Return the shape that `to_json` saved."""
@@ -43,30 +50,13 @@ class Shape:
         return cls(**{**saved, **lists})
 
 
-class PiecewiseLinear(nn.Module):
-    """Embeds normally distributed numbers: a linear map, and for each piece how far the number has gone into it.
+def embed_numbers(shape: Shape) -> nn.Module:
+    """Return the numeric features' embeddings: rows x features to rows x features x size."""
+    from rtdl_num_embeddings import PiecewiseLinearEmbeddings
 
-    The pieces' part starts at zero (version B of the paper's authors), so that training begins with the smooth map.
-    """
-
-    left: Tensor
-    width: Tensor
-
-    def __init__(self, features: int, pieces: int, size: int) -> None:
-        super().__init__()
-        inner = [NormalDist().inv_cdf(i / pieces) for i in range(1, pieces)]
-        edges = torch.tensor([-4.0, *inner, 4.0])
-        self.register_buffer("left", edges[:-1], persistent=False)
-        self.register_buffer("width", edges.diff(), persistent=False)
-        self.slope = nn.Parameter(torch.empty(features, size).uniform_(-1, 1))
-        self.offset = nn.Parameter(torch.empty(features, size).uniform_(-1, 1))
-        self.pieces = nn.Parameter(torch.zeros(features, pieces, size))
-
-    def forward(self, numbers: Tensor) -> Tensor:
-        """Return rows x features x size."""
-        gone = ((numbers.unsqueeze(2) - self.left) / self.width).clamp(0, 1)
-        steps = torch.bmm(gone.transpose(0, 1), self.pieces).transpose(0, 1)
-        return torch.addcmul(self.offset + steps, numbers.unsqueeze(2), self.slope)
+    # Version B starts as a linear map, and learns the pieces' part on top of it; the trunk has activations enough.
+    embeddings: nn.Module = PiecewiseLinearEmbeddings(shape.bins(), shape.embedding_size, activation=False, version="B")
+    return embeddings
 
 
 class TabularNet(nn.Module):
@@ -78,7 +68,7 @@ class TabularNet(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         inputs = (shape.numeric + len(shape.cardinalities)) * shape.embedding_size + len(shape.missing)
-        self.numbers = PiecewiseLinear(shape.numeric, shape.pieces, shape.embedding_size) if shape.numeric else None
+        self.numbers = embed_numbers(shape) if shape.numeric else None
         # One table for all categorical features: each has its own stretch of it.
         starts = torch.tensor([0, *shape.cardinalities[:-1]]).cumsum(0)
         self.register_buffer("starts", starts, persistent=False)

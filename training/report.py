@@ -23,8 +23,9 @@ from training.model import Shape, TabularNet
 
 SCHEMA = 1
 LIMIT_BYTES = 64 * 1024
+SERVING_PACKAGES = ("pyarrow", "rtdl-num-embeddings")  # and what it installs, of requirements.txt
 SERVED = ("__init__", "encoding", "errors", "model")  # what inference.py needs beside itself
-PACKAGES = ("torch", "numpy", "pyarrow")
+PACKAGES = ("torch", "numpy", "pyarrow", "rtdl-num-embeddings", "torchmetrics")
 
 
 def calibration(logits: Tensor, labels: Tensor, bins: int = 10) -> tuple[list[dict[str, Any]], float]:
@@ -120,7 +121,9 @@ def write_model(
     for name in SERVED:
         shutil.copy(here / f"{name}.py", package)
     shutil.copy(here / "inference.py", folder / "code")
-    shutil.copy(here / "requirements.txt", folder / "code")
+    pins = (here / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    needed = [pin for pin in pins if pin.partition("==")[0] in SERVING_PACKAGES]
+    (folder / "code" / "requirements.txt").write_text("\n".join(needed) + "\n", encoding="utf-8")
 
 
 def write_curves(path: Path, epochs: list[dict[str, float]]) -> None:

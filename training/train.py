@@ -115,7 +115,7 @@ class Trainer:
         self.resume()
         self.model: nn.Module = self.net
         if ranks.world > 1:
-            self.model = DistributedDataParallel(self.net)
+            self.model = DistributedDataParallel(self.net, broadcast_buffers=False)  # they never change
         if hp.compile_model:
             self.model.compile()
 
