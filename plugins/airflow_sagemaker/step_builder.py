@@ -34,7 +34,6 @@ from sagemaker.train.configs import (
     S3DataSource,
     SourceCode,
     StoppingCondition,
-    Tag,
 )
 from sagemaker.train.distributed import Torchrun
 
@@ -161,7 +160,6 @@ class PyTorchTrainingStepBuilder:
                 training_input_mode="File",
                 environment=self._environment(),
                 hyperparameters=self._hyperparameters(),
-                tags=[Tag(key=key, value=value) for key, value in config.tags.items()] or None,
             )
 
     def _compute(self) -> Compute:
@@ -215,8 +213,9 @@ class PyTorchTrainingStepBuilder:
         return CacheConfig(enable_caching=True, expire_after=expires) if expires else None
 
     def _additions(self) -> dict[str, Any]:
-        """Return what ModelTrainer has no argument for: the profiler, and the raw arguments."""
-        return merged(self._profiler(), self.config.extra_arguments)
+        """Return what ModelTrainer cannot carry: profiler, raw arguments, tags (it drops the value of an empty one)."""
+        tags = [{"Key": key, "Value": value} for key, value in self.config.tags.items()]
+        return merged(self._profiler() | ({"Tags": tags} if tags else {}), self.config.extra_arguments)
 
     def _profiler(self) -> dict[str, Any]:
         settings = self.config.profiler

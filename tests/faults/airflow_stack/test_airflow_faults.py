@@ -11,7 +11,7 @@ from local_stack.settings import ROOT
 
 from tests.faults.airflow_stack.conftest import FAILS, Faulty
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.slow]
 LONG = 600
 
 
@@ -45,8 +45,8 @@ def test_worker_killed_before_its_xcom_and_neighbour_and_start_cleared(faulty: F
 
 def test_a_failed_training_fails_the_sensor_for_good_and_says_why(faulty: Faulty) -> None:
     run = faulty.trigger("start_and_wait", seconds=FAILS, day="2013-01-02")
-    failed = faulty.wait_task("start_and_wait", run, "wait", "failed")
-    assert failed["try_number"] == 1, "a retry of the sensor cannot heal a failed training"
+    # not by the number of tries: Airflow itself may fail a sensor whose deferral was very short, and retry it
+    faulty.wait_task("start_and_wait", run, "wait", "failed")
     log = faulty.airflow.log("start_and_wait", run, "wait")
     assert "RuntimeError: the user's own fault" in log
     assert "Step 'Train' failed" in log
@@ -72,6 +72,8 @@ def test_marking_the_operator_alone_stops_its_execution(faulty: Faulty, state: s
     run = faulty.trigger("alone", seconds=LONG, day={"failed": "2013-01-04", "success": "2013-01-07"}[state])
     faulty.wait_task("alone", run, "train", "deferred")
     faulty.wait(lambda: faulty.executions(run), "the execution")
+    # Airflow tells a trigger of a mark only once a triggerer has taken it
+    faulty.wait(lambda: faulty.task("alone", run, "train")["triggerer_job"], "the triggerer")
     faulty.mark("alone", run, "train", state)
     faulty.wait(lambda: faulty.executions(run)[0]["PipelineExecutionStatus"] == "Stopped", "the stop")
     assert len(faulty.executions(run)) == 1
