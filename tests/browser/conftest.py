@@ -28,7 +28,7 @@ FLAGS = [
 ]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     """A running browser; the tests are skipped where there is none."""
     if not CHROMIUM.exists():
@@ -40,7 +40,7 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def airflow(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
     """A real Airflow with the test DAGs and a seeded year of partitions; any name is allowed for a run."""
     from airflow_server import running_airflow
@@ -51,7 +51,7 @@ def airflow(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield running
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def session_state(chromium: Any, airflow: Airflow) -> dict[str, Any]:
     """Cookies of a session that the admin opened by the login form."""
     from airflow_server import PASSWORD
