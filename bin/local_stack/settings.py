@@ -134,7 +134,6 @@ def airflow_environment(home: Home, ports: Ports, *, schedules: bool) -> dict[st
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
     web = f"http://127.0.0.1:{ports.web}"
     ours = {
-        "AIRFLOW_HOME": str(home.airflow),
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
@@ -159,7 +158,9 @@ def airflow_environment(home: Home, ports: Ports, *, schedules: bool) -> dict[st
         "SAGEMAKER_TRAINING_POOL": POOL,
     }
     # the servers are all on loopback: a proxy in the caller's environment must not stand between them
+    # and the stack's home is its own: another Airflow's home in the caller's environment must stay untouched
     fixed = {
+        "AIRFLOW_HOME": str(home.airflow),
         "NO_PROXY": "127.0.0.1,localhost",
         "no_proxy": "127.0.0.1,localhost",
         "AWS_EC2_METADATA_DISABLED": "true",
