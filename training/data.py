@@ -46,9 +46,10 @@ class ParquetTable:
         if not self.files or not self.files[0].is_file():
             found = ", ".join(sorted(p.name for p in channel.iterdir())[:5]) if channel.is_dir() else "no such folder"
             raise DataError(f"channel {split}: expected {path}, found {found or 'an empty folder'}")
-        self.rows = sum(self._check(file, hp) for file in self.files)
-        if not self.rows:
+        self._stored = sum(self._check(file, hp) for file in self.files)
+        if not self._stored:
             raise DataError(f"channel {split}: {path} has no rows")
+        self.rows = min(self._stored, hp.max_rows or self._stored)
 
     def _check(self, file: Path, hp: Hyperparameters) -> int:
         if not file.stat().st_size:
@@ -77,13 +78,24 @@ class ParquetTable:
     def batches(self, *, label: bool = True) -> Iterator[dict[str, pa.Array]]:
         """Yield the columns of consecutive rows; memory is bounded by one row group's pages."""
         columns = list(self._features) + ([self._label] if label else [])
+        seen = 0
         for file in self.files:
             try:
                 with pq.ParquetFile(file) as parquet:
                     for batch in parquet.iter_batches(READ_ROWS, columns=columns, use_threads=False):
-                        yield {name: batch.column(name) for name in columns}
+                        if self.rows < self._stored:
+                            kept = self._kept(seen, batch.num_rows)
+                            seen += batch.num_rows
+                            batch = batch.take(pa.array(kept))
+                        if batch.num_rows:
+                            yield {name: batch.column(name) for name in columns}
             except (pa.ArrowInvalid, OSError) as error:
                 raise DataError(f"channel {self.split}: {file} cannot be read: {one_line(error)}") from None
+
+    def _kept(self, start: int, count: int) -> np.ndarray:
+        """Return which of the next `count` rows max_rows leaves: evenly spread, as files are often sorted."""
+        before = np.arange(start, start + count + 1) * self.rows // self._stored
+        return np.flatnonzero(np.diff(before))
 
     def encode(self, encoder: Encoder, target: Path) -> int:
         """Write all rows with their labels to `target`; return the number of positive ones."""

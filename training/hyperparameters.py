@@ -77,6 +77,8 @@ class Hyperparameters:
     """Minutes between checkpoints within an epoch."""
     memory_fraction: float = 0.5
     """Share of memory that the table may fill before it is streamed."""
+    max_rows: int = 0
+    """Rows of each split at most, evenly spread over it, to try a training out; 0 takes all."""
 
     def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(self).items():

@@ -122,6 +122,9 @@ class ModelHyperparameters(StrictModel):
     memory_fraction: float = Field(
         default=0.5, gt=0, le=1, description="Share of memory that the table may fill before it is streamed."
     )
+    max_rows: int = Field(
+        default=0, ge=0, description="Rows of each split at most, evenly spread over it; 0 takes all."
+    )
 
     def lists(self) -> dict[str, list[Any]]:
         """Return the list-valued fields: part of the pipeline's definition."""

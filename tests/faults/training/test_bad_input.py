@@ -164,6 +164,17 @@ def test_tables_that_look_odd_but_can_be_learnt_from(site: Site, capfd: pytest.C
     assert site.run() == 0
 
 
+def test_max_rows_takes_rows_from_everywhere(site: Site) -> None:
+    """Sorted by label, the first rows would be of one class."""
+    site.write("train", table(y=[0] * 150 + [1] * 50))
+    assert site.run(max_rows=40, batch_size=20) == 0
+    report = json.loads((site.folder / "output" / "report.json").read_text())
+    assert report["data"]["rows"] == {"train": 40, "val": 40, "test": 40}
+    assert report["data"]["positive"]["train"] == 10
+    assert site.run(max_rows=40, batch_size=41) == 1
+    assert "batch_size 41 is larger than the 40 rows" in site.failure
+
+
 def test_a_failure_of_an_earlier_run_is_forgotten(site: Site) -> None:
     (site.folder / "failure").write_text("old")
     assert site.run() == 0
