@@ -8,7 +8,6 @@ import signal
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -20,9 +19,9 @@ from airflow_sagemaker.exceptions import (
     ExecutionFailed,
     ExecutionNotFound,
     PreflightError,
-    Violation,
 )
 from airflow_sagemaker.links import ExecutionLink
+from airflow_sagemaker.run_config import RUN_PARTITION, build_config, given_data, plain, run_parameters
 
 if TYPE_CHECKING:
     import subprocess
@@ -36,14 +35,8 @@ if TYPE_CHECKING:
     from airflow_sagemaker.hooks import AwsTarget
     from airflow_sagemaker.launch import Launcher
 
-RUN_PARTITION = "{{ dag_run.partition_key or (dag_run.logical_date or dag_run.run_after) | ds }}"
-"""The run's date for scheduled, manual and backfill runs alike; `ds` alone is undefined in partitioned runs."""
-
 DETAILS = "training_pipeline"
 OUTCOME = "outcome"
-TEST_INSTANCE_TYPE = "ml.m5.large"
-TEST_KNOBS = {"epochs": 1, "max_rows": 2000}
-"""What mode="test" changes of the hyperparameters, as far as they have such a knob."""
 KILL_SECONDS = 4.0
 """How long on_kill waits for its stop call: Airflow kills the process five seconds after the signal."""
 
@@ -62,6 +55,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
     :param aws_conn_id, region_name, verify, botocore_config: as in the amazon provider's operators.
     :param wait_for_completion: wait in the worker; :param deferrable: wait in the triggerer.
     :param poll_interval: seconds between two looks at an execution that is waited for.
+    :param progress: "status", "steps" or "logs": how much a wait tells in the task's log (see the sensor).
     :param on_busy: "wait", "fail" or "ignore" when another execution trains the same partition of this pipeline.
     :param on_failure: operator alone: "restart" starts a new execution in a retry, "resume" reruns the failed steps.
     :param stop_on_kill: stop the execution when this task is killed, marked or cleared while it runs or waits.
@@ -109,7 +103,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.config = _plain(config)
+        self.config = plain(config)
         self.partition = partition
         self.dependencies = list(dependencies)
         self.aws_conn_id = aws_conn_id
@@ -211,65 +205,12 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
             raise AirflowFailException(str(error)) from None  # the chain would print the same text twice
 
     def _build_config(self, context: Context) -> PytorchTrainingConfig:
-        """The validated configuration of this run: what it leaves out comes from the run and the connection."""
-        from airflow_sagemaker.hooks import connection_defaults
-
-        given = self._given(context)
-        partition = self._checked_partition()
-        defaults = connection_defaults(self.aws_conn_id)
-        region = self.region_name or defaults.region or os.environ.get("AWS_DEFAULT_REGION")
-        config = _config_class().from_dict(given).completed(
-            bucket=defaults.bucket, role_arn=defaults.role_arn, region=region, partition=partition
-        )  # fmt: skip
-        config.require(["bucket", "role_arn", "region"] if config.code_bucket is None else ["role_arn", "region"])
-        violations = [*config.source_violations(), *self._partition_violations(context, config)]
-        if violations:
-            raise ConfigurationError(violations)
+        given = given_data(self.config, context, self.render_template)
+        config = build_config(
+            given, context, partition=self.partition, aws_conn_id=self.aws_conn_id, region_name=self.region_name
+        )
         self.partition = config.partition
         return config
-
-    def _given(self, context: Context) -> dict[str, Any]:
-        """The configuration as plain data; a file's templates are rendered here, a dict's were by Airflow."""
-        if not isinstance(self.config, (str, os.PathLike)):
-            return dict(self.config)
-        import yaml
-
-        path = Path(self.config)
-        dag: Any = context.get("dag")
-        if not path.is_absolute() and dag is not None and dag.fileloc:
-            path = Path(dag.fileloc).parent / path
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise ConfigurationError([Violation("config", str(path), f"cannot be read as YAML: {error}")]) from error
-        if not isinstance(content, dict):
-            raise ConfigurationError([Violation("config", str(path), "must hold a mapping of names to values")])
-        rendered: dict[str, Any] = self.render_template(content, context)
-        return rendered
-
-    def _checked_partition(self) -> str:
-        partition = str(self.partition).strip() if self.partition is not None else ""
-        if partition in {"", "None"} or "{{" in partition:
-            hint = f"the default is {RUN_PARTITION}"
-            raise ConfigurationError(
-                [Violation("partition", self.partition, "must be a date or key when rendered", hint)]
-            )
-        return partition
-
-    def _partition_violations(self, context: Context, config: PytorchTrainingConfig) -> list[Violation]:
-        """Explicit output and checkpoint paths of a partitioned run must differ from partition to partition."""
-        violations = []
-        partitioned = getattr(context.get("dag_run"), "partition_key", None)
-        for name in ("input_path", "output_path", "checkpoint_path"):
-            path = getattr(config, name)
-            if name not in config.model_fields_set or path is None:
-                continue
-            if "None" in path.split("/"):
-                violations.append(Violation(name, path, "holds a part 'None': a template rendered to nothing"))
-            elif partitioned and name != "input_path" and config.partition not in path:
-                hint = "put {{ dag_run.partition_key }} into the path, or leave the path out to have it generated"
-                violations.append(Violation(name, path, f"must hold the run's partition {config.partition!r}", hint))
-        return violations
 
     def _target(self, region: str | None = None) -> AwsTarget:
         from airflow_sagemaker.hooks import AwsTarget
@@ -297,7 +238,8 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         ti: Any = context["ti"]
         run, epoch = TaskRun.of(ti), int(ti.max_tries or 0)
         run_key = None if config.step_cache_expires_after else f"run-{run.run_key(epoch)}"
-        request = Request(run, epoch, config.partition, config.pipeline_name, self._parameters(config, run_key))
+        parameters = run_parameters(config, run_key, test=self.mode == "test")
+        request = Request(run, epoch, config.partition, config.pipeline_name, parameters)
         return Launcher(
             executions,
             RecordStore(context),
@@ -308,19 +250,6 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
             max_concurrent=self.max_concurrent_executions,
             killed=lambda: self._killed,
         )
-
-    def _parameters(self, config: PytorchTrainingConfig, run_key: str | None) -> dict[str, str]:
-        """The values of this run; a test is the same definition with other values: one instance, few rows."""
-        if self.mode == "test":
-            knobs = {
-                name: value for name, value in TEST_KNOBS.items() if name in type(config.hyperparameters).model_fields
-            }
-            config = config.updated(
-                training_instance_type=TEST_INSTANCE_TYPE,
-                training_instance_count=1,
-                hyperparameters=config.hyperparameters.model_dump(exclude_unset=True) | knobs,
-            )
-        return config.pipeline_parameters(run_key=run_key)
 
     def _launch(self, context: Context, config: PytorchTrainingConfig, launcher: Launcher) -> Execution:
         from airflow_sagemaker.preflight import check_inputs
@@ -446,20 +375,6 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         from airflow_sagemaker.lineage import of_parameters
 
         return of_parameters(self._started_parameters)
-
-
-def _config_class() -> type[PytorchTrainingConfig]:
-    from airflow_sagemaker.config import PytorchTrainingConfig
-
-    return PytorchTrainingConfig
-
-
-def _plain(config: Any) -> Any:
-    """A configuration object as the data it was made from: templates in it can be rendered, and it serialises."""
-    to_dict = getattr(config, "to_dict", None)
-    if callable(to_dict):
-        return to_dict()
-    return os.fspath(config) if isinstance(config, os.PathLike) else config
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
