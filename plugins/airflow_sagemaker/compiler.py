@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from filelock import Timeout
@@ -116,8 +114,8 @@ def _fetched(key: str, cache: DiskCache, shared: S3Cache | None) -> dict[str, An
     """Return another host's entry, moved into this host's cache, or None."""
     if shared is None:
         return None
-    with TemporaryDirectory(prefix="airflow-sagemaker-fetch-") as folder:
-        entry = shared.get(key, Path(folder))
+    with cache.work_folder() as folder:
+        entry = shared.get(key, folder)
         if entry is not None:
             cache.put(key, entry)
     return entry
@@ -132,10 +130,8 @@ def _compile(
     timeout: float,
     on_child: OnChild | None,
 ) -> dict[str, Any]:
-    with TemporaryDirectory(prefix="airflow-sagemaker-compile-") as folder:
-        response = compile_in_child(
-            request, Path(folder).resolve(), python=python, modules=modules, timeout=timeout, on_child=on_child
-        )
+    with cache.work_folder() as folder:
+        response = compile_in_child(request, folder, python=python, modules=modules, timeout=timeout, on_child=on_child)
         cache.put(key, response)
     return response
 

@@ -115,6 +115,11 @@ def _paths(seen: Any) -> Iterator[Violation]:
 
 @needs("training_instance_type")
 def _instance_type(seen: Any) -> Iterator[Violation]:
+    """Refuse what cannot train; Trainium among it, the one family on which the profiler is not supported.
+
+    Source: sagemaker.core.fw_utils._instance_type_supports_profiler singles out `trn`. So each type that is taken here
+    may be profiled, and the profiler's own rule asks for the region only.
+    """
     if not is_template(seen.training_instance_type):
         problem = images.instance_type_problem(seen.training_instance_type)
         if problem:

@@ -109,7 +109,8 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     """Compile, deploy if needed, start, and follow to the end unless told not to wait."""
     config = configuration(arguments)
     executions = _executions(arguments, config, output)
-    check_inputs(executions.aws, config)
+    if not config.dependencies:  # a step before the training may be what writes the channels
+        check_inputs(executions.aws, config)
     shared = S3Cache(executions.aws, str(config.code_bucket), config.pipeline_name)
     compiled = compile_pipeline(config, sdk_python=arguments.sdk_python, shared=shared)
     execution = _start(arguments, config, compiled, executions)

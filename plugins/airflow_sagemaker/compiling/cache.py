@@ -9,20 +9,23 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from filelock import FileLock
 
 from airflow_sagemaker.compiling.process import module_place
-from airflow_sagemaker.exceptions import SdkNotAvailable
+from airflow_sagemaker.exceptions import CompileError, SdkNotAvailable
 from airflow_sagemaker.source_tree import contents_of, digest_of
 
 FORMAT = 1
 KEEP_SECONDS = 30 * 86400
+WORK_SECONDS = 86400
 _PACKAGES = ("sagemaker", "sagemaker-core", "sagemaker-train", "sagemaker-mlops")
 _QUESTION = (
     "import importlib.metadata as m, json;"
@@ -114,25 +117,44 @@ class DiskCache:
         self.folder = folder or default_folder()
         self._entries = self.folder / "compiled"
         self._blobs = self.folder / "files"
-        for path in (self._entries, self._blobs):
-            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._work = self.folder / "work"
+        for path in (self._entries, self._blobs, self._work):
+            try:
+                path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            except OSError as error:
+                hint = "name a folder that can be written by AIRFLOW_SAGEMAKER_CACHE_DIR"
+                raise CompileError(f"the compile cache {path} cannot be made: {error.strerror}; {hint}") from None
 
     def lock(self, key: str, timeout: float) -> FileLock:
         """Return the lock under which one process compiles what others wait for."""
         return FileLock(self._entries / f"{key}.lock", timeout=timeout)
+
+    @contextmanager
+    def work_folder(self) -> Iterator[Path]:
+        """Give an empty folder on the cache's own file system, so that moving its files into the cache is atomic.
+
+        A process that is killed leaves its folder behind; whoever comes a day later removes it.
+        """
+        limit = time.time() - WORK_SECONDS
+        for left in self._work.iterdir():
+            with suppress(OSError):
+                if left.stat().st_mtime < limit:
+                    shutil.rmtree(left, ignore_errors=True)
+        with TemporaryDirectory(dir=self._work) as folder:
+            yield Path(folder).resolve()
 
     def get(self, key: str) -> dict[str, Any] | None:
         """Return an entry whose files are all there, or None. An unreadable entry is none."""
         path = self._entries / f"{key}.json"
         try:
             entry: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            for upload in entry["uploads"]:
+                if self.blob(upload["sha256"]).stat().st_size != upload["size"]:
+                    return None
+        except (OSError, ValueError, KeyError, TypeError):
             return None
-        for upload in entry["uploads"]:
-            blob = self.blob(upload["sha256"])
-            if not blob.is_file() or blob.stat().st_size != upload["size"]:
-                return None
-        os.utime(path)
+        with suppress(OSError):
+            os.utime(path)
         return entry
 
     def put(self, key: str, entry: dict[str, Any]) -> None:
@@ -153,14 +175,23 @@ class DiskCache:
     def _forget_old(self) -> None:
         """Remove entries that nobody used for a month, and files that no entry names."""
         limit = time.time() - KEEP_SECONDS
-        old = [path for path in self._entries.glob("*.json") if path.stat().st_mtime < limit]
+        old = [path for path in self._entries.glob("*.json") if _unused_since(path, limit)]
         if not old:
             return
         for path in old:
             path.unlink(missing_ok=True)
         named: set[str] = set()
         for path in self._entries.glob("*.json"):
-            named.update(upload["sha256"] for upload in json.loads(path.read_text(encoding="utf-8"))["uploads"])
+            with suppress(OSError, ValueError, KeyError, TypeError):  # removed by another process, or damaged
+                entry = json.loads(path.read_text(encoding="utf-8"))
+                named.update(upload["sha256"] for upload in entry["uploads"])
         for blob in self._blobs.iterdir():
-            if blob.name not in named and blob.stat().st_mtime < limit:
+            if blob.name not in named and _unused_since(blob, limit):
                 blob.unlink(missing_ok=True)
+
+
+def _unused_since(path: Path, limit: float) -> bool:
+    try:
+        return path.stat().st_mtime < limit
+    except OSError:  # another process was faster
+        return False

@@ -330,3 +330,29 @@ def _until(condition: Any, seconds: float = 30.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "did not happen in time"
         time.sleep(0.05)
+
+
+def test_what_a_killed_compile_left_is_removed_a_day_later(tmp_path: Path) -> None:
+    cache = DiskCache(tmp_path / "cache")
+    old, young = (tmp_path / "cache" / "work" / name for name in ("old", "young"))
+    for folder in (old, young):
+        folder.mkdir()
+        (folder / "request.json").write_text("{}")
+    yesterday = time.time() - 90_000
+    os.utime(old, (yesterday, yesterday))
+    with cache.work_folder() as folder:
+        assert folder.parent == old.parent.resolve()
+    assert (old.exists(), young.exists(), folder.exists()) == (False, True, False)
+
+
+def test_a_damaged_entry_or_one_that_goes_away_is_none(tmp_path: Path) -> None:
+    cache = DiskCache(tmp_path)
+    for content in ("[]", '{"uploads": [{}]}', '{"uploads": 3}', "not json"):
+        (tmp_path / "compiled" / "key.json").write_text(content)
+        assert cache.get("key") is None
+
+
+def test_a_cache_that_cannot_be_made_says_which_setting_helps(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CompileError, match="AIRFLOW_SAGEMAKER_CACHE_DIR"):
+        DiskCache(tmp_path / "file")

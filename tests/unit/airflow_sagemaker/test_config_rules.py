@@ -10,6 +10,7 @@ from config_samples import settings
 
 from airflow_sagemaker import PytorchTrainingConfig
 from airflow_sagemaker.exceptions import ConfigurationError
+from airflow_sagemaker.images import instance_type_problem, training_instance_types
 
 PROFILER_RULE = {"name": "ProfilerReport"}
 
@@ -139,3 +140,12 @@ def test_files_are_checked_when_they_are_needed(tmp_path: Path) -> None:
     assert "main.py" in found[0].hint
     sound = isolated.updated(training_entry_point="main.py", install_requirements=False)
     assert sound.source_violations() == []
+
+
+def test_every_instance_type_that_is_taken_supports_the_profiler() -> None:
+    """The SDK's function says which types do not (its name reads the other way round)."""
+    from sagemaker.core.fw_utils import _instance_type_supports_profiler as is_without_profiler
+
+    taken = [name for name in training_instance_types() if not instance_type_problem(name)]
+    assert taken
+    assert not [name for name in taken if is_without_profiler(name)]
