@@ -82,7 +82,8 @@ class ParquetTable:
         for file in self.files:
             try:
                 with pq.ParquetFile(file) as parquet:
-                    for batch in parquet.iter_batches(READ_ROWS, columns=columns, use_threads=False):
+                    for read in parquet.iter_batches(READ_ROWS, columns=columns, use_threads=False):
+                        batch = read
                         if self.rows < self._stored:
                             kept = self._kept(seen, batch.num_rows)
                             seen += batch.num_rows
