@@ -11,7 +11,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -44,11 +44,39 @@ def versions(packages: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def arguments(description: str) -> argparse.Namespace:
-    """The arguments that every benchmark takes: `--quick` for a small run that is not kept."""
+def arguments(description: str, parts: Sequence[str] = ()) -> argparse.Namespace:
+    """The arguments that every benchmark takes: `--quick` for a small run that is not kept.
+
+    A long benchmark names its `parts`: `--only PART` measures one, to be gathered by a later run (see Kept).
+    """
     parser = argparse.ArgumentParser(description=description)
+    if parts:
+        parser.add_argument("--only", choices=parts, help="measure this part and keep it for a later full run")
     parser.add_argument("--quick", action="store_true", help="a small run; its result is printed and not kept")
     return parser.parse_args()
+
+
+class Kept:
+    """Measurements of a long benchmark, kept one by one in `partial.jsonl`: what was cut off goes on where it was."""
+
+    def __init__(self, folder: Path, *, quick: bool) -> None:
+        self._file = None if quick else folder / "partial.jsonl"
+        lines = self._file.read_text().splitlines() if self._file and self._file.exists() else []
+        self._known = dict(json.loads(line) for line in lines)
+
+    def get(self, key: str, measure: Callable[[], Any]) -> Any:
+        """Return the kept measurement, or make it and keep it."""
+        if key not in self._known:
+            self._known[key] = measure()
+            if self._file:
+                with self._file.open("a") as stream:
+                    stream.write(json.dumps([key, self._known[key]]) + "\n")
+        return self._known[key]
+
+    def forget(self) -> None:
+        """Remove the file once its figures are published."""
+        if self._file:
+            self._file.unlink(missing_ok=True)
 
 
 def publish(folder: Path, figures: Mapping[str, Any], *, packages: Sequence[str], quick: bool) -> None:

@@ -83,20 +83,19 @@ class ParquetTable:
             try:
                 with pq.ParquetFile(file) as parquet:
                     for read in parquet.iter_batches(READ_ROWS, columns=columns, use_threads=False):
-                        batch = read
-                        if self.rows < self._stored:
-                            kept = self._kept(seen, batch.num_rows)
-                            seen += batch.num_rows
-                            batch = batch.take(pa.array(kept))
+                        batch = self._thinned(read, seen)
+                        seen += read.num_rows
                         if batch.num_rows:
                             yield {name: batch.column(name) for name in columns}
             except (pa.ArrowInvalid, OSError) as error:
                 raise DataError(f"channel {self.split}: {file} cannot be read: {one_line(error)}") from None
 
-    def _kept(self, start: int, count: int) -> np.ndarray:
-        """Return which of the next `count` rows max_rows leaves: evenly spread, as files are often sorted."""
-        before = np.arange(start, start + count + 1) * self.rows // self._stored
-        return np.flatnonzero(np.diff(before))
+    def _thinned(self, batch: pa.RecordBatch, start: int) -> pa.RecordBatch:
+        """Return the rows that max_rows leaves of those from `start` on: evenly spread, as files are often sorted."""
+        if self.rows == self._stored:
+            return batch
+        before = np.arange(start, start + batch.num_rows + 1) * self.rows // self._stored
+        return batch.take(pa.array(np.flatnonzero(np.diff(before))))
 
     def encode(self, encoder: Encoder, target: Path) -> int:
         """Write all rows with their labels to `target`; return the number of positive ones."""
