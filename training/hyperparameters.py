@@ -49,7 +49,7 @@ class Hyperparameters:
     """Passes over the training data at most."""
     weight_decay: float = 0.0001
     """Decoupled weight decay of the weight matrices; biases and embeddings have none."""
-    dropout: float = 0.1
+    dropout: float = 0.3
     """Share of activations dropped in training."""
     hidden_size: int = 256
     """Width of the hidden layers."""

@@ -102,7 +102,7 @@ class ModelHyperparameters(StrictModel):
     batch_size: int = Field(default=1024, ge=1, description="Rows per step over all processes.")
     epochs: int = Field(default=10, ge=1, description="Passes over the training data at most.")
     weight_decay: float = Field(default=0.0001, ge=0, description="Decoupled weight decay.")
-    dropout: Fraction = Field(default=0.1, description="Share of activations dropped in training.")
+    dropout: Fraction = Field(default=0.3, description="Share of activations dropped in training.")
     hidden_size: int = Field(default=256, ge=1, description="Width of the hidden layers.")
     hidden_layers: int = Field(default=3, ge=1, description="Number of hidden layers.")
     embedding_size: int = Field(default=16, ge=1, description="Numbers per embedded feature.")
