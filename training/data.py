@@ -279,7 +279,7 @@ def prepare(channels: dict[str, Path], hp: Hyperparameters, ranks: Ranks, workdi
     ranks.wait()  # all have opened the files: they may lose their names
     if ranks.local_rank == 0:
         shutil.rmtree(workdir)
-    resident = ranks.from_first(need * ranks.local_world <= hp.memory_fraction * available_memory())
+    resident = ranks.from_first(_fits(need, hp.memory_fraction, ranks))
     if resident:
         for rows in splits.values():
             rows.hold(ranks.device)
@@ -310,6 +310,14 @@ def _fit(tables: dict[str, ParquetTable], hp: Hyperparameters) -> tuple[Encoder,
     except DataError as error:
         raise DataError(f"channel train: {error}".replace("channel train: channel train:", "channel train:")) from None
     return encoder, warnings, {split: table.digest() for split, table in tables.items()}
+
+
+def _fits(need: int, fraction: float, ranks: Ranks) -> bool:
+    """Whether every process of this machine may hold `need` bytes; on GPUs they pass through the machine's memory."""
+    fits = need * ranks.local_world <= fraction * available_memory()
+    if ranks.device.type == "cuda":
+        fits = fits and need <= fraction * torch.cuda.mem_get_info(ranks.device)[0]
+    return fits
 
 
 def available_memory() -> int:

@@ -239,8 +239,15 @@ class Trainer:
             for start in range(begin, end, EVALUATION_ROWS):
                 logits, labels = self.logits(self.net, rows.read(start, min(start + EVALUATION_ROWS, end)))
                 parts.append((logits.cpu(), labels.cpu()))
-        gathered = [self.ranks.gather(torch.cat(part)) for part in zip(*parts, strict=True)]
-        return (gathered[0], gathered[1]) if gathered[0] is not None and gathered[1] is not None else None
+        said, seen = (self.ranks.gather(torch.cat(part)) for part in zip(*parts, strict=True))
+        if said is None or seen is None:
+            return None
+        if not bool(torch.isfinite(said).all()):
+            raise TrainingError(
+                f"the network's outputs for the {split} rows are no longer numbers;"
+                f" try a learning_rate below {self.hp.learning_rate:g} or a gradient_clip"
+            )
+        return said, seen
 
     def importance(self) -> list[dict[str, Any]]:
         """Measure each feature's importance on a random part of the validation rows."""

@@ -135,6 +135,10 @@ def test_a_spoilt_table_is_refused_in_one_line(name: str, site: Site, capfd: pyt
         ({"batch_size": 201}, "channel train: batch_size 201 is larger than the 200 rows"),
         ({"lerning_rate": 1}, "did you mean learning_rate?"),
         ({"learning_rate": 1e30, "gradient_clip": 0.0, "epochs": 3}, "the loss became"),
+        (
+            {"learning_rate": 1e30, "gradient_clip": 0.0, "batch_size": 200},  # the last step spoils the weights
+            "the network's outputs for the val rows are no longer numbers",
+        ),
     ],
 )
 def test_hyperparameters_that_cannot_work(hyperparameters: dict[str, Any], message: str, site: Site) -> None:
