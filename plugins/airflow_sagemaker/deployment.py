@@ -28,8 +28,7 @@ def deploy(aws: Aws, compiled: CompiledPipeline) -> None:
 
     Raises DeploymentError with AWS's answer when it cannot be done.
     """
-    for upload in compiled.uploads:
-        _upload(aws, upload)
+    upload_all(aws, compiled)
     for attempt in range(ATTEMPTS):
         if _has_alias(aws, compiled) or _update(aws, compiled) or _create(aws, compiled):
             return
@@ -38,6 +37,12 @@ def deploy(aws: Aws, compiled: CompiledPipeline) -> None:
         f"pipeline {compiled.pipeline_name!r}: version {compiled.version_alias} was neither created by this run nor by "
         f"another after {ATTEMPTS} attempts; is somebody else changing the pipeline all the time?"
     )
+
+
+def upload_all(aws: Aws, compiled: CompiledPipeline) -> None:
+    """Bring to S3 what the definition refers to and is not there yet."""
+    for upload in compiled.uploads:
+        _upload(aws, upload)
 
 
 def _upload(aws: Aws, upload: Upload) -> None:

@@ -11,7 +11,6 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +18,15 @@ from airflow_sagemaker.aws import Fault, classify, explain
 from airflow_sagemaker.deployment import deploy
 from airflow_sagemaker.exceptions import ExecutionError, ExecutionNotFound, PartitionBusy
 from airflow_sagemaker.execution import Execution, Executions, Status, owner_text
+from airflow_sagemaker.named_versions import deploy_named, means_no_aliases, version_named
 from airflow_sagemaker.record import ExecutionRecord, RecordStore, TaskRun
+from airflow_sagemaker.settled import live_executions
 
 if TYPE_CHECKING:
     from airflow_sagemaker.compiler import CompiledPipeline
 
 STOP_SECONDS = 300.0
 """How long to wait until an execution that is being stopped has stopped."""
-LONGEST_EXECUTION = timedelta(days=28)
-"""SageMaker's longest training job: nothing older can be live."""
 
 
 class OnBusy(StrEnum):
@@ -174,7 +173,7 @@ class Launcher:
         """
         if self.on_busy is OnBusy.IGNORE and self.max_concurrent is None:
             return
-        live = self.executions.live(self.request.pipeline_name, created_after=datetime.now(UTC) - LONGEST_EXECUTION)
+        live = live_executions(self.executions, self.request.pipeline_name)
         ours = self.record.display_name if self.record else ""
         others = [e for e in live if e.display_name != ours]
         busy = [e for e in others if e.owner.get("partition") == self.request.partition]
@@ -215,19 +214,34 @@ class Launcher:
         )
 
     def _start(self, record: ExecutionRecord, compiled: CompiledPipeline) -> str:
-        owner = owner_text(self.request.run, record.partition)
         version = {"PipelineVersionAlias": compiled.version_alias}
-        arn = self._called(record, owner, version)
-        if arn is None:
-            self.log.info("Pipeline %s has no version %s: deploying", compiled.pipeline_name, compiled.version_alias)
-            deploy(self.executions.aws, compiled)
-            self._stop_if_killed(None)
-            arn = self._called(record, owner, version)
+        try:
+            arn = self._called(record, version)
+            if arn is None:
+                self.log.info(
+                    "Pipeline %s has no version %s: deploying", compiled.pipeline_name, compiled.version_alias
+                )
+                deploy(self.executions.aws, compiled)
+                self._stop_if_killed(None)
+                arn = self._called(record, version)
+        except ExecutionError as error:
+            if error.__cause__ is None or not means_no_aliases(error.__cause__):
+                raise
+            self.log.warning("This API knows no version aliases: versions are told apart by display name")
+            arn = self._start_named(record, compiled)
         if arn is None:
             raise ExecutionError(f"pipeline {compiled.pipeline_name!r} has lost version {compiled.version_alias} again")
         return arn
 
-    def _called(self, record: ExecutionRecord, owner: str, version: dict[str, Any]) -> str | None:
+    def _start_named(self, record: ExecutionRecord, compiled: CompiledPipeline) -> str | None:
+        number = version_named(self.executions.aws, compiled)
+        if number is None:
+            number = deploy_named(self.executions.aws, compiled)
+        self._stop_if_killed(None)
+        return self._called(record, {"PipelineVersionId": number})
+
+    def _called(self, record: ExecutionRecord, version: dict[str, Any]) -> str | None:
+        owner = owner_text(self.request.run, record.partition)
         try:
             return self.executions.start(record, owner, version)
         except Exception as error:

@@ -15,7 +15,7 @@ from urllib.error import HTTPError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
-from airflow_sagemaker.launch import LONGEST_EXECUTION
+from airflow_sagemaker.settled import LONGEST_EXECUTION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -37,6 +37,10 @@ IDLE_SECONDS = 0.5
 MISSING_LOOKS = 3
 """How often an execution must be reported missing before its waiter is told."""
 
+HOPELESS = frozenset({Fault.EXPIRED, Fault.CREDENTIALS, Fault.DENIED})
+HOPELESS_LOOKS = 2
+"""So many such faults in a row are reported, however much patience is left: the second look had new clients."""
+
 
 @dataclass(eq=False)
 class Waiter:
@@ -54,6 +58,7 @@ class Waiter:
     status: str = ""
     failing_since: float | None = None
     missing: int = 0
+    hopeless: int = 0
     due: float = 0.0
     told_at: float = 0.0
     told: dict[str, Any] = field(default_factory=dict)
@@ -66,7 +71,7 @@ class Waiter:
 
     def seen(self, execution: Execution, now: float) -> None:
         """Take in an answer; resolves `done` when the execution has ended."""
-        self.failing_since, self.missing = None, 0
+        self.failing_since, self.missing, self.hopeless = None, 0, 0
         self.due = now + self.interval
         self.started_at = execution.started_at or self.started_at
         if execution.status != self.status:
@@ -76,12 +81,14 @@ class Waiter:
             self.done.set_result(execution)
 
     def failed(self, error: Exception, now: float, pause: float) -> None:
-        """Take in a fault; gives up with it after `patience` seconds, at once when waiting cannot help."""
+        """Take in a fault; gives up with it after `patience` seconds, sooner when waiting cannot help."""
         self.due = now + pause
         if self.failing_since is None:
             self.failing_since = now
             self.lines.put_nowait(("warning", f"Polling: {error_code(error)}: {error_text(error)}; trying again"))
-        if now - self.failing_since >= self.patience and not self.done.done():
+        self.hopeless = self.hopeless + 1 if classify(error) in HOPELESS else 0
+        given_up = self.hopeless >= HOPELESS_LOOKS or now - self.failing_since >= self.patience
+        if given_up and not self.done.done():
             self.done.set_exception(error)
 
 
@@ -123,7 +130,18 @@ class SharedPoller:
                 loop.create_task(coroutine, name="sagemaker-poller", context=contextvars.Context())
                 for coroutine in (self._run(), self._narrate())
             ]
+            for task in self._tasks:
+                task.add_done_callback(self._ended)
         return waiter
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A poller that died of a fault of its own must not leave anybody waiting for ever."""
+        error = None if task.cancelled() else task.exception()
+        if error is None:
+            return
+        for waiter in self._waiters:
+            if not waiter.done.done():
+                waiter.done.set_exception(error)
 
     def remove(self, waiter: Waiter) -> None:
         """End a wait; the last one ends the poller."""

@@ -17,6 +17,7 @@ from airflow.sdk.exceptions import (
 
 from airflow_sagemaker.aws import error_text
 from airflow_sagemaker.exceptions import ExecutionFailed, ExecutionNotFound
+from airflow_sagemaker.execution import LIVE
 from airflow_sagemaker.links import ExecutionLink
 
 if TYPE_CHECKING:
@@ -218,7 +219,8 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
             self._stop_after_timeout()
             raise
         except AirflowSkipException as skip:
-            if isinstance(skip.__cause__, AirflowSensorTimeout):
+            # with soft_fail a timeout is a skip: of a deferral with its cause, of a poking sensor without one
+            if isinstance(skip.__cause__, AirflowSensorTimeout) or self._last_status in LIVE:
                 self._stop_after_timeout()
             raise
 

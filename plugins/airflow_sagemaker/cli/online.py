@@ -28,11 +28,12 @@ from airflow_sagemaker.exceptions import (
 )
 from airflow_sagemaker.execution import Execution, ExecutionArn, Executions, Status
 from airflow_sagemaker.hooks import AwsTarget
-from airflow_sagemaker.launch import LONGEST_EXECUTION, Launcher, MustWait, OnBusy, Request
+from airflow_sagemaker.launch import Launcher, MustWait, OnBusy, Request
 from airflow_sagemaker.narrator import Narrator
 from airflow_sagemaker.outcome import explain_failure, read_outcome
 from airflow_sagemaker.preflight import check_inputs
 from airflow_sagemaker.record import ExecutionRecord, TaskRun
+from airflow_sagemaker.settled import LONGEST_EXECUTION
 
 POLL_SECONDS = 2.0
 

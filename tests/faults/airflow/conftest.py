@@ -36,11 +36,15 @@ print("sleeping", seconds, flush=True)
 for epoch in range(seconds):
     time.sleep(1)
     print(f"Train Loss: {1 / (epoch + 1):.6f}", flush=True)
+if seconds == 3:
+    raise RuntimeError("the user's own fault")
 """
+FAILS = 3
+"""Epochs (and seconds) after which the program above raises."""
 
 
-def connection_of(aws: dict[str, str], endpoint: str, bucket: str) -> str:
-    extra = {
+def connection_of(aws: dict[str, str], endpoint: str, bucket: str, *, assume_role: str = "") -> str:
+    extra: dict[str, Any] = {
         "region_name": "us-east-1",
         "endpoint_url": endpoint,
         "config_kwargs": {
@@ -53,6 +57,9 @@ def connection_of(aws: dict[str, str], endpoint: str, bucket: str) -> str:
             "sagemaker": {"execution_role_arn": ROLE},
         },
     }
+    if assume_role:
+        extra["role_arn"] = assume_role
+        extra["service_config"]["sts"] = {"endpoint_url": endpoint}
     login, password = aws["AWS_ACCESS_KEY_ID"], aws["AWS_SECRET_ACCESS_KEY"]
     return json.dumps({"conn_type": "aws", "login": login, "password": password, "extra": extra})
 
@@ -103,7 +110,7 @@ class Worker:
 
     @property
     def log(self) -> str:
-        return self.log_file.read_text()
+        return self.log_file.read_text() if self.log_file.exists() else ""
 
 
 @dataclass(frozen=True)
@@ -143,6 +150,8 @@ class Bench:
     dag_id: str
     seconds: int = 600
     workers: list[Worker] = field(default_factory=list)
+    assume_role: str = ""
+    """A role that the connection names."""
 
     def __post_init__(self) -> None:
         self.sagemaker = self.server.client("sagemaker")
@@ -166,7 +175,10 @@ class Bench:
             self.s3.put_object(Bucket=self.shop.bucket, Key=key, Body=b"PAR1")
 
     def environment(self) -> dict[str, str]:
-        return {"AIRFLOW_CONN_AWS_DEFAULT": connection_of(self.server.env, self.proxy.url, self.shop.bucket)}
+        connection = connection_of(
+            self.server.env, self.proxy.url, self.shop.bucket, assume_role=self.assume_role
+        )  # fmt: skip
+        return {"AIRFLOW_CONN_AWS_DEFAULT": connection}
 
     def work(self, *, halt: str = "", operator: dict[str, Any] | None = None, **task: Any) -> Worker:
         """Start one try; equal `run_id` and `map_index` mean the same task instance."""
@@ -195,6 +207,11 @@ class Bench:
         worker = Worker(pid, result, log, store)
         self.workers.append(worker)
         return worker
+
+    def stop(self, arn: str) -> None:
+        """As a person would in the console."""
+        self.sagemaker.stop_pipeline_execution(PipelineExecutionArn=arn, ClientRequestToken=uuid.uuid4().hex)
+        wait_until(lambda: self.status(arn) == "Stopped", "the stop")
 
     def executions(self) -> list[dict[str, Any]]:
         """All executions that the server knows of this bench's DAG, newest first."""

@@ -11,6 +11,7 @@ import http.client
 import json
 import threading
 from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -49,6 +50,10 @@ class FaultProxy:
         self.target = (parts.hostname or "", parts.port or 80)
         self.calls: Counter[str] = Counter()
         self.faults: list[Fault] = []
+        self.unknown_parameter = ""
+        """Requests that hold this parameter are refused, as by a service that does not know it yet."""
+        self.watch: Callable[[str, Mapping[str, str], bytes], None] = lambda *_: None
+        """Called with action, headers and body of each request."""
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
@@ -103,7 +108,12 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             target = self.headers.get("X-Amz-Target")
             action = target.rpartition(".")[2] if target else f"{self.command} {self.path}"
+            proxy.watch(action, dict(self.headers), body)
             fault = proxy.strike(action)
+            if proxy.unknown_parameter and f'"{proxy.unknown_parameter}'.encode() in body:
+                text = f"Unknown parameter in input: {proxy.unknown_parameter}"
+                self._answer(400, {}, json.dumps({"__type": "ValidationException", "message": text}).encode())
+                return
             kind = fault.kind if fault else ""
             if kind in ANSWERS:
                 status, code, text = ANSWERS[kind]

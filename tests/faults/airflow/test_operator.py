@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import signal
 import time
+import uuid
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -72,6 +75,50 @@ def test_what_heals_is_repeated_and_said(bench: Bench, fault: str, said: str) ->
     assert worker.result()["returned"], worker.log
     assert said in worker.log
     assert len(bench.executions()) == 1
+
+
+def test_credentials_that_stay_expired_fail_at_once_and_say_what_to_do(bench: Bench) -> None:
+    bench.proxy.inject("StartPipelineExecution", "expired", times=99)
+    result = bench.work().result()
+    assert result["error"] == "ExecutionError"
+    assert "renew them in the Airflow connection" in result["message"]
+    assert bench.proxy.calls["StartPipelineExecution"] == 2, "once more with credentials that were read anew"
+    assert bench.executions() == []
+
+
+def test_an_api_without_version_aliases_is_served_by_display_names(bench: Bench) -> None:
+    config = bench.config(
+        pipeline_name=f"{bench.name}-{bench.dag_id}",
+        input_path=f"s3://{bench.shop.bucket}/{bench.name}/input/2013-07-04",
+    )
+    bench.proxy.unknown_parameter = "PipelineVersionAlias"
+    first = bench.work(run_id="first", operator={"config": config})
+    assert first.result()["returned"], first.result()
+    assert "knows no version aliases" in first.log
+    before = bench.proxy.calls["UpdatePipeline"] + bench.proxy.calls["CreatePipeline"]
+    second = bench.work(run_id="second", operator={"config": config}).result()
+    assert bench.proxy.calls["UpdatePipeline"] + bench.proxy.calls["CreatePipeline"] == before
+    versions = bench.sagemaker.list_pipeline_versions(PipelineName=config["pipeline_name"])["PipelineVersionSummaries"]
+    details = second["pushed"]["training_pipeline"]
+    assert [v["PipelineVersionDisplayName"] for v in versions] == [details["version_alias"]]
+    for arn in (first.result()["returned"], second["returned"]):
+        bench.sagemaker.stop_pipeline_execution(PipelineExecutionArn=arn, ClientRequestToken=uuid.uuid4().hex)
+
+
+def test_another_accounts_role_is_assumed_for_every_call(bench: Bench) -> None:
+    role = "arn:aws:iam::210987654321:role/Trainer"
+    seen: list[tuple[str, bool, bool]] = []
+
+    def watch(action: str, headers: Mapping[str, str], body: bytes) -> None:
+        assumes = b"Action=AssumeRole" in body and quote(role, safe="").encode() in body
+        seen.append((action, "X-Amz-Security-Token" in headers, assumes))
+
+    bench.proxy.watch = watch
+    bench.assume_role = role
+    result = bench.work().result()
+    assert result["returned"], result
+    assert any(assumes for _, _, assumes in seen)
+    assert all(token for action, token, assumes in seen if not assumes), seen
 
 
 def test_an_exhausted_quota_waits_without_a_worker(bench: Bench) -> None:

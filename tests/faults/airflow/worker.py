@@ -1,4 +1,4 @@
-"""Worker processes that run one try of one task of the operator and can be killed.
+"""Worker processes that run one try of one operator or sensor and can be killed.
 
 Run as a program it imports Airflow once and forks a worker for every line of JSON on its standard input (as Airflow's
 LocalExecutor does), answering with the worker's pid.
@@ -32,7 +32,8 @@ class FileStore:
         return json.loads(self.path.read_text()).get(key, default) if self.path.exists() else default
 
     def set(self, key: str, value: Any, *, retention: Any = None) -> None:
-        assert retention is not None, "the record must never expire"
+        if key == "training_execution":
+            assert retention is not None, "the record must never expire"
         if self.halt == "before_record" or (self.halt == "before_arn" and value.get("arn")):
             halt(self.path, self.halt)
         stored = json.loads(self.path.read_text()) if self.path.exists() else {}
@@ -61,6 +62,7 @@ def halt(store: Path, point: str) -> None:
 
 def main(spec: dict[str, Any]) -> None:
     from airflow_sagemaker.operators import SageMakerTrainingPipelineOperator
+    from airflow_sagemaker.sensors import SageMakerTrainingPipelineSensor
 
     store_path = Path(spec["store"])
     pushed: dict[str, Any] = {}
@@ -81,11 +83,15 @@ def main(spec: dict[str, Any]) -> None:
         "dag_run": SimpleNamespace(partition_key=spec["partition"], run_after=datetime.now(UTC), logical_date=None),
         "dag": None,
     }
-    operator = SageMakerTrainingPipelineOperator(task_id="start", partition=spec["partition"], **spec["operator"])
-    signals(operator)
+    task: Any
+    if "sensor" in spec:
+        task = SageMakerTrainingPipelineSensor(task_id="wait", **spec["sensor"])
+    else:
+        task = SageMakerTrainingPipelineOperator(task_id="start", partition=spec["partition"], **spec["operator"])
+    signals(task)
     result: dict[str, Any] = {}
     try:
-        result["returned"] = operator.execute(context)  # type: ignore[arg-type]
+        result["returned"] = task.execute(context)
     except BaseException as error:
         result.update(error=type(error).__name__, message=str(error))
         if hasattr(error, "trigger"):
@@ -100,6 +106,7 @@ def signals(operator: Any) -> None:
     def on_term(*_: Any) -> None:
         print("SIGTERM", flush=True)
         operator.on_kill()
+        print("on_kill has returned", flush=True)
 
     signal.signal(signal.SIGTERM, on_term)
 
@@ -131,6 +138,7 @@ def serve() -> None:
     import airflow_sagemaker.compiler
     import airflow_sagemaker.launch
     import airflow_sagemaker.operators
+    import airflow_sagemaker.sensors
     import airflow_sagemaker.waiting  # noqa: F401
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the dead are not waited for

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
-from local_stack.settings import BUCKET, Home
+from local_stack.processes import Child
+from local_stack.settings import BUCKET, ROOT, Home
 from local_stack.stack import Stack, running_stack
 
 TRAIN = """
@@ -35,14 +40,17 @@ class Faulty:
     def __init__(self, stack: Stack, folder: Path) -> None:
         self.stack, self.folder = stack, folder
         self.airflow = stack.airflow
-        self.sagemaker = stack.client("sagemaker")
+        self.sagemaker, self.s3 = stack.client("sagemaker"), stack.client("s3")
 
     def trigger(self, dag_id: str, **conf: Any) -> str:
         self.airflow.call("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
-        for channel in ("train", "val", "test"):
-            key = f"faulty/input/{conf['day']}/{channel}/{channel}.parquet"
-            self.stack.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"PAR1")
+        self.put_channels(conf["day"])
         return str(self.airflow.trigger(dag_id, conf=conf)["dag_run_id"])
+
+    def put_channels(self, partition: str, pipeline: str = "faulty") -> None:
+        for channel in ("train", "val", "test"):
+            key = f"{pipeline}/input/{partition}/{channel}/{channel}.parquet"
+            self.s3.put_object(Bucket=BUCKET, Key=key, Body=b"PAR1")
 
     def task(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
@@ -79,10 +87,10 @@ class Faulty:
                     lines.append(f"(no log of try {number}: {error})")
         return "\n".join(lines)
 
-    def executions(self, run_id: str) -> list[dict[str, Any]]:
+    def executions(self, run_id: str, pipeline: str = "faulty") -> list[dict[str, Any]]:
         """What this run has started, newest first."""
         try:
-            pages = self.sagemaker.get_paginator("list_pipeline_executions").paginate(PipelineName="faulty")
+            pages = self.sagemaker.get_paginator("list_pipeline_executions").paginate(PipelineName=pipeline)
             found = [e for page in pages for e in page["PipelineExecutionSummaries"]]
         except self.sagemaker.exceptions.ResourceNotFound:
             return []
@@ -96,6 +104,22 @@ class Faulty:
         self.airflow.call(
             "PATCH", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}", json={"new_state": state}
         )
+
+    def child(self, name: str) -> Child:
+        return next(child for child in self.stack.processes.children if child.name == name)
+
+    def kill_and_restart(self, name: str) -> None:
+        """SIGKILL a component of Airflow with all that it has started, and start it again."""
+        child = self.child(name)
+        self.stack.processes.children.remove(child)
+        family = psutil.Process(child.process.pid).children(recursive=True)
+        os.killpg(child.process.pid, signal.SIGKILL)
+        for process in family:  # the executor's tasks lead sessions of their own
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        child.process.wait()
+        command = [sys.executable, "-m", "airflow", name]
+        self.stack.processes.start(name, command, env=self.stack.environment, cwd=ROOT)
 
     def stop_everything(self) -> None:
         for execution in self.sagemaker.list_pipeline_executions(PipelineName="faulty")["PipelineExecutionSummaries"]:

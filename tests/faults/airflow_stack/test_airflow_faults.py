@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 
 import pytest
-from local_stack.settings import ROOT
 
 from tests.faults.airflow_stack.conftest import FAILS, Faulty
 
@@ -56,12 +54,7 @@ def test_a_failed_training_fails_the_sensor_for_good_and_says_why(faulty: Faulty
 def test_a_restarted_triggerer_stops_nothing_and_goes_on(faulty: Faulty) -> None:
     run = faulty.trigger("alone", seconds=20, day="2013-01-03")
     faulty.wait_task("alone", run, "train", "deferred")
-    processes = faulty.stack.processes
-    triggerer = next(child for child in processes.children if child.name == "triggerer")
-    processes.children.remove(triggerer)
-    os.killpg(triggerer.process.pid, signal.SIGKILL)
-    triggerer.process.wait()
-    processes.start("triggerer", [sys.executable, "-m", "airflow", "triggerer"], env=faulty.stack.environment, cwd=ROOT)
+    faulty.kill_and_restart("triggerer")
     faulty.wait_task("alone", run, "train", "success")
     assert [e["PipelineExecutionStatus"] for e in faulty.executions(run)] == ["Succeeded"]
     assert faulty.airflow.xcom("alone", run, "train", "outcome")["status"] == "Succeeded"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from airflow_sagemaker.narrator import Narrator
 from airflow_sagemaker.outcome import explain_failure, read_outcome
 from airflow_sagemaker.poller import SharedPoller
 from airflow_sagemaker.triggers import SageMakerTrainingPipelineTrigger
+from tests.faults.airflow.conftest import connection_of
+from tests.faults.airflow.proxy import FaultProxy
 from tests.integration.airflow.conftest import TARGET, Pipelines
 
 
@@ -129,3 +132,41 @@ def test_an_execution_that_is_not_there_is_reported_missing(pipelines: Pipelines
     event = asyncio.run(fired(trigger_for(arn.rpartition("/")[0] + "/zzzzzzzzzzzz", poll_interval=0.2)))
     assert event["event"] == "missing"
     assert "zzzzzzzzzzzz" in event["error"]
+
+
+@pytest.fixture
+def polled(pipelines: Pipelines, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultProxy]:
+    """What stands between the triggers of connection `polled` and the server."""
+    with FaultProxy(pipelines.server.endpoint_url) as proxy:
+        monkeypatch.setenv("AIRFLOW_CONN_POLLED", connection_of(pipelines.server.env, proxy.url, pipelines.bucket))
+        yield proxy
+
+
+def test_the_wait_survives_throttling_errors_resets_and_slow_and_lost_replies(
+    pipelines: Pipelines, polled: FaultProxy
+) -> None:
+    made = pipelines.deployed("sleep 4")
+    arns = [pipelines.start(made) for _ in range(3)]
+    kinds = ("throttle", "error500", "reset", "lose_reply", "hold_reply")
+    faults = [polled.inject("ListPipelineExecutions", kind) for kind in kinds]
+
+    async def wait() -> list[dict[str, Any]]:
+        loop = asyncio.get_running_loop()
+        slow = loop.run_in_executor(None, faults[-1].forwarded.wait, 60)
+        slow.add_done_callback(lambda _: loop.call_later(2, faults[-1].release))
+        triggers = [trigger_for(arn, aws_conn_id="polled", poll_interval=0.3, progress="status") for arn in arns]
+        return await asyncio.gather(*map(fired, triggers))
+
+    events = asyncio.run(wait())
+    assert [event["status"] for event in events] == ["Succeeded"] * 3
+    assert all(fault.reached.is_set() for fault in faults)
+
+
+def test_credentials_that_stay_expired_are_reported_long_before_patience_ends(
+    pipelines: Pipelines, polled: FaultProxy
+) -> None:
+    arn = pipelines.start(pipelines.deployed("sleep 600"))
+    polled.inject("*", "expired", times=1000)
+    trigger = trigger_for(arn, aws_conn_id="polled", poll_interval=0.3, progress="status", patience=3600)
+    event = asyncio.run(asyncio.wait_for(fired(trigger), 60))
+    assert (event["event"], event["fault"]) == ("fault", "expired credentials")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG, Param, task
+from airflow.sdk import DAG, Asset, CronPartitionTimetable, Param, task
 
 from airflow_sagemaker import SageMakerTrainingPipelineOperator, SageMakerTrainingPipelineSensor
 
@@ -29,6 +29,8 @@ CONFIG = {
         "epochs": "{{ params.seconds }}",
     },
 }
+
+GUARDED = {**CONFIG, "pipeline_name": "guarded"}
 
 
 class Halting(SageMakerTrainingPipelineOperator):
@@ -62,8 +64,56 @@ with dag("start_and_wait"):
     )
     before() >> start >> wait
 
+    wait.outlets.append(Asset("trained"))
+
+with dag("timing_out"):
+    start = SageMakerTrainingPipelineOperator(
+        task_id="start", config=CONFIG, partition="{{ params.day }}", on_busy="ignore"
+    )
+    start >> SageMakerTrainingPipelineSensor(
+        task_id="wait", execution_arn="{{ ti.xcom_pull('start') }}", poke_interval=1, timeout=4, stop_on_timeout=True
+    )
+
+with dag("rescheduling"):
+    start = SageMakerTrainingPipelineOperator(
+        task_id="start", config=CONFIG, partition="{{ params.day }}", on_busy="ignore"
+    )
+    start >> SageMakerTrainingPipelineSensor(
+        task_id="wait", execution_arn="{{ ti.xcom_pull('start') }}", deferrable=False, mode="reschedule",
+        poke_interval=2, progress="logs",
+    )  # fmt: skip
+
+with dag("mapped"):
+    many = SageMakerTrainingPipelineOperator.partial(task_id="start", config=CONFIG, on_busy="ignore").expand(
+        partition=["2014-01-01", "2014-01-02"]
+    )
+    SageMakerTrainingPipelineSensor.partial(task_id="wait", poke_interval=1).expand(execution_arn=many.output)
+
+with dag("guarded"):
+    SageMakerTrainingPipelineOperator(task_id="dry", config=CONFIG, partition="{{ params.day }}", dry_run=True)
+    first = SageMakerTrainingPipelineOperator(
+        task_id="first", config=GUARDED, partition="{{ params.day }}", mode="test", pool="one_at_a_time"
+    )
+    first >> SageMakerTrainingPipelineOperator(
+        task_id="second", config=GUARDED, partition="2014-02-02", max_concurrent_executions=1, poll_interval=1
+    )
+
 with dag("alone"):
     Halting(
         task_id="train", config=CONFIG, partition="{{ params.day }}", deferrable=True, poll_interval=1,
         on_busy="ignore", preflight=False,
     )  # fmt: skip
+
+with DAG(
+    "soak",
+    schedule=CronPartitionTimetable("0 0 * * *", timezone="UTC", run_offset=-1, key_format="%Y-%m-%d"),
+    start_date=datetime(2013, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=12,
+    params={"seconds": Param(2, type="integer")},
+    default_args={"retries": 50, "retry_delay": timedelta(seconds=1)},
+):
+    begin = SageMakerTrainingPipelineOperator(task_id="start", config=CONFIG, poll_interval=2)
+    begin >> SageMakerTrainingPipelineSensor(
+        task_id="wait", execution_arn="{{ ti.xcom_pull('start') }}", poke_interval=2
+    )
