@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,24 @@ def test_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         half()
     assert db.read().execute("SELECT count(*) FROM tags").fetchone()[0] == 0
+
+
+def test_failed_commit_does_not_swallow_the_next_write(tmp_path: Path) -> None:
+    database = Database(tmp_path / "test.db")
+
+    def orphan() -> None:
+        with database.write() as connection:
+            connection.execute("PRAGMA defer_foreign_keys=ON")  # found out at COMMIT
+            connection.execute(
+                "INSERT INTO versions (pipeline, version, definition, created) VALUES ('none', 1, '', 0)"
+            )
+
+    with pytest.raises(sqlite3.IntegrityError):
+        orphan()
+    with database.write() as connection:
+        connection.execute("INSERT INTO tags VALUES ('arn', 'key', 'value')")
+    assert [row["key"] for row in database.read().execute("SELECT key FROM tags")] == ["key"]
+    assert database.read().execute("SELECT * FROM versions").fetchall() == []
 
 
 def test_newer_database_is_refused(tmp_path: Path) -> None:
