@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from airflow_sagemaker.links import ExecutionLink
+from airflow_sagemaker.links import LINKS
 from airflow_sagemaker.pages import EXTERNAL_VIEWS, FASTAPI_APPS
 
 
@@ -14,6 +14,6 @@ class AirflowSageMakerPlugin(AirflowPlugin):
     """Links of operator and sensor; the pages Training report and Partition history."""
 
     name = "airflow_sagemaker"
-    operator_extra_links: list[Any] = [ExecutionLink()]  # noqa: RUF012 - Airflow's own convention
+    operator_extra_links: list[Any] = list(LINKS)  # noqa: RUF012 - Airflow's own convention
     fastapi_apps: list[Any] = FASTAPI_APPS
     external_views: list[Any] = EXTERNAL_VIEWS

@@ -1,9 +1,14 @@
-"""Where a person can look at an execution: the AWS console, or the page of the local server."""
+"""Where a person can look: at an execution, its training job, the job's log and the model artifact.
+
+On AWS these are pages of the console in the ARN's own AWS partition; on the local SageMaker its own pages. Operator and
+sensor remember the addresses in `page_urls` and push them while the task still runs.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+import re
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import quote, urlsplit
 
 from airflow.sdk import BaseOperatorLink
 
@@ -16,35 +21,132 @@ _CONSOLES = {
     "aws-cn": "console.amazonaws.cn",
     "aws-us-gov": "console.amazonaws-us-gov.com",
 }
+_AWS_HOSTS = re.compile(r"(^|\.)(amazonaws\.com(\.cn)?|api\.aws|api\.amazonwebservices\.com\.cn)$")
+"""The suffixes of AWS's own endpoints: classic, China, and the dual-stack ones of both."""
+_LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 
 
-def execution_url(arn: str, endpoint_url: str) -> str:
-    """The page of one execution; `endpoint_url` is that of the SageMaker client that started it.
+class Pages(Protocol):
+    """Addresses of the pages of one execution and of what it made."""
 
-    The console has no page of a pipeline execution outside a Studio domain, so on AWS it is the list of the pipeline's
-    training jobs.
-    """
+    def execution(self) -> str:
+        """The execution itself."""
+        ...
+
+    def training_job(self, name: str) -> str:
+        """A training job."""
+        ...
+
+    def training_log(self, name: str) -> str:
+        """The log of a training job."""
+        ...
+
+    def artifact(self, uri: str, job_name: str) -> str:
+        """An object in S3 that a training job wrote."""
+        ...
+
+
+def pages_of(arn: str, endpoint_url: str) -> Pages:
+    """The pages of an execution; `endpoint_url` is that of the SageMaker client that started it."""
     _, aws_partition, _, region, _, resource = arn.split(":", 5)
-    if "amazonaws" not in endpoint_url:
-        return f"{endpoint_url.rstrip('/')}/ui/executions/{quote(resource.rpartition('/')[2])}"
-    console = _CONSOLES.get(aws_partition, _CONSOLES["aws"])
-    return f"https://{region}.{console}/sagemaker/home?region={region}#/jobs"
+    if _AWS_HOSTS.search(urlsplit(endpoint_url).hostname or ""):
+        return _Console(f"https://{region}.{_CONSOLES.get(aws_partition, _CONSOLES['aws'])}", region)
+    return _LocalPages(endpoint_url.rstrip("/"), resource.rpartition("/")[2])
 
 
-class ExecutionLink(BaseOperatorLink):
-    """The button "SageMaker execution" on a task instance."""
+class _Console:
+    """The AWS console of one region."""
 
-    name = "SageMaker execution"
+    def __init__(self, base: str, region: str) -> None:
+        self._base = base
+        self._region = region
+
+    def execution(self) -> str:
+        """The console has no page of an execution outside a Studio domain, so this is the list of training jobs."""
+        return f"{self._base}/sagemaker/home?region={self._region}#/jobs"
+
+    def training_job(self, name: str) -> str:
+        return f"{self._base}/sagemaker/home?region={self._region}#/jobs/{quote(name, safe='')}"
+
+    def training_log(self, name: str) -> str:
+        """All streams of the job. CloudWatch wants what follows the # encoded twice, with $ for the second %."""
+        group = quote(quote(_LOG_GROUP, safe=""), safe="").replace("%", "$")
+        streams = quote(f"?logStreamNameFilter={name}/", safe="").replace("%", "$")
+        return f"{self._base}/cloudwatch/home?region={self._region}#logsV2:log-groups/log-group/{group}{streams}"
+
+    def artifact(self, uri: str, job_name: str) -> str:
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        return f"{self._base}/s3/object/{quote(bucket)}?region={self._region}&prefix={quote(key, safe='')}"
+
+
+class _LocalPages:
+    """The pages of the local SageMaker; a job's page holds its log and its files."""
+
+    def __init__(self, endpoint_url: str, execution_id: str) -> None:
+        self._base = endpoint_url
+        self._execution_id = execution_id
+
+    def execution(self) -> str:
+        return f"{self._base}/ui/executions/{quote(self._execution_id)}"
+
+    def training_job(self, name: str) -> str:
+        return f"{self._base}/ui/jobs/training/{quote(name, safe='')}"
+
+    def training_log(self, name: str) -> str:
+        return f"{self.training_job(name)}#log"
+
+    def artifact(self, uri: str, job_name: str) -> str:
+        return f"{self.training_job(job_name)}#files"
+
+
+class PageLink(BaseOperatorLink):
+    """A button on a task instance; its address is what the operator remembered under `xcom_key`."""
+
+    key: str
 
     @property
     def xcom_key(self) -> str:
-        """Where the URL lies; the operator pushes it as soon as the execution is known, so it works while it runs."""
-        return "_link_sagemaker_execution"
+        """Where the address lies."""
+        return self.key
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """Called by the worker after the task has ended; the operator keeps the URL."""
-        return str(getattr(operator, "execution_url", "") or "")
+        """Called by the worker after the task has ended, and stored."""
+        urls: dict[str, str] = getattr(operator, "page_urls", {})
+        return urls.get(self.key, "")
 
-    def push(self, context: Any, url: str) -> None:
-        """Store the URL while the task still runs."""
-        context["ti"].xcom_push(key=self.xcom_key, value=url)
+
+class ExecutionLink(PageLink):
+    """The button "SageMaker execution"."""
+
+    name = "SageMaker execution"
+    key = "_link_sagemaker_execution"
+
+
+class TrainingJobLink(PageLink):
+    """The button "Training job": there once the job has ended."""
+
+    name = "Training job"
+    key = "_link_sagemaker_training_job"
+
+
+class TrainingLogLink(PageLink):
+    """The button "Training log": there once the job has ended."""
+
+    name = "Training log"
+    key = "_link_sagemaker_training_log"
+
+
+class ModelArtifactLink(PageLink):
+    """The button "Model artifact": there once the execution has succeeded."""
+
+    name = "Model artifact"
+    key = "_link_sagemaker_model_artifact"
+
+
+LINKS: tuple[PageLink, ...] = (ExecutionLink(), TrainingJobLink(), TrainingLogLink(), ModelArtifactLink())
+
+
+def push_links(context: Any, urls: dict[str, str]) -> None:
+    """Store addresses while the task still runs; Airflow itself asks for them only when it has ended."""
+    for key, url in urls.items():
+        context["ti"].xcom_push(key=key, value=url)

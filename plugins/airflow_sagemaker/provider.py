@@ -33,24 +33,33 @@ def get_provider_info() -> dict[str, Any]:
                 "tags": ["aws"],
             }
         ],
-        "extra-links": ["airflow_sagemaker.links.ExecutionLink"],
+        "extra-links": [
+            f"airflow_sagemaker.links.{name}"
+            for name in ("ExecutionLink", "TrainingJobLink", "TrainingLogLink", "ModelArtifactLink")
+        ],
         "config": {
             "airflow_sagemaker": {
                 "description": "The pages Training report and Partition history.",
                 "options": {
                     "price_per_hour": _option("Instance type to price per hour, as JSON.", '{"ml.g5.12xlarge": 7.09}'),
                     "price_currency": _option("Currency shown beside the price.", "EUR", default="USD"),
+                    "live_figures": _option(
+                        "The api-server reads running trainings from AWS.",
+                        "True",
+                        default="False",
+                        kind="boolean",
+                    ),
                 },
             }
         },
     }
 
 
-def _option(description: str, example: str, default: str = "") -> dict[str, Any]:
+def _option(description: str, example: str, default: str = "", kind: str = "string") -> dict[str, Any]:
     return {
         "description": description,
         "version_added": "0.1.0",
-        "type": "string",
+        "type": kind,
         "example": example,
         "default": default,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -48,11 +49,13 @@ def running_airflow(folder: Path, **settings: str) -> Iterator[Airflow]:
     home, ports = Home(folder), Ports(free_port(), free_port(), free_port(), free_port())
     env = airflow_environment(home, ports, schedules=False) | {
         "AIRFLOW__CORE__DAGS_FOLDER": str(HERE / "dags"),
+        "AIRFLOW__CORE__AUTH_MANAGER": "auth_manager.PerDagAuthManager",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{role}" for name, role in USERS.items()),
         "AIRFLOW__AIRFLOW_SAGEMAKER__PRICE_PER_HOUR": json.dumps({"ml.g5.12xlarge": 7.09}),
         "PAGES_HOLD": str(folder / "hold"),
         **settings,
     }
+    env["PYTHONPATH"] = os.pathsep.join([str(HERE), env["PYTHONPATH"]])
     home.airflow.mkdir(parents=True)
     passwords = home.airflow / "simple_auth_manager_passwords.json.generated"
     passwords.write_text(json.dumps(dict.fromkeys(USERS, PASSWORD)))

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.faults.airflow.conftest import connection_of
+
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE / "dags")]
 
@@ -41,11 +43,18 @@ def chromium() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def airflow(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
-    """A real Airflow with the test DAGs and a seeded year of partitions; any name is allowed for a run."""
+def airflow(chromium: Any, local_sagemaker: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
+    """A real Airflow with the test DAGs and a seeded year of partitions; any name is allowed for a run.
+
+    Its api-server may read live figures from the local SageMaker.
+    """
     from airflow_server import running_airflow
 
-    settings = {"AIRFLOW__SCHEDULER__ALLOWED_RUN_ID_PATTERN": "^.+$"}
+    settings = {
+        "AIRFLOW__SCHEDULER__ALLOWED_RUN_ID_PATTERN": "^.+$",
+        "AIRFLOW__AIRFLOW_SAGEMAKER__LIVE_FIGURES": "True",
+        "AIRFLOW_CONN_AWS_DEFAULT": connection_of(local_sagemaker.env, local_sagemaker.endpoint_url, "no-bucket"),
+    }
     with running_airflow(tmp_path_factory.mktemp("pages") / "home", **settings) as running:
         running.seed_year("pages_year")
         yield running

@@ -79,6 +79,7 @@ def rows_of(run: dict[str, Any], tasks: list[dict[str, Any]], day: date) -> tupl
     ]
     values = [("start_training", "return_value", shapes.execution_arn(partition))]
     values += [("start_training", "training_pipeline", shapes.started(partition))]
+    values += [("start_training", "training_definition", shapes.definition(partition))]
     if state == "success":
         outcome = shapes.outcome(partition, started_at=(moment + timedelta(seconds=14)).isoformat())
         values += [("wait_for_training", "return_value", outcome)]

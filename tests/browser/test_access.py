@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from airflow_server import PASSWORD, Airflow
+from auth_manager import CLOSED
 
 from airflow_sagemaker.pages import URL_PREFIX, assets
 
@@ -14,6 +15,7 @@ pytestmark = pytest.mark.browser
 
 STATIC = f"/static/{assets.load().digest}/report.js"
 PAGES = ("/report?dag_id=pages_year&run_id=x", "/history", "/history?dag_id=pages_year")
+LIVE = "/data/live?dag_id=pages_year&run_id=x&task_id=start_training"
 DATA = ("/data/dags", "/data/history?dag_id=pages_year")
 
 
@@ -25,15 +27,44 @@ def answers(airflow: Airflow, path: str, user: str | None) -> httpx.Response:
         return client.get(URL_PREFIX + path)
 
 
-@pytest.mark.parametrize("path", [*PAGES, *DATA, STATIC, "/nothing-here"])
+@pytest.mark.parametrize("path", [*PAGES, *DATA, LIVE, STATIC, "/nothing-here"])
 def test_without_a_session_nothing_is_served(airflow: Airflow, path: str) -> None:
     answer = answers(airflow, path, None)
     assert answer.status_code == (404 if path == "/nothing-here" else 401)
 
 
-@pytest.mark.parametrize("path", [*PAGES, *DATA])
+@pytest.mark.parametrize("path", [*PAGES, *DATA, LIVE])
 def test_a_user_without_a_role_is_refused(airflow: Airflow, path: str) -> None:
     assert answers(airflow, path, "stranger").status_code == 403
+
+
+CLOSED_PATHS = [
+    "/report?dag_id={}&run_id=x",
+    "/history?dag_id={}",
+    "/data/history?dag_id={}",
+    "/data/history?dag_id=pages_year&dag_id={}",
+    "/data/live?dag_id={}&run_id=x&task_id=start_training",
+]
+
+
+@pytest.mark.parametrize("path", CLOSED_PATHS)
+def test_a_viewer_without_the_right_to_one_dag_is_refused_there_only(airflow: Airflow, path: str) -> None:
+    user, dag_id = CLOSED
+    assert answers(airflow, path.format(dag_id), user).status_code == 403
+    assert answers(airflow, path.format(dag_id), "admin").status_code in (200, 404)
+    assert answers(airflow, path.format("pages_year"), user).status_code in (200, 404)
+
+
+def test_a_closed_dag_is_not_among_the_listed(airflow: Airflow) -> None:
+    user, dag_id = CLOSED
+    airflow.client.trigger(dag_id, partition="2013-07-01", conf={"epochs": 1})
+
+    def listed(who: str) -> list[str]:
+        return [row["dag_id"] for row in answers(airflow, "/data/dags", who).json()]
+
+    airflow.processes.wait_until(lambda: dag_id in listed("admin"), what="the training's start", seconds=60)
+    assert dag_id not in listed(user)
+    assert "pages_year" in listed(user)
 
 
 @pytest.mark.parametrize("path", [*PAGES, *DATA, STATIC])

@@ -87,6 +87,24 @@ def test_the_end_of_a_training_in_numbers(page: Any, airflow: Airflow) -> None:
     assert frame.locator(".calibration circle").count() == 7
 
 
+def test_a_new_definition_shows_what_changed_in_it(page: Any, airflow: Airflow) -> None:
+    frame = report(page, airflow, "scheduled__2013-10-14", dag_id="pages_year")
+    frame.get_by_text("What differs in the definition: 2 places").click()
+    table = frame.locator("table:has(caption:text-is('What differs in the definition'))")
+    step, old, new = "Steps › Train › Arguments", *(shapes.definition(f"2013-10-{day}") for day in (13, 14))
+    [was], [now] = ([one["Arguments"]["Source"] for one in each["Steps"]] for each in (old, new))
+    assert [row.all_inner_texts() for row in (r.locator("td") for r in table.locator("tbody tr").all())] == [
+        [f"{step} › Source", was, now],
+        [f"{step} › InputDataConfig › extra › ChannelName", "absent", "extra"],
+    ]
+
+
+def test_the_same_definition_shows_no_differences(page: Any, airflow: Airflow) -> None:
+    frame = report(page, airflow, "scheduled__2013-10-13", dag_id="pages_year")
+    frame.get_by_text("the same as for 2013-10-12").wait_for()
+    assert frame.get_by_text("What differs in the definition").count() == 0
+
+
 def test_links_lead_through_airflow(page: Any, airflow: Airflow) -> None:
     frame = report(page, airflow, "scheduled__2013-07-05", dag_id="pages_year")
     frame.get_by_role("link", name="Before: 2013-07-04").click()

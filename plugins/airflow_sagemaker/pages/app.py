@@ -1,4 +1,4 @@
-"""The web application behind the pages: two HTML shells, their static files, and two reads of the history.
+"""The web application behind the pages: HTML shells, static files, the history, and (opt-in) live figures.
 
 Airflow mounts a plugin's application without any authorisation of its own, static files included, so every route here
 asks Airflow's auth manager: 401 without a session, 403 without the right to read the DAG's XComs. All routes are GET
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import json
+import logging
 from typing import Annotated, Any
 
 from airflow.api_fastapi.app import get_auth_manager
@@ -19,12 +20,14 @@ from fastapi import Depends, FastAPI, HTTPException, Query, Response
 from fastapi.responses import HTMLResponse
 from starlette.datastructures import MutableHeaders
 
-from airflow_sagemaker.pages import assets, history
-from airflow_sagemaker.pages.options import page_options
+from airflow_sagemaker.aws import explain
+from airflow_sagemaker.pages import assets, history, live
+from airflow_sagemaker.pages.options import live_figures, page_options
 
 # The guard reads `dag_id` from the path or the query under exactly this name; without one it asks whether the user may
 # read any DAG's XComs at all.
 READS_XCOM = Depends(requires_access_dag("GET", DagAccessEntity.XCOM))
+log = logging.getLogger(__name__)
 FOR_EVER = "private, max-age=31536000, immutable"
 
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -53,6 +56,8 @@ def create_app() -> FastAPI:
     app.add_middleware(SecurityHeaders)
     _add_pages(app)
     _add_data(app)
+    if live_figures():
+        _add_live_figures(app)
     return app
 
 
@@ -92,6 +97,22 @@ def _add_data(app: FastAPI) -> None:
     ) -> list[dict[str, Any]]:
         """The runs of one DAG with their trainings' figures, newest first."""
         return history.partition_runs(session, dag_id, limit=limit, before=before)
+
+
+def _add_live_figures(app: FastAPI) -> None:
+    trainings = live.LiveTrainings()
+
+    @app.get("/data/live", dependencies=[READS_XCOM])
+    def lines(dag_id: str, run_id: str, task_id: str, session: SessionDep, map_index: int = -1) -> list[str]:
+        """Lines about steps and metrics of a running training, read from AWS."""
+        details = live.started(session, dag_id, run_id, task_id, map_index)
+        if details is None:
+            raise HTTPException(404, "No training was started there")
+        try:
+            return trainings.of(details["execution_arn"], live.target_of(details)).lines()
+        except Exception as error:  # whatever a connection or AWS may say: the report goes on with the task's log
+            log.warning("Live figures of %s: %s", details["execution_arn"], error)
+            raise HTTPException(502, explain(error, "Asking AWS")) from error
 
 
 def _shell(name: str) -> HTMLResponse:

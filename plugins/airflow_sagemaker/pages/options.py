@@ -3,7 +3,10 @@
 `price_per_hour`: JSON, instance type to price of one instance hour, e.g. `{"ml.g5.12xlarge": 7.09}`. Without it the
 report shows billable seconds and no amount: prices differ by region, contract and spot market, so none is shipped.
 `price_currency`: shown beside the amount, default `USD`.
-As environment variables: AIRFLOW__AIRFLOW_SAGEMAKER__PRICE_PER_HOUR, AIRFLOW__AIRFLOW_SAGEMAKER__PRICE_CURRENCY.
+`live_figures`: whether the api-server itself reads the figures of running trainings from AWS (default False). It then
+needs the connection's credentials and rights.
+As environment variables: AIRFLOW__AIRFLOW_SAGEMAKER__PRICE_PER_HOUR, AIRFLOW__AIRFLOW_SAGEMAKER__PRICE_CURRENCY,
+AIRFLOW__AIRFLOW_SAGEMAKER__LIVE_FIGURES.
 """
 
 from __future__ import annotations
@@ -13,6 +16,13 @@ from typing import Any
 
 SECTION = "airflow_sagemaker"
 log = logging.getLogger(__name__)
+
+
+def live_figures() -> bool:
+    """Whether the report's live figures come from AWS instead of the waiting task's log."""
+    from airflow.configuration import conf
+
+    return bool(conf.getboolean(SECTION, "live_figures", fallback=False))
 
 
 def page_options() -> dict[str, Any]:
@@ -25,4 +35,5 @@ def page_options() -> dict[str, Any]:
         prices = {str(name): float(price) for name, price in dict(given).items()}  # type: ignore[arg-type]
     except Exception as error:
         log.warning("[%s] price_per_hour is no JSON object of numbers, so no costs are shown: %s", SECTION, error)
-    return {"prices": prices, "currency": conf.get(SECTION, "price_currency", fallback="USD")}
+    currency = conf.get(SECTION, "price_currency", fallback="USD")
+    return {"prices": prices, "currency": currency, "live": live_figures()}

@@ -84,6 +84,16 @@ def started(partition: str) -> dict[str, Any]:
     }
 
 
+def definition(partition: str) -> dict[str, Any]:
+    """XCom `training_definition`: the source tree differs between the definitions, and the last adds a channel."""
+    channels = [{"ChannelName": name} for name in ("train", "val", "test", "code")]
+    if partition >= "2013-10-14":
+        channels.insert(0, {"ChannelName": "extra"})
+    source = f"s3://flight-delays/flight-delay-training/code/{digest(partition)[:12]}"
+    step = {"Name": "Train", "Type": "Training", "Arguments": {"InputDataConfig": channels, "Source": source}}
+    return {"Version": "2020-12-01", "Steps": [step]}
+
+
 def report(partition: str) -> dict[str, Any]:
     """The training job's report.json (training/report.py owns its schema)."""
     rows = history(partition)

@@ -17,6 +17,7 @@ const reader = new RunReader({
   runId: query.get("run_id"),
   taskId: query.get("task_id"),
   mapIndex: Number.isInteger(mapIndex) ? mapIndex : -1,
+  live: options.live,
 });
 
 const SECTIONS = ["header", "failed", "nothingYet", "figures", "curves", "times", "evaluation", "facts", "definition"];
@@ -44,7 +45,8 @@ function partOf(name, model) {
   const clock = model.live && (name === "header" || name === "times") ? Date.now() : 0;
   if (name === "header") return [clock, model.run, model.links, model.before?.run_id, view.verdict(model)];
   if (name === "times") return [clock, model.tasks.map((task) => [task.state, task.start_date, task.end_date]), model.steps];
-  if (name === "curves") return [model.curves, model.live];
+  if (name === "curves") return [model.curves, model.live, model.curvesFrom, model.liveProblem];
+  if (name === "definition") return [model.training.details, model.before, model.definitionChanges];
   if (name === "failed") return model.failure;
   return [model.training, model.before, name === "figures" && model.curves.at(-1)];
 }

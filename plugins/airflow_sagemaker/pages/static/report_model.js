@@ -2,6 +2,7 @@
 // XCom yet: until then its curves come from the metric lines in the waiting task's log.
 
 import { all, api, data, path } from "./airflow.js";
+import { changes } from "./definition_diff.js";
 import { METRICS } from "./format.js";
 
 const UNFINISHED = new Set([null, "none", "scheduled", "queued", "running", "deferred", "up_for_retry", "up_for_reschedule", "restarting"]);
@@ -60,8 +61,10 @@ export const expectedToDiffer = (name) => /Path$/.test(name);
 
 /** Reads one run again and again; what cannot change any more is asked for once. */
 export class RunReader {
-  constructor({ dagId, runId, taskId, mapIndex }) {
+  /** `live`: whether the api-server reads running trainings from AWS. */
+  constructor({ dagId, runId, taskId, mapIndex, live }) {
     this.asked = { taskId, mapIndex };
+    this.askAws = live;
     this.dagId = dagId;
     this.where = path("dags", dagId, "dagRuns", runId);
     this.runId = runId;
@@ -87,11 +90,11 @@ export class RunReader {
   async trainings(tasks, entries) {
     const starts = entries.filter((entry) => entry.key === "training_pipeline");
     const started = await Promise.all(
-      starts.map(async (entry) => ({
-        start: tasks.find((task) => same(task, entry)),
-        details: await this.value(entry, entry.key),
-        arn: await this.value(entry, "return_value").catch(() => null),
-      })),
+      starts.map(async (entry) => {
+        const details = await this.value(entry, entry.key);
+        const arn = details.execution_arn || (await this.value(entry, "return_value").catch(() => null));
+        return { start: tasks.find((task) => same(task, entry)), details, arn };
+      }),
     );
     const outcomes = await this.outcomes(tasks, entries, starts);
     return started
@@ -125,19 +128,48 @@ export class RunReader {
     const involved = [training.start, ...training.waits];
     const bad = involved.find((task) => task.state === "failed");
     const history = training.outcome?.report?.history;
-    const [earlier, links, logged, failure] = await Promise.all([
+    model.live = isLive(run.state) && (!training.outcome || involved.some((task) => isLive(task.state)));
+    const [earlier, links, told, failure] = await Promise.all([
       this.earlierRuns(),
       this.linksOf(involved),
-      history?.length ? null : this.logged(training.waits.at(-1) ?? training.start),
+      history?.length ? { lines: [], from: "report" } : this.told(training, model.live),
       this.failure(bad),
     ]);
-    model.curves = history?.length ? history : curvesFromLog((logged ?? []).map((line) => line.text));
-    model.steps = training.outcome?.steps ?? stepsFromLog(logged ?? []);
-    model.curvesFrom = history?.length ? "report" : "log";
+    model.curves = history?.length ? history : curvesFromLog(told.lines.map((line) => line.text));
+    model.steps = training.outcome?.steps ?? stepsFromLog(told.lines);
+    model.curvesFrom = told.from;
+    model.liveProblem = told.problem ?? null;
     Object.assign(model, { earlier, links, failure });
     const previous = earlier.find((one) => one.trainings.length);
     model.before = previous ? { ...previous, details: await this.detailsOf(previous, training.start) } : null;
-    model.live = isLive(run.state) && (!training.outcome || involved.some((task) => isLive(task.state)));
+    model.definitionChanges = await this.definitionChanges(training, model.before);
+  }
+
+  /** Lines {text, at} about steps and metrics: from AWS where the api-server may ask it, else from the task's log. */
+  async told(training, live) {
+    const { start } = training;
+    let problem;
+    if (this.askAws && live && !training.outcome && training.details.execution_arn) {
+      try {
+        const lines = await data("live", { dag_id: this.dagId, run_id: this.runId, task_id: start.task_id, map_index: start.map_index });
+        return { lines: lines.map((text) => ({ text })), from: "aws" };
+      } catch (error) {
+        problem = error.message;
+      }
+    }
+    return { lines: await this.logged(training.waits.at(-1) ?? start), from: "log", problem };
+  }
+
+  /** What differs from the definition of the run before; null when nothing does, or one of the two was not kept. */
+  async definitionChanges({ start, details }, before) {
+    if (!before?.details || before.details.digest === details.digest) return null;
+    const [now, past] = await Promise.all([this.definitionOf(this.runId, start), this.definitionOf(before.run_id, start)]);
+    return now && past ? changes(past, now) : null;
+  }
+
+  async definitionOf(runId, start) {
+    const where = `${path("dags", this.dagId, "dagRuns", runId, "taskInstances", start.task_id, "xcomEntries")}/training_definition`;
+    return this.once(where, () => api(where, { map_index: start.map_index }).then((entry) => entry.value)).catch(() => null);
   }
 
   async earlierRuns() {

@@ -2,7 +2,7 @@
 
 import { airflowLink, openInAirflow, outerLink, runPath } from "./airflow.js";
 import { lineChart } from "./charts.js";
-import { card, el, svg } from "./dom.js";
+import { card, el, svg, table } from "./dom.js";
 import { calibration, confusionMatrix, importance } from "./evaluation.js";
 import { METRICS, count, delta, lowerIsBetter, metric, moment, money, seconds, short, spoken, tone, words } from "./format.js";
 import { changedParameters, expectedToDiffer } from "./report_model.js";
@@ -136,10 +136,10 @@ const CHARTS = [
 
 export function curves(model) {
   const rows = model.curves;
-  const source = model.curvesFrom === "report" ? "from the job's report" : "from the task's log so far";
-  const title = el("h2", {}, "Metrics per epoch ", el("small", {}, source));
+  const title = el("h2", {}, "Metrics per epoch ", el("small", {}, SOURCES[model.curvesFrom]));
+  const problem = model.liveProblem && el("p", { class: "quiet", role: "status" }, `AWS could not be asked, so this is what the task logged: ${model.liveProblem}`);
   if (!rows.length) {
-    return card(title, { class: "wide" }, el("p", { class: "quiet" }, model.live ? noLinesYet(model) : "Neither a report nor metric lines in the log."));
+    return card(title, { class: "wide" }, el("p", { class: "quiet" }, model.live ? noLinesYet(model) : "Neither a report nor metric lines in the log."), problem);
   }
   const best = model.training.outcome?.report?.best_epoch;
   const chart = (series) =>
@@ -152,11 +152,13 @@ export function curves(model) {
       xLabel: "epoch",
       marks: best ? [{ x: best, label: "kept", colour: "quiet" }] : [],
     });
-  return card(title, { class: "wide" }, el("div", { class: "many" }, CHARTS.map(chart)));
+  return card(title, { class: "wide" }, el("div", { class: "many" }, CHARTS.map(chart)), problem);
 }
 
-const noLinesYet = ({ training }) =>
-  training.waits.some((task) => task.state === "deferred")
+const SOURCES = { report: "from the job's report", aws: "so far, read from AWS", log: "from the task's log so far" };
+
+const noLinesYet = ({ training, curvesFrom }) =>
+  curvesFrom === "log" && training.waits.some((task) => task.state === "deferred")
     ? "No metric lines in the log yet. They appear while the training runs when the sensor has progress=\"logs\"."
     : "No metric lines in the log yet.";
 
@@ -214,7 +216,7 @@ function copyable(text) {
   return [code, el("button", { type: "button", class: "copy", onclick: copy, "aria-label": `Copy ${text}` }, "Copy")];
 }
 
-export function definition({ training, before }) {
+export function definition({ training, before, definitionChanges }) {
   const { details } = training;
   const past = before?.details;
   const changed = past ? changedParameters(past.parameters, details.parameters).filter(({ name }) => !expectedToDiffer(name)) : [];
@@ -232,7 +234,24 @@ export function definition({ training, before }) {
     "Definition and parameters",
     { class: "wide" },
     el("p", {}, sameDefinition(details, past, before), ". ", past && (changed.length ? `${changed.length} of the parameters changed.` : "No parameter changed but the partition's paths.")),
+    definitionChanges && differences(definitionChanges),
     el("dl", { class: "parameters", "aria-label": "Parameters of this execution" }, rows),
+  );
+}
+
+const MOST_DIFFERENCES = 200;
+
+/** What the two definitions differ in, folded away: a new source tree alone changes a handful of places. */
+function differences(found) {
+  const code = (value) => (value === undefined ? el("span", { class: "quiet" }, "absent") : el("code", {}, String(value)));
+  const rows = found.slice(0, MOST_DIFFERENCES).map(({ path, before, now }) => [path, code(before), code(now)]);
+  const left = found.length - rows.length;
+  return el(
+    "details",
+    { class: "numbers" },
+    el("summary", {}, `What differs in the definition: ${count(found.length)} ${found.length === 1 ? "place" : "places"}`),
+    el("div", { class: "scroll" }, table("What differs in the definition", ["Where", "Before", "Now"], rows)),
+    left > 0 && el("p", { class: "quiet" }, `and ${count(left)} more`),
   );
 }
 

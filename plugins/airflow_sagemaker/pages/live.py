@@ -1,0 +1,95 @@
+"""Live figures of a training, read from AWS by the api-server: opt-in, for sensors that tell only little.
+
+Without them the report follows the waiting task's log, which holds metric lines only with progress="logs". With
+`[airflow_sagemaker] live_figures = True` the api-server asks SageMaker and CloudWatch itself, with the connection that
+the start task used. Several readers of one training share one reading.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections import OrderedDict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.models.xcom import XComModel
+from sqlalchemy import select
+
+from airflow_sagemaker.aws import Aws
+from airflow_sagemaker.execution import Executions
+from airflow_sagemaker.hooks import AwsTarget
+from airflow_sagemaker.narrator import Narrator
+from airflow_sagemaker.pages.history import STARTED_KEY
+from airflow_sagemaker.settings import default_metric_definitions
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+SHARED_SECONDS = 5.0
+"""A reading this young is given to the next reader as it is."""
+MOST_TRAININGS = 100
+"""Trainings that one api-server process remembers; the one not looked at for longest goes first."""
+PATIENCE_SECONDS = 5.0
+_BEGINNING = datetime.fromtimestamp(0, UTC)
+_FIGURE = re.compile("^Step |" + "|".join(default_metric_definitions().values()))
+
+
+class LiveTraining:
+    """What one running execution has told so far."""
+
+    def __init__(self, arn: str, target: AwsTarget) -> None:
+        self._arn = arn
+        self._executions = Executions(Aws(target, patience=PATIENCE_SECONDS))
+        self._narrator = Narrator("logs", since=_BEGINNING)
+        self._lines: list[str] = []
+        self._read_at = float("-inf")
+        self._lock = threading.Lock()
+
+    def lines(self) -> list[str]:
+        """The lines about steps and metrics, as the waiting task would log them. Raises botocore's errors."""
+        with self._lock:
+            if time.monotonic() - self._read_at > SHARED_SECONDS:
+                told = self._narrator.tell(self._executions, self._arn)
+                self._lines += [text for _, text in told if _FIGURE.search(text)]
+                self._read_at = time.monotonic()
+            return list(self._lines)
+
+
+class LiveTrainings:
+    """The trainings that this process is asked about, by execution and connection."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[str, str], LiveTraining] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, arn: str, target: AwsTarget) -> LiveTraining:
+        """The one training; a new one starts reading from its beginning."""
+        key = (arn, target.key())
+        with self._lock:
+            if key not in self._known:
+                self._known[key] = LiveTraining(arn, target)
+            self._known.move_to_end(key)
+            while len(self._known) > MOST_TRAININGS:
+                self._known.popitem(last=False)
+            return self._known[key]
+
+
+def started(session: Session, dag_id: str, run_id: str, task_id: str, map_index: int) -> dict[str, Any] | None:
+    """What the start task pushed: the execution's ARN and the connection come from here, never from a request."""
+    value = session.scalar(
+        select(XComModel.value).where(
+            XComModel.dag_id == dag_id,
+            XComModel.run_id == run_id,
+            XComModel.task_id == task_id,
+            XComModel.map_index == map_index,
+            XComModel.key == STARTED_KEY,
+        )
+    )
+    return value if isinstance(value, dict) and value.get("execution_arn") else None
+
+
+def target_of(details: dict[str, Any]) -> AwsTarget:
+    """The connection and region that the start task used."""
+    return AwsTarget(details.get("aws_conn_id"), details.get("region_name"))
