@@ -126,4 +126,8 @@ class ExecutionNotFound(ExecutionError):
 
 
 class ExecutionFailed(ExecutionError):
-    """The execution ended, and not as Succeeded."""
+    """The execution ended, and not as Succeeded; `training_job_name` is empty when no training job was started."""
+
+    def __init__(self, message: str, *, training_job_name: str = "") -> None:
+        self.training_job_name = training_job_name
+        super().__init__(message)

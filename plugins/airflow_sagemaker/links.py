@@ -71,7 +71,7 @@ class _Console:
     def training_log(self, name: str) -> str:
         """All streams of the job. CloudWatch wants what follows the # encoded twice, with $ for the second %."""
         group = quote(quote(_LOG_GROUP, safe=""), safe="").replace("%", "$")
-        streams = quote(f"?logStreamNameFilter={name}/", safe="").replace("%", "$")
+        streams = quote(f"?logStreamNameFilter={name}", safe="").replace("%", "$")
         return f"{self._base}/cloudwatch/home?region={self._region}#logsV2:log-groups/log-group/{group}{streams}"
 
     def artifact(self, uri: str, job_name: str) -> str:
@@ -80,7 +80,7 @@ class _Console:
 
 
 class _LocalPages:
-    """The pages of the local SageMaker; a job's page holds its log and its files."""
+    """The pages of the local SageMaker; a job's page holds its log and names its artifact."""
 
     def __init__(self, endpoint_url: str, execution_id: str) -> None:
         self._base = endpoint_url
@@ -96,7 +96,7 @@ class _LocalPages:
         return f"{self.training_job(name)}#log"
 
     def artifact(self, uri: str, job_name: str) -> str:
-        return f"{self.training_job(job_name)}#files"
+        return self.training_job(job_name)
 
 
 class PageLink(BaseOperatorLink):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import threading
@@ -20,7 +21,7 @@ from airflow_sagemaker.exceptions import (
     ExecutionNotFound,
     PreflightError,
 )
-from airflow_sagemaker.links import ExecutionLink
+from airflow_sagemaker.links import LINKS, push_links
 from airflow_sagemaker.run_config import RUN_PARTITION, build_config, given_data, plain, run_parameters
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from airflow_sagemaker.launch import Launcher
 
 DETAILS = "training_pipeline"
+DEFINITION = "training_definition"
 OUTCOME = "outcome"
 KILL_SECONDS = 4.0
 """How long on_kill waits for its stop call: Airflow kills the process five seconds after the signal."""
@@ -67,14 +69,15 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
     :param sdk_python: the interpreter that has the SageMaker SDK; default: this one.
 
     XCom: the execution's ARN; `training_pipeline` with pipeline_name, digest, version_alias, parameters, partition,
-    console_url and display_name; operator alone: `outcome`.
+    console_url, display_name, execution_arn, aws_conn_id and region_name; `training_definition`, the compiled pipeline
+    definition; operator alone: `outcome`.
     """
 
     template_fields: Sequence[str] = (
         "config", "partition", "aws_conn_id", "region_name", "verify", "botocore_config", "dependencies",
     )  # fmt: skip
     template_fields_renderers = {"config": "json"}  # noqa: RUF012 - Airflow's own convention
-    operator_extra_links = (ExecutionLink(),)
+    operator_extra_links = LINKS
     ui_color = "#e0ecf8"
 
     def __init__(
@@ -123,7 +126,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         self.is_dry_run = dry_run
         self.mode = _one_of("mode", mode, ("full", "test"))
         self.sdk_python = sdk_python
-        self.execution_url = ""
+        self.page_urls: dict[str, str] = {}
         self._killed = False
         self._children: list[Any] = []
         self._running: str | None = None
@@ -258,6 +261,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         if self.preflight and not (self.dependencies or config.dependencies):
             check_inputs(launcher.executions.aws, config)
         compiled = self._compile(config, launcher.executions.aws)
+        context["ti"].xcom_push(key=DEFINITION, value=json.loads(compiled.definition))
         if self.is_dry_run:
             self._describe_dry_run(context, launcher, compiled)
         return launcher.launch(compiled)
@@ -306,17 +310,23 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
 
     def _publish(self, context: Context, launcher: Launcher, execution: Execution) -> None:
         """Say what runs as soon as it runs: link and details, for people and for tasks downstream."""
-        from airflow_sagemaker.waiting import url_of
+        from airflow_sagemaker.execution import ExecutionArn
+        from airflow_sagemaker.waiting import page_urls, pages_for
 
-        self.execution_url = url_of(launcher.executions, execution.arn)
+        pages = pages_for(launcher.executions, execution.arn)
+        self.page_urls = page_urls(pages)
         if launcher.record is not None:  # it always is: typing does not know
             self._started_parameters = launcher.record.parameters
             details = self._details(launcher, launcher.record.digest, launcher.record.parameters)
-            details |= {"display_name": launcher.record.display_name, "console_url": self.execution_url}
+            details |= {
+                "display_name": launcher.record.display_name,
+                "console_url": pages.execution(),
+                "execution_arn": execution.arn,
+                "aws_conn_id": self.aws_conn_id,
+                "region_name": ExecutionArn.parse(execution.arn).region,
+            }
             context["ti"].xcom_push(key=DETAILS, value=details)
-        for link in self.operator_extra_links:
-            if isinstance(link, ExecutionLink):
-                link.push(context, self.execution_url)
+        push_links(context, self.page_urls)
 
     def _details(self, launcher: Launcher, digest: str, parameters: dict[str, str]) -> dict[str, Any]:
         return {
@@ -327,6 +337,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
             "partition": launcher.request.partition,
             "console_url": "",
             "display_name": "",
+            "execution_arn": "",
         }
 
     def _follow(self, context: Context, executions: Executions, execution: Execution) -> str:
@@ -357,15 +368,17 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
     def _conclude(self, context: Context, executions: Executions, execution: Execution) -> str:
         """Success, or a failure that a retry follows with a new generation; a stop by hand is not followed."""
         from airflow_sagemaker.execution import Status
-        from airflow_sagemaker.waiting import tell_assets, url_of, verdict
+        from airflow_sagemaker.waiting import page_urls, pages_for, tell_assets, verdict
 
-        self.execution_url = url_of(executions, execution.arn)
+        pages = pages_for(executions, execution.arn)
         try:
             outcome = verdict(executions, execution)
         except ExecutionFailed as error:
+            self.page_urls = page_urls(pages, error.training_job_name)
             if execution.status == Status.STOPPED:
                 raise AirflowFailException(str(error)) from error
             raise
+        self.page_urls = page_urls(pages, outcome.training_job_name, outcome.model_artifact)
         context["ti"].xcom_push(key=OUTCOME, value=outcome.as_dict())
         tell_assets(context, self.outlets, outcome, self.partition)
         return execution.arn

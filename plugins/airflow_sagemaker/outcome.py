@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sagemaker import joblog
 from airflow_sagemaker.aws import error_text
+from airflow_sagemaker.exceptions import ExecutionFailed
 from airflow_sagemaker.execution import LIVE, Status
 
 if TYPE_CHECKING:
@@ -132,20 +133,24 @@ def _report_in(archive: bytes) -> dict[str, Any] | None:
     return None
 
 
-def explain_failure(executions: Executions, execution: Execution, url: str = "") -> str:
-    """Why an execution did not succeed: failing step, its reason, the tail of its log, and where to look."""
+def explain_failure(executions: Executions, execution: Execution, url: str = "") -> ExecutionFailed:
+    """Why an execution did not succeed, to be raised: failing step, its reason, the tail of its log, where to look."""
+    job_name = ""
     lines = [_verdict(execution)]
     if execution.failure_reason:
         lines.append(f"Reason: {execution.failure_reason}")
     try:
-        for step in executions.steps(execution.arn):
+        steps = executions.steps(execution.arn)
+        trained = training_step(steps)
+        job_name = trained.job_name if trained else ""
+        for step in steps:
             if step.status in {"Failed", "Stopped"}:
                 lines += _explain_step(executions.aws, step)
     except Exception as error:
         lines.append(f"(its steps could not be read: {error_text(error)})")
     if url:
         lines.append(f"Look at it: {url}")
-    return "\n".join(lines)
+    return ExecutionFailed("\n".join(lines), training_job_name=job_name)
 
 
 def _verdict(execution: Execution) -> str:

@@ -18,7 +18,7 @@ from airflow.sdk.exceptions import (
 from airflow_sagemaker.aws import error_text
 from airflow_sagemaker.exceptions import ExecutionFailed, ExecutionNotFound
 from airflow_sagemaker.execution import LIVE
-from airflow_sagemaker.links import ExecutionLink
+from airflow_sagemaker.links import LINKS, push_links
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -51,7 +51,7 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
     """
 
     template_fields: Sequence[str] = ("execution_arn", "aws_conn_id", "region_name", "verify", "botocore_config")
-    operator_extra_links = (ExecutionLink(),)
+    operator_extra_links = LINKS
     ui_color = "#e0ecf8"
 
     def __init__(
@@ -83,7 +83,7 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
         self.patience = patience
         self.stop_on_kill = stop_on_kill
         self.stop_on_timeout = stop_on_timeout
-        self.execution_url = ""
+        self.page_urls: dict[str, str] = {}
         self._executions: Any = None
         self._narrator: Any = None
         self._last_status = ""
@@ -148,15 +148,13 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
         return AwsTarget(self.aws_conn_id, self.region_name, self.verify, self.botocore_config)
 
     def _open(self, context: Context) -> Executions:
-        from airflow_sagemaker.waiting import checked_arn, executions_of, url_of
+        from airflow_sagemaker.waiting import checked_arn, executions_of, page_urls, pages_for
 
         executions = executions_of(self._target(), self.log)
         checked_arn(executions, self.execution_arn)
         self._executions = executions
-        self.execution_url = url_of(executions, self.execution_arn)
-        for link in self.operator_extra_links:
-            if isinstance(link, ExecutionLink):
-                link.push(context, self.execution_url)
+        self.page_urls = page_urls(pages_for(executions, self.execution_arn))
+        push_links(context, self.page_urls)
         return executions
 
     def _look(self) -> Execution:
@@ -174,10 +172,16 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
         narrate(self._executions, self._narrator, self.execution_arn, to_the_end=to_the_end)
 
     def _conclude(self, context: Context, execution: Execution) -> dict[str, Any]:
-        from airflow_sagemaker.waiting import tell_assets, verdict
+        from airflow_sagemaker.waiting import page_urls, pages_for, tell_assets, verdict
 
         self._narrate(to_the_end=True)
-        outcome = verdict(self._executions, execution)
+        pages = pages_for(self._executions, execution.arn)
+        try:
+            outcome = verdict(self._executions, execution)
+        except ExecutionFailed as failure:
+            self.page_urls = page_urls(pages, failure.training_job_name)
+            raise
+        self.page_urls = page_urls(pages, outcome.training_job_name, outcome.model_artifact)
         self._model_artifact = outcome.model_artifact
         tell_assets(context, self.outlets, outcome, execution.owner.get("partition"))
         return outcome.as_dict()

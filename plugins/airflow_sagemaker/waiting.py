@@ -7,9 +7,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from airflow_sagemaker.aws import Aws, error_text
-from airflow_sagemaker.exceptions import ExecutionError, ExecutionFailed, ExecutionNotFound
+from airflow_sagemaker.exceptions import ExecutionError, ExecutionNotFound
 from airflow_sagemaker.execution import Execution, ExecutionArn, Executions, Status
-from airflow_sagemaker.links import execution_url
+from airflow_sagemaker.links import ExecutionLink, ModelArtifactLink, Pages, TrainingJobLink, TrainingLogLink, pages_of
 from airflow_sagemaker.outcome import Outcome, explain_failure, read_outcome
 
 if TYPE_CHECKING:
@@ -35,9 +35,19 @@ def checked_arn(executions: Executions, arn: Any) -> ExecutionArn:
     return parsed
 
 
-def url_of(executions: Executions, arn: str) -> str:
-    """The page of an execution."""
-    return execution_url(arn, executions.aws.client("sagemaker").meta.endpoint_url)
+def pages_for(executions: Executions, arn: str) -> Pages:
+    """Where people can look at an execution of this client's."""
+    return pages_of(arn, executions.aws.client("sagemaker").meta.endpoint_url)
+
+
+def page_urls(pages: Pages, job_name: str = "", artifact: str = "") -> dict[str, str]:
+    """The addresses that are known so far, by the XCom key of their link."""
+    urls = {ExecutionLink.key: pages.execution()}
+    if job_name:
+        urls |= {TrainingJobLink.key: pages.training_job(job_name), TrainingLogLink.key: pages.training_log(job_name)}
+    if job_name and artifact:
+        urls[ModelArtifactLink.key] = pages.artifact(artifact, job_name)
+    return urls
 
 
 def event_status(event: dict[str, Any] | None) -> dict[str, Any]:
@@ -53,7 +63,7 @@ def event_status(event: dict[str, Any] | None) -> dict[str, Any]:
 def verdict(executions: Executions, execution: Execution) -> Outcome:
     """The outcome of an execution that succeeded; ExecutionFailed with the explanation for any other end."""
     if execution.status != Status.SUCCEEDED:
-        raise ExecutionFailed(explain_failure(executions, execution, url_of(executions, execution.arn)))
+        raise explain_failure(executions, execution, pages_for(executions, execution.arn).execution())
     outcome = read_outcome(executions, execution)
     log = executions.aws.log
     if outcome.cache_hit:

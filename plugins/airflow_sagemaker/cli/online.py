@@ -166,7 +166,7 @@ def _follow(executions: Executions, arn: str, level: str) -> Execution:
 
 def _told(executions: Executions, execution: Execution, output: Output) -> int:
     if execution.status != Status.SUCCEEDED:
-        text = explain_failure(executions, execution)
+        text = str(explain_failure(executions, execution))
         data = {"ok": False, "status": execution.status, "execution_arn": execution.arn, "message": text}
         if not output.json_only:
             output.note(text, "error")

@@ -45,7 +45,7 @@ def test_the_trigger_fires_once_the_execution_has_ended(pipelines: Pipelines) ->
 def test_a_failure_is_explained_with_the_users_own_words(pipelines: Pipelines) -> None:
     arn = pipelines.start(pipelines.deployed("echo 'Traceback (most recent call last):'; echo 'KeyError: x'; exit 1"))
     assert asyncio.run(fired(trigger_for(arn)))["status"] == "Failed"
-    text = explain_failure(pipelines.executions, pipelines.executions.describe(arn), "http://there")
+    text = str(explain_failure(pipelines.executions, pipelines.executions.describe(arn), "http://there"))
     assert "Step 'Train' failed" in text
     assert "KeyError: x" in text
     assert text.endswith("Look at it: http://there")
