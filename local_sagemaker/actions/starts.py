@@ -89,8 +89,9 @@ def stop_pipeline_execution(context: Context, request: Request) -> Response:
 def _stop(connection: sqlite3.Connection, arn: str) -> Response:
     found = lookup.execution(connection, arn)
     if found["status"] not in ("Executing", "Stopping"):
-        raise ConflictException(
-            f"Pipeline execution with ARN '{arn}' can't be stopped: its status is {found['status']}."
+        raise ValidationException(
+            "Only pipelines with 'Executing' status can be stopped."
+            f" Pipeline execution with ARN '{arn}' has the status {found['status']}."
         )
     connection.execute("UPDATE executions SET status = 'Stopping', modified = ? WHERE seq = ?", (now(), found["seq"]))
     return {"PipelineExecutionArn": found["arn"]}
