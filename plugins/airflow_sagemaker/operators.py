@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from airflow_sagemaker import airflow_version  # noqa: F401 - refuses an old Airflow
+
+# isort: split
 import contextlib
 import json
 import os
@@ -157,6 +160,8 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         with self._failing_for_good():
             event = event_status(event)
             execution = executions.describe(str(event["execution_arn"]))
+            if execution.live:  # its failed steps were retried in the meantime (RetryPipelineExecution)
+                self._defer_to_trigger(executions, execution.arn)
             narrator = Narrator.going_on(self.progress, event.get("told"))
             narrate(executions, narrator, execution.arn, to_the_end=True)
             return self._conclude(context, executions, execution)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from airflow_sagemaker import airflow_version  # noqa: F401 - refuses an old Airflow
+
+# isort: split
 import contextlib
 import threading
 from collections.abc import Iterator, Sequence
