@@ -135,6 +135,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         self._running: str | None = None
         self._stopper: Any = None
         self._started_parameters: dict[str, str] = {}
+        self._model_artifact = ""
 
     @property
     def follows(self) -> bool:
@@ -373,6 +374,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
     def _conclude(self, context: Context, executions: Executions, execution: Execution) -> str:
         """Success, or a failure that a retry follows with a new generation; a stop by hand is not followed."""
         from airflow_sagemaker.execution import Status
+        from airflow_sagemaker.record import RecordStore
         from airflow_sagemaker.waiting import page_urls, pages_for, tell_assets, verdict
 
         pages = pages_for(executions, execution.arn)
@@ -384,6 +386,10 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
                 raise AirflowFailException(str(error)) from error
             raise
         self.page_urls = page_urls(pages, outcome.training_job_name, outcome.model_artifact)
+        self._model_artifact = outcome.model_artifact
+        if not self._started_parameters:  # resumed in another process than the one that started it
+            record = RecordStore(context).load()
+            self._started_parameters = record.parameters if record is not None else {}
         context["ti"].xcom_push(key=OUTCOME, value=outcome.as_dict())
         tell_assets(context, self.outlets, outcome, self.partition)
         return execution.arn
@@ -392,7 +398,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         """Called by Airflow's OpenLineage provider, where it is installed."""
         from airflow_sagemaker.lineage import of_parameters
 
-        return of_parameters(self._started_parameters)
+        return of_parameters(self._started_parameters, self._model_artifact)
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
