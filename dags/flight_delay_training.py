@@ -18,7 +18,7 @@ from airflow.sdk import DAG, Asset, CronPartitionTimetable, task
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from flight_delay import tasks
-from flight_delay.form import AWS_CONN_ID, HYPERPARAMETERS, MAX_TRAININGS, PARAMS, POOL
+from flight_delay.form import AWS_CONN_ID, HYPERPARAMETERS, MAX_TRAININGS, MISSING_DATA_PARAM, PARAMS, POOL
 
 from airflow_sagemaker import SageMakerTrainingPipelineOperator, SageMakerTrainingPipelineSensor
 from airflow_sagemaker.operators import RUN_PARTITION
@@ -43,9 +43,9 @@ def extract(partition: str, window_days: int) -> dict[str, Any]:
 
 
 @task(retries=2, retry_delay=timedelta(seconds=10), outlets=[TABLE])
-def preprocess(partition: str, window_days: int) -> dict[str, Any]:
+def preprocess(partition: str, window_days: int, missing_data: str) -> dict[str, Any]:
     """Build train, val and test of the partition and commit them to S3. Returns paths, rows and field lists."""
-    return tasks.preprocess(AWS_CONN_ID, PIPELINE, partition, window_days)
+    return tasks.preprocess(AWS_CONN_ID, PIPELINE, partition, window_days, missing_data)
 
 
 @task(outlets=[MODEL])
@@ -62,14 +62,14 @@ with DAG(
     start_date=datetime(2013, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=MAX_TRAININGS,
-    params=PARAMS,
+    params=PARAMS | MISSING_DATA_PARAM,
     render_template_as_native_obj=True,
     tags=["sagemaker", "example"],
     doc_md=__doc__,
 ) as dag:
     inputs: dict[str, Any] = {"partition": RUN_PARTITION, "window_days": "{{ params.window_days }}"}
     extracted = extract(**inputs)
-    prepared = preprocess(**inputs)
+    prepared = preprocess(**inputs, missing_data="{{ params.missing_data }}")
     start = SageMakerTrainingPipelineOperator(
         task_id="start_training",
         config=CONFIG,

@@ -6,7 +6,8 @@
 
 Credentials, region and endpoint of S3 come from the AWS_* environment. The last line of standard output is the result
 as one JSON object; what happens meanwhile goes to standard error. Status 3: the data or the partition cannot be used
-(one line says why, and a retry will say the same); any other status but 0: a fault that a retry may heal.
+(one line says why, and a retry will say the same); status 4: raw dates of the window are missing; any other status but
+0: a fault that a retry may heal.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from preprocessing import child, flights_on_s3, program, source
-from preprocessing.errors import PreprocessingError
+from preprocessing.errors import MissingDataError, PreprocessingError
 from preprocessing.window import Window, parse_partition
 
 
@@ -34,6 +35,9 @@ def main() -> int:
             parse_partition(options.partition), options.days, options.val_days, options.test_days, start=source.FIRST
         )
         result: dict[str, Any] = options.run(options, window)
+    except MissingDataError as error:
+        sys.stderr.write(f"{error}\n")
+        return child.MISSING
     except PreprocessingError as error:
         sys.stderr.write(f"{error}\n")
         return child.UNUSABLE

@@ -18,10 +18,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from preprocessing.errors import PreprocessingError
+from preprocessing.errors import MissingDataError, PreprocessingError
 
 UNUSABLE = 3
 """Exit status for data or partitions that cannot be used."""
+MISSING = 4
+"""Exit status for raw dates that are not there."""
 PARENT = "PREPROCESSING_PARENT"
 """Environment variable: process that the program must not outlive."""
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,8 +38,9 @@ class ChildError(Exception):
 def run(arguments: Sequence[str], *, env: Mapping[str, str], log: logging.Logger) -> dict[str, Any]:
     """Run `python -m preprocessing` with these arguments and return its result; its lines go to `log` as they come.
 
-    `env` is the whole environment: secrets belong here, never in the arguments. Raises PreprocessingError for data that
-    cannot be used and ChildError for anything else. The child ends when this call does, and when this process dies.
+    `env` is the whole environment: secrets belong here, never in the arguments. Raises MissingDataError for raw dates
+    that are not there, PreprocessingError for other data that cannot be used and ChildError for anything else. The
+    child ends when this call does, and when this process dies.
     """
     path = os.pathsep.join([str(ROOT), *filter(None, [env.get("PYTHONPATH")])])
     process = subprocess.Popen(
@@ -61,6 +64,8 @@ def run(arguments: Sequence[str], *, env: Mapping[str, str], log: logging.Logger
             process.kill()
             process.wait()
         reader.join()
+    if status == MISSING:
+        raise MissingDataError(last[-1] if last else "raw dates are missing")
     if status == UNUSABLE:
         raise PreprocessingError(last[-1] if last else "the data cannot be used")
     if status != 0:

@@ -2,7 +2,8 @@
 
 PreprocessingError          root: catch this one
 ├── WindowError             a partition or window that cannot be served: no date, too early, splits that do not fit
-├── RawDataError            a raw file that is missing, empty, truncated, or has wrong columns
+├── RawDataError            a raw file that is empty, truncated, or has wrong columns
+│   └── MissingDataError    a raw date that is not there (yet)
 └── TableError              the built table cannot be trained on: no rows, a label with one class
 """
 
@@ -19,6 +20,10 @@ class WindowError(PreprocessingError):
 
 class RawDataError(PreprocessingError):
     """A raw file is missing or not what it should be."""
+
+
+class MissingDataError(RawDataError):
+    """Raw dates of the window are not there: late, or never to come."""
 
 
 class TableError(PreprocessingError):

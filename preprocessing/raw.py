@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.parquet as pq  # type: ignore[import-untyped]
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from preprocessing.errors import RawDataError
+from preprocessing.errors import MissingDataError, RawDataError
 from preprocessing.window import Window
 
 INTEGER, NUMBER, TEXT, DAY, TIME = "integer", "number", "text", "date", "time stamp in UTC"
@@ -63,7 +63,7 @@ def _checked(folder: Path, table: str, dates: Sequence[date]) -> list[str]:
     files = {day: folder / raw_key(table, day) for day in dates}
     missing = [day for day, file in files.items() if not file.is_file()]
     if missing:
-        raise RawDataError(
+        raise MissingDataError(
             f"{table}: no raw data for {_dates(missing)} (expected {folder / raw_key(table, missing[0])}); "
             f"{len(missing)} of {len(files)} dates are missing"
         )

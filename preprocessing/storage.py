@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from preprocessing import output, raw
-from preprocessing.errors import RawDataError
+from preprocessing.errors import MissingDataError
 from preprocessing.window import Window
 
 THREADS = 16
@@ -75,12 +75,12 @@ def _raw_names(window: Window) -> list[str]:
 
 
 def download_raw(folder: Folder, window: Window, to: Path) -> None:
-    """Download exactly the raw files that the window reads. Raises RawDataError naming what is missing."""
+    """Download exactly the raw files that the window reads. Raises MissingDataError naming what is missing."""
     names = _raw_names(window)
     with ThreadPoolExecutor(THREADS) as pool:
         missing = [name for name in pool.map(lambda name: _download(folder, name, to / name), names) if name]
     if missing:
-        raise RawDataError(
+        raise MissingDataError(
             f"partition {window.partition}: {len(missing)} of {len(names)} raw files are missing, the first is "
             f"{folder.uri}/{missing[0]}; run extract for these dates"
         )

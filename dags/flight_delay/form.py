@@ -52,6 +52,13 @@ PARAMS = {
     ),
 }  # fmt: skip
 
+MISSING_DATA_PARAM = {
+    "missing_data": Param(
+        "fail", type="string", enum=["fail", "skip"], title="Missing raw dates", section="Data",
+        description="When raw dates of the window are not there: fail the partition, or skip it without a failure.",
+    ),
+}  # fmt: skip
+
 HYPERPARAMETERS = {
     **field_lists(),
     "learning_rate": "{{ params.learning_rate }}",

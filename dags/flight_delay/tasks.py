@@ -6,11 +6,14 @@ import logging
 import os
 from typing import Any
 
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from airflow_sagemaker.hooks import connection_defaults
 
 log = logging.getLogger("airflow.task")
+
+MISSING_DATA = ("fail", "skip")
+"""What the form offers for a partition whose raw dates are not there."""
 
 
 def extract(aws_conn_id: str, partition: str, window_days: int, list_for: str | None = None) -> dict[str, Any]:
@@ -22,9 +25,14 @@ def extract(aws_conn_id: str, partition: str, window_days: int, list_for: str | 
     return _run(aws_conn_id, "extract", partition, window_days, *more)
 
 
-def preprocess(aws_conn_id: str, pipeline: str, partition: str, window_days: int) -> dict[str, Any]:
-    """Build train, val and test of the partition and commit them; returns input_path, rows and field lists."""
-    return _run(aws_conn_id, "s3", partition, window_days, "--pipeline", pipeline)
+def preprocess(
+    aws_conn_id: str, pipeline: str, partition: str, window_days: int, missing_data: str = "fail"
+) -> dict[str, Any]:
+    """Build train, val and test of the partition and commit them; returns input_path, rows and field lists.
+
+    `missing_data`: what becomes of the task when raw dates of the window are not there, "fail" or "skip".
+    """
+    return _run(aws_conn_id, "s3", partition, window_days, "--pipeline", pipeline, missing_data=missing_data)
 
 
 def report(partition: str, outcome: dict[str, Any], prepared: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -53,11 +61,15 @@ def report(partition: str, outcome: dict[str, Any], prepared: dict[str, Any] | N
     }
 
 
-def _run(aws_conn_id: str, command: str, partition: str, window_days: int, *more: str) -> dict[str, Any]:
+def _run(
+    aws_conn_id: str, command: str, partition: str, window_days: int, *more: str, missing_data: str = "fail"
+) -> dict[str, Any]:
     """Run the program in a process of its own (see preprocessing.child). Unusable data fail the task for good."""
     from preprocessing import child
-    from preprocessing.errors import PreprocessingError
+    from preprocessing.errors import MissingDataError, PreprocessingError
 
+    if missing_data not in MISSING_DATA:
+        raise AirflowFailException(f"missing_data is {missing_data!r}; expected one of {', '.join(MISSING_DATA)}")
     bucket = connection_defaults(aws_conn_id).bucket
     if not bucket:
         raise AirflowFailException(
@@ -66,6 +78,10 @@ def _run(aws_conn_id: str, command: str, partition: str, window_days: int, *more
     options = ["--bucket", bucket, "--partition", str(partition), "--days", str(window_days), *more]
     try:
         return child.run([command, *options], env=aws_environment(aws_conn_id), log=log)
+    except MissingDataError as error:
+        if missing_data == "skip":
+            raise AirflowSkipException(str(error)) from error
+        raise AirflowFailException(str(error)) from error
     except PreprocessingError as error:
         raise AirflowFailException(str(error)) from error
 

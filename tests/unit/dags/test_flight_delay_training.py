@@ -56,7 +56,8 @@ def test_the_partition_key_is_the_only_date(dag: Any) -> None:
 
 
 def test_every_field_of_the_form_has_a_title_help_and_limits(dag: Any) -> None:
-    assert set(dag.params) == {"training_instance_type", "learning_rate", "batch_size", "epochs", "window_days"}
+    compute_and_model = {"training_instance_type", "learning_rate", "batch_size", "epochs"}
+    assert set(dag.params) == compute_and_model | {"window_days", "missing_data"}
     for name in dag.params:
         schema = dag.params.get_param(name).schema
         assert schema["title"]
