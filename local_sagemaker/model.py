@@ -70,12 +70,12 @@ def _broken(value: Any, path: str, rule: str) -> str:
     return f"Value '{_shown(value)}' at '{path}' failed to satisfy constraint: Member must {rule}"
 
 
-IsOpen = Callable[[Any], bool]
+IsOpen = Callable[[Any, Any], bool]
 
 
 def violations(shape: Any, value: Any, path: str = "", *, is_open: IsOpen | None = None) -> Iterator[str]:
-    """Yield one text per broken rule of `shape`; `is_open(value)` marks a value that is known only later."""
-    if is_open is not None and is_open(value):
+    """Yield one text per broken rule of `shape`; `is_open(shape, value)` marks what is known only later."""
+    if is_open is not None and is_open(shape, value):
         return
     check = _CHECKS.get(shape.type_name, _check_other)
     yield from check(shape, value, path, is_open)

@@ -9,7 +9,7 @@ from local_sagemaker.actions.registry import action
 from local_sagemaker.actions.versions import add_aliases
 from local_sagemaker.context import Context, Request, Response
 from local_sagemaker.definition import parse
-from local_sagemaker.definition.problem import Problem
+from local_sagemaker.definition.problem import AssignmentProblem, Problem
 from local_sagemaker.errors import ConflictException, ValidationException
 from local_sagemaker.jsontext import without_none
 from local_sagemaker.names import now, pipeline_arn
@@ -27,6 +27,8 @@ def _definition_text(context: Context, request: Request) -> str | None:
         return None
     try:
         parse(text)
+    except AssignmentProblem as problem:
+        raise ValidationException(str(problem)) from None
     except Problem as problem:
         raise ValidationException(f"Unable to parse pipeline definition. {problem}") from None
     return str(text)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 from local_sagemaker import model
 from local_sagemaker.definition.conditions import check_condition
-from local_sagemaker.definition.problem import Problem
+from local_sagemaker.definition.problem import AssignmentProblem, Problem
 from local_sagemaker.definition.values import is_expression, reference, split_path
 from local_sagemaker.jobs import find_unsupported
 
@@ -89,12 +91,35 @@ def check_arguments(name: str, kind: str, arguments: dict[str, Any]) -> None:
         operation, name_member = CREATES[kind]
         complete = copy.copy(arguments)
         complete.setdefault(name_member, "x")
-        broken = list(model.violations(model.input_shape(operation), complete, is_open=is_expression))
+        broken = list(
+            model.violations(model.input_shape(operation), complete, is_open=lambda _shape, value: is_expression(value))
+        )
         if broken:
             raise Problem(f"Model Validation failed: step '{name}', {operation}: {model.validation_text(broken)}")
         unsupported = refusals(kind, arguments)
         if unsupported:
             raise Problem(f"Step '{name}': {'; '.join(unsupported)}")
+
+
+def check_parameter_types(kind: str, arguments: dict[str, Any], types: Mapping[str, str]) -> None:
+    """Check that no text of a request is a parameter of another type; raises AssignmentProblem.
+
+    The service refuses it in these words (aws/sagemaker-python-sdk #4867); the SDK's `to_string()` makes a Join of it.
+    """
+
+    def is_open(shape: Any, value: Any) -> bool:
+        if not is_expression(value):
+            return False
+        name = str(value.get("Get", "")).removeprefix("Parameters.")
+        if shape.type_name == "string" and f"Parameters.{name}" == value.get("Get") and types.get(name) != "String":
+            raise AssignmentProblem(
+                f"Cannot assign property reference [Parameters.{name}] to argument of type [String]."
+            )
+        return True
+
+    if kind in CREATES:
+        operation, _ = CREATES[kind]
+        deque(model.violations(model.input_shape(operation), arguments, is_open=is_open), maxlen=0)
 
 
 def refusals(kind: str, request: dict[str, Any]) -> list[str]:

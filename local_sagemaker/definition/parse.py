@@ -7,7 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from local_sagemaker.definition.checks import check_arguments, check_expressions, check_retry_policies
+from local_sagemaker.definition.checks import (
+    check_arguments,
+    check_expressions,
+    check_parameter_types,
+    check_retry_policies,
+)
 from local_sagemaker.definition.graph import check_cycles
 from local_sagemaker.definition.problem import Problem
 from local_sagemaker.definition.values import is_expression, reference, references
@@ -121,8 +126,10 @@ def parse(text: str) -> Definition:
     if len(steps) > MAX_STEPS:
         raise Problem(f"it has {len(steps)} steps, at most {MAX_STEPS} are supported here")
     definition = Definition(parameters, steps)
+    types = {name: parameter.type for name, parameter in parameters.items()}
     for step in steps.values():
         _check_references(step, definition)
+        check_parameter_types(step.type, step.arguments, types)
     check_cycles({name: _blockers(step) for name, step in steps.items()})
     return definition
 

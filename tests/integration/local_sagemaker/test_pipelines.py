@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import PASSES, ROLE, Service, condition, definition
+from .conftest import PASSES, ROLE, Service, condition, definition, training
 
 pytestmark = pytest.mark.aws
 
@@ -209,3 +209,13 @@ def test_definition_may_lie_in_s3(service: Service) -> None:
 def test_bad_definitions_are_refused_by_name(service: Service, text: str, named: str) -> None:
     with refused("ValidationException", f"Unable to parse pipeline definition(?s:.*)({named})"):
         service.sagemaker.create_pipeline(PipelineName="bad", PipelineDefinition=text, RoleArn=ROLE)
+
+
+def test_number_parameter_is_no_text(service: Service) -> None:
+    rate = {"Name": "Rate", "Type": "Float", "DefaultValue": 0.5}
+    asked = {"Get": "Parameters.Rate"}
+    step = training("Train", "true", service.output, Arguments={"HyperParameters": {"rate": asked}})
+    with refused("ValidationException", r"Cannot assign property reference \[Parameters.Rate\] to argument of type"):
+        service.create(step, parameters=[rate])
+    step["Arguments"]["HyperParameters"]["rate"] = {"Std:Join": {"On": "", "Values": [asked]}}
+    assert service.create(step, parameters=[rate])
