@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from pathlib import Path
 
-import pytest
 import torch
 
 from .table import Job, wait_until
@@ -19,24 +19,32 @@ def steps_saved(job: Job) -> int:
     return max((int(path.name.split("-")[1]) for path in job.checkpoints.glob("checkpoint-*.pt")), default=0)
 
 
+def interrupt(job: Job, sig: signal.Signals, steps: int, processes: int = 1) -> tuple[str, int]:
+    """Start, wait for a checkpoint of more than so many steps, send the signal; return log and exit status."""
+    process = job.start(processes, checkpoint_minutes=EVERY_STEP)
+    wait_until(lambda: steps_saved(job) > steps, process)
+    process.send_signal(sig)
+    log, _ = process.communicate(timeout=60)
+    return log, process.returncode
+
+
 def assert_same_weights(job: Job, other: Job) -> None:
     assert job.weights.keys() == other.weights.keys()
     assert all(torch.equal(job.weights[name], weight) for name, weight in other.weights.items())
 
 
-@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGKILL])
-def test_killed_mid_epoch_it_ends_with_the_same_weights(job: Job, finished: Job, sig: signal.Signals) -> None:
-    process = job.start(checkpoint_minutes=EVERY_STEP)
-    wait_until(lambda: steps_saved(job) > STEPS + 3, process)
-    process.send_signal(sig)
-    log, _ = process.communicate()
+def test_killed_twice_mid_epoch_it_ends_with_the_same_weights(job: Job, finished: Job) -> None:
+    """SIGTERM in the second epoch, SIGKILL in the third."""
+    log, status = interrupt(job, signal.SIGTERM, STEPS + 3)
+    assert status == 143
+    assert "Interrupted: SIGTERM after step" in log
+    log, status = interrupt(job, signal.SIGKILL, 2 * STEPS + 3)
+    assert status == -signal.SIGKILL
+    assert "Resumed after epoch 1, step" in log
     assert not (job.model / "model.pt").exists()
-    if sig == signal.SIGTERM:
-        assert process.returncode == 143
-        assert "Interrupted: SIGTERM after step" in log
     resumed = job.run()
-    assert "Resumed after epoch" in resumed
-    assert "Epoch 1/3" not in resumed
+    assert "Resumed after epoch 2, step" in resumed
+    assert "Epoch 2/3" not in resumed
     assert_same_weights(job, finished)
     metrics = [{k: v for k, v in epoch.items() if k != "seconds"} for epoch in job.report["history"]]
     assert metrics == [{k: v for k, v in epoch.items() if k != "seconds"} for epoch in finished.report["history"]]
@@ -45,18 +53,15 @@ def test_killed_mid_epoch_it_ends_with_the_same_weights(job: Job, finished: Job,
 def test_two_processes_stop_together_and_resume(job: Job, tmp_path: Path) -> None:
     undisturbed = Job(tmp_path / "undisturbed", job.code, job.channels)
     undisturbed.run(2)
-    process = job.start(2, checkpoint_minutes=EVERY_STEP)
-    wait_until(lambda: steps_saved(job) > STEPS + 3, process)
-    process.send_signal(signal.SIGTERM)
-    log, _ = process.communicate(timeout=60)
-    assert process.returncode != 0
+    log, status = interrupt(job, signal.SIGTERM, STEPS + 3, processes=2)
+    assert status != 0
     assert "saved" in log
     job.run(2)
     assert_same_weights(job, undisturbed)
 
 
 def test_damaged_checkpoint_is_passed_over(job: Job, finished: Job) -> None:
-    job.run(epochs=3)
+    shutil.copytree(finished.checkpoints, job.checkpoints)
     for file in sorted(job.checkpoints.iterdir())[-1:]:
         file.write_bytes(file.read_bytes()[:-1000])
     log = job.run()
