@@ -7,7 +7,9 @@ on Polars and on Spark. What is decided here:
 - Weather is the origin's record of the hour that begins two hours before the hour of departure, found by UTC: the hour
   that a clock shows twice in autumn stays two hours. Several records of one hour: the least value of each column.
 - A late rate counts the flights of the 28 days up to yesterday, whatever their hour, and today's never. It is smoothed
-  towards the rate of all flights in the same 28 days, which weighs as much as SMOOTHING flights of the group.
+  towards the rate of all flights in the same 28 days, which weighs as much as SMOOTHING flights of the group. The
+  cut-off is by date of departure: a flight of yesterday evening that lands after the two hours' cut-off of an early
+  flight of today is counted all the same.
 - No calendar month: the months of the test are never seen in training.
 """
 

@@ -1,7 +1,7 @@
 """The columns of the training table: the one place that names them.
 
 Light on purpose (no imports): DAG files read the lists at parse time. `features.py` builds what stands here; every
-feature is known two hours before the scheduled departure.
+feature is known two hours before the scheduled departure, but for late landings in the late rates (see `features`).
 """
 
 from __future__ import annotations
