@@ -25,7 +25,7 @@ from airflow_sagemaker.exceptions import (
     PreflightError,
 )
 from airflow_sagemaker.links import LINKS, push_links
-from airflow_sagemaker.run_config import RUN_PARTITION, build_config, given_data, plain, run_parameters
+from airflow_sagemaker.run_config import RUN_PARTITION, build_config, given_data, one_of, plain, run_parameters
 
 if TYPE_CHECKING:
     import subprocess
@@ -119,15 +119,15 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
         self.poll_interval = poll_interval
-        self.progress = _one_of("progress", progress, ("status", "steps", "logs"))
-        self.on_busy = _one_of("on_busy", on_busy, ("wait", "fail", "ignore"))
-        self.on_failure = _one_of("on_failure", on_failure, ("restart", "resume"))
+        self.progress = one_of("progress", progress, ("status", "steps", "logs"))
+        self.on_busy = one_of("on_busy", on_busy, ("wait", "fail", "ignore"))
+        self.on_failure = one_of("on_failure", on_failure, ("restart", "resume"))
         self.stop_on_kill = stop_on_kill
         self.max_concurrent_executions = max_concurrent_executions
         self.max_wait = max_wait.total_seconds() if isinstance(max_wait, timedelta) else float(max_wait)
         self.preflight = preflight
         self.is_dry_run = dry_run
-        self.mode = _one_of("mode", mode, ("full", "test"))
+        self.mode = one_of("mode", mode, ("full", "test"))
         self.sdk_python = sdk_python
         self.page_urls: dict[str, str] = {}
         self._killed = False
@@ -142,7 +142,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         """Whether this task itself waits for the end of its execution."""
         return self.wait_for_completion or self.deferrable
 
-    # --- Airflow's entry points -------------------------------------------------------------------------------------
+    # --- Airflow's entry points ---
 
     def execute(self, context: Context) -> str | None:
         """Returns the execution's ARN; raises AirflowFailException for what no retry can heal."""
@@ -399,9 +399,3 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         from airflow_sagemaker.lineage import of_parameters
 
         return of_parameters(self._started_parameters, self._model_artifact)
-
-
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
-    if value not in allowed:
-        raise ValueError(f"{name} = {value!r}: must be one of {', '.join(map(repr, allowed))}")
-    return value

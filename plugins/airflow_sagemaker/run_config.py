@@ -27,6 +27,13 @@ def plain(config: Any) -> Any:
     return os.fspath(config) if isinstance(config, os.PathLike) else config
 
 
+def one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
+    """The value itself, when it is allowed; else ValueError."""
+    if value not in allowed:
+        raise ValueError(f"{name} = {value!r}: must be one of {', '.join(map(repr, allowed))}")
+    return value
+
+
 def given_data(config: Any, context: Any, render: Callable[[Any, Any], Any]) -> dict[str, Any]:
     """The configuration as plain data; a file's templates are rendered here, a dict's were by Airflow."""
     if isinstance(config, Mapping):
