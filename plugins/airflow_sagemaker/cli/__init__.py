@@ -95,8 +95,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except AirflowSageMakerError as error:
         output.failed(error)
         return REFUSED
-    except KeyboardInterrupt:
-        output.note("interrupted")
+    except KeyboardInterrupt as error:
+        arn = getattr(error, "execution_arn", None)
+        output.failed(KeyboardInterrupt(str(error) or "interrupted"), **({"execution_arn": arn} if arn else {}))
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -114,6 +115,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
         )
     from botocore.exceptions import BotoCoreError, ClientError
 
+    from airflow_sagemaker.aws import ADVICE, Fault, classify
     from airflow_sagemaker.cli import online
 
     known = {
@@ -123,5 +125,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
     try:
         return command(arguments, output)
     except (BotoCoreError, ClientError) as error:
-        output.failed(error)
+        fault = classify(error)
+        nobody = "is the network there, and AWS_ENDPOINT_URL right, if you set it?"
+        output.failed(error, hint=nobody if fault is Fault.UNAVAILABLE else ADVICE.get(fault, ""))
         return REFUSED

@@ -26,7 +26,8 @@ def configuration(arguments: argparse.Namespace) -> PytorchTrainingConfig:
     try:
         config = PytorchTrainingConfig.from_dict(content)
     except ConfigurationError as error:
-        raise ConfigurationError(error.violations, what=file_label(arguments.config)) from None
+        changed = " with the command line's changes" if arguments.params or arguments.partition else ""
+        raise ConfigurationError(error.violations, what=file_label(arguments.config) + changed) from None
     return config.completed(region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"))
 
 
@@ -80,7 +81,7 @@ def compile_(arguments: argparse.Namespace, output: Output) -> int:
 
     compiled = compile_pipeline(configuration(arguments), sdk_python=arguments.sdk_python)
     if arguments.output:
-        Path(arguments.output).write_text(compiled.definition, encoding="utf-8")
+        _write(arguments.output, compiled.definition)
     data = {
         "ok": True,
         "pipeline_name": compiled.pipeline_name,
@@ -95,3 +96,11 @@ def compile_(arguments: argparse.Namespace, output: Output) -> int:
     output.note(note)
     output.result(data, "" if arguments.output else compiled.definition)
     return 0
+
+
+def _write(path: str, definition: str) -> None:
+    try:
+        Path(path).write_text(definition, encoding="utf-8")
+    except OSError as error:
+        problem = Violation("--output", path, f"cannot be written: {error.strerror}")
+        raise ConfigurationError([problem], what="command line") from None

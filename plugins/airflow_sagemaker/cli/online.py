@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import json
+import os
 import sys
 import time
 import uuid
@@ -48,7 +49,21 @@ class EnvironmentTarget(AwsTarget):
         from botocore.config import Config
 
         once = Config(retries={"mode": "standard", "total_max_attempts": 1})
-        return boto3.Session(region_name=self.region_name).client(service, config=once)
+        session = boto3.Session(region_name=self.region_name)
+        try:
+            return session.client(service, config=once)
+        except ValueError as error:  # botocore's for an endpoint that is no URL; it comes from environment or profile
+            rule = f"cannot be used: {error}"
+            found = os.environ.get(f"AWS_ENDPOINT_URL_{service.upper()}") or os.environ.get("AWS_ENDPOINT_URL", MISSING)
+            raise ConfigurationError([Violation("AWS_ENDPOINT_URL", found, rule)], what="environment") from None
+
+
+class Interrupted(KeyboardInterrupt):
+    """The user does not wait any longer; `execution_arn` is what goes on meanwhile, if that is known."""
+
+    def __init__(self, message: str, execution_arn: str | None = None) -> None:
+        super().__init__(message)
+        self.execution_arn = execution_arn
 
 
 class OneStart:
@@ -114,7 +129,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         check_inputs(executions.aws, config)
     shared = S3Cache(executions.aws, str(config.code_bucket), config.pipeline_name)
     compiled = compile_pipeline(config, sdk_python=arguments.sdk_python, shared=shared)
-    execution = _start(arguments, config, compiled, executions)
+    execution = _started(arguments, config, compiled, executions)
     if arguments.no_wait:
         output.result(
             {"ok": True, "execution_arn": execution.arn, "version_alias": compiled.version_alias}, execution.arn
@@ -123,9 +138,25 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     try:
         ended = _follow(executions, execution.arn, arguments.progress)
     except KeyboardInterrupt:
-        output.note(f"not waiting any more; it goes on: {execution.arn}")
-        raise
+        raise Interrupted(
+            f"interrupted, and the training goes on: {execution.arn}\n"
+            f"follow it: python -m airflow_sagemaker logs {arguments.config} --execution {execution.arn} --follow\n"
+            f"stop it:   python -m airflow_sagemaker stop {arguments.config} --execution {execution.arn}",
+            execution.arn,
+        ) from None
     return _told(executions, ended, output)
+
+
+def _started(
+    arguments: argparse.Namespace, config: PytorchTrainingConfig, compiled: CompiledPipeline, executions: Executions
+) -> Execution:
+    try:
+        return _start(arguments, config, compiled, executions)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            "interrupted while starting: a training may run all the same\n"
+            f"stop it: python -m airflow_sagemaker stop {arguments.config} --partition {config.partition}"
+        ) from None
 
 
 def _start(
@@ -144,13 +175,18 @@ def _start(
                 run_key=None if config.step_cache_expires_after else uuid.uuid4().hex[:16]
             ),
         ),
-        on_busy=OnBusy.IGNORE if arguments.ignore_busy else OnBusy.FAIL,
+        on_busy=OnBusy.IGNORE if arguments.ignore_busy else OnBusy.WAIT,
     )
     try:
         launcher.guard()
+    except MustWait as busy:
+        raise PartitionBusy(
+            f"{busy}; `logs --follow` follows it, `stop` stops it, and `run --ignore-busy` starts another beside it"
+        ) from None
+    try:
         return launcher.launch(compiled)
     except MustWait as error:
-        raise PartitionBusy(str(error)) from error
+        raise ExecutionError(str(error)) from error
 
 
 def _follow(executions: Executions, arn: str, level: str) -> Execution:
@@ -205,7 +241,7 @@ def logs(arguments: argparse.Namespace, output: Output) -> int:
     config = configuration(arguments)
     executions = _executions(arguments, config, output)
     execution = _chosen(arguments, config, executions)
-    narrator, lines = Narrator("logs"), []
+    narrator, lines = Narrator("logs", since=datetime.min.replace(tzinfo=UTC)), []
     while True:
         for _, line in narrator.tell(executions, execution.arn, to_the_end=True):
             lines.append(line)

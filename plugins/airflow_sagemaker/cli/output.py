@@ -29,12 +29,13 @@ class Output:
         sys.stderr.write(painted(text, kind, sys.stderr) + "\n")
         sys.stderr.flush()
 
-    def failed(self, error: BaseException, **details: Any) -> None:
-        """Say why the command failed."""
+    def failed(self, error: BaseException, hint: str = "", **details: Any) -> None:
+        """Say why the command failed, and what to look at."""
+        text = f"{error} ({hint})" if hint else str(error)
         if self.json_only:
-            self.result({"ok": False, "error": type(error).__name__, "message": str(error), **details})
+            self.result({"ok": False, "error": type(error).__name__, "message": text, **details})
         else:
-            self.note(str(error), "error")
+            self.note(text, "error")
 
     # The AWS side logs through these, as it does through a task's log in Airflow.
     def debug(self, text: str, *arguments: Any) -> None:

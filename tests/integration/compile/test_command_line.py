@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import tarfile
@@ -91,6 +92,7 @@ def test_from_diff_to_the_values_in_the_container(
 
     logs = call(environment, "logs", *common)
     assert any("Train Loss: 0.512345" in line for line in json.loads(logs.stdout)["lines"])
+    assert not any("earlier" in line for line in json.loads(logs.stdout)["lines"])
     stopped = call(environment, "stop", *common)
     assert json.loads(stopped.stdout)["stopped"] is False
 
@@ -128,6 +130,42 @@ def test_an_endpoint_where_nobody_listens(environment: dict[str, str], config_fi
     done = call(lonely, "stop", str(config_file), "--patience", "1")
     assert done.returncode == 4
     assert "127.0.0.1:9" in done.stderr
+    assert "AWS_ENDPOINT_URL right" in done.stderr
+    done = call({**environment, "AWS_ENDPOINT_URL": "localhost"}, "stop", str(config_file))
+    assert done.returncode == 2
+    assert "AWS_ENDPOINT_URL = 'localhost': cannot be used" in done.stderr
+
+
+def test_an_output_that_cannot_be_written(environment: dict[str, str], config_file: Path) -> None:
+    done = call(environment, "compile", str(config_file), "--output", "/nowhere/definition.json")
+    assert done.returncode == 2
+    assert "--output = '/nowhere/definition.json': cannot be written: No such file or directory" in done.stderr
+
+
+def test_ctrl_c_says_what_goes_on_and_how_to_stop_it(environment: dict[str, str], config_file: Path) -> None:
+    content = yaml.safe_load(config_file.read_text())
+    program = "import time\nprint('waiting', flush=True)\ntime.sleep(600)\n"
+    Path(content["source_dir"], "train.py").write_text(program)
+    command = (sys.executable, "-m", "airflow_sagemaker")
+    common = (str(config_file), "--partition", "2013-07-04")
+    with subprocess.Popen(
+        [*command, "run", *common, "--json"], cwd=ROOT / "plugins", env=environment, text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        assert process.stdout is not None
+        assert any(line.endswith("waiting\n") for line in process.stderr)  # the job itself says so
+        busy = call(environment, "run", *common)
+        assert busy.returncode == 4
+        assert "`run --ignore-busy` starts another beside it" in busy.stderr
+        process.send_signal(signal.SIGINT)
+        said = json.loads(process.stdout.read())
+        assert "Traceback" not in process.stderr.read()
+    assert process.returncode == 130
+    _, _, stop = said["message"].partition("stop it:   python -m airflow_sagemaker ")
+    stopped = call(environment, *stop.split(), "--json")
+    assert (stopped.returncode, json.loads(stopped.stdout)["stopped"]) == (0, True)
+    assert json.loads(stopped.stdout)["execution_arn"] == said["execution_arn"]
 
 
 def _seen(local_sagemaker: Any, uri: str) -> dict[str, Any]:
