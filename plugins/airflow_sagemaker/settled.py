@@ -51,9 +51,9 @@ class _Mark:
         try:
             stored = json.loads(self.file.read_text())
             since, whole_at = (datetime.fromisoformat(stored[key]) for key in ("since", "whole_at"))
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        if not timedelta() <= self.whole_at - whole_at < GOOD_FOR:
+            if since.tzinfo is None or not timedelta() <= self.whole_at - whole_at < GOOD_FOR:
+                return None
+        except (OSError, ValueError, KeyError, TypeError):  # TypeError: also a moment without a time zone
             return None
         self.whole_at = whole_at
         return since

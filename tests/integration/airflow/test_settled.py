@@ -1,0 +1,99 @@
+"""The mark that keeps looks for live executions short: used while it is good, and never trusted beyond that."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_sagemaker.aws import Aws
+from airflow_sagemaker.execution import Executions
+from airflow_sagemaker.hooks import AwsTarget
+from airflow_sagemaker.settled import GOOD_FOR, live_executions
+from tests.integration.airflow.conftest import TARGET, Pipelines
+
+
+class Looks:
+    """A pipeline with one live execution, and the marks that looks at it leave."""
+
+    def __init__(self, pipelines: Pipelines, folder: Path) -> None:
+        self.pipelines, self.folder = pipelines, folder
+        made = pipelines.deployed("sleep 600")
+        self.name, self.arn = made.pipeline_name, pipelines.start(made)
+
+    def look(self, executions: Executions | None = None) -> list[str]:
+        found = live_executions(executions or self.pipelines.executions, self.name)
+        return [execution.arn for execution in found]
+
+    @property
+    def mark(self) -> Path:
+        (file,) = self.folder.glob("settled/*.json")
+        return file
+
+    def write_mark(self, **values: Any) -> None:
+        """By default one under which everything created until a minute from now has ended: it hides the execution."""
+        now = datetime.now(UTC)
+        fresh = {"since": (now + timedelta(minutes=1)).isoformat(), "whole_at": now.isoformat()}
+        self.mark.write_text(json.dumps(fresh | values))
+
+
+@pytest.fixture
+def looks(pipelines: Pipelines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Looks:
+    monkeypatch.setenv("AIRFLOW_SAGEMAKER_CACHE_DIR", str(tmp_path))
+    return Looks(pipelines, tmp_path)
+
+
+def test_a_look_reads_back_to_the_mark_and_a_live_execution_holds_the_mark_back(looks: Looks) -> None:
+    assert looks.look() == [looks.arn]
+    assert looks.look() == [looks.arn], "the mark left by the first look lies before the execution"
+    looks.write_mark()
+    assert looks.look() == [], "with a good mark nothing older is read"
+
+
+def test_a_mark_expires(looks: Looks) -> None:
+    looks.look()
+    looks.write_mark(whole_at=(datetime.now(UTC) - GOOD_FOR).isoformat())
+    assert looks.look() == [looks.arn]
+    whole_at = datetime.fromisoformat(json.loads(looks.mark.read_text())["whole_at"])
+    assert datetime.now(UTC) - whole_at < GOOD_FOR, "the whole list was read, and the new mark says so"
+
+
+def test_a_mark_from_the_future_is_not_trusted(looks: Looks) -> None:
+    looks.look()
+    looks.write_mark(whole_at=(datetime.now(UTC) + timedelta(hours=1)).isoformat())
+    assert looks.look() == [looks.arn]
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [b"", b"{", b"[]", b"\xff\xfe", b"{}", b'{"since": 1, "whole_at": 2}', b'{"since": "2013-07-04T00:00:00"}'],
+)
+def test_a_damaged_mark_means_reading_the_whole_list(looks: Looks, damaged: bytes) -> None:
+    looks.look()
+    looks.mark.write_bytes(damaged)
+    assert looks.look() == [looks.arn]
+
+
+def test_a_mark_without_a_time_zone_is_damaged(looks: Looks) -> None:
+    looks.look()
+    later = (datetime.now(UTC) + timedelta(minutes=1)).replace(tzinfo=None).isoformat()
+    for values in ({"whole_at": later}, {"since": later}):
+        looks.write_mark(**values)
+        assert looks.look() == [looks.arn]
+
+
+def test_another_region_has_a_mark_of_its_own(looks: Looks) -> None:
+    looks.look()
+    looks.write_mark()
+    assert looks.look() == []
+    target = AwsTarget(TARGET.aws_conn_id, "eu-west-1")
+    assert looks.look(Executions(Aws(target, logging.getLogger("test")))) == [looks.arn]
+
+
+def test_a_folder_that_cannot_be_written_costs_a_longer_list_only(looks: Looks) -> None:
+    (looks.folder / "settled").write_text("in the way")
+    assert looks.look() == [looks.arn]
