@@ -63,6 +63,19 @@ class Request:
     pipeline_name: str
     parameters: dict[str, str]
 
+    def details(self, digest: str, parameters: dict[str, str]) -> dict[str, Any]:
+        """The operator's XCom `training_pipeline` before anything runs: what is only known then is empty."""
+        return {
+            "pipeline_name": self.pipeline_name,
+            "digest": digest,
+            "version_alias": f"d-{digest}",
+            "parameters": parameters,
+            "partition": self.partition,
+            "console_url": "",
+            "display_name": "",
+            "execution_arn": "",
+        }
+
 
 @dataclass
 class Launcher:

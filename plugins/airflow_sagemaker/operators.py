@@ -292,7 +292,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
             self.on_kill()
 
     def _describe_dry_run(self, context: Context, launcher: Launcher, compiled: CompiledPipeline) -> None:
-        details = self._details(launcher, compiled.digest, launcher.request.parameters)
+        details = launcher.request.details(compiled.digest, launcher.request.parameters)
         context["ti"].xcom_push(key=DETAILS, value=details)
         self.log.info("Dry run: would start %s, version %s, with", compiled.pipeline_name, compiled.version_alias)
         for name, value in sorted(launcher.request.parameters.items()):
@@ -323,7 +323,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         self.page_urls = page_urls(pages)
         if launcher.record is not None:  # it always is: typing does not know
             self._started_parameters = launcher.record.parameters
-            details = self._details(launcher, launcher.record.digest, launcher.record.parameters)
+            details = launcher.request.details(launcher.record.digest, launcher.record.parameters)
             details |= {
                 "display_name": launcher.record.display_name,
                 "console_url": pages.execution(),
@@ -333,18 +333,6 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
             }
             context["ti"].xcom_push(key=DETAILS, value=details)
         push_links(context, self.page_urls)
-
-    def _details(self, launcher: Launcher, digest: str, parameters: dict[str, str]) -> dict[str, Any]:
-        return {
-            "pipeline_name": launcher.request.pipeline_name,
-            "digest": digest,
-            "version_alias": f"d-{digest}",
-            "parameters": parameters,
-            "partition": launcher.request.partition,
-            "console_url": "",
-            "display_name": "",
-            "execution_arn": "",
-        }
 
     def _follow(self, context: Context, executions: Executions, execution: Execution) -> str:
         from airflow_sagemaker.narrator import Narrator
