@@ -14,12 +14,15 @@ import threading
 import time
 from pathlib import Path
 
+from local_sagemaker import disk
 from local_sagemaker.errors import StartError
 
 log = logging.getLogger(__name__)
 
 _READY_SECONDS = 30.0
 _PR_SET_PDEATHSIG = 1
+_DISK_SECONDS = 5.0
+"""Between looks at the free space."""
 
 
 def rclone_binary() -> str:
@@ -60,11 +63,13 @@ class S3Server:
         self._process: subprocess.Popen[bytes] | None = None
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="s3", daemon=True)
+        self._disk_thread = threading.Thread(target=self._watch_disk, name="s3-disk", daemon=True)
 
     def start(self) -> None:
         """Start it and wait until it answers; raises StartError."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._thread.start()
+        self._disk_thread.start()
         deadline = time.monotonic() + _READY_SECONDS
         while not self.answers():
             if time.monotonic() > deadline or not self._thread.is_alive():
@@ -92,6 +97,18 @@ class S3Server:
                 process.kill()
                 process.wait()
         self._thread.join(timeout=10)
+
+    def _watch_disk(self) -> None:
+        """Say once that the disk runs full, and once that it has room: rclone answers InternalError and names none."""
+        was_short = False
+        while not self._ending.is_set():
+            short = disk.shortage(self._folder, disk.RESERVE_BYTES) if self._folder.is_dir() else None
+            if short and not was_short:
+                log.error("%s: S3 will refuse uploads with InternalError once it is full, and jobs fail", short)
+            elif was_short and not short:
+                log.info("the disk of %s has room again", self._folder)
+            was_short = short is not None
+            self._ending.wait(_DISK_SECONDS)
 
     def _command(self) -> list[str]:
         return [

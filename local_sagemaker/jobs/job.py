@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from local_sagemaker import disk
 from local_sagemaker.jobs import channels
 from local_sagemaker.jobs.container import Cluster, Paths, job_environment
 from local_sagemaker.jobs.environment import JobPython, make_environment
@@ -176,7 +177,7 @@ class Job(ABC):
             log.info("%s %s ended with the server", self.spec.kind, self.spec.name)
         except Exception as error:
             log.exception("%s %s", self.spec.kind, self.spec.name)
-            self._report_failed(f"InternalServerError: {type(error).__name__}: {error}"[:1024])
+            self._report_failed(self._why_internal(error)[:1024])
         finally:
             self._close_hosts()
             self._close_logs()
@@ -187,7 +188,19 @@ class Job(ABC):
 
     def _prepare_folder(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
+        if short := self._disk_shortage():
+            raise JobFailed(f"ClientError: No space left on device: {short}")
         self.folder.mkdir(parents=True)
+
+    def _disk_shortage(self) -> str | None:
+        return disk.shortage(self.services.data_dir, self.services.disk_reserve_bytes)
+
+    def _why_internal(self, error: Exception) -> str:
+        if isinstance(error, OSError) and disk.is_full(error):
+            # the error of a write names no file, and never the disk
+            place = self._disk_shortage() or f"the disk of {self.services.data_dir} was full"
+            return f"ClientError: No space left on device: {place}"
+        return f"InternalServerError: {type(error).__name__}: {error}"
 
     def check_stop(self) -> None:
         """Leave early where a stop or the server's end was asked for; called between downloads."""
@@ -297,9 +310,8 @@ class Job(ABC):
 
     def _watch_folder(self) -> None:
         self._tick()
-        free = shutil.disk_usage(self.folder).free
-        if free < self.services.disk_reserve_bytes:
-            self._inbox.put(("disk", f"the disk of {self.services.data_dir} has only {free // 2**20} MB left"))
+        if short := self._disk_shortage():
+            self._inbox.put(("disk", short))
             return
         volume = self._volume_bytes()
         used = sum(_size(path) for path in self.folder.rglob("*")) if volume else 0

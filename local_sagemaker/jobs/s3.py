@@ -10,6 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from local_sagemaker import disk
+
+_BLOCKS_BYTES = 2**20
+"""What a file takes beyond its bytes, at most: a disk with less than both left was full."""
+
 
 class S3Problem(Exception):
     """An S3 operation failed; the text is meant for a FailureReason."""
@@ -59,10 +64,14 @@ def safe_path(folder: Path, relative: str) -> Path:
 
 
 class S3:
-    """A thread-safe S3 client over the server's endpoint, made when first used."""
+    """A thread-safe S3 client over the server's endpoint, made when first used.
 
-    def __init__(self, make_client: Callable[[], Any]) -> None:
+    `folder` is where the buckets lie: S3 does not say that its disk is full, so a failed upload looks there.
+    """
+
+    def __init__(self, make_client: Callable[[], Any], folder: Path) -> None:
         self._make_client = make_client
+        self._folder = folder
         self._client: Any = None
         self._lock = threading.Lock()
 
@@ -146,7 +155,12 @@ class S3:
         try:
             self.client.upload_file(str(path), uri.bucket, uri.key, Config=_transfer_config())
         except (ClientError, BotoCoreError, S3UploadFailedError, OSError) as error:
-            raise S3Problem(f"ClientError: Artifact upload failed: {error} ({uri})") from error
+            raise S3Problem(f"ClientError: Artifact upload failed: {self._why(error, path)} ({uri})") from error
+
+    def _why(self, error: Exception, path: Path) -> str:
+        size = path.stat().st_size if path.exists() else 0
+        short = disk.shortage(self._folder, size + _BLOCKS_BYTES) if self._folder.is_dir() else None
+        return f"No space left on device: {short}, {path.name} has {size // 2**20} MB" if short else str(error)
 
     def upload_folder(self, folder: Path, uri: S3Uri) -> int:
         """Store every file below `folder`; returns how many."""

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from local_sagemaker import disk
 from local_sagemaker.jobs.environment import JobPython
 from local_sagemaker.jobs.host import NO_ISOLATION, Isolation, probe_isolation
 from local_sagemaker.jobs.job import Job, Services
@@ -36,7 +37,7 @@ class JobSupervisor:
     once, a job of several hosts counts as one. `job_python` is any interpreter or virtual environment; jobs see its
     packages and never change it. `rewrite_paths` does without mounts where they would work. `log_file_bytes` caps the
     log kept as a file, `log_stream_bytes` what goes to CloudWatch Logs, per host; `disk_reserve_bytes` is the free
-    space below which running jobs are ended, and `max_processes` what one host may have at once.
+    space below which no job starts and running ones are ended, and `max_processes` what one host may have at once.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class JobSupervisor:
         rewrite_paths: bool = False,
         log_file_bytes: int = 64 * 2**20,
         log_stream_bytes: int = 8 * 2**20,
-        disk_reserve_bytes: int = 256 * 2**20,
+        disk_reserve_bytes: int = disk.RESERVE_BYTES,
         max_processes: int = 2048,
     ) -> None:
         self._client_env = dict(client_env)
@@ -60,7 +61,7 @@ class JobSupervisor:
         self.isolation: Isolation = NO_ISOLATION if rewrite_paths else probe_isolation()
         self._services = Services(
             data_dir=data_dir.resolve(),
-            s3=S3(lambda: self._client("s3")),
+            s3=S3(lambda: self._client("s3"), data_dir.resolve() / "s3"),
             logs_client=lambda: self._logs_client,
             events=events,
             client_env=self._client_env,

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import ctypes
 import os
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from .conftest import Server
-from .test_kill import create
+from .test_kill import create, job, start, wait_end
 
 PIPELINE = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/kill"
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
+    with small(tmp_path / "small") as folder:
+        yield folder
+
+
+@contextmanager
+def small(folder: Path) -> Iterator[Path]:
     """A file system of 12 MB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
+    folder.mkdir(parents=True)
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.mount(b"small", str(folder).encode(), b"tmpfs", 0, b"size=12m"):
         pytest.skip(f"mounting is not allowed here: {os.strerror(ctypes.get_errno())}")
@@ -69,3 +77,54 @@ def test_full_disk_refuses_by_name_and_loses_nothing(serve: Callable[..., Server
     assert tags.pop("after") == "1"
     # the last value of each key that was answered is the one that is kept
     assert {key: value.partition("-")[0] for key, value in tags.items()} == {f"k{n % 40}": str(n) for n in kept}
+
+
+def failed_step(server: Server) -> dict[str, Any]:
+    """The step of the execution, once it has failed."""
+    arn = start(server)
+    assert wait_end(server, arn)["PipelineExecutionStatus"] == "Failed"
+    [step] = server.client("sagemaker").list_pipeline_execution_steps(PipelineExecutionArn=arn)[
+        "PipelineExecutionSteps"
+    ]
+    return dict(step)
+
+
+def test_artifact_that_does_not_fit_fails_its_job_naming_the_disk_of_s3(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    with small(tmp_path / "data" / "s3") as folder:
+        server = serve()
+        s3 = server.client("s3")
+        s3.create_bucket(Bucket="kill")
+        create(server, "head -c 20000000 /dev/urandom > /opt/ml/model/weights", retry=False)
+        reason = failed_step(server)["FailureReason"]
+        assert "Artifact upload failed: No space left on device: the disk of" in reason
+        assert f"the disk of {folder} has only " in reason
+        assert "model.tar.gz has 19 MB" in reason
+        assert "Contents" not in s3.list_objects_v2(Bucket="kill")
+        # other clients get no more than InternalError from S3, so the server says it before they ask
+        assert f"the disk of {folder} has only " in server.log()
+        server.stop()
+
+
+def test_job_does_not_start_on_a_disk_without_room(serve: Callable[..., Server], small_disk: Path) -> None:
+    server = serve(small_disk / "data")
+    server.client("s3").create_bucket(Bucket="kill")
+    create(server, "true", retry=False)
+    reason = failed_step(server)["FailureReason"]
+    assert f"ClientError: No space left on device: the disk of {server.data_dir} has only 1" in reason
+    request = job("true") | {"TrainingJobName": "direct"}
+    client = server.client("sagemaker")
+    client.create_training_job(**request)
+    found = poll_job(client, "direct")
+    assert (found["TrainingJobStatus"], str(server.data_dir) in found["FailureReason"]) == ("Failed", True)
+
+
+def poll_job(client: Any, name: str) -> dict[str, Any]:
+    deadline = time.monotonic() + 60
+    while True:
+        found: dict[str, Any] = client.describe_training_job(TrainingJobName=name)
+        if found["TrainingJobStatus"] != "InProgress":
+            return found
+        assert time.monotonic() < deadline, found
+        time.sleep(0.05)
