@@ -30,23 +30,23 @@ INSTANCE_TYPES = [
 PARAMS = {
     # The package's own default is ml.g5.12xlarge; this table is small, so a cheap CPU type does.
     "training_instance_type": Param(
-        "ml.m5.large", type="string", enum=INSTANCE_TYPES, title="Instance type", section="Compute",
+        "ml.m5.large", type="string", enum=INSTANCE_TYPES, title="Instance type",
         description="SageMaker instance type; ml.g* and ml.p* have GPUs. The local SageMaker trains on this machine.",
     ),
     "learning_rate": Param(
-        0.001, type="number", minimum=0.000001, maximum=1, title="Learning rate", section="Model",
+        0.001, type="number", minimum=0.000001, maximum=1, title="Learning rate",
         description="Peak step size of the optimiser.",
     ),
     "batch_size": Param(
-        1024, type="integer", minimum=16, maximum=65536, title="Batch size", section="Model",
+        1024, type="integer", minimum=16, maximum=65536, title="Batch size",
         description="Rows per optimisation step, over all GPUs together.",
     ),
     "epochs": Param(
-        5, type="integer", minimum=1, maximum=200, title="Epochs", section="Model",
+        5, type="integer", minimum=1, maximum=200, title="Epochs",
         description="Passes over the training rows at most; training stops earlier when validation does not improve.",
     ),
     "window_days": Param(
-        Window.days, type="integer", minimum=28, maximum=MAX_DAYS, title="Window (days)", section="Data",
+        Window.days, type="integer", minimum=28, maximum=MAX_DAYS, title="Window (days)",
         description=f"Days of flights up to the partition: the last {Window.test_days} test, {Window.val_days} before "
         "them validate, the others train. Longer windows train better and longer.",
     ),
@@ -54,7 +54,7 @@ PARAMS = {
 
 MISSING_DATA_PARAM = {
     "missing_data": Param(
-        "fail", type="string", enum=["fail", "skip"], title="Missing raw dates", section="Data",
+        "fail", type="string", enum=["fail", "skip"], title="Missing raw dates",
         description="When raw dates of the window are not there: fail the partition, or skip it without a failure.",
     ),
 }  # fmt: skip

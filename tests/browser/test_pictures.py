@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from airflow_server import Airflow
+from form import opened_form
 
 pytestmark = [
     pytest.mark.browser,
@@ -62,3 +63,10 @@ def test_a_picture_of_a_training_under_way(page: Any, airflow: Airflow, folder: 
     page.screenshot(path=folder / "training-report-live.png", animations="disabled")
     airflow.hold.unlink()
     frame.locator("#page[data-live=false]").wait_for()
+
+
+def test_a_picture_of_the_trigger_form(page: Any, airflow: Airflow, folder: Path) -> None:
+    page.set_viewport_size({"width": 1200, "height": 1000})
+    dialog = opened_form(page, airflow, "flight_delay_training")
+    page.wait_for_load_state("networkidle")
+    dialog.screenshot(path=folder / "trigger-form.png", animations="disabled")

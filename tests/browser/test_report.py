@@ -8,6 +8,7 @@ from urllib.parse import quote
 import pytest
 import shapes
 from airflow_server import Airflow
+from form import opened_form
 
 pytestmark = pytest.mark.browser
 
@@ -35,9 +36,7 @@ def numbers(frame: Any, caption: str) -> list[list[str]]:
 
 
 def test_start_by_the_form_and_watch_the_training_to_its_end(page: Any, airflow: Airflow) -> None:
-    page.goto(f"{airflow.url}/dags/{DAG}")
-    page.get_by_role("button", name="Trigger Dag").click()
-    dialog = page.get_by_role("dialog")
+    dialog = opened_form(page, airflow, DAG)
     epochs = dialog.locator("input[name=element_epochs]")
     epochs.fill("99")
     epochs.press("Tab")
