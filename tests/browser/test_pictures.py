@@ -66,7 +66,7 @@ def test_a_picture_of_a_training_under_way(page: Any, airflow: Airflow, folder: 
 
 
 def test_a_picture_of_the_trigger_form(page: Any, airflow: Airflow, folder: Path) -> None:
-    page.set_viewport_size({"width": 1200, "height": 1000})
+    page.set_viewport_size({"width": 1200, "height": 1150})
     dialog = opened_form(page, airflow, "flight_delay_training")
     page.wait_for_load_state("networkidle")
     dialog.screenshot(path=folder / "trigger-form.png", animations="disabled")
