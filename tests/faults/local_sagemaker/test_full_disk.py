@@ -32,8 +32,10 @@ def small(folder: Path) -> Iterator[Path]:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.mount(b"small", str(folder).encode(), b"tmpfs", 0, b"size=12m"):
         pytest.skip(f"mounting is not allowed here: {os.strerror(ctypes.get_errno())}")
-    yield folder
-    libc.umount2(str(folder).encode(), 2)  # detached: whatever still has it open does not matter
+    try:
+        yield folder
+    finally:
+        libc.umount2(str(folder).encode(), 2)  # detached: whatever still has it open does not matter
 
 
 def fill(path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import IMAGE, ROLE, Service, condition, definition, poll, training_arguments
+from .conftest import IMAGE, ROLE, Service, condition, poll, training_arguments
 from .test_pipelines import refused
 
 pytestmark = pytest.mark.aws
@@ -60,16 +60,6 @@ def test_missing_jobs(service: Service) -> None:
         service.sagemaker.describe_processing_job(ProcessingJobName="none")
 
 
-def test_what_jobs_cannot_honour_is_refused_by_name(service: Service) -> None:
-    arguments = training_arguments("true", service.output)
-    arguments["AlgorithmSpecification"]["TrainingInputMode"] = "Pipe"
-    with refused("ValidationException", "TrainingInputMode"):
-        service.sagemaker.create_training_job(**arguments, TrainingJobName="pipe")
-    step = {"Name": "T", "Type": "Training", "Arguments": arguments}
-    with refused("ValidationException", "Step 'T'(?s:.*)TrainingInputMode"):
-        service.sagemaker.create_pipeline(PipelineName="pipe", PipelineDefinition=definition(step), RoleArn=ROLE)
-
-
 def processing(name: str, script: str, output: str) -> dict[str, Any]:
     place = {"S3Uri": output, "LocalPath": "/opt/ml/processing/report", "S3UploadMode": "EndOfJob"}
     return {
@@ -109,6 +99,8 @@ def test_missing_property_file_fails_its_reader_by_name(service: Service) -> Non
 
 def test_registration_makes_versions_of_a_group(service: Service) -> None:
     group = f"group-{uuid.uuid4().hex[:8]}"
+    data = f"s3://{service.bucket}/model.tar.gz"
+    service.s3.put_object(Bucket=service.bucket, Key="model.tar.gz", Body=b"weights")
     container = {"Image": IMAGE, "ModelDataUrl": {"Get": "Parameters.Model"}}
     register = {
         "Name": "Register",
@@ -120,9 +112,7 @@ def test_registration_makes_versions_of_a_group(service: Service) -> None:
         },
     }
     model = {"Name": "Model", "Type": "Model", "Arguments": {"PrimaryContainer": container, "ExecutionRoleArn": ROLE}}
-    name = service.create(
-        register, model, parameters=[{"Name": "Model", "Type": "String", "DefaultValue": "s3://bucket/model.tar.gz"}]
-    )
+    name = service.create(register, model, parameters=[{"Name": "Model", "Type": "String", "DefaultValue": data}])
     arns = []
     for _ in range(2):
         execution = service.start(name)
@@ -134,7 +124,7 @@ def test_registration_makes_versions_of_a_group(service: Service) -> None:
     approved = service.sagemaker.list_model_packages(ModelPackageGroupName=group, ModelApprovalStatus="Approved")
     assert [item["ModelPackageArn"] for item in approved["ModelPackageSummaryList"]] == arns[:1]
     described = service.sagemaker.describe_model_package(ModelPackageName=arns[1])
-    assert described["InferenceSpecification"]["Containers"][0]["ModelDataUrl"] == "s3://bucket/model.tar.gz"
+    assert described["InferenceSpecification"]["Containers"][0]["ModelDataUrl"] == data
     service.sagemaker.delete_model_package(ModelPackageName=arns[1])
     assert service.sagemaker.create_model_package(ModelPackageGroupName=group)["ModelPackageArn"].endswith(f"{group}/3")
     with pytest.raises(ClientError, match="still has model packages"):
@@ -154,7 +144,7 @@ above = ConditionGreaterThan(left=limit, right=0.4)
 check = ConditionStep(name="Check", conditions=[above], if_steps=[], else_steps=[fail])
 pipeline = Pipeline(name=sys.argv[1], parameters=[limit], steps=[check])
 for _ in range(2):  # the second upsert finds the pipeline and updates it
-    pipeline.upsert(role_arn="arn:aws:iam::123456789012:role/LocalSageMakerRole")
+    pipeline.upsert(role_arn=sys.argv[2])
 execution = pipeline.start(parameters={"Limit": 0.1})
 try:
     execution.wait(delay=1, max_attempts=60)
@@ -168,7 +158,7 @@ print(json.dumps({"status": execution.describe()["PipelineExecutionStatus"],
 def test_the_sdks_own_pipeline_is_a_client(service: Service, tmp_path: Path) -> None:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")} | service.server.env
     done = subprocess.run(
-        [sys.executable, "-c", SDK_PROGRAM, f"sdk-{uuid.uuid4().hex[:8]}"],
+        [sys.executable, "-c", SDK_PROGRAM, f"sdk-{uuid.uuid4().hex[:8]}", ROLE],
         env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]

@@ -177,9 +177,6 @@ def test_definition_may_lie_in_s3(service: Service) -> None:
     location = {"Bucket": service.bucket, "ObjectKey": "definitions/one.json"}
     service.sagemaker.create_pipeline(PipelineName=name, PipelineDefinitionS3Location=location, RoleArn=ROLE)
     assert service.sagemaker.describe_pipeline(PipelineName=name)["PipelineDefinition"] == other(5)
-    location["ObjectKey"] = "../../sagemaker.db"
-    with refused("ValidationException", "names no object"):
-        service.sagemaker.update_pipeline(PipelineName=name, PipelineDefinitionS3Location=location)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +192,6 @@ def test_definition_may_lie_in_s3(service: Service) -> None:
         (definition(condition("Check", {"Get": "Parameters.P"}, 1)), "parameter 'P'"),
         (definition(condition("Check", {"Get": "Steps.Ghost.Outcome"}, 1)), "'Ghost'"),
         (definition(condition("Check", {"Get": "Somewhere"}, 1)), "Somewhere"),
-        (definition({"Name": "L", "Type": "Lambda", "Arguments": {}}), "Lambda, which this local SageMaker does not"),
         (definition({"Name": "T", "Type": "Training", "Arguments": {"Foo": 1}}), "Foo"),
         (definition({**PASSES, "Colour": "red"}), "Colour"),
         (
@@ -203,7 +199,6 @@ def test_definition_may_lie_in_s3(service: Service) -> None:
             "Check can not depends on F",
         ),
         (definition(PASSES, parameters=[{"Name": "P", "Type": "Integer", "DefaultValue": "x"}]), "Integer"),
-        ('{"Version": "2020-12-01", "Steps": ' + "[" * 5000 + "]" * 5000 + "}", "not JSON: maximum recursion"),
     ],
 )  # fmt: skip
 def test_bad_definitions_are_refused_by_name(service: Service, text: str, named: str) -> None:

@@ -20,6 +20,8 @@ from hypothesis.stateful import (
 
 from .conftest import ROLE, Service, condition, definition
 
+pytestmark = pytest.mark.aws
+
 ALIASES = st.sampled_from(["a", "b", "c"])
 NUMBERS = st.integers(1, 3)
 TOKENS = st.sampled_from([letter * 32 for letter in "xyz"])

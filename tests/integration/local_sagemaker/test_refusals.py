@@ -1,0 +1,59 @@
+"""What AWS takes and this server does not: refused by name."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from .conftest import ROLE, Service, definition, training_arguments
+from .test_pipelines import refused
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        (definition({"Name": "L", "Type": "Lambda", "Arguments": {}}), "Lambda, which this local SageMaker does not"),
+        ('{"Version": "2020-12-01", "Steps": ' + "[" * 5000 + "]" * 5000 + "}", "not JSON: maximum recursion"),
+    ],
+)
+def test_definitions_it_cannot_run(service: Service, text: str, named: str) -> None:
+    with refused("ValidationException", f"Unable to parse pipeline definition(?s:.*)({named})"):
+        service.sagemaker.create_pipeline(PipelineName="bad", PipelineDefinition=text, RoleArn=ROLE)
+
+
+def test_definition_outside_of_its_bucket(service: Service) -> None:
+    location = {"Bucket": service.bucket, "ObjectKey": "../../sagemaker.db"}
+    with refused("ValidationException", "names no object"):
+        service.sagemaker.update_pipeline(PipelineName=service.create(), PipelineDefinitionS3Location=location)
+
+
+def test_unsupported_start_members(service: Service) -> None:
+    with refused("ValidationException", "SelectiveExecutionConfig"):
+        service.start(service.create(), SelectiveExecutionConfig={"SelectedSteps": [{"StepName": "Check"}]})
+
+
+def test_unsupported_action(service: Service) -> None:
+    with pytest.raises(ClientError, match=r"UnknownOperationException(?s:.*)ListEndpoints"):
+        service.sagemaker.list_endpoints()
+
+
+def test_what_jobs_cannot_honour(service: Service) -> None:
+    arguments = training_arguments("true", service.output)
+    arguments["AlgorithmSpecification"]["TrainingInputMode"] = "Pipe"
+    with refused("ValidationException", "TrainingInputMode"):
+        service.sagemaker.create_training_job(**arguments, TrainingJobName="pipe")
+    step = {"Name": "T", "Type": "Training", "Arguments": arguments}
+    with refused("ValidationException", "Step 'T'(?s:.*)TrainingInputMode"):
+        service.sagemaker.create_pipeline(PipelineName="pipe", PipelineDefinition=definition(step), RoleArn=ROLE)
+
+
+def test_logs_actions_and_patterns(local_sagemaker: Any) -> None:
+    logs, group = local_sagemaker.client("logs"), f"/test/{uuid.uuid4().hex}"
+    logs.create_log_group(logGroupName=group)
+    with pytest.raises(ClientError, match="not supported"):
+        logs.filter_log_events(logGroupName=group, filterPattern="{ $.a = 1 }")
+    with pytest.raises(ClientError, match=r"UnknownOperationException(?s:.*)PutRetentionPolicy"):
+        logs.put_retention_policy(logGroupName=group, retentionInDays=1)
