@@ -144,12 +144,12 @@ class DiskCache:
             yield Path(folder).resolve()
 
     def get(self, key: str) -> dict[str, Any] | None:
-        """Return an entry whose files are all there, or None. An unreadable entry is none."""
+        """Return an entry whose files are all there, byte for byte, or None. An unreadable entry is none."""
         path = self._entries / f"{key}.json"
         try:
             entry: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             for upload in entry["uploads"]:
-                if self.blob(upload["sha256"]).stat().st_size != upload["size"]:
+                if hashlib.sha256(self.blob(upload["sha256"]).read_bytes()).hexdigest() != upload["sha256"]:
                     return None
         except (OSError, ValueError, KeyError, TypeError):
             return None
@@ -173,13 +173,17 @@ class DiskCache:
         return self._blobs / sha256
 
     def _forget_old(self) -> None:
-        """Remove entries that nobody used for a month, and files that no entry names."""
+        """Remove entries that nobody used for a month, their locks, and files that no entry names.
+
+        Whoever waits for a lock at the moment when it is removed compiles beside its holder: twice the work, no harm.
+        """
         limit = time.time() - KEEP_SECONDS
         old = [path for path in self._entries.glob("*.json") if _unused_since(path, limit)]
         if not old:
             return
         for path in old:
             path.unlink(missing_ok=True)
+            path.with_suffix(".lock").unlink(missing_ok=True)
         named: set[str] = set()
         for path in self._entries.glob("*.json"):
             with suppress(OSError, ValueError, KeyError, TypeError):  # removed by another process, or damaged

@@ -104,10 +104,19 @@ def test_a_copy_of_the_project_elsewhere_gives_the_same_digest(config: PytorchTr
         {name: value for name, value in config.to_dict().items() if name != "source_dir"}
     )
     (copy / "training.yaml").write_text(json.dumps(config.to_dict()))
+    for path in copy.rglob("*"):  # other times, other rights
+        os.utime(path, (86400, 86400))
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    another = {
+        "PATH": os.environ["PATH"], "HOME": str(tmp_path), "USER": "somebody", "LOGNAME": "somebody",
+        "TZ": "Asia/Tokyo", "LANG": "tr_TR.UTF-8", "LC_ALL": "C", "PYTHONHASHSEED": "7", "PYTHONUTF8": "0",
+        "AWS_DEFAULT_REGION": "ap-northeast-1", "AWS_PROFILE": "theirs", "SAGEMAKER_ROLE": "theirs",
+    }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-m", "airflow_sagemaker", "compile", str(copy / "training.yaml"), "--json"],
         cwd=copy / "plugins",
-        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "TZ": "Asia/Tokyo", "PYTHONHASHSEED": "7"},
+        env=another,
+        umask=0o077,
         capture_output=True,
         text=True,
         check=True,
@@ -136,7 +145,11 @@ def test_a_damaged_cache_is_compiled_anew(config: PytorchTrainingConfig, tmp_pat
     first = compile_pipeline(config, cache=cache)
     (entry,) = (tmp_path / "cache" / "compiled").glob("*.json")
     key = entry.stem
-    Path(first.uploads[0].path).unlink()
+    assert cache.get(key) is not None
+    program = next(Path(upload.path) for upload in first.uploads if upload.key.endswith("/train.py"))
+    program.write_bytes(program.read_bytes().swapcase())  # as long as before
+    assert cache.get(key) is None
+    program.unlink()
     assert cache.get(key) is None
     entry.write_text("{half")
     assert cache.get(key) is None
@@ -343,6 +356,21 @@ def test_what_a_killed_compile_left_is_removed_a_day_later(tmp_path: Path) -> No
     with cache.work_folder() as folder:
         assert folder.parent == old.parent.resolve()
     assert (old.exists(), young.exists(), folder.exists()) == (False, True, False)
+
+
+def test_what_nobody_used_for_a_month_is_forgotten(tmp_path: Path) -> None:
+    cache = DiskCache(tmp_path)
+    for key, content in (("old", b"a"), ("young", b"b")):
+        work = tmp_path / key
+        work.write_bytes(content)
+        with cache.lock(key, 1):
+            cache.put(key, {"uploads": [{"path": str(work), "sha256": hashlib.sha256(content).hexdigest()}]})
+    month_ago = time.time() - 31 * 86400
+    for path in (tmp_path / "compiled" / "old.json", cache.blob(hashlib.sha256(b"a").hexdigest())):
+        os.utime(path, (month_ago, month_ago))
+    cache.put("new", {"uploads": []})
+    kept = {path.name for folder in ("compiled", "files") for path in (tmp_path / folder).iterdir()}
+    assert kept == {"young.json", "young.lock", "new.json", hashlib.sha256(b"b").hexdigest()}
 
 
 def test_a_damaged_entry_or_one_that_goes_away_is_none(tmp_path: Path) -> None:

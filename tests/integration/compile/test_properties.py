@@ -92,11 +92,24 @@ class Forget:
         pass
 
 
+def _check_schemas_once() -> None:
+    """The SDK checks its own configuration's schema eleven times a build: most of an example's time."""
+    from jsonschema.validators import validator_for
+    from sagemaker.core.config.config_schema import SAGEMAKER_PYTHON_SDK_CONFIG_SCHEMA as SCHEMA
+
+    kind = validator_for(SCHEMA)
+    original = kind.check_schema
+    original(SCHEMA)
+    kind.check_schema = lambda schema, *rest: None if schema is SCHEMA else original(schema, *rest)
+
+
 @cache
 def _builder() -> Callable[[PytorchTrainingConfig, Path], str]:
     """Builds in this process, as the child does, so that each example costs milliseconds instead of an import."""
     from airflow_sagemaker.compiling.child import RecordingUploader, recording_session
     from airflow_sagemaker.pipeline import build_pipeline, canonical_definition
+
+    _check_schemas_once()
 
     def build(config: PytorchTrainingConfig, folder: Path) -> str:
         session = recording_session(str(config.region), str(config.code_bucket), RecordingUploader(folder))
