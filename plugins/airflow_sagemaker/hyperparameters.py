@@ -23,6 +23,7 @@ MAX_KEYS = 100  # CreateTrainingJob: at most 100 hyperparameters
 MAX_VALUE = 2500  # CreateTrainingJob: characters of one hyperparameter's value
 MAX_PARAMETER = 1024  # StartPipelineExecution: characters of one pipeline parameter's value
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NO_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # control characters, but for tabs and line breaks
 
 FieldList = tuple[str, ...]
 Positive = Annotated[float, Field(gt=0)]
@@ -78,8 +79,8 @@ def _each_field_once(seen: Any) -> Iterator[Violation]:
 
 def _fits_into_parameters(seen: Any) -> Iterator[Violation]:
     for name, value in vars(seen).items():
-        if isinstance(value, str) and _CONTROL.search(value):
-            yield Violation(name, value, "must not hold control characters (line breaks and tabs included)")
+        if isinstance(value, str) and _NO_TEXT.search(value):
+            yield Violation(name, value, "must not hold control characters other than tabs and line breaks")
         if isinstance(value, str) and len(encode(value)) > MAX_PARAMETER:
             rule = f"must be at most {MAX_PARAMETER} characters as JSON, the limit of a pipeline parameter"
             yield Violation(name, value, rule)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import signal
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from .harness import file_in_archive
 
 ROOT = Path(__file__).resolve().parents[3]
 BUCKET = "command-line"
@@ -171,8 +171,5 @@ def test_ctrl_c_says_what_goes_on_and_how_to_stop_it(environment: dict[str, str]
 def _seen(local_sagemaker: Any, uri: str) -> dict[str, Any]:
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     body = local_sagemaker.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
-    with tarfile.open(fileobj=io.BytesIO(body)) as archive:
-        file = archive.extractfile(next(name for name in archive.getnames() if name.endswith("seen.json")))
-        assert file is not None
-        content: dict[str, Any] = json.loads(file.read())
-        return content
+    content: dict[str, Any] = json.loads(file_in_archive(body, "seen.json"))
+    return content

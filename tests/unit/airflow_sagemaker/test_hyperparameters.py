@@ -45,6 +45,16 @@ def test_a_name_with_control_characters_is_refused(bad: str) -> None:
         ModelHyperparameters(**{**TABLE, "full_field_list": [*TABLE["full_field_list"], bad]})
 
 
+def test_text_may_hold_line_breaks_but_nothing_that_a_shell_cannot_carry() -> None:
+    class Mine(ModelHyperparameters):
+        prompt: str = ""
+
+    assert Mine(**TABLE, prompt="two\nlines\r\n\tx").parameters()["HyperparameterPrompt"] == '"two\\nlines\\r\\n\\tx"'
+    for bad in ("nul\x00", "bell\x07", "escape\x1b[0m"):
+        with pytest.raises(ConfigurationError, match="must not hold control characters other than tabs"):
+            Mine(**TABLE, prompt=bad)
+
+
 def test_a_name_longer_than_a_pipeline_parameter_is_refused() -> None:
     long = "x" * 1023
     with pytest.raises(ConfigurationError, match="at most 1024 characters"):
