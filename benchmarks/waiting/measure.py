@@ -1,7 +1,8 @@
-"""One side of the comparison in a process of its own: `measure.py ours|provider SPEC.json`, one JSON object on stdout.
+"""One side of the comparison in a process of its own: `measure.py ours|idle|provider SPEC.json`, one JSON on stdout.
 
 `ours`: all triggers in one event loop, as in a triggerer. `provider`: SageMakerPipelineSensor.poke of the amazon
 provider, each sensor every poll interval, in a pool of threads (its async trigger needs aiobotocore, see the README).
+`idle`: an event loop that does nothing but measure its lag, beside `ours`: what it lags is the machine's doing.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import resource
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -27,12 +29,30 @@ def percentile(values: list[float], share: float) -> float:
     return round(sorted(values)[min(len(values) - 1, int(len(values) * share))], 4) if values else 0.0
 
 
-async def lags(stop: asyncio.Event, found: list[float]) -> None:
-    """How much later than asked the event loop comes back, every 20 ms."""
-    while not stop.is_set():
-        begun = time.perf_counter()
+async def lags(stop: Callable[[], bool], found: list[tuple[float, float]]) -> None:
+    """How much later than asked the event loop comes back, every 20 ms, and how long it had computed meanwhile."""
+    while not stop():
+        begun, computed = time.perf_counter(), time.thread_time()
         await asyncio.sleep(0.02)
-        found.append(time.perf_counter() - begun - 0.02)
+        found.append((time.perf_counter() - begun - 0.02, time.thread_time() - computed))
+
+
+def told(lag: list[tuple[float, float]]) -> dict[str, float]:
+    late, busy = ([sample[part] for sample in lag] for part in (0, 1))
+    return {
+        "loop_lag_p50_ms": round(percentile(late, 0.5) * 1000, 2),
+        "loop_lag_p99_ms": round(percentile(late, 0.99) * 1000, 2),
+        "loop_computing_p99_ms": round(percentile(busy, 0.99) * 1000, 2),
+        "loop_computing_max_ms": round(max(busy, default=0.0) * 1000, 2),
+    }
+
+
+async def idle(spec: dict[str, Any]) -> dict[str, Any]:
+    lag: list[tuple[float, float]] = []
+    while not Path(spec["ready"]).exists():
+        await asyncio.sleep(0.05)
+    await lags(Path(spec["measured"]).exists, lag)
+    return told(lag)
 
 
 async def ours(spec: dict[str, Any]) -> dict[str, Any]:
@@ -49,10 +69,10 @@ async def ours(spec: dict[str, Any]) -> dict[str, Any]:
 
     memory = psutil.Process().memory_info().rss
     tasks = [asyncio.create_task(wait(arn)) for arn in spec["arns"]]
-    stop, lag = asyncio.Event(), list[float]()
+    stop, lag = asyncio.Event(), list[tuple[float, float]]()
     await asyncio.sleep(spec["settle"])
     cpu = time.process_time()
-    watcher = asyncio.create_task(lags(stop, lag))
+    watcher = asyncio.create_task(lags(stop.is_set, lag))
     Path(spec["ready"]).touch()
     await asyncio.sleep(spec["seconds"])
     cpu = time.process_time() - cpu
@@ -69,8 +89,7 @@ async def ours(spec: dict[str, Any]) -> dict[str, Any]:
     await asyncio.gather(*tasks, return_exceptions=True)
     return {
         "cpu_seconds_per_minute": round(cpu * 60 / spec["seconds"], 2),
-        "loop_lag_p50_ms": round(percentile(lag, 0.5) * 1000, 2),
-        "loop_lag_p99_ms": round(percentile(lag, 0.99) * 1000, 2),
+        **told(lag),
         "memory_added_mb": round(grown / 1e6, 1),
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000, 1),
         "noticed": noticed,
@@ -106,5 +125,5 @@ if __name__ == "__main__":
     logging.disable(logging.CRITICAL)
     side, given = sys.argv[1], json.loads(Path(sys.argv[2]).read_text())
     out, sys.stdout = sys.stdout, open(os.devnull, "w")  # noqa: PTH123, SIM115 - what libraries print is not the result
-    result = asyncio.run(ours(given)) if side == "ours" else provider(given)
+    result = provider(given) if side == "provider" else asyncio.run({"ours": ours, "idle": idle}[side](given))
     out.write(json.dumps(result) + "\n")
