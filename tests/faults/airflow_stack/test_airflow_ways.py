@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from local_stack.settings import USERNAME
@@ -82,22 +81,21 @@ def test_dry_run_test_mode_pool_and_a_full_pipeline(faulty: Faulty) -> None:
 def test_a_backfill_that_reprocesses_trains_anew_and_once(faulty: Faulty) -> None:
     faulty.put_channels("2013-03-01")
     faulty.airflow.call("PATCH", "/dags/soak", json={"is_paused": False})
-    seen: set[str] = set()
-    for behaviour in ("none", "completed"):
+    for number, behaviour in enumerate(("none", "completed"), start=1):
         day = "2013-03-01T00:00:00Z"
         body = {
             "dag_id": "soak", "from_date": day, "to_date": day, "max_active_runs": 1, "reprocess_behavior": behaviour,
         }  # fmt: skip
-        faulty.airflow.call("POST", "/backfills", json=body)
+        backfill = faulty.airflow.call("POST", "/backfills", json=body)["id"]
 
-        def ended() -> list[dict[str, Any]]:
-            runs = faulty.airflow.get("/dags/soak/dagRuns", limit=10)["dag_runs"]
-            return [run for run in runs if run["state"] == "success"]
+        def completed(backfill: int = backfill) -> bool:
+            return bool(faulty.airflow.get(f"/backfills/{backfill}")["completed_at"])
 
-        faulty.wait(lambda: {run["dag_run_id"] for run in ended()} - seen, f"the backfill ({behaviour})")  # noqa: B023
-        seen = {run["dag_run_id"] for run in ended()}
-    assert len(seen) == 2
-    assert [len(faulty.executions(run)) for run in seen] == [1, 1]
+        faulty.wait(completed, f"the backfill ({behaviour})")
+        runs = faulty.airflow.get("/dags/soak/dagRuns", limit=10)["dag_runs"]
+        assert [run["state"] for run in runs] == ["success"] * number
+    assert {run["partition_key"] for run in runs} == {"2013-03-01"}
+    assert [len(faulty.executions(run["dag_run_id"])) for run in runs] == [1, 1]
 
 
 @pytest.fixture
