@@ -225,6 +225,11 @@ class Bench:
     def status(self, arn: str) -> str:
         return str(self.sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)["PipelineExecutionStatus"])
 
+    def parameters(self, arn: str) -> dict[str, str]:
+        """What an execution was started with, with the definition's defaults."""
+        reply = self.sagemaker.list_pipeline_parameters_for_execution(PipelineExecutionArn=arn)
+        return {parameter["Name"]: parameter["Value"] for parameter in reply["PipelineParameters"]}
+
     def versions(self) -> list[dict[str, Any]]:
         return list(self.sagemaker.list_pipeline_versions(PipelineName=self.name)["PipelineVersionSummaries"])
 

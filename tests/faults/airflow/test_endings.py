@@ -62,6 +62,37 @@ def test_a_stop_by_hand_is_followed_when_the_start_task_is_retried(bench: Bench)
     assert len(bench.executions()) == 2
 
 
+@pytest.mark.parametrize(("seconds", "status"), [(1, "Succeeded"), (FAILS, "Failed")])
+def test_a_start_task_retried_after_the_end_goes_on_with_it(bench: Bench, seconds: int, status: str) -> None:
+    bench.seconds = seconds
+    bench.work(halt="before_xcom").kill_at("before_xcom")
+    arn = bench.executions()[0]["PipelineExecutionArn"]
+    wait_until(lambda: bench.status(arn) == status, "the end")
+    assert bench.work(try_number=2).result()["returned"] == arn
+    assert len(bench.executions()) == 1
+
+
+def test_a_worker_killed_while_it_waits_is_followed_by_one_that_waits_on(bench: Bench) -> None:
+    worker = bench.work(operator=ALONE)
+    wait_until(lambda: "Execution is Executing" in worker.log, "the wait")
+    worker.kill()
+    second = bench.work(operator=ALONE, try_number=2)
+    wait_until(lambda: "Execution is Executing" in second.log, "the second worker's wait")
+    assert [e["PipelineExecutionStatus"] for e in bench.executions()] == ["Executing"]
+
+
+def test_cleared_while_its_worker_runs_it_goes_on_from_the_checkpoints_of_the_old_one(bench: Bench) -> None:
+    worker = bench.work(operator=ALONE)
+    wait_until(lambda: "Execution is Executing" in worker.log, "the wait")
+    worker.kill(signal.SIGTERM)  # what Airflow does to the worker; `max_tries` stays
+    assert worker.result()["error"] == "AirflowFailException"
+    second = bench.work(operator=ALONE, try_number=2)
+    wait_until(lambda: "Execution is Executing" in second.log, "the new execution")
+    new, old = (e["PipelineExecutionArn"] for e in bench.executions())
+    assert (bench.status(old), bench.status(new)) == ("Stopped", "Executing")
+    assert bench.parameters(old)["CheckpointPath"] == bench.parameters(new)["CheckpointPath"]
+
+
 def test_a_deleted_execution_is_said_and_nothing_new_starts(bench: Bench) -> None:
     config = bench.config(
         pipeline_name=f"{bench.name}-gone", input_path=f"s3://{bench.shop.bucket}/{bench.name}/input/2013-07-04"

@@ -61,16 +61,7 @@ def test_clear_trains_anew_and_ends_the_old_execution(bench: Bench) -> None:
     assert cleared != first
     assert bench.status(first) == "Stopped"
     assert bench.status(cleared) == "Executing"
-    parameters = {
-        arn: {
-            p["Name"]: p["Value"]
-            for p in bench.sagemaker.list_pipeline_parameters_for_execution(PipelineExecutionArn=arn)[
-                "PipelineParameters"
-            ]
-        }
-        for arn in (first, cleared)
-    }
-    assert parameters[first]["CheckpointPath"] != parameters[cleared]["CheckpointPath"]
+    assert bench.parameters(first)["CheckpointPath"] != bench.parameters(cleared)["CheckpointPath"]
 
 
 def test_two_mapped_tasks_of_one_run_start_one_each(bench: Bench) -> None:
