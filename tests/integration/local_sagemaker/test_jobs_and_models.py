@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import IMAGE, ROLE, Service, condition, poll, training_arguments
+from .conftest import DEADLINE, IMAGE, ROLE, Service, condition, poll, training_arguments
 from .test_pipelines import refused
 
 pytestmark = pytest.mark.aws
@@ -131,36 +131,22 @@ def test_registration_makes_versions_of_a_group(service: Service) -> None:
         service.sagemaker.delete_model_package_group(ModelPackageGroupName=group)
 
 
-SDK_PROGRAM = """
-import json, os, sys
-from sagemaker.core.workflow.parameters import ParameterFloat
-from sagemaker.core.workflow.conditions import ConditionGreaterThan
-from sagemaker.mlops.workflow.condition_step import ConditionStep
-from sagemaker.mlops.workflow.fail_step import FailStep
-from sagemaker.mlops.workflow.pipeline import Pipeline
-limit = ParameterFloat(name="Limit", default_value=0.5)
-fail = FailStep(name="Fail", error_message="too low")
-above = ConditionGreaterThan(left=limit, right=0.4)
-check = ConditionStep(name="Check", conditions=[above], if_steps=[], else_steps=[fail])
-pipeline = Pipeline(name=sys.argv[1], parameters=[limit], steps=[check])
-for _ in range(2):  # the second upsert finds the pipeline and updates it
-    pipeline.upsert(role_arn=sys.argv[2])
-execution = pipeline.start(parameters={"Limit": 0.1})
-try:
-    execution.wait(delay=1, max_attempts=60)
-except Exception as error:
-    print("waiter:", error)
-print(json.dumps({"status": execution.describe()["PipelineExecutionStatus"],
-                  "steps": {s["StepName"]: s["StepStatus"] for s in execution.list_steps()}}))
-"""
-
-
-def test_the_sdks_own_pipeline_is_a_client(service: Service, tmp_path: Path) -> None:
+def test_the_sdks_own_classes_are_clients(service: Service, tmp_path: Path) -> None:
+    """Pipeline, ScriptProcessor, PropertyFile, JsonGet, ConditionStep, FailStep, ModelBuilder and ModelStep."""
+    name = f"sdk-{uuid.uuid4().hex[:8]}"
+    service.s3.put_object(Bucket=service.bucket, Key="model.tar.gz", Body=b"weights")
+    program = Path(__file__).with_name("sdk_pipeline.py")
     environment = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")} | service.server.env
     done = subprocess.run(
-        [sys.executable, "-c", SDK_PROGRAM, f"sdk-{uuid.uuid4().hex[:8]}", ROLE],
-        env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False,
+        [sys.executable, str(program), name, ROLE, service.bucket, IMAGE],
+        env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=2 * DEADLINE, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    answer = json.loads(done.stdout.strip().splitlines()[-1])
-    assert answer == {"status": "Failed", "steps": {"Fail": "Failed", "Check": "Succeeded"}}
+    good, bad = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"status"')]
+    assert good["status"] == "Succeeded", good
+    assert set(good["steps"]) == {"Score", "GoodEnough", "Register"}
+    [package] = service.sagemaker.list_model_packages(ModelPackageGroupName=name)["ModelPackageSummaryList"]
+    assert package["ModelApprovalStatus"] == "PendingManualApproval"
+    assert bad["status"] == "Failed"
+    assert bad["steps"]["TooLow"]["FailureReason"] == "an AUC of 0.1 is too low"
+    assert bad["steps"]["Score"]["StepStatus"] == "Succeeded"
