@@ -188,9 +188,9 @@ class Job(ABC):
 
     def _prepare_folder(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
         if short := self._disk_shortage():
             raise JobFailed(f"ClientError: No space left on device: {short}")
-        self.folder.mkdir(parents=True)
 
     def _disk_shortage(self) -> str | None:
         return disk.shortage(self.services.data_dir, self.services.disk_reserve_bytes)

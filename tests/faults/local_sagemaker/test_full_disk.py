@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+
+from tests.faults.small_disk import small_disk
 
 from .conftest import Server
 from .test_kill import create, job, start, wait_end
@@ -20,22 +19,9 @@ PIPELINE = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/kill"
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    with small(tmp_path / "small") as folder:
+def small(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "small") as folder:
         yield folder
-
-
-@contextmanager
-def small(folder: Path) -> Iterator[Path]:
-    """A file system of 12 MB."""
-    folder.mkdir(parents=True)
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.mount(b"small", str(folder).encode(), b"tmpfs", 0, b"size=12m"):
-        pytest.skip(f"mounting is not allowed here: {os.strerror(ctypes.get_errno())}")
-    try:
-        yield folder
-    finally:
-        libc.umount2(str(folder).encode(), 2)  # detached: whatever still has it open does not matter
 
 
 def fill(path: Path) -> None:
@@ -49,8 +35,8 @@ def fill(path: Path) -> None:
                 continue
 
 
-def test_full_disk_refuses_by_name_and_loses_nothing(serve: Callable[..., Server], small_disk: Path) -> None:
-    server = serve(small_disk / "data")
+def test_full_disk_refuses_by_name_and_loses_nothing(serve: Callable[..., Server], small: Path) -> None:
+    server = serve(small / "data")
     sagemaker, s3 = server.client("sagemaker"), server.client("s3")
     s3.create_bucket(Bucket="kill")
     create(server, "echo trained")
@@ -62,7 +48,7 @@ def test_full_disk_refuses_by_name_and_loses_nothing(serve: Callable[..., Server
             sagemaker.add_tags(ResourceArn=PIPELINE, Tags=[{"Key": f"k{number % 40}", "Value": value}])
             kept.append(number)
 
-    fill(small_disk / "filler")
+    fill(small / "filler")
     with pytest.raises(ClientError, match="Is its disk full") as caught:
         tag()
     assert str(server.data_dir) in str(caught.value)
@@ -71,10 +57,10 @@ def test_full_disk_refuses_by_name_and_loses_nothing(serve: Callable[..., Server
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] >= 500
     assert "Contents" not in s3.list_objects_v2(Bucket="kill")  # nothing half-written
     assert sagemaker.describe_pipeline(PipelineName="kill")["PipelineStatus"] == "Active"  # reading goes on
-    (small_disk / "filler").unlink()
+    (small / "filler").unlink()
     sagemaker.add_tags(ResourceArn=PIPELINE, Tags=[{"Key": "after", "Value": "1"}])
     server.kill()
-    again = serve(small_disk / "data")
+    again = serve(small / "data")
     tags = {tag["Key"]: tag["Value"] for tag in again.client("sagemaker").list_tags(ResourceArn=PIPELINE)["Tags"]}
     assert tags.pop("after") == "1"
     # the last value of each key that was answered is the one that is kept
@@ -94,7 +80,7 @@ def failed_step(server: Server) -> dict[str, Any]:
 def test_artifact_that_does_not_fit_fails_its_job_naming_the_disk_of_s3(
     serve: Callable[..., Server], tmp_path: Path
 ) -> None:
-    with small(tmp_path / "data" / "s3") as folder:
+    with small_disk(tmp_path / "data" / "s3") as folder:
         server = serve()
         s3 = server.client("s3")
         s3.create_bucket(Bucket="kill")
@@ -109,8 +95,8 @@ def test_artifact_that_does_not_fit_fails_its_job_naming_the_disk_of_s3(
         server.stop()
 
 
-def test_job_does_not_start_on_a_disk_without_room(serve: Callable[..., Server], small_disk: Path) -> None:
-    server = serve(small_disk / "data")
+def test_job_does_not_start_on_a_disk_without_room(serve: Callable[..., Server], small: Path) -> None:
+    server = serve(small / "data")
     server.client("s3").create_bucket(Bucket="kill")
     create(server, "true", retry=False)
     reason = failed_step(server)["FailureReason"]

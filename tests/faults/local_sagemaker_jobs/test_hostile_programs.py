@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from jobs_harness import BUCKET, Backend, Jobs, channel, script_request, wait_until
 
+from tests.faults.small_disk import small_disk
+
 
 def processes_with(mark: str) -> list[int]:
     """Every living process whose environment or command line holds `mark`."""
@@ -221,11 +223,19 @@ time.sleep(600)
     assert "its volume has 1024 MB" in ended["FailureReason"]
 
 
-def test_a_full_disk_ends_the_job_and_names_the_disk(backend: Backend, tmp_path: Path) -> None:
-    full = Jobs(backend, tmp_path, disk_reserve_bytes=1 << 60)
-    ended = full.run("full", script_request("import time; time.sleep(600)"))
-    assert ended["TrainingJobStatus"] == "Failed"
-    assert f"the disk of {tmp_path}" in ended["FailureReason"]
+def test_a_job_that_fills_the_disk_is_ended_and_the_reason_names_the_disk(backend: Backend, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "small", megabytes=64) as folder:
+        full = Jobs(backend, folder, disk_reserve_bytes=16 * 2**20)
+        text = """
+import time
+open("/opt/ml/output/data/big", "wb").write(b"x" * 55 * 2**20)
+time.sleep(600)
+"""
+        ended = full.run("full", script_request(text))
+        assert ended["TrainingJobStatus"] == "Failed"
+        assert f"ClientError: No space left on device: the disk of {folder}" in ended["FailureReason"]
+        again = full.run("again", script_request("print('never')"))
+        assert again["FailureReason"] == ended["FailureReason"]  # the first one's folder is still there
 
 
 @pytest.mark.parametrize("key", ["../../outside", "a/../../../outside"])
