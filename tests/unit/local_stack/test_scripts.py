@@ -71,14 +71,18 @@ def fake_program(folder: Path, name: str, body: str) -> None:
     program.chmod(0o755)
 
 
-def test_setup_names_the_python_it_needs(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("named", "found"),
+    [({}, "python3 is 3.9"), ({"PYTHON": "/nonexistent/python"}, "/nonexistent/python is none that runs")],
+)
+def test_setup_names_the_python_it_needs(tmp_path: Path, named: dict[str, str], found: str) -> None:
     programs = tmp_path / "programs"
     fake_program(programs, "python3", "echo 3.9")
     for needed in ("dirname", "cat", "df", "awk"):
         (programs / needed).symlink_to(shutil.which(needed) or "/bin/false")
-    done = setup_with(tmp_path, str(programs), PYTHON="/nonexistent/python")
+    done = setup_with(tmp_path, str(programs), **named)
     assert done.returncode == 1
-    assert "setup: Python 3.11 was not found (python3 is 3.9)" in done.stderr
+    assert f"setup: Python 3.11, 3.12 or 3.13 was not found ({found})" in done.stderr
     assert "PYTHON=" in done.stderr
     assert not (tmp_path / ".venv").exists()
 
