@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
+import httpx
 import pytest
 from local_stack.demo import DAG_ID
 from local_stack.stack import Stack
@@ -87,3 +89,22 @@ def test_manual_run_trains(stack: Stack, partition: str | None) -> None:
     runs = wait_for_runs(stack, 1, run_id_pattern=run_id)
     assert [run["partition_key"] for run in runs] == [partition]
     assert model_exists(stack, outcome_of(stack, runs[0]))
+    buttons_and_definition(stack, runs[0])
+
+
+def buttons_and_definition(stack: Stack, run: dict[str, Any]) -> None:
+    """What the pages and a person need of a finished run: addresses that answer, and the definition that ran."""
+    run_id, outcome = run["dag_run_id"], outcome_of(stack, run)
+    where = f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances"
+    links = stack.airflow.get(f"{where}/wait_for_training/links", map_index=-1)["extra_links"]
+    assert sorted(links) == ["Model artifact", "SageMaker execution", "Training job", "Training log"]
+    for address in links.values():
+        assert outcome["training_job_name"] in address or "/ui/executions/" in address
+        assert httpx.get(address, trust_env=False).status_code == 200
+    started = stack.airflow.xcom(DAG_ID, run_id, "start_training", "training_pipeline")
+    assert (started["execution_arn"], started["aws_conn_id"]) == (outcome["execution_arn"], "aws_default")
+    definition = stack.airflow.xcom(DAG_ID, run_id, "start_training", "training_definition")
+    ran = stack.client("sagemaker").describe_pipeline_definition_for_execution(
+        PipelineExecutionArn=outcome["execution_arn"]
+    )
+    assert definition == json.loads(ran["PipelineDefinition"])
