@@ -49,7 +49,10 @@ def file_label(path: str | os.PathLike[str]) -> str:
 
 
 def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the settings in a YAML file. Raises ConfigurationError, naming the file, when there are none."""
+    """Return the settings in a YAML file; a relative `source_dir` is one beside the file.
+
+    Raises ConfigurationError, naming the file, when there are none.
+    """
     import yaml
 
     try:
@@ -60,6 +63,9 @@ def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
         problem = Violation("file", os.fspath(path), f"is no valid YAML: {error}")
     else:
         if isinstance(content, dict):
+            named = content.get("source_dir")
+            if isinstance(named, str) and named and not is_template(named):
+                content["source_dir"] = str(Path(path).parent / named)  # an absolute one stays as it is
             return content
         problem = Violation("file", content, "must be a mapping of names to values")
     raise ConfigurationError([problem], what=file_label(path))
@@ -82,7 +88,8 @@ class BasePipelineConfig(StrictModel):
         default_factory=today, description="Partition of the run; else the Airflow run's, else today (UTC)."
     )
     source_dir: str = Field(
-        default_factory=default_source_dir, description="Folder shipped to the container; else the project's training/."
+        default_factory=default_source_dir,
+        description="Folder shipped to the container (in a YAML file, relative to that file); else the project's training/.",
     )
     framework_version: str = Field(
         default=images.DEFAULT_FRAMEWORK_VERSION, description="PyTorch version of the container."

@@ -112,6 +112,8 @@ def _translated(error: ValidationError, model: type[BaseModel]) -> Iterator[Viol
             yield Violation(path, MISSING, "is required")
         elif inner is not None:
             yield Violation(path, item["input"], str(inner))
+        elif kind in ("tuple_type", "list_type"):
+            yield Violation(path, item["input"], "should be a list")
         else:
             yield Violation(path, item["input"], _lowered(item["msg"]))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import pickle
 import subprocess
 import sys
@@ -94,6 +95,22 @@ def test_a_configuration_survives_plain_data_pickle_and_yaml(tmp_path: Path) -> 
     path = tmp_path / "training.yaml"
     path.write_text(f"bucket: my-bucket\nhyperparameters: {TABLE}\n")
     assert PytorchTrainingConfig.from_yaml(path).bucket == "my-bucket"
+
+
+def test_a_relative_source_dir_in_a_file_lies_beside_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "training.yaml"
+    for given, meant in (
+        ("program", str(tmp_path / "program")),
+        ("/srv/program", "/srv/program"),
+        ("{{ x }}", "{{ x }}"),
+    ):
+        path.write_text(json.dumps(settings(source_dir=given)))  # JSON is YAML
+        assert PytorchTrainingConfig.from_yaml(path).source_dir == meant
+
+
+def test_a_text_where_a_list_belongs_is_told_so() -> None:
+    with pytest.raises(ConfigurationError, match="followups = 'module:function': should be a list"):
+        PytorchTrainingConfig(**settings(followups="module:function"))
 
 
 @pytest.mark.parametrize(
