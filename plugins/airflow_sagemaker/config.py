@@ -89,7 +89,7 @@ class BasePipelineConfig(StrictModel):
     )
     source_dir: str = Field(
         default_factory=default_source_dir,
-        description="Folder shipped to the container (in a YAML file, relative to that file); else the project's training/.",
+        description="Folder shipped to the container (in a YAML file relative to it); else the project's training/.",
     )
     framework_version: str = Field(
         default=images.DEFAULT_FRAMEWORK_VERSION, description="PyTorch version of the container."
