@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,8 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+
+from local_sagemaker.testing import LAST_VARIABLE, printed_environment
 
 ROOT = Path(__file__).resolve().parents[3]
 CRASHING = Path(__file__).with_name("crashing_server.py")
@@ -35,24 +35,11 @@ class Server:
                 cwd=ROOT, env=environment | {"PYTHONPATH": str(ROOT)}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=log, text=True,
             )  # fmt: skip
-        self.env = self._read_environment()
-
-    def _read_environment(self) -> dict[str, str]:
-        timer = threading.Timer(60, self.process.kill)
-        timer.start()
-        env: dict[str, str] = {}
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            if match := re.fullmatch(r"export (\w+)=(.*)", line.strip()):
-                env[match[1]] = match[2]
-            if "AWS_EC2_METADATA_DISABLED" in env:
-                break
-        timer.cancel()
-        return env
+        self.env = printed_environment(self.process)
 
     @property
     def is_ready(self) -> bool:
-        return "AWS_EC2_METADATA_DISABLED" in self.env
+        return LAST_VARIABLE in self.env
 
     def log(self) -> str:
         return (self.data_dir / "serve.log").read_text()
