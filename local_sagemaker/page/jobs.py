@@ -58,7 +58,7 @@ def detail(context: Context, kind: str, name: str) -> Markup | None:
         name,
         pairs(facts),
         [tag("h2", "Metrics"), curves.draw(series)] if series else None,
-        [_log(host) for host in hosts],
+        [_log(host, anchor=None if number else "log") for number, host in enumerate(hosts)],
         [tag("h2", "Hyperparameters"), pairs(job["HyperParameters"])] if job.get("HyperParameters") else None,
         refresh_seconds=2 if row["live"] else None,
     )
@@ -71,7 +71,8 @@ def _file(context: Context, uri: str | None) -> str | None:
         return None
 
 
-def _log(host: Path) -> list[Markup]:
+def _log(host: Path, anchor: str | None) -> list[Markup]:
+    """A host's log; the anchor is what Airflow's button "Training log" links to."""
     try:
         with (host / "output.log").open("rb") as stream:
             size = stream.seek(0, 2)
@@ -80,4 +81,4 @@ def _log(host: Path) -> list[Markup]:
     except OSError:
         return []
     cut = f" (the last {_TAIL_BYTES // 1024} KB)" if size > _TAIL_BYTES else ""
-    return [tag("h2", f"Log of {host.name}{cut}"), tag("pre", content)]
+    return [tag("h2", f"Log of {host.name}{cut}", id=anchor), tag("pre", content)]

@@ -43,6 +43,7 @@ def test_pages_show_an_execution_with_its_job(service: Service) -> None:
     status, job = get(service.server, job_link[1])
     assert "&lt;script&gt;" in job
     assert "loss: from 0.5 to 0.25" in job
+    assert '<h2 id="log">Log of host-1</h2>' in job
     for text in (front, page, job, get(service.server, "/ui/jobs")[1]):
         assert "<script" not in text
         well_formed(text)
