@@ -37,9 +37,9 @@ CONFIG = {
 
 
 @task(retries=2, retry_delay=timedelta(seconds=10))
-def extract(partition: str, window_days: int) -> dict[str, Any]:
+def extract(partition: str, window_days: int, missing_data: str) -> dict[str, Any]:
     """Write the raw dates that the partition's window reads to S3; dates already there stay."""
-    return tasks.extract(AWS_CONN_ID, partition, window_days)
+    return tasks.extract(AWS_CONN_ID, partition, window_days, missing_data=missing_data)
 
 
 @task(retries=2, retry_delay=timedelta(seconds=10), outlets=[TABLE])
@@ -67,9 +67,10 @@ with DAG(
     tags=["sagemaker", "example"],
     doc_md=__doc__,
 ) as dag:
-    inputs: dict[str, Any] = {"partition": RUN_PARTITION, "window_days": "{{ params.window_days }}"}
+    form = {name: f"{{{{ params.{name} }}}}" for name in ("window_days", "missing_data")}
+    inputs: dict[str, Any] = {"partition": RUN_PARTITION, **form}
     extracted = extract(**inputs)
-    prepared = preprocess(**inputs, missing_data="{{ params.missing_data }}")
+    prepared = preprocess(**inputs)
     start = SageMakerTrainingPipelineOperator(
         task_id="start_training",
         config=CONFIG,

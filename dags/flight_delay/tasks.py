@@ -16,13 +16,16 @@ MISSING_DATA = ("fail", "skip")
 """What the form offers for a partition whose raw dates are not there."""
 
 
-def extract(aws_conn_id: str, partition: str, window_days: int, list_for: str | None = None) -> dict[str, Any]:
+def extract(
+    aws_conn_id: str, partition: str, window_days: int, list_for: str | None = None, missing_data: str = "fail"
+) -> dict[str, Any]:
     """Write the raw dates that the partition's window reads to the connection's bucket.
 
     `list_for`: name of the pipeline whose own Processing step is to read them.
+    `missing_data`: what becomes of the task when the source has not got one of the dates, "fail" or "skip".
     """
     more = ["--list-for", list_for] if list_for else []
-    return _run(aws_conn_id, "extract", partition, window_days, *more)
+    return _run(aws_conn_id, "extract", partition, window_days, *more, missing_data=missing_data)
 
 
 def preprocess(

@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from preprocessing import fields, output, program, raw
+from preprocessing import child, fields, output, program, raw
 from preprocessing.errors import PreprocessingError
 from preprocessing.window import Window
 
@@ -143,6 +143,6 @@ def test_the_command_line_prints_the_result_or_one_line(raw_folder: Path, tmp_pa
     good, bad = run(window.partition), run(window.partition + timedelta(days=1))
     assert good.returncode == 0, good.stderr
     assert json.loads(good.stdout)["rows"]["test"] > 0
-    assert bad.returncode == 3
+    assert bad.returncode == child.MISSING
     assert bad.stderr.count("\n") == 1
     assert bad.stderr.startswith("flights: no raw data for")
