@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from preprocessing import child, flights_on_s3, program, source
+from preprocessing import child, engines, flights_on_s3, program, source
 from preprocessing.errors import MissingDataError, PreprocessingError
 from preprocessing.window import Window, parse_partition
 
@@ -54,7 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     # The defaults are where a SageMaker Processing job finds and leaves its files.
     local.add_argument("--raw", type=Path, default=Path("/opt/ml/processing/input/raw"), help="folder of raw tables")
     local.add_argument("--output", type=Path, default=Path("/opt/ml/processing/output"), help="folder for the splits")
-    local.set_defaults(run=lambda o, window: program.preprocess(o.raw, o.output, window))
+    local.add_argument("--engine", choices=engines.ENGINES, default=engines.POLARS, help="what builds the table")
+    local.set_defaults(run=lambda o, window: program.preprocess(o.raw, o.output, window, o.engine))
     extract = commands.add_parser("extract", help="write the raw dates that the window reads to S3")
     extract.set_defaults(run=lambda o, window: flights_on_s3.extract(_s3(), o.bucket, window, o.list_for))
     extract.add_argument("--list-for", metavar="PIPELINE", help="also list the files for this pipeline's own step")

@@ -6,6 +6,10 @@ Anything else that differs has been refused by `raw.checked_files` before.
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +17,13 @@ from typing import Any
 import narwhals as nw
 import polars as pl
 
-from preprocessing import raw
+from preprocessing import features, raw
+from preprocessing.errors import EngineError
 from preprocessing.features import Frame, RawTables
+from preprocessing.window import Window
+
+POLARS, SPARK = "polars", "spark"
+ENGINES = (POLARS, SPARK)
 
 POLARS_TYPES: dict[str, pl.DataType] = {
     raw.INTEGER: pl.Int64(),
@@ -31,6 +40,25 @@ NARWHALS_TYPES = {
     raw.DAY: nw.Date(),
     raw.TIME: nw.Datetime("us", "UTC"),
 }
+
+
+def build(files: Mapping[str, Sequence[str]], window: Window, engine: str = POLARS) -> pl.LazyFrame:
+    """Return the table of `features.build` as one engine makes it: the same rows and types, in no order.
+
+    With Spark, the joins and the rates are Spark's; the finished table then comes to this process, whose memory must
+    hold it. Raises EngineError when Spark is not installed.
+    """
+    on_polars: pl.LazyFrame = features.build(polars_tables(files), window).to_native()
+    if engine == POLARS:
+        return on_polars
+    with tempfile.TemporaryDirectory(prefix="preprocessing-spark-") as folder:
+        session = spark_session(threads=os.cpu_count() or 1, folder=Path(folder))
+        try:
+            table = features.build(spark_tables(session, files), window).to_native().toArrow()
+        finally:
+            session.stop()
+    # Spark's own widths differ here and there: both engines write one schema.
+    return pl.DataFrame(pl.from_arrow(table)).cast(on_polars.collect_schema()).lazy()
 
 
 def polars_tables(files: Mapping[str, Sequence[str]]) -> RawTables:
@@ -62,20 +90,34 @@ def _read(session: Any, paths: Sequence[str], kinds: Mapping[str, str]) -> Frame
     return typed
 
 
-def local_spark(*, threads: int, folder: Path) -> Any:
-    """Return a Spark session in this process: for tests and tables of one machine. Needs pyspark and Java 17."""
+def spark_session(*, threads: int, folder: Path) -> Any:
+    """Return a Spark session whose time zone is UTC: the cluster's under spark-submit, else one in this process.
+
+    `threads` and `folder` (for what does not fit in memory) are those of a session in this process. Raises EngineError
+    when pyspark or Java is missing.
+    """
+    if importlib.util.find_spec("pyspark") is None:
+        raise EngineError("the engine spark needs pyspark, which is not installed: pip install pyspark==4.3.0")
+    if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
+        raise EngineError("the engine spark needs Java 17 or later: there is no java on PATH and no JAVA_HOME")
+    from pyspark import SparkConf  # type: ignore[import-not-found]
     from pyspark.sql import SparkSession  # type: ignore[import-not-found]
 
-    settings = {
-        "spark.sql.session.timeZone": "UTC",
+    builder = SparkSession.builder.appName("preprocessing").config("spark.sql.session.timeZone", "UTC")
+    if not SparkConf().contains("spark.master"):
+        for name, value in _local_settings(threads, folder).items():
+            builder = builder.config(name, value)
+    return builder.getOrCreate()
+
+
+def _local_settings(threads: int, folder: Path) -> dict[str, str]:
+    return {
+        "spark.master": f"local[{threads}]",
         "spark.sql.shuffle.partitions": str(max(4, threads)),
         "spark.ui.enabled": "false",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
+        "spark.driver.maxResultSize": "0",
         "spark.local.dir": str(folder),
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
     }
-    builder = SparkSession.builder.master(f"local[{threads}]").appName("preprocessing")
-    for name, value in settings.items():
-        builder = builder.config(name, value)
-    return builder.getOrCreate()

@@ -4,7 +4,8 @@ PreprocessingError          root: catch this one
 ├── WindowError             a partition or window that cannot be served: no date, too early, splits that do not fit
 ├── RawDataError            a raw file that is empty, truncated, or has wrong columns
 │   └── MissingDataError    a raw date that is not there (yet)
-└── TableError              the built table cannot be trained on: no rows, a label with one class
+├── TableError              the built table cannot be trained on: no rows, a label with one class
+└── EngineError             the chosen engine is not installed
 """
 
 from __future__ import annotations
@@ -28,3 +29,7 @@ class MissingDataError(RawDataError):
 
 class TableError(PreprocessingError):
     """The built table cannot be trained on."""
+
+
+class EngineError(PreprocessingError):
+    """The chosen engine is not installed."""

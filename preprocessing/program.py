@@ -7,19 +7,21 @@ from typing import Any
 
 import polars as pl
 
-from preprocessing import checks, engines, features, fields, output, raw
+from preprocessing import checks, engines, fields, output, raw
 from preprocessing.errors import TableError
 from preprocessing.window import Window
 
 
-def preprocess(raw_folder: Path, output_folder: Path, window: Window) -> dict[str, Any]:
+def preprocess(raw_folder: Path, output_folder: Path, window: Window, engine: str = engines.POLARS) -> dict[str, Any]:
     """Write train, val and test of the window below `output_folder` and return what was written.
+
+    `engine` (one of `engines.ENGINES`) builds the table; what it holds does not depend on it.
 
     The result: partition, rows and share of late flights per split, dates per split, and the field lists under the
     names of the training's hyperparameters. Raises PreprocessingError; nothing is visible then.
     """
     files = raw.checked_files(raw_folder, window)
-    table = build_table(files, window)
+    table = build_table(files, window, engine)
     tables = split(table, window)
     findings = checks.check(tables, str(window.partition))
     about = {
@@ -33,10 +35,10 @@ def preprocess(raw_folder: Path, output_folder: Path, window: Window) -> dict[st
     return about
 
 
-def build_table(files: dict[str, list[str]], window: Window) -> pl.DataFrame:
+def build_table(files: dict[str, list[str]], window: Window, engine: str = engines.POLARS) -> pl.DataFrame:
     """Return the window's table, in order of time. Raises TableError when a flight's id stands twice."""
-    built = features.build(engines.polars_tables(files), window).to_native()
-    table: pl.DataFrame = built.sort(fields.DATE, "departure_minute", fields.ID).collect(engine="streaming")
+    built = engines.build(files, window, engine)
+    table = built.sort(fields.DATE, "departure_minute", fields.ID).collect(engine="streaming")
     twice = table.filter(pl.col(fields.ID).is_duplicated())
     if twice.height:
         raise TableError(
