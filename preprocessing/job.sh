@@ -5,5 +5,10 @@ cd /opt/ml/processing/input/code
 python3 -m pip install --quiet --disable-pip-version-check -r preprocessing/requirements.txt
 uri="$1"
 shift
-exec python3 -m preprocessing local --partition "${uri##*/}" --raw /opt/ml/processing/input/raw \
-    --output /opt/ml/processing/output/splits "$@"
+output=/opt/ml/processing/output
+python3 -m preprocessing local --partition "${uri##*/}" --raw /opt/ml/processing/input/raw --output "$output" "$@" &
+trap 'kill -TERM $!' TERM
+wait $!
+# An output of a job is a folder: the manifest gets one of its own.
+mkdir -p "$output/manifest"
+mv "$output/manifest.json" "$output/manifest/"

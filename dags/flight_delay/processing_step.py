@@ -2,8 +2,8 @@
 
 The compile step calls `preprocess` in its own process (`dependencies="flight_delay.processing_step:preprocess"`). The
 definition holds no date: the job learns its partition from the end of the pipeline parameter InputPath, reads the raw
-files that `raw.manifest` there names (`extract` writes it), and leaves the splits below InputPath, where the training's
-channels look for them.
+files that `raw.manifest` there names (`extract` writes it), and leaves the splits below InputPath. Its outputs have the
+names of the training's channels, which therefore refer to them (see `airflow_sagemaker.pipeline`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ CODE = Path(__file__).resolve().parents[2] / "preprocessing"
 IN_CONTAINER = "/opt/ml/processing"
 INSTANCE_TYPE = "ml.m5.large"
 MAX_SECONDS = 3600
+SPLITS = ("train", "val", "test")
 
 
 def preprocess(context: StepContext) -> Any:
@@ -63,8 +64,15 @@ def _input(name: str, uri: Any, path: str, kind: str) -> Any:
 
 
 def _outputs(splits: Any) -> list[Any]:
+    from sagemaker.core.workflow.functions import Join
+
+    below = {split: Join(on="/", values=[splits, split]) for split in SPLITS}
+    return [_output(name, uri) for name, uri in {**below, "manifest": splits}.items()]
+
+
+def _output(name: str, uri: Any) -> Any:
     from sagemaker.core.shapes import ProcessingOutput, ProcessingS3Output
 
     # Uploaded when the program has ended; it fails before it writes anything that is not whole.
-    target = ProcessingS3Output(s3_uri=splits, local_path=f"{IN_CONTAINER}/output/splits", s3_upload_mode="EndOfJob")
-    return [ProcessingOutput(output_name="splits", s3_output=target)]
+    target = ProcessingS3Output(s3_uri=uri, local_path=f"{IN_CONTAINER}/output/{name}", s3_upload_mode="EndOfJob")
+    return ProcessingOutput(output_name=name, s3_output=target)

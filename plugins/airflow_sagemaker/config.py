@@ -218,7 +218,9 @@ class PytorchTrainingConfig(BasePipelineConfig):
         default=None, description="ISO 8601 duration in which an equal step is not run again; none: cache off."
     )
     dependencies: tuple[str, ...] = Field(
-        default=(), description='Steps that must complete first: "module:function" references that return a step.'
+        default=(),
+        description='Steps that must complete first: "module:function" references that return a step. A processing '
+        "step with outputs named train, val and test feeds the channels.",
     )
     followups: tuple[str, ...] = Field(
         default=(), description='Steps of the same pipeline that come after training: "module:function" references.'

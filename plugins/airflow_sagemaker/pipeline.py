@@ -19,10 +19,10 @@ from airflow_sagemaker.step_builder import PyTorchTrainingStepBuilder
 from sagemaker.core.workflow.parameters import ParameterInteger, ParameterString  # isort: skip
 from sagemaker.core.workflow.pipeline_context import PipelineSession  # isort: skip
 from sagemaker.mlops.workflow.pipeline import Pipeline  # isort: skip
-from sagemaker.mlops.workflow.steps import Step  # isort: skip
+from sagemaker.mlops.workflow.steps import ProcessingStep, Step  # isort: skip
 
 from airflow_sagemaker import parameters
-from airflow_sagemaker.config import PytorchTrainingConfig
+from airflow_sagemaker.config import CHANNELS, PytorchTrainingConfig
 from airflow_sagemaker.exceptions import CompileError
 
 
@@ -53,6 +53,9 @@ def build_pipeline(
     Both take SDK steps, functions that return a step or several, or "module:function"; a function may take a
     StepContext. The steps of the configuration's own `dependencies` and `followups` come first. Parameters have no
     default: every start gives `config.pipeline_parameters()`.
+
+    A ProcessingStep of `dependencies` that has an output named like each channel (train, val, test) feeds them: the
+    channels refer to these outputs instead of to places below InputPath.
     """
     kinds = parameters.declared(config.hyperparameters.scalars())
     variables = {
@@ -63,7 +66,7 @@ def build_pipeline(
     config = builder.completed_config()
     context = StepContext(config, builder.session, variables)
     before = _steps([*config.dependencies, *dependencies], context)
-    training = builder.create_step(dependencies=before)
+    training = builder.create_step(dependencies=before, channel_folders=_channel_folders(before))
     context = StepContext(config, builder.session, variables, training)
     after = _steps([*config.followups, *followups], context)
     return Pipeline(
@@ -80,6 +83,18 @@ def canonical_definition(pipeline: Pipeline) -> str:
     """Return the definition as JSON with sorted keys and no blanks: equal pipelines give equal bytes."""
     content = {name: value for name, value in json.loads(pipeline.definition()).items() if value is not None}
     return json.dumps(content, sort_keys=True, separators=(",", ":"))
+
+
+def _channel_folders(steps: Sequence[Any]) -> dict[str, Any]:
+    """Return the outputs, by reference, of the last step that writes every channel; nothing when there is none."""
+    for step in reversed(steps):
+        if not isinstance(step, ProcessingStep):
+            continue
+        written = step.properties.ProcessingOutputConfig.Outputs
+        names = {item["OutputName"] for item in step.arguments.get("ProcessingOutputConfig", {}).get("Outputs", [])}
+        if names.issuperset(CHANNELS):
+            return {channel: written[channel].S3Output.S3Uri for channel in CHANNELS}
+    return {}
 
 
 def _steps(sources: Sequence[Any], context: StepContext) -> list[Any]:

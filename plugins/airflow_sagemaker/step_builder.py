@@ -80,8 +80,13 @@ class PyTorchTrainingStepBuilder:
         self.variables = variables
         self.uploader = uploader or SessionUploader(self.session)
 
-    def create_step(self, dependencies: Sequence[Any] = ()) -> TrainingStep:
+    def create_step(
+        self, dependencies: Sequence[Any] = (), channel_folders: Mapping[str, Any] | None = None
+    ) -> TrainingStep:
         """Return the training step; it starts after all `dependencies` (steps or names of steps) have completed.
+
+        `channel_folders`: S3 URIs by channel, such as `step.properties.ProcessingOutputConfig.Outputs["train"]
+        .S3Output.S3Uri`, that hold the channels' files instead of `input_path/train`, `val` and `test`.
 
         Raises ConfigurationError when the sources are not there, or no role, bucket or region is known.
         """
@@ -93,7 +98,7 @@ class PyTorchTrainingStepBuilder:
         trainer = self._trainer()
         definitions = [MetricDefinition(name=name, regex=regex) for name, regex in config.metric_definitions.items()]
         trainer.with_metric_definitions(definitions)
-        arguments = trainer.train(input_data_config=self._channels(), wait=False)
+        arguments = trainer.train(input_data_config=self._channels(channel_folders or {}), wait=False)
         return ConfiguredTrainingStep(
             name=TRAINING_STEP_NAME,
             step_args=arguments,
@@ -200,11 +205,15 @@ class PyTorchTrainingStepBuilder:
             scalars = {name: self.variables[parameter_name(name)] for name in scalars}
         return scalars | {name: encode(value) for name, value in lists.items()}
 
-    def _channels(self) -> list[Channel]:
+    def _channels(self, folders: Mapping[str, Any]) -> list[Channel]:
         mode, kind = self.config.channel_input_mode, self.config.channel_data_type
         channels = []
         for name in CHANNELS:
-            uri = self._below(parameters.INPUT_PATH, *self.config.channel_key(name).split("/"))
+            parts = self.config.channel_key(name).split("/")
+            if name in folders:
+                uri = Join(on="/", values=[folders[name], *parts[1:]])
+            else:
+                uri = self._below(parameters.INPUT_PATH, *parts)
             channels.append(_channel(name, uri, mode, kind))
         return channels
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-import uuid
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,20 +11,9 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from tests.faults.airflow.conftest import connection_of
-
-ROOT = Path(__file__).resolve().parents[3]
-DAGS = ROOT / "dags"
+DAGS = Path(__file__).resolve().parents[3] / "dags"
 CONNECTION = "no_raw_data"
-NAMED = r"partition 2014-03-01: \d+ of \d+ raw files are missing, the first is s3://no-raw-data-\w+/raw/flights/date="
-
-
-@pytest.fixture
-def connection(local_sagemaker: Any) -> str:
-    """An Airflow connection whose bucket holds nothing."""
-    bucket = f"no-raw-data-{uuid.uuid4().hex[:10]}"
-    local_sagemaker.client("s3").create_bucket(Bucket=bucket)
-    return connection_of(local_sagemaker.env, local_sagemaker.endpoint_url, bucket)
+NAMED = r"partition 2014-03-01: \d+ of \d+ raw files are missing, the first is s3://flights-\w+/raw/flights/date="
 
 
 @pytest.fixture
@@ -77,19 +62,8 @@ def test_a_source_without_the_dates_ends_extract_alike(
 
 
 @pytest.mark.slow  # an Airflow of its own
-def test_a_run_that_skips_missing_raw_dates_is_no_failure(connection: str, tmp_path: Path) -> None:
-    env = {
-        **os.environ,
-        "AIRFLOW_HOME": str(tmp_path),
-        "AIRFLOW_CONN_AWS_DEFAULT": connection,
-        "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "PYTHONPATH": os.pathsep.join(map(str, (ROOT, DAGS, ROOT / "plugins"))),
-    }
-    command = [sys.executable, str(Path(__file__).with_name("run_dag.py")), json.dumps({"missing_data": "skip"})]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+def test_a_run_that_skips_missing_raw_dates_is_no_failure(run_dag: Callable[..., dict[str, Any]]) -> None:
+    found = run_dag("flight_delay_training", {"missing_data": "skip"}, "extract")
     after = dict.fromkeys(["preprocess", "start_training", "wait_for_training", "report"], "skipped")
-    expected = {"run": "success", "tasks": {"extract": "success", **after}}
-    assert json.loads(done.stdout.splitlines()[-1]) == expected, done.stdout
+    assert found["run"] == "success", found["log"]
+    assert found["tasks"] == {"extract": "success", **after}

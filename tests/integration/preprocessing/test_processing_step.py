@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,16 @@ def test_the_training_follows_a_processing_step_that_feeds_its_channels(
     assert steps["Train"]["DependsOn"] == ["Preprocess"]
     request = steps["Preprocess"]["Arguments"]
     assert request["AppSpecification"]["ContainerArguments"] == [{"Get": "Parameters.InputPath"}]
-    target = request["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"]
-    assert target == {"Get": "Parameters.InputPath"}
+    written = {item["OutputName"]: item["S3Output"]["S3Uri"] for item in request["ProcessingOutputConfig"]["Outputs"]}
+    assert written.pop("manifest") == {"Get": "Parameters.InputPath"}
+    channels = {
+        channel["ChannelName"]: channel["DataSource"]["S3DataSource"]["S3Uri"]
+        for channel in steps["Train"]["Arguments"]["InputDataConfig"]
+    }
+    for split, target in written.items():
+        assert target == {"Std:Join": {"On": "/", "Values": [{"Get": "Parameters.InputPath"}, split]}}
+        output = {"Get": f"Steps.Preprocess.ProcessingOutputConfig.Outputs['{split}'].S3Output.S3Uri"}
+        assert channels[split] == {"Std:Join": {"On": "/", "Values": [output, f"{split}.parquet"]}}
     inputs = {item["InputName"]: item["S3Input"] for item in request["ProcessingInputs"]}
     assert inputs["raw"]["S3DataType"] == "ManifestFile"
     assert "2013-07-04" not in result.definition
@@ -50,3 +59,17 @@ def test_the_training_follows_a_processing_step_that_feeds_its_channels(
     shipped = {upload.key.removeprefix(f"{code}/") for upload in result.uploads if upload.key.startswith(code)}
     assert {"job.sh", "requirements.txt", "__main__.py", "features.py"} <= shipped
     assert compiled("2013-07-05").digest == result.digest
+
+
+@pytest.mark.slow  # an Airflow of its own, 90 days of flights, a training
+@pytest.mark.timeout(600)
+def test_the_dag_whose_preprocessing_is_in_the_pipeline_trains(
+    run_dag: Callable[..., dict[str, Any]], local_sagemaker: Any, bucket: str
+) -> None:
+    found = run_dag("flight_delay_in_pipeline", {"epochs": 1})
+    assert found["run"] == "success", found["log"]
+    assert found["tasks"] == dict.fromkeys(["extract", "train", "report"], "success")
+    listed = local_sagemaker.client("s3").list_objects_v2(Bucket=bucket, Prefix="flight-delay-in-pipeline/input/")
+    names = {item["Key"].removeprefix("flight-delay-in-pipeline/input/2014-03-01/") for item in listed["Contents"]}
+    splits = {f"{split}/{split}.parquet" for split in ("train", "val", "test")}
+    assert names == {"raw.manifest", "manifest.json", *splits}
