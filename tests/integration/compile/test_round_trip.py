@@ -32,6 +32,9 @@ LISTS: dict[str, Any] = {
 }
 
 
+ENVIRONMENT = {"ODD": BAD, "LINES": "two\nlines\t", "NUMBER": "123", "JSON": '{"a": "b"}', "LONG": "é" * 512}
+
+
 class Everything(ModelHyperparameters):
     """One field of each type that can be carried."""
 
@@ -63,6 +66,7 @@ def test_what_the_configuration_says_is_what_the_program_gets(
             bucket=NAME,
             pipeline_name=NAME,
             distribution="none",
+            environment=ENVIRONMENT,
             step_cache_expires_after="P1D",
             hyperparameters=Everything(id_name="id", label_name="target", **LISTS, **values),
         )
@@ -79,6 +83,7 @@ def test_what_the_configuration_says_is_what_the_program_gets(
             name: type(value) for name, value in expected.items()
         }
         assert seen["environment"]["SM_HP_TEXT"] == expected["text"]
+        assert {name: seen["environment"][name] for name in ENVIRONMENT} == ENVIRONMENT
 
     # The same once more, from a copy of the sources elsewhere: the step cache has it.
     copy = tmp_path / "elsewhere"
