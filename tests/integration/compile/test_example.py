@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +12,38 @@ from airflow_sagemaker import PytorchTrainingConfig
 from .harness import Deployed
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
+AS_GOOD_AS_TOLD = """
+import json, os
+print("Validation AUC ROC:", json.loads(os.environ["SM_HPS"])["dropout"])
+"""
 
 
-@pytest.mark.parametrize(("auc", "status"), [("0.91", "Succeeded"), ("0.55", "Failed")])
 def test_registration_follows_the_metric(
-    config: PytorchTrainingConfig, local_sagemaker: Any, monkeypatch: pytest.MonkeyPatch, auc: str, status: str
+    config: PytorchTrainingConfig, local_sagemaker: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(EXAMPLES))
-    name = f"example-{status.lower()}"
-    program = Path(config.source_dir) / "train.py"
-    program.write_text(re.sub(r"0\.512345", auc, program.read_text()))
-    config = config.updated(bucket=name, pipeline_name=name, followups=["register_if_good:register_if_good"])
+    (Path(config.source_dir) / "train.py").write_text(AS_GOOD_AS_TOLD)
+    config = config.updated(
+        bucket="example", pipeline_name="example", distribution="none", followups=["register_if_good:register_if_good"]
+    )
     pipeline = Deployed(local_sagemaker, config)
-    ended, steps = pipeline.ended(pipeline.start(config))
-    assert ended == status, steps
-    if status == "Succeeded":
-        assert steps["Register"]["StepStatus"] == "Succeeded"
-        package = pipeline.sagemaker.list_model_packages(ModelPackageGroupName="flight-delay")[
-            "ModelPackageSummaryList"
-        ][0]
-        assert package["ModelApprovalStatus"] == "PendingManualApproval"
-    else:
-        assert "Register" not in steps or steps["Register"]["StepStatus"] != "Succeeded"
-        assert "Validation AUC ROC was not above 0.6" in str(steps["NotGoodEnough"])
+    good, bad = (
+        pipeline.start(config.updated(hyperparameters=config.hyperparameters.updated(dropout=auc)))
+        for auc in (0.91, 0.55)
+    )
+
+    status, steps = pipeline.ended(good)
+    assert (status, steps["Register"]["StepStatus"]) == ("Succeeded", "Succeeded"), steps
+    assert _approvals(pipeline) == ["PendingManualApproval"]
+
+    status, steps = pipeline.ended(bad)
+    assert status == "Failed"
+    assert "Register" not in steps or steps["Register"]["StepStatus"] != "Succeeded"
+    assert "Validation AUC ROC was not above 0.6" in str(steps["NotGoodEnough"])
+    assert len(_approvals(pipeline)) == 1
+
+
+def _approvals(pipeline: Deployed) -> list[str]:
+    """The states of the model packages that were registered."""
+    reply = pipeline.sagemaker.list_model_packages(ModelPackageGroupName="flight-delay")
+    return [package["ModelApprovalStatus"] for package in reply["ModelPackageSummaryList"]]

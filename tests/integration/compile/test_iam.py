@@ -55,7 +55,7 @@ def test_a_run_makes_no_call_that_the_policy_lacks(
     name = "rights"
     s3 = local_sagemaker.client("s3")
     s3.create_bucket(Bucket=name)
-    config = config.updated(bucket=name, pipeline_name=name)
+    config = config.updated(bucket=name, pipeline_name=name, distribution="none")
     for uri in config.channel_uris().values():
         s3.put_object(Bucket=name, Key=uri.removeprefix(f"s3://{name}/"), Body=b"rows")
     path = tmp_path / "training.yaml"
