@@ -58,8 +58,11 @@ def describe_members(kind: Kind) -> frozenset[str]:
     return frozenset(model.output_shape(f"Describe{kind.word}Job").members)
 
 
-def insert(connection: sqlite3.Connection, kind: Kind, request: dict[str, Any]) -> JobSpec:
-    """Write a new job down, queued; the caller has checked that its name is free, and submits it after the commit."""
+def insert(connection: sqlite3.Connection, kind: Kind, request: dict[str, Any], *, owner: str = "") -> JobSpec:
+    """Write a new job down, queued; the caller has checked that its name is free, and submits it after the commit.
+
+    `owner` is the execution whose step makes it.
+    """
     name, moment = request[kind.name_member], now()
     arn = kind.arn(name)
     description = {key: value for key, value in request.items() if key in describe_members(kind)}
@@ -77,12 +80,12 @@ def insert(connection: sqlite3.Connection, kind: Kind, request: dict[str, Any]) 
         " VALUES (?, ?, ?, 'InProgress', 1, 0, ?, ?, ?, ?)",
         (arn, kind.key, name, dumps(request), dumps(description), moment, moment),
     )
-    return JobSpec(kind.key, name, arn, request)
+    return JobSpec(kind.key, name, arn, request, owner)
 
 
 def spec_of(row: sqlite3.Row) -> JobSpec:
-    """The job's order to the supervisor, from its row."""
-    return JobSpec(row["kind"], row["name"], row["arn"], json.loads(row["request"]))
+    """The job's order to the supervisor, from its row and its step's execution as `owner`."""
+    return JobSpec(row["kind"], row["name"], row["arn"], json.loads(row["request"]), row["owner"] or "")
 
 
 def apply(connection: sqlite3.Connection, row: sqlite3.Row, changes: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -199,7 +199,7 @@ class Advance:
         if cache_key and self._take_cached(step, cache_key):
             return
         check_free(self._connection, kind, name)
-        spec = jobrecords.insert(self._connection, kind, request)
+        spec = jobrecords.insert(self._connection, kind, request, owner=self._execution["arn"])
         put_tags(self._connection, spec.arn, request.get("Tags") or [])
         attempt = self._steps[step.name]["attempt"] + 1
         metadata = {kind.step_member: {"Arn": spec.arn}}

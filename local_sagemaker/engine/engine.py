@@ -32,7 +32,8 @@ _PARSED = 64
 _DISK_SECONDS = 2.0
 """Between attempts to write what a full disk refused."""
 _LEFT_JOBS = """
-SELECT jobs.*, jobs.status = 'Stopping' OR coalesce(executions.status, '') = 'Stopping' AS stopping
+SELECT jobs.*, jobs.status = 'Stopping' OR coalesce(executions.status, '') = 'Stopping' AS stopping,
+    steps.execution AS owner
 FROM jobs LEFT JOIN steps ON steps.job = jobs.arn LEFT JOIN executions ON executions.arn = steps.execution
 WHERE jobs.live = 1 ORDER BY jobs.seq
 """

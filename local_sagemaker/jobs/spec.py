@@ -18,6 +18,8 @@ class JobSpec:
     arn: str
     request: dict[str, Any]
     """The resolved CreateTrainingJob or CreateProcessingJob request."""
+    owner: str = ""
+    """The execution that it belongs to, for a fair queue; empty for a job that was created by itself."""
 
 
 class JobEvents(Protocol):

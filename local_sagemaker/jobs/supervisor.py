@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import OrderedDict
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 from local_sagemaker import disk
 from local_sagemaker.jobs.environment import JobPython
+from local_sagemaker.jobs.fair_queue import FairQueue
 from local_sagemaker.jobs.host import NO_ISOLATION, Isolation, probe_isolation
 from local_sagemaker.jobs.job import Job, Services
 from local_sagemaker.jobs.processing import ProcessingJob
@@ -74,7 +74,7 @@ class JobSupervisor:
             max_processes=max_processes,
         )
         self._lock = threading.Condition()
-        self._queue: OrderedDict[str, JobSpec] = OrderedDict()
+        self._queue = FairQueue()
         self._running: dict[str, tuple[Job, threading.Thread]] = {}
         self._free_slots = list(range(max_jobs))
         self._closed = False
@@ -112,20 +112,20 @@ class JobSupervisor:
     # --- the queue ----------------------------------------------------------------------------------------------
 
     def submit(self, spec: JobSpec) -> None:
-        """Queue a job; it starts when a slot is free, first come first served."""
+        """Queue a job; it starts when a slot is free and it is its execution's turn."""
         with self._lock:
             if self._closed:
                 raise RuntimeError("the supervisor is shut down")
-            self._queue[spec.arn] = spec
+            self._queue.put(spec)
             self._start_next()
 
     def _start_next(self) -> None:
         while self._queue and self._free_slots and not self._closed:
-            arn, spec = self._queue.popitem(last=False)
+            spec = self._queue.take()
             slot = self._free_slots.pop(0)
             job = _KINDS[spec.kind](spec, self._services, slot)
             thread = threading.Thread(target=self._run, args=(job, slot), name=f"job-{spec.name}", daemon=True)
-            self._running[arn] = (job, thread)
+            self._running[spec.arn] = (job, thread)
             thread.start()
 
     def _run(self, job: Job, slot: int) -> None:
@@ -148,7 +148,7 @@ class JobSupervisor:
     def stop(self, arn: str) -> None:
         """Send SIGTERM, after the grace SIGKILL; the job ends as Stopped. UnknownJob when it does not run here."""
         with self._lock:
-            spec = self._queue.pop(arn, None)
+            spec = self._queue.remove(arn)
             if spec is None:
                 self._find(arn).stop()
         if spec is not None:

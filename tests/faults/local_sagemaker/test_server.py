@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import ctypes
 import hashlib
+import json
 import os
 import signal
 import socket
@@ -15,13 +16,15 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from .conftest import ROOT, Server, processes_of
-from .test_kill import create, job, start, wait_end
+from .test_kill import ROLE, create, job, start, wait_end
 
 
 def refusal(*arguments: str, environment: dict[str, str] | None = None) -> str:
@@ -244,3 +247,26 @@ def test_spot_interruption_on_request(serve: Callable[..., Server]) -> None:
     assert found["TrainingJobStatus"] == "Completed"
     assert "Interrupted" in [item["Status"] for item in found["SecondaryStatusTransitions"]]
     assert "does not run" in refusal(*command, "spot")
+
+
+def test_execution_of_many_steps_does_not_keep_the_next_one_waiting(serve: Callable[..., Server]) -> None:
+    server = serve(None, None, "--max-jobs", "1")
+    client = server.client("sagemaker")
+    server.client("s3").create_bucket(Bucket="kill")
+    for name, count in (("wide", 6), ("narrow", 1)):
+        steps = [{"Name": f"T{n}", "Type": "Training", "Arguments": job("sleep 0.3")} for n in range(count)]
+        text = json.dumps({"Version": "2020-12-01", "Steps": steps})
+        client.create_pipeline(PipelineName=name, PipelineDefinition=text, RoleArn=ROLE)
+    wide, narrow = (
+        client.start_pipeline_execution(PipelineName=name)["PipelineExecutionArn"] for name in ("wide", "narrow")
+    )
+    for arn in (narrow, wide):
+        assert wait_end(server, arn)["PipelineExecutionStatus"] == "Succeeded"
+    order = sorted((moment, arn) for arn in (wide, narrow) for moment in job_starts(client, arn))
+    assert [arn for _, arn in order].index(narrow) < 5, order  # in the order of their coming it is the last of seven
+
+
+def job_starts(client: Any, arn: str) -> list[datetime]:
+    steps = client.list_pipeline_execution_steps(PipelineExecutionArn=arn)["PipelineExecutionSteps"]
+    names = [step["Metadata"]["TrainingJob"]["Arn"].rsplit("/", 1)[-1] for step in steps]
+    return [client.describe_training_job(TrainingJobName=name)["TrainingStartTime"] for name in names]

@@ -215,7 +215,7 @@ time.sleep(600)
     assert ended["FailureReason"].endswith(", exit code: 5")
 
 
-def test_jobs_queue_fairly(backend: Backend, tmp_path: Any) -> None:
+def test_jobs_wait_for_a_slot(backend: Backend, tmp_path: Any) -> None:
     single = Jobs(backend, tmp_path, max_jobs=1)
     arns = [single.submit(f"queued-{n}", script_request("import time; time.sleep(0.2)")) for n in range(3)]
     wait_until("all end", lambda: all(single.status(arn) == "Completed" for arn in arns))
