@@ -7,6 +7,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
 from airflow_sagemaker import ModelHyperparameters, PytorchTrainingConfig
 from airflow_sagemaker.compiler import compile_pipeline
 
@@ -57,6 +60,32 @@ VALUES: list[dict[str, Any]] = [
     {"text": "é☃😀" * 40, "number": 3.0, "perhaps": "--epochs=5 -x"},
 ]
 
+texts = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs"), include_characters="\n\t\r"), max_size=80)
+drawn_values = st.fixed_dictionaries(
+    {
+        "text": texts,
+        "number": st.floats(allow_nan=False, allow_infinity=False),
+        "count": st.integers(-(2**63), 2**63),
+        "switch": st.booleans(),
+        "perhaps": st.none() | texts,
+        "learning_rate": st.floats(1e-12, 1e3),
+        "seed": st.integers(0, 2**63),
+    }
+)
+
+
+def drawn(count: int) -> list[dict[str, Any]]:
+    """Values that hypothesis thought up, the same at every run; the first ones are the simplest."""
+    found: list[dict[str, Any]] = []
+
+    @settings(max_examples=40, derandomize=True, database=None, phases=[Phase.generate], deadline=None)
+    @given(drawn_values)
+    def collect(values: dict[str, Any]) -> None:
+        found.append(values)
+
+    collect()
+    return sorted(found, key=lambda values: len(set(values["text"])))[-count:]
+
 
 def test_what_the_configuration_says_is_what_the_program_gets(
     config: PytorchTrainingConfig, local_sagemaker: Any, tmp_path: Path
@@ -70,7 +99,7 @@ def test_what_the_configuration_says_is_what_the_program_gets(
             step_cache_expires_after="P1D",
             hyperparameters=Everything(id_name="id", label_name="target", **LISTS, **values),
         )
-        for values in VALUES
+        for values in [*VALUES, *drawn(4)]
     ]
     pipeline = Deployed(local_sagemaker, configs[0])
     started = [pipeline.start(one) for one in configs]
