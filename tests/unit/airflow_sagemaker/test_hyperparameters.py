@@ -110,16 +110,15 @@ def test_names_and_defaults_equal_the_training_programs() -> None:
             assert theirs[name] == field.default, name
 
 
-def test_metric_regexes_find_the_numbers_that_the_program_prints() -> None:
+@pytest.mark.parametrize("number", [0.512345, 1.5e-7, 12.0, 1e9, float("nan"), float("inf")])
+def test_each_metric_regex_finds_its_number_in_one_line_of_the_training_program(number: float) -> None:
     import re
 
     from airflow_sagemaker.settings import METRICS, default_metric_definitions
     from training import metrics
 
-    assert set(default_metric_definitions()) == set(METRICS)
-    assert metrics is not None
+    assert set(default_metric_definitions()) == set(METRICS) == set(metrics.NAMES)
     for name, regex in default_metric_definitions().items():
-        for text, number in [("0.512345", 0.512345), ("1.5e-07", 1.5e-07), ("12", 12.0), ("inf", float("inf"))]:
-            found = re.search(regex, f"{name}: {text}")
-            assert found is not None
-            assert float(found[1]) == number
+        lines = metrics.lines({**dict.fromkeys(metrics.NAMES, 3.0), name: number})
+        (found,) = [match for match in (re.search(regex, line) for line in lines) if match]
+        assert float(found[1]) == pytest.approx(number, abs=1e-6, nan_ok=True)
