@@ -9,7 +9,9 @@ on Polars and on Spark. What is decided here:
 - A late rate counts the flights of the 28 days up to yesterday, whatever their hour, and today's never. It is smoothed
   towards the rate of all flights in the same 28 days, which weighs as much as SMOOTHING flights of the group. The
   cut-off is by date of departure: a flight of yesterday evening that lands after the two hours' cut-off of an early
-  flight of today is counted all the same.
+  flight of today is counted all the same (the raw schema has no time of landing). Estimated for the flights of 2013
+  from departure, delay, air time and 45 minutes of taxiing: 11.6 % of the rows have such a flight in the overall rate,
+  0.4 of some 25,000 on average; 4.8 % in the rate of the origin, 1.7 % of carrier and origin, 0.7 % of the destination.
 - No calendar month: the months of the test are never seen in training.
 """
 
