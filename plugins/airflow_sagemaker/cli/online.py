@@ -11,6 +11,7 @@ import time
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from shlex import quote
 from typing import Any
 
 from airflow_sagemaker.aws import Aws, Fault, classify
@@ -138,10 +139,11 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     try:
         ended = _follow(executions, execution.arn, arguments.progress)
     except KeyboardInterrupt:
+        this = f"{quote(arguments.config)} --execution {execution.arn}"
         raise Interrupted(
             f"interrupted, and the training goes on: {execution.arn}\n"
-            f"follow it: python -m airflow_sagemaker logs {arguments.config} --execution {execution.arn} --follow\n"
-            f"stop it:   python -m airflow_sagemaker stop {arguments.config} --execution {execution.arn}",
+            f"follow it: python -m airflow_sagemaker logs {this} --follow\n"
+            f"stop it:   python -m airflow_sagemaker stop {this}",
             execution.arn,
         ) from None
     return _told(executions, ended, output)
@@ -155,7 +157,7 @@ def _started(
     except KeyboardInterrupt:
         raise Interrupted(
             "interrupted while starting: a training may run all the same\n"
-            f"stop it: python -m airflow_sagemaker stop {arguments.config} --partition {config.partition}"
+            f"stop it: python -m airflow_sagemaker stop {quote(arguments.config)} --partition {config.partition}"
         ) from None
 
 
