@@ -147,7 +147,7 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
     before = dict(os.environ)
     os.environ.update(changed)
     try:
-        with running_stack(Home(folder / "home"), max_jobs=4) as stack:
+        with running_stack(Home(folder / "home"), max_jobs=4, schedules=False) as stack:
             made = Faulty(stack, folder)
             made.wait(lambda: stack.airflow.exists("/dags/alone"), "the DAGs")
             yield made

@@ -26,6 +26,18 @@ def test_the_scheduler_is_killed_while_the_sensor_waits(faulty: Faulty) -> None:
     assert [e["PipelineExecutionStatus"] for e in faulty.executions(run)] == ["Succeeded"]
 
 
+def test_a_sensor_whose_triggerer_is_killed_misses_no_line_and_marks_those_told_again(faulty: Faulty) -> None:
+    run = faulty.trigger("start_and_wait", seconds=15, day="2013-02-08")
+    faulty.wait_task("start_and_wait", run, "wait", "deferred")
+    faulty.wait(lambda: "Train Loss: 1.0" in faulty.airflow.log("start_and_wait", run, "wait"), "a line while it runs")
+    faulty.kill_and_restart("triggerer")
+    faulty.wait_task("start_and_wait", run, "wait", "success")
+    log = faulty.airflow.log("start_and_wait", run, "wait")
+    assert [epoch for epoch in range(15) if f"Train Loss: {1 / (epoch + 1):.6f}" not in log] == [], log
+    assert "[Train earlier]" in log
+    assert [e["PipelineExecutionStatus"] for e in faulty.executions(run)] == ["Succeeded"]
+
+
 def test_the_model_is_an_asset_event_with_partition_and_metrics(faulty: Faulty) -> None:
     run = faulty.trigger("start_and_wait", seconds=2, day="2013-02-02")
     faulty.wait_task("start_and_wait", run, "wait", "success")
