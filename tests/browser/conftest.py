@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,21 +17,12 @@ sys.path[:0] = [str(HERE), str(HERE / "dags")]
 if TYPE_CHECKING:
     from airflow_server import Airflow
 
-CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     """A running browser; the tests are skipped where there is none."""
+    from chromium import CHROMIUM, FLAGS
+
     if not CHROMIUM.exists():
         pytest.skip(f"no browser at {CHROMIUM}: install Debian's chromium, or name one in CHROMIUM")
     playwright = pytest.importorskip("playwright.sync_api", reason="the Python package playwright is not installed")
