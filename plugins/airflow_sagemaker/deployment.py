@@ -88,9 +88,9 @@ def _update(aws: Aws, compiled: CompiledPipeline) -> bool:
         fault = classify(error)
         if fault in {Fault.NOT_FOUND, Fault.CONFLICT}:
             return False
-        # An update takes aliases only when it changes the definition: another run may have just made this version, or
-        # its alias may have been removed by hand.
-        if fault is Fault.INVALID and _name_latest_version(aws, compiled):
+        # An update takes aliases only when it changes the definition: another run may have just made this version (and
+        # a third one a later version of another definition since), or its alias may have been removed by hand.
+        if fault is Fault.INVALID and (_name_latest_version(aws, compiled) or _has_alias(aws, compiled)):
             return True
         raise DeploymentError(explain(error, f"updating pipeline {compiled.pipeline_name!r}")) from error
     aws.log.info("Pipeline %s: version %s deployed", compiled.pipeline_name, compiled.version_alias)
