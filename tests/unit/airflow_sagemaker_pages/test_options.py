@@ -1,4 +1,4 @@
-"""The price map, as an operator of Airflow writes it."""
+"""The pages' settings, as an operator of Airflow writes them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from airflow_sagemaker.pages.options import page_options
 
 PRICES = "AIRFLOW__AIRFLOW_SAGEMAKER__PRICE_PER_HOUR"
 CURRENCY = "AIRFLOW__AIRFLOW_SAGEMAKER__PRICE_CURRENCY"
+LIVE = "AIRFLOW__AIRFLOW_SAGEMAKER__LIVE_FIGURES"
 
 
-def test_without_settings_no_costs_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_settings_no_costs_are_shown_and_aws_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(PRICES, raising=False)
-    assert page_options() == {"prices": {}, "currency": "USD"}
+    assert page_options() == {"prices": {}, "currency": "USD", "live": False}
 
 
 def test_the_settings_reach_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PRICES, '{"ml.m5.large": 0.115}')
     monkeypatch.setenv(CURRENCY, "EUR")
-    assert page_options() == {"prices": {"ml.m5.large": 0.115}, "currency": "EUR"}
+    monkeypatch.setenv(LIVE, "True")
+    assert page_options() == {"prices": {"ml.m5.large": 0.115}, "currency": "EUR", "live": True}
 
 
 @pytest.mark.parametrize("text", ["{not json", "[1, 2]", '{"ml.m5.large": "cheap"}'])
