@@ -10,16 +10,13 @@ import re
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow_sagemaker import images
 from airflow_sagemaker.exceptions import Violation
 from airflow_sagemaker.hyperparameters import MAX_PARAMETER
 from airflow_sagemaker.uris import bucket_problem, is_inside, normalised, uri_problem
 from airflow_sagemaker.validation import Rule, is_template, needs
-
-if TYPE_CHECKING:
-    from airflow_sagemaker.config import PytorchTrainingConfig
 
 PATHS = ("input_path", "output_path", "checkpoint_path")
 _PIPELINE_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,255}")
@@ -214,23 +211,23 @@ def _extra_arguments(seen: Any) -> Iterator[Violation]:
         yield from violations(seen.extra_arguments)
 
 
-def source_violations(config: PytorchTrainingConfig) -> list[Violation]:
-    """Return what is wrong with the files that would be shipped."""
-    folder = Path(config.source_dir)
+def source_violations(seen: Any) -> list[Violation]:
+    """Return what is wrong with the files that would be shipped by a training configuration."""
+    folder = Path(seen.source_dir)
     if not folder.is_dir():
-        return [Violation("source_dir", config.source_dir, "is no folder on this machine")]
+        return [Violation("source_dir", seen.source_dir, "is no folder on this machine")]
     found = []
-    if not (folder / config.training_entry_point).is_file():
+    if not (folder / seen.training_entry_point).is_file():
         there = sorted(path.name for path in folder.iterdir() if path.suffix in (".py", ".sh"))
         hint = f"there are {', '.join(there)}" if there else "the folder holds no program"
-        found.append(Violation("training_entry_point", config.training_entry_point, f"is not in {folder}", hint))
-    if config.network_isolation and config.requirements:
+        found.append(Violation("training_entry_point", seen.training_entry_point, f"is not in {folder}", hint))
+    if seen.network_isolation and seen.requirements:
         hint = "set install_requirements to false and use an image that has them"
-        rule = f"network isolation excludes installing {folder / config.requirements}"
+        rule = f"network isolation excludes installing {folder / seen.requirements}"
         found.append(Violation("network_isolation", True, rule, hint))
-    if config.ca_repository_arn and not config.requirements:
+    if seen.ca_repository_arn and not seen.requirements:
         rule = f"has no effect: {folder} holds no requirements.txt"
-        found.append(Violation("ca_repository_arn", config.ca_repository_arn, rule))
+        found.append(Violation("ca_repository_arn", seen.ca_repository_arn, rule))
     return found
 
 
