@@ -88,7 +88,7 @@ def trial(stack: Stack, options: argparse.Namespace) -> None:
         refusals.before_start(stack)
         stack.up()
         refusals.while_up(stack)
-        stack.suite(killed=() if options.no_kills else KILLED)
+        stack.suite_under_kills(() if options.no_kills else KILLED)
         if options.celery:
             stack.celery()
         saved_and_restored(stack)

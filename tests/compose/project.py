@@ -16,8 +16,10 @@ from shell import ROOT, TrialError, call, say, wait_until
 PROJECT = "stacktrial"
 UP_SECONDS = 900
 SUITE_SECONDS = 3000
-BETWEEN_KILLS_SECONDS = 20
-TRAINING = "test_one_partition_by_hand"  # pytest -v prints it when the runs are about to begin
+BETWEEN_KILLS_SECONDS = 8
+TRAINING = "test_one_partition_by_hand"  # pytest -v prints a test's name when it is about to begin
+EXTRA_TRAINING = "test_an_extra_partition"
+EXTRA_DAYS = [f"2013-07-{day}" for day in range(15, 21)]
 HEALTHY = ("postgres", "api-server", "scheduler", "dag-processor", "triggerer")
 
 
@@ -103,21 +105,27 @@ class Stack:
         wait_until(lambda: int(self.inspect(service, "{{.State.Pid}}")) not in (0, pid), f"{service} is back", 120)
         wait_until(lambda: self.health(service) == "healthy", f"{service} is healthy again", 600)
 
-    def suite(self, killed: Sequence[str] = ()) -> None:
-        """Run the service `test`; meanwhile kill each of the named services once."""
+    def suite(self, killed: Sequence[str] = (), extra: str = "") -> Sequence[str]:
+        """Run the service `test`, which also trains the partition `extra` if one is named.
+
+        Meanwhile the services `killed` are killed in turn. Returns those that the suite was too short for.
+        """
         say("the suite" + (f", while {', '.join(killed)} are killed in turn" if killed else ""))
         # without dependencies: the stack is up, and 1.29 would run `prepare` once more
-        command = self.command("--profile", "test", "run", "--rm", "--no-deps", "-T", "test")
-        log = self.work / "suite.log"
+        asked = ["-e", f"STACK_EXTRA={extra}"] if extra else []
+        command = self.command("--profile", "test", "run", "--rm", "--no-deps", "-T", *asked, "test")
+        log, left = self.work / "suite.log", list(killed)
         with log.open("wb") as out:
             suite = subprocess.Popen(
                 command, env={**os.environ, **self.env}, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out
             )
             try:
-                if killed:
-                    wait_until(lambda: suite.poll() is not None or TRAINING in log.read_text(), TRAINING, UP_SECONDS)
-                for service in killed:
-                    self._kill_later(suite, service)
+                if left:
+                    begun = EXTRA_TRAINING if extra else TRAINING
+                    wait_until(lambda: suite.poll() is not None or begun in log.read_text(), begun, UP_SECONDS)
+                while left and _still_running_after(suite, BETWEEN_KILLS_SECONDS):
+                    self.kill(left[0])
+                    say(f"  {left.pop(0)} was killed and is healthy again")
                 status = suite.wait(SUITE_SECONDS)
             finally:
                 if suite.poll() is None:
@@ -126,22 +134,24 @@ class Stack:
         if status != 0:
             raise TrialError(f"the suite failed:\n{log.read_text(errors='replace')[-6000:]}")
         say(log.read_text(errors="replace").strip().splitlines()[-1].strip("= "))
+        return left
 
-    def _kill_later(self, suite: subprocess.Popen[bytes], service: str) -> None:
-        try:
-            suite.wait(BETWEEN_KILLS_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.kill(service)
-            say(f"  {service} was killed and is healthy again")
-        else:
-            raise TrialError(f"the suite ended before {service} could be killed: see {self.work / 'suite.log'}")
+    def suite_under_kills(self, killed: Sequence[str]) -> None:
+        """The suite while each service is killed once; on a fast machine more partitions, until all had their turn."""
+        left = self.suite(killed)
+        for day in EXTRA_DAYS:
+            if not left:
+                return
+            before, left = left, self.suite(left, extra=day)
+            if left == before:
+                raise TrialError(f"{day} was trained before {left[0]} could be killed")
 
     def celery(self) -> None:
         """The same stack with Redis and two workers; the suite finds its runs finished and one more is trained."""
         call([ROOT / "bin" / "make-env", "--celery", "--file", self.env_file])
         self.up("--scale", "worker=2")
         wait_until(lambda: self.health("worker") == "healthy", "the first worker is healthy", UP_SECONDS)
-        self.compose("--profile", "test", "run", "--rm", "--no-deps", "-T", "-e", "STACK_EXTRA=2013-08-01", "test")
+        self.suite(extra="2013-08-01")
         say("one more partition was trained by two Celery workers")
         call([ROOT / "bin" / "make-env", "--local", "--file", self.env_file])
 
@@ -158,6 +168,14 @@ class Stack:
 def compose_program(env: dict[str, str]) -> list[str]:
     """docker-compose 1.29 for the private daemon, which is too old for later ones; else `docker compose`."""
     return ["docker-compose"] if env else ["docker", "compose"]
+
+
+def _still_running_after(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return True
+    return False
 
 
 def free_port() -> int:
