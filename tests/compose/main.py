@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ KILLED = ("dag-processor", "triggerer", "scheduler", "api-server", "local-sagema
 
 def main() -> int:
     """Run all of it; 0, 1 or CANNOT_RUN."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # a time limit, too, ends the daemon
     options = arguments()
     lacks = [] if options.official else daemon.missing()
     if lacks:
