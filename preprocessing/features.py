@@ -4,14 +4,12 @@ Replace this module (and `fields`) to train on another table. The frames are Nar
 on Polars and on Spark. What is decided here:
 
 - A flight without arr_delay was cancelled or diverted: it has no label and is left out, of the late rates too.
-- Weather is the origin's record of the hour that begins two hours before the hour of departure, found by UTC: the hour
-  that a clock shows twice in autumn stays two hours. Several records of one hour: the least value of each column.
-- A late rate counts the flights of the 28 days up to yesterday, whatever their hour, and today's never. It is smoothed
-  towards the rate of all flights in the same 28 days, which weighs as much as SMOOTHING flights of the group. The
-  cut-off is by date of departure: a flight of yesterday evening that lands after the two hours' cut-off of an early
-  flight of today is counted all the same (the raw schema has no time of landing). Estimated for the flights of 2013
-  from departure, delay, air time and 45 minutes of taxiing: 11.6 % of the rows have such a flight in the overall rate,
-  0.4 of some 25,000 on average; 4.8 % in the rate of the origin, 1.7 % of carrier and origin, 0.7 % of the destination.
+- One cut-off for all features: two hours before the hour of departure, in UTC (the hour that a clock shows twice in
+  autumn stays two hours).
+- Weather is the origin's record of that hour. Several records of one hour: the least value of each column.
+- A late rate counts the flights whose outcome was known by then: those that landed in the 28 days up to the cut-off,
+  today's too, and none that was still in the air. It is smoothed towards the rate of all flights of the same 28 days,
+  which weighs as much as SMOOTHING flights of the group.
 - No calendar month: the months of the test are never seen in training.
 """
 
@@ -29,7 +27,9 @@ from preprocessing.window import RATE_DAYS, Window
 SMOOTHING = 20
 """Flights that the overall rate counts for in each group's late rate."""
 HOURS_BEFORE = 2
-"""Cut-off: hours before scheduled departure at which the weather is read."""
+"""From the cut-off to the hour of the scheduled departure: nothing later than the cut-off is a feature."""
+
+CUT_OFF = "cut_off"
 
 Frame = nw.LazyFrame[Any]
 
@@ -47,11 +47,11 @@ def build(raw: RawTables, window: Window) -> Frame:
     """Return the table of the window: one row per flight that arrived, columns `fields.FULL_FIELD_LIST`."""
     arrived = with_label(raw.flights)
     rows = arrived.filter(nw.col("flight_date") >= nw.lit(window.first))
+    rows = rows.with_columns(nw.col("time_hour").dt.offset_by(f"-{HOURS_BEFORE}h").alias(CUT_OFF))
+    rows = add_late_rates(rows, arrived)
     rows = add_schedule(rows)
     rows = add_weather(rows, raw.weather)
     rows = add_plane(rows, raw.planes)
-    for feature, keys in fields.LATE_RATE_KEYS.items():
-        rows = add_late_rate(rows, arrived, feature, keys)
     return rows.select(*fields.FULL_FIELD_LIST)
 
 
@@ -83,11 +83,10 @@ def add_schedule(rows: Frame) -> Frame:
 
 
 def add_weather(rows: Frame, weather: Frame) -> Frame:
-    """Add the weather at the origin, two hours before the hour of departure."""
-    seen = weather.select("origin", "time_hour", *fields.WEATHER)
-    seen = seen.group_by("origin", "time_hour").agg(*[nw.col(name).min() for name in fields.WEATHER])
-    seen = seen.with_columns(nw.col("time_hour").dt.offset_by(f"{HOURS_BEFORE}h"))
-    return rows.join(seen, on=["origin", "time_hour"], how="left")
+    """Add the weather at the origin in the hour of the cut-off."""
+    seen = weather.select("origin", nw.col("time_hour").alias(CUT_OFF), *fields.WEATHER)
+    seen = seen.group_by("origin", CUT_OFF).agg(*[nw.col(name).min() for name in fields.WEATHER])
+    return rows.join(seen, on=["origin", CUT_OFF], how="left")
 
 
 def add_plane(rows: Frame, planes: Frame) -> Frame:
@@ -104,37 +103,37 @@ def add_plane(rows: Frame, planes: Frame) -> Frame:
     return joined.with_columns(age.alias("plane_age"))
 
 
-def add_late_rate(rows: Frame, arrived: Frame, feature: str, keys: Sequence[str]) -> Frame:
-    """Add the smoothed late rate of the group `keys` over the 28 days up to the day before the flight."""
-    overall = _last_days(arrived, [], "all")
-    group = _last_days(arrived, keys, "group")
-    joined = rows.join(group, on=[*keys, "flight_date"], how="left").join(overall, on="flight_date", how="left")
+def add_late_rates(rows: Frame, arrived: Frame) -> Frame:
+    """Add each group's smoothed late rate over the RATE_DAYS days up to the row's cut-off."""
+    # An hour's landings are known when it is over. A flight without a time of landing is known to no one.
+    over = nw.col("arrived_at").dt.truncate("1h").dt.offset_by("1h")
+    known = arrived.filter(~nw.col("arrived_at").is_null()).with_columns(over.alias(CUT_OFF))
+    asked = rows
+    rows = rows.join(_known_at(asked, known, [], "all"), on=CUT_OFF, how="left")
     prior = nw.when(nw.col("all_flights") > 0).then(nw.col("all_late") / nw.col("all_flights"))
-    rate = (nw.col("group_late") + SMOOTHING * prior) / (nw.col("group_flights") + SMOOTHING)
-    return joined.with_columns(rate.alias(feature)).drop("all_flights", "all_late", "group_flights", "group_late")
+    for feature, keys in fields.LATE_RATE_KEYS.items():
+        group = _known_at(asked, known, keys, "group")
+        rate = (nw.col("group_late") + SMOOTHING * prior) / (nw.col("group_flights") + SMOOTHING)
+        rows = rows.join(group, on=[*keys, CUT_OFF], how="left").with_columns(rate.alias(feature))
+        rows = rows.drop("group_flights", "group_late")
+    return rows
 
 
-def _last_days(arrived: Frame, keys: Sequence[str], prefix: str) -> Frame:
-    """Return, for each group and date with flights, flights and late ones of the RATE_DAYS days before that date.
+def _known_at(asked: Frame, known: Frame, keys: Sequence[str], prefix: str) -> Frame:
+    """Return, for each group and cut-off of `asked`, flights and late ones that landed in the RATE_DAYS days before it.
 
-    A day's counts enter the sum on the next day and leave it RATE_DAYS days later; a running total over these changes
-    is the window's sum. Unlike a rolling window this needs neither a dense calendar nor a range join, on any engine.
+    Landings enter the sum when they are known and leave it RATE_DAYS days later; a running total over these changes is
+    the window's sum. Unlike a rolling window this needs neither a dense calendar nor a range join, on any engine.
     """
     flights, late = f"{prefix}_flights", f"{prefix}_late"
-    by = [*keys, "flight_date"]
-    day = arrived.group_by(*by).agg(nw.len().cast(nw.Int64).alias(flights), nw.col(fields.LABEL).sum().alias(late))
-    changes = nw.concat(
-        [
-            _change(day, 1, 1, flights, late),
-            _change(day, 1 + RATE_DAYS, -1, flights, late),
-            _change(day, 0, 0, flights, late),
-        ]
+    by = [*keys, CUT_OFF]
+    enter = known.group_by(*by).agg(nw.len().cast(nw.Int64).alias(flights), nw.col(fields.LABEL).sum().alias(late))
+    leave = enter.select(
+        *keys,
+        nw.col(CUT_OFF).dt.offset_by(f"{RATE_DAYS}d"),
+        *[(nw.col(name) * -1).alias(name) for name in (flights, late)],
     )
-    net = changes.group_by(*by).agg(nw.col(flights).sum(), nw.col(late).sum())
-    totals = [nw.col(name).cum_sum().over(*keys, order_by="flight_date").alias(name) for name in (flights, late)]
+    nothing = asked.select(*by).with_columns(*[nw.lit(0, nw.Int64).alias(name) for name in (flights, late)])
+    net = nw.concat([enter, leave, nothing]).group_by(*by).agg(nw.col(flights).sum(), nw.col(late).sum())
+    totals = [nw.col(name).cum_sum().over(*keys, order_by=CUT_OFF).alias(name) for name in (flights, late)]
     return net.with_columns(*totals)
-
-
-def _change(day: Frame, days_later: int, sign: int, *counts: str) -> Frame:
-    moved = nw.col("flight_date").dt.offset_by(f"{days_later}d")
-    return day.with_columns(moved.alias("flight_date"), *[(nw.col(name) * sign).alias(name) for name in counts])

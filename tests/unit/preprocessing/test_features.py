@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import polars as pl
 import pytest
@@ -29,30 +30,83 @@ def test_the_table_has_the_columns_that_fields_names(tables: Tables, window: Win
 
 
 @few
-@given(offset=offsets, seed=st.integers(0, 99))
-def test_no_feature_knows_an_outcome_of_its_own_day_or_later(
-    tables: Tables, window: Window, build: Build, offset: int, seed: int
+@given(offset=offsets, hour=st.integers(0, 23), seed=st.integers(0, 99))
+def test_no_feature_knows_an_outcome_that_was_not_known_at_its_cut_off(
+    tables: Tables, window: Window, build: Build, offset: int, hour: int, seed: int
 ) -> None:
-    cut = window.first + timedelta(days=offset)
+    moment = moment_of(window, offset, hour)
     flights = tables["flights"]
-    later = pl.col("flight_date") >= cut
-    # Not the missing ones: whether a flight was cancelled decides about its row, not about its features.
-    shuffled = pl.col("arr_delay").shuffle(seed)
+    still_flying = pl.col("arrived_at") >= moment
     other = flights.with_columns(
-        arr_delay=pl.when(later & pl.col("arr_delay").is_not_null()).then(shuffled.fill_null(99)).otherwise("arr_delay")
+        arr_delay=pl.when(still_flying).then(pl.col("arr_delay").shuffle(seed).fill_null(99)).otherwise("arr_delay"),
+        arrived_at=pl.when(still_flying).then(pl.col("arrived_at") + timedelta(minutes=seed)).otherwise("arrived_at"),
     )
     assert not other.equals(flights)
-    seen = pl.col(fields.DATE) <= cut
-    before, after = build(tables, window), build({**tables, "flights": other}, window)
-    assert_frame_equal(after.filter(seen).select(FEATURES), before.filter(seen).select(FEATURES))
+    before, after = (
+        rows_cut_off_by(moment, given, build(given, window)) for given in (tables, {**tables, "flights": other})
+    )
+    assert_frame_equal(after, before)
 
 
 @few
-@given(offset=offsets)
-def test_what_comes_later_may_as_well_not_exist(tables: Tables, window: Window, build: Build, offset: int) -> None:
-    cut = window.first + timedelta(days=offset)
-    past = {**tables, "flights": tables["flights"].filter(pl.col("flight_date") <= cut)}
-    assert_frame_equal(build(past, window), build(tables, window).filter(pl.col(fields.DATE) <= cut))
+@given(offset=offsets, hour=st.integers(0, 23))
+def test_what_comes_later_may_as_well_not_exist(
+    tables: Tables, window: Window, build: Build, offset: int, hour: int
+) -> None:
+    moment = moment_of(window, offset, hour)
+    flights = tables["flights"]
+    # A flight that is to leave has its row, whatever becomes of it; the others are not heard of yet.
+    past = flights.filter((pl.col("arrived_at") < moment) | (cut_off() <= moment))
+    known = {"flights": past, "weather": tables["weather"].filter(pl.col("time_hour") <= moment)}
+    before, after = (rows_cut_off_by(moment, given, build(given, window)) for given in (tables, {**tables, **known}))
+    assert_frame_equal(after, before)
+
+
+def moment_of(window: Window, offset: int, hour: int) -> datetime:
+    """An hour of the window, in UTC."""
+    day = window.first + timedelta(days=offset)
+    return datetime(day.year, day.month, day.day, hour, tzinfo=UTC)
+
+
+def cut_off() -> pl.Expr:
+    return pl.col("time_hour") - timedelta(hours=features.HOURS_BEFORE)
+
+
+def rows_cut_off_by(moment: datetime, given: Tables, table: pl.DataFrame) -> pl.DataFrame:
+    """The features of the rows whose cut-off is not later than this moment."""
+    ids = given["flights"].filter(cut_off() <= moment).select(flight_id=_id())
+    return table.join(ids, on=fields.ID, how="semi").select(FEATURES)
+
+
+def test_a_flight_in_the_air_at_the_cut_off_is_not_counted(tables: Tables, window: Window, build: Build) -> None:
+    """Down to the minute: landing in the last minute before the cut-off counts, landing at it does not."""
+    flights, id_ = tables["flights"], _id()
+    row = flights.filter(pl.col("arr_delay").is_not_null(), pl.col("flight_date") == window.partition).row(
+        0, named=True
+    )
+    at = row["time_hour"] - timedelta(hours=features.HOURS_BEFORE)
+    yesterday = flights.filter(pl.col("flight_date") < window.partition, pl.col("origin") == row["origin"])
+    other = yesterday.filter(pl.col("arr_delay") >= 15).row(-1, named=True)
+    rates = []
+    for landed in (at - timedelta(minutes=1), at, at + timedelta(minutes=1)):
+        changed = (
+            pl.when(id_ == id_of(other)).then(pl.lit(landed)).otherwise("arrived_at").cast(pl.Datetime("us", "UTC"))
+        )
+        table = build({**tables, "flights": flights.with_columns(arrived_at=changed)}, window)
+        rates.append(table.filter(pl.col(fields.ID) == id_of(row))["late_rate_origin"].item())
+    assert rates[0] > rates[1] == rates[2]
+
+
+def test_a_flight_has_the_same_features_in_every_partition(tables: Tables, window: Window, build: Build) -> None:
+    """Its late rates look back from it, not from the window's edge: enough history is read before the window."""
+    earlier = Window(window.partition, window.days + 3, window.val_days, window.test_days)
+
+    def cut(w: Window) -> pl.DataFrame:
+        read = pl.col("flight_date").is_between(w.history_first, w.partition)
+        return build({**tables, "flights": tables["flights"].filter(read)}, w)
+
+    short = cut(window)
+    assert_frame_equal(cut(earlier).filter(pl.col(fields.DATE) >= window.first), short)
 
 
 def test_nothing_known_only_after_departure_is_used(tables: Tables, window: Window, build: Build) -> None:
@@ -74,6 +128,10 @@ def test_weather_of_less_than_two_hours_before_departure_is_not_used(
     assert (other["temp"] == -999).any() or row[fields.DATE] == window.partition
 
 
+def id_of(flight: dict[str, Any]) -> str:
+    return "-".join(str(flight[name]) for name in ("flight_date", "origin", "carrier", "flight"))
+
+
 def _id() -> pl.Expr:
     parts = [pl.col("flight_date").cast(pl.String), "origin", "carrier", pl.col("flight").cast(pl.String)]
     return pl.concat_str(parts, separator="-")
@@ -86,8 +144,8 @@ def test_late_rates_equal_a_count_by_hand(
     flown = tables["flights"].filter(pl.col("arr_delay").is_not_null()).with_columns(id=_id()).to_dicts()
     table = dict(build(tables, window).select(fields.ID, feature).iter_rows())
     for flight in [flight for flight in flown if flight["id"] in table][::17]:
-        day: date = flight["flight_date"]
-        recent = [f for f in flown if day - timedelta(days=RATE_DAYS) <= f["flight_date"] < day]
+        until = flight["time_hour"] - timedelta(hours=features.HOURS_BEFORE)
+        recent = [f for f in flown if until - timedelta(days=RATE_DAYS) <= f["arrived_at"] < until]
         group = [f for f in recent if all(f[key] == flight[key] for key in keys)]
         prior = sum(f["arr_delay"] >= 15 for f in recent) / len(recent)
         late = sum(f["arr_delay"] >= 15 for f in group)
@@ -95,16 +153,18 @@ def test_late_rates_equal_a_count_by_hand(
         assert table[flight["id"]] == pytest.approx(expected, rel=1e-12)
 
 
-def test_the_first_day_of_all_has_no_late_rates(tables: Tables, build: Build) -> None:
-    first = tables["flights"]["flight_date"].min()
+def test_before_the_first_landing_there_are_no_late_rates(tables: Tables, build: Build) -> None:
+    flights = tables["flights"]
+    first = flights["flight_date"].min()
     assert isinstance(first, date)
     table = build(tables, Window(first + timedelta(days=40), days=60, start=first))
-    day_one = table.filter(pl.col(fields.DATE) == first)
-    assert day_one.height > 0
-    assert day_one.select(list(fields.LATE_RATE_KEYS)).null_count().row(0) == (day_one.height,) * len(
-        fields.LATE_RATE_KEYS
-    )
-    assert table.filter(pl.col(fields.DATE) > first)["late_rate_dest"].null_count() == 0
+    # An hour's landings are known when it is over.
+    known = flights.select(pl.col("arrived_at").dt.truncate("1h").min()).item() + timedelta(hours=1)
+    rates = table.join(flights.select(cut_off().alias("at"), flight_id=_id()), on=fields.ID)
+    blind, seeing = rates.filter(pl.col("at") < known), rates.filter(pl.col("at") >= known)
+    assert blind.height > 0
+    assert blind.select(list(fields.LATE_RATE_KEYS)).null_count().row(0) == (blind.height,) * len(fields.LATE_RATE_KEYS)
+    assert seeing["late_rate_dest"].null_count() == 0
 
 
 def test_two_weather_records_of_one_hour_do_not_double_a_flight(tables: Tables, window: Window, build: Build) -> None:

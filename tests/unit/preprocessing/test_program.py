@@ -82,7 +82,7 @@ def damaged(raw_folder: Path, window: Window, change: str) -> Path:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("absent", "flights: no raw data for {day} .*1 of 64 dates are missing"),
+        ("absent", "flights: no raw data for {day} .*1 of 65 dates are missing"),
         ("empty", "{file} is empty .0 bytes.; expected a Parquet file of flights"),
         ("truncated", "{file} is no complete Parquet file .*; expected one of flights"),
         ("text", "{file} is no complete Parquet file"),

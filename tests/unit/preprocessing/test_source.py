@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from preprocessing import source
 from preprocessing.errors import WindowError
-from preprocessing.window import MAX_DAYS, RATE_DAYS
+from preprocessing.window import HISTORY_DAYS, MAX_DAYS
 
 
 @given(st.dates(source.FIRST, date(2200, 1, 1)))
@@ -25,7 +25,7 @@ def test_every_date_from_2013_on_stands_for_one_of_2013_with_its_weekday(day: da
 
 @given(st.dates(date(2014, 12, 31), date(2200, 1, 1)))
 def test_the_longest_window_never_holds_the_same_flights_twice(last: date) -> None:
-    days = [last - timedelta(days=i) for i in range(MAX_DAYS + RATE_DAYS)]
+    days = [last - timedelta(days=i) for i in range(MAX_DAYS + HISTORY_DAYS)]
     assert len({source.source_date(day) for day in days}) == len(days)
 
 
@@ -47,7 +47,27 @@ def test_a_later_year_holds_the_same_flights_moved_by_whole_weeks() -> None:
     assert (now["flights"]["time_hour"] - shift).equals(then["flights"]["time_hour"])
     assert (now["weather"]["time_hour"] - shift).equals(then["weather"]["time_hour"])
     assert now["flights"]["arr_delay"].equals(then["flights"]["arr_delay"])
+    assert (now["flights"]["arrived_at"] - shift).equals(then["flights"]["arrived_at"])
     assert (now["planes"]["year"] - 13).equals(then["planes"]["year"])
+
+
+@pytest.mark.parametrize("day", [date(2013, 3, 10), date(2013, 7, 22), date(2013, 11, 3)])
+def test_a_flight_arrives_as_late_as_its_delay_says(day: date) -> None:
+    flights = rows_of(day)["flights"]
+    arrived = flights.filter(pl.col("arr_delay").is_not_null())
+    assert flights["arrived_at"].null_count() == flights.height - arrived.height > 0
+    left = pl.col("time_hour") + pl.duration(minutes=pl.col("minute") + pl.col("dep_delay"))
+    taxied = arrived.select((pl.col("arrived_at") - left).dt.total_minutes() - pl.col("air_time")).to_series()
+    assert 5 <= taxied.min() <= taxied.max() <= 240  # type: ignore[operator]
+    assert 20 <= taxied.median() <= 40  # type: ignore[operator]
+
+
+def test_an_arrival_is_told_by_the_clock_of_the_destination() -> None:
+    flights = rows_of(date(2013, 7, 4))["flights"]
+    for dest, hours in [("LAX", 7), ("SJU", 4), ("HNL", 10), ("BOS", 4)]:
+        row = flights.filter(pl.col("dest") == dest, pl.col("arr_delay").is_not_null()).row(0, named=True)
+        clock = row["arrived_at"] - timedelta(hours=hours)
+        assert clock.hour * 100 + clock.minute == row["arr_time"]
 
 
 def test_the_hour_that_autumn_repeats_keeps_both_its_weather_records() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preprocessing.errors import WindowError
-from preprocessing.window import MAX_DAYS, MIN_TRAIN_DAYS, RATE_DAYS, Window, parse_partition
+from preprocessing.window import HISTORY_DAYS, MAX_DAYS, MIN_TRAIN_DAYS, Window, parse_partition
 
 DAY = timedelta(days=1)
 
@@ -37,10 +37,10 @@ def test_splits_are_disjoint_complete_and_in_order_of_time(window: Window) -> No
 def test_dates_are_exactly_the_window_and_its_history(window: Window) -> None:
     dates = window.dates()
     assert dates[-1] == window.partition
-    assert len(dates) == window.days + RATE_DAYS
+    assert len(dates) == window.days + HISTORY_DAYS
     assert all(later - earlier == DAY for earlier, later in pairwise(dates))
-    assert window.dates("planes") == dates[RATE_DAYS:]
-    assert window.dates("weather") == dates[RATE_DAYS - 1 :]
+    assert window.dates("planes") == dates[HISTORY_DAYS:]
+    assert window.dates("weather") == dates[HISTORY_DAYS - 1 :]
 
 
 def test_a_window_is_cut_where_the_data_begin() -> None:
