@@ -3,39 +3,34 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 
-from local_sagemaker.testing import LAST_VARIABLE, printed_environment
+from local_sagemaker.testing import LAST_VARIABLE, LocalSageMaker, printed_environment
 
 ROOT = Path(__file__).resolve().parents[3]
 CRASHING = Path(__file__).with_name("crashing_server.py")
 
 
-class Server:
+class Server(LocalSageMaker):
     """One `serve` process over a folder; `crash_at` makes it kill itself after that many commits."""
 
     def __init__(self, data_dir: Path, crash_at: int | None = None, *options: str) -> None:
-        self.data_dir = data_dir
         data_dir.mkdir(parents=True, exist_ok=True)
         program = ["-m", "local_sagemaker"] if crash_at is None else [str(CRASHING), str(crash_at)]
         arguments = ["serve", "--data-dir", str(data_dir), "--port", "0", "--stop-grace", "2", *options]
         environment = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
         with (data_dir / "serve.log").open("a") as log:
-            self.process = subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, *program, *arguments],
                 cwd=ROOT, env=environment | {"PYTHONPATH": str(ROOT)}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=log, text=True,
             )  # fmt: skip
-        self.env = printed_environment(self.process)
+        super().__init__(process, printed_environment(process), data_dir)
 
     @property
     def is_ready(self) -> bool:
@@ -44,21 +39,9 @@ class Server:
     def log(self) -> str:
         return (self.data_dir / "serve.log").read_text()
 
-    def client(self, service: str) -> Any:
-        url = self.env["AWS_ENDPOINT_URL_S3" if service == "s3" else "AWS_ENDPOINT_URL"]
-        session = boto3.Session(self.env["AWS_ACCESS_KEY_ID"], self.env["AWS_SECRET_ACCESS_KEY"], None, "us-east-1")
-        checksums = {"request_checksum_calculation": "when_required", "response_checksum_validation": "when_required"}
-        config = Config(retries={"max_attempts": 0}, **checksums)
-        return session.client(service, endpoint_url=url, config=config)
-
     def kill(self) -> None:
         self.process.kill()
         self.process.wait(timeout=30)
-
-    def stop(self, sig: int = signal.SIGTERM) -> int:
-        if self.process.poll() is None:
-            self.process.send_signal(sig)
-        return self.process.wait(timeout=60)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from tests.faults.small_disk import small_disk
 
 from .conftest import Server
-from .test_kill import create, job, start, wait_end
+from .scenarios import create_training, job, start, wait_end
 
 PIPELINE = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/kill"
 
@@ -39,7 +39,7 @@ def test_full_disk_refuses_by_name_and_loses_nothing(serve: Callable[..., Server
     server = serve(small / "data")
     sagemaker, s3 = server.client("sagemaker"), server.client("s3")
     s3.create_bucket(Bucket="kill")
-    create(server, "echo trained")
+    create_training(server, "echo trained")
     kept: list[int] = []
 
     def tag() -> None:
@@ -84,7 +84,7 @@ def test_artifact_that_does_not_fit_fails_its_job_naming_the_disk_of_s3(
         server = serve()
         s3 = server.client("s3")
         s3.create_bucket(Bucket="kill")
-        create(server, "head -c 20000000 /dev/urandom > /opt/ml/model/weights", retry=False)
+        create_training(server, "head -c 20000000 /dev/urandom > /opt/ml/model/weights", retried=False)
         reason = failed_step(server)["FailureReason"]
         assert "Artifact upload failed: No space left on device: the disk of" in reason
         assert f"the disk of {folder} has only " in reason
@@ -98,7 +98,7 @@ def test_artifact_that_does_not_fit_fails_its_job_naming_the_disk_of_s3(
 def test_job_does_not_start_on_a_disk_without_room(serve: Callable[..., Server], small: Path) -> None:
     server = serve(small / "data")
     server.client("s3").create_bucket(Bucket="kill")
-    create(server, "true", retry=False)
+    create_training(server, "true", retried=False)
     reason = failed_step(server)["FailureReason"]
     assert f"ClientError: No space left on device: the disk of {server.data_dir} has only 1" in reason
     request = job("true") | {"TrainingJobName": "direct"}

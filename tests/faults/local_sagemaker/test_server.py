@@ -24,7 +24,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from .conftest import ROOT, Server, processes_of
-from .test_kill import ROLE, create, job, start, wait_end
+from .scenarios import ROLE, create_training, job, start, wait_end
 
 
 def refusal(*arguments: str, environment: dict[str, str] | None = None) -> str:
@@ -194,7 +194,7 @@ def test_signatures_count_where_others_can_call(serve: Callable[..., Server], mo
 
 def test_gc_forgets_what_ended_and_keeps_the_rest(serve: Callable[..., Server]) -> None:
     server = serve()
-    create(server, "echo done")
+    create_training(server, "echo done")
     arn = start(server)
     wait_end(server, arn)
     sagemaker = server.client("sagemaker")

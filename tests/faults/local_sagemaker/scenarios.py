@@ -1,0 +1,298 @@
+"""What a client does while the server is killed under it, and what must be true however often that happened.
+
+`play` does its calls from the first to the last; it may be called again after a crash, on the next server over the same
+folder, because every call has a token or finds what the call before it left. `check` looks at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from .conftest import Server
+
+ROLE = "arn:aws:iam::123456789012:role/LocalSageMakerRole"
+IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.10.0-cpu-py313-ubuntu22.04-sagemaker"
+PIPELINE = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/kill"
+TOKEN = "t" * 32
+RETRY = [{"ExceptionType": ["SageMaker.JOB_INTERNAL_ERROR"], "IntervalSeconds": 1, "BackoffRate": 1, "MaxAttempts": 20}]
+"""A job that is lost with its server runs again."""
+Step = dict[str, Any]
+
+
+def job(script: str) -> dict[str, Any]:
+    return {
+        "AlgorithmSpecification": {
+            "TrainingImage": IMAGE,
+            "TrainingInputMode": "File",
+            "ContainerEntrypoint": ["/bin/bash", "-c", script],
+        },
+        "OutputDataConfig": {"S3OutputPath": "s3://kill/output"},
+        "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 600},
+        "RoleArn": ROLE,
+    }
+
+
+def training(name: str, script: str, **members: Any) -> Step:
+    return {"Name": name, "Type": "Training", "Arguments": job(script), "RetryPolicies": RETRY, **members}
+
+
+def condition(name: str, left: Any, *, after: str | None = None) -> Step:
+    test = {"Type": "Equals", "LeftValue": left, "RightValue": 1}
+    step = {"Name": name, "Type": "Condition", "Arguments": {"Conditions": [test], "IfSteps": [], "ElseSteps": []}}
+    return step | ({"DependsOn": [after]} if after else {})
+
+
+def definition(*steps: Step) -> str:
+    return json.dumps({"Version": "2020-12-01", "Steps": list(steps)})
+
+
+def create(server: Server, *steps: Step, **members: Any) -> None:
+    server.client("sagemaker").create_pipeline(
+        PipelineName="kill", PipelineDefinition=definition(*steps), RoleArn=ROLE, ClientRequestToken=TOKEN, **members
+    )
+
+
+def create_training(server: Server, script: str, *, retried: bool = True) -> None:
+    """A pipeline of one training step, by default one that runs again when it was lost with its server."""
+    create(server, training("Train", script, **({} if retried else {"RetryPolicies": []})))
+
+
+def start(server: Server, token: str = TOKEN, **members: Any) -> str:
+    answer = server.client("sagemaker").start_pipeline_execution(
+        PipelineName="kill", ClientRequestToken=token, **members
+    )
+    return str(answer["PipelineExecutionArn"])
+
+
+def wait_end(server: Server, arn: str, seconds: float = 60) -> dict[str, Any]:
+    """The execution once it has ended."""
+    deadline = time.monotonic() + seconds
+    client = server.client("sagemaker")
+    while True:
+        found: dict[str, Any] = client.describe_pipeline_execution(PipelineExecutionArn=arn)
+        if found["PipelineExecutionStatus"] in ("Succeeded", "Failed", "Stopped"):
+            return found
+        assert time.monotonic() < deadline, (found, server.log()[-3000:])
+        time.sleep(0.05)
+
+
+def wait_training(server: Server, arn: str) -> None:
+    """Until a training job's program runs, or the execution is not Executing any more."""
+    deadline = time.monotonic() + 60
+    client = server.client("sagemaker")
+    while client.describe_pipeline_execution(PipelineExecutionArn=arn)["PipelineExecutionStatus"] == "Executing":
+        jobs = client.list_training_jobs(StatusEquals="InProgress")["TrainingJobSummaries"]
+        if any(item["SecondaryStatus"] == "Training" for item in jobs):
+            return
+        assert time.monotonic() < deadline, server.log()[-3000:]
+        time.sleep(0.05)
+
+
+def succeed(server: Server, arn: str) -> None:
+    found = wait_end(server, arn)
+    assert found["PipelineExecutionStatus"] == "Succeeded", (steps(server, arn), server.log()[-3000:])
+
+
+def steps(server: Server, arn: str) -> dict[str, Step]:
+    answer = server.client("sagemaker").list_pipeline_execution_steps(PipelineExecutionArn=arn)
+    return {step["StepName"]: step for step in answer["PipelineExecutionSteps"]}
+
+
+def executions(server: Server) -> list[str]:
+    """The executions of the pipeline, the oldest first."""
+    answer = server.client("sagemaker").list_pipeline_executions(PipelineName="kill", SortOrder="Ascending")
+    return [item["PipelineExecutionArn"] for item in answer["PipelineExecutionSummaries"]]
+
+
+def job_ends(server: Server, kind: str = "Training") -> Counter[str]:
+    """How the jobs ended; no other state is left."""
+    client = server.client("sagemaker")
+    listed = getattr(client, f"list_{kind.lower()}_jobs")()[f"{kind}JobSummaries"]
+    ends = Counter(item[f"{kind}JobStatus"] for item in listed)
+    assert set(ends) <= {"Completed", "Failed", "Stopped"}
+    return ends
+
+
+def statuses(server: Server, arn: str) -> dict[str, str]:
+    return {name: step["StepStatus"] for name, step in steps(server, arn).items()}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`play` raises BotoCoreError when the server dies under it."""
+
+    play: Callable[[Server], None]
+    check: Callable[[Server], None]
+
+
+def train(server: Server) -> None:
+    create(server, training("Train", "echo trained; sleep 0.2"), condition("Check", 1, after="Train"))
+    succeed(server, start(server))
+
+
+def check_train(server: Server) -> None:
+    [arn] = executions(server)
+    assert statuses(server, arn) == {"Train": "Succeeded", "Check": "Succeeded"}
+    assert job_ends(server)["Completed"] == 1
+
+
+def stop(server: Server) -> None:
+    """Stop an execution whose job runs: what was answered as Stopping ends as Stopped, whatever happens between."""
+    create(server, training("Train", "echo up; sleep 300"), condition("Check", 1, after="Train"))
+    arn = start(server)
+    wait_training(server, arn)
+    server.client("sagemaker").stop_pipeline_execution(PipelineExecutionArn=arn, ClientRequestToken=TOKEN)
+    wait_end(server, arn)
+
+
+def check_stop(server: Server) -> None:
+    [arn] = executions(server)
+    found = wait_end(server, arn)
+    assert (found["PipelineExecutionStatus"], statuses(server, arn)) == ("Stopped", {"Train": "Stopped"})
+    assert set(job_ends(server)) <= {"Stopped", "Failed"}  # Failed: those that were lost with a server before the stop
+
+
+def retry(server: Server) -> None:
+    """Fail, mend what was wrong, retry: what had succeeded is kept."""
+    mended = server.data_dir / "mended"
+    create(server, training("First", "echo first"), training("Second", f"test -e {mended}", DependsOn=["First"]))
+    arn = start(server)
+    if wait_end(server, arn)["PipelineExecutionStatus"] == "Failed" and not mended.exists():
+        assert statuses(server, arn) == {"First": "Succeeded", "Second": "Failed"}
+    mended.touch()
+    server.client("sagemaker").retry_pipeline_execution(PipelineExecutionArn=arn, ClientRequestToken=TOKEN)
+    succeed(server, arn)
+
+
+def check_retry(server: Server) -> None:
+    [arn] = executions(server)
+    assert statuses(server, arn) == {"First": "Succeeded", "Second": "Succeeded"}
+    assert "FailureReason" not in wait_end(server, arn)
+    names = [item["TrainingJobName"] for item in completed(server)]
+    assert sum("-First-" in name for name in names) == 1
+    assert sum("-Second-" in name for name in names) == 1
+
+
+def completed(server: Server) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = server.client("sagemaker").list_training_jobs(StatusEquals="Completed")[
+        "TrainingJobSummaries"
+    ]
+    return found
+
+
+def versions(server: Server) -> None:
+    """Two versions, started by their aliases; then new aliases, name and tags, and a pipeline that comes and goes."""
+    client = server.client("sagemaker")
+    create(server, condition("One", 1), PipelineVersionAliases=["one"])
+    first = start(server, "1" * 32, PipelineVersionAlias="one")
+    with suppress(ClientError):  # refused when it was done before the crash: the definition is the latest already
+        client.update_pipeline(
+            PipelineName="kill", PipelineDefinition=definition(condition("Two", 1)), PipelineVersionAliases=["two"]
+        )
+    second = start(server, "2" * 32, PipelineVersionAlias="two")
+    with suppress(client.exceptions.ResourceNotFound):  # removed before the crash
+        client.update_pipeline_version(
+            PipelineArn=PIPELINE,
+            PipelineVersionId=1,
+            PipelineVersionAliasOperations={"Remove": ["one"], "Add": ["old"]},
+        )
+    client.update_pipeline_execution(PipelineExecutionArn=first, PipelineExecutionDisplayName="renamed")
+    client.add_tags(ResourceArn=PIPELINE, Tags=[{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2"}])
+    client.delete_tags(ResourceArn=PIPELINE, TagKeys=["a"])
+    with suppress(ClientError):  # made before the crash
+        client.create_pipeline(PipelineName="gone", PipelineDefinition=definition(condition("One", 1)), RoleArn=ROLE)
+    with suppress(client.exceptions.ResourceNotFound):  # deleted before the crash
+        client.delete_pipeline(PipelineName="gone")
+    for arn in (first, second):
+        succeed(server, arn)
+
+
+def check_versions(server: Server) -> None:
+    client = server.client("sagemaker")
+    found = client.list_pipeline_versions(PipelineName="kill")["PipelineVersionSummaries"]
+    assert [(item["PipelineVersionId"], item["PipelineVersionAliases"]) for item in found] == [
+        (2, ["two"]), (1, ["old"]),
+    ]  # fmt: skip
+    first, second = executions(server)
+    assert (statuses(server, first), statuses(server, second)) == ({"One": "Succeeded"}, {"Two": "Succeeded"})
+    described = client.describe_pipeline_execution(PipelineExecutionArn=first)
+    assert (described["PipelineVersionId"], described["PipelineExecutionDisplayName"]) == (1, "renamed")
+    assert client.list_tags(ResourceArn=PIPELINE)["Tags"] == [{"Key": "b", "Value": "2"}]
+    assert [item["PipelineName"] for item in client.list_pipelines()["PipelineSummaries"]] == ["kill"]
+
+
+def work(server: Server) -> None:
+    """Process, train on what that gave, register; a second execution takes both results from the cache."""
+    with suppress(ClientError):  # made before the crash
+        server.client("s3").create_bucket(Bucket="kill")
+    create(server, *work_steps())
+    for token in ("1" * 32, "2" * 32):
+        succeed(server, start(server, token))
+
+
+def work_steps() -> list[Step]:
+    cached = {"CacheConfig": {"Enabled": True, "ExpireAfter": "30d"}, "RetryPolicies": RETRY}
+    place = {"S3Uri": "s3://kill/report", "LocalPath": "/opt/ml/processing/report", "S3UploadMode": "EndOfJob"}
+    script = """echo '{"rows": 1}' > /opt/ml/processing/report/report.json"""
+    process = {
+        "Name": "Process",
+        "Type": "Processing",
+        "Arguments": {
+            "AppSpecification": {"ImageUri": IMAGE, "ContainerEntrypoint": ["/bin/bash", "-c", script]},
+            "ProcessingResources": {
+                "ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1}
+            },
+            "ProcessingOutputConfig": {"Outputs": [{"OutputName": "report", "S3Output": place}]},
+            "RoleArn": ROLE,
+        },
+        "PropertyFiles": [{"PropertyFileName": "Report", "OutputName": "report", "FilePath": "report.json"}],
+        **cached,
+    }
+    rows = {"Std:JsonGet": {"PropertyFile": {"Get": "Steps.Process.PropertyFiles.Report"}, "Path": "rows"}}
+    train = training("Train", "cp /opt/ml/input/data/report/report.json /opt/ml/model/", **cached)
+    uri = {"Get": "Steps.Process.ProcessingOutputConfig.Outputs['report'].S3Output.S3Uri"}
+    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": uri}}
+    train["Arguments"]["InputDataConfig"] = [{"ChannelName": "report", "DataSource": source}]
+    model = {"Image": IMAGE, "ModelDataUrl": {"Get": "Steps.Train.ModelArtifacts.S3ModelArtifacts"}}
+    register = {
+        "Name": "Register",
+        "Type": "RegisterModel",
+        "Arguments": {"ModelPackageGroupName": "group", "InferenceSpecification": {"Containers": [model]}},
+    }
+    return [process, condition("Check", rows, after="Process"), train, register]
+
+
+def check_work(server: Server) -> None:
+    first, second = executions(server)
+    for arn in (first, second):
+        assert statuses(server, arn) == dict.fromkeys(("Process", "Check", "Train", "Register"), "Succeeded")
+    for name in ("Process", "Train"):
+        assert "CacheHitResult" not in steps(server, first)[name]
+        assert steps(server, second)[name]["CacheHitResult"] == {"SourcePipelineExecutionArn": first}
+    assert (job_ends(server)["Completed"], job_ends(server, "Processing")["Completed"]) == (1, 1)
+    client = server.client("sagemaker")
+    packages = client.list_model_packages(ModelPackageGroupName="group", SortOrder="Ascending")
+    assert [item["ModelPackageVersion"] for item in packages["ModelPackageSummaryList"]] == [1, 2]
+    names = [steps(server, arn)["Register"]["Metadata"]["RegisterModel"]["Arn"] for arn in (first, second)]
+    assert [item["ModelPackageArn"] for item in packages["ModelPackageSummaryList"]] == names
+    package = client.describe_model_package(ModelPackageName=names[1])
+    key = package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"].removeprefix("s3://kill/")
+    assert server.client("s3").head_object(Bucket="kill", Key=key)["ContentLength"] > 0
+
+
+SCENARIOS = {
+    "train": Scenario(train, check_train),
+    "stop": Scenario(stop, check_stop),
+    "retry": Scenario(retry, check_retry),
+    "versions": Scenario(versions, check_versions),
+    "work": Scenario(work, check_work),
+}
