@@ -88,7 +88,7 @@ def stop_pipeline_execution(context: Context, request: Request) -> Response:
 
 def _stop(connection: sqlite3.Connection, arn: str) -> Response:
     found = lookup.execution(connection, arn)
-    if found["status"] not in ("Executing", "Stopping"):
+    if found["status"] != "Executing":
         raise ValidationException(
             "Only pipelines with 'Executing' status can be stopped."
             f" Pipeline execution with ARN '{arn}' has the status {found['status']}."
