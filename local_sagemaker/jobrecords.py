@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from local_sagemaker import model
+from local_sagemaker.errors import ResourceInUse
 from local_sagemaker.jobs import JobKind, JobSpec
 from local_sagemaker.jsontext import dumps, plain
 from local_sagemaker.names import now, sagemaker_arn
@@ -56,6 +57,15 @@ _REASON_LENGTH = 1024
 def describe_members(kind: Kind) -> frozenset[str]:
     """What Describe tells of a job of this kind."""
     return frozenset(model.output_shape(f"Describe{kind.word}Job").members)
+
+
+def check_free(connection: sqlite3.Connection, kind: Kind, name: str) -> None:
+    """Raise ResourceInUse when a job of that name is there."""
+    if connection.execute("SELECT 1 FROM jobs WHERE kind = ? AND name = ?", (kind.key, name)).fetchone():
+        raise ResourceInUse(
+            f"{kind.word} job names must be unique within an AWS account and region, and a {kind.key} job with this"
+            f" name already exists ({kind.arn(name)})"
+        )
 
 
 def insert(connection: sqlite3.Connection, kind: Kind, request: dict[str, Any], *, owner: str = "") -> JobSpec:
@@ -110,6 +120,17 @@ def apply(connection: sqlite3.Connection, row: sqlite3.Row, changes: Mapping[str
         (status, int(not ended), dumps(description), moment, row["arn"]),
     )
     return description if ended else None
+
+
+def mark_stopping(connection: sqlite3.Connection, row: sqlite3.Row, kind: Kind) -> None:
+    """Write down that a job was asked to stop."""
+    description = json.loads(row["description"]) | {kind.status_member: "Stopping", "LastModifiedTime": now()}
+    if kind is TRAINING:
+        description["SecondaryStatus"] = "Stopping"
+    connection.execute(
+        "UPDATE jobs SET status = 'Stopping', description = ?, modified = ? WHERE arn = ? AND live = 1",
+        (dumps(description), now(), row["arn"]),
+    )
 
 
 def ending_changes(row: sqlite3.Row, status: str, message: str) -> dict[str, Any]:

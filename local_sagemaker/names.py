@@ -5,11 +5,14 @@ from __future__ import annotations
 import secrets
 import string
 import time
+from typing import Any
 
 ACCOUNT_ID = "123456789012"
 REGION = "us-east-1"
 ROLE_NAME = "LocalSageMakerRole"
 ROLE_ARN = f"arn:aws:iam::{ACCOUNT_ID}:role/{ROLE_NAME}"
+USER: dict[str, Any] = {"IamIdentity": {"Arn": f"arn:aws:iam::{ACCOUNT_ID}:user/local", "PrincipalId": "LOCAL"}}
+"""Who made everything here: CreatedBy and LastModifiedBy."""
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 """Addresses that only this machine reaches."""

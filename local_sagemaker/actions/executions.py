@@ -12,7 +12,7 @@ from local_sagemaker.context import Context, Request, Response
 from local_sagemaker.definition.values import as_text
 from local_sagemaker.errors import ValidationException
 from local_sagemaker.jsontext import without_none
-from local_sagemaker.names import now
+from local_sagemaker.names import USER, now
 from local_sagemaker.paging import DEFAULT_PAGE, Query, page
 
 
@@ -31,8 +31,8 @@ def describe_pipeline_execution(context: Context, request: Request) -> Response:
             "FailureReason": row["failure_reason"],
             "CreationTime": row["created"],
             "LastModifiedTime": row["modified"],
-            "CreatedBy": lookup.USER,
-            "LastModifiedBy": lookup.USER,
+            "CreatedBy": USER,
+            "LastModifiedBy": USER,
             "ParallelismConfiguration": lookup.parallelism(row["parallelism"]),
             "PipelineVersionId": row["version"],
             "PipelineVersionAliases": lookup.aliases(connection, row["pipeline"], row["version"]) or None,

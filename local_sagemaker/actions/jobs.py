@@ -5,24 +5,14 @@ from __future__ import annotations
 import json
 import sqlite3
 
-from local_sagemaker.actions import tags
+from local_sagemaker import jobrecords, tagrecords
 from local_sagemaker.actions.registry import action
 from local_sagemaker.context import Context, Request, Response
 from local_sagemaker.definition.checks import refusals
-from local_sagemaker.errors import ResourceInUse, ValidationException
-from local_sagemaker.jobrecords import PROCESSING, TRAINING, Kind, insert
-from local_sagemaker.jsontext import dumps, without_none
-from local_sagemaker.names import now
+from local_sagemaker.errors import ValidationException
+from local_sagemaker.jobrecords import PROCESSING, TRAINING, Kind
+from local_sagemaker.jsontext import without_none
 from local_sagemaker.paging import Query, page
-
-
-def check_free(connection: sqlite3.Connection, kind: Kind, name: str) -> None:
-    """Raise ResourceInUse when a job of that name is there."""
-    if connection.execute("SELECT 1 FROM jobs WHERE kind = ? AND name = ?", (kind.key, name)).fetchone():
-        raise ResourceInUse(
-            f"{kind.word} job names must be unique within an AWS account and region, and a {kind.key} job with this"
-            f" name already exists ({kind.arn(name)})"
-        )
 
 
 def _create(context: Context, request: Request, kind: Kind) -> Response:
@@ -31,9 +21,9 @@ def _create(context: Context, request: Request, kind: Kind) -> Response:
     if unsupported:
         raise ValidationException("; ".join(unsupported))
     with context.db.write() as connection:
-        check_free(connection, kind, name)
-        spec = insert(connection, kind, request)
-        tags.put(connection, spec.arn, request.get("Tags") or [])
+        jobrecords.check_free(connection, kind, name)
+        spec = jobrecords.insert(connection, kind, request)
+        tagrecords.put(connection, spec.arn, request.get("Tags") or [])
     context.engine.submit(spec)
     return {kind.arn_member: spec.arn}
 
@@ -61,20 +51,9 @@ def _stop(context: Context, request: Request, kind: Kind) -> Response:
             raise ValidationException(
                 f"The request was rejected because the {kind.key} job is in status {row['status']}."
             )
-        mark_stopping(connection, row, kind)
+        jobrecords.mark_stopping(connection, row, kind)
     context.engine.stop_job(row["arn"])
     return {}
-
-
-def mark_stopping(connection: sqlite3.Connection, row: sqlite3.Row, kind: Kind) -> None:
-    """Write down that a job was asked to stop."""
-    description = json.loads(row["description"]) | {kind.status_member: "Stopping", "LastModifiedTime": now()}
-    if kind is TRAINING:
-        description["SecondaryStatus"] = "Stopping"
-    connection.execute(
-        "UPDATE jobs SET status = 'Stopping', description = ?, modified = ? WHERE arn = ? AND live = 1",
-        (dumps(description), now(), row["arn"]),
-    )
 
 
 _SORT = {"Name": "name", "CreationTime": "created", "Status": "status", None: "created"}

@@ -8,9 +8,6 @@ from typing import Any
 from local_sagemaker.errors import ResourceNotFound, ValidationException
 from local_sagemaker.names import ACCOUNT_ID, REGION, pipeline_arn
 
-USER: dict[str, Any] = {"IamIdentity": {"Arn": f"arn:aws:iam::{ACCOUNT_ID}:user/local", "PrincipalId": "LOCAL"}}
-"""Who made everything here: CreatedBy and LastModifiedBy."""
-
 
 def pipeline(connection: sqlite3.Connection, name_or_arn: str) -> sqlite3.Row:
     """The pipeline of that name or ARN, whatever its case."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
-from local_sagemaker.actions import lookup, tags
+from local_sagemaker import tagrecords
+from local_sagemaker.actions import lookup
 from local_sagemaker.actions.registry import action
 from local_sagemaker.actions.versions import add_aliases
 from local_sagemaker.context import Context, Request, Response
@@ -12,7 +13,7 @@ from local_sagemaker.definition import parse
 from local_sagemaker.definition.problem import AssignmentProblem, Problem
 from local_sagemaker.errors import ConflictException, ValidationException
 from local_sagemaker.jsontext import without_none
-from local_sagemaker.names import now, pipeline_arn
+from local_sagemaker.names import USER, now, pipeline_arn
 from local_sagemaker.paging import Query, page
 from local_sagemaker.tokens import once
 
@@ -75,7 +76,7 @@ def _create(connection: sqlite3.Connection, request: Request, definition: str) -
     )  # fmt: skip
     _add_version(connection, arn, 1, definition, moment)
     add_aliases(connection, arn, 1, request.get("PipelineVersionAliases") or [])
-    tags.put(connection, arn, request.get("Tags") or [])
+    tagrecords.put(connection, arn, request.get("Tags") or [])
     return {"PipelineArn": arn}, arn
 
 
@@ -134,8 +135,8 @@ def describe_pipeline(context: Context, request: Request) -> Response:
             "CreationTime": found["created"],
             "LastModifiedTime": found["modified"],
             "LastRunTime": found["last_run"],
-            "CreatedBy": lookup.USER,
-            "LastModifiedBy": lookup.USER,
+            "CreatedBy": USER,
+            "LastModifiedBy": USER,
             "ParallelismConfiguration": lookup.parallelism(found["parallelism"]),
             "PipelineVersionDisplayName": version["display_name"],
             "PipelineVersionDescription": version["description"],

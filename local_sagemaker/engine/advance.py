@@ -6,9 +6,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from local_sagemaker import jobrecords
-from local_sagemaker.actions.jobs import check_free, mark_stopping
-from local_sagemaker.actions.tags import put as put_tags
+from local_sagemaker import jobrecords, modelrecords, tagrecords
 from local_sagemaker.definition import Definition, Step
 from local_sagemaker.definition.checks import CREATES, refusals
 from local_sagemaker.definition.conditions import holds
@@ -80,7 +78,7 @@ class Advance:
             if job is None:
                 self._set(row["name"], status="Stopped", ended=now(), not_before=None)
             else:
-                mark_stopping(self._connection, job, jobrecords.KINDS[job["kind"]])
+                jobrecords.mark_stopping(self._connection, job, jobrecords.KINDS[job["kind"]])
                 self._set(row["name"], status="Stopping")
                 self.stop.append(job["arn"])
 
@@ -164,11 +162,11 @@ class Advance:
         self._set(step.name, status="Failed", ended=now(), failure_reason=message[:_REASON_LENGTH] or None)
 
     def _create_resource(self, step: Step) -> None:
-        from local_sagemaker.actions.models import create_for_step
-
         request = resolve(step.arguments, self._scope())
         try:
-            arn, properties = create_for_step(self._connection, step.type, request, self._execution["id"], step.name)
+            arn, properties = modelrecords.create_for_step(
+                self._connection, step.type, request, self._execution["id"], step.name
+            )
         except ServiceError as error:
             operation = CREATES[step.type][0]
             text = f"ClientError: Failed to invoke sagemaker:{operation}. Error Details: {error.message}"
@@ -198,9 +196,9 @@ class Advance:
         cache_key = cache.key(self._execution["pipeline"], step.name, step.type, request) if step.cache_days else None
         if cache_key and self._take_cached(step, cache_key):
             return
-        check_free(self._connection, kind, name)
+        jobrecords.check_free(self._connection, kind, name)
         spec = jobrecords.insert(self._connection, kind, request, owner=self._execution["arn"])
-        put_tags(self._connection, spec.arn, request.get("Tags") or [])
+        tagrecords.put(self._connection, spec.arn, request.get("Tags") or [])
         attempt = self._steps[step.name]["attempt"] + 1
         metadata = {kind.step_member: {"Arn": spec.arn}}
         self._set(
