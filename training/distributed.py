@@ -70,18 +70,13 @@ class Ranks:
             dist.all_reduce(values, group=self.control)
         return values
 
-    def gather(self, part: Tensor) -> Tensor | None:
-        """Return all processes' rows in rank order in the first process, None in the others."""
-        part = part.cpu()
+    def gather(self, value: Any) -> list[Any] | None:
+        """Return all processes' values in rank order in the first process, None in the others."""
         if self.world == 1:
-            return part
-        sizes: list[int] = [0] * self.world
-        dist.all_gather_object(sizes, len(part), group=self.control)
-        padded = part.new_zeros(max(sizes))
-        padded[: len(part)] = part
-        parts = [torch.empty_like(padded) for _ in sizes] if self.first else None
-        dist.gather(padded, parts, dst=0, group=self.control)
-        return torch.cat([p[:size] for p, size in zip(parts, sizes, strict=True)]) if parts else None
+            return [value]
+        values = [None] * self.world if self.first else None
+        dist.gather_object(value, values, dst=0, group=self.control)
+        return values
 
     def wait(self) -> None:
         """Wait until all processes are here."""

@@ -172,16 +172,28 @@ class Fit:
                 self._counts[name] = Counter(dict(counter.most_common(COUNTED)))
 
     def encoder(self) -> tuple[Encoder, list[str]]:
-        """Return the encoder and warnings about columns that tell the network nothing."""
+        """Return the encoder and warnings about columns that tell the network nothing or not all."""
         numeric = tuple(self._numeric(name) for name in self._samples)
         categorical = tuple(self._categorical(name) for name in self._counts)
-        warnings = [f"column {c.name} is constant in train: it tells nothing" for c in numeric if len(c.values) == 1]
-        warnings += [
+        return Encoder(numeric, categorical), [*self._silent(numeric, categorical), *self._cut()]
+
+    def _silent(self, numeric: Iterable[NumericColumn], categorical: Iterable[CategoricalColumn]) -> list[str]:
+        """Return warnings about columns that tell the network nothing."""
+        constant = [c.name for c in numeric if len(c.values) == 1 and not c.missing]
+        constant += [name for name, counter in self._counts.items() if list(counter.values()) == [self._rows]]
+        rare = [c.name for c in categorical if not c.values]
+        return [
+            *(f"column {name} is constant in train: it tells nothing" for name in constant),
+            *(f"column {name} has no value that occurs {RARE} times in train: it tells nothing" for name in rare),
+        ]
+
+    def _cut(self) -> list[str]:
+        """Return warnings about columns with more values than are told apart."""
+        return [
             f"column {name} has {len(counter)} different values in train: the {VOCABULARY} most frequent ones are kept"
             for name, counter in self._counts.items()
             if len(counter) > VOCABULARY
         ]
-        return Encoder(numeric, categorical), warnings
 
     def _numeric(self, name: str) -> NumericColumn:
         numbers = np.concatenate(self._samples[name])

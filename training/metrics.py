@@ -2,21 +2,43 @@
 
 SageMaker reads them out of the log with one regular expression each, so each stands alone on its line and is printed
 by one process only.
+
+They are computed from tallies: how many rows of each class got each logit. Each process tallies its rows batch by
+batch, the first one merges the tallies; so no process holds a value per row of a large table.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 TRAIN_LOSS = "Train Loss"
 VALIDATION_LOSS = "Validation Loss"
 VALIDATION_F1 = "Validation F1 Score"
 VALIDATION_AUC = "Validation AUC ROC"
 NAMES = (TRAIN_LOSS, VALIDATION_LOSS, VALIDATION_F1, VALIDATION_AUC)
+EXACT_ROWS = (
+    1_000_000  # a larger table's logits are rounded to 17 binary digits: bounds how many different ones there are
+)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many rows of each class got each logit: all that the metrics need to know.
+
+    It takes 24 bytes for each different logit. A table of up to `EXACT_ROWS` rows has at most as many as rows; a larger
+    one, whatever its size, 32,768 between 1 and 2, as many between 2 and 4, and so on: some hundred thousand.
+    """
+
+    logits: Tensor
+    """Each logit once, ascending, in float64."""
+    counts: Tensor
+    """Rows of class 0 and of class 1 that got it."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +48,7 @@ class Scores:
     loss: float
     """Mean log loss, class weights included."""
     auc: float
-    """Area under the ROC curve, equal scores counting half; nan when only one class is there, so is the next one."""
+    """Area under the ROC curve, equal scores counting half; nan when only one class is there, so is the last one."""
     f1: float
     """F1 score at `threshold`."""
     threshold: float
@@ -41,38 +63,55 @@ def lines(values: dict[str, float]) -> list[str]:
 
 def log_loss(logits: Tensor, labels: Tensor, weights: tuple[float, float] = (1.0, 1.0)) -> Tensor:
     """Return the sum of the log losses; `weights` are those of the classes 0 and 1."""
-    losses = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+    losses = functional.binary_cross_entropy_with_logits(logits, labels, reduction="none")
     if weights != (1.0, 1.0):
         losses = losses * torch.where(labels > 0.5, weights[1], weights[0])
     return losses.sum()
 
 
-def score(
-    logits: Tensor, labels: Tensor, *, weights: tuple[float, float] = (1.0, 1.0), threshold: float | None = None
-) -> Scores:
-    """Score logits against labels; without a threshold the one with the best F1 is chosen."""
-    from torchmetrics.functional.classification import binary_auroc, binary_average_precision, binary_f1_score
+def tally(logits: Tensor, labels: Tensor, *, exact: bool = True) -> Tally:
+    """Count rows by logit and class; unless `exact`, logits are rounded first, to 16 binary digits.
 
-    said, seen = torch.sigmoid(logits.double()), labels.long()
-    threshold = best_threshold(said, seen) if threshold is None else threshold
-    both_classes = 0 < int(seen.sum()) < len(seen)
-    return Scores(
-        loss=float(log_loss(logits.double(), labels.double(), weights)) / len(labels),
-        auc=float(binary_auroc(said, seen)) if both_classes else math.nan,
-        # Given as 0 and 1: of probabilities, torchmetrics would call those above the threshold, not those at it.
-        f1=float(binary_f1_score((said >= threshold).long(), seen)),
-        threshold=threshold,
-        average_precision=float(binary_average_precision(said, seen)) if both_classes else math.nan,
+    That makes rows equal whose logits differ by less than 1 in 32,768, and an equal pair counts half in the AUC: it
+    moves by at most half the share of such pairs.
+    """
+    if not exact:
+        digits = logits.float().view(torch.int32)  # a float32 has 24 binary digits: drop the last eight
+        logits = ((digits + 0x80) & ~0xFF).view(torch.float32)
+    values, place = torch.unique(logits.double(), return_inverse=True)
+    counts = torch.bincount(2 * place + labels.long(), minlength=2 * len(values))
+    return Tally(values, counts.view(-1, 2))
+
+
+def merge(tallies: Sequence[Tally]) -> Tally:
+    """Return the tally of all the rows together."""
+    values, place = torch.unique(torch.cat([one.logits for one in tallies]), return_inverse=True)
+    counts = torch.zeros(len(values), 2, dtype=torch.long)
+    return Tally(values, counts.index_add_(0, place, torch.cat([one.counts for one in tallies])))
+
+
+def score(rows: Tally, *, weights: tuple[float, float] = (1.0, 1.0), threshold: float | None = None) -> Scores:
+    """Score a tally; without a threshold the one with the best F1 is chosen."""
+    zeros, ones = rows.counts.double().unbind(1)
+    negative, positive = zeros.sum(), ones.sum()
+    below = zeros.cumsum(0) - zeros / 2  # rows of class 0 with a lower logit, those with an equal one half
+    # What would be called positive with the threshold at each logit: that logit's rows and all above it.
+    hits = ones.flip(0).cumsum(0).flip(0)
+    called = hits + zeros.flip(0).cumsum(0).flip(0)
+    f1 = 2 * hits / (called + positive)
+    probabilities = torch.sigmoid(rows.logits)
+    threshold = float(probabilities[int(f1.argmax())]) if threshold is None else threshold
+    first = int((probabilities < threshold).sum())  # the first logit that the threshold calls positive
+    losses = zeros * weights[0] * functional.softplus(rows.logits) + ones * weights[1] * functional.softplus(
+        -rows.logits
     )
-
-
-def best_threshold(said: Tensor, seen: Tensor) -> float:
-    """Return the probability from which to call rows positive for the best F1."""
-    from torchmetrics.functional.classification import binary_precision_recall_curve
-
-    precision, recall, thresholds = binary_precision_recall_curve(said, seen)
-    f1 = 2 * precision * recall / (precision + recall)  # nan where no positive row is called
-    return float(thresholds[int(torch.nan_to_num(f1[:-1]).argmax())])  # the last point of the curve has no threshold
+    return Scores(
+        loss=float(losses.sum() / (negative + positive)),
+        auc=float(ones @ below / (negative * positive)),
+        f1=float(f1[first]) if first < len(f1) else 0.0,
+        threshold=threshold,
+        average_precision=float(ones @ (hits / called) / positive) if negative else math.nan,
+    )
 
 
 def constant_baseline(train_rate: float, validation_rate: float, weights: tuple[float, float]) -> dict[str, float]:

@@ -18,33 +18,38 @@ import torch
 from torch import Tensor
 
 from training.data import Tables
-from training.metrics import Scores
+from training.metrics import Scores, Tally
 from training.model import Shape, TabularNet
 
 SCHEMA = 1
 LIMIT_BYTES = 64 * 1024
 SERVING_PACKAGES = ("pyarrow", "rtdl-num-embeddings")  # and what it installs, of requirements.txt
 SERVED = ("__init__", "encoding", "errors", "model")  # what inference.py needs beside itself
-PACKAGES = ("torch", "numpy", "pyarrow", "rtdl-num-embeddings", "torchmetrics")
+PACKAGES = ("torch", "numpy", "pyarrow", "rtdl-num-embeddings")
 
 
-def calibration(logits: Tensor, labels: Tensor, bins: int = 10) -> tuple[list[dict[str, Any]], float]:
-    """Compare said and seen rates in bins of equally many rows; also return their mean distance over the rows."""
-    said, order = torch.sort(torch.sigmoid(logits.double()))
-    seen = labels.double()[order]
-    groups = [(s, t) for s, t in zip(said.tensor_split(bins), seen.tensor_split(bins), strict=True) if len(s)]
-    table = [
-        {"count": len(s), "predicted": round(float(s.mean()), 6), "observed": round(float(t.mean()), 6)}
-        for s, t in groups
+def calibration(rows: Tally, bins: int = 10) -> tuple[list[dict[str, Any]], float]:
+    """Compare said and seen rates in bins of about equally many rows; also return their mean distance over the rows."""
+    count, seen = rows.counts.sum(1).double(), rows.counts[:, 1].double()
+    total = float(count.sum())
+    group = ((count.cumsum(0) - count / 2) / total * bins).long()
+    summed = [
+        torch.bincount(group, weights=values, minlength=bins).tolist()
+        for values in (count, count * torch.sigmoid(rows.logits), seen)
     ]
-    error = sum(b["count"] * abs(b["predicted"] - b["observed"]) for b in table) / max(1, len(seen))
+    table = [
+        {"count": int(n), "predicted": round(said / n, 6), "observed": round(true / n, 6)}
+        for n, said, true in zip(*summed, strict=True)
+        if n
+    ]
+    error = sum(b["count"] * abs(b["predicted"] - b["observed"]) for b in table) / total
     return table, round(error, 6)
 
 
-def confusion(logits: Tensor, labels: Tensor, threshold: float) -> dict[str, Any]:
+def confusion(rows: Tally, threshold: float) -> dict[str, Any]:
     """Count the test rows: lines are true classes, columns predicted ones."""
-    predicted = (torch.sigmoid(logits.double()) >= threshold).long()
-    counts = torch.bincount(labels.long() * 2 + predicted, minlength=4).reshape(2, 2).tolist()
+    called = torch.sigmoid(rows.logits) >= threshold
+    counts = torch.stack([rows.counts[~called].sum(0), rows.counts[called].sum(0)], 1).tolist()
     return {"labels": ["0", "1"], "counts": counts, "split": "test"}
 
 

@@ -39,6 +39,7 @@ from training.hyperparameters import Hyperparameters, Paths, read_hyperparameter
 from training.model import Shape, TabularNet, parameter_groups
 
 EVALUATION_ROWS = 16_384
+TALLIES = 64  # merged at a time: bounds their memory
 IMPORTANCE_WORK = 200_000  # rows scored to measure all features' importance
 AGREE_STEPS = 10  # several processes agree on stopping and on checkpoints every so many steps
 NOT_IN_FINGERPRINT = ("threads", "checkpoint_minutes", "memory_fraction", "compile_model")  # change no result
@@ -175,13 +176,14 @@ class Trainer:
             logits = model(numeric, categories)
         return logits.to(labels.dtype), labels
 
-    def check_interruption(self, losses: Tensor) -> None:
+    def check_interruption(self, losses: Tensor | None = None) -> None:
         """Save when it is time or SIGTERM has come; raise Interrupted in all processes alike."""
         due = time.monotonic() - self.saved_at > 60 * self.hp.checkpoint_minutes
         wish = self.ranks.maximum(2 if self.sigterm.seen else int(due and self.ranks.first))
         if not wish:
             return
-        self.collect(losses)
+        if losses is not None:
+            self.collect(losses)
         path = self.save()
         if wish == 2:
             progress = self.progress
@@ -201,7 +203,8 @@ class Trainer:
     def end_epoch(self) -> None:
         """Validate, print the four metrics, remember the best weights, save."""
         progress, hp = self.progress, self.hp
-        scores = self.evaluate("val")
+        tally = self.tally("val")
+        scores: metrics.Scores = self.ranks.from_first(metrics.score(tally, weights=self.weights) if tally else None)
         values = {
             metrics.TRAIN_LOSS: progress.loss_sum / (self.steps * hp.batch_size),
             metrics.VALIDATION_LOSS: scores.loss,
@@ -222,32 +225,31 @@ class Trainer:
         progress.finished = progress.epoch >= hp.epochs or (0 < hp.patience <= stale)
         self.save()
 
-    def evaluate(self, split: str, threshold: float | None = None) -> metrics.Scores:
-        """Score a split, its rows shared by all processes; the result is the same in each."""
-        gathered = self.predict(split)
-        scores = metrics.score(*gathered, weights=self.weights, threshold=threshold) if gathered else None
-        result: metrics.Scores = self.ranks.from_first(scores)
-        return result
-
-    def predict(self, split: str) -> tuple[Tensor, Tensor] | None:
-        """Return logits and labels of all rows in the first process, None in the others."""
-        rows = self.tables.splits[split]
+    def tally(self, split: str) -> metrics.Tally | None:
+        """Count a split's rows by logit and class: all of them in the first process, None in the others."""
+        rows, world = self.tables.splits[split], self.ranks.world
         begin, end = self.ranks.share(0, rows.rows)
+        exact = rows.rows <= metrics.EXACT_ROWS
+        tallies: list[metrics.Tally] = []
         self.net.eval()
-        parts = [(torch.empty(0, dtype=self.dtype), torch.empty(0, dtype=self.dtype))]
         with torch.inference_mode():
-            for start in range(begin, end, EVALUATION_ROWS):
+            for part in range(-(-rows.rows // (EVALUATION_ROWS * world))):  # as many in all processes
+                self.check_interruption()
+                start = min(begin + part * EVALUATION_ROWS, end)
                 logits, labels = self.logits(self.net, rows.read(start, min(start + EVALUATION_ROWS, end)))
-                parts.append((logits.cpu(), labels.cpu()))
-        said, seen = (self.ranks.gather(torch.cat(part)) for part in zip(*parts, strict=True))
-        if said is None or seen is None:
+                tallies.append(metrics.tally(logits.cpu(), labels.cpu(), exact=exact))
+                if len(tallies) == TALLIES:
+                    tallies = [metrics.merge(tallies)]
+        gathered = self.ranks.gather(metrics.merge(tallies))
+        if gathered is None:
             return None
-        if not bool(torch.isfinite(said).all()):
+        whole = metrics.merge(gathered)
+        if not bool(torch.isfinite(whole.logits).all()):
             raise TrainingError(
                 f"the network's outputs for the {split} rows are no longer numbers;"
                 f" try a learning_rate below {self.hp.learning_rate:g} or a gradient_clip"
             )
-        return said, seen
+        return whole
 
     def importance(self) -> list[dict[str, Any]]:
         """Measure each feature's importance on a random part of the validation rows."""
@@ -257,7 +259,8 @@ class Trainer:
 
         def auc(words: Tensor) -> float:
             with torch.inference_mode():
-                return metrics.score(*(part.cpu() for part in self.logits(self.net, words))).auc
+                logits, labels = self.logits(self.net, words)
+            return metrics.score(metrics.tally(logits.cpu(), labels.cpu())).auc
 
         return report.importance(auc, rows.take(order.pool(0)[:count].sort().values).cpu(), features, self.hp.seed)
 
@@ -305,12 +308,12 @@ class Trainer:
         """Take the best weights, score the test rows once, leave artifact and report."""
         self.net.load_state_dict(self.best)
         best = self.progress.history[self.progress.best_epoch - 1]
-        gathered = self.predict("test")
-        if gathered is None:
+        tally = self.tally("test")
+        if tally is None:
             return
-        test = metrics.score(*gathered, weights=self.weights, threshold=best["threshold"])
+        test = metrics.score(tally, weights=self.weights, threshold=best["threshold"])
         self.say(f"Test: loss {test.loss:.6f}, AUC {test.auc:.6f}, F1 {test.f1:.6f} at threshold {test.threshold:.4f}")
-        calibration, calibration_error = report.calibration(*gathered)
+        calibration, calibration_error = report.calibration(tally)
         tables, hp = self.tables, self.hp
         rows = {split: table.rows for split, table in tables.splits.items()}
         fingerprint = json.dumps(self.fingerprint(), sort_keys=True)
@@ -332,7 +335,7 @@ class Trainer:
                 "importance": self.importance(),
                 "calibration": calibration,
                 "calibration_error": calibration_error,
-                "confusion_matrix": report.confusion(*gathered, best["threshold"]),
+                "confusion_matrix": report.confusion(tally, best["threshold"]),
                 "warnings": tables.warnings,
                 "seconds": {"training": round(self.progress.seconds, 3)},
             }
