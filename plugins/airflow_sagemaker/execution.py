@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from airflow_sagemaker.record import ExecutionRecord, TaskRun
 
 PAGE = 100
-"""ListPipelineExecutions' and ListPipelineExecutionSteps' largest page."""
+"""The largest page of SageMaker's lists."""
 
 CLOCK_SKEW = timedelta(minutes=10)
 """How far a worker's clock may run ahead of AWS's before an execution is not found by its creation time."""
@@ -94,6 +94,11 @@ class Execution:
     def live(self) -> bool:
         """Whether it may still change; False for a status that nobody knows."""
         return self.status in LIVE
+
+    @property
+    def digest(self) -> str:
+        """Digest of the definition that it runs, from its version's alias; empty where there is none of ours."""
+        return next((alias.removeprefix("d-") for alias in self.version_aliases if alias.startswith("d-")), "")
 
     @property
     def owner(self) -> dict[str, Any]:
@@ -216,6 +221,25 @@ class Executions:
                 raise ExecutionNotFound(f"no execution {arn}: {error_text(error)}") from error
             raise
         return _from_description(reply)
+
+    def definition(self, arn: str) -> str:
+        """The pipeline definition that an execution runs, whatever the pipeline has become since."""
+        reply = self.aws.call("sagemaker", "describe_pipeline_definition_for_execution", PipelineExecutionArn=arn)
+        return str(reply["PipelineDefinition"])
+
+    def parameters(self, arn: str) -> dict[str, str]:
+        """The parameters that an execution was started with: at most 200, so at most two pages."""
+        found: dict[str, str] = {}
+        token: dict[str, str] = {}
+        while True:
+            page = self.aws.call(
+                "sagemaker", "list_pipeline_parameters_for_execution",
+                PipelineExecutionArn=arn, MaxResults=PAGE, **token,
+            )  # fmt: skip
+            found |= {parameter["Name"]: parameter["Value"] for parameter in page.get("PipelineParameters", [])}
+            if not page.get("NextToken"):
+                return found
+            token = {"NextToken": page["NextToken"]}
 
     def steps(self, arn: str) -> list[Step]:
         """All steps, in the order in which they started."""

@@ -7,6 +7,7 @@ out, the token of the record is in the call, and the ARN goes into the record be
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import time
 import uuid
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from airflow_sagemaker.aws import Fault, classify, explain
+from airflow_sagemaker.aws import Fault, classify, error_text, explain
 from airflow_sagemaker.deployment import deploy
 from airflow_sagemaker.exceptions import ExecutionError, ExecutionNotFound, PartitionBusy
 from airflow_sagemaker.execution import Execution, Executions, Status, owner_text
@@ -90,6 +91,8 @@ class Launcher:
     max_concurrent: int | None = None
     killed: Callable[[], bool] = lambda: False
     record: ExecutionRecord | None = None
+    attached: bool = False
+    """Whether the execution is one that an earlier try asked for."""
 
     @property
     def log(self) -> Any:
@@ -109,7 +112,12 @@ class Launcher:
             self.log.info("This task was cleared: it trains anew")
             self._end_predecessor(record)
             return None
-        return self._judge(record, self._described(record.arn)) if record.arn else None
+        if record.arn is None:
+            return None
+        execution = self._judge(record, self._described(record.arn))
+        if execution is not None:
+            self._attach(record)
+        return execution
 
     def _complete(self, record: ExecutionRecord) -> ExecutionRecord:
         """A record without an ARN: the start call may have been made. Look for what it started."""
@@ -120,6 +128,24 @@ class Launcher:
             return record
         self.log.info("Found the execution of an earlier try whose reply was lost: %s", found.arn)
         return self._save(record.with_arn(found.arn))
+
+    def _attach(self, record: ExecutionRecord) -> None:
+        """Go on with an earlier try's execution: the record now says what it runs, not what was asked for last."""
+        self.attached = True
+        if not record.revised or record.arn is None:
+            return
+        try:
+            digest = self.executions.describe(record.arn).digest or self._hashed(record.arn)
+            parameters = self.executions.parameters(record.arn)
+        except Exception as error:  # it runs all the same, and the next try asks again
+            self.log.warning("Which of this task's requests runs is not known: %s", error_text(error))
+            return
+        if digest != record.digest:
+            self.log.warning("%s runs definition d-%s, which an earlier try asked for", record.arn, digest)
+        self._save(dataclasses.replace(record, digest=digest, parameters=parameters, revised=False))
+
+    def _hashed(self, arn: str) -> str:
+        return hashlib.sha256(self.executions.definition(arn).encode()).hexdigest()
 
     def _described(self, arn: str) -> Execution:
         try:
@@ -205,18 +231,26 @@ class Launcher:
         self._save(record)
         self._stop_if_killed(None)
         arn = self._start(record, compiled)
-        self._save(record.with_arn(arn))
+        record = self._save(record.with_arn(arn))
         self._stop_if_killed(arn)
+        if record.revised:
+            self._attach(record)
         self.log.info("Started execution %s (%s)", arn, record.display_name)
         return Execution(arn=arn, status=Status.EXECUTING.value, display_name=record.display_name)
 
     def _due(self, compiled: CompiledPipeline) -> ExecutionRecord:
-        """The record to send: an unanswered one of this epoch as it is, else a new one."""
+        """The record to send: an unanswered one of this epoch with its token and name, else a new one.
+
+        A dead worker's request may still be on its way, so that even a definition that changed between the tries goes
+        out under the old token: whichever request comes first, the other starts nothing.
+        """
         old = self.record
         same_epoch = old is not None and old.max_tries == self.request.epoch
-        if old is not None and same_epoch and old.arn is None and old.digest == compiled.digest:
+        if old is not None and same_epoch and old.arn is None and old.pipeline_name == self.request.pipeline_name:
             self.log.info("Repeating the start of an earlier try that left no execution (%s)", old.display_name)
-            return old
+            return old.asking(
+                digest=compiled.digest, parameters=self.request.parameters, partition=self.request.partition
+            )
         return ExecutionRecord.new(
             max_tries=self.request.epoch,
             generation=old.generation + 1 if old is not None and same_epoch else 1,
@@ -258,8 +292,14 @@ class Launcher:
         try:
             return self.executions.start(record, owner, version)
         except Exception as error:
-            if classify(error) is Fault.QUOTA:
+            fault = classify(error)
+            if fault is Fault.QUOTA:
                 raise MustWait(explain(error, "starting the execution")) from error
+            if fault in {Fault.INVALID, Fault.CONFLICT}:
+                # The token may be taken: an earlier try's other request has arrived since this one looked.
+                found = self.executions.find(record)
+                if found is not None:
+                    return found.arn
             raise ExecutionError(explain(error, f"starting pipeline {record.pipeline_name!r}")) from error
 
     def _stop_if_killed(self, arn: str | None) -> None:

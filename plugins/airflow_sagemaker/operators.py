@@ -72,8 +72,8 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
     :param sdk_python: the interpreter that has the SageMaker SDK; default: this one.
 
     XCom: the execution's ARN; `training_pipeline` with pipeline_name, digest, version_alias, parameters, partition,
-    console_url, display_name, execution_arn, aws_conn_id and region_name; `training_definition`, the compiled pipeline
-    definition; operator alone: `outcome`.
+    console_url, display_name, execution_arn, aws_conn_id and region_name; `training_definition`, the definition that it
+    runs; operator alone: `outcome`.
     """
 
     template_fields: Sequence[str] = (
@@ -332,7 +332,18 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
                 "region_name": ExecutionArn.parse(execution.arn).region,
             }
             context["ti"].xcom_push(key=DETAILS, value=details)
+        if launcher.attached:  # what an earlier try pushed, Airflow has cleared
+            self._push_definition_of(context, launcher.executions, execution.arn)
         push_links(context, self.page_urls)
+
+    def _push_definition_of(self, context: Context, executions: Executions, arn: str) -> None:
+        """From SageMaker: what compiles today may be another definition than the one that runs."""
+        try:
+            definition = json.loads(executions.definition(arn))
+        except Exception as error:  # no reason to fail a task whose training runs
+            self.log.warning("XCom %s is missing: the definition of %s could not be read: %s", DEFINITION, arn, error)
+        else:
+            context["ti"].xcom_push(key=DEFINITION, value=definition)
 
     def _follow(self, context: Context, executions: Executions, execution: Execution) -> str:
         from airflow_sagemaker.narrator import Narrator

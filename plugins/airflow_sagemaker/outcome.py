@@ -63,7 +63,7 @@ def read_outcome(executions: Executions, execution: Execution) -> Outcome:
     return Outcome(
         status=execution.status,
         execution_arn=execution.arn,
-        digest=next((a.removeprefix("d-") for a in execution.version_aliases if a.startswith("d-")), ""),
+        digest=execution.digest,
         model_artifact=job.get("ModelArtifacts", {}).get("S3ModelArtifacts", ""),
         checkpoint_path=job.get("CheckpointConfig", {}).get("S3Uri", ""),
         metrics={m["MetricName"]: float(m["Value"]) for m in job.get("FinalMetricDataList", [])},

@@ -10,7 +10,8 @@ garbage collected for this key. Three values decide everything:
   that raises the run's clear_number.
 * `generation` counts the executions that this task run was allowed to start one after the other.
 
-The rest is the request itself, so that a start that is repeated is repeated exactly.
+The rest is the request itself. A start that is repeated keeps token and display name whatever the request has become
+meanwhile, so that the request of a dead worker that is still on its way can never become a second execution.
 """
 
 from __future__ import annotations
@@ -68,6 +69,8 @@ class ExecutionRecord:
     created_at: str = ""
     retried: int = 0
     """How many times RetryPipelineExecution was called on `arn` (on_failure="resume")."""
+    revised: bool = False
+    """More than one request bore this token, so that which of them runs must be asked of SageMaker."""
 
     @property
     def created(self) -> datetime:
@@ -77,6 +80,11 @@ class ExecutionRecord:
     def with_arn(self, arn: str) -> ExecutionRecord:
         """The record after the start call has answered."""
         return dataclasses.replace(self, arn=arn)
+
+    def asking(self, *, digest: str, parameters: dict[str, str], partition: str) -> ExecutionRecord:
+        """The record with today's request under the same token; `revised` when an earlier try asked for another."""
+        asked = dataclasses.replace(self, digest=digest, parameters=parameters, partition=partition)
+        return dataclasses.replace(asked, revised=self.revised or asked != self)
 
     def to_json(self) -> dict[str, Any]:
         """As stored."""

@@ -2,7 +2,8 @@
 
 Faults: `throttle`, `error500`, `quota`, `conflict`, `expired` answer themselves; `reset` closes the connection before
 the server has seen the request, `lose_reply` after it has acted; `hold_request` and `hold_reply` stop there until
-`release()`, so that a test can kill the client at that very point.
+`release()`, so that a test can kill the client at that very point. `hold_repeat` holds the request too, and then gives
+the answer that the action's last forwarded request got, as a service does that knows its token.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ class FaultProxy:
         self.faults: list[Fault] = []
         self.unknown_parameter = ""
         """Requests that hold this parameter are refused, as by a service that does not know it yet."""
+        self.answers: dict[str, tuple[int, dict[str, str], bytes]] = {}
+        """The last answer of the server by action."""
         self.watch: Callable[[str, Mapping[str, str], bytes], None] = lambda *_: None
         """Called with action, headers and body of each request."""
         self._lock = threading.Lock()
@@ -119,13 +122,17 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
                 status, code, text = ANSWERS[kind]
                 self._answer(status, {}, json.dumps({"__type": code, "message": text}).encode())
                 return
-            if fault and kind == "hold_request":
+            if fault and kind in {"hold_request", "hold_repeat"}:
                 fault.released.wait(120)
+            if kind == "hold_repeat":
+                self._answer(*proxy.answers[action])
+                return
             if kind == "reset":
                 self.close_connection = True
                 self.connection.close()
                 return
-            status, headers, content = proxy.forward(self.command, self.path, dict(self.headers), body)
+            answer = status, headers, content = proxy.forward(self.command, self.path, dict(self.headers), body)
+            proxy.answers[action] = answer
             if fault:
                 fault.forwarded.set()
             if fault and kind == "hold_reply":

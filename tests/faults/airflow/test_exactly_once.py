@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.faults.airflow.conftest import Bench, wait_until
@@ -17,6 +19,7 @@ def test_worker_killed_around_the_start(bench: Bench, point: str) -> None:
     assert after == [retried["returned"]]
     assert before <= set(after)
     assert retried["pushed"]["training_pipeline"]["partition"] == "2013-07-04"
+    assert retried["pushed"]["training_definition"]["Steps"][0]["Name"] == "Train"
 
 
 def test_worker_killed_before_the_server_sees_the_start(bench: Bench) -> None:
@@ -32,6 +35,54 @@ def test_worker_killed_before_the_server_sees_the_start(bench: Bench) -> None:
     wait_until(held.forwarded.is_set, "the late request")
     assert len(bench.executions()) == 2
     assert bench.executions()[0]["PipelineExecutionArn"] == result["returned"]
+
+
+def changed(bench: Bench) -> dict[str, Any]:
+    """The operator after an edit between two tries that gives another digest and another parameter."""
+    hyperparameters = {**bench.config()["hyperparameters"], "seed": 7}
+    return {"config": bench.config(training_volume_size=31, hyperparameters=hyperparameters)}
+
+
+def test_a_definition_that_changed_while_a_dead_workers_request_is_on_its_way_starts_once(bench: Bench) -> None:
+    old = bench.work(run_id="deploys").result()["pushed"]["training_pipeline"]
+    held = bench.proxy.inject("StartPipelineExecution", "hold_request")
+    worker = bench.work()
+    wait_until(held.reached.is_set, "the start call")
+    worker.kill()
+    result = bench.work(try_number=2, operator=changed(bench)).result()
+    held.release()
+    wait_until(held.forwarded.is_set, "the late request")
+    assert len(bench.executions()) == 2
+    assert bench.executions()[0]["PipelineExecutionArn"] == result["returned"]
+    new = result["pushed"]["training_pipeline"]
+    assert new["digest"] != old["digest"]
+    assert new["parameters"]["HyperparameterSeed"] == "7"
+    assert bench.parameters(result["returned"]) == new["parameters"]
+
+
+@pytest.mark.parametrize("service", ["hold_request", "hold_repeat"])
+def test_a_dead_workers_request_that_overtakes_a_changed_one_is_gone_on_with(bench: Bench, service: str) -> None:
+    """Whether the service refuses another request under a used token (`hold_request`) or gives the first's answer."""
+    old = bench.work(run_id="deploys").result()["pushed"]
+    assert bench.work(run_id="deploys too", operator=changed(bench)).result()["returned"]
+    first = bench.proxy.inject("StartPipelineExecution", "hold_request")
+    worker = bench.work()
+    wait_until(first.reached.is_set, "the start call")
+    worker.kill()
+    second = bench.proxy.inject("StartPipelineExecution", service)
+    retry = bench.work(try_number=2, operator=changed(bench))
+    wait_until(second.reached.is_set, "the retry's start call")
+    first.release()
+    wait_until(first.forwarded.is_set, "the dead worker's request")
+    second.release()
+    result = retry.result()
+    assert len(bench.executions()) == 3
+    assert bench.executions()[0]["PipelineExecutionArn"] == result["returned"]
+    details = result["pushed"]["training_pipeline"]
+    assert details["digest"] == old["training_pipeline"]["digest"]
+    assert details["parameters"]["HyperparameterSeed"] == "0"
+    assert result["pushed"]["training_definition"] == old["training_definition"]
+    assert "which an earlier try asked for" in retry.log
 
 
 def test_worker_killed_after_the_server_acted(bench: Bench) -> None:
