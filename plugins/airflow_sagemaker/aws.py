@@ -128,7 +128,8 @@ def _classify_reply(error: Any) -> Fault:
 ADVICE = {
     Fault.QUOTA: "an account limit is reached; raise it under Service Quotas or run fewer at once",
     Fault.EXPIRED: "the credentials have expired; renew them in the Airflow connection or the environment",
-    Fault.CREDENTIALS: "the credentials are missing or wrong; look at the Airflow connection or the environment",
+    Fault.CREDENTIALS: "the credentials are missing or wrong; give them in the Airflow connection, or to boto3 by "
+    "AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     Fault.DENIED: "the role lacks this permission; see the policy in the documentation",
 }
 

@@ -10,11 +10,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
+from airflow_sagemaker.exceptions import ExecutionError
+from airflow_sagemaker.execution import Status
 from airflow_sagemaker.settled import LONGEST_EXECUTION
 
 if TYPE_CHECKING:
@@ -22,19 +25,26 @@ if TYPE_CHECKING:
 
     from airflow_sagemaker.execution import Execution, Executions
 
-ALIVE = frozenset(
-    {None, "none", "scheduled", "queued", "running", "restarting", "up_for_retry", "up_for_reschedule", "deferred"}
-)
-"""Task states after which the task will still look at its execution."""
+OVER = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+"""Task states after which a task looks at nothing any more; any other, known or not, is taken as alive."""
 RUN_ALIVE = frozenset({"queued", "running"})
 
 
 @dataclass(frozen=True)
 class Orphan:
-    """A live execution and why nobody waits for it."""
+    """A live execution and why nobody waits for it.
+
+    `known` is False when the asked Airflow has no such task run: it was deleted, or it is another Airflow's.
+    """
 
     execution: Execution
     reason: str
+    known: bool = True
+
+    @property
+    def stopping(self) -> bool:
+        """Whether somebody has stopped it already."""
+        return self.execution.status == Status.STOPPING
 
     def as_dict(self) -> dict[str, Any]:
         """JSON for the command line."""
@@ -43,39 +53,56 @@ class Orphan:
             "display_name": self.execution.display_name,
             "status": self.execution.status,
             "reason": self.reason,
+            "known": self.known,
             **self.execution.owner,
         }
 
 
 @dataclass(frozen=True)
 class AirflowApi:
-    """Airflow's public REST API; `token` as from POST /auth/token."""
+    """Airflow's public REST API; `token` as from POST /auth/token. What goes wrong is an ExecutionError."""
 
     url: str
     token: str
 
     def get(self, path: str) -> Any:
-        """The decoded answer, or None when there is no such thing; other errors raise OSError."""
-        request = Request(  # noqa: S310 - the address is the operator's own
-            f"{self.url.rstrip('/')}/api/v2{path}", headers={"Authorization": f"Bearer {self.token}"}
-        )
-        try:
-            with urlopen(request, timeout=30) as reply:  # noqa: S310
-                return json.load(reply)
-        except HTTPError as error:
-            if error.code == 404:
-                return None
-            raise
+        """The decoded answer, or None when there is no such thing."""
+        return _answer(self.url, f"/api/v2{path}", {"Authorization": f"Bearer {self.token}"})
+
+    def check(self) -> None:
+        """Raise ExecutionError unless an Airflow 3 answers there: else every task run would seem to be gone."""
+        version = self.get("/version")
+        if not isinstance(version, dict) or "version" not in version:
+            raise ExecutionError(f"no Airflow 3 answers at {self.url}: give the address that its UI has")
 
     @classmethod
     def signed_in(cls, url: str, username: str, password: str) -> AirflowApi:
         """Fetch a token."""
         body = json.dumps({"username": username, "password": password}).encode()
-        request = Request(  # noqa: S310
-            f"{url.rstrip('/')}/auth/token", data=body, headers={"Content-Type": "application/json"}
-        )
+        answer = _answer(url, "/auth/token", {"Content-Type": "application/json"}, body)
+        if not isinstance(answer, dict) or "access_token" not in answer:
+            raise ExecutionError(f"Airflow at {url} gives no token for a name and a password: use --token")
+        return cls(url, str(answer["access_token"]))
+
+
+def _answer(url: str, path: str, headers: dict[str, str], body: bytes | None = None) -> Any:
+    """The decoded answer, None for 404."""
+    try:
+        request = Request(f"{url.rstrip('/')}{path}", data=body, headers=headers)  # noqa: S310 - the user's own address
         with urlopen(request, timeout=30) as reply:  # noqa: S310
-            return cls(url, str(json.load(reply)["access_token"]))
+            return json.load(reply)
+    except HTTPError as error:
+        if error.code == 404:
+            return None
+        hints = {401: "name, password or token are wrong, or the token has expired", 403: "this user may not read that"}
+        hint = hints.get(error.code, "see the API server's log")
+        raise ExecutionError(f"Airflow at {url} answered {error.code} {error.reason} ({hint})") from error
+    except (OSError, HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        raise ExecutionError(f"Airflow at {url} cannot be reached: {reason} (is --airflow-url right?)") from error
+    except ValueError:  # no URL, or no JSON; its text may hold the token
+        hint = "give the address that its UI has, with http:// or https://"
+        raise ExecutionError(f"{url} is not the address of an Airflow: {hint}") from None
 
 
 def find_orphans(executions: Executions, airflow: AirflowApi, pipelines: list[str] | None = None) -> Iterator[Orphan]:
@@ -83,13 +110,13 @@ def find_orphans(executions: Executions, airflow: AirflowApi, pipelines: list[st
 
     Executions that no task run started (by hand, by other tools) are none of ours and never reported.
     """
+    airflow.check()
     since = datetime.now(UTC) - LONGEST_EXECUTION
     for pipeline in pipelines if pipelines is not None else _pipelines(executions):
         for execution in executions.live(pipeline, created_after=since):
-            if execution.owner and execution.owner.get("task_id"):
-                reason = _why_orphaned(airflow, execution)
-                if reason:
-                    yield Orphan(execution, reason)
+            orphan = _orphan(airflow, execution) if execution.owner.get("task_id") else None
+            if orphan is not None:
+                yield orphan
 
 
 def _pipelines(executions: Executions) -> Iterator[str]:
@@ -102,24 +129,30 @@ def _pipelines(executions: Executions) -> Iterator[str]:
         token = {"NextToken": page["NextToken"]}
 
 
-def _why_orphaned(airflow: AirflowApi, execution: Execution) -> str:
-    """The reason, or empty when somebody still waits (or will)."""
+def _orphan(airflow: AirflowApi, execution: Execution) -> Orphan | None:
+    """None when somebody still waits, or will."""
     owner = execution.owner
-    run_path = f"/dags/{quote(owner['dag_id'])}/dagRuns/{quote(owner['run_id'])}"
-    task_path = f"{run_path}/taskInstances/{quote(owner['task_id'])}"
+    run_path = f"/dags/{quote(owner['dag_id'], safe='')}/dagRuns/{quote(owner['run_id'], safe='')}"
+    task_path = f"{run_path}/taskInstances/{quote(owner['task_id'], safe='')}"
     index = int(owner.get("map_index", -1))
     run = airflow.get(run_path)
     if run is None:
-        return "its DAG run is gone"
+        return Orphan(execution, "this Airflow has no such DAG run", known=False)
     task = airflow.get(task_path if index < 0 else f"{task_path}/{index}")
     if task is None:
-        return "its task is gone from the DAG run"
-    if task["state"] in ALIVE:
-        return ""
-    if task["state"] != "success":
-        return f"its task is {task['state']}"
-    # A start task that succeeded handed its execution to a sensor: who waits is the rest of the run.
-    returned = airflow.get(f"{task_path}/xcomEntries/return_value" + (f"?map_index={index}" if index >= 0 else ""))
+        return Orphan(execution, "its DAG run has no such task", known=False)
+    if task["state"] not in OVER:
+        return None
+    if task["state"] == "success":
+        # A start task that succeeded handed its execution to a sensor: who waits is the rest of the run.
+        entry = airflow.get(f"{task_path}/xcomEntries/return_value" + (f"?map_index={index}" if index >= 0 else ""))
+        reason = _left_by_success(execution, run, entry)
+    else:
+        reason = f"its task is {task['state']}"
+    return Orphan(execution, reason) if reason else None
+
+
+def _left_by_success(execution: Execution, run: dict[str, Any], returned: dict[str, Any] | None) -> str:
     if returned is not None and returned.get("value") != execution.arn:
         return f"its task has started another one since: {returned.get('value')}"
     return "" if run["state"] in RUN_ALIVE else f"its task succeeded and its DAG run is {run['state']}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sagemaker.aws import Fault, classify, explain
 from airflow_sagemaker.config import CHANNELS
-from airflow_sagemaker.exceptions import PreflightError
+from airflow_sagemaker.exceptions import ExecutionError, PreflightError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def check_inputs(aws: Aws, config: PytorchTrainingConfig) -> None:
     """The three channel objects exist and are not empty, and their bucket lies in the job's region: four calls.
 
-    Raises PreflightError with all findings at once.
+    Raises PreflightError with all findings at once, and ExecutionError when AWS could not be asked: that says nothing
+    about the inputs, and a retry may heal it.
     """
     if config.input_path is None:
         raise PreflightError("no input_path is configured and no bucket to generate it from")
@@ -38,11 +39,12 @@ def _region_findings(aws: Aws, bucket: str) -> Iterator[str]:
     try:
         reply: dict[str, Any] = aws.call("s3", "head_bucket", Bucket=bucket)
     except Exception as error:
-        fault = classify(error)
+        doing = f"looking for bucket {bucket!r}"
+        fault = _answered(error, doing)
         if fault is Fault.NOT_FOUND:
             yield f"bucket {bucket!r} does not exist"
         elif fault is not Fault.DENIED:  # s3:ListBucket is not needed for training: the objects decide
-            yield explain(error, f"looking for bucket {bucket!r}")
+            yield explain(error, doing)
         return
     found = reply.get("BucketRegion")
     if found and found != region:
@@ -54,10 +56,19 @@ def _object_findings(aws: Aws, bucket: str, key: str, channel: str) -> Iterator[
     try:
         head = aws.call("s3", "head_object", Bucket=bucket, Key=key)
     except Exception as error:
-        if classify(error) is Fault.NOT_FOUND:
+        doing = f"channel {channel!r}: looking for {where}"
+        if _answered(error, doing) is Fault.NOT_FOUND:
             yield f"channel {channel!r}: {where} does not exist"
         else:
-            yield explain(error, f"channel {channel!r}: looking for {where}")
+            yield explain(error, doing)
         return
     if head.get("ContentLength") == 0:
         yield f"channel {channel!r}: {where} is empty"
+
+
+def _answered(error: Exception, doing: str) -> Fault:
+    """What S3 said about the thing; raise when it did not come to that."""
+    fault = classify(error)
+    if fault in {Fault.NOT_FOUND, Fault.DENIED, Fault.INVALID}:
+        return fault
+    raise ExecutionError(explain(error, doing)) from error

@@ -1,18 +1,20 @@
 """The command line: validate, compile, diff, run, logs, stop, orphans.
 
-Exit codes: 0 success (diff: nothing would change), 1 diff found changes or the training did not succeed, 2 the command
-line or the configuration is wrong, 3 compiling failed, 4 AWS refused or could not be reached, 130 interrupted.
+Exit codes: 0 success (diff: nothing would change), 1 diff found changes, the training did not succeed or orphans are
+left, 2 the command line or the configuration is wrong, 3 compiling failed, 4 AWS (or Airflow) refused or could not be
+reached, 130 interrupted.
 Nothing heavy is imported before it is needed: `validate` needs neither SDK nor network.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Sequence
 
-from airflow_sagemaker.cli.output import Output
+from airflow_sagemaker.cli.output import Interrupted, Output
 from airflow_sagemaker.exceptions import AirflowSageMakerError, CompileError, ConfigurationError
 
 CHANGED, WRONG, NOT_COMPILED, REFUSED, INTERRUPTED = 1, 2, 3, 4, 130
@@ -42,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _orphans(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    text = "list executions that run though no Airflow task will ever look at them"
+    text = "list executions that run though no Airflow task will ever look at them; exit code 1 when some are left"
     command = commands.add_parser("orphans", help=text, description=text)
     command.add_argument("--airflow-url", default=os.environ.get("AIRFLOW_URL"), help="default: AIRFLOW_URL")
     command.add_argument("--token", default=os.environ.get("AIRFLOW_API_TOKEN"), help="default: AIRFLOW_API_TOKEN")
@@ -50,14 +52,27 @@ def _orphans(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     command.add_argument("--password", default=os.environ.get("AIRFLOW_PASSWORD"), help="default: AIRFLOW_PASSWORD")
     command.add_argument("--pipeline", action="append", help="look at this pipeline only; may be repeated")
     command.add_argument("--region", help="AWS region (default: boto3's)")
-    command.add_argument("--stop", action="store_true", help="stop them")
+    command.add_argument("--stop", action="store_true", help="stop those whose task run this Airflow knows to be over")
+    command.add_argument(
+        "--unknown-too", action="store_true", help="with --stop: also those whose task run this Airflow does not have"
+    )
     command.add_argument("--json", action="store_true", help="print one JSON object on standard output")
     _patience(command)
 
 
 def _patience(command: argparse.ArgumentParser) -> None:
     text = "how long a call may wait for AWS to answer"
-    command.add_argument("--patience", type=float, default=30.0, metavar="SECONDS", help=text)
+    command.add_argument("--patience", type=_seconds, default=30.0, metavar="SECONDS", help=text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number of seconds, 0 or more, and is {text!r}")
+    return seconds
 
 
 def _command(
@@ -96,8 +111,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         output.failed(error)
         return REFUSED
     except KeyboardInterrupt as error:
-        arn = getattr(error, "execution_arn", None)
-        output.failed(KeyboardInterrupt(str(error) or "interrupted"), **({"execution_arn": arn} if arn else {}))
+        interrupted = error if isinstance(error, Interrupted) else Interrupted("interrupted")
+        arn = interrupted.execution_arn
+        output.failed(interrupted, **({"execution_arn": arn} if arn else {}))
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

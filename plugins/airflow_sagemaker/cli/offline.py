@@ -21,12 +21,12 @@ def configuration(arguments: argparse.Namespace) -> PytorchTrainingConfig:
     content = read_yaml(arguments.config)
     for text in arguments.params:
         _override(content, text)
-    if arguments.partition:
+    if arguments.partition is not None:  # an empty one, from a variable that is not set, must not train today
         content["partition"] = arguments.partition
     try:
         config = PytorchTrainingConfig.from_dict(content)
     except ConfigurationError as error:
-        changed = " with the command line's changes" if arguments.params or arguments.partition else ""
+        changed = " with the command line's changes" if arguments.params or arguments.partition is not None else ""
         raise ConfigurationError(error.violations, what=file_label(arguments.config) + changed) from None
     return config.completed(region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"))
 

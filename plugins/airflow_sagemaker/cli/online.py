@@ -12,11 +12,11 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from shlex import quote
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_sagemaker.aws import Aws, Fault, classify
+from airflow_sagemaker.aws import Aws, Fault, classify, explain
 from airflow_sagemaker.cli.offline import configuration
-from airflow_sagemaker.cli.output import Output, painted
+from airflow_sagemaker.cli.output import Interrupted, Output, painted
 from airflow_sagemaker.compiler import CompiledPipeline, compile_pipeline
 from airflow_sagemaker.compiling.shared import S3Cache
 from airflow_sagemaker.config import PytorchTrainingConfig
@@ -36,6 +36,9 @@ from airflow_sagemaker.outcome import explain_failure, read_outcome
 from airflow_sagemaker.preflight import check_inputs
 from airflow_sagemaker.record import ExecutionRecord, TaskRun
 from airflow_sagemaker.settled import LONGEST_EXECUTION
+
+if TYPE_CHECKING:
+    from airflow_sagemaker.orphans import Orphan
 
 POLL_SECONDS = 2.0
 
@@ -57,14 +60,6 @@ class EnvironmentTarget(AwsTarget):
             rule = f"cannot be used: {error}"
             found = os.environ.get(f"AWS_ENDPOINT_URL_{service.upper()}") or os.environ.get("AWS_ENDPOINT_URL", MISSING)
             raise ConfigurationError([Violation("AWS_ENDPOINT_URL", found, rule)], what="environment") from None
-
-
-class Interrupted(KeyboardInterrupt):
-    """The user does not wait any longer; `execution_arn` is what goes on meanwhile, if that is known."""
-
-    def __init__(self, message: str, execution_arn: str | None = None) -> None:
-        super().__init__(message)
-        self.execution_arn = execution_arn
 
 
 class OneStart:
@@ -219,9 +214,8 @@ def _told(executions: Executions, execution: Execution, output: Output) -> int:
 
 def _chosen(arguments: argparse.Namespace, config: PytorchTrainingConfig, executions: Executions) -> Execution:
     """Return the named execution, else the latest of the partition."""
-    if arguments.execution:
-        ExecutionArn.parse(arguments.execution)
-        return executions.describe(arguments.execution)
+    if arguments.execution is not None:
+        return executions.describe(_checked_arn(arguments.execution, config))
     since = datetime.now(UTC) - LONGEST_EXECUTION
     for execution in executions.listed(config.pipeline_name, created_after=since):
         if _partition_of(execution) == config.partition:
@@ -229,6 +223,19 @@ def _chosen(arguments: argparse.Namespace, config: PytorchTrainingConfig, execut
     raise ExecutionNotFound(
         f"pipeline {config.pipeline_name} has no execution for partition {config.partition} in the last 28 days"
     )
+
+
+def _checked_arn(text: str, config: PytorchTrainingConfig) -> str:
+    try:
+        region = ExecutionArn.parse(text).region
+    except ExecutionNotFound:
+        rule = "is not the ARN of a pipeline execution"
+        hint = "expected arn:aws:sagemaker:REGION:ACCOUNT:pipeline/NAME/execution/ID"
+    else:
+        if region == config.region:
+            return text
+        rule, hint = f"is in {region}, and the region here is {config.region}", f"--param region={region}"
+    raise ConfigurationError([Violation("--execution", text, rule, hint)], what="command line")
 
 
 def _partition_of(execution: Execution) -> str:
@@ -276,32 +283,45 @@ def orphans(arguments: argparse.Namespace, output: Output) -> int:
     airflow = _airflow(arguments, AirflowApi)
     target = EnvironmentTarget(aws_conn_id=None, region_name=arguments.region)
     executions = Executions(Aws(target, output, patience=arguments.patience))
-    try:
-        found = list(find_orphans(executions, airflow, arguments.pipeline))
-    except OSError as error:
-        raise ExecutionError(f"Airflow at {arguments.airflow_url} could not be asked: {error}") from error
-    lines = []
-    for orphan in found:
-        stopped = arguments.stop and executions.stop(orphan.execution.arn)
-        owner = orphan.execution.owner
+    entries, lines = [], []
+    for orphan in list(find_orphans(executions, airflow, arguments.pipeline)):
+        stopped = _stopped(arguments, executions, orphan, output)
+        entries.append({**orphan.as_dict(), "stopped": stopped})
+        owner, told = orphan.execution.owner, "stopping" if stopped else "it runs"
         task = f"{owner.get('dag_id')}/{owner.get('run_id')}, partition {owner.get('partition')}"
-        lines.append(f"{orphan.execution.display_name}  {task}: {orphan.reason}{' (stopping)' if stopped else ''}")
-        lines.append(f"    {orphan.execution.arn}")
-    output.result({"ok": True, "orphans": [orphan.as_dict() for orphan in found]}, "\n".join(lines) or "no orphans")
-    return 0
+        lines += [f"{orphan.execution.display_name}  {task}: {orphan.reason} ({told})", f"    {orphan.execution.arn}"]
+    left = sum(not entry["stopped"] for entry in entries)
+    output.result({"ok": not left, "orphans": entries, "left": left}, "\n".join(lines) or "no orphans")
+    return 1 if left else 0
+
+
+def _stopped(arguments: argparse.Namespace, executions: Executions, orphan: Orphan, output: Output) -> bool:
+    """Whether it is being stopped or has ended; one that cannot be stopped must not keep the others running."""
+    if orphan.stopping:
+        return True
+    if not arguments.stop or not (orphan.known or arguments.unknown_too):
+        return False
+    arn = orphan.execution.arn
+    try:
+        return executions.stop(arn) or executions.describe(arn).status != Status.EXECUTING
+    except ExecutionNotFound:
+        return True
+    except Exception as error:
+        output.error("%s", explain(error, f"stopping {arn}"))
+        return False
 
 
 def _airflow(arguments: argparse.Namespace, api: Any) -> Any:
-    missing = []
+    wrong = []
     if not arguments.airflow_url:
-        missing.append(Violation("--airflow-url", MISSING, "is required", "or set AIRFLOW_URL"))
+        wrong.append(Violation("--airflow-url", MISSING, "is required", "or set AIRFLOW_URL"))
     if not arguments.token and not (arguments.username and arguments.password):
-        missing.append(Violation("--token", MISSING, "is required", "or --username and --password"))
-    if missing:
-        raise ConfigurationError(missing, what="command line")
-    if arguments.token:
-        return api(arguments.airflow_url, arguments.token)
-    try:
-        return api.signed_in(arguments.airflow_url, arguments.username, arguments.password)
-    except OSError as error:
-        raise ExecutionError(f"Airflow at {arguments.airflow_url} could not be signed in to: {error}") from error
+        wrong.append(Violation("--token", MISSING, "is required", "or --username and --password"))
+    token = (arguments.token or "").strip()
+    if len(token.split()) > 1:
+        wrong.append(Violation("--token", "(hidden)", "is no token: it holds blanks or line breaks"))
+    if wrong:
+        raise ConfigurationError(wrong, what="command line")
+    if token:
+        return api(arguments.airflow_url, token)
+    return api.signed_in(arguments.airflow_url, arguments.username, arguments.password)

@@ -10,6 +10,14 @@ from typing import Any
 _COLOURS = {"error": "\033[31m", "warning": "\033[33m", "added": "\033[32m", "removed": "\033[31m", "strong": "\033[1m"}
 
 
+class Interrupted(KeyboardInterrupt):
+    """The user does not wait any longer; `execution_arn` is what goes on meanwhile, if that is known."""
+
+    def __init__(self, message: str, execution_arn: str | None = None) -> None:
+        super().__init__(message)
+        self.execution_arn = execution_arn
+
+
 class Output:
     """With `json_only` one JSON object on standard output; progress still goes to standard error."""
 

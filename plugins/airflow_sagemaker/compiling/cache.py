@@ -104,9 +104,11 @@ def _versions_asked(python: str) -> dict[str, str]:
         answer = subprocess.run(
             [python, "-c", _QUESTION], stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=60
         )
+        versions: dict[str, str] = json.loads(answer.stdout)
     except (OSError, subprocess.SubprocessError) as error:
         raise SdkNotAvailable(f"{python} cannot be run as the SDK's interpreter: {error}") from None
-    versions: dict[str, str] = json.loads(answer.stdout)
+    except ValueError:
+        raise SdkNotAvailable(f"{python} is no Python interpreter: name one that has the SageMaker SDK") from None
     return versions
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from pydantic import create_model
@@ -19,6 +20,7 @@ def request_of(config: PytorchTrainingConfig) -> dict[str, Any]:
     """Return the static part of a configuration as plain data."""
     static = config.model_dump(mode="json", exclude={"hyperparameters", "training_image", *RUN_FIELDS})
     static["bucket"] = config.code_bucket
+    static["source_dir"] = str(Path(config.source_dir).absolute())  # the compiling process has a folder of its own
     if config.training_image:
         static["training_image"] = "given-at-start"  # its value is a parameter; that there is one changes the rules
     scalars = sorted(config.hyperparameters.scalars())

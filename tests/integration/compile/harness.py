@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
 import time
 from pathlib import Path
@@ -10,6 +11,24 @@ from typing import Any
 
 from airflow_sagemaker import PytorchTrainingConfig
 from airflow_sagemaker.compiler import compile_pipeline
+
+
+def step(definition: str, name: str = "Train") -> dict[str, Any]:
+    found: dict[str, Any] = next(item for item in json.loads(definition)["Steps"] if item["Name"] == name)
+    return found
+
+
+def substituted(value: Any, parameters: dict[str, str]) -> Any:
+    """The arguments as SageMaker would resolve them at a start."""
+    if isinstance(value, dict) and set(value) == {"Get"}:
+        name = value["Get"].removeprefix("Parameters.")
+        return int(parameters[name]) if name == "TrainingInstanceCount" else parameters[name]
+    if isinstance(value, dict) and set(value) == {"Std:Join"}:
+        join = value["Std:Join"]
+        return join["On"].join(substituted(item, parameters) for item in join["Values"])
+    if isinstance(value, dict):
+        return {name: substituted(item, parameters) for name, item in value.items()}
+    return [substituted(item, parameters) for item in value] if isinstance(value, list) else value
 
 
 class Deployed:

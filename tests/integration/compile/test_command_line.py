@@ -136,6 +136,29 @@ def test_an_endpoint_where_nobody_listens(environment: dict[str, str], config_fi
     assert "AWS_ENDPOINT_URL = 'localhost': cannot be used" in done.stderr
 
 
+def test_missing_credentials_are_said_once_with_what_to_do(
+    environment: dict[str, str], config_file: Path, tmp_path: Path
+) -> None:
+    nobody = {name: value for name, value in environment.items() if "_KEY" not in name} | {"HOME": str(tmp_path)}
+    done = call(nobody, "run", str(config_file))
+    assert done.returncode == 4
+    assert done.stderr.count("Unable to locate credentials") == 1, done.stderr
+    assert "AWS_PROFILE or AWS_ACCESS_KEY_ID" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arn", "said"),
+    [
+        ("", "is not the ARN of a pipeline execution"),
+        ("arn:aws:sagemaker:eu-west-1:123456789012:pipeline/p/execution/abcdefghijkl", "--param region=eu-west-1"),
+    ],
+)
+def test_an_execution_that_cannot_be_meant(environment: dict[str, str], config_file: Path, arn: str, said: str) -> None:
+    done = call(environment, "stop", str(config_file), "--execution", arn)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
 def test_an_output_that_cannot_be_written(environment: dict[str, str], config_file: Path) -> None:
     done = call(environment, "compile", str(config_file), "--output", "/nowhere/definition.json")
     assert done.returncode == 2
@@ -162,6 +185,7 @@ def test_ctrl_c_says_what_goes_on_and_how_to_stop_it(environment: dict[str, str]
         said = json.loads(process.stdout.read())
         assert "Traceback" not in process.stderr.read()
     assert process.returncode == 130
+    assert said["error"] == "Interrupted"
     _, _, stop = said["message"].partition("stop it:   python -m airflow_sagemaker ")
     stopped = call(environment, *stop.split(), "--json")
     assert (stopped.returncode, json.loads(stopped.stdout)["stopped"]) == (0, True)

@@ -25,25 +25,9 @@ from airflow_sagemaker.exceptions import CompileError, CompileTimeout, Configura
 from airflow_sagemaker.parameters import declared
 from airflow_sagemaker.raw_arguments import check, create_training_job_shape
 
+from .harness import step, substituted
+
 ROOT = Path(__file__).resolve().parents[3]
-
-
-def step(definition: str, name: str = "Train") -> dict[str, Any]:
-    found: dict[str, Any] = next(item for item in json.loads(definition)["Steps"] if item["Name"] == name)
-    return found
-
-
-def substituted(value: Any, parameters: dict[str, str]) -> Any:
-    """The arguments as SageMaker would resolve them at a start."""
-    if isinstance(value, dict) and set(value) == {"Get"}:
-        name = value["Get"].removeprefix("Parameters.")
-        return int(parameters[name]) if name == "TrainingInstanceCount" else parameters[name]
-    if isinstance(value, dict) and set(value) == {"Std:Join"}:
-        join = value["Std:Join"]
-        return join["On"].join(substituted(item, parameters) for item in join["Values"])
-    if isinstance(value, dict):
-        return {name: substituted(item, parameters) for name, item in value.items()}
-    return [substituted(item, parameters) for item in value] if isinstance(value, list) else value
 
 
 def test_a_definition_holds_nothing_of_one_run(config: PytorchTrainingConfig) -> None:
@@ -84,14 +68,15 @@ def test_digest_and_uploads_are_of_the_content(config: PytorchTrainingConfig) ->
 
 
 def test_the_same_sources_at_another_path_and_time_give_the_same_bytes(
-    config: PytorchTrainingConfig, tmp_path: Path, cache_folder: Path
+    config: PytorchTrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere = tmp_path / "another place"
     shutil.copytree(config.source_dir, elsewhere, copy_function=shutil.copyfile)
     (elsewhere / "__pycache__").mkdir()
     (elsewhere / "__pycache__" / "train.pyc").write_bytes(b"x")
     first = compile_pipeline(config)
-    again = compile_pipeline(config.updated(source_dir=str(elsewhere)), cache=DiskCache(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    again = compile_pipeline(config.updated(source_dir="another place"), cache=DiskCache(tmp_path / "cache"))
     assert again.definition == first.definition
     assert [upload.key for upload in again.uploads] == [upload.key for upload in first.uploads]
 
@@ -307,6 +292,8 @@ def test_an_interpreter_without_the_sdk_is_named(config: PytorchTrainingConfig, 
         compile_pipeline(config, sdk_python=str(tmp_path / "bare" / "bin" / "python"))
     with pytest.raises(SdkNotAvailable, match="cannot be run"):
         compile_pipeline(config, sdk_python="/nowhere/python")
+    with pytest.raises(SdkNotAvailable, match="is no Python interpreter"):
+        compile_pipeline(config, sdk_python=shutil.which("true"))
 
 
 def test_another_interpreter_with_the_sdk_gives_the_same(config: PytorchTrainingConfig, tmp_path: Path) -> None:

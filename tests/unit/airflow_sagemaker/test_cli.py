@@ -60,6 +60,7 @@ def test_overrides_reach_settings_hyperparameters_and_dotted_paths(
         (["--param", "bucket.x=1"], "holds no settings"),
         (["--param", "training_entry_point=main.py"], "there are train.py"),
         (["--partition", "2013/07/04"], "partition"),
+        (["--partition", ""], "partition = ''"),
     ],
 )
 def test_what_is_wrong_is_said_with_exit_code_2(
@@ -115,3 +116,33 @@ def test_orphans_says_what_it_needs(capsys: pytest.CaptureFixture[str], monkeypa
     text = capsys.readouterr().err
     assert "--airflow-url" in text
     assert "--username and --password" in text
+
+
+@pytest.mark.parametrize("patience", ["-3", "inf", "soon"])
+def test_a_patience_that_is_none(patience: str, config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["stop", str(config_file), "--patience", patience])
+    assert ended.value.code == 2
+    assert f"must be a number of seconds, 0 or more, and is '{patience}'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://127.0.0.1:9", "cannot be reached"),
+        ("http://air flow", "cannot be reached"),
+        ("airflow", "is not the address of an Airflow"),
+    ],
+)
+def test_orphans_of_an_airflow_that_is_not_there(url: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["orphans", "--airflow-url", url, "--token", "secret\n"]) == 4
+    text = capsys.readouterr().err
+    assert f"{url} {said}" in text
+    assert "secret" not in text
+
+
+def test_a_token_that_is_none_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["orphans", "--airflow-url", "http://127.0.0.1:9", "--token", "secret\nthing"]) == 2
+    text = capsys.readouterr().err
+    assert "--token" in text
+    assert "secret" not in text
