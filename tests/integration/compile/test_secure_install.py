@@ -25,6 +25,12 @@ from airflow_sagemaker.cli import main
 
 TOKEN = "the-secret-token-of-this-repository"
 WHEEL = "securething-1.0-py3-none-any.whl"
+ROOT = Path(__file__).resolve().parents[3]
+ACTIONS = {
+    "/v1/authorization-token": "codeartifact:GetAuthorizationToken",
+    "/v1/repository/endpoint": "codeartifact:GetRepositoryEndpoint",
+    "/pypi/repo/": "codeartifact:ReadFromRepository",
+}
 PROGRAM = """
 import securething
 
@@ -54,6 +60,18 @@ class Repository:
         if path == f"/files/{WHEEL}":
             return 200, "application/octet-stream", (self.folder / WHEEL).read_bytes()
         return 404, "text/plain", b"no such project"
+
+    @property
+    def rights_needed(self) -> set[str]:
+        """The actions of IAM behind what was asked for."""
+        found = {action for path in self.asked for place, action in ACTIONS.items() if path.startswith(place)}
+        return found | {"sts:GetServiceBearerToken"}  # CodeArtifact asks for it when it makes the token
+
+
+def rights_given() -> set[str]:
+    policy = json.loads((ROOT / "docs" / "iam" / "execution-role-codeartifact.json").read_text())
+    listed = [statement["Action"] for statement in policy["Statement"]]
+    return {action for actions in listed for action in (actions if isinstance(actions, list) else [actions])}
 
 
 def make_wheel(folder: Path) -> None:
@@ -156,6 +174,7 @@ def test_the_token_reaches_pip_and_nobody_else(
     told = "".join(capfd.readouterr())
     assert ended == code, told
     assert f"/pypi/repo/simple/{package}/" in repository.asked, told
+    assert repository.rights_needed == rights_given()
     assert f"{'0.75' if code == 0 else 'exit code'}" in told
     definition = local_sagemaker.client("sagemaker").describe_pipeline(PipelineName=name)["PipelineDefinition"]
     assert TOKEN not in told + definition
