@@ -1,4 +1,4 @@
-"""A PostgreSQL server of its own for one test, from Debian's package."""
+"""A PostgreSQL server of its own for some tests, from Debian's package."""
 
 from __future__ import annotations
 
@@ -12,28 +12,26 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 from local_stack.processes import free_port
 
 USER = "airflow"
 READY_SECONDS = 30
 
 
-def programs() -> Path:
-    """The folder of initdb and postgres; skips the test where there is none."""
+def programs() -> Path | None:
+    """The folder of initdb and postgres; None where there is no PostgreSQL."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
     if found:
         return found[-1]
     on_path = shutil.which("initdb")
-    if on_path is None:
-        pytest.skip("no PostgreSQL server here: apt-get install postgresql")
-    return Path(on_path).resolve().parent
+    return Path(on_path).resolve().parent if on_path else None
 
 
 @contextmanager
 def running_postgres() -> Iterator[str]:
     """The SQLAlchemy URL of an empty database; the server and its files are gone afterwards."""
     bin_folder = programs()
+    assert bin_folder is not None, "no PostgreSQL server here: apt-get install postgresql"
     # PostgreSQL refuses to run as root: then its package's own user runs it.
     other: dict[str, Any] = {"user": "postgres"} if getpass.getuser() == "root" else {}
     folder = Path(tempfile.mkdtemp(prefix="postgres-"))

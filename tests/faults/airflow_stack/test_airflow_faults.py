@@ -27,7 +27,9 @@ def test_worker_killed_before_its_xcom_and_neighbour_and_start_cleared(faulty: F
     assert outcome["status"] == "Succeeded"
     assert outcome["execution_arn"] == first[0]
     assert outcome["metrics"]["Train Loss"] == pytest.approx(0.5)
-    log = faulty.airflow.log("start_and_wait", run, "wait")
+    definition = faulty.airflow.xcom("start_and_wait", run, "start", "training_definition")
+    assert definition["Steps"][0]["Name"] == "Train", "the first try's XComs are cleared: the second pushed it again"
+    log = faulty.log("start_and_wait", run, "wait")
     assert "Train Loss: 1.000000" in log
     assert "Step Train: Succeeded" in log
 
@@ -45,7 +47,7 @@ def test_a_failed_training_fails_the_sensor_for_good_and_says_why(faulty: Faulty
     run = faulty.trigger("start_and_wait", seconds=FAILS, day="2013-01-02")
     # not by the number of tries: Airflow itself may fail a sensor whose deferral was very short, and retry it
     faulty.wait_task("start_and_wait", run, "wait", "failed")
-    log = faulty.airflow.log("start_and_wait", run, "wait")
+    log = faulty.log("start_and_wait", run, "wait")
     assert "RuntimeError: the user's own fault" in log
     assert "Step 'Train' failed" in log
     assert len(faulty.executions(run)) == 1

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+import subprocess
+import sys
+from typing import Any
 
 import pytest
-from local_stack.settings import USERNAME
+from local_stack.settings import ROOT, USERNAME
 
-from airflow_sagemaker.aws import Aws
-from airflow_sagemaker.execution import Executions
-from airflow_sagemaker.hooks import AwsTarget
-from airflow_sagemaker.orphans import AirflowApi, find_orphans
 from tests.faults.airflow_stack.conftest import Faulty
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.slow]
@@ -29,10 +28,10 @@ def test_the_scheduler_is_killed_while_the_sensor_waits(faulty: Faulty) -> None:
 def test_a_sensor_whose_triggerer_is_killed_misses_no_line_and_marks_those_told_again(faulty: Faulty) -> None:
     run = faulty.trigger("start_and_wait", seconds=15, day="2013-02-08")
     faulty.wait_task("start_and_wait", run, "wait", "deferred")
-    faulty.wait(lambda: "Train Loss: 1.0" in faulty.airflow.log("start_and_wait", run, "wait"), "a line while it runs")
+    faulty.wait(lambda: "Train Loss: 1.0" in faulty.log("start_and_wait", run, "wait"), "a line while it runs")
     faulty.kill_and_restart("triggerer")
     faulty.wait_task("start_and_wait", run, "wait", "success")
-    log = faulty.airflow.log("start_and_wait", run, "wait")
+    log = faulty.log("start_and_wait", run, "wait")
     assert [epoch for epoch in range(15) if f"Train Loss: {1 / (epoch + 1):.6f}" not in log] == [], log
     assert "[Train earlier]" in log
     assert [e["PipelineExecutionStatus"] for e in faulty.executions(run)] == ["Succeeded"]
@@ -58,7 +57,7 @@ def test_a_deferred_sensors_timeout_stops_when_asked(faulty: Faulty) -> None:
 def test_a_rescheduled_sensor_tells_every_line_once(faulty: Faulty) -> None:
     run = faulty.trigger("rescheduling", seconds=8, day="2013-02-04")
     faulty.wait_task("rescheduling", run, "wait", "success")
-    log = faulty.airflow.log("rescheduling", run, "wait")
+    log = faulty.log("rescheduling", run, "wait")
     counts = [log.count(f"Train Loss: {1 / (epoch + 1):.6f}") for epoch in range(8)]
     assert counts == [1] * 8, log
     assert faulty.airflow.xcom("rescheduling", run, "wait")["status"] == "Succeeded"
@@ -110,27 +109,56 @@ def test_a_backfill_that_reprocesses_trains_anew_and_once(faulty: Faulty) -> Non
     assert [len(faulty.executions(run["dag_run_id"])) for run in runs] == [1, 1]
 
 
-@pytest.fixture
-def executions(faulty: Faulty) -> Iterator[Executions]:
-    before = dict(os.environ)
-    os.environ["AIRFLOW_CONN_STACK"] = faulty.stack.environment["AIRFLOW_CONN_AWS_DEFAULT"]
-    yield Executions(Aws(AwsTarget("stack")))
-    os.environ.clear()
-    os.environ.update(before)
+def orphans(faulty: Faulty, *arguments: str) -> tuple[int, dict[str, dict[str, Any]]]:
+    """Exit code and findings, by run, of the command line."""
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "airflow_sagemaker", "orphans", "--json", "--pipeline", "faulty", *arguments,
+            "--airflow-url", faulty.stack.url, "--username", USERNAME, "--password", faulty.stack.password,
+        ],
+        env={**os.environ, **faulty.stack.aws, "PYTHONPATH": str(ROOT / "plugins")},
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.stdout, done.stderr
+    return done.returncode, {orphan["run_id"]: orphan for orphan in json.loads(done.stdout)["orphans"]}
 
 
-def test_an_execution_whose_sensor_was_marked_failed_is_an_orphan(faulty: Faulty, executions: Executions) -> None:
+def test_an_execution_whose_sensor_was_marked_failed_is_an_orphan_that_can_be_stopped(faulty: Faulty) -> None:
     run = faulty.trigger("start_and_wait", seconds=LONG, day="2013-02-07")
     faulty.wait_task("start_and_wait", run, "wait", "deferred")
-    airflow = AirflowApi.signed_in(faulty.stack.url, USERNAME, faulty.stack.password)
+    ours = faulty.executions(run)[0]["PipelineExecutionArn"]
+    details = faulty.airflow.xcom("start_and_wait", run, "start", "training_pipeline")
+    foreign = faulty.sagemaker.start_pipeline_execution(
+        PipelineName="faulty",
+        PipelineVersionAlias=details["version_alias"],
+        PipelineParameters=[{"Name": name, "Value": value} for name, value in details["parameters"].items()],
+        PipelineExecutionDescription=json.dumps(
+            {"dag_id": "elsewhere", "run_id": "another Airflow's", "task_id": "start", "map_index": -1}
+        ),
+    )["PipelineExecutionArn"]
 
-    def reasons() -> dict[str, str]:
-        found = find_orphans(executions, airflow, ["faulty"])
-        return {orphan.execution.owner["run_id"]: orphan.reason for orphan in found}
+    def status(arn: str) -> str:
+        described = faulty.sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)
+        return str(described["PipelineExecutionStatus"])
 
-    assert run not in reasons()
+    code, found = orphans(faulty)
+    assert (code, run in found) == (1, False)
+    assert found["another Airflow's"]["known"] is False
+
     faulty.mark("start_and_wait", run, "wait", "failed")
-    faulty.wait(lambda: run in reasons(), "the orphan")
-    assert "its DAG run is failed" in reasons()[run]
-    assert faulty.executions(run)[0]["PipelineExecutionStatus"] == "Executing"
-    executions.stop(faulty.executions(run)[0]["PipelineExecutionArn"])
+    faulty.wait(lambda: faulty.airflow.run("start_and_wait", run)["state"] == "failed", "the run's end")
+    code, found = orphans(faulty)
+    assert code == 1
+    assert "its DAG run is failed" in found[run]["reason"]
+    assert status(ours) == "Executing"
+
+    code, found = orphans(faulty, "--stop")
+    assert code == 1, "the one that this Airflow does not know is left alone"
+    assert (found[run]["stopped"], found["another Airflow's"]["stopped"]) == (True, False)
+    faulty.wait(lambda: status(ours) == "Stopped", "the stop")
+    assert status(foreign) == "Executing"
+
+    assert orphans(faulty, "--stop", "--unknown-too")[0] == 0
+    assert orphans(faulty, "--stop", "--unknown-too")[0] == 0, "stopping or stopped: nothing is left to do"
+    faulty.wait(lambda: status(foreign) == "Stopped", "the stop")
+    assert orphans(faulty) == (0, {})
