@@ -177,7 +177,9 @@ class Aws:
         """
 
         def attempt() -> dict[str, Any]:
-            reply: dict[str, Any] = getattr(self.client(service), operation)(**arguments)
+            client = self.client(service)
+            reply: dict[str, Any] = getattr(client, operation)(**arguments)
+            _check_whole(reply, client)
             return reply
 
         return self._retrying(f"{service}:{operation}")(attempt)
@@ -203,6 +205,18 @@ class Aws:
             "%s: %s (%s: %s); attempt %d, next in %.1f s",
             what, fault.value, error_code(error), error_text(error), state.attempt_number, state.upcoming_sleep,
         )  # fmt: skip
+
+
+def _check_whole(reply: dict[str, Any], client: Any) -> None:
+    """Raise ConnectionClosedError for a reply whose body never came: botocore gives it as an empty success.
+
+    It would mean "no such execution" or "no execution runs", where it says nothing at all.
+    """
+    from botocore.exceptions import ConnectionClosedError
+
+    announced = int(reply.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("content-length") or 0)
+    if announced > len("{}") and reply.keys() <= {"ResponseMetadata"}:
+        raise ConnectionClosedError(endpoint_url=client.meta.endpoint_url)
 
 
 def _first_expiry_or_healing() -> Callable[[BaseException], bool]:

@@ -41,12 +41,15 @@ def deploy(aws: Aws, compiled: CompiledPipeline) -> None:
 
 def upload_all(aws: Aws, compiled: CompiledPipeline) -> None:
     """Bring to S3 what the definition refers to and is not there yet."""
-    for upload in compiled.uploads:
-        _upload(aws, upload)
+    new = [upload for upload in compiled.uploads if _uploaded(aws, upload)]
+    if new:
+        places = sorted({f"s3://{upload.bucket}/{'/'.join(upload.key.split('/')[:3])}/" for upload in new})
+        size = sum(upload.size for upload in new) / 1000
+        aws.log.info("Uploaded %d files, %.0f kB, below %s", len(new), size, " and ".join(places))
 
 
-def _upload(aws: Aws, upload: Upload) -> None:
-    """Keys hold the content's hash, so an object of the right size is the right object."""
+def _uploaded(aws: Aws, upload: Upload) -> bool:
+    """Whether it was missing. Keys hold the content's hash, so an object of the right size is the right object."""
     where = f"s3://{upload.bucket}/{upload.key}"
     try:
         head = aws.call("s3", "head_object", Bucket=upload.bucket, Key=upload.key)
@@ -55,12 +58,13 @@ def _upload(aws: Aws, upload: Upload) -> None:
             raise DeploymentError(explain(error, f"looking for {where}")) from error
     else:
         if head.get("ContentLength") == upload.size:
-            return
+            return False
     try:
         aws.call("s3", "put_object", Bucket=upload.bucket, Key=upload.key, Body=Path(upload.path).read_bytes())
     except Exception as error:
         raise DeploymentError(explain(error, f"uploading {where}")) from error
-    aws.log.info("Uploaded %s (%d bytes)", where, upload.size)
+    aws.log.debug("Uploaded %s (%d bytes)", where, upload.size)
+    return True
 
 
 def _has_alias(aws: Aws, compiled: CompiledPipeline) -> bool:

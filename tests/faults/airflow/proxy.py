@@ -1,9 +1,10 @@
 """A proxy between a client and the local SageMaker that injects faults at named points and counts calls by action.
 
 Faults: `throttle`, `error500`, `quota`, `conflict`, `expired` answer themselves; `reset` closes the connection before
-the server has seen the request, `lose_reply` after it has acted; `hold_request` and `hold_reply` stop there until
-`release()`, so that a test can kill the client at that very point. `hold_repeat` holds the request too, and then gives
-the answer that the action's last forwarded request got, as a service does that knows its token.
+the server has seen the request, `lose_reply` after it has acted, `cut_reply` right behind the reply's headers;
+`hold_request` and `hold_reply` stop there until `release()`, so that a test can kill the client at that very point.
+`hold_repeat` holds the request too, and then gives the answer that the action's last forwarded request got, as a
+service does that knows its token.
 """
 
 from __future__ import annotations
@@ -141,9 +142,9 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
                 self.close_connection = True
                 self.connection.close()
                 return
-            self._answer(status, headers, content)
+            self._answer(status, headers, content, cut=kind == "cut_reply")
 
-        def _answer(self, status: int, headers: dict[str, str], content: bytes) -> None:
+        def _answer(self, status: int, headers: dict[str, str], content: bytes, *, cut: bool = False) -> None:
             try:
                 self.send_response_only(status)
                 for name, value in headers.items():
@@ -153,7 +154,8 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
                 length = headers.get("Content-Length") if self.command == "HEAD" else None
                 self.send_header("Content-Length", length or str(len(content)))
                 self.end_headers()
-                self.wfile.write(content)
+                self.close_connection |= cut
+                self.wfile.write(b"" if cut else content)
             except OSError:
                 self.close_connection = True
 

@@ -96,14 +96,23 @@ def test_worker_killed_after_the_server_acted(bench: Bench) -> None:
     assert bench.executions()[0]["PipelineExecutionArn"] == result["returned"]
 
 
-def test_reply_lost_after_the_server_acted(bench: Bench) -> None:
+@pytest.mark.parametrize("fault", ["lose_reply", "cut_reply"])
+def test_reply_lost_after_the_server_acted(bench: Bench, fault: str) -> None:
     assert bench.work(run_id="deploys").result()["returned"]
-    bench.proxy.inject("StartPipelineExecution", "lose_reply", times=2)
+    bench.proxy.inject("StartPipelineExecution", fault, times=2)
     worker = bench.work(run_id="loses")
     result = worker.result()
     assert result["returned"], result
     assert len(bench.executions()) == 2
     assert "unavailable" in worker.log
+
+
+def test_a_list_whose_reply_was_cut_is_not_taken_for_an_empty_one(bench: Bench) -> None:
+    first = bench.work(run_id="first").result()["returned"]
+    bench.proxy.inject("ListPipelineExecutions", "cut_reply")
+    second = bench.work(run_id="second", operator={"on_busy": "fail"}).result()
+    assert second["error"] == "PartitionBusy", second
+    assert first in second["message"]
 
 
 def test_clear_trains_anew_and_ends_the_old_execution(bench: Bench) -> None:
