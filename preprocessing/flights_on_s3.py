@@ -19,11 +19,14 @@ RAW_MANIFEST = "raw.manifest"
 def extract(client: Any, bucket: str, window: Window, list_for: str | None = None) -> dict[str, Any]:
     """Upload the raw dates of the partition's window from the source; return how many files were written.
 
+    Dates that the source lacks may have come from somewhere else. Raises MissingDataError for those that are not there.
+
     With `list_for`, a pipeline's name, the files are also listed in a ManifestFile beside that pipeline's splits, so
     that a Processing job downloads these dates and no others.
     """
     folder = storage.Folder(client, bucket, "raw")
     counts = storage.upload_raw(folder, source.extract({table: window.dates(table) for table in raw.SCHEMAS}))
+    storage.require_raw(folder, window)
     if list_for is not None:
         storage.write_raw_manifest(splits_folder(client, bucket, list_for, window), RAW_MANIFEST, folder, window)
     return {"raw_path": folder.uri, "first": str(window.history_first), "last": str(window.partition), **counts}

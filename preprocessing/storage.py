@@ -79,10 +79,21 @@ def download_raw(folder: Folder, window: Window, to: Path) -> None:
     names = _raw_names(window)
     with ThreadPoolExecutor(THREADS) as pool:
         missing = [name for name in pool.map(lambda name: _download(folder, name, to / name), names) if name]
+    _refuse(missing, folder, window)
+
+
+def require_raw(folder: Folder, window: Window) -> None:
+    """Raise MissingDataError unless every raw file that the window reads is there."""
+    present = {name for table in raw.SCHEMAS for name in folder.etags(f"{table}/")}
+    _refuse([name for name in _raw_names(window) if name not in present], folder, window)
+
+
+def _refuse(missing: list[str], folder: Folder, window: Window) -> None:
     if missing:
+        known = len(_raw_names(window))
         raise MissingDataError(
-            f"partition {window.partition}: {len(missing)} of {len(names)} raw files are missing, the first is "
-            f"{folder.uri}/{missing[0]}; run extract for these dates"
+            f"partition {window.partition}: {len(missing)} of {known} raw files are missing, the first is "
+            f"{folder.uri}/{missing[0]}; bring these dates, or run extract for them where the source has them"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 
 from airflow.sdk import Param
 
@@ -12,6 +13,12 @@ from preprocessing.window import MAX_DAYS, Window
 AWS_CONN_ID = "aws_default"
 MAX_TRAININGS = 8
 """Executions of one pipeline at once, whatever starts them: a backfill of a year must not start a year at once."""
+
+MISSING_DATA = ("fail", "skip", "wait")
+"""What may become of a partition whose raw dates are not there."""
+WAIT_EVERY = timedelta(minutes=5)
+"""Time between two looks for raw dates that are waited for; the task holds no worker meanwhile."""
+WAIT_WITHIN = timedelta(hours=6)
 
 POOL = os.environ.get("SAGEMAKER_TRAINING_POOL", "default_pool")
 """Pool of the training tasks. A pool that does not exist keeps tasks queued for ever: one is used only where named."""
@@ -50,12 +57,10 @@ PARAMS = {
         description=f"Days of flights up to the partition: the last {Window.test_days} test, {Window.val_days} before "
         "them validate, the others train. Longer windows train better and longer.",
     ),
-}  # fmt: skip
-
-MISSING_DATA_PARAM = {
     "missing_data": Param(
-        "fail", type="string", enum=["fail", "skip"], title="Missing raw dates",
-        description="When raw dates of the window are not there: fail the partition, or skip it without a failure.",
+        "fail", type="string", enum=[*MISSING_DATA], title="Missing raw dates",
+        description="When raw dates of the window are not there: fail the partition, skip it without a failure, or "
+        f"wait for them, {WAIT_WITHIN.total_seconds() / 3600:.0f} hours at most.",
     ),
 }  # fmt: skip
 

