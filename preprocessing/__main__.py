@@ -6,8 +6,8 @@
 
 Credentials, region and endpoint of S3 come from the AWS_* environment. The last line of standard output is the result
 as one JSON object; what happens meanwhile goes to standard error. Status 3: the data or the partition cannot be used
-(one line says why, and a retry will say the same); status 4: raw dates of the window are missing; any other status but
-0: a fault that a retry may heal.
+(one line says why, and a retry will say the same; the result then holds the findings of failing data checks); status
+4: raw dates of the window are missing; any other status but 0: a fault that a retry may heal.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from preprocessing import child, engines, flights_on_s3, program, source
-from preprocessing.errors import MissingDataError, PreprocessingError
+from preprocessing.errors import ChecksError, MissingDataError, PreprocessingError
 from preprocessing.window import Window, parse_partition
 
 
@@ -38,6 +38,10 @@ def main() -> int:
     except MissingDataError as error:
         sys.stderr.write(f"{error}\n")
         return child.MISSING
+    except ChecksError as error:
+        sys.stdout.write(json.dumps({"checks": error.checks}) + "\n")
+        sys.stderr.write(f"{error}\n")
+        return child.UNUSABLE
     except PreprocessingError as error:
         sys.stderr.write(f"{error}\n")
         return child.UNUSABLE
@@ -54,8 +58,12 @@ def _parser() -> argparse.ArgumentParser:
     # The defaults are where a SageMaker Processing job finds and leaves its files.
     local.add_argument("--raw", type=Path, default=Path("/opt/ml/processing/input/raw"), help="folder of raw tables")
     local.add_argument("--output", type=Path, default=Path("/opt/ml/processing/output"), help="folder for the splits")
+    text = "profiles of earlier partitions, a JSON file that extract leaves in previous/"
+    local.add_argument("--previous", type=Path, metavar="FILE", help=text)
     local.add_argument("--engine", choices=engines.ENGINES, default=engines.POLARS, help="what builds the table")
-    local.set_defaults(run=lambda o, window: program.preprocess(o.raw, o.output, window, o.engine))
+    local.set_defaults(
+        run=lambda o, window: program.preprocess(o.raw, o.output, window, o.engine, _profiles(o.previous))
+    )
     extract = commands.add_parser("extract", help="write the raw dates that the window reads to S3")
     extract.set_defaults(run=lambda o, window: flights_on_s3.extract(_s3(), o.bucket, window, o.list_for))
     extract.add_argument("--list-for", metavar="PIPELINE", help="also list the files for this pipeline's own step")
@@ -70,6 +78,11 @@ def _parser() -> argparse.ArgumentParser:
     for command in (extract, on_s3):
         command.add_argument("--bucket", required=True, help="bucket of raw dates and splits")
     return parser
+
+
+def _profiles(file: Path | None) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(file.read_bytes()) if file else []
+    return found
 
 
 def _s3() -> Any:

@@ -1,21 +1,22 @@
 """Checks of the finished splits before a training is paid for. A failing one names its number and its limit.
 
-What a column may hold is declared once, in `table_schema` (pandera); shares and drifts of whole splits are `Finding`s:
-all of them stand in the manifest, the failing ones in the error. Limits are the constants below: they are loose enough
-for every partition of the example and meant to be tightened for another table.
+What a column may hold is declared once, in `table_schema` (pandera); everything that was looked at is a `Finding`: all
+of them stand in the manifest (docs/data-checks.md says how), the failing ones in the error too. Limits are the
+constants below: they are loose enough for every partition of the example and meant to be tightened for another table.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import polars as pl
 
-from preprocessing import fields
-from preprocessing.errors import TableError
+from preprocessing import drift, fields
+from preprocessing.drift import Profile
+from preprocessing.errors import ChecksError
 
 Splits = Mapping[str, pl.DataFrame]
 
@@ -28,10 +29,18 @@ OTHER_NULL_SHARE = 0.2
 DRIFT_OF = [*fields.SCHEDULE, "carrier", "origin", "dest"]
 """Columns whose drift fails the check; weather and late rates differ from month to month by nature: only reported."""
 MAX_PSI = 0.25
-"""Population stability index of the test against the train; more is usually called a large shift. Seen here: 0.11."""
+"""Population stability index beyond what chance makes; more is usually called a large shift. Seen here: 0.11 for the
+test against the train, 0.03 for the newest day against the partitions before."""
+PREVIOUS = 7
+"""Partitions before this one that its newest day is compared with."""
+PREVIOUS_DAYS = 28
+"""Age in days beyond which a partition is no measure any more."""
+DAILY = [name for name in [*fields.TAB_FIELD_LIST, *fields.CAT_FIELD_LIST] if name != "day_of_week"]
+"""Columns of which one day can be compared with others: a single day has but one day of the week."""
+DAILY_DRIFT_OF = [*fields.SCHEDULE, *fields.PLANE, "carrier", "origin", "dest", "plane_model"]
+"""Of these, the columns whose drift from day to day fails the check; weather and late rates change with the day."""
 MAX_SINGLE_AUC = 0.95
 """A single feature that tells late flights apart this well has seen the outcome."""
-BINS = 10
 
 
 @dataclass(frozen=True)
@@ -43,16 +52,38 @@ class Finding:
     value: float
     limit: str
     ok: bool = True
+    example: str = ""
+    """A value that breaks the limit, and the id of its row."""
+
+    def __str__(self) -> str:
+        such = f", such as {self.example}" if self.example else ""
+        return f"{self.check} of {self.where} is {self.value:.4g}, expected {self.limit}{such}"
 
 
-def check(splits: Splits, partition: str) -> list[dict[str, Any]]:
-    """Return all findings as plain data. Raises TableError with every failing number."""
-    problems = [*_against_schema(splits), *_shared_ids(splits)]
-    findings = [*label_balance(splits), *missing_values(splits), *drift(splits), *leakage(splits)]
-    problems += [f"{f.check} of {f.where} is {f.value:.4g}, expected {f.limit}" for f in findings if not f.ok]
-    if problems:
-        raise TableError(f"partition {partition}: {len(problems)} data checks fail: {'; '.join(problems)}")
-    return [asdict(finding) for finding in findings]
+def check(splits: Splits, partition: str, previous: Sequence[Mapping[str, Profile]] = ()) -> list[dict[str, Any]]:
+    """Return all findings as plain data. Raises ChecksError with every failing number.
+
+    `previous`: profiles of the partitions before this one (see `profiles`), the newest first.
+    """
+    findings = [
+        *_against_schema(splits),
+        *_shared_ids(splits),
+        *label_balance(splits),
+        *missing_values(splits),
+        *drift_within(splits),
+        *drift_since(splits["test"], previous[:PREVIOUS]),
+        *leakage(splits),
+    ]
+    failing = [str(finding) for finding in findings if not finding.ok]
+    report = [asdict(finding) for finding in findings]
+    if failing:
+        raise ChecksError(f"partition {partition}: {len(failing)} data checks fail: {'; '.join(failing)}", report)
+    return report
+
+
+def profiles(splits: Splits) -> dict[str, Profile]:
+    """Return what later partitions need to know of this one: the profile of each column in the test."""
+    return {name: drift.profile(splits["test"][name]) for name in DAILY}
 
 
 def table_schema() -> Any:
@@ -81,32 +112,36 @@ def table_schema() -> Any:
     )
 
 
-def _against_schema(splits: Splits) -> Iterator[str]:
-    """Yield one line per column and rule that is broken, with the number of rows and an example."""
+def _against_schema(splits: Splits) -> Iterator[Finding]:
+    """Yield, for each column and rule that is broken, the number of rows and an example; one finding if none is."""
     from pandera.errors import SchemaErrors
 
-    schema = table_schema()
+    schema, whole = table_schema(), True
     for split, table in splits.items():
         try:
             schema.validate(table, lazy=True)
         except SchemaErrors as errors:
+            whole = False
             cases = errors.failure_cases.group_by("column", "check", maintain_order=True).agg(
                 pl.len(), pl.col("failure_case").first(), pl.col("index").first()
             )
             for case in cases.to_dicts():
                 row = table[fields.ID][case["index"]] if case["index"] is not None and fields.ID in table else "-"
-                yield (
-                    f"{split}: column {case['column']!r} breaks {case['check']} in {case['len']} rows, such as "
-                    f"{case['failure_case']!r} of {row}"
-                )
+                example = f"{case['failure_case']!r} of {row}"
+                broken = f"rows that break {case['check']}"
+                yield Finding(broken, f"{split}.{case['column']}", case["len"], "0", ok=False, example=example)
+    if whole:
+        yield Finding("columns that break the schema", "all splits", 0, "0")
 
 
-def _shared_ids(splits: Splits) -> Iterator[str]:
+def _shared_ids(splits: Splits) -> Iterator[Finding]:
     ids = pl.concat([table.select(fields.ID, split=pl.lit(split)) for split, table in splits.items()])
     shared = ids.group_by(fields.ID).agg(pl.col("split").unique()).filter(pl.col("split").list.len() > 1)
+    example = ""
     if shared.height:
-        example = shared.sort(fields.ID).row(0)
-        yield f"{shared.height} ids are in several splits, such as {example[0]!r} in {', '.join(sorted(example[1]))}"
+        row = shared.sort(fields.ID).row(0)
+        example = f"{row[0]!r} in {', '.join(sorted(row[1]))}"
+    yield Finding("ids in several splits", fields.ID, shared.height, "0", shared.height == 0, example)
 
 
 def label_balance(splits: Splits) -> Iterator[Finding]:
@@ -126,37 +161,36 @@ def missing_values(splits: Splits) -> Iterator[Finding]:
             yield Finding("share of missing values", name, share, f"at most {limit}", share <= limit)
 
 
-def drift(splits: Splits) -> Iterator[Finding]:
-    """Yield the population stability index of every feature in test against train.
-
-    Few rows differ by chance alone, by (bins - 1) * (1 / rows before + 1 / rows after) on average: the limit allows it.
-    """
+def drift_within(splits: Splits) -> Iterator[Finding]:
+    """Yield the population stability index of every feature in test against train."""
     train, test = splits["train"], splits["test"]
     for name in [*fields.TAB_FIELD_LIST, *fields.CAT_FIELD_LIST]:
-        value = psi(train[name], test[name])
-        if name not in DRIFT_OF:
-            yield Finding("drift (PSI)", name, value, "-")
-            continue
-        bins = BINS if train[name].dtype.is_numeric() else train[name].n_unique()
-        limit = MAX_PSI + (bins - 1) * (1 / train.height + 1 / test.height)
-        yield Finding("drift (PSI)", name, value, f"at most {limit:.3g}", value <= limit)
+        before = drift.profile(train[name])
+        limit = MAX_PSI + drift.by_chance(before, test[name]) if name in DRIFT_OF else None
+        yield _drift("drift (PSI), test against train", name, drift.psi(before, test[name]), limit)
 
 
-def psi(before: pl.Series, after: pl.Series) -> float:
-    """Return the population stability index: the sum over bins of (b - a) * ln(b / a), missing values a bin of theirs.
+def drift_since(test: pl.DataFrame, previous: Sequence[Mapping[str, Profile]]) -> Iterator[Finding]:
+    """Yield the index of every feature on the newest day against the partitions before: the median over them.
 
-    Numbers are cut at the deciles of `before`, texts are their own bins. Empty bins count as half a row.
+    The median, so that one odd day does not make the next seven suspicious.
     """
-    if before.dtype.is_numeric():
-        quantiles = [before.quantile(i / BINS) for i in range(1, BINS)]
-        edges = sorted({edge for edge in quantiles if edge is not None})
-        before, after = (series.cut(edges).cast(pl.String) if edges else series for series in (before, after))
-    counts = [series.cast(pl.String).fill_null("missing").value_counts(name="n") for series in (before, after)]
-    name = before.name
-    both = counts[0].join(counts[1], on=name, how="full", coalesce=True).select("n", "n_right")
-    shares = [(max(n or 0, 0.5) / before.len(), max(m or 0, 0.5) / after.len()) for n, m in both.rows()]
-    # An exact sum: the rows come in no particular order, and equal data must give an equal manifest.
-    return math.fsum((b - a) * math.log(b / a) for a, b in shares)
+    yield Finding("partitions before, compared with", "newest day", len(previous), "-")
+    newest = test.filter(pl.col(fields.DATE) == pl.col(fields.DATE).max())
+    for name in DAILY if previous else []:
+        known = [profile[name] for profile in previous if name in profile]
+        if not known:
+            continue
+        value = statistics.median(drift.psi(before, newest[name]) for before in known)
+        chance = statistics.median(drift.by_chance(before, newest[name]) for before in known)
+        limit = MAX_PSI + chance if name in DAILY_DRIFT_OF else None
+        yield _drift("drift (PSI), newest day against before", name, value, limit)
+
+
+def _drift(check: str, name: str, value: float, limit: float | None) -> Finding:
+    if limit is None:
+        return Finding(check, name, value, "-")
+    return Finding(check, name, value, f"at most {limit:.3g}", value <= limit)
 
 
 def leakage(splits: Splits) -> Iterator[Finding]:

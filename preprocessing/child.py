@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from preprocessing.errors import MissingDataError, PreprocessingError
+from preprocessing.errors import ChecksError, MissingDataError, PreprocessingError
 
 UNUSABLE = 3
 """Exit status for data or partitions that cannot be used."""
@@ -66,6 +66,8 @@ def run(arguments: Sequence[str], *, env: Mapping[str, str], log: logging.Logger
         reader.join()
     if status == MISSING:
         raise MissingDataError(last[-1] if last else "raw dates are missing")
+    if status == UNUSABLE and output:
+        raise ChecksError(last[-1] if last else "data checks fail", json.loads(output.splitlines()[-1])["checks"])
     if status == UNUSABLE:
         raise PreprocessingError(last[-1] if last else "the data cannot be used")
     if status != 0:

@@ -5,10 +5,13 @@ PreprocessingError          root: catch this one
 ├── RawDataError            a raw file that is empty, truncated, or has wrong columns
 │   └── MissingDataError    a raw date that is not there (yet)
 ├── TableError              the built table cannot be trained on: no rows, a label with one class
+│   └── ChecksError         data checks fail; `checks` holds all findings
 └── EngineError             the chosen engine is not installed
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 
 class PreprocessingError(Exception):
@@ -29,6 +32,15 @@ class MissingDataError(RawDataError):
 
 class TableError(PreprocessingError):
     """The built table cannot be trained on."""
+
+
+class ChecksError(TableError):
+    """Data checks fail."""
+
+    def __init__(self, message: str, checks: list[dict[str, Any]]) -> None:
+        super().__init__(message)
+        self.checks = checks
+        """Every finding (see `checks.Finding`), the failing ones with `ok` false."""
 
 
 class EngineError(PreprocessingError):

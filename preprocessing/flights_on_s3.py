@@ -6,14 +6,18 @@ Layout: `raw/flights/date=2013-07-04/flights.parquet` (weather and planes alike)
 
 from __future__ import annotations
 
+import itertools
+import json
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from preprocessing import program, raw, source, storage
+from preprocessing import checks, program, raw, source, storage
 from preprocessing.window import Window
 
 RAW_MANIFEST = "raw.manifest"
+PREVIOUS = "previous/previous.json"
 
 
 def extract(client: Any, bucket: str, window: Window, list_for: str | None = None) -> dict[str, Any]:
@@ -22,13 +26,15 @@ def extract(client: Any, bucket: str, window: Window, list_for: str | None = Non
     Dates that the source lacks may have come from somewhere else. Raises MissingDataError for those that are not there.
 
     With `list_for`, a pipeline's name, the files are also listed in a ManifestFile beside that pipeline's splits, so
-    that a Processing job downloads these dates and no others.
+    that a Processing job downloads these dates and no others, and the profiles of its earlier partitions lie beside it.
     """
     folder = storage.Folder(client, bucket, "raw")
     counts = storage.upload_raw(folder, source.extract({table: window.dates(table) for table in raw.SCHEMAS}))
     storage.require_raw(folder, window)
     if list_for is not None:
-        storage.write_raw_manifest(splits_folder(client, bucket, list_for, window), RAW_MANIFEST, folder, window)
+        target = splits_folder(client, bucket, list_for, window)
+        storage.write_raw_manifest(target, RAW_MANIFEST, folder, window)
+        target.put(PREVIOUS, json.dumps(previous_profiles(target, window)).encode())
     return {"raw_path": folder.uri, "first": str(window.history_first), "last": str(window.partition), **counts}
 
 
@@ -38,9 +44,18 @@ def preprocess(client: Any, bucket: str, pipeline: str, window: Window) -> dict[
     with tempfile.TemporaryDirectory(prefix=f"preprocess-{window.partition}-") as name:
         folder = Path(name)
         storage.download_raw(storage.Folder(client, bucket, "raw"), window, folder / "raw")
-        about = program.preprocess(folder / "raw", folder / "output", window)
+        previous = previous_profiles(target, window)
+        about = program.preprocess(folder / "raw", folder / "output", window, previous=previous)
         storage.publish(folder / "output", target)
     return {"input_path": target.uri, **about}
+
+
+def previous_profiles(target: storage.Folder, window: Window) -> list[dict[str, Any]]:
+    """Return the profiles of the partitions before this one that are whole, the newest first."""
+    oldest = window.partition - timedelta(days=checks.PREVIOUS_DAYS)
+    manifests = storage.manifests_before(target, since=str(oldest))
+    found = (manifest["profile"] for manifest in manifests if "profile" in manifest)
+    return list(itertools.islice(found, checks.PREVIOUS))
 
 
 def splits_folder(client: Any, bucket: str, pipeline: str, window: Window) -> storage.Folder:

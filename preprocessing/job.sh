@@ -6,7 +6,8 @@ python3 -m pip install --quiet --disable-pip-version-check -r preprocessing/requ
 uri="$1"
 shift
 output=/opt/ml/processing/output
-python3 -m preprocessing local --partition "${uri##*/}" --raw /opt/ml/processing/input/raw --output "$output" "$@" &
+python3 -m preprocessing local --partition "${uri##*/}" --raw /opt/ml/processing/input/raw --output "$output" \
+    --previous /opt/ml/processing/input/previous/previous.json "$@" &
 trap 'kill -TERM $!' TERM
 wait $!
 # An output of a job is a folder: the manifest gets one of its own.

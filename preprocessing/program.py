@@ -2,36 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from preprocessing import checks, engines, fields, output, raw
+from preprocessing.drift import Profile
 from preprocessing.errors import TableError
 from preprocessing.window import Window
 
 
-def preprocess(raw_folder: Path, output_folder: Path, window: Window, engine: str = engines.POLARS) -> dict[str, Any]:
+def preprocess(
+    raw_folder: Path,
+    output_folder: Path,
+    window: Window,
+    engine: str = engines.POLARS,
+    previous: Sequence[Mapping[str, Profile]] = (),
+) -> dict[str, Any]:
     """Write train, val and test of the window below `output_folder` and return what was written.
 
-    `engine` (one of `engines.ENGINES`) builds the table; what it holds does not depend on it.
+    `engine` (one of `engines.ENGINES`) builds the table; what it holds does not depend on it. `previous`: the profiles
+    in the manifests of earlier partitions, the newest first; the newest day is compared with them.
 
-    The result: partition, rows and share of late flights per split, dates per split, and the field lists under the
-    names of the training's hyperparameters. Raises PreprocessingError; nothing is visible then.
+    The result: partition, rows and share of late flights per split, dates per split, the field lists under the names of
+    the training's hyperparameters, and the findings of the data checks. Raises PreprocessingError; nothing is visible
+    then.
     """
     files = raw.checked_files(raw_folder, window)
     table = build_table(files, window, engine)
     tables = split(table, window)
-    findings = checks.check(tables, str(window.partition))
+    findings = checks.check(tables, str(window.partition), previous)
     about = {
         "partition": str(window.partition),
         "rows": {name: part.height for name, part in tables.items()},
         "late_share": {name: part.select(pl.col(fields.LABEL).mean().round(6)).item() for name, part in tables.items()},
         "dates": {name: [str(first), str(last)] for name, (first, last) in window.splits().items()},
         **fields.field_lists(),
+        "checks": findings,
     }
-    output.write(output_folder, tables, {**about, "checks": findings})
+    output.write(output_folder, tables, {**about, "profile": checks.profiles(tables)})
     return about
 
 

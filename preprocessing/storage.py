@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,6 +105,25 @@ def _download(folder: Folder, name: str, to: Path) -> str | None:
     except folder.client.exceptions.NoSuchKey:
         return name
     return None
+
+
+def manifests_before(folder: Folder, *, since: str) -> Iterator[dict[str, Any]]:
+    """Yield the manifests of the whole partitions beside this one that come before it, the newest first.
+
+    Partitions are compared by name; none before `since` is looked at.
+    """
+    parent, _, name = folder.prefix.rpartition("/")
+    pages = folder.client.get_paginator("list_objects_v2").paginate(
+        Bucket=folder.bucket, Prefix=f"{parent}/", Delimiter="/", StartAfter=f"{parent}/{since}"
+    )
+    folders = [item["Prefix"].rstrip("/") for page in pages for item in page.get("CommonPrefixes", [])]
+    earlier = [prefix for prefix in folders if since <= prefix.removeprefix(f"{parent}/") < name]
+    for prefix in sorted(earlier, reverse=True):
+        try:
+            body = folder.client.get_object(Bucket=folder.bucket, Key=f"{prefix}/{output.MANIFEST}")["Body"]
+        except folder.client.exceptions.NoSuchKey:
+            continue
+        yield json.loads(body.read())
 
 
 def publish(local: Path, folder: Folder) -> None:

@@ -2,8 +2,9 @@
 
 The compile step calls `preprocess` in its own process (`dependencies="flight_delay.processing_step:preprocess"`). The
 definition holds no date: the job learns its partition from the end of the pipeline parameter InputPath, reads the raw
-files that `raw.manifest` there names (`extract` writes it), and leaves the splits below InputPath. Its outputs have the
-names of the training's channels, which therefore refer to them (see `airflow_sagemaker.pipeline`).
+files that `raw.manifest` there names and the profiles in `previous/` (`extract` writes both), and leaves the splits
+below InputPath. Its outputs have the names of the training's channels, which therefore refer to them (see
+`airflow_sagemaker.pipeline`).
 """
 
 from __future__ import annotations
@@ -50,9 +51,11 @@ def _inputs(context: StepContext) -> list[Any]:
     prefix = f"{context.config.pipeline_name}/code/{digest_of(contents_of(CODE))}/preprocessing"
     code = context.session.upload_data(str(CODE), bucket=context.config.code_bucket, key_prefix=prefix)
     manifest = Join(on="/", values=[context.variables["InputPath"], "raw.manifest"])
+    previous = Join(on="/", values=[context.variables["InputPath"], "previous"])
     return [
         _input("code", code, f"{IN_CONTAINER}/input/code/preprocessing", "S3Prefix"),
         _input("raw", manifest, f"{IN_CONTAINER}/input/raw", "ManifestFile"),
+        _input("previous", previous, f"{IN_CONTAINER}/input/previous", "S3Prefix"),
     ]
 
 

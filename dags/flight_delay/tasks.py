@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from typing import Any
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
@@ -11,7 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from airflow_sagemaker.hooks import connection_defaults
 from flight_delay.form import MISSING_DATA
 from preprocessing import child
-from preprocessing.errors import MissingDataError, PreprocessingError
+from preprocessing.errors import ChecksError, MissingDataError, PreprocessingError
 
 log = logging.getLogger("airflow.task")
 
@@ -36,17 +37,30 @@ def extract(
 
 
 def preprocess(
-    aws_conn_id: str, pipeline: str, partition: str, window_days: int, missing_data: str = "fail"
+    aws_conn_id: str,
+    pipeline: str,
+    partition: str,
+    window_days: int,
+    missing_data: str = "fail",
+    keep_checks: Callable[[list[dict[str, Any]]], None] | None = None,
 ) -> dict[str, Any]:
     """Build train, val and test of the partition and commit them; returns input_path, rows and field lists.
+
+    `keep_checks` is called with the findings of the data checks, also before a failing one fails the task.
 
     `missing_data`: "skip" skips the task when raw dates of the window are not there. Otherwise it fails, with "wait",
     too: `extract` has waited before, and what is gone since will not come back.
     """
+    keep = keep_checks or (lambda findings: None)
     try:
-        return _run(aws_conn_id, "s3", partition, window_days, "--pipeline", pipeline, missing_data=missing_data)
+        found = _run(aws_conn_id, "s3", partition, window_days, "--pipeline", pipeline, missing_data=missing_data)
     except MissingDataError as error:
         raise _end(missing_data, error) from error
+    except ChecksError as error:
+        keep(error.checks)
+        raise AirflowFailException(str(error)) from error
+    keep(found.pop("checks"))
+    return found
 
 
 def _end(missing_data: str, error: MissingDataError) -> Exception:
@@ -84,7 +98,7 @@ def _run(
 ) -> dict[str, Any]:
     """Run the program in a process of its own (see preprocessing.child). Unusable data fail the task for good.
 
-    Raises MissingDataError for raw dates that are not there.
+    Raises MissingDataError for raw dates that are not there and ChecksError for failing data checks.
     """
     if missing_data not in MISSING_DATA:
         raise AirflowFailException(f"missing_data is {missing_data!r}; expected one of {', '.join(MISSING_DATA)}")
@@ -96,7 +110,7 @@ def _run(
     options = ["--bucket", bucket, "--partition", str(partition), "--days", str(window_days), *more]
     try:
         return child.run([command, *options], env=aws_environment(aws_conn_id), log=log)
-    except MissingDataError:
+    except (MissingDataError, ChecksError):
         raise
     except PreprocessingError as error:
         raise AirflowFailException(str(error)) from error

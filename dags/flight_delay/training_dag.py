@@ -13,6 +13,8 @@ from flight_delay import tasks
 from flight_delay.form import AWS_CONN_ID, HYPERPARAMETERS, MAX_TRAININGS, PARAMS, POOL, WAIT_EVERY, WAIT_WITHIN
 from preprocessing.window import Window
 
+DATA_CHECKS = "data_checks"
+"""Key of the XCom that the pages draw (docs/data-checks.md)."""
 PROCESSING_STEP = "flight_delay.processing_step:preprocess"
 
 
@@ -85,9 +87,16 @@ def extract(partition: str, window_days: int, missing_data: str, list_for: str |
 
 
 @task(retries=2, retry_delay=timedelta(seconds=10))
-def preprocess(partition: str, window_days: int, missing_data: str, pipeline: str) -> dict[str, Any]:
-    """Build train, val and test of the partition and commit them to S3. Returns paths, rows and field lists."""
-    return tasks.preprocess(AWS_CONN_ID, pipeline, partition, window_days, missing_data)
+def preprocess(partition: str, window_days: int, missing_data: str, pipeline: str, ti: Any = None) -> dict[str, Any]:
+    """Build train, val and test of the partition and commit them to S3. Returns paths, rows and field lists.
+
+    The findings of the data checks are the XCom `data_checks`, whether they hold or fail.
+    """
+
+    def keep(findings: list[dict[str, Any]]) -> None:
+        ti.xcom_push(key=DATA_CHECKS, value=findings)
+
+    return tasks.preprocess(AWS_CONN_ID, pipeline, partition, window_days, missing_data, keep)
 
 
 def training(config: dict[str, Any], dependencies: list[str]) -> tuple[Any, Any]:

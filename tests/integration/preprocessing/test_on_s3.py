@@ -12,9 +12,9 @@ import polars as pl
 import pytest
 from botocore.exceptions import ClientError
 
-from preprocessing import child, fields, raw, source
+from preprocessing import checks, child, fields, raw, source
 from preprocessing.errors import PreprocessingError
-from preprocessing.flights_on_s3 import extract, preprocess
+from preprocessing.flights_on_s3 import extract, preprocess, previous_profiles, splits_folder
 from preprocessing.window import Window, parse_partition
 
 LOG = logging.getLogger("test")
@@ -50,7 +50,26 @@ def test_a_partition_from_the_source_to_its_splits(s3: Any) -> None:
     test = pl.read_parquet(io.BytesIO(found[f"{folder}/test/test.parquet"]))
     assert test.columns == fields.FULL_FIELD_LIST
     assert test.height == about["rows"]["test"] == 5988
-    assert json.loads(found[f"{folder}/manifest.json"])["rows"] == about["rows"]
+    manifest = json.loads(found[f"{folder}/manifest.json"])
+    assert manifest["rows"] == about["rows"]
+    assert manifest["checks"] == about["checks"]
+    assert set(manifest["profile"]) == set(checks.DAILY)
+    extract(s3, "flights", window("2013-07-05"))
+    following = preprocess(s3, "flights", PIPELINE, window("2013-07-05"))["checks"]
+    assert [f["value"] for f in following if f["check"] == "partitions before, compared with"] == [1]
+
+
+def test_a_partition_is_compared_with_the_whole_ones_before_it(s3: Any) -> None:
+    """Those of the 28 days before it, the newest first; one without a manifest is none."""
+    days = ["2013-06-01", "2013-07-01", "2013-07-02", "2013-07-03", "2013-07-09"]
+    for day in days:
+        manifest = json.dumps({"profile": {"carrier": {"values": [day], "counts": [1], "missing": 0}}}).encode()
+        s3.put_object(Bucket="flights", Key=f"other/input/{day}/manifest.json", Body=manifest)
+    s3.delete_object(Bucket="flights", Key="other/input/2013-07-02/manifest.json")
+    s3.put_object(Bucket="flights", Key="other/input/2013-07-02/train/train.parquet", Body=b"")
+    target = splits_folder(s3, "flights", "other", window("2013-07-04"))
+    found = [profile["carrier"]["values"] for profile in previous_profiles(target, window("2013-07-04"))]
+    assert found == [["2013-07-03"], ["2013-07-01"]]
 
 
 def test_the_program_alone_does_the_same(s3: Any, local_sagemaker: Any) -> None:

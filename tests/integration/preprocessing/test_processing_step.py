@@ -54,6 +54,9 @@ def test_the_training_follows_a_processing_step_that_feeds_its_channels(
         assert channels[split] == {"Std:Join": {"On": "/", "Values": [output, f"{split}.parquet"]}}
     inputs = {item["InputName"]: item["S3Input"] for item in request["ProcessingInputs"]}
     assert inputs["raw"]["S3DataType"] == "ManifestFile"
+    assert inputs["previous"]["S3Uri"] == {
+        "Std:Join": {"On": "/", "Values": [{"Get": "Parameters.InputPath"}, "previous"]}
+    }
     assert "2013-07-04" not in result.definition
     code = inputs["code"]["S3Uri"].removeprefix("s3://bucket/")
     shipped = {upload.key.removeprefix(f"{code}/") for upload in result.uploads if upload.key.startswith(code)}
@@ -71,5 +74,6 @@ def test_the_dag_whose_preprocessing_is_in_the_pipeline_trains(
     assert found["tasks"] == dict.fromkeys(["extract", "start_training", "wait_for_training", "report"], "success")
     listed = local_sagemaker.client("s3").list_objects_v2(Bucket=bucket, Prefix="flight-delay-in-pipeline/input/")
     names = {item["Key"].removeprefix("flight-delay-in-pipeline/input/2014-03-01/") for item in listed["Contents"]}
+    names.remove("previous/previous.json")
     splits = {f"{split}/{split}.parquet" for split in ("train", "val", "test")}
     assert names == {"raw.manifest", "manifest.json", *splits}

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from preprocessing import checks, fields, program, raw
-from preprocessing.errors import TableError
+from preprocessing import checks, drift, fields, program, raw
+from preprocessing.errors import ChecksError
 from preprocessing.window import Window
 
 Splits = dict[str, pl.DataFrame]
@@ -21,29 +24,33 @@ def splits(raw_folder: Path, window: Window) -> Splits:
 
 
 def test_good_splits_give_their_numbers(splits: Splits) -> None:
-    findings = {(f["check"], f["where"]): f for f in checks.check(splits, "p")}
+    findings = {(f["check"], f["where"]): f for f in checks.check(splits, "p", [checks.profiles(splits)])}
     assert all(f["ok"] for f in findings.values())
     train = splits["train"]
     assert findings["share of label 1", "train"]["value"] == train[fields.LABEL].mean()
     assert findings["share of missing values", "plane_age"]["value"] == train["plane_age"].null_count() / train.height
-    assert {where for check, where in findings if check == "drift (PSI)"} == {
-        *fields.TAB_FIELD_LIST, *fields.CAT_FIELD_LIST,
-    }  # fmt: skip
+    features = {*fields.TAB_FIELD_LIST, *fields.CAT_FIELD_LIST}
+    assert {where for check, where in findings if check == "drift (PSI), test against train"} == features
+    since = {where for check, where in findings if check == "drift (PSI), newest day against before"}
+    assert since == features - {"day_of_week"}
 
 
 FAULTS: dict[str, tuple[Callable[[pl.DataFrame], pl.DataFrame], str]] = {
     "a null label": (
         lambda t: t.with_columns(pl.when(pl.int_range(pl.len()) > 0).then(fields.LABEL).alias(fields.LABEL)),
-        r"column 'late' breaks not_nullable in 1 rows, such as .* of 2021-",
+        r"rows that break not_nullable of train.late is 1, expected 0, such as .* of 2021-",
     ),
-    "a label of 2": (lambda t: t.with_columns(late=pl.col("late") * 2), r"column 'late' breaks isin"),
+    "a label of 2": (
+        lambda t: t.with_columns(late=pl.col("late") * 2),
+        r"rows that break isin.* of train.late is \d+, expected 0",
+    ),
     "an impossible minute": (
         lambda t: t.with_columns(departure_minute=pl.lit(2000, pl.Int64)),
-        r"column 'departure_minute' breaks in_range\(0, 1439\) in \d+ rows, such as '2000' of 2021-",
+        r"rows that break in_range\(0, 1439\) of train.departure_minute is \d+, expected 0, such as '2000' of 2021-",
     ),
     "a column as text": (
         lambda t: t.with_columns(pl.col("distance").cast(pl.String)),
-        r"column 'distance' breaks dtype",
+        r"rows that break dtype.* of train.distance",
     ),
     "a forbidden column": (lambda t: t.with_columns(dep_delay=pl.lit(1)), r"columns known only after .* of dep_delay"),
     "the outcome as a feature": (
@@ -58,37 +65,81 @@ FAULTS: dict[str, tuple[Callable[[pl.DataFrame], pl.DataFrame], str]] = {
         lambda t: t.with_columns(late=(pl.int_range(pl.len()) == 0).cast(pl.Int64)),
         r"share of label 1 of train is 0.0\d+, expected 0.02 to 0.8",
     ),
-    "twice the same id": (lambda t: pl.concat([t, t.head(1)]), r"column 'flight_id' breaks field_uniqueness"),
+    "twice the same id": (lambda t: pl.concat([t, t.head(1)]), r"rows that break field_uniqueness of train.flight_id"),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_found_and_numbered(splits: Splits, fault: str) -> None:
     spoil, message = FAULTS[fault]
-    with pytest.raises(TableError, match=message) as caught:
+    with pytest.raises(ChecksError, match=message) as caught:
         checks.check({**splits, "train": spoil(splits["train"])}, "2021-03-11")
+    failing = [finding for finding in caught.value.checks if not finding["ok"]]
+    assert failing
+    assert len(caught.value.checks) > len(failing)
     assert str(caught.value).startswith("partition 2021-03-11: ")
     assert "\n" not in str(caught.value)
 
 
 def test_an_id_in_two_splits_is_found(splits: Splits) -> None:
     leaked = pl.concat([splits["train"], splits["test"].head(2)])
-    with pytest.raises(TableError, match=r"2 ids are in several splits, such as '2021-.*' in test, train"):
+    with pytest.raises(
+        ChecksError, match=r"ids in several splits of flight_id is 2, expected 0, such as '2021-.*' in test, train"
+    ):
         checks.check({**splits, "train": leaked}, "p")
 
 
 def test_a_carrier_that_vanished_is_drift(splits: Splits) -> None:
     test = splits["test"].with_columns(carrier=pl.lit("ZZ"))
-    with pytest.raises(TableError, match=r"drift \(PSI\) of carrier is \d+"):
+    with pytest.raises(ChecksError, match=r"drift \(PSI\), test against train of carrier is \d+"):
         checks.check({**splits, "test": test}, "p")
+
+
+def test_a_newest_day_unlike_the_partitions_before_is_drift(splits: Splits) -> None:
+    """Seven days of test hide what one day does: the newest is compared with the earlier partitions alone."""
+    before = [checks.profiles(splits)] * 3
+    test = splits["test"]
+    newest = pl.col(fields.DATE) == test[fields.DATE].max()
+    odd = test.with_columns(plane_seats=pl.when(newest).then(5000).otherwise("plane_seats"))
+    checks.check({**splits, "test": odd}, "p")
+    with pytest.raises(ChecksError, match=r"1 data checks fail: drift .* before of plane_seats"):
+        checks.check({**splits, "test": odd}, "p", before)
+
+
+def test_one_odd_partition_before_does_not_make_the_next_one_fail(splits: Splits) -> None:
+    good = checks.profiles(splits)
+    odd = checks.profiles({**splits, "test": splits["test"].with_columns(carrier=pl.lit("ZZ"))})
+    checks.check(splits, "p", [odd, good, good])
+    with pytest.raises(ChecksError, match="newest day against before of carrier"):
+        checks.check(splits, "p", [odd, odd, good])
 
 
 def test_psi_is_zero_for_the_same_values_and_as_by_hand_for_others() -> None:
     same = pl.Series("x", ["a"] * 60 + ["b"] * 40)
     other = pl.Series("x", ["a"] * 30 + ["b"] * 70)
-    assert checks.psi(same, same) == 0
+    assert drift.psi(drift.profile(same), same) == 0
     by_hand = (0.6 - 0.3) * 0.6931471805599453 + (0.4 - 0.7) * -0.5596157879354227
-    assert checks.psi(same, other) == pytest.approx(by_hand)
+    assert drift.psi(drift.profile(same), other) == pytest.approx(by_hand)
+
+
+numbers = st.lists(st.none() | st.integers(-50, 50) | st.floats(-5, 5), min_size=1, max_size=60)
+
+
+@given(numbers, numbers)
+def test_a_profile_counts_every_row_once_and_survives_json(
+    before: list[float | None], after: list[float | None]
+) -> None:
+    first, second = (pl.Series("x", values, pl.Float64, strict=False) for values in (before, after))
+    profile = drift.profile(first)
+    assert sum(profile["counts"]) + profile["missing"] == len(before)
+    kept = json.loads(json.dumps(profile))
+    assert drift.psi(kept, first) == 0
+    assert drift.psi(kept, second) == drift.psi(profile, second) >= 0
+
+
+def test_a_missing_value_is_a_bin_of_its_own() -> None:
+    whole, half = pl.Series("x", [1.0, 2.0] * 50), pl.Series("x", [1.0, None] * 50)
+    assert drift.psi(drift.profile(whole), half) > checks.MAX_PSI
 
 
 def test_single_auc_equals_the_share_of_pairs_in_order() -> None:

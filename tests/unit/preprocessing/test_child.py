@@ -9,10 +9,11 @@ import sys
 import time
 from pathlib import Path
 
+import polars as pl
 import pytest
 
-from preprocessing import child
-from preprocessing.errors import PreprocessingError
+from preprocessing import child, raw
+from preprocessing.errors import ChecksError, PreprocessingError
 from preprocessing.window import Window
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -33,6 +34,15 @@ def test_the_result_comes_back(raw_folder: Path, tmp_path: Path, window: Window)
 def test_unusable_data_come_back_as_their_one_line(tmp_path: Path, window: Window) -> None:
     with pytest.raises(PreprocessingError, match=r"^flights: no raw data for"):
         child.run(arguments(tmp_path, tmp_path / "out", window), env=os.environ, log=LOG)
+
+
+def test_failing_data_checks_come_back_with_every_finding(raw_folder: Path, tmp_path: Path, window: Window) -> None:
+    for file in (raw_folder / raw.raw_key("flights", day) for day in window.dates()):
+        pl.read_parquet(file).with_columns(distance=pl.lit(-1)).write_parquet(file)
+    with pytest.raises(ChecksError, match=r"^partition 2021-03-11: \d+ data checks fail: .*distance") as caught:
+        child.run(arguments(raw_folder, tmp_path / "out", window), env=os.environ, log=LOG)
+    assert [f for f in caught.value.checks if f["where"] == "train.distance" and not f["ok"]]
+    assert not (tmp_path / "out").exists()
 
 
 def test_any_other_end_is_a_fault_that_shows_its_last_line(

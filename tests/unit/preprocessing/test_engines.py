@@ -36,7 +36,9 @@ def test_both_engines_write_the_same_splits(raw_folder: Path, tmp_path: Path, wi
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         results[engine] = json.loads(done.stdout)
+    findings = {engine: result.pop("checks") for engine, result in results.items()}
     assert results["spark"] == results["polars"]
+    assert [f["value"] for f in findings["spark"]] == pytest.approx([f["value"] for f in findings["polars"]])
     assert sum(results["spark"]["rows"].values()) > 300
     assert (tmp_path / "spark" / output.MANIFEST).is_file()
     for split in output.SPLITS:
