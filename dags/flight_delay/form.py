@@ -34,26 +34,33 @@ INSTANCE_TYPES = [
     "ml.p4d.24xlarge",
 ]
 
+
+def ranged(value: float, minimum: float, maximum: float, *, title: str, description: str) -> Param:
+    """Return a number of the form; it keeps a wrong one to the range without a word, so the help names the range."""
+    low, high = (f"{limit:,.6f}".rstrip("0").rstrip(".") for limit in (minimum, maximum))
+    kind = "integer" if isinstance(value, int) else "number"
+    text = f"{description} From {low} to {high}."
+    return Param(value, type=kind, minimum=minimum, maximum=maximum, title=title, description=text)
+
+
 PARAMS = {
     # The package's own default is ml.g5.12xlarge; this table is small, so a cheap CPU type does.
     "training_instance_type": Param(
         "ml.m5.large", type="string", enum=INSTANCE_TYPES, title="Instance type",
         description="SageMaker instance type; ml.g* and ml.p* have GPUs. The local SageMaker trains on this machine.",
     ),
-    "learning_rate": Param(
-        0.001, type="number", minimum=0.000001, maximum=1, title="Learning rate",
-        description="Peak step size of the optimiser.",
+    "learning_rate": ranged(
+        0.001, 0.000001, 1, title="Learning rate", description="Peak step size of the optimiser.",
     ),
-    "batch_size": Param(
-        1024, type="integer", minimum=16, maximum=65536, title="Batch size",
-        description="Rows per optimisation step, over all GPUs together.",
+    "batch_size": ranged(
+        1024, 16, 65536, title="Batch size", description="Rows per optimisation step, over all GPUs together.",
     ),
-    "epochs": Param(
-        5, type="integer", minimum=1, maximum=200, title="Epochs",
+    "epochs": ranged(
+        5, 1, 200, title="Epochs",
         description="Passes over the training rows at most; training stops earlier when validation does not improve.",
     ),
-    "window_days": Param(
-        Window.days, type="integer", minimum=28, maximum=MAX_DAYS, title="Window (days)",
+    "window_days": ranged(
+        Window.days, 28, MAX_DAYS, title="Window (days)",
         description=f"Days of flights up to the partition: the last {Window.test_days} test, {Window.val_days} before "
         "them validate, the others train. Longer windows train better and longer.",
     ),

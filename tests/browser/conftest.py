@@ -54,14 +54,11 @@ def airflow(chromium: Any, local_sagemaker: Any, tmp_path_factory: pytest.TempPa
 def session_state(chromium: Any, airflow: Airflow) -> dict[str, Any]:
     """Cookies of a session that the admin opened by the login form."""
     from airflow_server import PASSWORD
+    from form import sign_in
 
     context = chromium.new_context()
     page = context.new_page()
-    page.goto(f"{airflow.url}/auth/login")
-    page.fill("input[name=username]", "admin")
-    page.fill("input[name=password]", PASSWORD)
-    page.click("button[type=submit]")
-    page.wait_for_url(lambda url: "/auth/" not in url)
+    sign_in(page, airflow.url, "admin", PASSWORD)
     state: dict[str, Any] = context.storage_state()
     context.close()
     return state

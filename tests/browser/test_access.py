@@ -19,12 +19,12 @@ LIVE = "/data/live?dag_id=pages_year&run_id=x&task_id=start_training"
 DATA = ("/data/dags", "/data/history?dag_id=pages_year")
 
 
-def answers(airflow: Airflow, path: str, user: str | None) -> httpx.Response:
+def answers(airflow: Airflow, path: str, user: str | None, *, accept: str = "*/*") -> httpx.Response:
     with httpx.Client(base_url=airflow.url, trust_env=False) as client:
         if user:
             login = client.post("/auth/token", json={"username": user, "password": PASSWORD})
             client.headers["Authorization"] = f"Bearer {login.json()['access_token']}"
-        return client.get(URL_PREFIX + path)
+        return client.get(URL_PREFIX + path, headers={"Accept": accept})
 
 
 @pytest.mark.parametrize("path", [*PAGES, *DATA, LIVE, STATIC, "/nothing-here"])
@@ -53,6 +53,17 @@ def test_a_viewer_without_the_right_to_one_dag_is_refused_there_only(airflow: Ai
     assert answers(airflow, path.format(dag_id), user).status_code == 403
     assert answers(airflow, path.format(dag_id), "admin").status_code in (200, 404)
     assert answers(airflow, path.format("pages_year"), user).status_code in (200, 404)
+
+
+@pytest.mark.parametrize(("user", "status", "said"), [("stranger", 403, "Ask whoever runs"), (None, 401, "signed out")])
+def test_a_browser_is_told_in_words_why_a_page_is_not_shown(
+    airflow: Airflow, user: str | None, status: int, said: str
+) -> None:
+    answer = answers(airflow, PAGES[0], user, accept="text/html,*/*")
+    assert answer.status_code == status
+    assert said in answer.text
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "pages_year" not in answer.text
 
 
 def test_a_closed_dag_is_not_among_the_listed(airflow: Airflow) -> None:

@@ -81,6 +81,31 @@ def test_colours_by_a_metric(page: Any, airflow: Airflow) -> None:
     assert good > 0.5 > bad
 
 
+def test_few_partitions_years_apart_are_drawn_as_large_as_many(page: Any, airflow: Airflow) -> None:
+    partitions = ("2013-07-02", "2026-01-05")
+    runs = [
+        airflow.client.trigger("pages_training", partition=one, conf={"epochs": 1})["dag_run_id"] for one in partitions
+    ]
+    states = lambda: {airflow.client.run("pages_training", run)["state"] for run in runs}  # noqa: E731
+    airflow.processes.wait_until(lambda: states() == {"success"}, what="the two trainings", seconds=60)
+    page.goto(f"{airflow.url}{URL_PREFIX}/history?dag_id=pages_training&tab=dag")
+    page.locator("#page[data-ready]").wait_for()
+    days = page.locator(", ".join(f'.day[data-partition="{one}"]' for one in partitions))
+    early, late = (days.nth(number).bounding_box() for number in (0, 1))
+    assert 10 < early["width"] < 30
+    assert late["y"] > early["y"] + 5 * early["height"]  # a row of its own
+    assert page.get_by_role("heading", name="Too early to tell a change").count() == 1
+
+
+def test_more_runs_than_a_page_holds_are_turned_to(page: Any, airflow: Airflow) -> None:
+    page.goto(f"{airflow.url}{URL_PREFIX}/history?dag_id=pages_year&limit=100")
+    page.locator("#page[data-ready] .day").first.wait_for()
+    assert page.get_by_text("100 runs on this page").count() == 1
+    page.get_by_role("link", name="Earlier partitions").click()
+    page.get_by_role("link", name="Newest partitions").wait_for()
+    assert "2013-06-15 to 2013-09-22" in page.locator("header").inner_text()
+
+
 @pytest.fixture(scope="module")
 def evaluate(chromium: Any, session_state: dict[str, Any], airflow: Airflow) -> Iterator[Any]:
     """`evaluate(file, script)`: run a script with the module `m` of the pages' static files."""
@@ -137,3 +162,43 @@ def test_curves_from_a_log_drop_what_a_new_triggerer_repeats(evaluate: Any) -> N
     script = f"return m.curvesFromLog({lines!r}).map(row => {fields})"
     rows = evaluate("report_model.js", script)
     assert rows == [[1, 0.5, "NaN"], [2, 0.5, "undefined"]]
+
+
+def test_curves_of_metrics_that_the_definition_names(evaluate: Any) -> None:
+    given = [{"Name": "Validation Loss", "Regex": "val_loss=([0-9.]+)"}, {"Name": "Broken", "Regex": "(?P<x>"}]
+    step = {"Name": "Train", "Arguments": {"AlgorithmSpecification": {"MetricDefinitions": given}}}
+    lines = [
+        "[Train] 2026-01-01T00:00:01.000Z epoch 1 val_loss=0.5 f1=0.2",
+        "[Train] 2026-01-01T00:00:02.000Z epoch 2 val_loss=0.4 f1=0.3",
+        "val_loss=0.1, says no job",
+    ]
+    script = f"return m.curvesFromLog({json.dumps(lines)}, m.metricsOf({json.dumps({'Steps': [step]})}))"
+    assert evaluate("report_model.js", script) == [
+        {"epoch": 1, "Validation Loss": 0.5},
+        {"epoch": 2, "Validation Loss": 0.4},
+    ]
+
+
+def test_the_values_of_one_measure_share_a_chart(evaluate: Any) -> None:
+    names = ["train_rmse", "Train Loss", "val_rmse", "Validation Loss", "gini", "Validation AUC ROC"]
+    assert evaluate("format.js", f"return m.paired({json.dumps(names)})") == [
+        ["Validation AUC ROC"],
+        ["Validation Loss", "Train Loss"],
+        ["gini"],
+        ["train_rmse", "val_rmse"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("days", "rows"),
+    [
+        (["2013-07-04"], 1),
+        (["2013-01-01", "2013-12-31"], 1),
+        (["2025-11-20", "2026-11-19"], 1),  # a year that begins on any day
+        (["2013-07-04", "2013-07-05", "2026-11-24"], 2),
+        (["de", "fr", "2013-07-04|DE"], 0),  # keys that are no dates are listed below the calendar
+    ],
+)
+def test_a_row_of_the_calendar_is_a_year(evaluate: Any, days: list[str], rows: int) -> None:
+    script = f"return m.calendarRows({json.dumps(days)}.map((day) => ({{day: m.dayOf(day)}}))).length"
+    assert evaluate("history_model.js", script) == rows

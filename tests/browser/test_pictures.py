@@ -6,10 +6,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from airflow_server import Airflow
-from form import opened_form
+from form import opened_form, sign_in
+from local_stack.demo import DAG_ID
+from local_stack.settings import USERNAME, Home
+from local_stack.stack import running_stack
 
 pytestmark = [
     pytest.mark.browser,
@@ -70,3 +74,23 @@ def test_a_picture_of_the_trigger_form(page: Any, airflow: Airflow, folder: Path
     dialog = opened_form(page, airflow, "flight_delay_training")
     page.wait_for_load_state("networkidle")
     dialog.screenshot(path=folder / "trigger-form.png", animations="disabled")
+
+
+def test_a_picture_of_a_run_of_the_shipped_dag(chromium: Any, folder: Path, tmp_path: Path) -> None:
+    """What a newcomer sees first: a real training of `bin/airflow-local`, not the made-up one of the other pictures."""
+    with running_stack(Home(tmp_path), schedules=False) as stack:
+        client, wait = stack.airflow, stack.processes.wait_until
+        wait(lambda: client.exists(f"/dags/{DAG_ID}"), what="the DAG", seconds=90)
+        client.call("PATCH", f"/dags/{DAG_ID}", json={"is_paused": False})
+        runs = []
+        for partition in ("2013-07-03", "2013-07-04"):  # the second is compared with the first
+            runs.append(client.trigger(DAG_ID, partition=partition)["dag_run_id"])
+            wait(lambda: client.run(DAG_ID, runs[-1])["state"] == "success", what="the training", seconds=400)
+        page = chromium.new_context(viewport={"width": 1440, "height": 1250}).new_page()
+        sign_in(page, stack.url, USERNAME, stack.password)
+        page.goto(f"{stack.url}/dags/{DAG_ID}/runs/{quote(runs[-1], safe='')}/plugin/training_report")
+        frame = page.frame_locator("iframe")
+        frame.locator(".chart[data-points]").first.wait_for()
+        page.wait_for_load_state("networkidle")
+        page.screenshot(path=folder / "run.png", animations="disabled")
+        page.context.close()

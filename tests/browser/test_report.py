@@ -118,6 +118,38 @@ def test_links_lead_through_airflow(page: Any, airflow: Airflow) -> None:
     page.wait_for_url("**/runs/scheduled__2013-07-04/tasks/wait_for_training**")
 
 
+def test_the_page_follows_the_run_after_its_training_has_ended(page: Any, airflow: Airflow) -> None:
+    airflow.hold.touch()
+    run = airflow.client.trigger("pages_more", conf={"epochs": 2})
+    frame = report(page, airflow, run["dag_run_id"], dag_id="pages_more")
+    frame.get_by_text("from the job's report").wait_for()
+    publish = frame.locator(".timeline li", has_text="publish")
+    publish.get_by_text("running").wait_for()
+    assert frame.locator("#page").get_attribute("data-live") == "true"
+    airflow.hold.unlink()
+    frame.locator("#page[data-live=false]").wait_for()
+    assert "success" in publish.inner_text()
+
+
+def test_a_report_of_an_unexpected_shape_costs_no_more_than_its_part(page: Any, airflow: Airflow) -> None:
+    odd = {"confusion_matrix": {"labels": None}, "warnings": "none"}
+    run = airflow.client.trigger("pages_more", conf={"epochs": 1, "report": odd})
+    frame = report(page, airflow, run["dag_run_id"], dag_id="pages_more")
+    frame.get_by_role("heading", name='The part "evaluation" could not be drawn').wait_for()
+    frame.locator(".chart[data-points]").first.wait_for()
+    frame.get_by_role("heading", name="Definition and parameters").wait_for()
+
+
+def test_a_data_check_that_fails_is_seen_at_once(page: Any, airflow: Airflow) -> None:
+    run = airflow.client.trigger("pages_more", conf={"epochs": 1})
+    frame = report(page, airflow, run["dag_run_id"], dag_id="pages_more")
+    card = frame.locator(".card", has=frame.get_by_role("heading", name="Data checks"))
+    card.get_by_text("1 check fails.").wait_for()
+    assert card.locator("tbody tr:visible").all_inner_texts() == ["drift (PSI)\tdistance\t0.3100\tat most 0.25"]
+    card.get_by_text("What was measured: 2 numbers").click()
+    assert card.locator("tbody tr:visible").count() == 3
+
+
 def test_what_comes_from_outside_stays_text(page: Any, airflow: Airflow) -> None:
     body = {
         "dag_run_id": EVIL_RUN,

@@ -13,6 +13,7 @@ from tests.docs.pages import ROOT
 PAGE = ROOT / "docs" / "troubleshooting.md"
 SOURCES = ("plugins", "local_sagemaker", "training", "preprocessing", "bin/local_stack")
 SCRIPTS = ("bin/setup", "bin/sdk-env")
+PAGES = "plugins/airflow_sagemaker/pages/static"
 NOT_OURS = "## What Airflow, the SDK and AWS say"
 
 
@@ -33,6 +34,7 @@ def texts() -> str:
                 if isinstance(node, ast.Constant) and isinstance(node.value, str):
                     found.append(node.value)
     found += [(ROOT / script).read_text(encoding="utf-8") for script in SCRIPTS]
+    found += [script.read_text(encoding="utf-8") for script in sorted((ROOT / PAGES).glob("*.js"))]
     return "\0".join(found)
 
 

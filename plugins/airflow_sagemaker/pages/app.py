@@ -16,7 +16,8 @@ from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.api_fastapi.common.db.common import SessionDep
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
-from fastapi import Depends, FastAPI, HTTPException, Query, Response
+from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi.exception_handlers import http_exception_handler
 from fastapi.responses import HTMLResponse
 from starlette.datastructures import MutableHeaders
 
@@ -42,6 +43,10 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "base-uri 'none'",
     ]
 )
+REASONS = {
+    401: "You are signed out. Sign in to Airflow and open this page again.",
+    403: "You may not see the XComs of this DAG. Ask whoever runs this Airflow for the right to read it.",
+}
 HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -54,6 +59,7 @@ def create_app() -> FastAPI:
     """The application; without documentation pages, which Airflow would mount unguarded."""
     app = FastAPI(title="SageMaker training", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.add_middleware(SecurityHeaders)
+    app.exception_handler(HTTPException)(_refuse)
     _add_pages(app)
     _add_data(app)
     if live_figures():
@@ -116,10 +122,24 @@ def _add_live_figures(app: FastAPI) -> None:
 
 
 def _shell(name: str) -> HTMLResponse:
+    return HTMLResponse(_filled(name, options=json.dumps(page_options())), headers={"Cache-Control": "no-store"})
+
+
+def _filled(name: str, **texts: str) -> str:
+    """An HTML file of static/ with the digest and `texts` in their places."""
     loaded = assets.load()
-    page = loaded.pages[name].replace("{{digest}}", loaded.digest)
-    page = page.replace("{{options}}", html.escape(json.dumps(page_options()), quote=True))
-    return HTMLResponse(page, headers={"Cache-Control": "no-store"})
+    page = loaded.pages[name]
+    for place, text in {"digest": loaded.digest, **texts}.items():
+        page = page.replace(f"{{{{{place}}}}}", html.escape(text, quote=True))
+    return page
+
+
+async def _refuse(request: Request, error: HTTPException) -> Response:
+    """Who opens a page in the browser reads why it is not shown; data routes answer in JSON, as FastAPI does."""
+    reason = REASONS.get(error.status_code)
+    if reason is None or "text/html" not in request.headers.get("accept", ""):
+        return await http_exception_handler(request, error)
+    return HTMLResponse(_filled("refused", reason=reason), error.status_code, headers=error.headers)
 
 
 class SecurityHeaders:

@@ -23,6 +23,7 @@ def start_training(**context: Any) -> str:
     if said := context["params"].get("say"):  # something hostile, wherever text may come from outside
         details |= {"pipeline_name": said, "partition": said, "digest": said, "parameters": {said: said}}
     context["ti"].xcom_push(key="training_pipeline", value=details)
+    context["ti"].xcom_push(key="training_definition", value=shapes.definition(partition))
     return shapes.execution_arn(partition)
 
 
@@ -48,7 +49,17 @@ def wait_for_training(**context: Any) -> dict[str, Any]:
             print(f"[Train] {datetime.now(UTC).isoformat(timespec='milliseconds')} {name}: {row[name]:.6f}")
     if reason := context["params"].get("fail"):
         raise RuntimeError(reason)
-    return shapes.outcome(partition)
+    outcome = shapes.outcome(partition)
+    return {**outcome, "report": {**outcome["report"], **context["params"].get("report", {})}}
+
+
+def push_checks(**context: Any) -> None:
+    context["ti"].xcom_push(key="data_checks", value=shapes.checks())
+
+
+def wait_in_silence() -> None:
+    while HOLD.exists():
+        time.sleep(0.1)
 
 
 def training_dag(dag_id: str) -> DAG:
@@ -73,17 +84,19 @@ shapes_dag = training_dag("pages_training")
 seeded_dag = training_dag("pages_year")
 
 
+with DAG("pages_more", schedule=None, start_date=datetime(2013, 1, 1), is_paused_upon_creation=False) as more_dag:
+    check = PythonOperator(task_id="preprocess", python_callable=push_checks)
+    start = PythonOperator(task_id="start_training", python_callable=start_training)
+    wait = WaitOperator(task_id="wait_for_training", python_callable=wait_for_training, execution_arn=start.output)
+    check >> start >> wait >> PythonOperator(task_id="publish", python_callable=wait_in_silence)
+
+
 def start_real_training(**context: Any) -> str:
     """Only tells of an execution that the test has started on the local SageMaker."""
     conf = context["dag_run"].conf
     known = {"execution_arn": conf["arn"], "aws_conn_id": "aws_default", "region_name": "us-east-1"}
     context["ti"].xcom_push(key="training_pipeline", value=shapes.started("2013-07-04") | known)
     return str(conf["arn"])
-
-
-def wait_in_silence() -> None:
-    while HOLD.exists():
-        time.sleep(0.1)
 
 
 with DAG("pages_live", schedule=None, start_date=datetime(2013, 1, 1), is_paused_upon_creation=False) as live_dag:

@@ -1,49 +1,61 @@
-// A year of partitions as one SVG: weeks are columns, Monday is on top; coloured by state or by a metric.
+// The partitions as one SVG: weeks are columns, Monday is on top, a year is a row; coloured by state or by a metric.
 
 import { el, svg } from "./dom.js";
 import { metric as number, spoken, tone } from "./format.js";
-import { DAY, calendarLayout, trainingOf } from "./history_model.js";
+import { DAY, WEEKS, calendarRows, trainingOf, weekday } from "./history_model.js";
 
 const CELL = 13;
 const GAP = 2;
 const LEFT = 30;
 const TOP = 16;
+const ROW = TOP + 7 * (CELL + GAP) + 6;
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /**
  * `list`: partitions, oldest first. `colourBy`: a metric's name or null for the state. `show(partition)` is called when
  * a day gets the pointer or the focus, `open(partition)` when it is clicked or Enter is pressed. Arrow keys move.
+ * Partitions that are no dates follow as a list.
  */
 export function calendar(list, { colourBy, training, show, open }) {
-  const layout = calendarLayout(list);
-  if (!layout) return strip(list, { show, open });
-  const byDay = new Map(list.filter((one) => one.day !== null).map((one) => [one.day, one]));
+  const rows = calendarRows(list);
   const scale = scaleOf(list, colourBy, training);
-  const cells = new Map();
-  const shapes = [];
-  for (let day = layout.from; day <= layout.last; day += DAY) {
-    const { column, row } = layout.place(day);
-    const at = { x: LEFT + column * (CELL + GAP), y: TOP + row * (CELL + GAP), width: CELL, height: CELL, rx: 3 };
-    const one = byDay.get(day);
-    if (!one) {
-      shapes.push(svg("rect", { ...at, class: "none" }, svg("title", {}, `${iso(day)}: no run`)));
-      continue;
-    }
-    const node = dayCell(one, at, scale, { show, open });
-    cells.set(day, node);
-    shapes.push(node);
-    if (tone(one.state) === "bad") shapes.push(cross(at));
-  }
-  const width = LEFT + layout.columns * (CELL + GAP);
-  const picture = svg(
-    "svg",
-    { class: "calendar", viewBox: `0 0 ${width} ${TOP + 7 * (CELL + GAP)}`, role: "group", "aria-label": "Partitions by day. Arrow keys move, Enter opens the run." },
-    monthNames(layout),
-    ["Mon", "Wed", "Fri"].map((name, index) => svg("text", { x: 0, y: TOP + index * 2 * (CELL + GAP) + 10 }, name)),
-    shapes,
+  const undated = list.filter((one) => one.day === null);
+  return el(
+    "div",
+    {},
+    rows.length > 0 && el("div", { class: "scroll" }, picture(list, rows, scale, { show, open })),
+    legend(list, scale),
+    undated.length > 0 && strip(undated, { show, open }),
   );
-  rove(picture, cells);
-  return el("div", {}, el("div", { class: "scroll" }, picture), legend(list, scale));
+}
+
+function picture(list, rows, scale, { show, open }) {
+  const byDay = new Map(list.filter((one) => one.day !== null).map((one) => [one.day, one]));
+  const cells = new Map();
+  const drawn = rows.map((row, index) => {
+    const shapes = [...monthNames(row, index * ROW), ...weekdayNames(index * ROW)];
+    for (let day = row.from; day <= row.to; day += DAY) {
+      const column = Math.floor((day - row.first) / DAY / 7);
+      const at = { x: LEFT + column * (CELL + GAP), y: index * ROW + TOP + weekday(day) * (CELL + GAP), width: CELL, height: CELL, rx: 3 };
+      const one = byDay.get(day);
+      if (!one) {
+        shapes.push(svg("rect", { ...at, class: "none" }, svg("title", {}, `${iso(day)}: no run`)));
+        continue;
+      }
+      const node = dayCell(one, at, scale, { show, open });
+      cells.set(day, node);
+      shapes.push(node);
+      if (tone(one.state) === "bad") shapes.push(cross(at));
+    }
+    return shapes;
+  });
+  const whole = svg(
+    "svg",
+    { class: "calendar", viewBox: `0 0 ${LEFT + WEEKS * (CELL + GAP)} ${rows.length * ROW}`, role: "group", "aria-label": "Partitions by day. Arrow keys move, Enter opens the run." },
+    drawn,
+  );
+  rove(whole, cells);
+  return whole;
 }
 
 const iso = (day) => new Date(day).toISOString().slice(0, 10);
@@ -102,17 +114,22 @@ function rove(picture, cells) {
   });
 }
 
-function monthNames(layout) {
-  const names = [];
-  let before = -1;
-  for (let column = 0; column < layout.columns; column += 1) {
-    const monday = new Date(Math.max(layout.first + column * 7 * DAY, layout.from));
-    if (monday.getUTCMonth() === before) continue;
-    before = monday.getUTCMonth();
-    const year = before === 0 || column === 0 ? ` ${monday.getUTCFullYear()}` : "";
-    names.push(svg("text", { x: LEFT + column * (CELL + GAP), y: 10 }, MONTHS[before] + year));
+const weekdayNames = (top) => ["Mon", "Wed", "Fri"].map((name, index) => svg("text", { x: 0, y: top + TOP + index * 2 * (CELL + GAP) + 10 }, name));
+
+/** The months of a row where they begin; the first that has room bears the year, and so does each January. */
+function monthNames(row, top) {
+  const begins = [];
+  for (let column = 0; row.first + column * 7 * DAY <= row.to; column += 1) {
+    const day = new Date(Math.max(row.first + column * 7 * DAY, row.from));
+    const month = day.getUTCMonth();
+    if (month !== begins.at(-1)?.month) begins.push({ column, month, year: day.getUTCFullYear() });
   }
-  return names;
+  const room = begins.map((one, index) => (begins[index + 1]?.column ?? WEEKS) - one.column);
+  const roomy = begins.filter((_, index) => room[index] >= 3);
+  return roomy.map(({ column, month, year }, index) => {
+    const name = index === 0 || month === 0 ? `${MONTHS[month]} ${year}` : MONTHS[month];
+    return svg("text", { x: LEFT + column * (CELL + GAP), y: top + 10 }, name);
+  });
 }
 
 /** How a metric becomes a colour: linear between its 5th and 95th percentile, so that one odd day does not bleach the rest. */

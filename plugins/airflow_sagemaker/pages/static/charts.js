@@ -1,7 +1,7 @@
 // Line charts on uPlot: drawn on a canvas, so they are built anew when the colours change.
 
 import { el, numbersBehind } from "./dom.js";
-import { colour, onThemeChange } from "./theme.js";
+import { colour, font, onThemeChange } from "./theme.js";
 
 const drawn = new Set();
 onThemeChange(() => drawn.forEach((chart) => chart.build()));
@@ -12,23 +12,22 @@ const sizes = new ResizeObserver((entries) => {
 
 /**
  * A line chart as a <figure>. `x`: numbers; `series`: [{label, values, colour, dash?, points?}] with null for no value;
- * `format(value)`, `formatX(x)`: texts; `time`: x are seconds since 1970; `height` in pixels; `marks`: [{x, label,
- * colour}] vertical lines; `choose(index)`: called for a click on a point. The legend shows the values under the
- * pointer, else the last ones.
+ * `format(value)`, `formatX(x)`: texts; `height` in pixels; `marks`: [{x, label, colour}] vertical lines;
+ * `choose(index)`: called for a click on a point. The legend shows the values under the pointer, else those at `rest`
+ * (an index, told as `restLabel`), else the last ones.
  */
-export function lineChart({ title, summary, x, series, format, formatX, xLabel, time, height = 200, marks, choose }) {
+export function lineChart({ summary, x, series, format, formatX, xLabel, rest = null, restLabel, height = 200, marks, choose }) {
   const box = el("div", { class: "chart", role: "img", "aria-label": summary, style: { "min-height": `${height}px` } });
-  const legend = new Legend(title, { x, series, format, formatX, xLabel });
+  const legend = new Legend({ x, series, format, formatX, xLabel, rest, restLabel });
   const rows = () => x.map((value, row) => [formatX(value), ...series.map((one) => format(one.values[row]))]);
   const figure = el(
     "figure",
     {},
     legend.node,
     box,
-    legend.at,
-    numbersBehind(title ?? series.map((one) => one.label).join(" and "), [xLabel, ...series.map((one) => one.label)], rows()),
+    numbersBehind(series.map((one) => one.label).join(" and "), [xLabel, ...series.map((one) => one.label)], rows()),
   );
-  const chart = new Chart(box, { x, series, format, formatX, xLabel, time, height, marks: marks ?? [], choose, legend });
+  const chart = new Chart(box, { x, series, format, formatX, xLabel, height, marks: marks ?? [], choose, legend });
   box.chart = chart;
   drawn.add(chart);
   sizes.observe(box);
@@ -36,20 +35,21 @@ export function lineChart({ title, summary, x, series, format, formatX, xLabel, 
 }
 
 class Legend {
-  constructor(title, options) {
+  constructor(options) {
     this.options = options;
     this.at = el("span", { class: "at" });
     this.values = options.series.map(() => el("b", { class: "number" }));
     const entries = options.series.map((one, index) => [el("i", { class: one.dash ? "dashed" : null, style: { color: `var(--${one.colour})` } }), `${one.label} `, this.values[index]]);
-    this.node = el("figcaption", {}, title && el("span", { class: "name" }, title), el("span", { class: "keys" }, entries.map((entry) => el("span", {}, entry))));
+    this.node = el("figcaption", {}, el("span", { class: "keys" }, entries.map((entry) => el("span", {}, entry)), this.at));
     this.show(null);
   }
 
-  show(index) {
-    const { x, series, format, formatX, xLabel } = this.options;
+  show(pointed) {
+    const { x, series, format, formatX, xLabel, rest, restLabel } = this.options;
+    const index = pointed ?? rest;
     const last = (values) => values.findLast((value) => value !== null);
     series.forEach((one, number) => (this.values[number].textContent = format(index === null ? last(one.values) : one.values[index])));
-    this.at.textContent = `${xLabel} ${formatX(x[index ?? x.length - 1])}`;
+    this.at.textContent = `${xLabel} ${formatX(x[index ?? x.length - 1])}${index !== null && index === rest ? `, ${restLabel}` : ""}`;
   }
 }
 
@@ -78,12 +78,12 @@ class Chart {
   }
 
   settings() {
-    const { series, time, height, x } = this.options;
+    const { series, height, x, formatX } = this.options;
     const axis = {
       stroke: colour("quiet"),
       grid: { stroke: colour("grid"), width: 1 },
       ticks: { show: false },
-      font: "12px system-ui, sans-serif",
+      font: font(12),
     };
     const lines = series.map((one) => ({
       label: one.label,
@@ -96,12 +96,11 @@ class Chart {
     return {
       width: this.box.clientWidth,
       height,
-      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
-      scales: { x: { time: Boolean(time), range: time ? undefined : padded } },
+      scales: { x: { time: false, range: padded } },
       cursor: { y: false, points: { size: 8 }, drag: { x: false, y: false } },
       legend: { show: false },
       axes: [
-        { ...axis, size: 30, ...(time ? { values: dates } : { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500] }) },
+        { ...axis, size: 30, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500], space: labelSpace(x, formatX), values: (_plot, ticks) => ticks.map((tick) => (x.includes(tick) ? formatX(tick) : "")) },
         { ...axis, size: 54, values: (_plot, ticks) => ticks.map((tick) => trimmed(tick)) },
       ],
       series: [{}, ...lines],
@@ -117,7 +116,7 @@ class Chart {
     const { ctx, bbox } = plot;
     ctx.save();
     ctx.setLineDash([4 * devicePixelRatio, 4 * devicePixelRatio]);
-    ctx.font = `${12 * devicePixelRatio}px system-ui, sans-serif`;
+    ctx.font = font(12 * devicePixelRatio);
     for (const { x, label, colour: name } of this.options.marks) {
       ctx.strokeStyle = ctx.fillStyle = colour(name);
       const left = Math.round(plot.valToPos(x, "x", true));
@@ -143,12 +142,5 @@ class Chart {
 
 const padded = (_plot, low, high) => (low === high ? [low - 1, high + 1] : [low, high]);
 const trimmed = (tick) => String(Number(tick.toFixed(6)));
-const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-
-function dates(_plot, ticks, _axis, _space, step) {
-  return ticks.map((tick) => {
-    const day = new Date(tick * 1000);
-    const month = `${MONTHS[day.getUTCMonth()]}`;
-    return step >= 25 * 86400 ? `${month} ${day.getUTCFullYear()}` : `${day.getUTCDate()} ${month}`;
-  });
-}
+/** Pixels between two labels of the x axis, so that the widest has room. */
+const labelSpace = (x, formatX) => 30 + 7 * Math.max(0, ...[x.at(0), x.at(-1)].map((value) => formatX(value).length));

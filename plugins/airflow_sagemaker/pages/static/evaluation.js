@@ -1,12 +1,12 @@
 // How good the model is on data it has not seen: confusion matrix and calibration of the job's report.
 
 import { el, numbersBehind, svg } from "./dom.js";
-import { count } from "./format.js";
+import { count, metric } from "./format.js";
 
 const percent = (value) => `${(value * 100).toFixed(1)} %`;
 
 /** `{labels, counts: [[actual 0 predicted 0, ...], ...], split}` as a table whose cells are tinted by their share of the row. */
-export function confusionMatrix({ labels, counts, split }, threshold) {
+export function confusionMatrix({ labels, counts, split }, threshold, label) {
   const cell = (value, row, column) => {
     const share = value / (counts[row].reduce((sum, one) => sum + one, 0) || 1);
     const right = row === column ? "right" : "wrong";
@@ -15,7 +15,7 @@ export function confusionMatrix({ labels, counts, split }, threshold) {
   return el(
     "figure",
     {},
-    el("figcaption", {}, `Confusion matrix${split ? `, ${split} rows` : ""}${typeof threshold === "number" ? `, threshold ${threshold.toFixed(3)}` : ""}`),
+    el("figcaption", {}, `Confusion matrix${label ? ` of ${label}` : ""}${split ? `, ${split} rows` : ""}${typeof threshold === "number" ? `, threshold ${metric(threshold)}` : ""}`),
     el(
       "table",
       { class: "confusion" },
@@ -30,7 +30,8 @@ const SIZE = 220;
 const EDGE = 34;
 
 /** `[{predicted, observed, count}]`: dots on the diagonal mean that a predicted 30 % is late in 30 of 100 cases. */
-export function calibration(bins, error) {
+export function calibration(given, error) {
+  const bins = given.filter((bin) => Number.isFinite(bin.predicted) && Number.isFinite(bin.observed));
   const top = Math.min(1, Math.ceil(10 * Math.max(0.1, ...bins.flatMap((bin) => [bin.predicted, bin.observed]))) / 10);
   const at = (value) => EDGE + (value / top) * (SIZE - EDGE - 18);
   const up = (value) => SIZE - at(value);
@@ -49,7 +50,7 @@ export function calibration(bins, error) {
     bins.map((bin) =>
       svg(
         "circle",
-        { cx: at(bin.predicted), cy: up(bin.observed), r: 2.5 + 4 * Math.sqrt((bin.count ?? 1) / most) },
+        { cx: at(bin.predicted), cy: up(bin.observed), r: 2 + 2.5 * Math.sqrt((bin.count ?? 1) / most) },
         svg("title", {}, `predicted ${percent(bin.predicted)}, observed ${percent(bin.observed)}, ${count(bin.count)} rows`),
       ),
     ),
@@ -60,7 +61,7 @@ export function calibration(bins, error) {
 
 /** `[{feature, auc_drop}]`: how much the AUC falls when one column's values are shuffled. */
 export function importance(features) {
-  const shown = features.slice(0, 12);
+  const shown = features.filter((one) => Number.isFinite(one.auc_drop)).slice(0, 12);
   const most = Math.max(...shown.map((one) => one.auc_drop), 1e-9);
   const row = (one) =>
     el(

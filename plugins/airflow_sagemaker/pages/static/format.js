@@ -2,6 +2,25 @@
 
 export const METRICS = ["Train Loss", "Validation Loss", "Validation F1 Score", "Validation AUC ROC"];
 const NONE = "–";
+const PREFERRED = METRICS.toReversed();
+
+/** Metric names, the built-in ones first. */
+export function ordered(names) {
+  const place = (name) => (PREFERRED.indexOf(name) + 1 || PREFERRED.length + 1);
+  return [...new Set(names)].sort((one, other) => place(one) - place(other) || (one < other ? -1 : 1));
+}
+
+/** Names in groups that belong into one chart: the training's and the validation's value of the same measure. */
+export function paired(names) {
+  const groups = new Map();
+  for (const name of ordered(names)) {
+    const measure = name.toLowerCase().replace(/^(train(ing)?|val(id(ation)?)?|test|eval)[\s_:/-]+/, "");
+    groups.set(measure, [...(groups.get(measure) ?? []), name]);
+  }
+  return [...groups.values()];
+}
+
+export const ofTraining = (name) => /^train/i.test(name);
 
 const known = (value) => typeof value === "number" && Number.isFinite(value);
 
@@ -17,6 +36,9 @@ export function delta(value) {
 }
 
 export const count = (value) => (known(value) ? value.toLocaleString("en") : NONE);
+
+/** 1, "partition" -> "1 partition"; 2 -> "2 partitions" */
+export const counted = (number, one, more = `${one}s`) => `${count(number)} ${number === 1 ? one : more}`;
 
 /** 412 -> "6 min 52 s" */
 export function seconds(value) {

@@ -4,22 +4,22 @@ import { airflowLink, data, openInAirflow, problem, runPath } from "./airflow.js
 import { calendar } from "./calendar.js";
 import { lineChart } from "./charts.js";
 import { card, el } from "./dom.js";
-import { lowerIsBetter, metric, seconds, short, spoken, tone } from "./format.js";
-import { findOutliers, metricNames, nameOf, partitions, qualityBreak, trainingNames, trainingOf } from "./history_model.js";
+import { count, counted, metric, ordered, paired, seconds, short, spoken, tone } from "./format.js";
+import { LEAST, findOutliers, metricNames, nameOf, partitions, qualityBreak, trainingNames, trainingOf } from "./history_model.js";
 import "./theme.js";
-
-const PREFERRED = ["Validation AUC ROC", "Validation F1 Score", "Validation Loss", "Train Loss"];
 
 const query = new URLSearchParams(location.search);
 const isDagsTab = query.get("tab") === "dag"; // there the DAG is chosen already
+const MOST_RUNS = Number.parseInt(query.get("limit") ?? "", 10) || 800; // of one page
+const MOST_CHARTS = 6;
 const page = document.getElementById("page");
 
 async function start() {
   try {
-    const dags = await data("dags", { dag_id: query.get("dag_id") });
+    const dags = isDagsTab ? [] : await data("dags", { dag_id: query.get("dag_id") });
     const dagId = query.get("dag_id") ?? dags[0]?.dag_id;
-    const runs = dagId ? await data("history", { dag_id: dagId }) : [];
-    page.replaceChildren(...(runs.some((run) => run.trainings.length) ? drawn(dagId, dags, runs) : nothing(dagId, dags)));
+    const runs = dagId ? await data("history", { dag_id: dagId, limit: MOST_RUNS, before: query.get("before") }) : [];
+    page.replaceChildren(...(runs.some((run) => run.trainings.length) ? drawn(dagId, dags, runs) : nothing(dagId, dags, runs)));
   } catch (error) {
     page.replaceChildren(problem(error));
   }
@@ -32,7 +32,7 @@ function drawn(dagId, dags, runs) {
   const list = partitions(runs);
   const names = trainingNames(list);
   const training = names.includes(query.get("training")) ? query.get("training") : names[0];
-  const metrics = [...metricNames(list)].sort((one, other) => rank(one) - rank(other) || (one < other ? -1 : 1));
+  const metrics = ordered(metricNames(list));
   const chosen = metrics.includes(query.get("metric")) ? query.get("metric") : metrics[0];
   const broken = chosen ? qualityBreak(list, chosen, training) : null;
   const details = el("div", { class: "details", "aria-live": "polite" });
@@ -48,21 +48,38 @@ function drawn(dagId, dags, runs) {
   queueMicrotask(() => show(first)); // when the calendar is in the page
   return [
     header(dagId, dags, list),
-    chosen && finding(dagId, list, chosen, broken),
+    turnPages(runs),
+    choices({ names, training, metrics, chosen }),
+    chosen && finding(dagId, list, chosen, training, broken),
     calendarCard(list, { metrics, training, show, open, details, again: () => show(shown) }),
     chartsCard(list, { training, metrics, chosen, broken, show, open }),
-    names.length > 1 && chooseTraining(names, training),
   ].filter(Boolean);
 }
 
-const rank = (name) => (PREFERRED.indexOf(name) + 1 || PREFERRED.length + 1);
 const reportPath = (dagId, one) => `${runPath(dagId, one.run_id)}/plugin/training_report`;
+
+const span = (list) => (list.length > 1 ? `${list[0].partition} to ${list.at(-1).partition}` : list[0].partition);
+
+/** Where there are more runs than one page shows. */
+function turnPages(runs) {
+  const turn = (text, before) => {
+    const next = new URLSearchParams(location.search);
+    if (before) next.set("before", before);
+    else next.delete("before");
+    return el("a", { class: "button", href: `?${next}` }, text);
+  };
+  const earlier = runs.length >= MOST_RUNS && turn("Earlier partitions", runs.at(-1).run_id);
+  const newest = query.has("before") && turn("Newest partitions", null);
+  if (!earlier && !newest) return null;
+  return el("nav", { class: "controls", "aria-label": "Pages" }, el("span", { class: "quiet" }, `${counted(runs.length, "run")} on this page.`), newest, earlier);
+}
 
 /** A choice that reloads the page with it in the address, so that what one sees can be sent to a colleague. */
 function choice(label, name, values, selected) {
   const go = (event) => {
     const next = new URLSearchParams(location.search);
     next.set(name, event.target.value);
+    next.delete("before");
     location.search = next.toString();
   };
   return el("label", {}, label, el("select", { name, onchange: go }, values.map((value) => el("option", { value, selected: value === selected }, value))));
@@ -74,15 +91,24 @@ function header(dagId, dags, list) {
   return el(
     "header",
     {},
-    el("div", {}, el("p", { class: "over" }, "Partition history"), el("h1", {}, dagId), el("p", { class: "quiet" }, `${list.length} partitions, ${list[0].partition} to ${list.at(-1).partition}; ${good} trained`)),
+    el("div", {}, el("p", { class: "over" }, "Partition history"), el("h1", {}, dagId), el("p", { class: "quiet" }, `${counted(list.length, "partition")}, ${span(list)}; ${count(good)} trained`)),
     !isDagsTab && el("nav", { class: "controls", "aria-label": "Choice" }, known.length > 1 && choice("DAG", "dag_id", known.includes(dagId) ? known : [dagId, ...known], dagId), airflowLink(`dags/${encodeURIComponent(dagId)}`, { class: "button" }, "Open DAG")),
   );
 }
 
-const chooseTraining = (names, training) => el("nav", { class: "controls", "aria-label": "Training" }, choice("Training", "training", names, training));
+/** Which training of several, and whose change for the worse is looked for. */
+function choices({ names, training, metrics, chosen }) {
+  const found = [names.length > 1 && choice("Training", "training", names, training), metrics.length > 1 && choice("Look for a change in", "metric", metrics, chosen)].filter(Boolean);
+  return found.length > 0 && el("nav", { class: "controls", "aria-label": "What is looked at" }, found);
+}
 
-function finding(dagId, list, name, broken) {
-  if (!broken) return el("section", { class: "card wide finding calm" }, el("h2", {}, "No lasting change for the worse"), el("p", { class: "quiet" }, `${name} shows no break over these partitions.`));
+function finding(dagId, list, name, training, broken) {
+  const known = list.filter((one) => Number.isFinite(trainingOf(one, training)?.metrics[name])).length;
+  if (known < 2 * LEAST) {
+    const text = `A lasting change shows over ${2 * LEAST} partitions or more; ${counted(known, "partition has", "partitions have")} a value of ${name}.`;
+    return el("section", { class: "card wide finding early" }, el("h2", {}, "Too early to tell a change"), el("p", { class: "quiet" }, text));
+  }
+  if (!broken) return el("section", { class: "card wide finding calm" }, el("h2", {}, "No lasting change for the worse"), el("p", { class: "quiet" }, `${name} shows no break over ${counted(known, "partition")}.`));
   const one = list[broken.index];
   return el(
     "section",
@@ -113,39 +139,36 @@ function calendarCard(list, { metrics, training, show, open, details, again }) {
 }
 
 function chartsCard(list, { training, metrics, chosen, broken, show, open }) {
-  const dated = list.filter((one) => one.day !== null && trainingOf(one, training));
-  if (dated.length < 2) return null;
-  const x = dated.map((one) => one.day / 1000);
-  const marks = broken && list[broken.index].day !== null ? [{ x: list[broken.index].day / 1000, label: broken.partition, colour: "bad" }] : [];
+  const trained = list.filter((one) => trainingOf(one, training));
+  if (trained.length < 2) return null;
+  const marks = broken ? [{ x: trained.indexOf(list[broken.index]), label: broken.partition, colour: "bad" }] : [];
+  const values = (name) => trained.map((one) => trainingOf(one, training).metrics[name] ?? null);
   const chart = (names, height) =>
     lineChart({
-      summary: names.map((name) => `${name} over ${dated.length} partitions`).join("; "),
-      x,
-      series: names.map((name, index) => ({ label: name, colour: `series-${index + 1}`, width: 1.5, points: dated.length <= 60, values: dated.map((one) => trainingOf(one, training).metrics[name] ?? null) })),
+      summary: names.map((name) => `${name} over ${trained.length} partitions`).join("; "),
+      x: trained.map((_, index) => index), // evenly spaced: partitions need not be dates, and years may lie between two
+      series: names.map((name, index) => ({ label: name, colour: `series-${index + 1}`, width: 1.5, points: trained.length <= 60, values: values(name) })),
       format: metric,
-      formatX: (at) => new Date(at * 1000).toISOString().slice(0, 10),
+      formatX: (index) => trained[index]?.partition ?? "",
       xLabel: "partition",
-      time: true,
       height,
       marks: names.includes(chosen) ? marks : [],
-      choose: (index) => open(dated[index]),
+      choose: (index) => open(trained[index]),
     });
-  const losses = metrics.filter(lowerIsBetter);
-  const scores = metrics.filter((name) => !lowerIsBetter(name));
-  const groups = [...scores.map((name) => [name]), losses].filter((names) => names.length).slice(0, 6);
+  const groups = paired(metrics).slice(0, MOST_CHARTS);
   return card(
     "Metrics over partitions",
     { class: "wide" },
     el("p", { class: "quiet" }, "Click a point to open its report."),
     groups.map((names) => chart(names, names.includes(chosen) ? 220 : 150)),
-    oddDays(dated, training, chosen, show),
+    oddDays(trained, training, chosen, show),
   );
 }
 
-function oddDays(dated, training, name, show) {
-  const odd = findOutliers(dated.map((one) => trainingOf(one, training).metrics[name])).slice(0, 12);
+function oddDays(trained, training, name, show) {
+  const odd = findOutliers(trained.map((one) => trainingOf(one, training).metrics[name])).slice(0, 12);
   if (!odd.length) return null;
-  const days = odd.map((index) => el("button", { type: "button", onclick: () => show(dated[index]) }, dated[index].partition));
+  const days = odd.map((index) => el("button", { type: "button", onclick: () => show(trained[index]) }, trained[index].partition));
   return el("p", { class: "controls" }, el("span", { class: "quiet" }, `Single days far off their neighbours in ${name}:`), days);
 }
 
@@ -155,7 +178,7 @@ function describe(dagId, one) {
   const entry = (name, value) => el("div", {}, el("dt", {}, name), el("dd", { class: "number" }, value));
   const figures = one.trainings.flatMap((training) => [
     one.trainings.length > 1 && entry("Training", nameOf(training)),
-    ...Object.entries(training.metrics).map(([name, value]) => entry(name, metric(value))),
+    ...ordered(Object.keys(training.metrics)).map((name) => entry(name, metric(training.metrics[name]))),
     entry("Definition", el("code", {}, short(training.digest))),
     Number.isFinite(training.billable_seconds) && entry("Billable", seconds(training.billable_seconds)),
   ]);
@@ -169,11 +192,12 @@ function describe(dagId, one) {
   );
 }
 
-function nothing(dagId, dags) {
+function nothing(dagId, dags, runs) {
   const others = dags.map((dag) => dag.dag_id).filter((id) => id !== dagId);
   return [
     el("header", {}, el("div", {}, el("p", { class: "over" }, "Partition history"), el("h1", {}, dagId ?? "No trainings yet"))),
-    card("No finished training", { class: "wide" }, el("p", {}, dagId ? "No run of this DAG has finished a training." : "No DAG that you may see has started a training.")),
+    turnPages(runs),
+    card("No finished training", { class: "wide" }, el("p", {}, dagId ? `${counted(runs.length, "run")} here, and none has finished a training.` : "No DAG that you may see has started a training.")),
     !isDagsTab && others.length > 0 && el("nav", { class: "controls", "aria-label": "Choice" }, choice("Another DAG", "dag_id", ["", ...others], "")),
   ].filter(Boolean);
 }

@@ -3,9 +3,9 @@
 import { lowerIsBetter } from "./format.js";
 
 const DAY = 86400000;
-const ISO_DAY = /^\d{4}-\d{2}-\d{2}/;
+const ISO_DAY = /^\d{4}-\d{2}-\d{2}(T[\d:.Z+-]*)?$/;
 
-/** Milliseconds of a partition's day, or null for a key that is no date. */
+/** Milliseconds of a partition's day, or null for a key that is no date, or more than one. */
 export function dayOf(partition) {
   if (!ISO_DAY.test(partition ?? "")) return null;
   const at = Date.parse(`${partition.slice(0, 10)}T00:00:00Z`);
@@ -47,6 +47,9 @@ function spread(values) {
   return 1.4826 * median(values.map((value) => Math.abs(value - centre)));
 }
 
+/** Values on each side of a break at least: with fewer there is nothing to tell. */
+export const LEAST = 5;
+
 const deviation = (values, centre) => values.reduce((sum, value) => sum + Math.abs(value - centre), 0);
 
 /**
@@ -55,7 +58,7 @@ const deviation = (values, centre) => values.reduce((sum, value) => sum + Math.a
  * count). Of those that count, the split that explains most: whose two medians leave least of the absolute deviation
  * from the one median of both sides. Medians, so one bad day is no break. null when there is none.
  */
-export function findBreak(values, { worseIsLower = true, window = 14, least = 5, threshold = 4 } = {}) {
+export function findBreak(values, { worseIsLower = true, window = 14, least = LEAST, threshold = 4 } = {}) {
   const known = values.map((value, index) => ({ value, index })).filter(({ value }) => Number.isFinite(value));
   let best = null;
   for (let at = least; at <= known.length - least; at += 1) {
@@ -99,16 +102,25 @@ function digestChange(list, index, training) {
   return now && before && now !== before ? [before, now] : null;
 }
 
-/** Weeks as columns, Monday on top: {column, row} of each day, and the first day of the calendar. */
-export function calendarLayout(list) {
-  const days = list.map((one) => one.day).filter((day) => day !== null);
-  if (!days.length) return null;
-  const weekday = (day) => (new Date(day).getUTCDay() + 6) % 7;
-  const first = Math.min(...days) - weekday(Math.min(...days)) * DAY;
-  const last = Math.max(...days);
-  const columns = Math.floor((last - first) / DAY / 7) + 1;
-  const place = (day) => ({ column: Math.floor((day - first) / DAY / 7), row: weekday(day) });
-  return { first, from: Math.min(...days), last, columns, place };
+/** Weeks that one row of the calendar holds: a year that begins on any day of the week. */
+export const WEEKS = 53;
+
+/**
+ * The calendar's rows [{first, from, to}]: `first` is the Monday of its first column, `from` and `to` its first and last
+ * partition. A new row begins with the first partition that the row above has no place for: years without any take none.
+ */
+export function calendarRows(list) {
+  const days = list.map((one) => one.day).filter((day) => day !== null).sort((one, other) => one - other);
+  const rows = [];
+  for (const day of days) {
+    const row = rows.at(-1);
+    if (row && day < row.first + WEEKS * 7 * DAY) row.to = day;
+    else rows.push({ first: day - weekday(day) * DAY, from: day, to: day });
+  }
+  return rows;
 }
+
+/** 0 for Monday to 6 for Sunday. */
+export const weekday = (day) => (new Date(day).getUTCDay() + 6) % 7;
 
 export { DAY };

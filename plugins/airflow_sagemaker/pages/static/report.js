@@ -1,12 +1,13 @@
 // The training report: reads the run, draws it, and follows it while it is unfinished.
 
 import { problem } from "./airflow.js";
-import { el } from "./dom.js";
+import { card, el } from "./dom.js";
 import { RunReader } from "./report_model.js";
 import * as view from "./report_view.js";
 import "./theme.js";
 
 const POLL_MILLISECONDS = 3000;
+const SETTLED_MILLISECONDS = 10000; // the training has ended, other tasks of the run have not
 
 const query = new URLSearchParams(location.search);
 const options = JSON.parse(document.body.dataset.options);
@@ -20,8 +21,8 @@ const reader = new RunReader({
   live: options.live,
 });
 
-const SECTIONS = ["header", "failed", "nothingYet", "figures", "curves", "times", "evaluation", "facts", "definition"];
-const ALWAYS = new Set(["header", "failed", "times"]);
+const SECTIONS = ["header", "failed", "nothingYet", "figures", "curves", "times", "checks", "evaluation", "facts", "definition"];
+const ALWAYS = new Set(["header", "failed", "times", "checks"]);
 const drawn = new Map();
 
 /** Put each section in its place; one whose markup did not change stays, with its focus and its open details. */
@@ -32,11 +33,21 @@ function draw(model) {
     const relevant = wanted ? JSON.stringify(partOf(name, model)) : null;
     const old = drawn.get(name);
     if (old && old.relevant === relevant) continue;
-    const node = (wanted && view[name](model, options)) || el("template", {});
+    const node = (wanted && section(name, model)) || el("template", {});
     keepOpen(old?.node, node);
     if (old) old.node.replaceWith(node);
     else page.append(node);
     drawn.set(name, { relevant, node });
+  }
+}
+
+/** One section; a report of a shape that it does not know costs this section, not the page. */
+function section(name, model) {
+  try {
+    return view[name](model, options);
+  } catch (error) {
+    console.error(error);
+    return card(`The part "${name}" could not be drawn`, { class: "wide" }, el("p", { class: "quiet" }, `What this run left for it has an unexpected shape: ${error.message}`));
   }
 }
 
@@ -48,6 +59,7 @@ function partOf(name, model) {
   if (name === "curves") return [model.curves, model.live, model.curvesFrom, model.liveProblem];
   if (name === "definition") return [model.training.details, model.before, model.definitionChanges];
   if (name === "failed") return model.failure;
+  if (name === "checks") return model.checks;
   return [model.training, model.before, name === "figures" && model.curves.at(-1)];
 }
 
@@ -57,6 +69,7 @@ function keepOpen(old, node) {
 }
 
 async function follow() {
+  let pause = POLL_MILLISECONDS;
   try {
     if (!document.hidden) {
       const model = await reader.read();
@@ -65,6 +78,7 @@ async function follow() {
       draw(model);
       page.dataset.live = String(model.live);
       if (!model.live) return;
+      if (model.settled) pause = SETTLED_MILLISECONDS;
     }
   } catch (error) {
     page.removeAttribute("aria-busy");
@@ -73,7 +87,7 @@ async function follow() {
     page.prepend(problem(error));
     if ([401, 403, 404].includes(error.status)) return;
   }
-  setTimeout(follow, POLL_MILLISECONDS);
+  setTimeout(follow, pause);
 }
 
 follow();

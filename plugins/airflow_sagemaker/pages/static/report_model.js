@@ -7,30 +7,59 @@ import { METRICS } from "./format.js";
 
 const UNFINISHED = new Set([null, "none", "scheduled", "queued", "running", "deferred", "up_for_retry", "up_for_reschedule", "restarting"]);
 const NUMBER = "([0-9]+\\.?[0-9]*(?:[eE][-+]?[0-9]+)?|nan|inf)";
-const LINE = new RegExp(`(?:^|\\W)(${METRICS.join("|")}): ${NUMBER}\\s*$`);
+const BUILT_IN = METRICS.map((name) => ({ name, regex: new RegExp(`(?:^|\\W)${name}: ${NUMBER}\\s*$`) }));
+/** A line of the job as the waiting task logs it: step and the job's own time stamp in front. */
+const OF_JOB = /^\[[^\]]*\] \d{4}-\d\d-\d\dT\S+ (.*)$/;
+const LONGEST_LINE = 1000;
 /** A new triggerer tells older lines of the job again and marks them; the job's own time stamp shows which. */
 const REPEATED = /^\[(.*?) earlier\]/;
-const STAMPED = /^\[.*?\] \d{4}-\d\d-\d\dT/;
 /** After this line the sensor repeats the final metrics. */
 const ENDED = /Execution (?:\S+ )?(?:is|ended as) (Succeeded|Failed|Stopped|CompletedWithFailures)/;
 
+const MOST_VALUES = 200;
+const STARTED = "training_pipeline";
+const DEFINITION = "training_definition";
+const CHECKS = "data_checks";
+/** The XComs that the report is made of. */
+const KEYS = [STARTED, CHECKS, "return_value", "outcome"];
+
 export const isLive = (state) => UNFINISHED.has(state ?? null);
 
-/** Metric lines -> [{epoch, <metric>: value}]: the n-th line of a metric belongs to epoch n. */
-export function curvesFromLog(lines) {
+/** The metrics that a pipeline definition reads from its jobs' logs: [{name, regex}]; the built-in ones without any. */
+export function metricsOf(definition) {
+  const steps = definition?.Steps ?? [];
+  const given = steps.flatMap((step) => step?.Arguments?.AlgorithmSpecification?.MetricDefinitions ?? []);
+  const read = given.map(({ Name: name, Regex: regex }) => ({ name, regex: compiled(regex) })).filter(({ regex }) => regex);
+  return given.length ? read : BUILT_IN;
+}
+
+function compiled(text) {
+  try {
+    return new RegExp(text);
+  } catch {
+    return null; // a pattern of another dialect: its metric has no live curve
+  }
+}
+
+/** Metric lines of a job -> [{epoch, <metric>: value}]: the n-th line of a metric belongs to epoch n. */
+export function curvesFromLog(lines, metrics = BUILT_IN) {
   const rows = [];
-  const seen = Object.fromEntries(METRICS.map((name) => [name, 0]));
+  const seen = new Map();
   const known = new Set();
   for (const text of lines) {
     if (ENDED.test(text)) break;
-    const found = LINE.exec(text);
-    const line = text.replace(REPEATED, "[$1]");
-    if (!found || (STAMPED.test(line) && known.has(line))) continue;
+    const line = text.slice(0, LONGEST_LINE).replace(REPEATED, "[$1]");
+    const said = OF_JOB.exec(line)?.[1];
+    if (said === undefined || known.has(line)) continue;
     known.add(line);
-    const [, name, value] = found;
-    const number = seen[name]++;
-    rows[number] ??= { epoch: number + 1 };
-    rows[number][name] = Number(value); // nan and inf become NaN: shown as no value
+    for (const { name, regex } of metrics) {
+      const value = regex.exec(said)?.[1];
+      if (value === undefined) continue;
+      const number = seen.get(name) ?? 0;
+      seen.set(name, number + 1);
+      rows[number] ??= { epoch: number + 1 };
+      rows[number][name] = Number(value); // nan and inf become NaN: shown as no value
+    }
   }
   return rows;
 }
@@ -77,18 +106,19 @@ export class RunReader {
     const run = await api(this.where); // before its tasks: those of a finished run cannot change any more
     const [tasks, entries] = await Promise.all([
       all(`${this.where}/taskInstances`, "task_instances"),
-      all(`${this.where}/taskInstances/~/xcomEntries`, "xcom_entries"),
+      all(`${this.where}/taskInstances/~/xcomEntries`, "xcom_entries", { xcom_key_pattern: KEYS.join("|") }),
     ]);
     const trainings = await this.trainings(tasks, entries);
     const training = this.pick(trainings);
     const model = { run, tasks, trainings, training, live: isLive(run.state), earlier: [], before: null, curves: [], steps: [], failure: null, links: {} };
+    model.checks = await this.dataChecks(entries);
     if (training) await this.addDetails(model);
     else model.failure = await this.failure(tasks.find((task) => task.state === "failed"));
     return model;
   }
 
   async trainings(tasks, entries) {
-    const starts = entries.filter((entry) => entry.key === "training_pipeline");
+    const starts = entries.filter((entry) => entry.key === STARTED);
     const started = await Promise.all(
       starts.map(async (entry) => {
         const details = await this.value(entry, entry.key);
@@ -113,8 +143,15 @@ export class RunReader {
         entry.key === "outcome" ||
         (entry.key === "return_value" && !starts.some((start) => same(start, entry)) && tasks.some((task) => same(task, entry))),
     );
-    const read = await Promise.all(candidates.slice(0, 200).map(async (entry) => ({ entry, outcome: await this.value(entry, entry.key).catch(() => null) })));
+    const read = await Promise.all(candidates.slice(0, MOST_VALUES).map(async (entry) => ({ entry, outcome: await this.value(entry, entry.key).catch(() => null) })));
     return read.filter(({ outcome }) => outcome && typeof outcome === "object" && outcome.execution_arn);
+  }
+
+  /** What the preprocessing found in its data: [{check, where, value, limit, ok}] of every task that pushed it. */
+  async dataChecks(entries) {
+    const pushed = entries.filter((entry) => entry.key === CHECKS).slice(0, MOST_VALUES);
+    const read = await Promise.all(pushed.map((entry) => this.value(entry, entry.key).catch(() => null)));
+    return read.flat().filter((finding) => finding && typeof finding === "object" && "check" in finding);
   }
 
   pick(trainings) {
@@ -128,20 +165,21 @@ export class RunReader {
     const involved = [training.start, ...training.waits];
     const bad = involved.find((task) => task.state === "failed");
     const history = training.outcome?.report?.history;
-    model.live = isLive(run.state) && (!training.outcome || involved.some((task) => isLive(task.state)));
+    model.settled = Boolean(training.outcome) && !involved.some((task) => isLive(task.state));
     const [earlier, links, told, failure] = await Promise.all([
       this.earlierRuns(),
       this.linksOf(involved),
       history?.length ? { lines: [], from: "report" } : this.told(training, model.live),
       this.failure(bad),
     ]);
-    model.curves = history?.length ? history : curvesFromLog(told.lines.map((line) => line.text));
+    model.metrics = metricsOf(history?.length ? null : await this.pushed(this.runId, training.start, DEFINITION));
+    model.curves = history?.length ? history : curvesFromLog(told.lines.map((line) => line.text), model.metrics);
     model.steps = training.outcome?.steps ?? stepsFromLog(told.lines);
     model.curvesFrom = told.from;
     model.liveProblem = told.problem ?? null;
     Object.assign(model, { earlier, links, failure });
     const previous = earlier.find((one) => one.trainings.length);
-    model.before = previous ? { ...previous, details: await this.detailsOf(previous, training.start) } : null;
+    model.before = previous ? { ...previous, details: await this.pushed(previous.run_id, training.start, STARTED) } : null;
     model.definitionChanges = await this.definitionChanges(training, model.before);
   }
 
@@ -163,23 +201,20 @@ export class RunReader {
   /** What differs from the definition of the run before; null when nothing does, or one of the two was not kept. */
   async definitionChanges({ start, details }, before) {
     if (!before?.details || before.details.digest === details.digest) return null;
-    const [now, past] = await Promise.all([this.definitionOf(this.runId, start), this.definitionOf(before.run_id, start)]);
+    const [now, past] = await Promise.all([this.pushed(this.runId, start, DEFINITION), this.pushed(before.run_id, start, DEFINITION)]);
     return now && past ? changes(past, now) : null;
   }
 
-  async definitionOf(runId, start) {
-    const where = `${path("dags", this.dagId, "dagRuns", runId, "taskInstances", start.task_id, "xcomEntries")}/training_definition`;
-    return this.once(where, () => api(where, { map_index: start.map_index }).then((entry) => entry.value)).catch(() => null);
+  /** What the start task of a run pushed under a key; null when it did not. */
+  async pushed(runId, start, key) {
+    const where = `${path("dags", this.dagId, "dagRuns", runId, "taskInstances", start.task_id, "xcomEntries")}/${key}`;
+    const read = () => api(where, { map_index: start.map_index }).then((entry) => entry.value);
+    return this.once(`${where} ${start.map_index}`, read).catch(() => null);
   }
 
   async earlierRuns() {
     this.earlier ??= await data("history", { dag_id: this.dagId, before: this.runId, limit: 30 });
     return this.earlier;
-  }
-
-  async detailsOf(run, start) {
-    const where = `${path("dags", this.dagId, "dagRuns", run.run_id, "taskInstances", start.task_id, "xcomEntries")}/training_pipeline`;
-    return this.once(where, () => api(where, { map_index: start.map_index }).then((entry) => entry.value)).catch(() => null);
   }
 
   /** The buttons that operators offer, by name. */

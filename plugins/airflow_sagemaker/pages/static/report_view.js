@@ -4,7 +4,7 @@ import { airflowLink, openInAirflow, outerLink, runPath } from "./airflow.js";
 import { lineChart } from "./charts.js";
 import { card, el, svg, table } from "./dom.js";
 import { calibration, confusionMatrix, importance } from "./evaluation.js";
-import { METRICS, count, delta, lowerIsBetter, metric, moment, money, seconds, short, spoken, tone, words } from "./format.js";
+import { count, counted, delta, lowerIsBetter, metric, moment, money, ofTraining, ordered, paired, seconds, short, spoken, tone, words } from "./format.js";
 import { changedParameters, expectedToDiffer } from "./report_model.js";
 import { labelOf, timeline } from "./timeline.js";
 
@@ -67,7 +67,7 @@ function chooser(run, training, trainings) {
 function latest(model) {
   const outcome = model.training?.outcome;
   if (outcome) return outcome.report?.metrics ?? outcome.metrics ?? {};
-  return Object.fromEntries(METRICS.map((name) => [name, model.curves.map((row) => row[name]).filter(Number.isFinite).at(-1)]));
+  return Object.fromEntries(model.metrics.map(({ name }) => [name, model.curves.map((row) => row[name]).filter(Number.isFinite).at(-1)]));
 }
 
 const sameTraining = (run, training) =>
@@ -77,7 +77,8 @@ export function figures(model) {
   const { training, earlier, before } = model;
   const values = latest(model);
   const baseline = training.outcome?.report?.baseline ?? {};
-  const names = [...new Set([...METRICS.toReversed(), ...Object.keys(values)])];
+  const names = ordered(Object.keys(values));
+  if (!names.length) return null;
   const previous = before ? (sameTraining(before, training)?.metrics ?? {}) : {};
   const past = (name) => earlier.toReversed().map((run) => sameTraining(run, training)?.metrics?.[name]).filter(Number.isFinite);
   return el(
@@ -95,21 +96,22 @@ export function figures(model) {
   );
 }
 
+/** The other value, and how far this one is from it. */
 function compared(what, name, now, then) {
   if (!Number.isFinite(then)) return null;
   const change = now - then;
   const better = lowerIsBetter(name) ? change < 0 : change > 0;
   const mark = Number.isFinite(change) && Math.abs(change) >= 0.00005 ? (better ? "better" : "worse") : null;
   return [
-    el("dt", {}, `vs ${what}`),
-    el("dd", { class: `number ${mark ?? ""}`, title: `there ${metric(then)}` }, delta(change), mark && el("span", { class: "hidden" }, ` ${mark}`)),
+    el("dt", {}, `${what} `, el("span", { class: "number" }, metric(then))),
+    el("dd", { class: `number ${mark ?? ""}` }, delta(change), mark && el("span", { class: "hidden" }, ` ${mark}`)),
   ];
 }
 
 /** The same metric on rows that chose nothing: neither weights nor epoch nor threshold. */
 function onTest(name, training) {
   const value = training.outcome?.report?.test?.[name.replace(/^Validation /, "")];
-  return Number.isFinite(value) ? [el("dt", {}, "on the test rows"), el("dd", { class: "number" }, metric(value))] : null;
+  return Number.isFinite(value) ? [el("dt", {}, "test rows"), el("dd", { class: "number" }, metric(value))] : null;
 }
 
 function sparkline(values) {
@@ -125,37 +127,51 @@ function sparkline(values) {
   );
 }
 
-const CHARTS = [
-  [
-    { label: "Validation Loss", colour: "series-1" },
-    { label: "Train Loss", colour: "series-3", dash: [5, 4] },
-  ],
-  [{ label: "Validation AUC ROC", colour: "series-1" }],
-  [{ label: "Validation F1 Score", colour: "series-2" }],
-];
+const MOST_CHARTS = 9;
 
 export function curves(model) {
   const rows = model.curves;
-  const title = el("h2", {}, "Metrics per epoch ", el("small", {}, SOURCES[model.curvesFrom]));
+  const title = el("h2", {}, "Metrics per epoch ", el("small", {}, progress(model)));
   const problem = model.liveProblem && el("p", { class: "quiet", role: "status" }, `AWS could not be asked, so this is what the task logged: ${model.liveProblem}`);
   if (!rows.length) {
     return card(title, { class: "wide" }, el("p", { class: "quiet" }, model.live ? noLinesYet(model) : "Neither a report nor metric lines in the log."), problem);
   }
   const best = model.training.outcome?.report?.best_epoch;
-  const chart = (series) =>
+  const kept = rows.findIndex((row) => row.epoch === best);
+  const chart = (names) =>
     lineChart({
-      summary: series.map(({ label }) => `${label} ${trend(rows.map((row) => row[label]))}`).join("; "),
+      summary: names.map((name) => `${name} ${trend(rows.map((row) => row[name]))}`).join("; "),
       x: rows.map((row) => row.epoch),
-      series: series.map((one) => ({ ...one, values: rows.map((row) => (Number.isFinite(row[one.label]) ? row[one.label] : null)) })),
+      series: names.map((name, index) => ({ label: name, ...style(name, index), values: rows.map((row) => (Number.isFinite(row[name]) ? row[name] : null)) })),
       format: metric,
       formatX: (epoch) => String(epoch),
       xLabel: "epoch",
-      marks: best ? [{ x: best, label: "kept", colour: "quiet" }] : [],
+      rest: kept < 0 ? null : kept,
+      restLabel: "kept",
+      marks: kept < 0 ? [] : [{ x: best, label: "kept", colour: "quiet" }],
     });
-  return card(title, { class: "wide" }, el("div", { class: "many" }, CHARTS.map(chart)), problem);
+  const groups = paired(curveNames(model)).slice(0, MOST_CHARTS);
+  return card(title, { class: "wide" }, el("div", { class: "many" }, groups.map(chart)), problem);
 }
 
-const SOURCES = { report: "from the job's report", aws: "so far, read from AWS", log: "from the task's log so far" };
+const style = (name, index) => (ofTraining(name) && index > 0 ? { colour: "series-3", dash: [5, 4] } : { colour: index ? "series-2" : "series-1" });
+
+/** Of the history's numbers those that are metrics: the report names its metrics, a log has nothing else. */
+function curveNames({ curves: rows, training, curvesFrom }) {
+  const found = [...new Set(rows.flatMap((row) => Object.keys(row)))].filter((name) => name !== "epoch" && rows.some((row) => Number.isFinite(row[name])));
+  const named = training.outcome?.report?.metrics ?? training.outcome?.metrics ?? {};
+  const metrics = found.filter((name) => name in named);
+  return curvesFrom === "report" && metrics.length ? metrics : found;
+}
+
+/** Where the curves come from, and while it trains how far it is. */
+function progress({ curves: rows, training, curvesFrom }) {
+  const most = training.details?.parameters?.HyperparameterEpochs;
+  const far = curvesFrom !== "report" && rows.length && most ? `epoch ${rows.length} of at most ${most}, ` : "";
+  return far + SOURCES[curvesFrom];
+}
+
+const SOURCES = { report: "from the job's report", aws: "read from AWS", log: "from the task's log" };
 
 const noLinesYet = ({ training, curvesFrom }) =>
   curvesFrom === "log" && training.waits.some((task) => task.state === "deferred")
@@ -172,11 +188,30 @@ export const times = (model) => card("Timeline", { class: "wide" }, timeline(mod
 export function evaluation({ training }) {
   const report = training.outcome?.report;
   const parts = [
-    report?.confusion_matrix && confusionMatrix(report.confusion_matrix, report.threshold),
+    report?.confusion_matrix && confusionMatrix(report.confusion_matrix, report.threshold, plain("Hyperparameter", training.details?.parameters?.HyperparameterLabelName ?? "")),
     report?.calibration?.length && calibration(report.calibration, report.calibration_error),
     report?.importance?.length && importance(report.importance),
   ].filter(Boolean);
   return parts.length ? card("Evaluation", { class: "wide" }, el("div", { class: "many" }, parts)) : null;
+}
+
+const MOST_PASSED = 400;
+
+/** What the preprocessing found in its data: what breaks a limit first and open, the rest folded away. */
+export function checks({ checks: findings }) {
+  if (!findings.length) return null;
+  const broken = findings.filter((one) => one.ok === false);
+  const passed = findings.filter((one) => one.ok !== false);
+  const cells = (one) => [one.check, one.where, metric(one.value), one.limit].map((cell) => String(cell ?? ""));
+  const rows = (some) => table("Data checks", ["Check", "Of", "Found", "Expected"], some.map(cells), [2]);
+  const verdict = broken.length ? el("p", { class: "bad" }, `${counted(broken.length, "check fails", "checks fail")}.`) : el("p", {}, `All ${counted(passed.length, "number")} within their limits.`);
+  return card(
+    "Data checks",
+    { class: `wide ${broken.length ? "failure" : ""}` },
+    verdict,
+    broken.length > 0 && el("div", { class: "scroll" }, rows(broken)),
+    passed.length > 0 && el("details", { class: "numbers" }, el("summary", {}, `What was measured: ${counted(passed.length, "number")}`), el("div", { class: "scroll" }, rows(passed.slice(0, MOST_PASSED)))),
+  );
 }
 
 export function facts({ training }, options) {
@@ -185,21 +220,36 @@ export function facts({ training }, options) {
   const price = options.prices[parameters.TrainingInstanceType];
   const instances = Number(parameters.TrainingInstanceCount ?? 1);
   const cost = (outcome?.billable_seconds / 3600) * price * instances;
-  const rows = Object.entries(outcome?.report?.data?.rows ?? {}).map(([split, number]) => `${count(number)} ${split}`);
+  const report = outcome?.report ?? {};
   const entries = [
     ["Billable", outcome && seconds(outcome.billable_seconds ?? undefined)],
     ["Cost", Number.isFinite(cost) && `${money(cost, options.currency)} (${instances} × ${parameters.TrainingInstanceType} at ${money(price, options.currency)} per hour)`],
-    ["Rows", rows.length && rows.join(", ")],
-    ["Kept", outcome?.report?.best_epoch && `epoch ${outcome.report.best_epoch} of ${outcome.report.history?.length ?? "?"}`],
-    ["Training time", Number.isFinite(outcome?.report?.seconds?.training) && seconds(outcome.report.seconds.training)],
-    ["Threshold", Number.isFinite(outcome?.report?.threshold) && metric(outcome.report.threshold)],
+    ["Rows", rowsOf(report)],
+    ["Kept", report.best_epoch && `epoch ${report.best_epoch} of ${report.history?.at(-1)?.epoch ?? "?"}`],
+    ["Training time", Number.isFinite(report.seconds?.training) && seconds(report.seconds.training)],
+    ["Trained on", report.device && [report.device, report.processes && counted(report.processes, "process", "processes"), report.versions?.torch && `torch ${report.versions.torch}`].filter(Boolean).join(", ")],
+    ["Threshold", Number.isFinite(report.threshold) && metric(report.threshold)],
+    ["Test rows, too", testOnly(report)],
     ["Training job", outcome?.training_job_name],
     ["Model", outcome?.model_artifact && copyable(outcome.model_artifact)],
     ["Checkpoints", outcome?.checkpoint_path && copyable(outcome.checkpoint_path)],
     ["Execution", training.arn && copyable(training.arn)],
-    ["Warnings", outcome?.report?.warnings?.length && el("ul", { class: "warnings" }, outcome.report.warnings.map((text) => el("li", {}, String(text))))],
+    ["Warnings", report.warnings?.length && el("ul", { class: "warnings" }, report.warnings.map((text) => el("li", {}, String(text))))],
   ].filter(([, value]) => value !== undefined && value !== null && value !== false && value !== 0 && value !== "");
   return card("Result", { class: "wide" }, el("dl", { class: "facts" }, entries.map(([name, value]) => [el("dt", {}, name), el("dd", {}, typeof value === "number" ? String(value) : value)])));
+}
+
+/** "62,530 train (24.5 % positive), ..." */
+function rowsOf({ data }) {
+  const entries = Object.entries(data?.rows ?? {});
+  const share = (split, number) => (number && Number.isFinite(data.positive?.[split]) ? ` (${((data.positive[split] / number) * 100).toFixed(1)} % positive)` : "");
+  return entries.map(([split, number]) => `${count(number)} ${split}${share(split, number)}`).join(", ");
+}
+
+/** Test metrics that no card above has room for. */
+function testOnly({ test, metrics }) {
+  const left = Object.entries(test ?? {}).filter(([name, value]) => Number.isFinite(value) && !(`Validation ${name}` in (metrics ?? {})));
+  return left.map(([name, value]) => `${name} ${metric(value)}`).join(", ");
 }
 
 function copyable(text) {
@@ -287,4 +337,4 @@ export function failed({ failure, run }) {
 }
 
 export const nothingYet = (model) =>
-  card("No training here", { class: "wide" }, el("p", {}, model.live ? "No task of this run has started a training yet. This page follows the run." : "No task of this run has started a training."));
+  card(model.live ? "No training yet" : "No training here", { class: "wide" }, el("p", {}, model.live ? "No task of this run has started a training yet. This page follows the run." : "No task of this run has started a training."));

@@ -25,6 +25,7 @@ function apply() {
   const dark = around ? around.documentElement.classList.contains("dark") : system.matches;
   document.documentElement.classList.toggle("dark", dark);
   document.documentElement.style.setProperty("--ground", around ? groundAround() : "");
+  if (around) document.documentElement.style.setProperty("--font", getComputedStyle(around.body).fontFamily);
   listeners.forEach((listener) => listener());
 }
 
@@ -32,6 +33,9 @@ function apply() {
 export function onThemeChange(listener) {
   listeners.add(listener);
 }
+
+/** The text's font at a size, for canvases. */
+export const font = (pixels) => `${pixels}px ${getComputedStyle(document.body).fontFamily}`;
 
 /** The value of a colour of pages.css, for canvases. */
 export const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
