@@ -53,7 +53,7 @@ def test_figures_come_from_sagemaker_while_the_log_is_silent(page: Any, airflow:
     airflow.hold.touch()
     run = airflow.client.trigger("pages_live", conf={"arn": training.arn})
     frame = report(page, airflow, run["dag_run_id"], dag_id="pages_live")
-    frame.get_by_text("so far, read from AWS").wait_for()
+    frame.get_by_text("read from AWS").wait_for()
     frame.locator('.chart[data-points="2"]').first.wait_for()
     assert numbers(frame, "Validation AUC ROC") == [["1", "0.6550"], ["2", "0.6710"]]
     assert "executing" in frame.locator(".timeline .step").inner_text()

@@ -53,7 +53,7 @@ def test_start_by_the_form_and_watch_the_training_to_its_end(page: Any, airflow:
     airflow.processes.wait_until(lambda: bool(started()), what="the run", seconds=30)
     [run_id] = started()
     frame = report(page, airflow, run_id)
-    frame.get_by_text("from the task's log so far").wait_for()
+    frame.get_by_text("from the task's log").wait_for()
     frame.locator('.chart[data-points="3"]').first.wait_for()
     assert frame.locator(".pill").inner_text() == "training"
     assert "executing" in frame.locator(".timeline .step").inner_text()
