@@ -63,10 +63,10 @@ def serve(
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in ("waitress.queue", "werkzeug", "botocore", "boto3", "urllib3", "s3transfer"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    from local_sagemaker.server import Server, Settings
-
     data_dir = data_dir.expanduser().resolve()
     try:
+        from local_sagemaker.server import Server, Settings
+
         access, secret = _keys(data_dir, host)
         settings = Settings(
             data_dir=data_dir,
@@ -84,6 +84,9 @@ def serve(
         server.start()
     except StartError as error:
         raise _fail(error) from None
+    except ModuleNotFoundError as error:  # installed without what only the server needs
+        missing = f'the module {error.name!r} is not installed: pip install ".[local]" in the checkout'
+        raise _fail(StartError(missing)) from None
     typer.echo(environment.export_lines(server.environment), nl=False)
     sys.stdout.flush()
     server.serve()
