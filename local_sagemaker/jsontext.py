@@ -1,8 +1,9 @@
-"""JSON as the database keeps it: timestamps as seconds since the epoch."""
+"""JSON as it comes in, and as the database keeps it: timestamps as seconds since the epoch."""
 
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,3 +28,26 @@ def dumps(value: Any) -> str:
 def without_none(value: dict[str, Any]) -> dict[str, Any]:
     """A dict without the members that have no value."""
     return {key: item for key, item in value.items() if item is not None}
+
+
+def loads(text: str) -> Any:
+    """What JSON says and nothing that Python adds; ValueError for NaN, infinities and text that UTF-8 cannot hold."""
+    try:
+        value = json.loads(text, parse_constant=_no_constant, parse_float=_finite)
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"it holds half of a surrogate pair ({error.object[error.start]!r})") from None
+    except RecursionError:
+        raise ValueError("its values are nested too deeply") from None
+    return value
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is no JSON value")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"the number {text[:50]} is too large")
+    return value

@@ -16,6 +16,7 @@ from local_sagemaker.actions import ACTIONS
 from local_sagemaker.actions.local import LOCAL_ACTIONS
 from local_sagemaker.context import Context
 from local_sagemaker.errors import ServiceError, UnknownOperation, ValidationException
+from local_sagemaker.jsontext import loads
 from local_sagemaker.logs import LOG_ACTIONS
 from local_sagemaker.moto_backends import MotoBackends
 from local_sagemaker.page import render
@@ -31,6 +32,9 @@ SERVICES = ("sts", "iam")
 
 _TARGETS = {"SageMaker": "sagemaker", "Logs_20140328": "logs", "LocalSageMaker": "local"}
 """The first part of X-Amz-Target, and botocore's name of the service."""
+
+_OWN_NAMES = ("127.0.0.1", "localhost", "[::1]")
+"""By which a browser on this machine calls a server on loopback."""
 
 _SCOPE = re.compile(r"Credential=([^/,\s]+)/[^/]*/([^/]*)/([^/]*)/")
 
@@ -136,7 +140,11 @@ class Application:
             return _send(start_response, status, "text/plain", "ok\n" if healthy else "S3 does not answer\n")
         if (location := codeartifact.index_location(path, self._package_index, self._index_secret)) is not None:
             return _send(start_response, "302 Found", "text/plain", "", [("Location", location)])
-        if not self._may_see(environ):
+        if not self._is_open and environ.get("HTTP_HOST", "").rsplit(":", 1)[0] not in _OWN_NAMES:
+            # a page of another site whose name points to this machine must not read it
+            text = f"On loopback this server shows its pages under {', '.join(_OWN_NAMES)} alone.\n"
+            return _send(start_response, "403 Forbidden", "text/plain", text)
+        if self._is_open and not self._has_keys(environ):
             extra = [("WWW-Authenticate", 'Basic realm="local SageMaker: access key and secret key"')]
             return _send(start_response, "401 Unauthorized", "text/plain", "access key and secret key, please\n", extra)
         page = render(self._context, path, environ.get("QUERY_STRING", ""))
@@ -144,11 +152,7 @@ class Application:
             return _send(start_response, "404 Not Found", "text/plain", "There is no such page.\n")
         return _send(start_response, "200 OK", "text/html", page, _PAGE_HEADERS)
 
-    def _may_see(self, environ: Environ) -> bool:
-        """On loopback whoever calls it by a loopback name, not by a foreign one that points here; else the keys."""
-        if not self._is_open:
-            host = environ.get("HTTP_HOST", "").rsplit(":", 1)[0]
-            return host in ("127.0.0.1", "localhost", "[::1]")
+    def _has_keys(self, environ: Environ) -> bool:
         expected = base64.b64encode(f"{self._access_key}:{self._secret_key}".encode()).decode()
         return secrets.compare_digest(environ.get("HTTP_AUTHORIZATION", "").encode(), f"Basic {expected}".encode())
 
@@ -190,17 +194,12 @@ def _invalid(service: str, message: str) -> ServiceError:
 
 def _parse(body: bytes) -> dict[str, Any]:
     try:
-        request = json.loads(body.decode("utf-8") or "{}", parse_constant=_no_constant)
-        json.dumps(request, ensure_ascii=False).encode("utf-8")
-    except (ValueError, RecursionError) as error:
+        request = loads(body.decode("utf-8") or "{}")
+    except ValueError as error:
         raise _serialization(f"the body is not JSON in UTF-8: {str(error)[:200]}") from None
     if not isinstance(request, dict):
         raise _serialization("the body must be a JSON object")
     return request
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is no JSON value")
 
 
 def _serialization(message: str) -> ServiceError:

@@ -27,7 +27,7 @@ MAX_NESTING = 60
 def check_expressions(value: Any, where: str, depth: int = 0) -> None:
     """Check the form of every expression inside a value; raises Problem."""
     if depth > MAX_NESTING:
-        raise Problem(f"the arguments of {where} are nested more than {MAX_NESTING} deep")
+        raise Problem(f"The arguments of {where} are nested more than {MAX_NESTING} deep")
     if isinstance(value, list):
         for item in value:
             check_expressions(item, where, depth + 1)
@@ -120,6 +120,33 @@ def check_parameter_types(kind: str, arguments: dict[str, Any], types: Mapping[s
     if kind in CREATES:
         operation, _ = CREATES[kind]
         deque(model.violations(model.input_shape(operation), arguments, is_open=is_open), maxlen=0)
+
+
+_PROPERTIES = {
+    "Training": "DescribeTrainingJob",
+    "Processing": "DescribeProcessingJob",
+    "Model": "DescribeModel",
+    "RegisterModel": "DescribeModelPackage",
+}
+"""The action whose answer are a step's properties."""
+
+
+def check_property(kind: str, path: tuple[str | int, ...], where: str) -> None:
+    """Check that a step of that kind has such a property; raises Problem."""
+    if kind not in _PROPERTIES:
+        if kind == "Condition" and path != ("Outcome",):
+            raise Problem(f"{where} names a property that a Condition step does not have, it has Outcome")
+        return
+    shape = model.output_shape(_PROPERTIES[kind])
+    for part in path:
+        if shape.type_name == "structure" and part in shape.members:
+            shape = shape.members[part]
+        elif shape.type_name == "list":
+            shape = shape.member
+        elif shape.type_name == "map":
+            shape = shape.value
+        else:
+            raise Problem(f"{where} names a property that does not exist: {shape.name} has no '{str(part)[:100]}'")
 
 
 def refusals(kind: str, request: dict[str, Any]) -> list[str]:

@@ -36,7 +36,7 @@ def check_condition(condition: Any, where: str) -> None:
     unknown = sorted(set(condition) - {"Type", *_MEMBERS[kind]})
     if missing or unknown:
         text = f"misses '{missing[0]}'" if missing else f"has the unknown member '{unknown[0][:200]}'"
-        raise Problem(f"the {kind} condition in {where} {text}")
+        raise Problem(f"The {kind} condition in {where} {text}")
     if kind == "Not":
         check_condition(condition["Expression"], where)
     elif kind in ("Or", "And"):

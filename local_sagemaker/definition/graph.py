@@ -13,4 +13,4 @@ def check_cycles(needs: Mapping[str, frozenset[str]]) -> None:
     try:
         graphlib.TopologicalSorter({name: set(before) for name, before in needs.items()}).prepare()
     except graphlib.CycleError as error:
-        raise Problem(f"its steps form a cycle: {' -> '.join(error.args[1])}") from None
+        raise Problem(f"Its steps form a cycle: {' -> '.join(error.args[1])}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,11 +12,13 @@ from local_sagemaker.definition.checks import (
     check_arguments,
     check_expressions,
     check_parameter_types,
+    check_property,
     check_retry_policies,
 )
 from local_sagemaker.definition.graph import check_cycles
 from local_sagemaker.definition.problem import Problem
 from local_sagemaker.definition.values import is_expression, reference, references
+from local_sagemaker.jsontext import loads
 
 VERSION = "2020-12-01"
 MAX_BYTES = 1_048_576
@@ -40,6 +43,12 @@ _DEFINITION_KEYS = {"Version", "Metadata", "Parameters", "PipelineExperimentConf
 _PARAMETER_TYPES: dict[str, tuple[type, ...]] = {
     "String": (str,), "Integer": (int,), "Float": (int, float), "Boolean": (bool,),
 }  # fmt: skip
+
+
+_NUMBER = {
+    "Integer": re.compile(r"[+-]?[0-9]+"),
+    "Float": re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"),
+}
 
 
 @dataclass(frozen=True)
@@ -70,7 +79,13 @@ def _from_text(kind: str, text: str) -> Any:
         if text.lower() not in ("true", "false"):
             raise ValueError(text)
         return text.lower() == "true"
-    return int(text) if kind == "Integer" else float(text)
+    # Python's own numbers may hold underscores, spaces and other digits
+    if not _NUMBER[kind].fullmatch(text):
+        raise ValueError(text)
+    value: int | float = int(text) if kind == "Integer" else float(text)
+    if value in (float("inf"), float("-inf")):
+        raise ValueError(text)
+    return value
 
 
 @dataclass(frozen=True)
@@ -104,14 +119,14 @@ def parse(text: str) -> Definition:
     """Parse and check a definition's text; raises Problem naming the offending member."""
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > MAX_BYTES:
-        raise Problem(f"it has {size} bytes, at most {MAX_BYTES} are allowed")
+        raise Problem(f"It has {size} bytes, at most {MAX_BYTES} are allowed")
     try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise Problem(f"it is not JSON: {error}") from None
+        document = loads(text)
+    except ValueError as error:
+        raise Problem(f"It is not JSON: {error}") from None
     if not isinstance(document, dict):
-        raise Problem("it must be a JSON object")
-    _no_unknown(document, _DEFINITION_KEYS, "the definition")
+        raise Problem("It must be a JSON object")
+    _no_unknown(document, _DEFINITION_KEYS, "The definition")
     if document.get("Version") != VERSION:
         raise Problem(f"Version must be '{VERSION}', found {json.dumps(document.get('Version'))[:100]}")
     parameters = _parameters(document.get("Parameters") or [])
@@ -122,9 +137,9 @@ def parse(text: str) -> Definition:
                 raise Problem(f"Step names must be unique, '{step.name}' is there more than once")
             steps[step.name] = step
     except RecursionError:
-        raise Problem("its values are nested too deeply") from None
+        raise Problem("Its values are nested too deeply") from None
     if len(steps) > MAX_STEPS:
-        raise Problem(f"it has {len(steps)} steps, at most {MAX_STEPS} are supported here")
+        raise Problem(f"It has {len(steps)} steps, at most {MAX_STEPS} are supported here")
     definition = Definition(parameters, steps)
     types = {name: parameter.type for name, parameter in parameters.items()}
     for step in steps.values():
@@ -291,7 +306,7 @@ def _property_files(items: Any, step: str) -> dict[str, tuple[str, str]]:
         members = ("PropertyFileName", "OutputName", "FilePath")
         values = [item.get(member) if isinstance(item, dict) else None for member in members]
         if not all(isinstance(value, str) and value for value in values):
-            raise Problem(f"each of PropertyFiles of step '{step}' must have PropertyFileName, OutputName and FilePath")
+            raise Problem(f"Each of PropertyFiles of step '{step}' must have PropertyFileName, OutputName and FilePath")
         name, output, path = (str(value) for value in values)
         if name in found:
             raise Problem(f"PropertyFiles of step '{step}' has '{name}' more than once")
@@ -317,6 +332,8 @@ def _check_references(step: Step, definition: Definition) -> None:
             target = definition.steps.get(found.name)
             if target is not None and (len(found.path) != 2 or found.path[1] not in target.property_files):
                 raise Problem(f"{where} names a property file that step '{found.name}' does not have")
+        elif found.root == "Steps" and found.name in definition.steps:
+            check_property(definition.steps[found.name].type, found.path, where)
     for name in sorted(step.needs):
         if name not in definition.steps:
             raise Problem(f"Step '{step.name}' depends on step '{name}', which does not exist")

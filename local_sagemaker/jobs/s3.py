@@ -152,10 +152,20 @@ class S3:
         from boto3.exceptions import S3UploadFailedError
         from botocore.exceptions import BotoCoreError, ClientError
 
+        if above := self._object_above(uri):
+            raise S3Problem(
+                f"ClientError: Artifact upload failed: {above} is an object, here no key may lie below one ({uri})"
+            )
         try:
             self.client.upload_file(str(path), uri.bucket, uri.key, Config=_transfer_config())
         except (ClientError, BotoCoreError, S3UploadFailedError, OSError) as error:
             raise S3Problem(f"ClientError: Artifact upload failed: {self._why(error, path)} ({uri})") from error
+
+    def _object_above(self, uri: S3Uri) -> S3Uri | None:
+        """The object that keeps a key from being a file; S3 would say InternalError, and only after some retries."""
+        parents = [str(parent) for parent in PurePosixPath(uri.key).parents if ".." not in parent.parts]
+        found = [key for key in parents if (self._folder / uri.bucket / key).is_file()]
+        return S3Uri(uri.bucket, found[0]) if found else None
 
     def _why(self, error: Exception, path: Path) -> str:
         size = path.stat().st_size if path.exists() else 0

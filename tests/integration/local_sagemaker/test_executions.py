@@ -18,6 +18,7 @@ pytestmark = pytest.mark.aws
 
 STRING = {"Name": "Colour", "Type": "String", "EnumValues": ["red", "green"]}
 NUMBER = {"Name": "Count", "Type": "Integer", "DefaultValue": 3}
+RATE = {"Name": "Rate", "Type": "Float", "DefaultValue": 0.5}
 
 
 def parameters(**values: str) -> list[dict[str, str]]:
@@ -39,6 +40,8 @@ def test_parameters_are_typed_and_listed(service: Service) -> None:
         (parameters(), "Colour"),
         (parameters(Colour="blue"), "red, green"),
         (parameters(Colour="red", Count="many"), "Count"),
+        (parameters(Colour="red", Count="1_000"), "Count"),
+        (parameters(Colour="red", Rate="nan"), "Rate"),
         (parameters(Colour="red", Other="1"), "Other"),
         (parameters(Colour=""), "too short"),
         (parameters(Colour="red") * 2, "more than once"),
@@ -46,7 +49,7 @@ def test_parameters_are_typed_and_listed(service: Service) -> None:
     ],
 )
 def test_bad_parameters_are_refused_by_name(service: Service, given: list[dict[str, str]], named: str) -> None:
-    name = service.create(parameters=[STRING, NUMBER])
+    name = service.create(parameters=[STRING, NUMBER, RATE])
     with refused("ValidationException", named):
         service.start(name, PipelineParameters=given)
     found = service.sagemaker.list_pipeline_executions(PipelineName=name)["PipelineExecutionSummaries"]

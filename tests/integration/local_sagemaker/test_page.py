@@ -57,7 +57,8 @@ def test_missing_pages(service: Service, path: str) -> None:
 
 
 def test_a_foreign_name_for_this_machine_sees_nothing(service: Service) -> None:
-    assert get(service.server, "/", Host="evil.example:80")[0] == 401
+    status, text = get(service.server, "/", Host="evil.example:80")
+    assert (status, "127.0.0.1, localhost" in text) == (403, True)
 
 
 def test_health(service: Service) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import ROLE, Service, definition, training_arguments
+from .conftest import ROLE, Service, definition, training, training_arguments
 from .test_pipelines import refused
 
 
@@ -16,7 +16,10 @@ from .test_pipelines import refused
     ("text", "named"),
     [
         (definition({"Name": "L", "Type": "Lambda", "Arguments": {}}), "Lambda, which this local SageMaker does not"),
-        ('{"Version": "2020-12-01", "Steps": ' + "[" * 5000 + "]" * 5000 + "}", "not JSON: maximum recursion"),
+        (
+            '{"Version": "2020-12-01", "Steps": ' + "[" * 5000 + "]" * 5000 + "}",
+            "not JSON: its values are nested",
+        ),
     ],
 )
 def test_definitions_it_cannot_run(service: Service, text: str, named: str) -> None:
@@ -48,6 +51,14 @@ def test_what_jobs_cannot_honour(service: Service) -> None:
     step = {"Name": "T", "Type": "Training", "Arguments": arguments}
     with refused("ValidationException", "Step 'T'(?s:.*)TrainingInputMode"):
         service.sagemaker.create_pipeline(PipelineName="pipe", PipelineDefinition=definition(step), RoleArn=ROLE)
+
+
+def test_artifact_below_an_object_names_it(service: Service) -> None:
+    service.s3.put_object(Bucket=service.bucket, Key="above", Body=b"1")
+    output = f"s3://{service.bucket}/above"
+    arn = service.start(service.create(training("Train", "echo x > /opt/ml/model/weights", output)))
+    service.wait(arn, "Failed")
+    assert f"{output} is an object, here no key may lie below one" in service.steps(arn)["Train"]["FailureReason"]
 
 
 def test_logs_actions_and_patterns(local_sagemaker: Any) -> None:

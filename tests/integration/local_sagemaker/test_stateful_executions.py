@@ -220,7 +220,7 @@ def test_random_sequences_of_stops_and_retries(service: Service) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=10,
+            max_examples=8,
             stateful_step_count=16,
             deadline=None,
             phases=[Phase.generate],

@@ -171,6 +171,44 @@ def test_expressions(expression: Any, value: Any) -> None:
     assert resolve(expression, Values()) == value
 
 
+REFUSED = [
+    ('"Steps.Train.ModelArtifacts.S3ModelArtifacts"', None),
+    ("\"Steps.Train.FinalMetricDataList['auc'].Value\"", None),
+    ('"Steps.Train.HyperParameters.any"', None),
+    ('"Steps.Process.ProcessingOutputConfig.Outputs[0].S3Output.S3Uri"', None),
+    ('"Steps.Train.Nothing"', "'Steps.Train.Nothing' in step 'More'.*DescribeTrainingJobResponse has no 'Nothing'"),
+    ('"Steps.Train.ModelArtifacts.S3Uri"', "ModelArtifacts has no 'S3Uri'"),
+    ('"Steps.Train.TrainingJobName.More"', "TrainingJobName has no 'More'"),
+    ('"Steps.Process.PropertyFiles.Report"', None),
+    ("NaN", "It is not JSON: NaN"),
+    ("1e999", "It is not JSON: the number 1e999 is too large"),
+    ('"\\ud800"', "It is not JSON: it holds half of a surrogate pair"),
+]
+
+
+@pytest.mark.parametrize(("left", "named"), REFUSED)
+def test_what_can_be_known_of_a_value_is_checked(left: str, named: str | None) -> None:
+    value = f'{{"Get": {left}}}' if left.startswith('"Steps') else left
+    steps = [TRAIN, PROCESS, condition("LEFT")]
+    text = json.dumps({**WHOLE, "Steps": steps}).replace('"LEFT"', value)
+    if named is None:
+        assert "More" in parse(text).steps
+    else:
+        with pytest.raises(Problem, match=named):
+            parse(text)
+
+
+def test_property_of_a_condition() -> None:
+    more = condition({"Get": "Steps.Check.Result"})
+    with pytest.raises(Problem, match="property that a Condition step does not have, it has Outcome"):
+        parse(json.dumps({**WHOLE, "Steps": [TRAIN, PROCESS, CHECK, more]}))
+
+
+def condition(left: Any) -> dict[str, Any]:
+    test = {"Type": "Equals", "LeftValue": left, "RightValue": True}
+    return {"Name": "More", "Type": "Condition", "Arguments": {"Conditions": [test], "IfSteps": [], "ElseSteps": []}}
+
+
 def test_missing_property_is_named() -> None:
     with pytest.raises(UnresolvedError, match=r"Steps\.Train\.Nothing"):
         resolve({"Get": "Steps.Train.Nothing"}, Values())
