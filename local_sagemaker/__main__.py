@@ -58,6 +58,10 @@ def serve(
     package_index: Annotated[
         str, typer.Option(envvar="PIP_INDEX_URL", help="The index behind every CodeArtifact repository.")
     ] = "https://pypi.org/simple",
+    throttle: Annotated[
+        float,
+        typer.Option(min=0, help="Calls of one action per second before ThrottlingException; 0: no limit."),
+    ] = 0,
 ) -> None:
     """Serve in the foreground; prints the client's environment when ready, ends on SIGTERM or Ctrl-C."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -79,6 +83,7 @@ def serve(
             access_key=access,
             secret_key=secret,
             package_index=package_index,
+            throttle=throttle,
         )
         server = Server(settings)
         server.start()

@@ -23,6 +23,7 @@ from local_sagemaker.logs import LogStore
 from local_sagemaker.moto_backends import MotoBackends
 from local_sagemaker.names import LOOPBACK
 from local_sagemaker.s3server import S3Server, free_port
+from local_sagemaker.throttle import Throttle
 from local_sagemaker.wsgi import MAX_BODY, Application
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class Settings:
     access_key: str
     secret_key: str
     package_index: str
+    throttle: float
 
 
 def lock(data_dir: Path) -> IO[str]:
@@ -114,6 +116,7 @@ class Server:
                 is_open=settings.host not in LOOPBACK,
                 s3_answers=self._s3.answers,
                 package_index=settings.package_index,
+                throttle=Throttle(settings.throttle),
             )
         )
         # what an earlier server left is settled before the first request is answered

@@ -1,9 +1,10 @@
 """A pytest plugin: one local SageMaker per test session.
 
-conftest.py names it: `pytest_plugins = ["local_sagemaker.testing"]`. The fixture `local_sagemaker` is the server, whose
-`client("sagemaker")` is a boto3 client of it; `local_aws` is the same and lets every boto3 client, SDK session and
-child process of the test find it. It needs pytest beside the package's `local` extra. The server ends with the
-session; its folder stays where pytest keeps its temporary folders.
+Where the package is installed pytest finds it by itself; elsewhere conftest.py names it:
+`pytest_plugins = ["local_sagemaker.testing"]`. It costs a run nothing until a test asks for it. The fixture
+`local_sagemaker` is the server, whose `client("sagemaker")` is a boto3 client of it; `local_aws` is the same and lets
+every boto3 client, SDK session and child process of the test find it. It needs pytest beside the package's `local`
+extra. The server ends with the session; its folder stays where pytest keeps its temporary folders.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from local_sagemaker.logs import LOG_ACTIONS
 from local_sagemaker.moto_backends import MotoBackends
 from local_sagemaker.page import render
 from local_sagemaker.signature import is_valid
+from local_sagemaker.throttle import Throttle
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class Application:
         is_open: bool,
         s3_answers: Callable[[], bool],
         package_index: str,
+        throttle: Throttle,
     ) -> None:
         """`is_open`: others than this machine reach the server; signatures are checked, and pages ask for the keys."""
         self._context = context
@@ -64,6 +66,7 @@ class Application:
         self._is_open = is_open
         self._s3_answers = s3_answers
         self._package_index = package_index
+        self._throttle = throttle
         self._index_secret = codeartifact.path_secret(secret_key)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -73,6 +76,8 @@ class Application:
             prefix, _, operation = target.partition(".")
             if prefix in _TARGETS:
                 _, body = self._authenticated(environ)
+                if prefix == "SageMaker":  # jobs write their logs through this server, too
+                    self._throttle.take(operation)
                 return _json(start_response, 200, answer(self._context, _TARGETS[prefix], operation, body))
             return self._other(environ, start_response)
         except ServiceError as error:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from .conftest import ROOT, Server, processes_of
@@ -190,6 +191,23 @@ def test_signatures_count_where_others_can_call(serve: Callable[..., Server], mo
     request = urllib.request.Request(server.env["AWS_ENDPOINT_URL"], headers={"Authorization": f"Basic {basic}"})
     with urllib.request.urlopen(request, timeout=10) as answer:
         assert b"local SageMaker" in answer.read()
+
+
+def test_throttling_on_request(serve: Callable[..., Server]) -> None:
+    server = serve(None, None, "--throttle", "5")
+    impatient = server.client("sagemaker")
+
+    def hurry() -> None:
+        for _ in range(50):
+            impatient.list_pipelines()
+
+    with pytest.raises(ClientError, match="Rate exceeded") as caught:
+        hurry()
+    assert caught.value.response["Error"]["Code"] == "ThrottlingException"
+    impatient.list_training_jobs()  # each action has a rate of its own
+    patient = server.client("sagemaker", config=Config(retries={"mode": "standard", "max_attempts": 8}))
+    for _ in range(7):
+        assert patient.list_pipelines()["PipelineSummaries"] == []
 
 
 def test_gc_forgets_what_ended_and_keeps_the_rest(serve: Callable[..., Server]) -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,18 @@ def test_pages_and_data_are_in_the_package(site: Path) -> None:
         packed = {p.name for p in (site / "airflow_sagemaker" / folder).rglob("*") if p.suffix in {".js", ".json"}}
         assert ours
         assert packed == ours
+
+
+def test_pytest_finds_the_plugin_of_an_installed_package(site: Path, tmp_path: Path) -> None:
+    """By its entry point, which does not get in the way of a conftest.py that names the plugin, too."""
+    [package] = distributions(path=[str(site)])
+    [entry] = package.entry_points.select(group="pytest11")
+    assert entry.value == "local_sagemaker.testing"
+    (tmp_path / "conftest.py").write_text('pytest_plugins = ["local_sagemaker.testing"]')
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--fixtures", "-q", "-p", "no:cacheprovider"],
+        cwd=tmp_path, env={**environment, "PYTHONPATH": str(site)}, capture_output=True, text=True, check=False,
+        timeout=120,
+    )  # fmt: skip
+    assert "local_aws" in done.stdout, done.stdout[-2000:] + done.stderr[-2000:]
