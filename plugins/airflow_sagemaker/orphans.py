@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 OVER = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 """Task states after which a task looks at nothing any more; any other, known or not, is taken as alive."""
+PAGES = "/sagemaker-training"
+"""Where the pages lie below Airflow's address (`pages.URL_PREFIX`; a test compares them)."""
 RUN_ALIVE = frozenset({"queued", "running"})
 
 
@@ -68,6 +70,10 @@ class AirflowApi:
     def get(self, path: str) -> Any:
         """The decoded answer, or None when there is no such thing."""
         return _answer(self.url, f"/api/v2{path}", {"Authorization": f"Bearer {self.token}"})
+
+    def page_data(self, path: str) -> Any:
+        """The decoded answer of this package's own pages in that Airflow, or None when they are not there."""
+        return _answer(self.url, f"{PAGES}{path}", {"Authorization": f"Bearer {self.token}"})
 
     def check(self) -> None:
         """Raise ExecutionError unless an Airflow 3 answers there: else every task run would seem to be gone."""

@@ -1,4 +1,4 @@
-"""The command line: validate, compile, diff, run, logs, stop, orphans.
+"""The command line: validate, compile, diff, run, logs, stop, orphans, backfill-summary.
 
 Exit codes: 0 success (diff: nothing would change), 1 diff found changes, the training did not succeed or orphans are
 left, 2 the command line or the configuration is wrong, 3 compiling failed, 4 AWS (or Airflow) refused or could not be
@@ -40,16 +40,14 @@ def parser() -> argparse.ArgumentParser:
         if name == "logs":
             command.add_argument("--follow", action="store_true", help="go on until the execution has ended")
     _orphans(commands)
+    _backfill_summary(commands)
     return root
 
 
 def _orphans(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     text = "list executions that run though no Airflow task will ever look at them; exit code 1 when some are left"
     command = commands.add_parser("orphans", help=text, description=text)
-    command.add_argument("--airflow-url", default=os.environ.get("AIRFLOW_URL"), help="default: AIRFLOW_URL")
-    command.add_argument("--token", default=os.environ.get("AIRFLOW_API_TOKEN"), help="default: AIRFLOW_API_TOKEN")
-    command.add_argument("--username", help="sign in with this name instead of a token")
-    command.add_argument("--password", default=os.environ.get("AIRFLOW_PASSWORD"), help="default: AIRFLOW_PASSWORD")
+    _airflow(command)
     command.add_argument("--pipeline", action="append", help="look at this pipeline only; may be repeated")
     command.add_argument("--region", help="AWS region (default: boto3's)")
     command.add_argument("--stop", action="store_true", help="stop those whose task run this Airflow knows to be over")
@@ -58,6 +56,23 @@ def _orphans(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     command.add_argument("--json", action="store_true", help="print one JSON object on standard output")
     _patience(command)
+
+
+def _backfill_summary(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "list a DAG's partitions with what their newest runs came to; exit code 1 unless all are done or skipped"
+    command = commands.add_parser("backfill-summary", help=text, description=text)
+    command.add_argument("dag_id", metavar="DAG_ID", help="the DAG that trains them")
+    command.add_argument("--from-date", metavar="PARTITION", help="first partition (default: the first that ran)")
+    command.add_argument("--to-date", metavar="PARTITION", help="last partition (default: the last that ran)")
+    _airflow(command)
+    command.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+
+
+def _airflow(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--airflow-url", default=os.environ.get("AIRFLOW_URL"), help="default: AIRFLOW_URL")
+    command.add_argument("--token", default=os.environ.get("AIRFLOW_API_TOKEN"), help="default: AIRFLOW_API_TOKEN")
+    command.add_argument("--username", help="sign in with this name instead of a token")
+    command.add_argument("--password", default=os.environ.get("AIRFLOW_PASSWORD"), help="default: AIRFLOW_PASSWORD")
 
 
 def _patience(command: argparse.ArgumentParser) -> None:
@@ -136,6 +151,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
 
     known = {
         "diff": online.diff, "run": online.run, "logs": online.logs, "stop": online.stop, "orphans": online.orphans,
+        "backfill-summary": online.backfill_summary,
     }  # fmt: skip
     command = known[arguments.command]
     try:

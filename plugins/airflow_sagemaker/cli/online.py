@@ -295,6 +295,18 @@ def orphans(arguments: argparse.Namespace, output: Output) -> int:
     return 1 if left else 0
 
 
+def backfill_summary(arguments: argparse.Namespace, output: Output) -> int:
+    """List the partitions of a DAG with what became of them."""
+    from airflow_sagemaker import backfill
+    from airflow_sagemaker.orphans import AirflowApi
+
+    airflow = _airflow(arguments, AirflowApi)
+    results = backfill.summary(airflow, arguments.dag_id, arguments.from_date, arguments.to_date)
+    whole = all(result.state in (backfill.DONE, backfill.SKIPPED) for result in results)
+    output.result({"ok": whole, **backfill.as_dict(results)}, backfill.as_text(results))
+    return 0 if whole else 1
+
+
 def _stopped(arguments: argparse.Namespace, executions: Executions, orphan: Orphan, output: Output) -> bool:
     """Whether it is being stopped or has ended; one that cannot be stopped must not keep the others running."""
     if orphan.stopping:
