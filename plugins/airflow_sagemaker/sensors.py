@@ -24,7 +24,7 @@ from airflow_sagemaker.execution import LIVE
 from airflow_sagemaker.links import LINKS, push_links
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Context, XComArg
 
     from airflow_sagemaker.execution import Execution, Executions
     from airflow_sagemaker.hooks import AwsTarget
@@ -60,7 +60,7 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
     def __init__(
         self,
         *,
-        execution_arn: str,
+        execution_arn: str | XComArg,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
@@ -76,7 +76,7 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
         super().__init__(poke_interval=poke_interval, **kwargs)
         if progress not in {"status", "steps", "logs"}:
             raise ValueError(f"progress = {progress!r}: must be 'status', 'steps' or 'logs'")
-        self.execution_arn = execution_arn
+        self.execution_arn: Any = execution_arn  # of a template field: text when the task runs
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
         self.verify = verify
