@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from preprocessing import child, engines, flights_on_s3, program, source
+from preprocessing import child, engines, flights_on_s3, program, source, splits
 from preprocessing.errors import ChecksError, MissingDataError, PreprocessingError
 from preprocessing.window import Window, parse_partition
 
@@ -62,19 +62,22 @@ def _parser() -> argparse.ArgumentParser:
     local.add_argument("--previous", type=Path, metavar="FILE", help=text)
     local.add_argument("--engine", choices=engines.ENGINES, default=engines.POLARS, help="what builds the table")
     local.set_defaults(
-        run=lambda o, window: program.preprocess(o.raw, o.output, window, o.engine, _profiles(o.previous))
+        run=lambda o, window: program.preprocess(o.raw, o.output, window, o.engine, _profiles(o.previous), o.split_by)
     )
     extract = commands.add_parser("extract", help="write the raw dates that the window reads to S3")
     extract.set_defaults(run=lambda o, window: flights_on_s3.extract(_s3(), o.bucket, window, o.list_for))
     extract.add_argument("--list-for", metavar="PIPELINE", help="also list the files for this pipeline's own step")
     on_s3 = commands.add_parser("s3", help="from raw dates on S3 to the partition's splits on S3")
     on_s3.add_argument("--pipeline", required=True, help="name of the pipeline: the first folder of the splits")
-    on_s3.set_defaults(run=lambda o, window: flights_on_s3.preprocess(_s3(), o.bucket, o.pipeline, window))
+    on_s3.set_defaults(run=lambda o, window: flights_on_s3.preprocess(_s3(), o.bucket, o.pipeline, window, o.split_by))
     for command in (local, extract, on_s3):
         command.add_argument("--partition", required=True, help="date, YYYY-MM-DD")
         command.add_argument("--days", type=int, default=Window.days, help="days of rows up to the partition")
         command.add_argument("--val-days", type=int, default=Window.val_days, help="days of validation")
         command.add_argument("--test-days", type=int, default=Window.test_days, help="days of test")
+    for command in (local, on_s3):
+        text = "what decides a row's split; by hash the shares of rows are the shares of days"
+        command.add_argument("--split-by", choices=splits.WAYS, default="time", help=text)
     for command in (extract, on_s3):
         command.add_argument("--bucket", required=True, help="bucket of raw dates and splits")
     return parser

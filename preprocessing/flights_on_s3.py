@@ -38,14 +38,14 @@ def extract(client: Any, bucket: str, window: Window, list_for: str | None = Non
     return {"raw_path": folder.uri, "first": str(window.history_first), "last": str(window.partition), **counts}
 
 
-def preprocess(client: Any, bucket: str, pipeline: str, window: Window) -> dict[str, Any]:
+def preprocess(client: Any, bucket: str, pipeline: str, window: Window, split_by: str = "time") -> dict[str, Any]:
     """Build and commit the partition's splits; return input_path and what the program says about them."""
     target = splits_folder(client, bucket, pipeline, window)
     with tempfile.TemporaryDirectory(prefix=f"preprocess-{window.partition}-") as name:
         folder = Path(name)
         storage.download_raw(storage.Folder(client, bucket, "raw"), window, folder / "raw")
         previous = previous_profiles(target, window)
-        about = program.preprocess(folder / "raw", folder / "output", window, previous=previous)
+        about = program.preprocess(folder / "raw", folder / "output", window, previous=previous, split_by=split_by)
         storage.publish(folder / "output", target)
     return {"input_path": target.uri, **about}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from preprocessing import checks, engines, fields, output, raw
+from preprocessing import checks, engines, fields, output, raw, splits
 from preprocessing.drift import Profile
 from preprocessing.errors import TableError
 from preprocessing.window import Window
@@ -20,11 +20,13 @@ def preprocess(
     window: Window,
     engine: str = engines.POLARS,
     previous: Sequence[Mapping[str, Profile]] = (),
+    split_by: str = "time",
 ) -> dict[str, Any]:
     """Write train, val and test of the window below `output_folder` and return what was written.
 
     `engine` (one of `engines.ENGINES`) builds the table; what it holds does not depend on it. `previous`: the profiles
-    in the manifests of earlier partitions, the newest first; the newest day is compared with them.
+    in the manifests of earlier partitions, the newest first; the newest day is compared with them. `split_by` is one
+    of `splits.WAYS`.
 
     The result: partition, rows and share of late flights per split, dates per split, the field lists under the names of
     the training's hyperparameters, and the findings of the data checks. Raises PreprocessingError; nothing is visible
@@ -32,13 +34,14 @@ def preprocess(
     """
     files = raw.checked_files(raw_folder, window)
     table = build_table(files, window, engine)
-    tables = split(table, window)
+    tables = splits.split(table, window, split_by)
     findings = checks.check(tables, str(window.partition), previous)
     about = {
         "partition": str(window.partition),
         "rows": {name: part.height for name, part in tables.items()},
         "late_share": {name: part.select(pl.col(fields.LABEL).mean().round(6)).item() for name, part in tables.items()},
-        "dates": {name: [str(first), str(last)] for name, (first, last) in window.splits().items()},
+        "split_by": split_by,
+        "dates": {name: [str(part[fields.DATE].min()), str(part[fields.DATE].max())] for name, part in tables.items()},
         **fields.field_lists(),
         "checks": findings,
     }
@@ -57,20 +60,3 @@ def build_table(files: dict[str, list[str]], window: Window, engine: str = engin
             f"({twice.height} rows share an id); expected one row per flight"
         )
     return table
-
-
-def split(table: pl.DataFrame, window: Window) -> dict[str, pl.DataFrame]:
-    """Return train, val and test by date. Raises TableError for a split without rows or with one class only."""
-    tables = {}
-    for name, (first, last) in window.splits().items():
-        part = table.filter(pl.col(fields.DATE).is_between(first, last))
-        where = f"partition {window.partition}: {name} ({first} to {last})"
-        if part.height == 0:
-            raise TableError(f"{where} has no rows; expected flights that arrived")
-        classes = part[fields.LABEL].unique().sort().to_list()
-        if classes != [0, 1]:
-            raise TableError(
-                f"{where} holds only label {fields.LABEL} = {classes} in {part.height} rows; expected 0 and 1"
-            )
-        tables[name] = part
-    return tables

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from preprocessing import checks, drift, fields, program, raw
 from preprocessing.errors import ChecksError
+from preprocessing.splits import split
 from preprocessing.window import Window
 
 Splits = dict[str, pl.DataFrame]
@@ -20,7 +21,7 @@ Splits = dict[str, pl.DataFrame]
 
 @pytest.fixture
 def splits(raw_folder: Path, window: Window) -> Splits:
-    return program.split(program.build_table(raw.checked_files(raw_folder, window), window), window)
+    return split(program.build_table(raw.checked_files(raw_folder, window), window), window)
 
 
 def test_good_splits_give_their_numbers(splits: Splits) -> None:

@@ -1,0 +1,60 @@
+"""Cut a table into train, val and test: by time, or by hash of the id.
+
+By time (the default) the model is judged on the newest days, as it will be used. By hash each id has its split for ever,
+whatever other rows there are: for tables whose rows have no order in time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+import polars as pl
+
+from preprocessing import fields
+from preprocessing.errors import TableError
+from preprocessing.window import Window
+
+Splits = dict[str, pl.DataFrame]
+
+
+def by_time(table: pl.DataFrame, window: Window) -> Splits:
+    """Return the rows of each split's dates (see `window.Window.splits`)."""
+    days = window.splits().items()
+    return {name: table.filter(pl.col(fields.DATE).is_between(first, last)) for name, (first, last) in days}
+
+
+def by_hash(table: pl.DataFrame, window: Window) -> Splits:
+    """Return the rows of each split by their id's hash; the shares of rows are the window's shares of days.
+
+    The share is that of the whole window, also where it is cut at the beginning of the data: an id must not move then.
+    """
+    test, val = window.test_days / window.days, window.val_days / window.days
+    place = pl.Series([_place(str(row_id)) for row_id in table[fields.ID]], dtype=pl.Float64)
+    masks = {"train": place >= test + val, "val": (place >= test) & (place < test + val), "test": place < test}
+    return {name: table.filter(mask) for name, mask in masks.items()}
+
+
+def _place(row_id: str) -> float:
+    """Return a number from 0 to 1 that depends on nothing but the id: not on the process, the machine or a version."""
+    return int.from_bytes(hashlib.blake2b(row_id.encode(), digest_size=6).digest(), "big") / 2**48
+
+
+WAYS: dict[str, Callable[[pl.DataFrame, Window], Splits]] = {"time": by_time, "hash": by_hash}
+"""How a table can be split, by the name that the command line takes."""
+
+
+def split(table: pl.DataFrame, window: Window, by: str = "time") -> Splits:
+    """Return train, val and test, `by` one of WAYS. Raises TableError for one without rows or with one class only."""
+    parts = WAYS[by](table, window)
+    for name, part in parts.items():
+        dates = " ({} to {})".format(*window.splits()[name]) if by == "time" else ""
+        where = f"partition {window.partition}: {name}{dates}"
+        if part.height == 0:
+            raise TableError(f"{where} has no rows; expected flights that arrived")
+        classes = part[fields.LABEL].unique().sort().to_list()
+        if classes != [0, 1]:
+            raise TableError(
+                f"{where} holds only label {fields.LABEL} = {classes} in {part.height} rows; expected 0 and 1"
+            )
+    return parts
