@@ -1,7 +1,7 @@
 """Cut a table into train, val and test: by time, or by hash of the id.
 
-By time (the default) the model is judged on the newest days, as it will be used. By hash each id has its split for ever,
-whatever other rows there are: for tables whose rows have no order in time.
+By time (the default) the model is judged on the newest days, as it will be used. By hash each id has its split for
+ever, whatever other rows there are: for tables whose rows have no order in time.
 """
 
 from __future__ import annotations
