@@ -116,7 +116,7 @@ class Launcher:
             return None
         execution = self._judge(record, self._described(record.arn))
         if execution is not None:
-            self._attach(record)
+            self._attach()
         return execution
 
     def _complete(self, record: ExecutionRecord) -> ExecutionRecord:
@@ -129,10 +129,11 @@ class Launcher:
         self.log.info("Found the execution of an earlier try whose reply was lost: %s", found.arn)
         return self._save(record.with_arn(found.arn))
 
-    def _attach(self, record: ExecutionRecord) -> None:
+    def _attach(self) -> None:
         """Go on with an earlier try's execution: the record now says what it runs, not what was asked for last."""
         self.attached = True
-        if not record.revised or record.arn is None:
+        record = self.record
+        if record is None or record.arn is None or not record.revised:
             return
         try:
             digest = self.executions.describe(record.arn).digest or self._hashed(record.arn)
@@ -234,7 +235,7 @@ class Launcher:
         record = self._save(record.with_arn(arn))
         self._stop_if_killed(arn)
         if record.revised:
-            self._attach(record)
+            self._attach()
         self.log.info("Started execution %s (%s)", arn, record.display_name)
         return Execution(arn=arn, status=Status.EXECUTING.value, display_name=record.display_name)
 
