@@ -16,7 +16,7 @@ from local_stack.rest import AirflowClient
 from local_stack.settings import ROOT, Home, Ports, airflow_environment
 
 HERE = Path(__file__).parent
-USERS = {"admin": "admin", "reader": "viewer", "stranger": ""}
+USERS = {"admin": "admin", "reader": "viewer", "narrow": "viewer", "stranger": ""}
 """User and role of SimpleAuthManager; no role means no right to anything."""
 PASSWORD = "browser-tests"
 

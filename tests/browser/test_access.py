@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from airflow_server import PASSWORD, Airflow
-from auth_manager import CLOSED
+from auth_manager import CLOSED, NARROW
 
 from airflow_sagemaker.pages import URL_PREFIX, assets
 
@@ -53,6 +53,12 @@ def test_a_viewer_without_the_right_to_one_dag_is_refused_there_only(airflow: Ai
     assert answers(airflow, path.format(dag_id), user).status_code == 403
     assert answers(airflow, path.format(dag_id), "admin").status_code in (200, 404)
     assert answers(airflow, path.format("pages_year"), user).status_code in (200, 404)
+
+
+def test_runs_and_log_lines_need_the_rights_to_runs_and_logs(airflow: Airflow) -> None:
+    assert answers(airflow, "/history?dag_id=pages_year", NARROW).status_code == 200
+    assert answers(airflow, "/data/history?dag_id=pages_year", NARROW).status_code == 403
+    assert answers(airflow, LIVE, NARROW).status_code == 403
 
 
 @pytest.mark.parametrize(("user", "status", "said"), [("stranger", 403, "Ask whoever runs"), (None, 401, "signed out")])

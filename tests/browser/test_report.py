@@ -131,6 +131,19 @@ def test_the_page_follows_the_run_after_its_training_has_ended(page: Any, airflo
     assert "success" in publish.inner_text()
 
 
+def test_one_of_several_trainings_is_chosen(page: Any, airflow: Airflow) -> None:
+    run = airflow.client.trigger("pages_mapped")
+    frame = report(page, airflow, run["dag_run_id"], dag_id="pages_mapped")
+    frame.locator("#page[data-live=false]").wait_for()
+    assert "pipeline-0" in frame.locator("header").inner_text()
+    frame.locator(".chooser select").select_option("start_training [2]")
+    page.wait_for_url("**/tasks/start_training/mapped/2/plugin/training_report_task")
+    frame.get_by_text("pipeline pipeline-2").wait_for()
+    execution = frame.locator("dd", has_text=f"{shapes.execution_arn('2013-07-04')}2")
+    execution.get_by_role("button", name="Copy").wait_for()
+    assert frame.get_by_text("succeeded", exact=True).count() == 1
+
+
 def test_a_report_of_an_unexpected_shape_costs_no_more_than_its_part(page: Any, airflow: Airflow) -> None:
     odd = {"confusion_matrix": {"labels": None}, "warnings": "none"}
     run = airflow.client.trigger("pages_more", conf={"epochs": 1, "report": odd})
@@ -144,10 +157,13 @@ def test_a_data_check_that_fails_is_seen_at_once(page: Any, airflow: Airflow) ->
     run = airflow.client.trigger("pages_more", conf={"epochs": 1})
     frame = report(page, airflow, run["dag_run_id"], dag_id="pages_more")
     card = frame.locator(".card", has=frame.get_by_role("heading", name="Data checks"))
-    card.get_by_text("1 check fails.").wait_for()
-    assert card.locator("tbody tr:visible").all_inner_texts() == ["drift (PSI)\tdistance\t0.3100\tat most 0.25"]
+    card.get_by_text("2 checks fail.").wait_for()
+    assert card.locator("tbody tr:visible").all_inner_texts() == [
+        "drift (PSI)\tdistance\t0.3100\tat most 0.25",
+        "ids in several splits\ttrain, val, such as 7\t3\t0",
+    ]
     card.get_by_text("What was measured: 2 numbers").click()
-    assert card.locator("tbody tr:visible").count() == 3
+    assert card.locator("tbody tr:visible").count() == 4
 
 
 def test_what_comes_from_outside_stays_text(page: Any, airflow: Airflow) -> None:

@@ -1,8 +1,8 @@
 """The web application behind the pages: HTML shells, static files, the history, and (opt-in) live figures.
 
 Airflow mounts a plugin's application without any authorisation of its own, static files included, so every route here
-asks Airflow's auth manager: 401 without a session, 403 without the right to read the DAG's XComs. All routes are GET
-and change nothing.
+asks Airflow's auth manager: 401 without a session, 403 without the right to read the DAG's XComs, and its runs or task
+logs where the answer holds what Airflow shows there. All routes are GET and change nothing.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from airflow_sagemaker.pages.options import live_figures, page_options
 # The guard reads `dag_id` from the path or the query under exactly this name; without one it asks whether the user may
 # read any DAG's XComs at all.
 READS_XCOM = Depends(requires_access_dag("GET", DagAccessEntity.XCOM))
+READS_RUNS = Depends(requires_access_dag("GET", DagAccessEntity.RUN))
+READS_LOGS = Depends(requires_access_dag("GET", DagAccessEntity.TASK_LOGS))
 log = logging.getLogger(__name__)
 FOR_EVER = "private, max-age=31536000, immutable"
 
@@ -45,7 +47,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
 )
 REASONS = {
     401: "You are signed out. Sign in to Airflow and open this page again.",
-    403: "You may not see the XComs of this DAG. Ask whoever runs this Airflow for the right to read it.",
+    403: "You may not see this DAG's runs and XComs. Ask whoever runs this Airflow for the right to read them.",
 }
 HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
@@ -94,7 +96,7 @@ def _add_data(app: FastAPI) -> None:
         readable = get_auth_manager().get_authorized_dag_ids(user=user, method="GET")
         return history.training_dags(session, readable)
 
-    @app.get("/data/history", dependencies=[READS_XCOM])
+    @app.get("/data/history", dependencies=[READS_XCOM, READS_RUNS])
     def runs(
         dag_id: str,
         session: SessionDep,
@@ -108,7 +110,7 @@ def _add_data(app: FastAPI) -> None:
 def _add_live_figures(app: FastAPI) -> None:
     trainings = live.LiveTrainings()
 
-    @app.get("/data/live", dependencies=[READS_XCOM])
+    @app.get("/data/live", dependencies=[READS_XCOM, READS_LOGS])
     def lines(dag_id: str, run_id: str, task_id: str, session: SessionDep, map_index: int = -1) -> list[str]:
         """Lines about steps and metrics of a running training, read from AWS."""
         details = live.started(session, dag_id, run_id, task_id, map_index)

@@ -91,6 +91,26 @@ with DAG("pages_more", schedule=None, start_date=datetime(2013, 1, 1), is_paused
     check >> start >> wait >> PythonOperator(task_id="publish", python_callable=wait_in_silence)
 
 
+def start_one_of_many(number: int, **context: Any) -> str:
+    arn = f"{shapes.execution_arn('2013-07-04')}{number}"
+    details = shapes.started("2013-07-04") | {"execution_arn": arn, "pipeline_name": f"pipeline-{number}"}
+    context["ti"].xcom_push(key="training_pipeline", value=details)
+    return arn
+
+
+def wait_for_one_of_many(**context: Any) -> dict[str, Any]:
+    return shapes.outcome("2013-07-04") | {"execution_arn": context["task"].execution_arn}
+
+
+with DAG("pages_mapped", schedule=None, start_date=datetime(2013, 1, 1), is_paused_upon_creation=False) as mapped_dag:
+    many = PythonOperator.partial(task_id="start_training", python_callable=start_one_of_many).expand(
+        op_args=[[0], [1], [2]]
+    )
+    WaitOperator.partial(task_id="wait_for_training", python_callable=wait_for_one_of_many).expand(
+        execution_arn=many.output
+    )
+
+
 def start_real_training(**context: Any) -> str:
     """Only tells of an execution that the test has started on the local SageMaker."""
     conf = context["dag_run"].conf

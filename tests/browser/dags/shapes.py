@@ -131,6 +131,14 @@ def checks() -> list[dict[str, Any]]:
     return [
         {"check": "share of label 1", "where": "train", "value": 0.24, "limit": "0.02 to 0.8", "ok": True},
         {"check": "drift (PSI)", "where": "distance", "value": 0.31, "limit": "at most 0.25", "ok": False},
+        {
+            "check": "ids in several splits",
+            "where": "train, val",
+            "value": 3,
+            "limit": "0",
+            "ok": False,
+            "example": "7",
+        },
         {"check": "drift (PSI)", "where": "humid", "value": 0.4, "limit": "-", "ok": True},
     ]
 

@@ -87,7 +87,7 @@ export function runPath(dagId, runId, taskId = null, mapIndex = -1) {
 export function problem(error) {
   const texts = {
     401: "You are signed out. Sign in to Airflow and open this page again.",
-    403: "You may not see the XComs of this DAG. Ask whoever runs this Airflow for the right to read it.",
+    403: "You may not see this DAG's runs and XComs. Ask whoever runs this Airflow for the right to read them.",
     404: "Airflow does not know this run any more.",
   };
   return el("p", { class: "problem", role: "alert" }, texts[error.status] ?? `Reading from Airflow failed: ${error.message}`);

@@ -3,7 +3,8 @@
 import { problem } from "./airflow.js";
 import { card, el } from "./dom.js";
 import { RunReader } from "./report_model.js";
-import * as view from "./report_view.js";
+import * as overview from "./report_view.js";
+import { checks, definition, facts } from "./result.js";
 import "./theme.js";
 
 const POLL_MILLISECONDS = 3000;
@@ -21,6 +22,7 @@ const reader = new RunReader({
   live: options.live,
 });
 
+const view = { ...overview, checks, definition, facts };
 const SECTIONS = ["header", "failed", "nothingYet", "figures", "curves", "times", "checks", "evaluation", "facts", "definition"];
 const ALWAYS = new Set(["header", "failed", "times", "checks"]);
 const drawn = new Map();
