@@ -45,7 +45,8 @@ def upload_all(aws: Aws, compiled: CompiledPipeline) -> None:
     if new:
         places = sorted({f"s3://{upload.bucket}/{'/'.join(upload.key.split('/')[:3])}/" for upload in new})
         size = sum(upload.size for upload in new) / 1000
-        aws.log.info("Uploaded %d files, %.0f kB, below %s", len(new), size, " and ".join(places))
+        files = "1 file" if len(new) == 1 else f"{len(new)} files"
+        aws.log.info("Uploaded %s, %.0f kB, below %s", files, size, " and ".join(places))
 
 
 def _uploaded(aws: Aws, upload: Upload) -> bool:

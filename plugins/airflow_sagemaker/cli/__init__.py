@@ -36,7 +36,8 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--ignore-busy", action="store_true", help="start even if this partition is being trained")
     for name, text in (("logs", "print the log of an execution's jobs"), ("stop", "stop an execution")):
         command = _command(commands, name, text)
-        command.add_argument("--execution", metavar="ARN", help="this execution instead of the partition's latest")
+        latest = "the partition's latest" + (" that runs" if name == "stop" else "")
+        command.add_argument("--execution", metavar="ARN", help=f"this execution instead of {latest}")
         if name == "logs":
             command.add_argument("--follow", action="store_true", help="go on until the execution has ended")
     _orphans(commands)

@@ -212,14 +212,17 @@ def _told(executions: Executions, execution: Execution, output: Output) -> int:
     return 0
 
 
-def _chosen(arguments: argparse.Namespace, config: PytorchTrainingConfig, executions: Executions) -> Execution:
-    """Return the named execution, else the latest of the partition."""
+def _chosen(
+    arguments: argparse.Namespace, config: PytorchTrainingConfig, executions: Executions, *, running_first: bool = False
+) -> Execution:
+    """Return the named execution, else the latest of the partition; `running_first`: the latest that runs, if any."""
     if arguments.execution is not None:
         return executions.describe(_checked_arn(arguments.execution, config))
     since = datetime.now(UTC) - LONGEST_EXECUTION
-    for execution in executions.listed(config.pipeline_name, created_after=since):
-        if _partition_of(execution) == config.partition:
-            return executions.describe(execution.arn)
+    listed = executions.listed(config.pipeline_name, created_after=since)
+    found = (execution for execution in listed if _partition_of(execution) == config.partition)
+    for execution in sorted(found, key=lambda one: one.status != Status.EXECUTING) if running_first else found:
+        return executions.describe(execution.arn)
     raise ExecutionNotFound(
         f"pipeline {config.pipeline_name} has no execution for partition {config.partition} in the last 28 days"
     )
@@ -266,12 +269,12 @@ def logs(arguments: argparse.Namespace, output: Output) -> int:
 
 
 def stop(arguments: argparse.Namespace, output: Output) -> int:
-    """Ask SageMaker to stop an execution; one that has ended is left alone."""
+    """Ask SageMaker to stop an execution; one that is stopping or has ended is left alone."""
     config = configuration(arguments)
     executions = _executions(arguments, config, output)
-    execution = _chosen(arguments, config, executions)
-    asked = execution.live and executions.stop(execution.arn)
-    text = f"stopping {execution.arn}" if asked else f"{execution.arn} has already ended: {execution.status}"
+    execution = _chosen(arguments, config, executions, running_first=True)
+    asked = execution.status == Status.EXECUTING and executions.stop(execution.arn)
+    text = f"stopping {execution.arn}" if asked else f"nothing to stop: {execution.arn} is {execution.status}"
     output.result({"ok": True, "stopped": asked, "execution_arn": execution.arn, "status": execution.status}, text)
     return 0
 

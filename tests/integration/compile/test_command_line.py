@@ -181,15 +181,20 @@ def test_ctrl_c_says_what_goes_on_and_how_to_stop_it(environment: dict[str, str]
         busy = call(environment, "run", *common)
         assert busy.returncode == 4
         assert "`run --ignore-busy` starts another beside it" in busy.stderr
+        beside = json.loads(call(environment, "run", *common, "--ignore-busy", "--no-wait", "--json").stdout)
+        call(environment, "stop", str(config_file), "--execution", beside["execution_arn"])
         process.send_signal(signal.SIGINT)
         said = json.loads(process.stdout.read())
         assert "Traceback" not in process.stderr.read()
     assert process.returncode == 130
     assert said["error"] == "Interrupted"
-    _, _, stop = said["message"].partition("stop it:   python -m airflow_sagemaker ")
-    stopped = call(environment, *stop.split(), "--json")
+    stopped = call(environment, "stop", *common, "--json")
     assert (stopped.returncode, json.loads(stopped.stdout)["stopped"]) == (0, True)
-    assert json.loads(stopped.stdout)["execution_arn"] == said["execution_arn"]
+    assert json.loads(stopped.stdout)["execution_arn"] == said["execution_arn"], "not the latest: that has ended"
+    _, _, stop = said["message"].partition("stop it:   python -m airflow_sagemaker ")
+    again = call(environment, *stop.split())
+    assert again.returncode == 0
+    assert again.stdout.startswith(f"nothing to stop: {said['execution_arn']} is Stop"), "Stopping, or Stopped by now"
 
 
 def _seen(local_sagemaker: Any, uri: str) -> dict[str, Any]:
