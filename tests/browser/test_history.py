@@ -148,6 +148,20 @@ def test_steps_from_a_log_keep_their_first_time_and_their_last_state(evaluate: A
     assert check["status"] == "Executing"
 
 
+def test_a_step_whose_end_nobody_told_ends_with_the_task_that_waited(evaluate: Any) -> None:
+    wait = {
+        "task_id": "wait",
+        "map_index": -1,
+        "start_date": "2026-01-01T00:00:00Z",
+        "end_date": "2026-01-01T00:01:00Z",
+    }
+    step = {"name": "Train", "status": "Executing", "started_at": "2026-01-01T00:00:10Z"}
+    model = {"tasks": [wait], "steps": [step], "training": {"waits": []}}
+    script = f"const model = {json.dumps(model)}; model.training.start = model.tasks[0];"
+    rows = evaluate("timeline.js", f"{script} return m.timelineRows(model, Date.parse('2026-01-02T00:00:00Z'))")
+    assert [row["to"] - row["from"] for row in rows] == [60_000, 50_000]
+
+
 def test_curves_from_a_log_drop_what_a_new_triggerer_repeats(evaluate: Any) -> None:
     lines = [
         "[Train] 2026-01-01T00:00:01.000Z Train Loss: 0.5",

@@ -96,6 +96,7 @@ class Chart {
     return {
       width: this.box.clientWidth,
       height,
+      padding: [null, 4 + 3.5 * widest(x, formatX), null, null], // half of the last label stands beyond the last point
       scales: { x: { time: false, range: padded } },
       cursor: { y: false, points: { size: 8 }, drag: { x: false, y: false } },
       legend: { show: false },
@@ -142,5 +143,7 @@ class Chart {
 
 const padded = (_plot, low, high) => (low === high ? [low - 1, high + 1] : [low, high]);
 const trimmed = (tick) => String(Number(tick.toFixed(6)));
+const widest = (x, formatX) => Math.max(0, ...[x.at(0), x.at(-1)].map((value) => formatX(value).length));
+
 /** Pixels between two labels of the x axis, so that the widest has room. */
-const labelSpace = (x, formatX) => 30 + 7 * Math.max(0, ...[x.at(0), x.at(-1)].map((value) => formatX(value).length));
+const labelSpace = (x, formatX) => 30 + 7 * widest(x, formatX);

@@ -13,7 +13,7 @@ export function timelineRows(model, now = Date.now()) {
     .filter((task) => task.start_date && !NEVER_RAN.has(task.state))
     .sort((one, other) => time(one.start_date) - time(other.start_date))
     .map((task) => ({ task, label: labelOf(task), from: time(task.start_date), to: time(task.end_date) ?? now, state: task.state }));
-  const steps = stepRows(model);
+  const steps = stepRows(model, now);
   const last = rows.findLastIndex((row) => model.training?.waits.includes(row.task) || row.task === model.training?.start);
   rows.splice(last + 1, 0, ...steps);
   return rows;
@@ -21,14 +21,18 @@ export function timelineRows(model, now = Date.now()) {
 
 export const labelOf = (task) => (task.map_index >= 0 ? `${task.task_id} [${task.map_index}]` : task.task_id);
 
-/** Steps without a start time of their own are laid one after the other, the last one ending with the waiting task. */
-function stepRows(model) {
+/**
+ * Steps without a start time of their own are laid one after the other, the last one ending with the waiting task. A step
+ * whose end nobody told ends there too, once nothing waits for it any more.
+ */
+function stepRows(model, now) {
   const { steps } = model;
   const wait = model.training?.waits.at(-1) ?? model.training?.start;
-  let free = (time(wait?.end_date) ?? Date.now()) - steps.reduce((sum, step) => sum + (step.seconds ?? 0) * 1000, 0);
+  const last = time(wait?.end_date) ?? now;
+  let free = last - steps.reduce((sum, step) => sum + (step.seconds ?? 0) * 1000, 0);
   return steps.map((step) => {
     const from = time(step.started_at) ?? free;
-    free = step.seconds === undefined ? Date.now() : from + (step.seconds ?? 0) * 1000; // undefined: it runs
+    free = step.seconds === undefined ? Math.max(from, last) : from + (step.seconds ?? 0) * 1000; // undefined: it runs
     return { label: step.name, from, to: free, state: step.status, step, seconds: step.seconds };
   });
 }
