@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from urllib.parse import quote
 
@@ -9,6 +10,8 @@ import pytest
 import shapes
 from airflow_server import Airflow
 from form import opened_form
+
+from tests.docs.pages import ROOT, blocks_of
 
 pytestmark = pytest.mark.browser
 
@@ -142,6 +145,18 @@ def test_one_of_several_trainings_is_chosen(page: Any, airflow: Airflow) -> None
     execution = frame.locator("dd", has_text=f"{shapes.execution_arn('2013-07-04')}2")
     execution.get_by_role("button", name="Copy").wait_for()
     assert frame.get_by_text("succeeded", exact=True).count() == 1
+
+
+def test_the_report_that_the_documentation_shows_is_drawn(page: Any, airflow: Airflow) -> None:
+    [block] = [one for one in blocks_of(ROOT / "docs/guides/pages.md") if one.language == "json"]
+    run = airflow.client.trigger("pages_more", conf={"epochs": 1, "report": json.loads(block.text)})
+    frame = report(page, airflow, run["dag_run_id"], dag_id="pages_more")
+    frame.locator("#page[data-live=false] .confusion").wait_for()
+    assert numbers(frame, "Validation Loss and Train Loss") == [["1", "0.6000", "0.6100"], ["2", "0.5900", "0.5800"]]
+    text = frame.locator("main").inner_text()
+    for expected in ("24,513 train (24.0 % positive)", "AUC ROC 0.7100", "precision is not what was asked for", "age"):
+        assert expected in text
+    assert "could not be drawn" not in text
 
 
 def test_a_report_of_an_unexpected_shape_costs_no_more_than_its_part(page: Any, airflow: Airflow) -> None:

@@ -9,6 +9,8 @@ A comment on the line before a fence says what is done with a block beyond parsi
     <!-- config -->           YAML: a valid PytorchTrainingConfig; Python: leaves one in the name `config`
     <!-- config: part -->     YAML: valid together with a table's fields
     <!-- dag -->              Airflow imports it without an error, and it holds a DAG
+    <!-- connection -->       JSON: an Airflow connection that names region, bucket and role
+    <!-- settings -->         ini: options of [airflow_sagemaker] that the provider declares, and their values
 
 A workspace is a temporary folder per page with links to everything in the root of the checkout.
 """
@@ -22,7 +24,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-MARK = re.compile(r"<!-- (run|file|config|dag)(?:: (.+?))? -->")
+MARK = re.compile(r"<!-- (run|file|config|dag|connection|settings)(?:: (.+?))? -->")
 FENCE = re.compile(r"(\s*)(`{3,}|~{3,})\s*(\S*)")
 
 

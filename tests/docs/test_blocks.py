@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import json
 import os
 import subprocess
@@ -57,6 +58,29 @@ def test_a_configuration_is_valid(block: Block) -> None:
     content = yaml.safe_load(block.text)
     part = block.marks["config"] == "part"
     PytorchTrainingConfig.from_dict({**TABLE, **content} if part else content)
+
+
+@pytest.mark.parametrize("block", marked("connection"), ids=str)
+def test_a_connection_names_region_bucket_and_role(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow_sagemaker.hooks import connection_defaults
+
+    monkeypatch.setenv("AIRFLOW_CONN_OF_THE_DOCS", block.text)
+    found = connection_defaults("of_the_docs")
+    assert found.region
+    assert found.bucket
+    assert found.role_arn
+
+
+@pytest.mark.parametrize("block", marked("settings"), ids=str)
+def test_settings_are_those_that_the_provider_declares(block: Block) -> None:
+    from airflow_sagemaker.provider import get_provider_info
+
+    given = configparser.ConfigParser(interpolation=None)
+    given.read_string(block.text)
+    for section, declared in get_provider_info()["config"].items():
+        assert set(given[section]) <= set(declared["options"])
+        assert all(float(price) for price in json.loads(given[section]["price_per_hour"]).values())
+        given.getboolean(section, "live_figures")
 
 
 def test_airflow_imports_every_dag(tmp_path: Path) -> None:
