@@ -2,29 +2,129 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 import secrets
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from local_sagemaker import environment
 from local_sagemaker.errors import StartError
 from local_sagemaker.names import LOOPBACK
 
-app = typer.Typer(
-    add_completion=False, no_args_is_help=True, help="A local SageMaker that really runs pipelines and jobs."
-)
 
-DataDir = Annotated[Path, typer.Option(help="Folder for everything: database, buckets, jobs.")]
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; gives the exit status: 1 for a problem that was printed, 2 for wrong arguments."""
+    arguments = parser().parse_args(argv)
+    arguments.data_dir = arguments.data_dir.expanduser().resolve()
+    try:
+        arguments.run(arguments)
+    except StartError as error:
+        print(f"local_sagemaker: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:  # installed without what only the server needs
+        missing = f'the module {error.name!r} is not installed: pip install ".[local]" in the checkout'
+        print(f"local_sagemaker: {missing}", file=sys.stderr)
+        return 1
+    return 0
 
 
-def _fail(error: StartError) -> typer.Exit:
-    typer.echo(f"local_sagemaker: {error}", err=True)
-    return typer.Exit(1)
+def parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
+    top = argparse.ArgumentParser(
+        prog="python -m local_sagemaker", description="A local SageMaker that really runs pipelines and jobs."
+    )
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    for run, add in ((serve, _serve_options), (env, None), (interrupt, _interrupt_options), (gc, _gc_options)):
+        command = commands.add_parser(
+            run.__name__,
+            help=run.__doc__,
+            description=run.__doc__,
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        )
+        command.set_defaults(run=run)
+        command.add_argument(
+            "--data-dir", type=Path, required=True, metavar="DIR", help="folder for everything: database, buckets, jobs"
+        )
+        if add is not None:
+            add(command)
+    return top
+
+
+def _serve_options(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--port", type=_port, default=4600, help="port of the API (default 4600); 0 takes any free one")
+    add("--s3-port", type=_port, default=0, help="port of S3; 0, the default, takes the last one, else any")
+    add(
+        "--host",
+        default="127.0.0.1",
+        help="where to listen (default 127.0.0.1); beyond loopback it needs keys",
+    )
+    add("--max-jobs", type=_count, default=0, metavar="N", help="jobs at once; 0, the default, means one per core")
+    add(
+        "--job-python",
+        default=sys.executable,
+        metavar="PYTHON",
+        help="the Python that runs the jobs (default: the server's own)",
+    )
+    add(
+        "--stop-grace",
+        type=_positive,
+        default=120.0,
+        metavar="SECONDS",
+        help="from SIGTERM to SIGKILL (default 120)",
+    )
+    add(
+        "--package-index",
+        default=os.environ.get("PIP_INDEX_URL") or "https://pypi.org/simple",
+        metavar="URL",
+        help="the index behind every CodeArtifact repository (default: PIP_INDEX_URL, else the public one)",
+    )
+    add(
+        "--throttle",
+        type=_positive,
+        default=0.0,
+        metavar="N",
+        help="calls of one action per second before ThrottlingException; 0, the default, sets no limit",
+    )
+
+
+def _interrupt_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("job", metavar="JOB", help="name of a managed spot training job")
+
+
+def _gc_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--older-than",
+        default="P30D",
+        metavar="DURATION",
+        help="what ended longer ago goes (default P30D)",
+    )
+    command.add_argument("--dry-run", action="store_true", help="only say what would go")
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= 65535):
+        raise argparse.ArgumentTypeError(f"'{text}' is no port: 0 to 65535")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of 0 or more")
+    return int(text)
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of 0 or more")
+    return value
 
 
 def _keys(data_dir: Path, host: str) -> tuple[str, str]:
@@ -44,102 +144,58 @@ def _keys(data_dir: Path, host: str) -> tuple[str, str]:
         return f"AKIALOCAL{secrets.token_hex(6).upper()}"[:20], secrets.token_hex(20)
 
 
-@app.command()
-def serve(
-    data_dir: DataDir,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the API; 0 takes any free one.")] = 4600,
-    s3_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of S3; 0 takes the last one, else any.")] = 0,
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; another one than loopback needs keys.")
-    ] = "127.0.0.1",
-    max_jobs: Annotated[int, typer.Option(min=0, help="Jobs at once; 0 means one per core.")] = 0,
-    job_python: Annotated[str, typer.Option(help="The Python that runs the jobs.")] = sys.executable,
-    stop_grace: Annotated[float, typer.Option(min=0, help="Seconds between SIGTERM and SIGKILL.")] = 120.0,
-    package_index: Annotated[
-        str, typer.Option(envvar="PIP_INDEX_URL", help="The index behind every CodeArtifact repository.")
-    ] = "https://pypi.org/simple",
-    throttle: Annotated[
-        float,
-        typer.Option(min=0, help="Calls of one action per second before ThrottlingException; 0: no limit."),
-    ] = 0,
-) -> None:
+def serve(arguments: argparse.Namespace) -> None:
     """Serve in the foreground; prints the client's environment when ready, ends on SIGTERM or Ctrl-C."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in ("waitress.queue", "werkzeug", "botocore", "boto3", "urllib3", "s3transfer"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    data_dir = data_dir.expanduser().resolve()
-    try:
-        from local_sagemaker.server import Server, Settings
+    from local_sagemaker.server import Server, Settings
 
-        access, secret = _keys(data_dir, host)
-        settings = Settings(
-            data_dir=data_dir,
-            port=port,
-            s3_port=s3_port,
-            host=host,
-            max_jobs=max_jobs or os.cpu_count() or 1,
-            job_python=job_python,
-            stop_grace_seconds=stop_grace,
+    access, secret = _keys(arguments.data_dir, arguments.host)
+    server = Server(
+        Settings(
+            data_dir=arguments.data_dir,
+            port=arguments.port,
+            s3_port=arguments.s3_port,
+            host=arguments.host,
+            max_jobs=arguments.max_jobs or os.cpu_count() or 1,
+            job_python=arguments.job_python,
+            stop_grace_seconds=arguments.stop_grace,
             access_key=access,
             secret_key=secret,
-            package_index=package_index,
-            throttle=throttle,
+            package_index=arguments.package_index,
+            throttle=arguments.throttle,
         )
-        server = Server(settings)
-        server.start()
-    except StartError as error:
-        raise _fail(error) from None
-    except ModuleNotFoundError as error:  # installed without what only the server needs
-        missing = f'the module {error.name!r} is not installed: pip install ".[local]" in the checkout'
-        raise _fail(StartError(missing)) from None
-    typer.echo(environment.export_lines(server.environment), nl=False)
-    sys.stdout.flush()
+    )
+    server.start()
+    print(environment.export_lines(server.environment), end="", flush=True)
     server.serve()
 
 
-@app.command()
-def env(data_dir: DataDir) -> None:
-    """Print the client's environment again: eval "$(python -m local_sagemaker env --data-dir DIR)"."""
-    try:
-        typer.echo(environment.export_lines(environment.load(data_dir.expanduser().resolve())), nl=False)
-    except StartError as error:
-        raise _fail(error) from None
+def env(arguments: argparse.Namespace) -> None:
+    """Print the client's environment again, for the shell's eval."""
+    print(environment.export_lines(environment.load(arguments.data_dir)), end="")
 
 
-@app.command()
-def interrupt(
-    data_dir: DataDir, job: Annotated[str, typer.Argument(help="Name of a managed spot training job.")]
-) -> None:
+def interrupt(arguments: argparse.Namespace) -> None:
     """Take a training job's instance away as a spot interruption does."""
     from local_sagemaker.client import call
 
-    try:
-        call(environment.load(data_dir.expanduser().resolve()), "InterruptTrainingJob", {"TrainingJobName": job})
-    except StartError as error:
-        raise _fail(error) from None
+    call(environment.load(arguments.data_dir), "InterruptTrainingJob", {"TrainingJobName": arguments.job})
 
 
-@app.command()
-def gc(
-    data_dir: DataDir,
-    older_than: Annotated[str, typer.Option(help="ISO 8601 duration: what ended longer ago goes.")] = "P30D",
-    dry_run: Annotated[bool, typer.Option(help="Only say what would go.")] = False,
-) -> None:
+def gc(arguments: argparse.Namespace) -> None:
     """Forget old executions and jobs with their logs and job folders; a server may run meanwhile. S3 is not touched."""
     from local_sagemaker.definition.duration import duration_seconds
     from local_sagemaker.gc import collect
 
-    seconds = duration_seconds(older_than)
-    data_dir = data_dir.expanduser().resolve()
-    try:
-        if seconds is None:
-            raise StartError(f"--older-than '{older_than}' is no ISO 8601 duration such as P30D or PT12H")
-        environment.load(data_dir)
-        found = collect(data_dir, older_than_seconds=seconds, dry_run=dry_run)
-    except StartError as error:
-        raise _fail(error) from None
-    typer.echo(f"{'would forget' if dry_run else 'forgot'} {found}")
+    seconds = duration_seconds(arguments.older_than)
+    if seconds is None:
+        raise StartError(f"--older-than '{arguments.older_than}' is no ISO 8601 duration such as P30D or PT12H")
+    environment.load(arguments.data_dir)
+    found = collect(arguments.data_dir, older_than_seconds=seconds, dry_run=arguments.dry_run)
+    print(f"{'would forget' if arguments.dry_run else 'forgot'} {found}")
 
 
 if __name__ == "__main__":
-    app(prog_name="python -m local_sagemaker")
+    sys.exit(main())

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import secrets
 from datetime import UTC, datetime, timedelta
+from html import escape
 from urllib.parse import parse_qs
-from xml.sax.saxutils import escape
 
 from local_sagemaker.errors import ValidationException
 from local_sagemaker.names import ACCOUNT_ID

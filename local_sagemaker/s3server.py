@@ -116,6 +116,9 @@ class S3Server:
             # what comes into the folder by other ways is seen within this time; with 0s rclone 1.75 locks itself up
             # under parallel writes into new folders
             "--dir-cache-time", "1s", "--poll-interval", "0s", "--vfs-cache-mode", "off",
+            # comparing what it has just written with what it has just read halves the speed of uploads; a checksum is
+            # made, and kept, when it is first asked for
+            "--ignore-checksum",
             "--config", "/dev/null", "--cache-dir", str(self._cache), "--log-level", "NOTICE",
         ]  # fmt: skip
 

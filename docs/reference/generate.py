@@ -89,14 +89,26 @@ def command_line_page() -> str:
 
 
 def package_commands() -> Iterator[str]:
-    """The commands of the package, from its argparse parser."""
+    """The commands of the package."""
     from airflow_sagemaker import cli
 
     doc = inspect.cleandoc(cli.__doc__ or "")
     yield doc[doc.index("Exit codes") :]
-    commands = next(a for a in cli.parser()._actions if isinstance(a, argparse._SubParsersAction))
+    yield from commands_of(cli.parser())
+
+
+def server_commands() -> Iterator[str]:
+    """The commands of the local SageMaker."""
+    from local_sagemaker.__main__ import parser
+
+    yield from commands_of(parser())
+
+
+def commands_of(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """A section for each command of an argparse parser."""
+    commands = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
     for name, command in commands.choices.items():
-        text = command.description or ""
+        text = (command.description or "").rstrip(".")
         yield f"\n### {name}\n\n{text[:1].upper()}{text[1:]}.\n\n| Option | Meaning |\n|---|---|"
         for action in command._actions:
             if isinstance(action, argparse._HelpAction):
@@ -106,28 +118,6 @@ def package_commands() -> Iterator[str]:
             if action.choices:
                 takes = " " + ", ".join(map(str, action.choices))
             yield f"| `{called}{takes}` | {action.help} |"
-
-
-def server_commands() -> Iterator[str]:
-    """The commands of the local SageMaker, from its typer application."""
-    import typer
-
-    from local_sagemaker.__main__ import app
-
-    group: Any = typer.main.get_command(app)
-    for name, command in group.commands.items():
-        text = " ".join((command.help or "").split())
-        yield f"\n### {name}\n\n{text}\n\n| Option | Default | Meaning |\n|---|---|---|"
-        for option in command.params:
-            if option.name == "help":
-                continue
-            called = option.opts[0] if option.param_type_name == "option" else str(option.name).upper()
-            default = "required" if option.required else f"`{option.default}`"
-            if option.default == sys.executable:
-                default = "the server's own"
-            elif str(option.default).startswith("https:"):
-                default = f"`{option.envvar}`, else the public index"
-            yield f"| `{called}` | {default} | {getattr(option, 'help', None) or ''} |"
 
 
 def main() -> int:

@@ -16,6 +16,10 @@ _BLOCKS_BYTES = 2**20
 """What a file takes beyond its bytes, at most: a disk with less than both left was full."""
 
 
+_SINGLE_PUT_BYTES = 2**45
+"""More than any disk here has."""
+
+
 class S3Problem(Exception):
     """An S3 operation failed; the text is meant for a FailureReason."""
 
@@ -196,6 +200,5 @@ def walk_files(folder: Path) -> list[Path]:
 def _transfer_config() -> Any:
     from boto3.s3.transfer import TransferConfig
 
-    return TransferConfig(
-        multipart_threshold=64 * 2**20, multipart_chunksize=64 * 2**20, max_concurrency=2, use_threads=True
-    )
+    # rclone keeps all parts of a multipart upload in memory until it is complete, a single PUT goes through to the disk
+    return TransferConfig(multipart_threshold=_SINGLE_PUT_BYTES, max_concurrency=2, use_threads=True)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from local_sagemaker import database
-from local_sagemaker.__main__ import app
+from local_sagemaker.__main__ import main
 
 
 def crash_after(number: int) -> None:
@@ -31,4 +31,4 @@ def crash_after(number: int) -> None:
 
 if __name__ == "__main__":
     crash_after(int(sys.argv[1]))
-    app(sys.argv[2:], prog_name="crashing_server")
+    sys.exit(main(sys.argv[2:]))

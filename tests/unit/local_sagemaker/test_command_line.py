@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+
+from local_sagemaker.__main__ import main
 
 
 def test_a_missing_dependency_names_the_command_that_installs_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import sys
-
-    from local_sagemaker.__main__ import app
-
     absent: Any = None
     monkeypatch.setitem(sys.modules, "waitress", absent)
-    result = CliRunner().invoke(app, ["serve", "--data-dir", str(tmp_path), "--port", "0"])
-    assert result.exit_code == 1
-    assert "'waitress' is not installed: pip install \".[local]\"" in result.output
+    assert main(["serve", "--data-dir", str(tmp_path), "--port", "0"]) == 1
+    assert "'waitress' is not installed: pip install \".[local]\"" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "named"),
+    [
+        ("--port", "99999", "'99999' is no port: 0 to 65535"),
+        ("--s3-port", "-1", "'-1' is no port"),
+        ("--max-jobs", "two", "'two' is no number of 0 or more"),
+        ("--stop-grace", "nan", "'nan' is no number of 0 or more"),
+        ("--throttle", "-1", "'-1' is no number of 0 or more"),
+    ],
+)
+def test_wrong_values_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, value: str, named: str
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["serve", "--data-dir", str(tmp_path), f"{option}={value}"])
+    assert caught.value.code == 2
+    assert f"argument {option}: {named}" in capsys.readouterr().err
