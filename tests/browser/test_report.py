@@ -121,11 +121,19 @@ def test_links_lead_through_airflow(page: Any, airflow: Airflow) -> None:
     page.wait_for_url("**/runs/scheduled__2013-07-04/tasks/wait_for_training**")
 
 
-def test_the_page_follows_the_run_after_its_training_has_ended(page: Any, airflow: Airflow) -> None:
+def test_the_page_follows_the_run_to_its_end_and_shows_failing_data_checks_at_once(page: Any, airflow: Airflow) -> None:
     airflow.hold.touch()
     run = airflow.client.trigger("pages_more", conf={"epochs": 2})
     frame = report(page, airflow, run["dag_run_id"], dag_id="pages_more")
     frame.get_by_text("from the job's report").wait_for()
+    card = frame.locator(".card", has=frame.get_by_role("heading", name="Data checks"))
+    card.get_by_text("2 checks fail.").wait_for()
+    assert card.locator("tbody tr:visible").all_inner_texts() == [
+        "drift (PSI)\tdistance\t0.3100\tat most 0.25",
+        "ids in several splits\ttrain, val, such as 7\t3\t0",
+    ]
+    card.get_by_text("What was measured: 2 numbers").click()
+    assert card.locator("tbody tr:visible").count() == 4
     publish = frame.locator(".timeline li", has_text="publish")
     publish.get_by_text("running").wait_for()
     assert frame.locator("#page").get_attribute("data-live") == "true"
@@ -166,19 +174,6 @@ def test_a_report_of_an_unexpected_shape_costs_no_more_than_its_part(page: Any, 
     frame.get_by_role("heading", name='The part "evaluation" could not be drawn').wait_for()
     frame.locator(".chart[data-points]").first.wait_for()
     frame.get_by_role("heading", name="Definition and parameters").wait_for()
-
-
-def test_a_data_check_that_fails_is_seen_at_once(page: Any, airflow: Airflow) -> None:
-    run = airflow.client.trigger("pages_more", conf={"epochs": 1})
-    frame = report(page, airflow, run["dag_run_id"], dag_id="pages_more")
-    card = frame.locator(".card", has=frame.get_by_role("heading", name="Data checks"))
-    card.get_by_text("2 checks fail.").wait_for()
-    assert card.locator("tbody tr:visible").all_inner_texts() == [
-        "drift (PSI)\tdistance\t0.3100\tat most 0.25",
-        "ids in several splits\ttrain, val, such as 7\t3\t0",
-    ]
-    card.get_by_text("What was measured: 2 numbers").click()
-    assert card.locator("tbody tr:visible").count() == 4
 
 
 def test_what_comes_from_outside_stays_text(page: Any, airflow: Airflow) -> None:
