@@ -56,13 +56,9 @@ def test_the_packages_own_commands(where: str, words: list[str]) -> None:
 
 @pytest.mark.parametrize(("where", "words"), of("python", "-m", "local_sagemaker"))
 def test_the_local_sagemakers_commands(where: str, words: list[str]) -> None:
-    from typer.main import get_command
+    from local_sagemaker.__main__ import parser
 
-    from local_sagemaker.__main__ import app
-
-    group = get_command(app)
-    command = group.commands[words[0]]  # type: ignore[attr-defined]
-    command.make_context(words[0], list(words[1:]))
+    parser().parse_args(words)
 
 
 def test_airflows_commands(tmp_path: Path) -> None:
