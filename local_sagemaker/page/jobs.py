@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from local_sagemaker.context import Context
@@ -42,17 +43,21 @@ def detail(context: Context, kind: str, name: str) -> Markup | None:
     word = KINDS[kind].word
     start, end = job.get(f"{word}StartTime"), job.get(f"{word}EndTime")
     artifact = (job.get("ModelArtifacts") or {}).get("S3ModelArtifacts")
+    folder = context.data_dir / "jobs" / kind / name
     facts = {
         "Status": status(row["status"]),
+        "Execution": _execution(context, row["arn"]),
         "Phase": job.get("SecondaryStatus"),
         "Started (UTC)": moment(start),
         "Took": duration(start, end),
         "Failure reason": job.get("FailureReason"),
         "Model artifact": artifact,
         "As a file": _file(context, artifact),
+        **_outputs(context, job),
+        "Folder": str(folder) if folder.is_dir() else None,
         "ARN": row["arn"],
     }
-    hosts = sorted((context.data_dir / "jobs" / kind / name).glob("host-*"))
+    hosts = sorted(folder.glob("host-*"))
     series = curves.read(hosts[0]) if hosts else {}
     return frame(
         name,
@@ -62,6 +67,26 @@ def detail(context: Context, kind: str, name: str) -> Markup | None:
         [tag("h2", "Hyperparameters"), pairs(job["HyperParameters"])] if job.get("HyperParameters") else None,
         refresh_seconds=2 if row["live"] else None,
     )
+
+
+def _execution(context: Context, job: str) -> Markup | None:
+    """The execution whose step made the job."""
+    row = context.db.read().execute(
+        "SELECT e.id, e.display_name, s.name FROM steps s JOIN executions e ON e.arn = s.execution"
+        " WHERE s.job = ? AND s.cache_source IS NULL",
+        (job,),
+    ).fetchone()  # fmt: skip
+    if row is None:
+        return None
+    text = f"{row['display_name'] or row['id']}, step {row['name']}"
+    return tag("a", text, href=f"/ui/executions/{row['id']}")
+
+
+def _outputs(context: Context, job: dict[str, Any]) -> dict[str, str | None]:
+    """Where a processing job's outputs lie as files."""
+    outputs = (job.get("ProcessingOutputConfig") or {}).get("Outputs") or []
+    places = {item["OutputName"]: (item.get("S3Output") or {}).get("S3Uri") for item in outputs}
+    return {f"Output {name}": _file(context, uri) for name, uri in places.items()}
 
 
 def _file(context: Context, uri: str | None) -> str | None:

@@ -44,6 +44,8 @@ def test_pages_show_an_execution_with_its_job(service: Service) -> None:
     assert "&lt;script&gt;" in job
     assert "loss: from 0.5 to 0.25" in job
     assert '<h2 id="log">Log of host-1</h2>' in job
+    assert f'<a href="/ui/executions/{execution_id}">page-test, step Train</a>' in job
+    assert str(service.server.data_dir / "jobs" / "training") in job
     for text in (front, page, job, get(service.server, "/ui/jobs")[1]):
         assert "<script" not in text
         well_formed(text)
