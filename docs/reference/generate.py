@@ -6,12 +6,14 @@ A test runs it with `--check`, which writes nothing and fails when a page is not
 from __future__ import annotations
 
 import argparse
+import ast
 import dataclasses
 import inspect
 import re
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +48,27 @@ def operators_page() -> str:
             *rows,
             f"\nTemplated: {templated}. Beside these, all parameters of Airflow's own {kind}s.",
         ]
+    meanings = field_docs(Outcome)
     rows = [
-        f"| `{field.name}` | {str(field.type).replace(' | None', ' or none')} |"
+        f"| `{field.name}` | {str(field.type).replace(' | None', ' or none')} | {meanings[field.name]} |"
         for field in dataclasses.fields(Outcome)
     ]
     parts.append(
         "\n## The outcome\n\nXCom `return_value` of the sensor, `outcome` of an operator that waits; plain JSON.\n"
-        "\n| Key | Type |\n|---|---|"
+        "\n| Key | Type | Meaning |\n|---|---|---|"
     )
     return "\n".join([*parts, *rows]) + "\n"
+
+
+def field_docs(cls: type) -> dict[str, str]:
+    """The strings that stand below the fields of a dataclass."""
+    [body] = [node.body for node in ast.parse(inspect.getsource(cls)).body if isinstance(node, ast.ClassDef)]
+    return {
+        field.target.id: " ".join(str(text.value.value).split())
+        for field, text in pairwise(body)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
+    }
 
 
 def documented(cls: type) -> dict[str, str]:

@@ -59,19 +59,25 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         file (relative to the DAG file).
     :param partition: the date or key that this run trains; the default is the run's.
     :param dependencies: "module:function" references that return pipeline steps to complete first.
-    :param aws_conn_id, region_name, verify, botocore_config: as in the amazon provider's operators.
-    :param wait_for_completion: wait in the worker; :param deferrable: wait in the triggerer.
-    :param poll_interval: seconds between two looks at an execution that is waited for.
-    :param progress: "status", "steps" or "logs": how much a wait tells in the task's log (see the sensor).
-    :param on_busy: "wait", "fail" or "ignore" when another execution trains the same partition of this pipeline.
+    :param aws_conn_id: the Airflow connection; none leaves credentials and region to boto3's own chain.
+    :param region_name: the AWS region; else the configuration's, the connection's, boto3's.
+    :param verify: whether TLS certificates are checked, or the path of a CA bundle; else the connection's.
+    :param botocore_config: options of `botocore.config.Config` as a dict; else the connection's.
+    :param wait_for_completion: wait in the worker until the execution has ended.
+    :param deferrable: the same in the triggerer, which holds no worker slot.
+    :param poll_interval: seconds between two looks at an execution, or at what keeps it from starting.
+    :param progress: what a wait tells in the task's log: "status" the execution's, "steps" also each step's, "logs"
+        also the jobs' own lines, from which the report page draws live curves.
+    :param on_busy: when another execution trains the same partition of this pipeline: "wait" for it, "fail" at once,
+        "ignore" it.
     :param on_failure: operator alone: "restart" starts a new execution in a retry, "resume" reruns the failed steps.
     :param stop_on_kill: stop the execution when this task is killed, marked or cleared while it runs or waits.
     :param max_concurrent_executions: wait while so many executions of this pipeline run (none: no limit).
-    :param max_wait: how long to wait for a busy partition, a quota or a free place before the task fails.
+    :param max_wait: seconds, or a timedelta, until a wait for a busy partition, a quota or a free place fails the task.
     :param preflight: look for the three channel objects first (off when `dependencies` make them).
     :param dry_run: do everything but deploy and start; the task ends as skipped, its XCom says what it would start.
     :param mode: "full", or "test" for one small instance and a few rows with the same definition.
-    :param sdk_python: the interpreter that has the SageMaker SDK; default: this one.
+    :param sdk_python: the interpreter that has the SageMaker SDK; default: AIRFLOW_SAGEMAKER_SDK_PYTHON, else this one.
 
     XCom: the execution's ARN; `training_pipeline` with pipeline_name, digest, version_alias, parameters, partition,
     console_url, display_name, execution_arn, aws_conn_id and region_name; `training_definition`, the definition that it
@@ -81,7 +87,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
     template_fields: Sequence[str] = (
         "config", "partition", "aws_conn_id", "region_name", "verify", "botocore_config", "dependencies",
     )  # fmt: skip
-    template_fields_renderers = {"config": "json"}  # noqa: RUF012 - Airflow's own convention
+    template_fields_renderers = {"config": "json", "botocore_config": "json"}  # noqa: RUF012 - Airflow's own convention
     operator_extra_links = LINKS
     ui_color = "#e0ecf8"
 

@@ -34,15 +34,25 @@ class Outcome:
     """Status, place and numbers of one execution; JSON only (`as_dict`)."""
 
     status: str
+    """The execution's last status; a task that returns an outcome has seen `Succeeded`."""
     execution_arn: str
+    """The execution."""
     digest: str = ""
+    """sha256 of the definition that ran; empty when a version without this package's alias was started."""
     model_artifact: str = ""
+    """S3 URI of model.tar.gz; after a hit of the step cache that of the older run."""
     checkpoint_path: str = ""
+    """S3 URI of the run's checkpoints."""
     metrics: dict[str, float] = field(default_factory=dict)
+    """The last value of each metric that SageMaker read from the job's log."""
     report: dict[str, Any] | None = None
+    """`report.json` of the job's output, at most 64 KiB; its `metrics` are those of the model that was kept."""
     billable_seconds: int | None = None
+    """Seconds of one instance; times the number of instances is what AWS bills."""
     steps: list[dict[str, Any]] = field(default_factory=list)
+    """Of each step name, type, status, started_at (ISO 8601, UTC), seconds, cache_hit and its job's arn."""
     training_job_name: str = ""
+    """The training step's job."""
 
     @property
     def cache_hit(self) -> bool:

@@ -43,8 +43,9 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
 
     :param execution_arn: what `SageMakerTrainingPipelineOperator` returned.
     :param deferrable: wait in the triggerer (default); otherwise `mode` "poke" or "reschedule" as in any sensor.
-    :param poke_interval: seconds between two looks.
-    :param progress: "status", "steps" or "logs": how much the wait tells in the task's log.
+    :param poke_interval: seconds, or a timedelta, between two looks.
+    :param progress: what the wait tells in the task's log: "status" the execution's, "steps" also each step's, "logs"
+        also the jobs' own lines, from which the report page draws live curves.
     :param patience: seconds of uninterrupted faults after which the wait is handed back to the worker as an error.
     :param stop_on_kill: stop the execution when this task is killed, marked or cleared. Off: a cleared sensor must not
         kill what it then waits for.
