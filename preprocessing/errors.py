@@ -7,6 +7,7 @@ PreprocessingError          root: catch this one
 ├── TableError              the built table cannot be trained on: no rows, a label with one class
 │   └── ChecksError         data checks fail; `checks` holds all findings
 └── EngineError             the chosen engine is not installed
+ConflictError               not among them: another run wrote the same partition at once; trying again heals it
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ from typing import Any
 
 class PreprocessingError(Exception):
     """Anything wrong with a partition or its data; retrying without new data will not help."""
+
+
+class ConflictError(Exception):
+    """Another run has written the same partition at the same time."""
 
 
 class WindowError(PreprocessingError):

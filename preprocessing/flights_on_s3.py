@@ -34,6 +34,8 @@ def extract(client: Any, bucket: str, window: Window, list_for: str | None = Non
     if list_for is not None:
         target = splits_folder(client, bucket, list_for, window)
         storage.write_raw_manifest(target, RAW_MANIFEST, folder, window)
+        # The job's outputs come one by one, in no known order: with the old manifest beside them they would look whole.
+        storage.remove_manifest(target)
         target.put(PREVIOUS, json.dumps(previous_profiles(target, window)).encode())
     return {"raw_path": folder.uri, "first": str(window.history_first), "last": str(window.partition), **counts}
 

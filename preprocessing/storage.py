@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import uuid
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from preprocessing import output, raw
-from preprocessing.errors import MissingDataError
+from preprocessing.errors import ConflictError, MissingDataError
 from preprocessing.window import Window
 
 THREADS = 16
@@ -127,19 +128,36 @@ def manifests_before(folder: Folder, *, since: str) -> Iterator[dict[str, Any]]:
 
 
 def publish(local: Path, folder: Folder) -> None:
-    """Commit a locally written partition to S3: all of it, or, without a manifest, nothing that counts."""
+    """Commit a locally written partition to S3: all of it, or, without a manifest, nothing that counts.
+
+    Two runs of one partition may do so at once: each has an aside folder of its own, and one that finds the other's
+    bytes among its files takes the manifest away and raises ConflictError.
+    """
     files = [output.split_key(split) for split in output.SPLITS]
     # The aside folder is a sibling of the partition: nothing that lists the partition sees it.
     parent, _, name = folder.prefix.rpartition("/")
-    aside = Folder(folder.client, folder.bucket, f"{parent}/.aside/{name}")
+    aside = Folder(folder.client, folder.bucket, f"{parent}/.aside/{name}-{uuid.uuid4().hex}")
     try:
         for file in files:
             folder.client.upload_file(str(local / file), aside.bucket, aside.key(file))
-        folder.client.delete_object(Bucket=folder.bucket, Key=folder.key(output.MANIFEST))
+        remove_manifest(folder)
         for file in files:
             source = {"Bucket": aside.bucket, "Key": aside.key(file)}
             folder.client.copy(source, folder.bucket, folder.key(file))
+        ours = _etags(aside, files)
         folder.put(output.MANIFEST, (local / output.MANIFEST).read_bytes())
+        if _etags(folder, files) != ours:
+            remove_manifest(folder)
+            raise ConflictError(f"{folder.uri}: another run has written this partition at the same time")
     finally:
         for file in files:
             folder.client.delete_object(Bucket=aside.bucket, Key=aside.key(file))
+
+
+def remove_manifest(folder: Folder) -> None:
+    """Make a partition count as not whole."""
+    folder.client.delete_object(Bucket=folder.bucket, Key=folder.key(output.MANIFEST))
+
+
+def _etags(folder: Folder, files: list[str]) -> list[str]:
+    return [folder.client.head_object(Bucket=folder.bucket, Key=folder.key(file))["ETag"] for file in files]

@@ -6,14 +6,16 @@ import io
 import json
 import logging
 import os
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 from botocore.exceptions import ClientError
 
-from preprocessing import checks, child, fields, raw, source
-from preprocessing.errors import PreprocessingError
+from preprocessing import checks, child, fields, output, raw, source, storage
+from preprocessing.errors import ConflictError, PreprocessingError
 from preprocessing.flights_on_s3 import extract, preprocess, previous_profiles, splits_folder
 from preprocessing.window import Window, parse_partition
 
@@ -113,3 +115,59 @@ def test_a_commit_that_is_cut_off_is_not_whole_and_the_next_run_makes_it_so(s3: 
     assert objects(s3, f"{PIPELINE}/input/.aside/") == {}
     preprocess(s3, "flights", PIPELINE, window("2013-07-05"))
     assert len(objects(s3, folder)) == 4
+
+
+class Meanwhile:
+    """A client before whose n-th copy something else happens."""
+
+    def __init__(self, client: Any, copies: int, happens: Callable[[], None]) -> None:
+        self._client, self._left, self._happens = client, copies, happens
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def copy(self, *args: Any, **kwargs: Any) -> Any:
+        if self._left == 0:
+            self._happens()
+        self._left -= 1
+        return self._client.copy(*args, **kwargs)
+
+
+def written(folder: Path, text: str) -> Path:
+    """A partition's files as a run leaves them, their content told apart by `text`."""
+    for split in output.SPLITS:
+        file = folder / output.split_key(split)
+        file.parent.mkdir(parents=True)
+        file.write_text(f"{split} {text}")
+    (folder / output.MANIFEST).write_text(json.dumps({"of": text}))
+    return folder
+
+
+@pytest.mark.parametrize("copies", [0, 1, 2])
+@pytest.mark.parametrize("other", ["late data", "the same"])
+def test_two_runs_of_a_partition_at_once_leave_one_of_them_or_no_manifest(
+    s3: Any, tmp_path: Path, copies: int, other: str
+) -> None:
+    target = storage.Folder(s3, "flights", f"at-once/input/2013-07-0{copies}-{other.replace(' ', '-')}")
+    ours, theirs = written(tmp_path / "ours", "the same"), written(tmp_path / "theirs", other)
+    interrupted = Meanwhile(s3, copies, lambda: storage.publish(theirs, target))
+    mine = storage.Folder(interrupted, target.bucket, target.prefix)
+    if other == "late data" and copies > 0:
+        with pytest.raises(ConflictError, match="another run has written this partition at the same time"):
+            storage.publish(ours, mine)
+        assert f"{target.prefix}/{output.MANIFEST}" not in objects(s3, target.prefix)
+        storage.publish(ours, target)
+    else:
+        storage.publish(ours, mine)
+    assert objects(s3, "at-once/input/.aside/") == {}
+    found = {key.removeprefix(f"{target.prefix}/"): content for key, content in objects(s3, target.prefix).items()}
+    assert found == {str(file.relative_to(ours)): file.read_bytes() for file in ours.rglob("*.*")}
+
+
+def test_a_partition_that_a_job_is_to_make_has_no_manifest_meanwhile(s3: Any) -> None:
+    extract(s3, "flights", window("2013-07-06"))
+    preprocess(s3, "flights", "by-job", window("2013-07-06"))
+    manifest = "by-job/input/2013-07-06/manifest.json"
+    assert manifest in objects(s3, "by-job/")
+    extract(s3, "flights", window("2013-07-06"), list_for="by-job")
+    assert manifest not in objects(s3, "by-job/")

@@ -14,14 +14,17 @@ from local_stack.stack import Stack
 pytestmark = pytest.mark.timeout(600)
 
 MINUTES = 60
+FOLLOWER = "flight_delay_follow_up"
 
 
-def wait_for_runs(stack: Stack, count: int, *, minutes: float = 8, **query: Any) -> list[dict[str, Any]]:
+def wait_for_runs(
+    stack: Stack, count: int, *, dag_id: str = DAG_ID, minutes: float = 8, **query: Any
+) -> list[dict[str, Any]]:
     """The runs that match `query`, once `count` have ended; fails with the tasks' logs when one did not succeed."""
     deadline = time.monotonic() + minutes * MINUTES
     while True:
         stack.processes.check()
-        runs = stack.airflow.get(f"/dags/{DAG_ID}/dagRuns", limit=100, **query)["dag_runs"]
+        runs = stack.airflow.get(f"/dags/{dag_id}/dagRuns", limit=100, **query)["dag_runs"]
         ended = [run for run in runs if run["state"] in ("success", "failed")]
         if len(ended) >= count:
             break
@@ -30,14 +33,14 @@ def wait_for_runs(stack: Stack, count: int, *, minutes: float = 8, **query: Any)
         )
         time.sleep(1)
     for run in ended:
-        assert run["state"] == "success", failed_task_log(stack, run["dag_run_id"])
+        assert run["state"] == "success", failed_task_log(stack, dag_id, run["dag_run_id"])
     return ended
 
 
-def failed_task_log(stack: Stack, run_id: str) -> str:
-    tasks = stack.airflow.task_instances(DAG_ID, run_id)
+def failed_task_log(stack: Stack, dag_id: str, run_id: str) -> str:
+    tasks = stack.airflow.task_instances(dag_id, run_id)
     failed = [task for task in tasks if task["state"] == "failed"]
-    return "\n".join(stack.airflow.log(DAG_ID, run_id, t["task_id"], t["try_number"]) for t in failed) or str(tasks)
+    return "\n".join(stack.airflow.log(dag_id, run_id, t["task_id"], t["try_number"]) for t in failed) or str(tasks)
 
 
 def outcome_of(stack: Stack, run: dict[str, Any]) -> dict[str, Any]:
@@ -52,8 +55,9 @@ def model_exists(stack: Stack, outcome: dict[str, Any]) -> bool:
     return int(stack.client("s3").head_object(Bucket=bucket, Key=key)["ContentLength"]) > 0
 
 
-def test_backfill_trains_one_model_per_date(stack: Stack) -> None:
-    stack.airflow.call("PATCH", f"/dags/{DAG_ID}", json={"is_paused": False})
+def test_backfill_trains_one_model_per_date_and_another_dag_follows(stack: Stack) -> None:
+    for dag_id in (DAG_ID, FOLLOWER):
+        stack.airflow.call("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
     body = {
         "dag_id": DAG_ID,
         "from_date": "2013-05-01T00:00:00Z",
@@ -74,6 +78,13 @@ def test_backfill_trains_one_model_per_date(stack: Stack) -> None:
     for run in runs:
         log = stack.airflow.log(DAG_ID, run["dag_run_id"], "wait_for_training")
         assert "deferred" in log.lower()
+
+    followed = wait_for_runs(stack, 3, dag_id=FOLLOWER)
+    models = {run["partition_key"]: outcome["model_artifact"] for run, outcome in zip(runs, outcomes, strict=True)}
+    for run in followed:
+        found = stack.airflow.xcom(FOLLOWER, run["dag_run_id"], "newest_model")
+        assert found == {"partition": run["partition_key"], "model_artifact": models.pop(run["partition_key"])}
+    assert models == {}
 
 
 def test_scheduled_run_trains(stack: Stack) -> None:

@@ -29,9 +29,13 @@ def shipped(airflow_home: Path) -> dict[str, Any]:
     """The shipped DAGs by id, imported as Airflow imports them: with dags/ on the path."""
     sys.path.insert(0, str(ROOT / "dags"))
     try:
+        import flight_delay_follow_up
         import flight_delay_in_pipeline
         import flight_delay_training
 
-        return {module.dag.dag_id: module.dag for module in (flight_delay_training, flight_delay_in_pipeline)}
+        return {
+            module.dag.dag_id: module.dag
+            for module in (flight_delay_training, flight_delay_in_pipeline, flight_delay_follow_up)
+        }
     finally:
         sys.path.remove(str(ROOT / "dags"))

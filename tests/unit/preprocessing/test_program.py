@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -41,6 +42,17 @@ def test_a_second_run_writes_the_same_bytes(raw_folder: Path, tmp_path: Path, wi
     first = (tmp_path / "a" / output.MANIFEST).read_bytes()
     program.preprocess(raw_folder, tmp_path / "a", window)
     assert (tmp_path / "a" / output.MANIFEST).read_bytes() == first
+
+
+def test_two_runs_at_once_write_into_folders_of_their_own(raw_folder: Path, tmp_path: Path, window: Window) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        runs = [pool.submit(program.preprocess, raw_folder, tmp_path / "out", window) for _ in range(4)]
+        results = [run.result() for run in runs]
+    assert all(result == results[0] for result in results)
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["manifest.json", "test", "train", "val"]
+    manifest = json.loads((tmp_path / "out" / output.MANIFEST).read_text())
+    for name, about in manifest["files"].items():
+        assert hashlib.sha256((tmp_path / "out" / name).read_bytes()).hexdigest() == about["sha256"]
 
 
 def test_files_of_other_widths_fit_together(raw_folder: Path, tmp_path: Path, window: Window) -> None:
