@@ -63,7 +63,10 @@ def build(files: Mapping[str, Sequence[str]], window: Window, engine: str = POLA
 
 def polars_tables(files: Mapping[str, Sequence[str]]) -> RawTables:
     """Open the files of each table with Polars, lazily."""
-    return RawTables(**{table: nw.from_native(_scan(paths, raw.SCHEMAS[table])) for table, paths in files.items()})
+    tables = {table: _scan(paths, raw.SCHEMAS[table]) for table, paths in files.items()}
+    # The late rates read the flights once per group: without the cache, so does Polars the files.
+    tables["flights"] = tables["flights"].cache()
+    return RawTables(**{table: nw.from_native(frame) for table, frame in tables.items()})
 
 
 def _scan(paths: Sequence[str], kinds: Mapping[str, str]) -> pl.LazyFrame:

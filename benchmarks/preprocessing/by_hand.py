@@ -6,11 +6,13 @@ from datetime import date, timedelta
 
 import polars as pl
 
-from preprocessing import fields
+from preprocessing import fields, raw
 
 
 def build(files: dict[str, list[str]], first: date) -> pl.DataFrame:
-    flights = pl.scan_parquet(files["flights"]).filter(pl.col("arr_delay").is_not_null())
+    # Read once: it is used seven times below.
+    flights = pl.read_parquet(files["flights"], columns=[*raw.SCHEMAS["flights"]]).lazy()
+    flights = flights.filter(pl.col("arr_delay").is_not_null())
     flights = flights.with_columns(late=(pl.col("arr_delay") >= 15).cast(pl.Int64))
     departure = pl.col("hour") * 60 + pl.col("minute")
     arrival = pl.col("sched_arr_time") // 100 * 60 + pl.col("sched_arr_time") % 100
@@ -21,6 +23,7 @@ def build(files: dict[str, list[str]], first: date) -> pl.DataFrame:
         day_of_week=(pl.col("flight_date").dt.weekday() % 7).cast(pl.String),
     )
     rows = rows.with_columns(cut_off=pl.col("time_hour") - timedelta(hours=2))
+    asked = rows
     weather = pl.scan_parquet(files["weather"]).select("origin", pl.col("time_hour").alias("cut_off"), *fields.WEATHER)
     weather = weather.group_by("origin", "cut_off").min()
     planes = pl.scan_parquet(files["planes"]).select(
@@ -34,26 +37,24 @@ def build(files: dict[str, list[str]], first: date) -> pl.DataFrame:
         "late",
         cut_off=pl.col("arrived_at").dt.truncate("1h") + timedelta(hours=1),
     )
-    rows = _counted(rows, known, [], "all")
+    rows = _counted(rows, asked, known, [], "all")
     prior = pl.when(pl.col("all_n") > 0).then(pl.col("all_late") / pl.col("all_n"))
     for name, keys in fields.LATE_RATE_KEYS.items():
-        rows = _counted(rows, known, list(keys), "group")
+        rows = _counted(rows, asked, known, list(keys), "group")
         rate = (pl.col("group_late") + 20 * prior) / (pl.col("group_n") + 20)
         rows = rows.with_columns(rate.alias(name)).drop("group_n", "group_late")
     return rows.select(fields.FULL_FIELD_LIST).sort("flight_date", "departure_minute", "flight_id").collect()
 
 
-def _counted(rows: pl.LazyFrame, known: pl.LazyFrame, keys: list[str], prefix: str) -> pl.LazyFrame:
-    """Add the flights and late ones of the group in the 28 days up to the cut-off: running totals, now and then."""
-    hours = known.group_by(*keys, "cut_off").agg(n=pl.len().cast(pl.Int64), late=pl.col("late").sum()).sort("cut_off")
-    sums = [pl.col(name).cum_sum() for name in ("n", "late")]
-    totals = hours.with_columns([each.over(keys) for each in sums] if keys else sums)
-    by = {"by": keys, "check_sortedness": False} if keys else {}
-    for name, ago in (("now", timedelta(0)), ("before", timedelta(days=28))):
-        then = totals.select(*keys, pl.col("cut_off") + ago, **{f"n_{name}": "n", f"late_{name}": "late"})
-        rows = rows.sort("cut_off").join_asof(then, on="cut_off", **by)
-    counted = {
-        f"{prefix}_{name}": pl.col(f"{name}_now").fill_null(0) - pl.col(f"{name}_before").fill_null(0)
-        for name in ("n", "late")
-    }
-    return rows.with_columns(**counted).drop("n_now", "late_now", "n_before", "late_before")
+def _counted(
+    rows: pl.LazyFrame, asked: pl.LazyFrame, known: pl.LazyFrame, keys: list[str], prefix: str
+) -> pl.LazyFrame:
+    """Add flights and late ones of the group in the 28 days up to the cut-off: a running total over what changes."""
+    by = [*keys, "cut_off"]
+    n, late = f"{prefix}_n", f"{prefix}_late"
+    enter = known.group_by(by).agg(pl.len().cast(pl.Int64).alias(n), pl.col("late").sum().alias(late))
+    leave = enter.with_columns(pl.col("cut_off") + timedelta(days=28), -pl.col(n), -pl.col(late))
+    nothing = asked.select(*by, pl.lit(0, pl.Int64).alias(n), pl.lit(0, pl.Int64).alias(late))
+    net = pl.concat([enter, leave, nothing]).group_by(by).agg(pl.col(n).sum(), pl.col(late).sum()).sort("cut_off")
+    sums = [pl.col(name).cum_sum() for name in (n, late)]
+    return rows.join(net.with_columns([each.over(keys) for each in sums] if keys else sums), on=by, how="left")
