@@ -52,7 +52,11 @@ def preprocess(
 def build_table(files: dict[str, list[str]], window: Window, engine: str = engines.POLARS) -> pl.DataFrame:
     """Return the window's table, in order of time. Raises TableError when a flight's id stands twice."""
     built = engines.build(files, window, engine)
-    table = built.sort(fields.DATE, "departure_minute", fields.ID).collect(engine="streaming")
+    try:
+        table = built.sort(fields.DATE, "departure_minute", fields.ID).collect(engine="streaming")
+    except pl.exceptions.ComputeError:
+        raw.explain_unreadable(files, window)
+        raise
     twice = table.filter(pl.col(fields.ID).is_duplicated())
     if twice.height:
         raise TableError(

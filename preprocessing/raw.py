@@ -56,8 +56,44 @@ def raw_key(table: str, day: date) -> str:
 
 
 def checked_files(folder: Path, window: Window) -> dict[str, list[str]]:
-    """Return the files of each table that the window reads. Raises RawDataError at the first table with a bad file."""
-    return {table: _checked(folder, table, window.dates(table)) for table in SCHEMAS}
+    """Return the files of each table that the window reads. Raises RawDataError at the first bad file."""
+    try:
+        return {table: _checked(folder, table, window.dates(table)) for table in SCHEMAS}
+    except RawDataError as error:
+        raise type(error)(f"partition {window.partition}: {error}") from None
+
+
+def explain_unreadable(files: Mapping[str, Sequence[str]], window: Window) -> None:
+    """Read every file and raise RawDataError at the first that cannot be read, or whose texts are not UTF-8.
+
+    For after the fact: an engine that meets such a file names neither it nor the column.
+    """
+    for table, paths in files.items():
+        texts = [name for name, kind in SCHEMAS[table].items() if kind == TEXT]
+        for path in paths:
+            try:
+                rows = pq.read_table(path, columns=[*SCHEMAS[table]], partitioning=None)
+                problem = next(filter(None, (_not_utf8(rows, name) for name in texts)), None)
+            except (pa.ArrowException, OSError) as error:
+                problem = f"cannot be read: {' '.join(str(error).split())}"
+            if problem:
+                raise RawDataError(f"partition {window.partition}: {path}: {problem}")
+
+
+def _not_utf8(rows: pa.Table, name: str) -> str | None:
+    """Say which row of a text column is in another encoding, if one is."""
+    for row, value in enumerate(rows[name].cast(pa.large_binary()).to_pylist()):
+        if value is not None and not _is_utf8(value):
+            return f"column {name!r} holds text in another encoding than UTF-8: {value!r} in row {row}"
+    return None
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _checked(folder: Path, table: str, dates: Sequence[date]) -> list[str]:
@@ -68,7 +104,8 @@ def _checked(folder: Path, table: str, dates: Sequence[date]) -> list[str]:
             f"{table}: no raw data for {_dates(missing)} (expected {folder / raw_key(table, missing[0])}); "
             f"{len(missing)} of {len(files)} dates are missing"
         )
-    rows = sum(check_file(file, table) for file in files.values())
+    before = [None, *files.values()]
+    rows = sum(check_file(file, table, good) for file, good in zip(files.values(), before, strict=False))
     if rows == 0 and table not in MAY_BE_EMPTY:
         raise RawDataError(f"{table}: the {len(files)} raw files from {dates[0]} to {dates[-1]} hold no rows")
     return [str(file) for file in files.values()]
@@ -79,8 +116,11 @@ def _dates(days: Sequence[date]) -> str:
     return shown if len(days) <= 3 else f"{shown} and {len(days) - 3} more dates"
 
 
-def check_file(file: Path, table: str) -> int:
-    """Return a raw file's number of rows after a look at its footer. Raises RawDataError when it is not as expected."""
+def check_file(file: Path, table: str, good: Path | None = None) -> int:
+    """Return a raw file's number of rows after a look at its footer. Raises RawDataError when it is not as expected.
+
+    `good`: a file of another date that was as expected; the message says what that one has.
+    """
     if file.stat().st_size == 0:
         raise RawDataError(f"{file} is empty (0 bytes); expected a Parquet file of {table}")
     try:
@@ -88,13 +128,13 @@ def check_file(file: Path, table: str) -> int:
         schema = metadata.schema.to_arrow_schema()
     except (pa.ArrowException, OSError) as error:
         raise RawDataError(f"{file} is no complete Parquet file ({error}); expected one of {table}") from None
-    _check_columns(file, schema, SCHEMAS[table])
+    _check_columns(file, schema, SCHEMAS[table], good)
     if metadata.num_rows == 0 and table not in MAY_BE_EMPTY:
         raise RawDataError(f"{file} holds no rows; expected the {table} of one date")
     return int(metadata.num_rows)
 
 
-def _check_columns(file: Path, schema: pa.Schema, expected: Mapping[str, str]) -> None:
+def _check_columns(file: Path, schema: pa.Schema, expected: Mapping[str, str], good: Path | None) -> None:
     twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
     if twice:
         raise RawDataError(f"{file}: column {twice[0]!r} stands twice")
@@ -105,7 +145,19 @@ def _check_columns(file: Path, schema: pa.Schema, expected: Mapping[str, str]) -
     for name, kind in expected.items():
         found_type = schema.field(name).type
         if not _is(kind, found_type):
-            raise RawDataError(f"{file}: column {name!r} is {found_type}; expected {kind}")
+            other = f", as in {good} ({pq.read_schema(good).field(name).type})" if good else ""
+            raise RawDataError(
+                f"{file}: column {name!r} is {found_type}; expected {kind}{other}; {_example(file, name)}"
+            )
+
+
+def _example(file: Path, name: str) -> str:
+    """Say what the first row with a value holds."""
+    try:
+        values = pq.read_table(file, columns=[name], partitioning=None)[name].to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        return f"its rows cannot be read ({error})"
+    return next((f"row {row} holds {value!r}" for row, value in enumerate(values) if value is not None), "all are null")
 
 
 def _is(kind: str, found: pa.DataType) -> bool:

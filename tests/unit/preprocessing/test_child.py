@@ -32,7 +32,7 @@ def test_the_result_comes_back(raw_folder: Path, tmp_path: Path, window: Window)
 
 
 def test_unusable_data_come_back_as_their_one_line(tmp_path: Path, window: Window) -> None:
-    with pytest.raises(PreprocessingError, match=r"^flights: no raw data for"):
+    with pytest.raises(PreprocessingError, match=r"^partition 2021-03-11: flights: no raw data for"):
         child.run(arguments(tmp_path, tmp_path / "out", window), env=os.environ, log=LOG)
 
 

@@ -11,6 +11,8 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from preprocessing import child, fields, output, program, raw
@@ -86,6 +88,14 @@ def damaged(raw_folder: Path, window: Window, change: str) -> Path:
         flights.with_columns(pl.col("arr_delay").cast(pl.String)).write_parquet(file)
     elif change == "zone":
         flights.with_columns(pl.col("time_hour").dt.convert_time_zone("America/New_York")).write_parquet(file)
+    elif change == "encoding":
+        latin = pa.array([b"AA", b"caf\xe9"] + [b"AA"] * (flights.height - 2))
+        texts = pa.StringArray.from_buffers(len(latin), latin.buffers()[1], latin.buffers()[2])
+        table = flights.to_arrow()
+        pq.write_table(table.set_column(table.schema.get_field_index("carrier"), "carrier", texts), file)
+    elif change == "page":
+        content = file.read_bytes()
+        file.write_bytes(content[:4] + b"\0" * 200 + content[204:])
     elif change == "twice":
         pl.concat([flights, flights]).write_parquet(file)
     return file
@@ -100,7 +110,16 @@ def damaged(raw_folder: Path, window: Window, change: str) -> Path:
         ("text", "{file} is no complete Parquet file"),
         ("no rows", "{file} holds no rows; expected the flights of one date"),
         ("column", "{file}: column 'carrier' is missing; found flight_date, time_hour"),
-        ("type", "{file}: column 'arr_delay' is (large_)?string.*; expected integer"),
+        (
+            "type",
+            "partition {day}: {file}: column 'arr_delay' is .*string; expected integer, as in .*={before}/.*int64.;",
+        ),
+        ("type", "; row 0 holds '-?[0-9]+'$"),
+        (
+            "encoding",
+            "partition {day}: {file}: column 'carrier' holds text in another encoding .* b'caf.xe9' in row 1$",
+        ),
+        ("page", "partition {day}: {file}: cannot be read"),
         ("zone", "{file}: column 'time_hour' is timestamp.*New_York.*; expected time stamp in UTC"),
         ("twice", "flight_id '{day}-.*' stands on several rows"),
     ],
@@ -109,7 +128,7 @@ def test_bad_raw_data_is_named_and_nothing_is_written(
     raw_folder: Path, tmp_path: Path, window: Window, change: str, message: str
 ) -> None:
     file = damaged(raw_folder, window, change)
-    expected = message.format(file=file, day=window.partition)
+    expected = message.format(file=file, day=window.partition, before=window.partition - timedelta(days=1))
     with pytest.raises(PreprocessingError, match=expected) as caught:
         program.preprocess(raw_folder, tmp_path / "out", window)
     assert "\n" not in str(caught.value)
@@ -157,4 +176,4 @@ def test_the_command_line_prints_the_result_or_one_line(raw_folder: Path, tmp_pa
     assert json.loads(good.stdout)["rows"]["test"] > 0
     assert bad.returncode == child.MISSING
     assert bad.stderr.count("\n") == 1
-    assert bad.stderr.startswith("flights: no raw data for")
+    assert bad.stderr.startswith("partition 2021-03-12: flights: no raw data for")
