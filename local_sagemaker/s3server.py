@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import logging
 import os
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 
 _READY_SECONDS = 30.0
 _PR_SET_PDEATHSIG = 1
+_UNFINISHED = ".rclone_temp_put_"
+"""How rclone names an upload until it is complete."""
 _DISK_SECONDS = 5.0
 """Between looks at the free space."""
 
@@ -110,6 +113,13 @@ class S3Server:
             was_short = short is not None
             self._ending.wait(_DISK_SECONDS)
 
+    def _sweep(self, started: float) -> None:
+        """Remove what uploads left behind that ended with an earlier rclone: S3 hides it, the disk does not."""
+        for path in self._folder.glob(f"*/**/{_UNFINISHED}*"):
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime < started:
+                    path.unlink()
+
     def _command(self) -> list[str]:
         return [
             rclone_binary(), "serve", "s3", "data:", "--addr", f"{self.host}:{self.port}",
@@ -150,6 +160,7 @@ class S3Server:
                     stderr=output,
                     preexec_fn=_die_with_parent,  # noqa: PLW1509
                 )
+            threading.Thread(target=self._sweep, args=(time.time(),), name="s3-sweep", daemon=True).start()
             status = self._process.wait()
             if self._ending.is_set():
                 return
