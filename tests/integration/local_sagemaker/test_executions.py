@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import PASSES, Service, condition, training
+from .conftest import PASSES, Service, condition, poll, training
 from .test_pipelines import refused
 
 pytestmark = pytest.mark.aws
@@ -161,6 +161,25 @@ def test_cache_takes_an_earlier_result(service: Service) -> None:
     step = service.steps(second)["Train"]
     assert step["CacheHitResult"] == {"SourcePipelineExecutionArn": first}
     assert step["Metadata"] == service.steps(first)["Train"]["Metadata"]
+
+
+def test_cache_takes_no_result_of_other_values_and_none_that_has_expired(service: Service) -> None:
+    cached = {"CacheConfig": {"Enabled": True, "ExpireAfter": "PT4S"}}
+    values = {"HyperParameters": {"rate": {"Get": "Parameters.Rate"}}}
+    name = service.create(
+        training("Train", "true", service.output, Arguments=values, **cached),
+        parameters=[{"Name": "Rate", "Type": "String"}],
+    )
+
+    def is_hit(rate: str) -> bool:
+        arn = service.start(name, PipelineParameters=parameters(Rate=rate))
+        assert service.wait(arn)["PipelineExecutionStatus"] == "Succeeded"
+        return "CacheHitResult" in service.steps(arn)["Train"]
+
+    assert not is_hit("0.1")
+    assert is_hit("0.1")  # a hit does not make the result younger
+    assert not is_hit("0.2")
+    poll(lambda: is_hit("0.1"), lambda hit: not hit)
 
 
 def test_running_pipeline_cannot_be_deleted(service: Service) -> None:
