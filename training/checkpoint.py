@@ -7,10 +7,8 @@ training (hyperparameters, data, number of processes): another training's checkp
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -19,30 +17,19 @@ from typing import Any
 import torch
 
 from training.errors import CheckpointError
+from training.files import write_whole
 
 KEPT = 2
 _NAME = re.compile(r"checkpoint-(\d{10})-([0-9a-f]{16})\.pt")
 
 
 def save(folder: Path, steps: int, state: dict[str, Any]) -> Path:
-    """Write a checkpoint and remove all but the newest ones; raises CheckpointError when the disk does not take it."""
+    """Write a checkpoint and remove all but the newest ones; raises TrainingError when the disk does not take it."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
     content = buffer.getbuffer()
     path = folder / f"checkpoint-{steps:010d}-{hashlib.sha256(content).hexdigest()[:16]}.pt"
-    part = folder / f".{path.name}.part"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(path)
-        _sync(folder)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
-        raise CheckpointError(f"cannot write checkpoint {path} ({len(content) / 1e6:.1f} MB): {reason}") from None
+    write_whole(path, content)
     for old in _all(folder)[KEPT:]:
         old.unlink(missing_ok=True)
     return path
@@ -74,11 +61,3 @@ def _all(folder: Path) -> list[Path]:
     """Return the checkpoints, newest first."""
     found = [path for path in folder.iterdir() if _NAME.fullmatch(path.name)] if folder.is_dir() else []
     return sorted(found, key=lambda path: (int(path.name.split("-")[1]), path.stat().st_mtime_ns), reverse=True)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -14,6 +14,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from torch import Tensor
 
 from training.distributed import Ranks
 from training.encoding import Encoder, Fit
-from training.errors import DataError
+from training.errors import ColumnError, DataError
 from training.hyperparameters import Hyperparameters
 
 READ_ROWS = 65_536  # rows per batch while reading parquet
@@ -104,10 +105,8 @@ class ParquetTable:
             for batch in self.batches():
                 labels = self._labels(batch[self._label])
                 positive += int(labels.sum())
-                try:
+                with _naming_channel(self.split):
                     features = encoder.encode(batch, len(labels))
-                except DataError as error:
-                    raise DataError(f"channel {self.split}: {error}") from None
                 stream.write(np.column_stack([features, labels.view(np.int32)]).data)
         return positive
 
@@ -267,7 +266,7 @@ def prepare(channels: dict[str, Path], hp: Hyperparameters, ranks: Ranks, workdi
         free = shutil.disk_usage(workdir).free
         if need > free:
             raise DataError(
-                f"the encoded rows need {need / 1e9:.1f} GB in {workdir}, which has {free / 1e9:.1f} GB free;"
+                f"the encoded rows need {need / 1e6:,.1f} MB in {workdir}, which has {free / 1e6:,.1f} MB free;"
                 " set TMPDIR to a larger disk"
             )
         positive = {split: table.encode(encoder, workdir / split) for split, table in tables.items()}
@@ -303,13 +302,19 @@ def _check_classes(split: str, positive: int, rows: int, label: str) -> None:
 def _fit(tables: dict[str, ParquetTable], hp: Hyperparameters) -> tuple[Encoder, list[str], dict[str, str]]:
     train = tables["train"]
     fit = Fit(hp.tab_field_list, hp.cat_field_list, train.rows, hp.seed)
-    try:
+    with _naming_channel("train"):
         for batch in train.batches(label=False):
             fit.add(batch, len(batch[hp.features[0]]))
         encoder, warnings = fit.encoder()
-    except DataError as error:
-        raise DataError(f"channel train: {error}".replace("channel train: channel train:", "channel train:")) from None
     return encoder, warnings, {split: table.digest() for split, table in tables.items()}
+
+
+@contextmanager
+def _naming_channel(split: str) -> Iterator[None]:
+    try:
+        yield
+    except ColumnError as error:
+        raise DataError(f"channel {split}: {error}") from None
 
 
 def _fits(need: int, fraction: float, ranks: Ranks) -> bool:

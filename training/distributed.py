@@ -34,6 +34,13 @@ class Ranks:
         """Whether this process prints, writes and decides."""
         return self.rank == 0
 
+    def seed(self, value: int) -> None:
+        """Seed what the device draws from. torch.manual_seed does it, too, but costs a hundred times as much."""
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(value)
+        else:
+            torch.default_generator.manual_seed(value)
+
     def share(self, start: int, stop: int) -> tuple[int, int]:
         """Return this process's part of the rows from `start` to `stop`; parts differ by one row at most."""
         rows = stop - start

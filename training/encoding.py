@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from training.errors import DataError
+from training.errors import ColumnError
 
 KNOTS = 257  # quantiles per numeric column
 TAIL = 1e-4  # probability mass beyond the outermost values: encoded numbers stay within +-3.72
@@ -68,7 +68,7 @@ class Encoder:
         return [len(column.values) + 1 for column in self.categorical]
 
     def encode(self, columns: Mapping[str, pa.Array], rows: int) -> np.ndarray:
-        """Return the encoded features: int32, rows x width. Raises DataError for a value that is no number."""
+        """Return the encoded features: int32, rows x width. Raises ColumnError for a value that is no number."""
         encoded = np.empty((rows, self.width), dtype=np.int32)
         floats = encoded.view(np.float32)
         for i, number in enumerate(self.numeric):
@@ -102,23 +102,23 @@ class Encoder:
 
 
 def to_numbers(column: pa.Array, name: str) -> np.ndarray:
-    """Return a column as float64, missing values as NaN. Raises DataError for infinite values and what is no number."""
+    """Return a column as float64, missing values as NaN. Raises ColumnError where it holds what is no number."""
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type) or pa.types.is_dictionary(column.type):
-        raise DataError(f"column {name} must be numeric, found {column.type}")
+        raise ColumnError(f"column {name} must be numeric, found {column.type}")
     try:
         if pa.types.is_boolean(column.type):
             column = column.cast(pa.int8())
         numbers: np.ndarray = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        raise DataError(f"column {name} must be numeric, found {column.type}") from None
+        raise ColumnError(f"column {name} must be numeric, found {column.type}") from None
     infinite = int(np.isinf(numbers).sum())
     if infinite:
-        raise DataError(f"column {name} holds {infinite} infinite values; write null where there is no number")
+        raise ColumnError(f"column {name} holds {infinite} infinite values; write null where there is no number")
     return numbers
 
 
 def to_texts(column: pa.Array, name: str, numbers: bool = False) -> pa.Array:
-    """Return a column as strings, 9 and 9.0 as the same one. Raises DataError for lists and the like."""
+    """Return a column as strings, 9 and 9.0 as the same one. Raises ColumnError for lists and the like."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if numbers:
@@ -131,7 +131,7 @@ def to_texts(column: pa.Array, name: str, numbers: bool = False) -> pa.Array:
     try:
         return column.cast(pa.string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        raise DataError(f"column {name} must hold plain values, found {column.type}") from None
+        raise ColumnError(f"column {name} must hold plain values, found {column.type}") from None
 
 
 def parsed(column: pa.Array) -> pa.Array:
@@ -198,7 +198,7 @@ class Fit:
     def _numeric(self, name: str) -> NumericColumn:
         numbers = np.concatenate(self._samples[name])
         if not len(numbers):
-            raise DataError(f"column {name} holds no number in train; take it out of tab_field_list")
+            raise ColumnError(f"column {name} holds no number in train; take it out of tab_field_list")
         levels = np.linspace(0, 1, KNOTS)
         values, group = np.unique(np.quantile(numbers, levels), return_inverse=True)
         # Where a value spans several quantiles (a frequent zero), it gets the middle of them. Not so in scikit-learn's
@@ -212,7 +212,7 @@ class Fit:
     def _categorical(self, name: str) -> CategoricalColumn:
         counter = self._counts[name]
         if not counter:
-            raise DataError(f"column {name} holds no value in train; take it out of cat_field_list")
+            raise ColumnError(f"column {name} holds no value in train; take it out of cat_field_list")
         floor = RARE if self._rows >= RARE_FROM_ROWS else 1
         kept = sorted((-count, value) for value, count in counter.items() if count >= floor)
         return CategoricalColumn(name, tuple(value for _, value in kept[:VOCABULARY]), self._numbers[name])

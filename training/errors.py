@@ -4,7 +4,8 @@ TrainingError            the input, the configuration or the machine does not al
 |                        to the job's failure file and exits with 1
 +-- HyperparameterError  a hyperparameter is unknown, missing or of the wrong type
 +-- DataError            a channel, file, column or value is not what was promised
-+-- CheckpointError      a checkpoint belongs to another training, or cannot be written
+|   +-- ColumnError      the same of a column, said by those who do not know which channel it is of
++-- CheckpointError      a checkpoint belongs to another training
 Interrupted              SIGTERM arrived: the state is saved and the program exits with 143
 """
 
@@ -23,8 +24,12 @@ class DataError(TrainingError, ValueError):
     """A channel, file, column or value is not what was promised."""
 
 
+class ColumnError(DataError):
+    """A column or value is not what was promised; whoever knows the channel puts its name before the message."""
+
+
 class CheckpointError(TrainingError):
-    """A checkpoint belongs to another training, or cannot be written."""
+    """A checkpoint belongs to another training."""
 
 
 class Interrupted(Exception):

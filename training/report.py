@@ -5,6 +5,7 @@ report.json has at most 64 KB: an orchestrator may hand it on as it is. `schema`
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import platform
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor
 
 from training.data import Tables
+from training.files import write_whole
 from training.metrics import Scores, Tally
 from training.model import Shape, TabularNet
 
@@ -110,7 +112,9 @@ def write_model(
 ) -> None:
     """Write the artifact: weights, preprocess.json and the code that serves them."""
     folder.mkdir(parents=True, exist_ok=True)
-    torch.save({name: tensor.cpu() for name, tensor in model.state_dict().items()}, folder / "model.pt")
+    weights = io.BytesIO()
+    torch.save({name: tensor.cpu() for name, tensor in model.state_dict().items()}, weights)
+    write_whole(folder / "model.pt", weights.getvalue())
     preprocess = {
         "schema": SCHEMA,
         "shape": shape.to_json(),
@@ -119,7 +123,7 @@ def write_model(
         "versions": versions(),
         **extra,
     }
-    write_whole(folder / "preprocess.json", json.dumps(preprocess, ensure_ascii=False))
+    write_whole(folder / "preprocess.json", json.dumps(preprocess, ensure_ascii=False).encode())
     here = Path(__file__).parent
     package = folder / "code" / "training"
     package.mkdir(parents=True, exist_ok=True)
@@ -148,11 +152,3 @@ def write_curves(path: Path, epochs: list[dict[str, float]]) -> None:
         axes.grid(alpha=0.3)
         axes.legend()
     figure.savefig(path, dpi=100)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that it is seen whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)

@@ -35,6 +35,7 @@ from training.data import Order, Tables, prepare
 from training.distributed import Ranks
 from training.errors import Interrupted, TrainingError
 from training.exits import Sigterm, log
+from training.files import write_whole
 from training.hyperparameters import Hyperparameters, Paths, read_hyperparameters
 from training.model import Shape, TabularNet, parameter_groups
 
@@ -42,6 +43,7 @@ EVALUATION_ROWS = 16_384
 TALLIES = 64  # merged at a time: bounds their memory
 IMPORTANCE_WORK = 200_000  # rows scored to measure all features' importance
 AGREE_STEPS = 10  # several processes agree on stopping and on checkpoints every so many steps
+SAVE, STOP = 1, 2  # what the processes agree on; the larger one wins
 NOT_IN_FINGERPRINT = ("threads", "checkpoint_minutes", "memory_fraction", "compile_model")  # change no result
 
 
@@ -138,36 +140,36 @@ class Trainer:
         hp, progress, train = self.hp, self.progress, self.tables.splits["train"]
         self.model.train()
         losses = torch.zeros((), dtype=torch.float64, device=self.ranks.device)
-        self.check_interruption(losses)
+        self.save_or_stop(losses)
         order = Order(train.rows, hp.batch_size, hp.seed, progress.epoch)
         begun, rows = time.monotonic(), 0
         for words in train.batches(order, self.ranks, first=progress.step):
-            losses += self.make_step(words)
+            losses += self.train_step(words)
             progress.step += 1
             rows += hp.batch_size
             if self.ranks.world == 1 or progress.step % AGREE_STEPS == 0:
-                self.check_interruption(losses)
-        self.collect(losses)
+                self.save_or_stop(losses)
+        self.add_losses(losses)
         seconds = time.monotonic() - begun
         if rows:
             left = seconds / rows * hp.batch_size * self.steps * (hp.epochs - progress.epoch - 1)
             self.say(f"Epoch {progress.epoch + 1}/{hp.epochs}: {rows / seconds:,.0f} rows/s, at most {left:.0f} s left")
 
-    def make_step(self, words: Tensor) -> Tensor:
+    def train_step(self, words: Tensor) -> Tensor:
         """Take one optimiser step on this process's share of a batch; return the sum of its losses."""
         hp, done = self.hp, self.progress.epoch * self.steps + self.progress.step
-        torch.manual_seed(((hp.seed * 1_000_003 + done) * self.ranks.world + self.ranks.rank) % 2**63)
+        self.ranks.seed(((hp.seed * 1_000_003 + done) * self.ranks.world + self.ranks.rank) % 2**63)
         for group in self.optimizer.param_groups:
             group["lr"] = hp.learning_rate * schedule(done, self.steps * hp.epochs, hp.warmup_fraction)
         loss = metrics.log_loss(*self.logits(self.model, words), self.weights)
         # The gradients are averaged over processes: so scaled, they are those of the whole batch's mean.
         torch.autograd.backward(loss * (self.ranks.world / hp.batch_size))
-        norm = torch.zeros(())
+        norm = torch.zeros((), device=self.ranks.device)
         if hp.gradient_clip:
             norm = nn.utils.clip_grad_norm_(self.net.parameters(), hp.gradient_clip)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        return loss.detach().double() + 0 * norm.double()  # a gradient that is no number must not go unseen
+        return loss.detach().add(norm, alpha=0)  # not a number when the gradient is none: that must not go unseen
 
     def logits(self, model: nn.Module, words: Tensor) -> tuple[Tensor, Tensor]:
         """Return the network's logits and the labels of encoded rows."""
@@ -176,20 +178,21 @@ class Trainer:
             logits = model(numeric, categories)
         return logits.to(labels.dtype), labels
 
-    def check_interruption(self, losses: Tensor | None = None) -> None:
-        """Save when it is time or SIGTERM has come; raise Interrupted in all processes alike."""
-        due = time.monotonic() - self.saved_at > 60 * self.hp.checkpoint_minutes
-        wish = self.ranks.maximum(2 if self.sigterm.seen else int(due and self.ranks.first))
-        if not wish:
+    def save_or_stop(self, losses: Tensor | None = None) -> None:
+        """Save when it is time to; at SIGTERM save and raise Interrupted. All processes do the same."""
+        due = self.ranks.first and time.monotonic() - self.saved_at > 60 * self.hp.checkpoint_minutes
+        todo = self.ranks.maximum(STOP if self.sigterm.seen else SAVE if due else 0)
+        if not todo:
             return
         if losses is not None:
-            self.collect(losses)
+            self.add_losses(losses)
         path = self.save()
-        if wish == 2:
-            progress = self.progress
-            raise Interrupted(f"SIGTERM after step {progress.step} of epoch {progress.epoch + 1}; saved {path}")
+        if todo == STOP:
+            step, epoch = self.progress.step, self.progress.epoch + 1
+            where = "training is over" if self.progress.finished else f"step {step} of epoch {epoch}"
+            raise Interrupted(f"SIGTERM after {where}; saved {path}")
 
-    def collect(self, losses: Tensor) -> None:
+    def add_losses(self, losses: Tensor) -> None:
         """Add all processes' losses to the epoch's sum; raises TrainingError when they are no longer numbers."""
         total = float(self.ranks.total(losses))
         losses.zero_()
@@ -234,7 +237,7 @@ class Trainer:
         self.net.eval()
         with torch.inference_mode():
             for part in range(-(-rows.rows // (EVALUATION_ROWS * world))):  # as many in all processes
-                self.check_interruption()
+                self.save_or_stop()
                 start = min(begin + part * EVALUATION_ROWS, end)
                 logits, labels = self.logits(self.net, rows.read(start, min(start + EVALUATION_ROWS, end)))
                 tallies.append(metrics.tally(logits.cpu(), labels.cpu(), exact=exact))
@@ -344,7 +347,7 @@ class Trainer:
         report.write_model(self.paths.model, self.net, self.shape, tables, best["threshold"], names)
         report.write_curves(self.paths.model / "curves.png", self.progress.history)
         for folder in (self.paths.model, self.paths.output):
-            report.write_whole(folder / "report.json", content)
+            write_whole(folder / "report.json", content.encode())
 
     def say(self, text: str) -> None:
         """Log a line once, however many processes there are."""

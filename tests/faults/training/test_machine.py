@@ -33,18 +33,27 @@ def mounts() -> bool:
         return False
 
 
-@pytest.mark.skipif(not mounts(), reason="a small disk needs a namespace in which tmpfs can be mounted")
-def test_a_disk_that_fills_up_keeps_the_last_good_checkpoint(job: Job) -> None:
-    """A real file system with room for one checkpoint and a half; what is on it is copied out before it goes."""
-    job.checkpoints.mkdir(parents=True)
-    kept = job.folder / "kept"
-    script = (
-        'mount -t tmpfs -o size="$1" none "$2" && "$4" train.py; status=$?; cp -a "$2" "$3" && ls -A "$3"; exit $status'
-    )
-    size = "76k"  # a checkpoint of this network has 50
-    places = [str(job.checkpoints), str(kept), sys.executable]
+needs_mounts = pytest.mark.skipif(not mounts(), reason="a small disk needs a namespace in which tmpfs can be mounted")
+
+
+def train_on_small_disk(job: Job, folder: Path, size: str, kept: Path) -> str:
+    """Train, which must fail, with a file system of its own below `folder`; what is on it is copied out to `kept`."""
+    folder.mkdir(parents=True)
+    script = 'mount -t tmpfs -o size="$1" none "$2" && "$4" train.py; status=$?; cp -a "$2" "$3"; exit $status'
     done = subprocess.run(
-        ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", size, *places],
+        [
+            "unshare",
+            "--map-root-user",
+            "--mount",
+            "sh",
+            "-c",
+            script,
+            "sh",
+            size,
+            str(folder),
+            str(kept),
+            sys.executable,
+        ],
         cwd=CODE,
         env=job.env(),
         capture_output=True,
@@ -53,12 +62,30 @@ def test_a_disk_that_fills_up_keeps_the_last_good_checkpoint(job: Job) -> None:
         check=False,
     )
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "cannot write checkpoint" in job.failure.read_text()
-    assert "the disk is full" in job.failure.read_text()
     assert f"Error: {job.failure.read_text()}" in done.stdout.splitlines()
-    (left,) = kept.iterdir()  # one whole checkpoint, and no part of another
+    assert "Traceback" not in done.stderr
+    return job.failure.read_text()
+
+
+@needs_mounts
+def test_a_disk_that_fills_up_keeps_the_last_good_checkpoint(job: Job) -> None:
+    """A real file system with room for one checkpoint and a half: a checkpoint of this network has 50 kB."""
+    failure = train_on_small_disk(job, job.checkpoints, "76k", job.folder / "kept")
+    assert failure.startswith(f"cannot write {job.checkpoints}/checkpoint-")
+    assert failure.endswith("the disk is full")
+    (left,) = (job.folder / "kept").iterdir()  # one whole checkpoint, and no part of another
     assert hashlib.sha256(left.read_bytes()).hexdigest()[:16] == left.stem.rpartition("-")[2]
     assert torch.load(left, weights_only=True)["progress"]["epoch"] == 1
+
+
+@needs_mounts
+def test_a_disk_without_room_for_the_model_leaves_the_finished_training(job: Job) -> None:
+    failure = train_on_small_disk(job, job.model, "4k", job.folder / "kept")
+    assert failure.startswith(f"cannot write {job.model / 'model.pt'}")
+    assert failure.endswith("the disk is full")
+    assert not (job.folder / "kept" / "model.pt").exists()
+    assert "Epoch" not in job.run()  # nothing is trained again
+    assert job.weights
 
 
 def test_out_of_memory_is_said_in_one_line(job: Job) -> None:
