@@ -20,7 +20,7 @@ DATA = ("/data/dags", "/data/history?dag_id=pages_year")
 
 
 def answers(airflow: Airflow, path: str, user: str | None, *, accept: str = "*/*") -> httpx.Response:
-    with httpx.Client(base_url=airflow.url, trust_env=False) as client:
+    with httpx.Client(base_url=airflow.url, trust_env=False, timeout=60) as client:
         if user:
             login = client.post("/auth/token", json={"username": user, "password": PASSWORD})
             client.headers["Authorization"] = f"Bearer {login.json()['access_token']}"
