@@ -100,6 +100,15 @@ def at(document: Any, path: Path) -> Any:
     return document
 
 
+def texts(value: Any) -> Iterator[str]:
+    """Every text inside a value, such as what an expression refers to."""
+    if isinstance(value, str) and value:
+        yield value[:50]
+    for path in paths(value):
+        if isinstance(at(value, path), str) and at(value, path):
+            yield at(value, path)[:50]
+
+
 def is_step(value: Any) -> bool:
     return isinstance(value, dict) and "Arguments" in value
 
@@ -127,7 +136,7 @@ def words_of(document: Document, path: Path, value: Any) -> set[str]:
 
 @st.composite
 def broken(draw: st.DrawFn, documents: list[Document]) -> Broken:
-    document = copy.deepcopy(draw(st.sampled_from(documents)))
+    document = json.loads(json.dumps(draw(st.sampled_from(documents))))  # no part of it shared with another
     places = list(paths(document))
     path = draw(st.sampled_from(places))
     holder, key = at(document, path[:-1]), path[-1]
@@ -141,6 +150,7 @@ def broken(draw: st.DrawFn, documents: list[Document]) -> Broken:
         words.add(other[:50])
     elif how == "copy":
         holder[key] = copy.deepcopy(at(document, draw(st.sampled_from(places))))
+        words |= set(texts(holder[key]))
     elif how == "duplicate" and isinstance(holder, list):
         holder.append(copy.deepcopy(holder[key]))
     elif how == "need":
@@ -152,7 +162,7 @@ def broken(draw: st.DrawFn, documents: list[Document]) -> Broken:
         words |= {step["Name"], other["Name"]}
     else:
         holder[key] = draw(st.sampled_from(ODD_VALUES))
-        words |= {json.dumps(holder[key])[:50].strip('"')}
+        words |= {json.dumps(holder[key])[:50].strip('"'), *texts(holder[key])}
     return Broken(document, words)
 
 
