@@ -12,11 +12,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    # last, because Playwright keeps an event loop running for the rest of the session, where asyncio.run is refused
-    items.sort(key=lambda item: "browser" in item.keywords)
+    items.sort(key=_order)
     if config.getoption("--slow"):
         return
     skip = pytest.mark.skip(reason="takes minutes: run with --slow")
     for item in items:
         if "slow" in item.keywords:
             item.add_marker(skip)
+
+
+def _order(item: pytest.Item) -> int:
+    """The real Airflow's runs first: they take longest, and the other worker of `bin/test` goes on beside them.
+
+    The browser last, because Playwright keeps an event loop running for the rest of its process, where asyncio.run is
+    refused.
+    """
+    if "browser" in item.keywords:
+        return 2
+    return 0 if "integration/stack" in item.nodeid else 1
