@@ -10,7 +10,7 @@ from local_stack.settings import Home
 from local_stack.stack import Stack, running_stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # ends with the file: its Airflow must not run beside all other tests
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with running_stack(Home(tmp_path_factory.mktemp("stack")), max_jobs=2) as running:
         client = running.airflow
