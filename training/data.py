@@ -82,7 +82,8 @@ class ParquetTable:
         seen = 0
         for file in self.files:
             try:
-                with pq.ParquetFile(file) as parquet:
+                # pre_buffer would keep every row group that was read until the file is closed
+                with pq.ParquetFile(file, pre_buffer=False) as parquet:
                     for read in parquet.iter_batches(READ_ROWS, columns=columns, use_threads=False):
                         batch = self._thinned(read, seen)
                         seen += read.num_rows
