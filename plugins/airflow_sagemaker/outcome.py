@@ -26,7 +26,8 @@ REPORT_LIMIT = 64 * 1024
 """Bytes of report.json that an outcome holds at most: it travels through Airflow's database."""
 OUTPUT_LIMIT = 16 * 1024 * 1024
 """Bytes of output.tar.gz that are fetched at most in search of the report."""
-TAIL_LINES = 40
+TAIL_LINES = 100
+"""Lines of a failed job's log: torchrun and the container's driver add up to 60 to what the program itself said last."""
 
 
 @dataclass(frozen=True)
