@@ -23,6 +23,8 @@ if world > 1:
     value = torch.tensor([float(rank + 1)])
     dist.all_reduce(value)
     total = value.item()
+    dist.barrier()  # the first process serves the others: it must not end before them
+    dist.destroy_process_group()
 seen = {"argv": sys.argv[1:], "hps": json.loads(os.environ["SM_HPS"]), "world": world, "total": total,
         "train": pathlib.Path(os.environ["SM_CHANNEL_TRAIN"], "train.txt").read_text(),
         "host": os.environ["SM_CURRENT_HOST"]}
