@@ -27,7 +27,7 @@ REPORT_LIMIT = 64 * 1024
 OUTPUT_LIMIT = 16 * 1024 * 1024
 """Bytes of output.tar.gz that are fetched at most in search of the report."""
 TAIL_LINES = 100
-"""Lines of a failed job's log: torchrun and the container's driver add up to 60 to what the program itself said last."""
+"""Lines of a failed job's log: torchrun and the container's driver add up to 60 to what the program said last."""
 
 
 @dataclass(frozen=True)
