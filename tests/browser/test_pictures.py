@@ -76,7 +76,6 @@ def test_a_picture_of_the_trigger_form(page: Any, airflow: Airflow, folder: Path
     dialog.screenshot(path=folder / "trigger-form.png", animations="disabled")
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_picture_of_a_run_of_the_shipped_dag(chromium: Any, folder: Path, tmp_path: Path) -> None:
     """What a newcomer sees first: a real training of `bin/airflow-local`, not the made-up one of the other pictures."""
