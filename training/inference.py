@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
 import torch
 
 from training.encoding import Encoder, parsed
@@ -68,15 +67,7 @@ def input_fn(body: bytes | str, content_type: str = "application/json", context:
     kind = content_type.partition(";")[0].strip().lower()
     data = body.encode() if isinstance(body, str) else body
     if kind == "text/csv":
-        try:
-            header = next(csv.reader(io.StringIO(data.decode())), [])
-            # All as texts: only the encoder knows whether 007 is a number or a name.
-            texts = pyarrow.csv.ConvertOptions(
-                column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=True
-            )
-            return pyarrow.csv.read_csv(io.BytesIO(data), convert_options=texts)
-        except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-            raise ValueError(f"the body is no CSV with a header line: {error}") from None
+        return _csv_table(data)
     if kind != "application/json":
         raise ValueError(f"content type {content_type} is not served; send application/json or text/csv")
     rows = json.loads(data)
@@ -100,6 +91,30 @@ def output_fn(answers: list[dict[str, Any]], accept: str = "application/json", c
     if accept.partition(";")[0].strip().lower() == "text/csv":
         return "probability,label\n" + "".join(f"{a['probability']},{a['label']}\n" for a in answers)
     return json.dumps(answers)
+
+
+def _csv_table(data: bytes) -> pa.Table:
+    """Return a CSV body's columns, all as texts: only the encoder knows whether 007 is a number or a name.
+
+    Python's own reader: Arrow's reads a body of this process in threads of its own, which may still hold it when the
+    interpreter ends, and then abort the process (apache/arrow issue 34314).
+    """
+    try:
+        header, *rows = [row for row in csv.reader(io.StringIO(data.decode(), newline=""), strict=True) if row] or [[]]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"the body is no CSV with a header line: {error}") from None
+    if not rows:
+        raise ValueError("the body holds no rows below its header line")
+    twice = next((name for i, name in enumerate(header) if name in header[:i]), None)
+    if twice is not None:
+        raise ValueError(f"column {twice} stands twice in the header line")
+    for number, row in enumerate(rows, 1):
+        if len(row) != len(header):
+            raise ValueError(f"row {number} has {len(row)} values; the header line has {len(header)} columns")
+    columns = zip(*rows, strict=True)
+    return pa.table(
+        {name: pa.array([v or None for v in values], pa.string()) for name, values in zip(header, columns, strict=True)}
+    )
 
 
 def _column(name: str, values: list[Any]) -> pa.Array:

@@ -80,6 +80,11 @@ def test_serves_json_and_csv_without_the_repository(artifact: Path, finished: Jo
         ("[", JSON, JSON),
         ("x", "image/png", JSON),
         (json.dumps([{**rows[0], "city": "never seen", "age": None, "code": None}]), JSON, JSON),
+        (text.replace("\n", "\n,", 1), CSV, JSON),
+        ("age,age\n1,2\n", CSV, JSON),
+        ("age\n", CSV, JSON),
+        ('age\n"1', CSV, JSON),
+        ("", CSV, JSON),
     ]
     answers = serve(artifact, tmp_path, requests)
     listed, as_csv, from_csv, single = (
@@ -101,6 +106,12 @@ def test_serves_json_and_csv_without_the_repository(artifact: Path, finished: Jo
     assert answers[7].startswith("ValueError: ")
     assert "content type image/png is not served" in answers[8]
     assert 0 < json.loads(answers[9])[0]["probability"] < 1
+    width = table.num_columns
+    assert answers[10] == f"ValueError: row 1 has {width + 1} values; the header line has {width} columns"
+    assert answers[11] == "ValueError: column age stands twice in the header line"
+    assert answers[12] == "ValueError: the body holds no rows below its header line"
+    assert answers[13] == "ValueError: the body is no CSV with a header line: unexpected end of data"
+    assert answers[14] == "ValueError: the body holds no rows below its header line"
 
 
 def test_predict_on_the_command_line(artifact: Path, finished: Job, tmp_path: Path, capfd: Any) -> None:
