@@ -70,6 +70,16 @@ def _serve_options(command: argparse.ArgumentParser) -> None:
         help="the Python that runs the jobs (default: the server's own)",
     )
     add(
+        "--image",
+        action="append",
+        type=_pattern,
+        default=os.environ.get("LOCAL_SAGEMAKER_IMAGES", "").split(),
+        metavar="PATTERN",
+        help="also run the jobs of such images with the job Python, beside those of AWS's PyTorch containers: a pattern"
+        " as in a shell over the whole URI, such as '*/my-training:*'; may be given more than once, and the variable"
+        " LOCAL_SAGEMAKER_IMAGES may hold some with spaces between",
+    )
+    add(
         "--stop-grace",
         type=_positive,
         default=120.0,
@@ -127,6 +137,12 @@ def _positive(text: str) -> float:
     return value
 
 
+def _pattern(text: str) -> str:
+    if not text or any(character.isspace() for character in text):
+        raise argparse.ArgumentTypeError(f"'{text}' is no pattern for an image's URI")
+    return text
+
+
 def _keys(data_dir: Path, host: str) -> tuple[str, str]:
     """The key pair: from the environment, from the server before, else a new one."""
     access, secret = (os.environ.get(f"LOCAL_SAGEMAKER_{name}") for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"))
@@ -165,6 +181,7 @@ def serve(arguments: argparse.Namespace) -> None:
             secret_key=secret,
             package_index=arguments.package_index,
             throttle=arguments.throttle,
+            images=tuple(arguments.image),
         )
     )
     server.start()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local_sagemaker.database import Database
+from local_sagemaker.jobs.images import Images
 from local_sagemaker.logs.store import LogStore
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class Context:
     engine: Engine
     logs: LogStore
     data_dir: Path
+    images: Images
 
     @property
     def s3_dir(self) -> Path:

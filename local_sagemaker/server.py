@@ -19,6 +19,7 @@ from local_sagemaker.database import Database
 from local_sagemaker.engine import Engine
 from local_sagemaker.errors import StartError
 from local_sagemaker.jobs import JobSupervisor
+from local_sagemaker.jobs.images import Images
 from local_sagemaker.logs import LogStore
 from local_sagemaker.moto_backends import MotoBackends
 from local_sagemaker.names import LOOPBACK
@@ -46,6 +47,7 @@ class Settings:
     secret_key: str
     package_index: str
     throttle: float
+    images: tuple[str, ...]
 
 
 def lock(data_dir: Path) -> IO[str]:
@@ -89,7 +91,8 @@ class Server:
         self._moto = MotoBackends()
         self._db = Database(settings.data_dir / "sagemaker.db")
         self._logs = LogStore(settings.data_dir / "logs.db")
-        self._engine = Engine(self._db, settings.data_dir)
+        self._images = Images(settings.images)
+        self._engine = Engine(self._db, settings.data_dir, self._images)
         self._supervisor: JobSupervisor | None = None
         self._signals: _SignalPipe | None = None
 
@@ -109,7 +112,7 @@ class Server:
         )
         self._http.set_application(
             Application(
-                Context(self._db, self._engine, self._logs, settings.data_dir),
+                Context(self._db, self._engine, self._logs, settings.data_dir, self._images),
                 self._moto,
                 access_key=settings.access_key,
                 secret_key=settings.secret_key,

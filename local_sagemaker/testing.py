@@ -4,7 +4,8 @@ Where the package is installed pytest finds it by itself; elsewhere conftest.py 
 `pytest_plugins = ["local_sagemaker.testing"]`. It costs a run nothing until a test asks for it. The fixture
 `local_sagemaker` is the server, whose `client("sagemaker")` is a boto3 client of it; `local_aws` is the same and lets
 every boto3 client, SDK session and child process of the test find it. It needs pytest beside the package's `local`
-extra. The server ends with the session; its folder stays where pytest keeps its temporary folders.
+extra. The ini option `local_sagemaker_options` holds options of `serve`. The server ends with the session; its folder
+stays where pytest keeps its temporary folders.
 """
 
 from __future__ import annotations
@@ -124,10 +125,17 @@ def printed_environment(process: subprocess.Popen[str]) -> dict[str, str]:
     return env
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Give the session's server its options."""
+    parser.addini("local_sagemaker_options", "options of `local_sagemaker serve` for the session's server", type="args")
+
+
 @pytest.fixture(scope="session")
-def local_sagemaker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSageMaker]:
+def local_sagemaker(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[LocalSageMaker]:
     """One server for the whole session: tests keep apart by names and buckets of their own."""
-    server = start_local_sagemaker(tmp_path_factory.mktemp("local-sagemaker"))
+    server = start_local_sagemaker(
+        tmp_path_factory.mktemp("local-sagemaker"), *pytestconfig.getini("local_sagemaker_options")
+    )
     try:
         yield server
     finally:

@@ -17,7 +17,7 @@ from local_sagemaker.paging import Query, page
 
 def _create(context: Context, request: Request, kind: Kind) -> Response:
     name = request[kind.name_member]
-    unsupported = refusals(kind.word, request)
+    unsupported = [*refusals(kind.word, request), *context.images.refusals(kind.word, request)]
     if unsupported:
         raise ValidationException("; ".join(unsupported))
     with context.db.write() as connection:

@@ -27,7 +27,10 @@ def _definition_text(context: Context, request: Request) -> str | None:
     if text is None:
         return None
     try:
-        parse(text)
+        definition = parse(text)
+        for step in definition.steps.values():
+            for refusal in context.images.refusals(step.type, step.arguments):
+                raise Problem(f"Step '{step.name}': {refusal}")
     except AssignmentProblem as problem:
         raise ValidationException(str(problem)) from None
     except Problem as problem:

@@ -15,6 +15,7 @@ from local_sagemaker.engine import cache, retry
 from local_sagemaker.engine.scope import ExecutionScope
 from local_sagemaker.errors import ServiceError
 from local_sagemaker.jobs import JobSpec
+from local_sagemaker.jobs.images import Images
 from local_sagemaker.jsontext import dumps
 from local_sagemaker.model import input_shape, validation_text, violations
 from local_sagemaker.names import now, step_job_name
@@ -28,12 +29,18 @@ class Advance:
     """Takes every step that can be taken now; leaves in three lists what must happen after the commit."""
 
     def __init__(
-        self, connection: sqlite3.Connection, execution: sqlite3.Row, definition: Definition, s3_dir: Path
+        self,
+        connection: sqlite3.Connection,
+        execution: sqlite3.Row,
+        definition: Definition,
+        s3_dir: Path,
+        images: Images,
     ) -> None:
         self._connection = connection
         self._execution = execution
         self._definition = definition
         self._s3_dir = s3_dir
+        self._images = images
         self._steps: dict[str, sqlite3.Row] = {}
         self.submit: list[JobSpec] = []
         """Jobs to hand to the supervisor after the commit."""
@@ -188,7 +195,8 @@ class Advance:
         scope.job_name = {name_member: name}
         request = {"RoleArn": self._execution["role_arn"]} | resolve(step.arguments, scope) | {name_member: name}
         broken = list(violations(input_shape(operation), request))
-        problem = validation_text(broken) if broken else "; ".join(refusals(step.type, request))
+        refused = [*refusals(step.type, request), *self._images.refusals(step.type, request)]
+        problem = validation_text(broken) if broken else "; ".join(refused)
         if problem:
             self._set(step.name, attempt=self._steps[step.name]["attempt"] + 1)
             self._failed(step.name, f"ClientError: Failed to invoke sagemaker:{operation}. Error Details: {problem}")

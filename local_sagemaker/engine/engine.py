@@ -19,6 +19,7 @@ from local_sagemaker.definition.problem import Problem
 from local_sagemaker.engine.advance import Advance, finish_job
 from local_sagemaker.errors import ValidationException
 from local_sagemaker.jobs import JobSpec
+from local_sagemaker.jobs.images import Images
 from local_sagemaker.jobs.supervisor import UnknownJob
 from local_sagemaker.names import now
 
@@ -55,9 +56,10 @@ class Jobs(Protocol):
 class Engine:
     """Decides what runs next; every decision is committed before it is acted upon."""
 
-    def __init__(self, db: Database, data_dir: Path) -> None:
+    def __init__(self, db: Database, data_dir: Path, images: Images) -> None:
         self._db = db
         self._data_dir = data_dir
+        self._images = images
         self._jobs: Jobs | None = None
         self._condition = threading.Condition()
         self._awake: OrderedDict[str, None] = OrderedDict()
@@ -250,7 +252,7 @@ class Engine:
             if execution is None or execution["status"] not in ("Executing", "Stopping"):
                 return
             definition = self.definition(connection, execution["pipeline"], execution["version"])
-            step = Advance(connection, execution, definition, self._data_dir / "s3")
+            step = Advance(connection, execution, definition, self._data_dir / "s3", self._images)
             step.run()
         for moment in step.timers:
             with self._condition:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import Any
 
@@ -51,6 +52,40 @@ def test_what_jobs_cannot_honour(service: Service) -> None:
     step = {"Name": "T", "Type": "Training", "Arguments": arguments}
     with refused("ValidationException", "Step 'T'(?s:.*)TrainingInputMode"):
         service.sagemaker.create_pipeline(PipelineName="pipe", PipelineDefinition=definition(step), RoleArn=ROLE)
+
+
+OTHER_IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:1.7-1"
+ALLOWED_BY = r"AWS's PyTorch containers .* allow the image: serve --image '\*/sagemaker-xgboost:\*'"
+
+
+def with_image(image: Any, output: str) -> dict[str, Any]:
+    arguments = training_arguments("true", output)
+    return {"AlgorithmSpecification": arguments["AlgorithmSpecification"] | {"TrainingImage": image}}
+
+
+def test_an_image_of_another_framework(service: Service) -> None:
+    """Where it is known, at the first call that names it; an image that a parameter names, when its step runs."""
+    named = f"AlgorithmSpecification.TrainingImage '{OTHER_IMAGE}' is not supported .* {ALLOWED_BY}"
+    known = training("Train", "true", service.output, Arguments=with_image(OTHER_IMAGE, service.output))
+    with refused("ValidationException", f"Unable to parse pipeline definition. Step 'Train': {named}"):
+        service.create(known)
+    with refused("ValidationException", f"AppSpecification.ImageUri '{OTHER_IMAGE}' .* {ALLOWED_BY}"):
+        service.sagemaker.create_processing_job(
+            ProcessingJobName=f"p-{uuid.uuid4().hex[:12]}",
+            AppSpecification={"ImageUri": OTHER_IMAGE, "ContainerEntrypoint": ["true"]},
+            ProcessingResources={
+                "ClusterConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1}
+            },
+            RoleArn=ROLE,
+        )
+
+    later = with_image({"Get": "Parameters.Image"}, service.output)
+    parameter = {"Name": "Image", "Type": "String", "DefaultValue": OTHER_IMAGE}
+    name = service.create(training("Train", "true", service.output, Arguments=later), parameters=[parameter])
+    arn = service.start(name)
+    assert service.wait(arn)["PipelineExecutionStatus"] == "Failed"
+    reason = service.steps(arn)["Train"]["FailureReason"]
+    assert re.search(f"Failed to invoke sagemaker:CreateTrainingJob. Error Details: {named}", reason)
 
 
 def test_artifact_below_an_object_names_it(service: Service) -> None:

@@ -1,0 +1,52 @@
+"""Which images a job may name: no image is run here, the job Python stands in for those of AWS that hold PyTorch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+_PYTORCH = re.compile(
+    r"\d{12}\.dkr[.-]ecr(-fips)?\.[a-z0-9.-]+/([a-z0-9._/-]+/)?pytorch-(training|inference)([:@][\w.:@+-]+)?"
+)
+"""By the repository's name: each region has an account of its own, and a mirror has the user's."""
+_MEMBERS = {
+    "Training": ("AlgorithmSpecification", "TrainingImage"),
+    "Processing": ("AppSpecification", "ImageUri"),
+}
+SUPPORTED = "AWS's PyTorch containers (pytorch-training and pytorch-inference in an ECR of any account and region)"
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images whose jobs the job Python runs."""
+
+    patterns: tuple[str, ...] = ()
+    """What `serve --image` allows beside AWS's PyTorch containers, as a shell's patterns over the whole URI."""
+
+    def allow(self, image: str) -> bool:
+        """Whether the job Python runs the jobs of this image."""
+        return bool(_PYTORCH.fullmatch(image)) or any(fnmatchcase(image, pattern) for pattern in self.patterns)
+
+    def refusals(self, kind: str, request: dict[str, Any]) -> Iterator[str]:
+        """Yield why a Training or Processing request is refused; an image that is not known yet is left alone."""
+        if kind not in _MEMBERS:
+            return
+        outer, inner = _MEMBERS[kind]
+        holder = request.get(outer)
+        image = holder.get(inner) if isinstance(holder, dict) else None
+        if isinstance(image, str) and not self.allow(image):
+            yield (
+                f"{outer}.{inner} '{image}' is not supported by the local SageMaker: no image is run here, its Python"
+                f" stands in for {SUPPORTED}. If it has what the job imports, allow the image:"
+                f" serve --image '{_pattern(image)}'"
+            )
+
+
+def _pattern(image: str) -> str:
+    """A pattern for all versions of an image."""
+    place, slash, last = image.rpartition("/")
+    name = re.split("[:@]", last)[0]
+    return f"*{slash}{name}{':' if last.startswith(f'{name}:') else ''}*"
