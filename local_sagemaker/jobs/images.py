@@ -47,6 +47,6 @@ class Images:
 
 def _pattern(image: str) -> str:
     """A pattern for all versions of an image."""
-    place, slash, last = image.rpartition("/")
+    _, slash, last = image.rpartition("/")
     name = re.split("[:@]", last)[0]
     return f"*{slash}{name}{':' if last.startswith(f'{name}:') else ''}*"
