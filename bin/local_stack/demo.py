@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -39,7 +37,7 @@ def main(
     """Run the DAG flight_delay_training for one date partition and show what came of it."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        _require_date(partition)
+        _require_trainable(partition)
         begun = time.monotonic()
         with running_stack(default_home(home), schedules=False, progress=_say) as stack, _switched_on(stack):
             run_id = _train(stack, partition)
@@ -66,13 +64,16 @@ def _say(text: str) -> None:
     console.print(f"[dim]{text} ...[/dim]")
 
 
-def _require_date(partition: str) -> None:
+def _require_trainable(partition: str) -> None:
+    """Tell a wrong date at once, not after a minute by the first task."""
+    from preprocessing.errors import WindowError
+    from preprocessing.source import FIRST
+    from preprocessing.window import Window, parse_partition
+
     try:
-        valid = re.fullmatch(r"\d{4}-\d{2}-\d{2}", partition) and date.fromisoformat(partition)
-    except ValueError:
-        valid = None
-    if not valid:
-        raise StackError(f"--partition {partition!r} is no date; expected YYYY-MM-DD, such as 2013-07-04")
+        Window(parse_partition(partition), start=FIRST)
+    except WindowError as error:
+        raise StackError(str(error)) from None
 
 
 @contextmanager
@@ -135,7 +136,8 @@ def _failure(stack: Stack, run_id: str, state: str) -> str:
         "w", dir=stack.home.logs, prefix=f"{task['task_id']}-", suffix=".log", delete=False
     ) as out:
         out.write(log)
-    tail = "\n".join(log.splitlines()[-15:])
+    told = [line for line in log.splitlines() if not line.startswith(("::group::", "::endgroup::"))]
+    tail = "\n".join(told[-15:])
     return f"the task {task['task_id']} failed (its whole log: {out.name}):\n{tail}"
 
 
@@ -151,4 +153,6 @@ def _stay(stack: Stack) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app = typer.Typer(add_completion=False)
+    app.command()(main)
+    app(prog_name="bin/demo")

@@ -19,12 +19,16 @@ console = Console(stderr=False, highlight=False)
 
 
 def main(
-    port: Annotated[int, typer.Option(help="Port of Airflow's UI on 127.0.0.1; 0 takes any free one.")] = 8080,
-    sagemaker_port: Annotated[int, typer.Option(help="Port of the local SageMaker; 0 takes any free one.")] = 0,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of Airflow's UI on 127.0.0.1; 0 takes any free one.")
+    ] = 8080,
+    sagemaker_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the local SageMaker; 0 takes any free one.")
+    ] = 0,
     home: Annotated[
         Path | None, typer.Option(help="Folder for databases, models and logs. Default: var/ here.")
     ] = None,
-    max_jobs: Annotated[int | None, typer.Option(help="Training jobs at once. Default: one per core.")] = None,
+    max_jobs: Annotated[int | None, typer.Option(min=0, help="Training jobs at once. Default: one per core.")] = None,
 ) -> None:
     """Start Airflow with the local SageMaker, print how to reach them, and stop all of it on Ctrl-C or SIGTERM."""
     stopped = threading.Event()
@@ -70,4 +74,6 @@ def _environment_command(home: Home) -> str:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app = typer.Typer(add_completion=False)
+    app.command()(main)
+    app(prog_name="bin/airflow-local")

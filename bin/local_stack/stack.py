@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from local_stack.errors import StackError
 from local_stack.processes import ProcessSet, free_port, require_free_port
@@ -28,7 +28,8 @@ from local_stack.settings import (
     write_shell_environment,
 )
 
-READY_SECONDS = 120
+READY_SECONDS = 300
+"""A component that ends is noticed at once; this is for machines on which the first import of Airflow takes minutes."""
 Progress = Callable[[str], None]
 
 
@@ -110,8 +111,7 @@ def running_stack(
 @contextmanager
 def _locked(home: Home) -> Iterator[None]:
     """Hold the home's lock: two stacks on one home would share a database and a data folder."""
-    home.path.mkdir(parents=True, exist_ok=True)
-    with home.lock.open("a+") as lock:
+    with _opened_lock(home) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -125,6 +125,16 @@ def _locked(home: Home) -> Iterator[None]:
         lock.write(str(os.getpid()))
         lock.flush()
         yield
+
+
+def _opened_lock(home: Home) -> IO[str]:
+    try:
+        home.path.mkdir(parents=True, exist_ok=True)
+        return home.lock.open("a+")
+    except OSError as error:
+        raise StackError(
+            f"the folder {home.path} cannot be used ({error.strerror}): choose another with --home DIR"
+        ) from None
 
 
 def _start_sagemaker(processes: ProcessSet, home: Home, ports: Ports, options: list[str]) -> None:

@@ -24,7 +24,14 @@ def run_module(module: str, *arguments: str) -> subprocess.CompletedProcess[str]
 def test_demo_refuses_what_is_no_date(partition: str, tmp_path: Path) -> None:
     done = run_module("demo", "--partition", partition, "--home", str(tmp_path / "home"))
     assert done.returncode == 1
-    assert done.stderr.strip() == f"demo: --partition {partition!r} is no date; expected YYYY-MM-DD, such as 2013-07-04"
+    assert done.stderr.strip() == f"demo: partition {partition!r} is no date; expected YYYY-MM-DD, such as 2013-07-04"
+    assert not (tmp_path / "home").exists()
+
+
+def test_demo_tells_a_date_that_is_too_early_before_it_starts_anything(tmp_path: Path) -> None:
+    done = run_module("demo", "--partition", "2013-01-01", "--home", str(tmp_path / "home"))
+    assert done.returncode == 1
+    assert "the first partition that can be trained is 2013-01-28" in done.stderr
     assert not (tmp_path / "home").exists()
 
 
@@ -37,6 +44,27 @@ def test_airflow_local_names_a_taken_port(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert f"port {port} on 127.0.0.1 cannot be used" in done.stderr
     assert "--port 0 takes any free one" in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--port", "--sagemaker-port"])
+def test_airflow_local_refuses_what_is_no_port(option: str, tmp_path: Path) -> None:
+    done = run_module("serve", option, "99999", "--home", str(tmp_path / "home"))
+    assert done.returncode == 2
+    assert "Usage: bin/airflow-local" in done.stderr
+    assert f"Invalid value for '{option}'" in done.stderr
+    assert "65535" in done.stderr
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("module", ["serve", "demo"])
+def test_a_home_that_is_no_folder_is_refused_in_one_line(module: str, tmp_path: Path) -> None:
+    home = tmp_path / "file"
+    home.write_text("")
+    done = run_module(module, "--home", str(home), *(["--port", "0"] if module == "serve" else []))
+    assert done.returncode == 1
+    assert done.stderr.strip().endswith(
+        f"the folder {home} cannot be used (File exists): choose another with --home DIR"
+    )
 
 
 def test_a_second_stack_on_the_same_home_is_refused(tmp_path: Path) -> None:
