@@ -156,6 +156,15 @@ def test_make_env_says_what_is_missing(tmp_path: Path, options: list[str], words
     assert not file.exists()
 
 
+def test_make_env_names_a_file_that_cannot_be_written(tmp_path: Path) -> None:
+    file = tmp_path / "no-folder" / "env"
+    done = make_env(file)
+    assert (done.returncode, done.stderr.strip()) == (
+        1,
+        f"make-env: {file} cannot be written: No such file or directory",
+    )
+
+
 def test_the_connection_is_the_single_machines_with_other_hosts(tmp_path: Path) -> None:
     file = tmp_path / "env"
     make_env(file)
@@ -182,12 +191,31 @@ def test_plugins_zip_is_the_same_each_time_and_keeps_the_ignore_file(tmp_path: P
     assert {".airflowignore", "airflow_sagemaker/__init__.py"} <= set(names)
     assert "sagemaker==" in (tmp_path / "one" / "requirements.txt").read_text()
     assert (tmp_path / "one" / "dags" / "training" / "train.py").is_file()
+    ignored = (tmp_path / "one" / "dags" / ".airflowignore").read_text().split()
+    assert ignored == ["flight_delay/", "preprocessing/", "training/"]
 
 
 def test_helm_values_hold_no_secret() -> None:
     values = yaml.safe_load((ROOT / "deploy" / "helm" / "values.yaml").read_text())
     assert values["executor"] == "KubernetesExecutor"
     assert {"fernetKey", "jwtSecret", "apiSecretKey"}.isdisjoint(values)
+    assert "metadataConnection" not in values["data"]
+
+
+def test_helms_pgbouncer_has_files_of_its_own_because_the_database_is_a_secret() -> None:
+    """The chart builds PgBouncer's files from data.metadataConnection, and Airflow's address from the secret."""
+    text = (ROOT / "deploy" / "helm" / "values.yaml").read_text()
+    values = yaml.safe_load(text)
+    pooler = values["pgbouncer"]
+    assert pooler["enabled"]
+    named = {
+        values["data"]["metadataSecretName"],
+        pooler["configSecretName"],
+        pooler["metricsExporterSidecar"]["statsSecretName"],
+        *(values[name] for name in ("fernetKeySecretName", "jwtSecretName", "apiSecretKeySecretName")),
+        *(secret["secretName"] for secret in values["secret"]),
+    }
+    assert set(re.findall(r"^#   kubectl create secret generic (\S+)", text, re.MULTILINE)) == named
 
 
 class Template(yaml.SafeLoader):
