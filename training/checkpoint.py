@@ -24,14 +24,20 @@ _NAME = re.compile(r"checkpoint-(\d{10})-([0-9a-f]{16})\.pt")
 
 
 def save(folder: Path, steps: int, state: dict[str, Any]) -> Path:
-    """Write a checkpoint and remove all but the newest ones; raises TrainingError when the disk does not take it."""
+    """Write a checkpoint and remove all but the newest ones; raises TrainingError when the disk does not take it.
+
+    One that claims more steps was passed over as damaged: it goes, too, and crowds out no whole one.
+    """
     buffer = io.BytesIO()
     torch.save(state, buffer)
     content = buffer.getbuffer()
     path = folder / f"checkpoint-{steps:010d}-{hashlib.sha256(content).hexdigest()[:16]}.pt"
     write_whole(path, content)
-    for old in _all(folder)[KEPT:]:
-        old.unlink(missing_ok=True)
+    others = [other for other in _all(folder) if other != path]
+    kept = [other for other in others if _steps(other) <= steps][: KEPT - 1]
+    for other in others:
+        if other not in kept:
+            other.unlink(missing_ok=True)
     return path
 
 
@@ -51,13 +57,24 @@ def load(folder: Path, fingerprint: dict[str, Any], warn: Callable[[str], None])
 def _compare(path: Path, saved: dict[str, Any], wanted: dict[str, Any]) -> None:
     different = [name for name in {**saved, **wanted} if saved.get(name) != wanted.get(name)]
     if different:
-        changes = "; ".join(f"{name} was {saved.get(name)}, is {wanted.get(name)}" for name in different[:5])
+        pairs = [(name, _short(saved.get(name)), _short(wanted.get(name))) for name in different[:5]]
+        changes = "; ".join(f"{name} was {before}, is {now}" for name, before, now in pairs)
         raise CheckpointError(
             f"checkpoint {path} belongs to another training: {changes}. Use another checkpoint path to train anew"
         )
 
 
+def _short(value: Any) -> str:
+    """Return the beginning of a value: lists of columns must leave room in a failure's reason for what to do."""
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
 def _all(folder: Path) -> list[Path]:
     """Return the checkpoints, newest first."""
     found = [path for path in folder.iterdir() if _NAME.fullmatch(path.name)] if folder.is_dir() else []
-    return sorted(found, key=lambda path: (int(path.name.split("-")[1]), path.stat().st_mtime_ns), reverse=True)
+    return sorted(found, key=lambda path: (_steps(path), path.stat().st_mtime_ns), reverse=True)
+
+
+def _steps(path: Path) -> int:
+    return int(path.name.split("-")[1])

@@ -30,7 +30,8 @@ from training.errors import ColumnError, DataError
 from training.hyperparameters import Hyperparameters
 
 READ_ROWS = 65_536  # rows per batch while reading parquet
-POOL_ROWS = 262_144  # rows shuffled together; two or three pools are in memory
+POOL_ROWS = 262_144  # rows shuffled together, fewer of a table of more than 256 columns; two or three pools ...
+POOL_WORDS = 2**26  # ... are in memory, of 256 MB at most
 BLOCK_ROWS = 1_024  # rows that are read from disk together
 SPLITS = ("train", "val", "test")
 
@@ -65,6 +66,9 @@ class ParquetTable:
             if missing:
                 what = f"lacks column {', '.join(missing[:5])}; it has {', '.join(names[:20])}"
                 raise DataError(f"channel {self.split}: {file} {what}")
+            twice = [name for name in (self._label, *self._features) if names.count(name) > 1]
+            if twice:
+                raise DataError(f"channel {self.split}: {file} has column {', '.join(twice[:5])} twice; expected once")
             return int(parquet.metadata.num_rows)
 
     def digest(self) -> str:
@@ -115,7 +119,7 @@ class ParquetTable:
         if column.null_count:
             raise DataError(f"channel {self.split}: label {self._label} is null in {column.null_count} rows or more")
         try:
-            labels: np.ndarray = column.cast(pa.float32()).to_numpy(zero_copy_only=False)
+            labels: np.ndarray = column.cast(pa.float32(), safe=False).to_numpy(zero_copy_only=False)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             raise DataError(f"channel {self.split}: label {self._label} must be 0 or 1, found {column.type}") from None
         wrong = labels[(labels != 0) & (labels != 1)]
@@ -129,15 +133,10 @@ class Rows:
 
     def __init__(self, file: Path, rows: int, width: int, numeric: int) -> None:
         self.rows = rows
-        self._width = width
+        self.width = width
         self.numeric = numeric
         self._stream = file.open("rb")
         self._held: Tensor | None = None
-
-    @property
-    def bytes(self) -> int:
-        """Size of all rows."""
-        return self.rows * self._width * 4
 
     def hold(self, device: torch.device) -> None:
         """Read all rows into the memory of `device` and let go of the file."""
@@ -148,9 +147,9 @@ class Rows:
         """Return consecutive rows as 32-bit words."""
         if self._held is not None:
             return self._held[start:stop]
-        words = np.empty((stop - start, self._width), dtype=np.int32)
+        words = np.empty((stop - start, self.width), dtype=np.int32)
         view = memoryview(words.data).cast("B")
-        offset = start * self._width * 4
+        offset = start * self.width * 4
         while view:
             got = os.preadv(self._stream.fileno(), [view], offset)
             if not got:
@@ -179,7 +178,7 @@ class Rows:
 
         def load(number: int) -> Tensor:
             ids = order.pool(number).view(-1, order.batch_size)[:, begin:end]
-            return self.take(ids.flatten()).view(len(ids), end - begin, self._width)
+            return self.take(ids.flatten()).view(len(ids), end - begin, self.width)
 
         current, skipped = divmod(first, order.pool_steps)
         with ThreadPoolExecutor(1) as reader:
@@ -205,6 +204,8 @@ class Order:
     batch_size: int
     seed: int
     epoch: int
+    width: int = 1
+    """Words per row."""
 
     @property
     def steps(self) -> int:
@@ -214,7 +215,7 @@ class Order:
     @property
     def pool_steps(self) -> int:
         """Batches of a pool."""
-        return max(1, POOL_ROWS // self.batch_size)
+        return max(1, min(POOL_ROWS, POOL_WORDS // self.width) // self.batch_size)
 
     @property
     def pools(self) -> int:

@@ -27,6 +27,9 @@ VOCABULARY = 65_535  # values per categorical column, the most frequent ones
 RARE = 5  # a value seen fewer times shares index 0, so that index 0 is trained too ...
 RARE_FROM_ROWS = 5_000  # ... unless the table is smaller than this
 COUNTED = 1_000_000  # distinct values counted at a time: bounds the memory of an identifier among the categories
+EXACT_INTEGERS = 2.0**53  # below it every integer is a float64
+INTEGERS = 2.0**63  # below it every whole float is an int64
+NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ class Encoder:
 
 def to_numbers(column: pa.Array, name: str) -> np.ndarray:
     """Return a column as float64, missing values as NaN. Raises ColumnError where it holds what is no number."""
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type) or pa.types.is_dictionary(column.type):
+    if is_text(column.type) or pa.types.is_dictionary(column.type):
         raise ColumnError(f"column {name} must be numeric, found {column.type}")
     try:
         if pa.types.is_boolean(column.type):
@@ -118,28 +121,46 @@ def to_numbers(column: pa.Array, name: str) -> np.ndarray:
 
 
 def to_texts(column: pa.Array, name: str, numbers: bool = False) -> pa.Array:
-    """Return a column as strings, 9 and 9.0 as the same one. Raises ColumnError for lists and the like."""
+    """Return a column as strings, 9 and 9.0 as the same one. Raises ColumnError for lists and the like.
+
+    With `numbers` the texts "9" and "9.0" are the same one, too, whatever stands in other rows.
+    """
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
-    if numbers:
-        column = parsed(column)
     if pa.types.is_floating(column.type):
-        whole = pc.equal(column, pc.floor(column))
-        integers = pc.if_else(whole, column, pa.scalar(None, column.type)).cast(pa.int64(), safe=False)
-        texts = pc.coalesce(integers.cast(pa.string()), column.cast(pa.string()))
-        return pc.if_else(pc.is_nan(column), pa.scalar(None, pa.string()), texts)
+        return _from_floats(column)
     try:
-        return column.cast(pa.string())
+        texts = column.cast(pa.string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         raise ColumnError(f"column {name} must hold plain values, found {column.type}") from None
+    if not numbers or not is_text(column.type):
+        return texts
+    floats = pc.if_else(pc.match_substring_regex(texts, NUMBER), texts, None).cast(pa.float64())
+    exact = pc.fill_null(pc.less(pc.abs(floats), EXACT_INTEGERS), False)
+    return pc.if_else(exact, _from_floats(floats), texts)
+
+
+def _from_floats(column: pa.Array) -> pa.Array:
+    """Return numbers as strings, whole ones without a point; null for what is none."""
+    if pa.types.is_float16(column.type):
+        column = column.cast(pa.float32())  # Arrow computes with no half floats
+    whole = pc.and_(pc.equal(column, pc.floor(column)), pc.less(pc.abs(column), INTEGERS))
+    integers = pc.if_else(whole, column, pa.scalar(None, column.type)).cast(pa.int64(), safe=False)
+    texts = pc.coalesce(integers.cast(pa.string()), column.cast(pa.string()))
+    return pc.if_else(pc.is_nan(column), pa.scalar(None, pa.string()), texts)
 
 
 def parsed(column: pa.Array) -> pa.Array:
     """Return a column of texts as numbers where all of them are numbers, anything else as it is."""
     try:
-        return column.cast(pa.float64()) if pa.types.is_string(column.type) else column
+        return column.cast(pa.float64()) if is_text(column.type) else column
     except pa.ArrowInvalid:
         return column
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a type is one of Arrow's three kinds of text."""
+    return any(same(kind) for same in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view))
 
 
 class Fit:

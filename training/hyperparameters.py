@@ -25,6 +25,7 @@ CHOICES = {"precision": ("auto", "float32", "bfloat16", "float64"), "class_weigh
 SIZES = ("batch_size", "epochs", "hidden_size", "hidden_layers", "embedding_size")
 POSITIVE = (*SIZES, "learning_rate", "checkpoint_minutes", "memory_fraction")
 BELOW_ONE = ("dropout", "warmup_fraction")
+LARGEST_SEED = 2**63 - 1  # what PyTorch's generators take
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,6 +216,8 @@ def _check_value(name: str, value: Any) -> None:
         raise HyperparameterError(f"hyperparameter {name} must not be negative, found {value}")
     if (name in BELOW_ONE and value >= 1) or (name == "memory_fraction" and value > 1):
         raise HyperparameterError(f"hyperparameter {name} must be below 1, found {value}")
+    if name == "seed" and value > LARGEST_SEED:
+        raise HyperparameterError(f"hyperparameter {name} must be at most {LARGEST_SEED}, found {value}")
 
 
 def _check_fields(hp: Hyperparameters) -> None:

@@ -42,13 +42,13 @@ def main(argv: list[str]) -> int:
         return 2
     try:
         answers = predict(Path(argv[0]), Path(argv[1]))
-    except (ValueError, OSError, KeyError, tarfile.TarError) as error:
+        if len(argv) == 3:
+            pq.write_table(answers, argv[2])
+        else:
+            pyarrow.csv.write_csv(answers, sys.stdout.buffer)
+    except (ValueError, OSError, KeyError, NotImplementedError, tarfile.TarError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
-    if len(argv) == 3:
-        pq.write_table(answers, argv[2])
-    else:
-        pyarrow.csv.write_csv(answers, sys.stdout.buffer)
     return 0
 
 

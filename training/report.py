@@ -151,4 +151,6 @@ def write_curves(path: Path, epochs: list[dict[str, float]]) -> None:
         axes.set_xlabel("epoch")
         axes.grid(alpha=0.3)
         axes.legend()
-    figure.savefig(path, dpi=100)
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=100)
+    write_whole(path, picture.getvalue())

@@ -39,7 +39,8 @@ from training.files import write_whole
 from training.hyperparameters import Hyperparameters, Paths, read_hyperparameters
 from training.model import Shape, TabularNet, parameter_groups
 
-EVALUATION_ROWS = 16_384
+EVALUATION_ROWS = 16_384  # scored at a time; fewer of a wide table ...
+EVALUATION_VALUES = 2**20  # ... whose embeddings would take more memory than a training step's
 TALLIES = 64  # merged at a time: bounds their memory
 IMPORTANCE_WORK = 200_000  # rows scored to measure all features' importance
 AGREE_STEPS = 10  # several processes agree on stopping and on checkpoints every so many steps
@@ -141,7 +142,7 @@ class Trainer:
         self.model.train()
         losses = torch.zeros((), dtype=torch.float64, device=self.ranks.device)
         self.save_or_stop(losses)
-        order = Order(train.rows, hp.batch_size, hp.seed, progress.epoch)
+        order = Order(train.rows, hp.batch_size, hp.seed, progress.epoch, train.width)
         begun, rows = time.monotonic(), 0
         for words in train.batches(order, self.ranks, first=progress.step):
             losses += self.train_step(words)
@@ -231,15 +232,16 @@ class Trainer:
     def tally(self, split: str) -> metrics.Tally | None:
         """Count a split's rows by logit and class: all of them in the first process, None in the others."""
         rows, world = self.tables.splits[split], self.ranks.world
+        size = evaluation_rows(len(self.hp.features))
         begin, end = self.ranks.share(0, rows.rows)
         exact = rows.rows <= metrics.EXACT_ROWS
         tallies: list[metrics.Tally] = []
         self.net.eval()
         with torch.inference_mode():
-            for part in range(-(-rows.rows // (EVALUATION_ROWS * world))):  # as many in all processes
+            for part in range(-(-rows.rows // (size * world))):  # as many in all processes
                 self.save_or_stop()
-                start = min(begin + part * EVALUATION_ROWS, end)
-                logits, labels = self.logits(self.net, rows.read(start, min(start + EVALUATION_ROWS, end)))
+                start = min(begin + part * size, end)
+                logits, labels = self.logits(self.net, rows.read(start, min(start + size, end)))
                 tallies.append(metrics.tally(logits.cpu(), labels.cpu(), exact=exact))
                 if len(tallies) == TALLIES:
                     tallies = [metrics.merge(tallies)]
@@ -345,14 +347,22 @@ class Trainer:
         )
         names = {"label_name": hp.label_name, "id_name": hp.id_name}
         report.write_model(self.paths.model, self.net, self.shape, tables, best["threshold"], names)
-        report.write_curves(self.paths.model / "curves.png", self.progress.history)
         for folder in (self.paths.model, self.paths.output):
             write_whole(folder / "report.json", content.encode())
+        try:
+            report.write_curves(self.paths.model / "curves.png", self.progress.history)
+        except Exception as error:  # a picture of what report.json says is not worth a trained model
+            self.say(f"Warning: curves.png was not drawn: {exits.explain(error)}")
 
     def say(self, text: str) -> None:
         """Log a line once, however many processes there are."""
         if self.ranks.first:
             log(text)
+
+
+def evaluation_rows(features: int) -> int:
+    """Return how many rows are scored at a time: memory depends on their number times that of the features."""
+    return max(1, min(EVALUATION_ROWS, EVALUATION_VALUES // features))
 
 
 def schedule(step: int, steps: int, warmup: float) -> float:

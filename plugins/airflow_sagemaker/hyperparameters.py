@@ -112,7 +112,7 @@ class ModelHyperparameters(StrictModel):
     )
     warmup_fraction: Fraction = Field(default=0.05, description="Share of all steps in which the step size rises.")
     gradient_clip: float = Field(default=1.0, ge=0, description="Largest gradient norm; 0 switches clipping off.")
-    seed: int = Field(default=0, ge=0, description="Seed of everything random.")
+    seed: int = Field(default=0, ge=0, le=2**63 - 1, description="Seed of everything random.")
     precision: Literal["auto", "float32", "bfloat16", "float64"] = Field(
         default="auto", description="Number format; auto is bfloat16 on GPUs that have it, else float32."
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,14 @@ SPOILT: dict[str, tuple[Callable[[Site], Any], str]] = {
     "one class": (lambda s: s.write("train", table(y=[1] * ROWS)), "label y has one class only: 200 rows of 1"),
     "one class in val": (lambda s: s.write("val", table(y=[0] * ROWS)), "channel val: label y has one class only"),
     "three classes": (lambda s: s.write("train", table(y=[0, 1] * 99 + [2, 2])), "label y must be 0 or 1, found 2"),
+    "a label too large for a float": (
+        lambda s: s.write("train", table(y=[0, 1] * 99 + [0, 2**24 + 1])),
+        "label y must be 0 or 1, found 1.67772e+07",
+    ),
+    "a column twice": (
+        lambda s: s.write("val", table().append_column("a", pa.array(range(ROWS)))),
+        "val.parquet has column a twice; expected once",
+    ),
     "text label": (lambda s: s.write("train", table(y=["yes"] * ROWS)), "label y must be 0 or 1, found string"),
     "null label": (lambda s: s.write("train", table(y=[0, 1] * 99 + [None] * 2)), "label y is null in 2 rows"),
 }
@@ -177,6 +186,16 @@ def test_max_rows_takes_rows_from_everywhere(site: Site) -> None:
     assert report["data"]["positive"]["train"] == 10
     assert site.run(max_rows=40, batch_size=41) == 1
     assert "batch_size 41 is larger than the 40 rows" in site.failure
+
+
+def test_a_picture_that_cannot_be_drawn_costs_no_model(site: Site, capfd: pytest.CaptureFixture[str]) -> None:
+    """An image without matplotlib, in a network that nothing can be installed from."""
+    site.monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert site.run() == 0
+    assert "Warning: curves.png was not drawn: ModuleNotFoundError" in capfd.readouterr().out
+    left = {path.name for path in (site.folder / "model").iterdir()}
+    assert {"model.pt", "preprocess.json", "report.json"} <= left
+    assert "curves.png" not in left
 
 
 def test_a_failure_of_an_earlier_run_is_forgotten(site: Site) -> None:

@@ -124,6 +124,8 @@ def test_predict_on_the_command_line(artifact: Path, finished: Job, tmp_path: Pa
     assert main([str(artifact), str(tmp_path / "less.parquet")]) == 1
     assert "Error: missing columns: age" in capfd.readouterr().err
     assert main([str(rows), str(rows)]) == 1
+    assert main([str(artifact), str(rows), str(tmp_path / "no" / "answers.parquet")]) == 1
+    assert "Error: " in capfd.readouterr().err
     assert main([]) == 2
 
 

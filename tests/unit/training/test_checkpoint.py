@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import signal
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 
 from training import checkpoint
 from training.errors import CheckpointError, TrainingError
+from training.exits import REASON_CHARACTERS
 
 MINE = {"learning_rate": "0.1", "train data": "abc"}
 
@@ -48,6 +50,18 @@ def test_damaged_ones_are_passed_over_with_a_warning(tmp_path: Path, damage: str
     assert str(path) in warnings[0]
 
 
+def test_damaged_ones_of_later_steps_do_not_crowd_out_new_ones(tmp_path: Path) -> None:
+    """Both that were kept came back cut off: the training starts anew and must keep what it saves."""
+    for steps in (100, 110):
+        path = checkpoint.save(tmp_path, steps, state(steps))
+        path.write_bytes(path.read_bytes()[:-1])
+    assert load(tmp_path) is None
+    for steps in (10, 20):
+        assert checkpoint.save(tmp_path, steps, state(steps)).exists()
+        assert load(tmp_path) == steps
+    assert len(list(tmp_path.iterdir())) == checkpoint.KEPT
+
+
 def test_parts_and_strangers_are_ignored(tmp_path: Path) -> None:
     path = checkpoint.save(tmp_path, 1, state(1))
     (tmp_path / f".{path.name.replace('0001', '0002')}.part").write_bytes(b"half")
@@ -59,6 +73,14 @@ def test_another_training_is_refused_by_what_differs(tmp_path: Path) -> None:
     checkpoint.save(tmp_path, 1, state(1))
     with pytest.raises(CheckpointError, match="train data was abc, is xyz"):
         checkpoint.load(tmp_path, {**MINE, "train data": "xyz"}, print)
+
+
+def test_a_long_list_of_columns_leaves_room_for_what_to_do(tmp_path: Path) -> None:
+    columns = json.dumps([f"column {number}" for number in range(500)])
+    checkpoint.save(tmp_path, 1, {**state(1), "fingerprint": {**MINE, "full_field_list": columns}})
+    with pytest.raises(CheckpointError, match=r"full_field_list was .*Use another checkpoint path") as caught:
+        checkpoint.load(tmp_path, MINE, print)
+    assert len(str(caught.value)) < REASON_CHARACTERS
 
 
 def test_a_write_that_fails_leaves_the_last_good_one(tmp_path: Path) -> None:

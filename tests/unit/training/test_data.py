@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from training import data
 from training.data import Order, Rows
 from training.distributed import Ranks
+from training.train import evaluation_rows
 
 CPU = torch.device("cpu")
 
@@ -20,6 +21,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(autouse=True)
 def small_pools(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data, "POOL_ROWS", 64)
+    monkeypatch.setattr(data, "POOL_WORDS", 256)
     monkeypatch.setattr(data, "BLOCK_ROWS", 8)
 
 
@@ -30,13 +32,22 @@ def rows_on_disk(folder: Path, count: int, width: int = 3) -> Rows:
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.integers(1, 400), st.integers(1, 90), st.integers(0, 5))
-def test_an_epoch_takes_each_row_at_most_once(rows: int, batch_size: int, epoch: int) -> None:
-    order = Order(rows, batch_size, 0, epoch)
+@given(st.integers(1, 400), st.integers(1, 90), st.integers(0, 5), st.integers(1, 300))
+def test_an_epoch_takes_each_row_at_most_once(rows: int, batch_size: int, epoch: int, width: int) -> None:
+    order = Order(rows, batch_size, 0, epoch, width)
     ids = torch.cat([torch.empty(0, dtype=torch.long), *(order.pool(i) for i in range(order.pools))])
     assert len(ids) == rows // batch_size * batch_size
     assert len(set(ids.tolist())) == len(ids)
     assert not len(ids) or 0 <= int(ids.min()) <= int(ids.max()) < rows
+
+
+def test_a_wide_table_is_read_and_scored_in_smaller_parts() -> None:
+    assert len(Order(1000, 10, 0, 0, width=4).pool(0)) == 60
+    assert len(Order(1000, 10, 0, 0, width=12).pool(0)) == 20
+    assert len(Order(1000, 10, 0, 0, width=1000).pool(0)) == 10
+    assert evaluation_rows(20) == 16_384
+    assert evaluation_rows(1000) == 1048
+    assert evaluation_rows(10**7) == 1
 
 
 def test_epochs_and_seeds_differ_and_repeat() -> None:

@@ -105,12 +105,32 @@ def test_columns_that_tell_nothing_are_named(monkeypatch: pytest.MonkeyPatch) ->
         ([9, 7, None], pa.float32()),
         (["9", "7", None], pa.string()),
         (["9.0", "7", None], pa.string()),
+        (["9.0", "7", None], pa.large_string()),
+        (["9.0", "7", None], pa.string_view()),
         (["9", "7", None], pa.dictionary(pa.int8(), pa.string())),
+        (np.array([9, 7, np.nan], dtype=np.float16), pa.float16()),
     ],
 )
 def test_the_same_category_in_any_type(values: Any, kind: Any) -> None:
     encoder, _ = fit(categorical={"a": [9, 9, 7]})
     assert indices(encoder, values, kind) == [1, 2, 0]
+
+
+def test_what_a_text_means_does_not_depend_on_its_neighbours() -> None:
+    encoder, _ = fit(categorical={"a": [9, 9, 7, 2**53 + 1]})
+    assert indices(encoder, ["9.0", "abc", None]) == [1, 0, 0]
+    assert indices(encoder, [str(2**53 + 1), "7.0", "nan"]) == [3, 2, 0]
+
+
+def test_large_floats_are_told_apart() -> None:
+    encoder, _ = fit(categorical={"a": [1e300, 1e300, 1e300, 2e19, 2e19, float("inf")]})
+    assert indices(encoder, [1e300, 2e19, float("inf"), 1e19]) == [1, 2, 3, 0]
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()])
+def test_a_text_is_no_number(kind: pa.DataType) -> None:
+    with pytest.raises(DataError, match="column a must be numeric, found"):
+        fit({"a": pa.array(["1"], kind)})
 
 
 def test_texts_with_leading_zeros_are_no_numbers() -> None:

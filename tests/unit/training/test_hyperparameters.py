@@ -71,6 +71,7 @@ def test_lists_come_from_the_file_when_nobody_else_gives_them(tmp_path: Path) ->
         ({"learning_rate": 0}, "learning_rate must be above 0, found 0"),
         ({"dropout": 1.0}, "dropout must be below 1, found 1.0"),
         ({"compile_model": 1}, "compile_model must be bool, found '1'"),
+        ({"seed": 2**63}, "seed must be at most 9223372036854775807, found 9223372036854775808"),
         ({"precision": "half"}, "precision must be one of auto, float32, bfloat16, float64, found 'half'"),
         ({"tab_field_list": "a"}, "tab_field_list must be a list of column names as JSON, found 'a'"),
         ({"tab_field_list": ["a", "a"]}, "features named twice: a"),
