@@ -88,13 +88,18 @@ class Faulty:
         return "\n".join(lines)
 
     def log(self, dag_id: str, run_id: str, task_id: str) -> str:
-        """The logs of all tries: Airflow itself may fail a task whose deferral was very short, and lose that try."""
+        """The logs of all tries: Airflow may count a new try after a very short wait, and its API forget the old one.
+
+        The file of such a try is still there.
+        """
         tries = []
         for number in range(1, self.task(dag_id, run_id, task_id)["try_number"] + 1):
             try:
                 tries.append(self.airflow.log(dag_id, run_id, task_id, number))
             except httpx.HTTPStatusError as error:
-                tries.append(f"(no log of try {number}: {error})")
+                logs = self.folder / f"home/airflow/logs/dag_id={dag_id}/run_id={run_id}/task_id={task_id}"
+                file = logs / f"attempt={number}.log"
+                tries.append(file.read_text() if file.is_file() else f"(no log of try {number}: {error})")
         return "\n".join(tries)
 
     def executions(self, run_id: str, pipeline: str = "faulty") -> list[dict[str, Any]]:
