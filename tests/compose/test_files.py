@@ -250,6 +250,17 @@ def test_the_templates_roles_may_do_what_the_documented_ones_may() -> None:
         assert not any("*" in action for action in actions(document)), name
 
 
+def test_the_templates_airflow_may_write_the_logs_that_helm_puts_into_its_bucket() -> None:
+    logging = yaml.safe_load((ROOT / "deploy" / "helm" / "values.yaml").read_text())["config"]["logging"]
+    bucket, _, folder = logging["remote_base_log_folder"].removeprefix("s3://").partition("/")
+    assert bucket == "<bucket>"
+    path = ROOT / "deploy" / "cloudformation" / "airflow-sagemaker.yaml"
+    policy = yaml.load(path.read_text(), Loader=Template)["Resources"]["AirflowPolicy"]["Properties"]["PolicyDocument"]
+    (objects,) = [statement for statement in policy["Statement"] if statement["Sid"] == "Objects"]
+    assert {"s3:GetObject", "s3:PutObject"} <= set(objects["Action"])
+    assert f"${{Bucket.Arn}}/{folder}/*" in objects["Resource"]
+
+
 @pytest.mark.skipif(not shutil.which("cfn-lint"), reason="cfn-lint is not installed")
 def test_cloudformation_is_clean() -> None:
     subprocess.run(["cfn-lint", ROOT / "deploy" / "cloudformation" / "airflow-sagemaker.yaml"], check=True)
