@@ -16,7 +16,8 @@ h2 { font-size: 1.05rem; margin: 1.75rem 0 .5rem }
 nav a { margin-right: 1rem } a { color: inherit }
 table { border-collapse: collapse; min-width: 40% } .wide { overflow-x: auto }
 th, td { text-align: left; padding: .3rem .9rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
-th { font-weight: 600; font-size: .85rem } td { overflow-wrap: anywhere; font-variant-numeric: tabular-nums }
+th { font-weight: 600; font-size: .85rem } td { overflow-wrap: break-word; font-variant-numeric: tabular-nums }
+td b { font-size: .85rem } td:nth-child(2):last-child { overflow-wrap: anywhere }
 pre { background: var(--soft); padding: .75rem; overflow: auto; max-height: 32rem; font-size: .8rem }
 .status { font-weight: 600; white-space: nowrap; color: var(--off) } .none { color: var(--off) }
 .Succeeded, .Completed { color: var(--ok) } .Failed, .CompletedWithFailures { color: var(--bad) }

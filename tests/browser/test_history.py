@@ -203,6 +203,18 @@ def test_the_values_of_one_measure_share_a_chart(evaluate: Any) -> None:
     ]
 
 
+def test_a_run_that_trained_nothing_is_skipped_not_a_success(evaluate: Any) -> None:
+    trained = [{"status": "Succeeded"}]
+    runs = [
+        {"partition": "2013-07-05", "state": "success", "trainings": []},
+        {"partition": "2013-07-04", "state": "success", "trainings": trained},
+        {"partition": "2013-07-03", "state": "failed", "trainings": []},
+        {"partition": "2013-07-02", "state": "running", "trainings": []},
+    ]
+    script = f"return m.partitions({json.dumps(runs)}).map((one) => one.state)"
+    assert evaluate("history_model.js", script) == ["running", "failed", "success", "skipped"]
+
+
 @pytest.mark.parametrize(
     ("days", "rows"),
     [

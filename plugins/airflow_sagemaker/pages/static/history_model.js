@@ -12,13 +12,16 @@ export function dayOf(partition) {
   return Number.isNaN(at) ? null : at;
 }
 
+/** A run that succeeded without a training has skipped it: missing data, a dry run. `backfill-summary` says the same. */
+const stateOf = (run) => (run.state === "success" && !run.trainings.some((one) => one.status === "Succeeded") ? "skipped" : run.state);
+
 /** One entry per partition, oldest first: its newest run, and how many runs it had. `runs` are newest first. */
 export function partitions(runs) {
   const found = new Map();
   for (const run of runs) {
     const known = found.get(run.partition);
     if (known) known.runs += 1;
-    else found.set(run.partition, { ...run, runs: 1, day: dayOf(run.partition) });
+    else found.set(run.partition, { ...run, state: stateOf(run), runs: 1, day: dayOf(run.partition) });
   }
   return [...found.values()].sort((one, other) => (one.partition < other.partition ? -1 : 1));
 }
