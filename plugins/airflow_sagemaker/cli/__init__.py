@@ -2,7 +2,7 @@
 
 Exit codes: 0 success (diff: nothing would change), 1 diff found changes, the training did not succeed or orphans are
 left, 2 the command line or the configuration is wrong, 3 compiling failed, 4 AWS (or Airflow) refused or could not be
-reached, 130 interrupted.
+reached, 130 interrupted. `--version` names the installed version.
 Nothing heavy is imported before it is needed: `validate` needs neither SDK nor network.
 """
 
@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from airflow_sagemaker import __version__
 from airflow_sagemaker.cli.output import Interrupted, Output
 from airflow_sagemaker.exceptions import AirflowSageMakerError, CompileError, ConfigurationError
 
@@ -25,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(
         prog="python -m airflow_sagemaker", description="Train PyTorch models on SageMaker Pipelines, without Airflow."
     )
+    root.add_argument("--version", action="version", version=f"airflow-sagemaker {__version__}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _command(commands, "validate", "check the configuration and its files; no network, no SDK")
     made = _command(commands, "compile", "print the pipeline's definition; AWS is not called")

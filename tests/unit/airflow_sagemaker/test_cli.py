@@ -11,6 +11,7 @@ import pytest
 import yaml
 from config_samples import settings
 
+from airflow_sagemaker import __version__
 from airflow_sagemaker.cli import main
 
 
@@ -79,6 +80,13 @@ def test_violations_are_data_too(config_file: Path, capsys: pytest.CaptureFixtur
     assert {violation["field"] for violation in data["violations"]} == {
         "hyperparameters.epochs", "training_instance_count",
     }  # fmt: skip
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"airflow-sagemaker {__version__}\n"
 
 
 def test_a_missing_file_is_named(capsys: pytest.CaptureFixture[str]) -> None:
