@@ -23,7 +23,8 @@ def main(
         int, typer.Option(min=0, max=65535, help="Port of Airflow's UI on 127.0.0.1; 0 takes any free one.")
     ] = 8080,
     sagemaker_port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port of the local SageMaker; 0 takes any free one.")
+        int,
+        typer.Option(min=0, max=65535, help="Port of the local SageMaker; 0 takes the last one, else any free one."),
     ] = 0,
     home: Annotated[
         Path | None, typer.Option(help="Folder for databases, models and logs. Default: var/ here.")

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parents[2]
 BUCKET = "flight-delays"
@@ -42,6 +43,14 @@ class Home:
     def sagemaker(self) -> Path:
         """The data folder of the local SageMaker."""
         return self.path / "sagemaker"
+
+    def last_sagemaker_port(self) -> int | None:
+        """The port on which the local SageMaker of this home served last."""
+        try:
+            endpoint = json.loads((self.sagemaker / "endpoint.json").read_text())["AWS_ENDPOINT_URL"]
+            return urlsplit(endpoint).port
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
 
     @property
     def logs(self) -> Path:

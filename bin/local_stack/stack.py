@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -70,12 +70,13 @@ def running_stack(
 ) -> Iterator[Stack]:
     """The stack on `home`, ready to use; every process of it has ended when the context ends.
 
-    Ports of 0 take free ones. `max_jobs`: training jobs at once (default: the local SageMaker's own).
-    Raises StackError when a port is taken, another stack runs on this home, or a process does not come up.
+    Ports of 0 take free ones (see `port_of_sagemaker`). `max_jobs`: training jobs at once (default: the local
+    SageMaker's own). Raises StackError when a port is taken, another stack runs on this home, or a process does not
+    come up.
     """
     ports = Ports(
         web=require_free_port(web_port, option="--port"),
-        sagemaker=require_free_port(sagemaker_port, option="--sagemaker-port"),
+        sagemaker=port_of_sagemaker(home, sagemaker_port),
         worker_logs=free_port(),
         trigger_logs=free_port(),
     )
@@ -106,6 +107,15 @@ def running_stack(
         _create_bucket(stack)
         _create_pool(client)
         yield stack
+
+
+def port_of_sagemaker(home: Home, asked: int) -> int:
+    """`asked`; for 0 the port of the last time, to which the buttons of earlier runs lead, else any free one."""
+    last = home.last_sagemaker_port() if asked == 0 else None
+    if last:
+        with suppress(StackError):
+            return require_free_port(last, option="--sagemaker-port")
+    return require_free_port(asked, option="--sagemaker-port")
 
 
 @contextmanager
