@@ -46,6 +46,13 @@ def test_every_service_is_confined_and_limited(services: dict[str, Any]) -> None
         assert "privileged" not in service, name
 
 
+def test_each_image_is_built_by_one_service(services: dict[str, Any]) -> None:
+    built = [service["image"] for service in services.values() if "build" in service]
+    assert len(built) == len(set(built))
+    ours = {service["image"] for service in services.values() if "AIRFLOW_SAGEMAKER_IMAGE" in service["image"]}
+    assert set(built) == ours
+
+
 def test_what_runs_on_is_restarted_and_watched(services: dict[str, Any]) -> None:
     for name, service in services.items():
         assert service["restart"] == ("no" if name in ONE_SHOT else "unless-stopped"), name
