@@ -14,7 +14,7 @@ from airflow_sagemaker.compiling.process import OnChild, compile_in_child, defau
 from airflow_sagemaker.compiling.request import request_of
 from airflow_sagemaker.compiling.shared import S3Cache
 from airflow_sagemaker.config import PytorchTrainingConfig
-from airflow_sagemaker.exceptions import CompileTimeout, ConfigurationError
+from airflow_sagemaker.exceptions import CompileError, CompileTimeout, ConfigurationError
 
 DEFAULT_TIMEOUT_SECONDS = 180.0
 
@@ -87,6 +87,9 @@ def compile_pipeline(
                         shared.put(key, entry)
         except Timeout:
             raise CompileTimeout(f"another process has been compiling the same for {timeout_seconds:g} s") from None
+        except OSError as error:
+            hint = "make room, or name another folder by AIRFLOW_SAGEMAKER_CACHE_DIR"
+            raise CompileError(f"the compile cache {cache.folder} cannot be used: {error}; {hint}") from error
     return _result(config, entry, cache)
 
 

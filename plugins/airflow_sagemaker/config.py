@@ -56,7 +56,7 @@ def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
     import yaml
 
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = yaml.load(Path(path).read_text(encoding="utf-8"), yaml_loader())  # noqa: S506 - a SafeLoader
     except OSError as error:
         problem = Violation("file", os.fspath(path), error.strerror or str(error))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -69,6 +69,23 @@ def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
             return content
         problem = Violation("file", content, "must be a mapping of names to values")
     raise ConfigurationError([problem], what=file_label(path))
+
+
+def yaml_loader() -> Any:
+    """Return YAML's safe loader, but for one thing: a name that stands twice is an error, not a value that is lost."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def compose_mapping_node(self, anchor: Any) -> Any:
+            node = super().compose_mapping_node(anchor)
+            names: set[str] = set()
+            for key, _ in node.value:
+                if isinstance(key, yaml.ScalarNode) and key.value in names:
+                    raise yaml.composer.ComposerError(None, None, f"{key.value} stands twice", key.start_mark)
+                names.add(key.value if isinstance(key, yaml.ScalarNode) else "")
+            return node
+
+    return Loader
 
 
 class BasePipelineConfig(StrictModel):
@@ -185,7 +202,7 @@ class PytorchTrainingConfig(BasePipelineConfig):
         default=None, ge=1, description="Spot: seconds to wait and train in all; none means twice max_runtime_seconds."
     )
     keep_alive_seconds: int | None = Field(
-        default=None, ge=0, le=3600, description="Warm pool: seconds to keep the instances for the next job."
+        default=None, ge=0, le=21600, description="Warm pool: seconds to keep the instances for the next job."
     )
     distribution: Literal["torchrun", "none"] = Field(
         default="torchrun", description="torchrun over all GPUs of all instances, counted in the container; or none."

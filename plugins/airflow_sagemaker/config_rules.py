@@ -23,7 +23,11 @@ _PIPELINE_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,255}")
 _ROLE = re.compile(r"arn:aws[a-z\-]*:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+")
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d")
 _PARTITION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.=:-]{0,127}")
-_TAG_TEXT = re.compile(r"([\w\s_.:/=+\-@]*)")
+SEPARATORS = (
+    r" \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"  # \p{Z}: no tabs or line breaks
+)
+_TAG_TEXT = re.compile(rf"([\w{SEPARATORS}_.:/=+\-@]*)")
+_IMAGE = re.compile(r"\S{1,255}")
 _ENTRY_POINT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*\.(py|sh)")
 _KMS = re.compile(r"[a-zA-Z0-9:/_-]{1,2048}")
 _SUBNET = re.compile(r"[-0-9a-zA-Z]{1,32}")
@@ -181,10 +185,10 @@ def _environment(seen: Any) -> Iterator[Violation]:
 def _metrics(seen: Any) -> Iterator[Violation]:
     for name, regex in seen.metric_definitions.items():
         path = f"metric_definitions.{name}"
-        if not 1 <= len(name) <= 255:
-            yield Violation(path, name, "a metric's name has 1 to 255 characters")
-        if not 1 <= len(regex) <= 500:
-            yield Violation(path, regex, "a regex has 1 to 500 characters")
+        if not 1 <= len(name) <= 255 or "\n" in name:
+            yield Violation(path, name, "a metric's name has 1 to 255 characters on one line")
+        if not 1 <= len(regex) <= 500 or "\n" in regex:
+            yield Violation(path, regex, "a regex has 1 to 500 characters on one line")
             continue
         try:
             groups = re.compile(regex).groups
@@ -195,8 +199,26 @@ def _metrics(seen: Any) -> Iterator[Violation]:
             yield Violation(path, regex, "needs a group around the number, such as ([0-9.]+)")
 
 
+@needs("profiler")
+def _profiler_limits(seen: Any) -> Iterator[Violation]:
+    if seen.profiler is None or not (seen.profiler.parameters or seen.profiler.rules_to_run):
+        return
+    from airflow_sagemaker.raw_arguments import check, create_training_job_shape
+
+    members = create_training_job_shape().members
+    parameters = members["ProfilerConfig"].members["ProfilingParameters"]
+    yield from check("profiler.parameters", seen.profiler.parameters, parameters)
+    of_rule = members["ProfilerRuleConfigurations"].member.members
+    for number, rule in enumerate(seen.profiler.rules_to_run):
+        path = f"profiler.rules_to_run[{number}]"
+        told = {"rule_to_invoke": rule.name, **rule.parameters}
+        yield from check(f"{path}.parameters", told, of_rule["RuleParameters"])
+        if rule.instance_type is not None:
+            yield from check(f"{path}.instance_type", rule.instance_type, of_rule["InstanceType"])
+
+
 @needs("profiler", "region")
-def _profiler(seen: Any) -> Iterator[Violation]:
+def _profiler_region(seen: Any) -> Iterator[Violation]:
     if seen.profiler is None or not seen.profiler.rules_to_run or not seen.region or is_template(seen.region):
         return
     if images.debugger_rules_image(seen.region) is None:
@@ -246,6 +268,7 @@ TRAINING: tuple[Rule, ...] = (
     _matches(
         "training_entry_point", _ENTRY_POINT, "must be a relative path of letters, digits and _.- to a .py or .sh"
     ),
+    _matches("training_image", _IMAGE, "is no image such as 123456789012.dkr.ecr.eu-central-1.amazonaws.com/mine:1"),
     _matches("ca_repository_arn", _REPOSITORY, "is no CodeArtifact repository ARN"),
     _matches("volume_kms_key", _KMS, "is no KMS key id, alias or ARN"),
     _matches("output_kms_key", _KMS, "is no KMS key id, alias or ARN"),
@@ -260,6 +283,7 @@ TRAINING: tuple[Rule, ...] = (
     _volume_key_needs_a_volume,
     _environment,
     _metrics,
-    _profiler,
+    _profiler_limits,
+    _profiler_region,
     _extra_arguments,
 )

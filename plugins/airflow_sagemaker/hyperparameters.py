@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -81,11 +81,23 @@ def _fits_into_parameters(seen: Any) -> Iterator[Violation]:
     for name, value in vars(seen).items():
         if isinstance(value, str) and _NO_TEXT.search(value):
             yield Violation(name, value, "must not hold control characters other than tabs and line breaks")
-        if isinstance(value, str) and len(encode(value)) > MAX_PARAMETER:
+        if not isinstance(value, tuple | list) and len(encode(value)) > MAX_PARAMETER:
             rule = f"must be at most {MAX_PARAMETER} characters as JSON, the limit of a pipeline parameter"
             yield Violation(name, value, rule)
+    for parameter, names in _by_parameter(vars(seen)).items():
+        if len(names) > 1:
+            yield Violation(names[1], getattr(seen, names[1]), f"its parameter {parameter} is that of {names[0]}")
     if len(vars(seen)) > MAX_KEYS:
         yield Violation("hyperparameters", len(vars(seen)), f"SageMaker takes at most {MAX_KEYS} hyperparameters")
+
+
+def _by_parameter(values: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the scalars' names by the pipeline parameter that carries them."""
+    found: dict[str, list[str]] = {}
+    for name, value in values.items():
+        if not isinstance(value, tuple | list):
+            found.setdefault(parameter_name(name), []).append(name)
+    return found
 
 
 class ModelHyperparameters(StrictModel):

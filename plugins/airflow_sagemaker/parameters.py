@@ -13,7 +13,6 @@ TRAINING_IMAGE = "TrainingImage"
 INSTANCE_TYPE = "TrainingInstanceType"
 INSTANCE_COUNT = "TrainingInstanceCount"
 STRINGS = (INPUT_PATH, OUTPUT_PATH, CHECKPOINT_PATH, TRAINING_IMAGE, INSTANCE_TYPE)
-MAX_PARAMETERS = 200  # CreatePipeline, through the definition
 
 
 def declared(scalars: Iterable[str]) -> dict[str, str]:

@@ -8,6 +8,8 @@ from copy import deepcopy
 from functools import cache
 from typing import Any
 
+from airflow_sagemaker.config import CHANNELS
+from airflow_sagemaker.config_rules import SEPARATORS
 from airflow_sagemaker.exceptions import Violation
 
 # What a setting of its own or the pipeline service decides. A dotted name forbids one member of a structure.
@@ -28,6 +30,10 @@ MANAGED = {
     "ResourceConfig.VolumeSizeInGB": "set by training_volume_size",
     "ResourceConfig.VolumeKmsKeyId": "set by volume_kms_key",
     "ResourceConfig.KeepAlivePeriodInSeconds": "set by keep_alive_seconds",
+    "ResourceConfig.InstanceGroups": "set by training_instance_type and training_instance_count",
+    "ResourceConfig.InstancePreferences": "set by training_instance_type",
+    "ResourceConfig.SelectedInstanceType": "chosen by SageMaker",
+    "ResourceConfig.SelectedInstanceCount": "chosen by SageMaker",
     "VpcConfig": "set by subnets and security_group_ids",
     "StoppingCondition.MaxRuntimeInSeconds": "set by max_runtime_seconds",
     "StoppingCondition.MaxWaitTimeInSeconds": "set by max_wait_seconds",
@@ -39,7 +45,9 @@ MANAGED = {
     "ProfilerConfig": "set by profiler",
     "ProfilerRuleConfigurations": "set by profiler",
     "Environment": "set by environment",
+    "ServerlessJobConfig": "the step trains on instances",
 }
+TAKEN_CHANNELS = (*CHANNELS, "code", "sm_drivers")  # the last two are the SDK's
 _PIPELINE_FUNCTIONS = frozenset({"Get", "Std:Join", "Std:JsonGet"})
 
 
@@ -70,6 +78,21 @@ def violations(arguments: Mapping[str, Any]) -> Iterator[Violation]:
     for violation in check("extra_arguments", arguments, create_training_job_shape(), partial=True):
         if not any(f"{violation.field}.".startswith((f"{path}.", f"{path}[")) for path in managed):
             yield violation
+    yield from _channels(arguments.get("InputDataConfig"))
+
+
+def _channels(more: Any) -> Iterator[Violation]:
+    """The step's channels and these must have different names, and be as many as a job may have."""
+    path = "extra_arguments.InputDataConfig"
+    names = list(TAKEN_CHANNELS)
+    for position, channel in enumerate(more if isinstance(more, list | tuple) else ()):
+        name = channel.get("ChannelName") if isinstance(channel, Mapping) else None
+        if name in names:
+            yield Violation(f"{path}[{position}].ChannelName", name, "is the name of another channel")
+        names.append(name)
+    most = create_training_job_shape().members["InputDataConfig"].metadata["max"]
+    if len(names) > most:
+        yield Violation(path, len(names), f"at most {most} channels, {', '.join(TAKEN_CHANNELS)} included")
 
 
 @cache
@@ -176,6 +199,6 @@ def _as_python(pattern: str) -> str:
     return (
         pattern.replace("\\p{Alnum}", "a-zA-Z0-9")
         .replace("\\p{L}", "\\w")
-        .replace("\\p{Z}", "\\s")
+        .replace("\\p{Z}", SEPARATORS)
         .replace("\\p{N}", "\\d")
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 IGNORED = (
     "__pycache__", "*.pyc", ".git", ".hg", ".svn", ".DS_Store", ".ipynb_checkpoints", ".pytest_cache", ".mypy_cache",
-    ".ruff_cache", "*.swp", "*~", ".venv", "node_modules",
+    ".ruff_cache", "*.sw?", "*~", "#*#", ".#*", ".idea", ".vscode", ".venv", "node_modules",
 )  # fmt: skip
 
 

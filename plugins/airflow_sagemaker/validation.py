@@ -6,6 +6,7 @@ rule. A `StrictModel` checks each field, then every rule whose fields are sound,
 
 from __future__ import annotations
 
+import datetime
 import difflib
 from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
@@ -114,6 +115,8 @@ def _translated(error: ValidationError, model: type[BaseModel]) -> Iterator[Viol
             yield Violation(path, item["input"], str(inner))
         elif kind in ("tuple_type", "list_type"):
             yield Violation(path, item["input"], "should be a list")
+        elif kind == "string_type" and isinstance(item["input"], bool | int | float | datetime.date):
+            yield Violation(path, item["input"], "should be a text", "in YAML, put it in quotes: '2.10', '2026-01-31'")
         else:
             yield Violation(path, item["input"], _lowered(item["msg"]))
 

@@ -37,17 +37,28 @@ _QUESTION = (
 def default_folder() -> Path:
     """Return AIRFLOW_SAGEMAKER_CACHE_DIR, else the user's cache folder."""
     named = os.environ.get("AIRFLOW_SAGEMAKER_CACHE_DIR")
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(named) if named else Path(base) / "airflow-sagemaker"
+    if named:
+        return Path(named)
+    try:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError:  # a user whom nobody knows, as containers have them
+        raise CompileError(
+            "this user has no home folder for the compile cache; set AIRFLOW_SAGEMAKER_CACHE_DIR"
+        ) from None
+    return Path(base) / "airflow-sagemaker"
 
 
 def cache_key(request: dict[str, Any], source_dir: str, modules: Iterable[str], python: str) -> str:
     """Return a digest of all that decides a definition. Raises SdkNotAvailable without an SDK to be found."""
+    try:
+        source = digest_of(contents_of(source_dir))
+    except OSError as error:
+        raise CompileError(f"source_dir cannot be read: {error.strerror}: {error.filename or source_dir}") from None
     stable = {**request, "config": {name: value for name, value in request["config"].items() if name != "source_dir"}}
     parts = {
         "format": FORMAT,
         "request": stable,
-        "source": digest_of(contents_of(source_dir)),
+        "source": source,
         "package": _own_digest(),
         "modules": {name: _module_digest(name) for name in sorted(modules)},
         "sdk": dict(sdk_versions(python)),

@@ -73,7 +73,8 @@ def test_the_same_sources_at_another_path_and_time_give_the_same_bytes(
     elsewhere = tmp_path / "another place"
     shutil.copytree(config.source_dir, elsewhere, copy_function=shutil.copyfile)
     (elsewhere / "__pycache__").mkdir()
-    (elsewhere / "__pycache__" / "train.pyc").write_bytes(b"x")
+    for left in ("__pycache__/train.pyc", ".train.py.swo", "#train.py#", "train.py~"):
+        (elsewhere / left).write_bytes(b"x")
     first = compile_pipeline(config)
     monkeypatch.chdir(tmp_path)
     again = compile_pipeline(config.updated(source_dir="another place"), cache=DiskCache(tmp_path / "cache"))
@@ -371,3 +372,31 @@ def test_a_cache_that_cannot_be_made_says_which_setting_helps(tmp_path: Path) ->
     (tmp_path / "file").write_text("")
     with pytest.raises(CompileError, match="AIRFLOW_SAGEMAKER_CACHE_DIR"):
         DiskCache(tmp_path / "file")
+
+
+def test_a_cache_that_cannot_be_written_says_so(config: PytorchTrainingConfig, tmp_path: Path) -> None:
+    cache = DiskCache(tmp_path)
+    (tmp_path / "work").rmdir()
+    (tmp_path / "work").write_text("")
+    with pytest.raises(CompileError, match=r"cache .* cannot be used: .*AIRFLOW_SAGEMAKER_CACHE_DIR"):
+        compile_pipeline(config, cache=cache)
+
+
+def test_a_user_without_a_home_needs_the_setting_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", unknown)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("AIRFLOW_SAGEMAKER_CACHE_DIR", raising=False)
+    with pytest.raises(CompileError, match="set AIRFLOW_SAGEMAKER_CACHE_DIR"):
+        DiskCache()
+    monkeypatch.setenv("AIRFLOW_SAGEMAKER_CACHE_DIR", str(tmp_path))
+    assert DiskCache().folder == tmp_path
+
+
+def test_a_source_that_cannot_be_read_is_named(config: PytorchTrainingConfig, tmp_path: Path) -> None:
+    shutil.copytree(config.source_dir, tmp_path / "code")
+    (tmp_path / "code" / "memory").symlink_to("/proc/self/mem")
+    with pytest.raises(CompileError, match="source_dir cannot be read: Input/output error"):
+        compile_pipeline(config.updated(source_dir=str(tmp_path / "code")), cache=DiskCache(tmp_path / "cache"))

@@ -118,6 +118,7 @@ def test_a_text_where_a_list_belongs_is_told_so() -> None:
     [
         ("bucket: [", "is no valid YAML"),
         ("- 1", "must be a mapping"),
+        ("hyperparameters:\n  epochs: 3\n  batch_size: 4\n  epochs: 5\n", "epochs stands twice(?s:.*)line 4"),
         ("", "must be a mapping"),
         (None, "No such file"),
     ],
@@ -129,6 +130,14 @@ def test_a_bad_yaml_file_is_named(tmp_path: Path, content: str | None, expected:
     with pytest.raises(ConfigurationError, match=expected) as caught:
         PytorchTrainingConfig.from_yaml(path)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["partition: 2026-01-31", "framework_version: 2.10", "tags: {year: 2013}"])
+def test_a_text_that_yaml_takes_for_something_else_is_told_so(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "training.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError, match=r"should be a text \(in YAML, put it in quotes"):
+        PytorchTrainingConfig.from_yaml(path)
 
 
 def test_all_violations_arrive_together_with_field_value_and_rule() -> None:

@@ -54,7 +54,21 @@ PROFILER_RULE = {"name": "ProfilerReport"}
             "max_wait_seconds", "at least max_runtime_seconds",
         ),
         ({"use_spot_instances": True, "keep_alive_seconds": 60}, "keep_alive_seconds", "excludes spot"),
-        ({"keep_alive_seconds": 4000}, "keep_alive_seconds", "less than or equal to 3600"),
+        ({"keep_alive_seconds": 21601}, "keep_alive_seconds", "less than or equal to 21600"),
+        ({"tags": {"key": "two\nlines"}}, "tags.key", "letters, digits, spaces"),
+        ({"training_image": ""}, "training_image", "is no image"),
+        ({"training_image": "x" * 256}, "training_image", "is no image"),
+        ({"metric_definitions": {"lo\nss": "(.)"}}, "metric_definitions.lo\nss", "on one line"),
+        ({"profiler": {"parameters": {"x": "y" * 257}}}, "profiler.parameters.x", "0 to 256 characters"),
+        ({"profiler": {"parameters": {str(n): "" for n in range(21)}}}, "profiler.parameters", "0 to 20 entries"),
+        (
+            {"profiler": {"rules_to_run": [{**PROFILER_RULE, "instance_type": "ml.x9.large"}]}},
+            "profiler.rules_to_run[0].instance_type", "must be one of",
+        ),
+        (
+            {"profiler": {"rules_to_run": [{**PROFILER_RULE, "parameters": {str(n): "" for n in range(100)}}]}},
+            "profiler.rules_to_run[0].parameters", "0 to 100 entries",
+        ),
         ({"ca_repository_arn": "repo"}, "ca_repository_arn", "no CodeArtifact"),
         (
             {

@@ -27,6 +27,7 @@ from airflow_sagemaker.hyperparameters import encode, parameter_name
         ({"learning_rate": float("inf")}, "learning_rate", "finite"),
         ({"batch_size": 0}, "batch_size", "greater than or equal to 1"),
         ({"epochs": 1.5}, "epochs", "integer"),
+        ({"seed": 2**63}, "seed", "less than or equal to 9223372036854775807"),
         ({"dropout": 1}, "dropout", "less than 1"),
         ({"precision": "int8"}, "precision", "bfloat16"),
         ({"label_nam": "x"}, "label_nam", "did you mean label_name"),
@@ -53,6 +54,23 @@ def test_text_may_hold_line_breaks_but_nothing_that_a_shell_cannot_carry() -> No
     for bad in ("nul\x00", "bell\x07", "escape\x1b[0m"):
         with pytest.raises(ConfigurationError, match="must not hold control characters other than tabs"):
             Mine(**TABLE, prompt=bad)
+
+
+def test_two_names_of_one_parameter_are_refused() -> None:
+    class Mine(ModelHyperparameters):
+        learningRate: float = 1.0
+
+    with pytest.raises(ConfigurationError, match="its parameter HyperparameterLearningRate is that of learning_rate"):
+        Mine(**TABLE)
+
+
+def test_a_mapping_that_fits_into_no_parameter_is_refused() -> None:
+    class Mine(ModelHyperparameters):
+        weights: dict[str, float]
+
+    assert Mine(**TABLE, weights={"a": 1.5}).parameters()["HyperparameterWeights"] == '{"a": 1.5}'
+    with pytest.raises(ConfigurationError, match=r"weights = .*at most 1024 characters"):
+        Mine(**TABLE, weights={str(n): 0.5 for n in range(200)})
 
 
 def test_a_name_longer_than_a_pipeline_parameter_is_refused() -> None:

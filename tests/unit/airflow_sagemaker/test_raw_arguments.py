@@ -14,6 +14,9 @@ from airflow_sagemaker.raw_arguments import check, create_training_job_shape, me
     [
         ({"Environment": {"A": "b"}}, "extra_arguments.Environment", "must not be given here"),
         ({"ResourceConfig": {"InstanceType": "ml.m5.large"}}, "extra_arguments.ResourceConfig.InstanceType", "given"),
+        ({"ResourceConfig": {"InstanceGroups": [{"InstanceGroupName": "a"}]}},
+         "extra_arguments.ResourceConfig.InstanceGroups",
+         "given"),
         ({"RetryStrategy": {}}, "extra_arguments.RetryStrategy", ""),
         ({"RetryStrategy": {"MaximumRetryAttempts": 31}}, "extra_arguments.RetryStrategy.MaximumRetryAttempts", "1 to"),
         ({"RetryStrategy": {"MaximumRetryAttempts": "3"}}, "extra_arguments.RetryStrategy.MaximumRetryAttempts", "int"),
@@ -32,6 +35,19 @@ def test_what_the_service_would_refuse_is_named(arguments: dict[str, Any], field
         assert [(v.field, rule in v.rule) for v in found] == [(field, True)]
     else:
         assert found == []  # an outer structure may be completed by settings
+
+
+def channel(name: str) -> dict[str, Any]:
+    source = {"S3DataType": "S3Prefix", "S3Uri": "s3://my-bucket/more"}
+    return {"ChannelName": name, "DataSource": {"S3DataSource": source}}
+
+
+def test_channels_have_names_of_their_own_and_are_not_too_many() -> None:
+    assert list(violations({"InputDataConfig": [channel(f"more{n}") for n in range(15)]})) == []
+    found = list(violations({"InputDataConfig": [channel("more"), channel("train"), channel("more")]}))
+    assert [v.field for v in found] == [f"extra_arguments.InputDataConfig[{n}].ChannelName" for n in (1, 2)]
+    found = list(violations({"InputDataConfig": [channel(f"more{n}") for n in range(16)]}))
+    assert [(v.field, v.value) for v in found] == [("extra_arguments.InputDataConfig", 21)]
 
 
 def test_sound_arguments_pass() -> None:
