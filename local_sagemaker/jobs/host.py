@@ -133,7 +133,7 @@ class HostRun:
         return self.exit is None
 
     def terminate(self) -> None:
-        """Send SIGTERM to the host's processes."""
+        """Send SIGTERM to the first process of the host's container."""
         self._command(b"term\n")
 
     def kill(self) -> None:

@@ -20,7 +20,7 @@ MANAGED = {
     "AlgorithmSpecification.TrainingInputMode": "set by channel_input_mode",
     "AlgorithmSpecification.MetricDefinitions": "set by metric_definitions",
     "AlgorithmSpecification.ContainerEntrypoint": "set by the SDK",
-    "AlgorithmSpecification.ContainerArguments": "set by the SDK",
+    "AlgorithmSpecification.ContainerArguments": "set by the step",
     "AlgorithmSpecification.AlgorithmName": "the step trains with an image",
     "RoleArn": "set by role_arn",
     "OutputDataConfig.S3OutputPath": "set by output_path",

@@ -38,7 +38,7 @@ from sagemaker.train.configs import (
 from sagemaker.train.distributed import Torchrun
 
 from airflow_sagemaker import images, parameters
-from airflow_sagemaker.compiling.trainer import ContentAddressedTrainer
+from airflow_sagemaker.compiling.trainer import CONTAINER_ARGUMENTS, ContentAddressedTrainer
 from airflow_sagemaker.config import CHANNELS, TRAINING_STEP_NAME, PytorchTrainingConfig
 from airflow_sagemaker.exceptions import ConfigurationError
 from airflow_sagemaker.hyperparameters import encode, parameter_name
@@ -262,7 +262,12 @@ class ConfiguredTrainingStep(TrainingStep):  # type: ignore[misc]
     @property
     def arguments(self) -> dict[str, Any]:
         """The SDK's arguments with ours merged in."""
-        return merged(super().arguments, deepcopy(dict(self._additions)))
+        found = merged(super().arguments, deepcopy(dict(self._additions)))
+        found["AlgorithmSpecification"] = {
+            **found["AlgorithmSpecification"],
+            "ContainerArguments": list(CONTAINER_ARGUMENTS),
+        }
+        return found
 
 
 class SessionUploader:

@@ -22,13 +22,16 @@ from local_sagemaker.jobs.runner import kernel, processes
 
 _CONTROL = 0
 _CHECK_SECONDS = 1.0
+_DEAF = (
+    "local SageMaker: SIGTERM went to the container's first process alone, as on AWS, and that one does not handle it:"
+    " {command!r}. The job is killed when the grace is over; docs/guides/local-sagemaker.md says what helps."
+)
 
 
 @dataclass
 class _State:
     main_pid: int
     status: int | None = None
-    stopping: bool = False
     reason: str | None = None
 
     def note(self, ended: dict[int, int]) -> None:
@@ -37,7 +40,7 @@ class _State:
 
 
 def become_init(config: dict[str, Any], pump: int, report: int, output: int) -> NoReturn:
-    """Run one host to its end; writes {"exit": ...} or {"error": ...} to `report`.
+    """Run one host to its end; writes {"note": ...} where one is due, then {"exit": ...} or {"error": ...} to `report`.
 
     Obeys `term` and `kill` on standard input, which comes straight from the server: a runner that is busy with output
     cannot delay them. The end of standard input (the server is gone) or of `pump` (the runner is) ends everything.
@@ -53,7 +56,7 @@ def become_init(config: dict[str, Any], pump: int, report: int, output: int) -> 
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         state = _State(_start(config, output))
         os.close(output)
-        _watch(state, pump, wake_read, int(config["max_processes"]))
+        _watch(state, pump, report, wake_read, int(config["max_processes"]))
         _finish(report, {"exit": state.status, "reason": state.reason})
     except BaseException as error:
         _finish(report, {"error": f"{type(error).__name__}: {error}"})
@@ -62,6 +65,10 @@ def become_init(config: dict[str, Any], pump: int, report: int, output: int) -> 
 
 def _finish(report: int, message: dict[str, Any]) -> None:
     processes.kill_all(os.getpid())
+    _say(report, message)
+
+
+def _say(report: int, message: dict[str, Any]) -> None:
     with contextlib.suppress(OSError):
         os.write(report, json.dumps(message).encode() + b"\n")
 
@@ -103,8 +110,8 @@ def _start(config: dict[str, Any], output: int) -> int:
         os._exit(127)
 
 
-def _watch(state: _State, pump: int, wake: int, max_processes: int) -> None:
-    """Return when the program has ended and, while stopping, when everything that it started has ended too."""
+def _watch(state: _State, pump: int, report: int, wake: int, max_processes: int) -> None:
+    """Return when the program has ended; what it has left running ends with it, as in a container."""
     me = os.getpid()
     next_count = time.monotonic() + _CHECK_SECONDS
     while True:
@@ -117,13 +124,12 @@ def _watch(state: _State, pump: int, wake: int, max_processes: int) -> None:
                 sys.exit(1)
             if b"kill" in command:
                 state.note(processes.kill_all(me))
-            elif b"term" in command:
-                state.stopping = True
-                processes.terminate_gently(me)
+            elif b"term" in command and state.status is None and not processes.terminate(state.main_pid):
+                _say(report, {"note": _DEAF.format(command=processes.command_of(state.main_pid))})
         if wake in ready:
             os.read(wake, 4096)
         state.note(processes.reap())
-        if state.status is not None and not (state.stopping and processes.descendants(me)):
+        if state.status is not None:
             return
         if time.monotonic() >= next_count:
             next_count = time.monotonic() + _CHECK_SECONDS

@@ -45,9 +45,10 @@ class Pump:
     def feed(self, data: bytes) -> None:
         """Take bytes of output."""
         for line in self._splitter.feed(data):
-            self._line(line)
+            self.line(line)
 
-    def _line(self, line: str) -> None:
+    def line(self, line: str) -> None:
+        """Take one line of output."""
         milliseconds = now_ms()
         self._tail.append(line[:2000])
         self._file.add(milliseconds, line)
@@ -87,7 +88,7 @@ class Pump:
     def close(self) -> list[str]:
         """Pass on the rest; returns the last lines of output."""
         for line in self._splitter.close():
-            self._line(line)
+            self.line(line)
         self._file.close()
         self._server.close()
         self.flush()
@@ -127,13 +128,18 @@ def run(config: dict[str, Any]) -> None:
     kernel.adopt_orphans()
     report, output = launch(config)
     pump = Pump(config)
-    said = b""
+    said, ended = b"", {"exit": signal.SIGKILL, "reason": None}
     watched = [report, output]
     while watched:
         ready, _, _ = select.select(watched, [], [], _FLUSH_SECONDS if pump.holds_lines else None)
         if report in ready:
             chunk = os.read(report, 65536)
-            said += chunk
+            *lines, said = (said + chunk).split(b"\n")
+            for message in map(json.loads, lines):
+                if "note" in message:
+                    pump.line(message["note"])
+                else:
+                    ended = message
             if not chunk:  # the first process is gone; where it had no time to clean up, its orphans are ours now
                 watched.remove(report)
                 processes.kill_all(os.getpid())
@@ -146,8 +152,7 @@ def run(config: dict[str, Any]) -> None:
         if not ready:
             pump.flush()
     tail = pump.close()
-    message = json.loads(said) if said else {"exit": signal.SIGKILL, "reason": None}
-    send({**message, "tail": tail})
+    send({**ended, "tail": tail})
 
 
 def probe() -> None:

@@ -60,17 +60,25 @@ def _handles_term(pid: int) -> bool:
     return bool(caught >> (signal.SIGTERM - 1) & 1)
 
 
-def terminate_gently(root: int) -> None:
-    """Send SIGTERM to what can make use of it: processes that handle it, and processes without children.
+def terminate(pid: int) -> bool:
+    """Send SIGTERM to a container's first process, as the service does; whether that process handles it.
 
-    The shells and drivers in between only wait for their child and die of an unhandled SIGTERM, which would close the
-    pipe that the training program prints to while it saves its checkpoint. They end when their child has ended.
+    In a container the kernel drops a signal that the first process does not handle. Here that process is not the first
+    one of its namespace and would die of it, so it is spared.
     """
-    family = descendants(root)
-    with_children = set(family.values())
-    for pid in family:
-        if pid not in with_children or _handles_term(pid):
-            _send(pid, signal.SIGTERM)
+    heard = _handles_term(pid)
+    if heard:
+        _send(pid, signal.SIGTERM)
+    return heard
+
+
+def command_of(pid: int) -> str:
+    """The command line of a process, as far as it tells one from another."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return str(pid)
+    return b" ".join(words).decode("utf-8", "replace").strip()[:100]
 
 
 def kill_all(root: int) -> dict[int, int]:

@@ -1,7 +1,7 @@
 """A ModelTrainer whose uploads are named by their content, and whose container scripts are made safe first.
 
 The SDK puts a timestamp into each upload's key, so that every build has another definition and the step cache never
-hits. Here a folder's key is the digest of its files. The drivers that the SDK ships are changed in three places:
+hits. Here a folder's key is the digest of its files. The drivers that the SDK ships are changed in a few places:
 hyperparameters are quoted when they become shell variables, and the package installer does not log its index URL,
 which holds a CodeArtifact token; and a SIGTERM, which SageMaker sends to the first process before a spot interruption
 or a stop, is handed down to the training program instead of being lost in a shell.
@@ -23,6 +23,9 @@ from airflow_sagemaker.source_tree import contents_of, digest_of
 
 FIELDS_FILE = "fields.json"
 CODE_IN_CONTAINER = "/opt/ml/input/data/code"
+CONTAINER_ARGUMENTS = [f"/opt/ml/input/data/{SM_DRIVERS}/{TRAIN_SCRIPT}"]
+"""For /bin/bash. The SDK's own, `bash -c "chmod ... && sm_train.sh"`, can leave a shell above the script, which waits
+for it and swallows SIGTERM: it depends on whether that bash spares the fork, as 5.2 does."""
 
 _PATCHES = {
     "scripts/environment.py": (
@@ -47,6 +50,8 @@ _PATCHES = {
          "        with process.stdout:\n"),
     ),
     TRAIN_SCRIPT: (
+        ("\ntrap 'handle_error' ERR\n",
+         "\ntrap 'handle_error' ERR\ntrap 'exit 143' TERM  # stopped while installing: do not train\n"),
         ("\n$SM_PYTHON_CMD /opt/ml/input/data/sm_drivers/distributed_drivers/",
          "\nexec $SM_PYTHON_CMD /opt/ml/input/data/sm_drivers/distributed_drivers/"),
     ),

@@ -24,6 +24,10 @@ from tests.faults.airflow.conftest import ROLE, connection_of
 TARGET = AwsTarget("local_sagemaker")
 
 
+WAITS = "trap 'exit 143' TERM; sleep 600 & wait"
+"""A script that runs until it is stopped."""
+
+
 def compiled(name: str, steps: list[dict[str, Any]]) -> CompiledPipeline:
     """A definition with these steps."""
     definition = json.dumps({"Version": "2020-12-01", "Metadata": {}, "Parameters": [], "Steps": steps})

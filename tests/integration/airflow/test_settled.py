@@ -14,7 +14,7 @@ from airflow_sagemaker.aws import Aws
 from airflow_sagemaker.execution import Executions
 from airflow_sagemaker.hooks import AwsTarget
 from airflow_sagemaker.settled import GOOD_FOR, live_executions
-from tests.integration.airflow.conftest import TARGET, Pipelines
+from tests.integration.airflow.conftest import TARGET, WAITS, Pipelines
 
 
 class Looks:
@@ -22,7 +22,7 @@ class Looks:
 
     def __init__(self, pipelines: Pipelines, folder: Path) -> None:
         self.pipelines, self.folder = pipelines, folder
-        made = pipelines.deployed("sleep 600")
+        made = pipelines.deployed(WAITS)
         self.name, self.arn = made.pipeline_name, pipelines.start(made)
 
     def look(self, executions: Executions | None = None) -> list[str]:

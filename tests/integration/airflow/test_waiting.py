@@ -16,7 +16,7 @@ from airflow_sagemaker.poller import SharedPoller
 from airflow_sagemaker.triggers import SageMakerTrainingPipelineTrigger
 from tests.faults.airflow.conftest import connection_of
 from tests.faults.airflow.proxy import FaultProxy
-from tests.integration.airflow.conftest import TARGET, Pipelines
+from tests.integration.airflow.conftest import TARGET, WAITS, Pipelines
 
 
 def trigger_for(arn: str, **options: Any) -> SageMakerTrainingPipelineTrigger:
@@ -65,7 +65,7 @@ def test_no_line_is_missed_or_told_twice_when_the_worker_goes_on(pipelines: Pipe
 
 
 def test_many_waiters_cost_one_list_per_round(pipelines: Pipelines) -> None:
-    made = pipelines.deployed("sleep 600")
+    made = pipelines.deployed(WAITS)
     arns = [pipelines.start(made) for _ in range(20)]
 
     async def wait_and_count() -> tuple[int, list[dict[str, Any]]]:
@@ -92,7 +92,7 @@ def test_many_waiters_cost_one_list_per_round(pipelines: Pipelines) -> None:
 
 
 def test_the_event_loop_is_never_blocked(pipelines: Pipelines) -> None:
-    made = pipelines.deployed("sleep 600")
+    made = pipelines.deployed(WAITS)
     arns = [pipelines.start(made) for _ in range(5)]
 
     async def longest_pause() -> float:
@@ -112,7 +112,7 @@ def test_the_event_loop_is_never_blocked(pipelines: Pipelines) -> None:
 
 @pytest.mark.parametrize(("stop_on_kill", "status"), [(True, {"Stopping", "Stopped"}), (False, {"Executing"})])
 def test_on_kill_stops_only_when_asked(pipelines: Pipelines, stop_on_kill: bool, status: set[str]) -> None:
-    arn = pipelines.start(pipelines.deployed("sleep 600"))
+    arn = pipelines.start(pipelines.deployed(WAITS))
 
     async def kill() -> None:
         trigger = trigger_for(arn, stop_on_kill=stop_on_kill)
@@ -128,7 +128,7 @@ def test_on_kill_stops_only_when_asked(pipelines: Pipelines, stop_on_kill: bool,
 
 
 def test_an_execution_that_is_not_there_is_reported_missing(pipelines: Pipelines) -> None:
-    arn = pipelines.start(pipelines.deployed("sleep 600"))
+    arn = pipelines.start(pipelines.deployed(WAITS))
     event = asyncio.run(fired(trigger_for(arn.rpartition("/")[0] + "/zzzzzzzzzzzz", poll_interval=0.2)))
     assert event["event"] == "missing"
     assert "zzzzzzzzzzzz" in event["error"]
@@ -165,7 +165,7 @@ def test_the_wait_survives_throttling_errors_resets_and_slow_and_lost_replies(
 def test_credentials_that_stay_expired_are_reported_long_before_patience_ends(
     pipelines: Pipelines, polled: FaultProxy
 ) -> None:
-    arn = pipelines.start(pipelines.deployed("sleep 600"))
+    arn = pipelines.start(pipelines.deployed(WAITS))
     polled.inject("*", "expired", times=1000)
     trigger = trigger_for(arn, aws_conn_id="polled", poll_interval=0.3, progress="status", patience=3600)
     event = asyncio.run(asyncio.wait_for(fired(trigger), 60))

@@ -33,6 +33,8 @@ ROLE = AWS_ROLE or "arn:aws:iam::123456789012:role/LocalSageMakerRole"
 REGION = os.environ["AWS_DEFAULT_REGION"] if ON_AWS else "us-east-1"
 IMAGE = f"763104351884.dkr.ecr.{REGION}.amazonaws.com/pytorch-training:2.10.0-cpu-py313-ubuntu22.04-sagemaker"
 DEADLINE = 3600.0 if ON_AWS else 90.0
+WAITS = "trap 'exit 143' TERM; echo up; sleep 600 & wait"
+"""A script that runs until it is stopped."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

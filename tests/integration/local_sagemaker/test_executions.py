@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import PASSES, Service, condition, poll, training
+from .conftest import PASSES, WAITS, Service, condition, poll, training
 from .test_pipelines import refused
 
 pytestmark = pytest.mark.aws
@@ -135,7 +135,7 @@ def test_retry_runs_on_from_what_did_not_succeed(service: Service) -> None:
 
 
 def test_stop_ends_the_job_and_starts_nothing_more(service: Service) -> None:
-    sleeper = training("Train", "trap 'exit 0' TERM; echo up; while true; do sleep 0.1; done", service.output)
+    sleeper = training("Train", WAITS, service.output)
     arn = service.start(service.create(sleeper, {**PASSES, "DependsOn": ["Train"]}))
     service.wait_step(arn, "Train", "Executing")
     service.sagemaker.stop_pipeline_execution(PipelineExecutionArn=arn)
@@ -183,7 +183,7 @@ def test_cache_takes_no_result_of_other_values_and_none_that_has_expired(service
 
 
 def test_running_pipeline_cannot_be_deleted(service: Service) -> None:
-    name = service.create(training("Train", "sleep 60", service.output))
+    name = service.create(training("Train", WAITS, service.output))
     arn = service.start(name)
     with refused("ConflictException", "running"):
         service.sagemaker.delete_pipeline(PipelineName=name)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import DEADLINE, IMAGE, ROLE, Service, condition, poll, training_arguments
+from .conftest import DEADLINE, IMAGE, ROLE, WAITS, Service, condition, poll, training_arguments
 from .test_pipelines import refused
 
 pytestmark = pytest.mark.aws
@@ -47,7 +47,7 @@ def test_training_job_by_itself(service: Service) -> None:
 def test_queued_job_is_stopped_at_once(service: Service) -> None:
     names = [f"queue-{uuid.uuid4().hex[:8]}" for _ in range((os.cpu_count() or 1) + 1)]
     for name in names:
-        service.sagemaker.create_training_job(**training_arguments("sleep 60", service.output), TrainingJobName=name)
+        service.sagemaker.create_training_job(**training_arguments(WAITS, service.output), TrainingJobName=name)
     for name in reversed(names):
         service.sagemaker.stop_training_job(TrainingJobName=name)
     assert {ended(service, name)["TrainingJobStatus"] for name in names} == {"Stopped"}

@@ -20,7 +20,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from .conftest import Service, condition, training
+from .conftest import WAITS, Service, condition, training
 
 ENDS = {"pass": "Succeeded", "fail": "Failed", "job": "Succeeded", "hang": None}
 """How an execution of each kind ends when nobody stops it; `hang` never does."""
@@ -71,7 +71,7 @@ class Executions(RuleBasedStateMachine):
         self.pipeline = self.service.create(
             condition("IsFail", kind, "fail", IfSteps=[fail]),
             condition("IsJob", kind, "job", IfSteps=[training("Job", "true", self.service.output)]),
-            condition("IsHang", kind, "hang", IfSteps=[training("Hang", "sleep 600", self.service.output)]),
+            condition("IsHang", kind, "hang", IfSteps=[training("Hang", WAITS, self.service.output)]),
             parameters=[{"Name": "Kind", "Type": "String"}],
         )
 

@@ -26,6 +26,11 @@ BUCKET = "jobs-bucket"
 IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.10-cpu-py313"
 ROLE = "arn:aws:iam::123456789012:role/LocalSageMakerRole"
 DEADLINE = 90
+WAITS = (
+    "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(143));"
+    " print('on', flush=True); time.sleep(600)"
+)
+"""A program that runs until it is stopped."""
 TERMINAL = {"Completed", "Failed", "Stopped"}
 
 

@@ -1,6 +1,6 @@
 """Makes real CreateTrainingJob requests with the SDK's ModelTrainer and uploads what it ships; a child process.
 
-Usage: sdk_requests.py SOURCE_DIR BUCKET; prints {"plain": request, "torchrun": request, "torchrun_two_hosts": request}.
+Usage: sdk_requests.py SOURCE_DIR BUCKET; prints one JSON object of requests by name.
 AWS_* variables name the S3 server.
 """
 
@@ -35,13 +35,15 @@ def main(source_dir: str, bucket: str) -> None:
     opt_out = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
     session = PipelineSession(default_bucket=bucket, sagemaker_config=opt_out)
 
-    def request(name: str, distributed: Any, hosts: int) -> dict[str, Any]:
+    trained = {"entry_script": "train.py", "requirements": "requirements.txt"}
+
+    def request(name: str, distributed: Any, hosts: int, **code: str) -> dict[str, Any]:
         trainer = ModelTrainer(
             sagemaker_session=session,
             role="arn:aws:iam::123456789012:role/LocalSageMakerRole",
             base_job_name=name,
             training_image="763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.10-cpu-py313",
-            source_code=SourceCode(source_dir=source_dir, entry_script="train.py", requirements="requirements.txt"),
+            source_code=SourceCode(source_dir=source_dir, **code or trained),
             distributed=distributed,
             compute=Compute(instance_type="ml.m5.large", instance_count=hosts, volume_size_in_gb=5),
             hyperparameters={"learning_rate": 0.25, "names": ["a b", "c"], "label": "late"},
@@ -58,6 +60,8 @@ def main(source_dir: str, bucket: str) -> None:
         "plain": request("plain", None, 1),
         "torchrun": request("torchrun", Torchrun(process_count_per_node=2), 1),
         "torchrun_two_hosts": request("torchrun-two-hosts", Torchrun(process_count_per_node=1), 2),
+        "driver": request("driver", None, 1, entry_script="wait.py"),
+        "command": request("command", None, 1, command="exec python3 wait.py"),
     }
     print(json.dumps(requests))
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from jobs_harness import BUCKET, IMAGE, ROLE, Backend, Jobs, wait_until
+from jobs_harness import BUCKET, IMAGE, ROLE, WAITS, Backend, Jobs, wait_until
 
 
 def processing_request(command: list[str], **members: Any) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def test_a_failure_says_why_and_keeps_the_exit_message(jobs: Jobs) -> None:
 
 
 def test_continuous_outputs_go_up_while_the_job_runs(jobs: Jobs, backend: Backend) -> None:
-    text = "import time; open('/opt/ml/processing/out/a', 'w').write('early'); print('on', flush=True); time.sleep(600)"
+    text = f"open('/opt/ml/processing/out/a', 'w').write('early'); {WAITS}"
     job = processing_request(
         ["python3", "-c", text],
         ProcessingOutputConfig={"Outputs": [output("o", "proc/live", "/opt/ml/processing/out", "Continuous")]},

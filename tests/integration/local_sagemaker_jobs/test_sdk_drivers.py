@@ -33,11 +33,23 @@ if rank == 0:
     print(f"Train Loss: {total}")
 """
 
+WAIT = """
+import signal, sys, time
+def save(*_):
+    with open("/opt/ml/checkpoints/last", "w") as file:
+        file.write("saved")
+    sys.exit(143)
+signal.signal(signal.SIGTERM, save)
+print("waiting", flush=True)
+time.sleep(600)
+"""
+
 
 @pytest.fixture(scope="module")
 def requests(backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     source = tmp_path_factory.mktemp("source")
     (source / "train.py").write_text(TRAIN)
+    (source / "wait.py").write_text(WAIT)
     (source / "requirements.txt").write_text("six\n")
     backend.put("sdk-in/train.txt", "rows")
     script = Path(__file__).with_name("sdk_requests.py")
@@ -87,3 +99,16 @@ def test_a_real_model_trainer_job_trains(
     assert seen["argv"] == ["--learning_rate", "0.25", "--names", '["a b", "c"]', "--label", "late"]
     (metric,) = ended["FinalMetricDataList"]
     assert (metric["MetricName"], metric["Value"]) == ("Train Loss", total)
+
+
+@pytest.mark.parametrize(("kind", "saved"), [("driver", False), ("command", True)])
+def test_sigterm_is_lost_in_the_sdks_own_driver_and_not_in_a_command_that_replaces_the_shell(
+    requests: dict[str, dict[str, Any]], backend: Backend, tmp_path: Path, kind: str, saved: bool
+) -> None:
+    jobs = Jobs(backend, tmp_path, stop_grace_seconds=10 if saved else 1)
+    arn = jobs.submit(kind, requests[kind])
+    jobs.wait_for_log(kind, "\nwaiting")
+    jobs.supervisor.stop(arn)
+    assert jobs.wait(arn)["TrainingJobStatus"] == "Stopped"
+    assert backend.path(f"sdk-checkpoints/{kind}/last").exists() == saved
+    assert ("does not handle it: '/bin/bash -c chmod" in jobs.log(kind)) != saved

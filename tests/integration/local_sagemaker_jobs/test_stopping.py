@@ -7,7 +7,7 @@ import tarfile
 from typing import Any
 
 import pytest
-from jobs_harness import BUCKET, Backend, Jobs, script_request, wait_until
+from jobs_harness import BUCKET, WAITS, Backend, Jobs, script_request, wait_until
 
 from local_sagemaker.jobs.supervisor import UnknownJob
 
@@ -45,15 +45,25 @@ def test_stop_gives_time_to_save_and_uploads_what_was_saved(jobs: Jobs, backend:
     assert "FailureReason" not in ended
 
 
+DRIVER = """
+import signal, subprocess, sys
+process = subprocess.Popen([sys.executable, "-c", sys.argv[1]], stdout=subprocess.PIPE)
+signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGTERM))
+for line in process.stdout:
+    print(line.decode().strip(), flush=True)
+sys.exit(process.wait())
+"""
+
+
 @pytest.mark.parametrize("way", ["jobs", "rewriting_jobs"])
-def test_the_program_under_shells_and_pipes_still_prints_and_saves(request: pytest.FixtureRequest, way: str) -> None:
-    """As under the SDK's drivers: a shell and a parent that reads the program's output by a pipe."""
+def test_a_first_process_that_hands_the_signal_down_lets_the_program_save(
+    request: pytest.FixtureRequest, way: str
+) -> None:
+    """As this project's drivers do: a shell that is replaced, and a parent that reads the program by a pipe."""
     jobs: Jobs = request.getfixturevalue(way)
-    driver = "import subprocess,sys;p=subprocess.Popen([sys.executable,'-c',sys.argv[1]],stdout=subprocess.PIPE)\n"
-    driver += "for line in p.stdout: print(line.decode().strip(), flush=True)\nsys.exit(p.wait())"
     job = with_checkpoints(GRACEFUL, way)
-    job["AlgorithmSpecification"]["ContainerEntrypoint"] = ["/bin/bash", "-c", 'python3 -c "$0" "$1"; exit $?']
-    job["AlgorithmSpecification"]["ContainerArguments"] = [driver, GRACEFUL]
+    job["AlgorithmSpecification"]["ContainerEntrypoint"] = ["/bin/bash", "-c", 'cd /; exec python3 -c "$0" "$1"']
+    job["AlgorithmSpecification"]["ContainerArguments"] = [DRIVER, GRACEFUL]
     arn = jobs.submit(f"nested-{way}".replace("_", "-"), job)
     name = arn.rpartition("/")[2]
     jobs.wait_for_log(name, "ready")
@@ -61,6 +71,39 @@ def test_the_program_under_shells_and_pipes_still_prints_and_saves(request: pyte
     assert jobs.wait(arn)["TrainingJobStatus"] == "Stopped"
     assert "saved" in jobs.log(name).splitlines()
     assert jobs.backend.read(f"checkpoints/{way}/last") == b"saved at the end"
+
+
+@pytest.mark.parametrize("rewrite", [False, True])
+def test_a_shell_as_first_process_swallows_the_signal_as_on_aws(backend: Backend, tmp_path: Any, rewrite: bool) -> None:
+    """As the SDK's own drivers do it: the program that would save hears nothing, and the log says so."""
+    jobs = Jobs(backend, tmp_path, stop_grace_seconds=1, rewrite_paths=rewrite)
+    name = f"swallowed-{rewrite}".lower()
+    job = with_checkpoints(GRACEFUL, name)
+    job["AlgorithmSpecification"]["ContainerEntrypoint"] = ["/bin/bash", "-c", 'python3 -c "$0"; exit $?']
+    job["AlgorithmSpecification"]["ContainerArguments"] = [GRACEFUL]
+    arn = jobs.submit(name, job)
+    jobs.wait_for_log(name, "ready")
+    jobs.supervisor.stop(arn)
+    assert jobs.wait(arn)["TrainingJobStatus"] == "Stopped"
+    assert not backend.path(f"checkpoints/{name}/last").exists()
+    ready, note = jobs.log(name).splitlines()
+    assert ready == "ready"
+    assert "the container's first process alone, as on AWS, and that one does not handle it: '/bin/bash -c" in note
+
+
+def test_the_end_of_the_first_process_is_the_end_of_all(jobs: Jobs, backend: Backend) -> None:
+    """Whatever it has started has no time of its own to save, as in a container."""
+    first = "import signal,subprocess,sys,time; subprocess.Popen([sys.executable, '-c', sys.argv[1]]);"
+    first += "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); time.sleep(600)"
+    late = GRACEFUL.replace("def end(*_):", "def end(*_):\n    time.sleep(1)")
+    job = with_checkpoints(first, "orphans")
+    job["AlgorithmSpecification"]["ContainerArguments"] = [late]
+    arn = jobs.submit("orphans", job)
+    jobs.wait_for_log("orphans", "ready")
+    jobs.supervisor.stop(arn)
+    assert jobs.wait(arn)["TrainingJobStatus"] == "Stopped"
+    assert jobs.log("orphans").splitlines() == ["ready"]
+    assert not backend.path("checkpoints/orphans/last").exists()
 
 
 def test_a_program_that_ignores_the_request_is_killed_after_the_grace(backend: Backend, tmp_path: Any) -> None:
@@ -76,7 +119,7 @@ def test_a_program_that_ignores_the_request_is_killed_after_the_grace(backend: B
 
 def test_a_queued_job_is_stopped_without_running(backend: Backend, tmp_path: Any) -> None:
     single = Jobs(backend, tmp_path, max_jobs=1)
-    running = single.submit("first", script_request("import time; print('on', flush=True); time.sleep(600)"))
+    running = single.submit("first", script_request(WAITS))
     waiting = single.submit("second", script_request("print('never')"))
     single.wait_for_log("first", "on")
     single.supervisor.stop(waiting)
@@ -138,7 +181,7 @@ def test_a_spot_interruption_restarts_from_the_checkpoints(jobs: Jobs) -> None:
 
 
 def test_only_spot_jobs_are_interrupted(jobs: Jobs) -> None:
-    arn = jobs.submit("on-demand", script_request("import time; print('on', flush=True); time.sleep(600)"))
+    arn = jobs.submit("on-demand", script_request(WAITS))
     jobs.wait_for_log("on-demand", "on")
     with pytest.raises(ValueError, match="no managed spot training job"):
         jobs.supervisor.interrupt(arn)

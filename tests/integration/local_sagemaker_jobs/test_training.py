@@ -8,7 +8,7 @@ import tarfile
 from typing import Any
 
 import pytest
-from jobs_harness import BUCKET, ROLE, Backend, Jobs, channel, script_request, training_request, wait_until
+from jobs_harness import BUCKET, ROLE, WAITS, Backend, Jobs, channel, script_request, training_request, wait_until
 
 
 @pytest.fixture(params=["jobs", "rewriting_jobs"])
@@ -205,12 +205,11 @@ open(f"/opt/ml/model/{me}.json", "w").write(json.dumps(found))
 
 def test_one_failed_host_ends_the_job(jobs: Jobs) -> None:
     text = """
-import json, time
+import json
 if json.load(open("/opt/ml/input/config/resourceconfig.json"))["current_host"] == "algo-2":
     raise SystemExit(5)
-time.sleep(600)
 """
-    ended = jobs.run("one-fails", script_request(text, ResourceConfig={"InstanceCount": 2}))
+    ended = jobs.run("one-fails", script_request(text + WAITS, ResourceConfig={"InstanceCount": 2}))
     assert ended["TrainingJobStatus"] == "Failed"
     assert ended["FailureReason"].endswith(", exit code: 5")
 

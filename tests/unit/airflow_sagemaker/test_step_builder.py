@@ -198,9 +198,14 @@ def test_the_drivers_quote_and_keep_the_token_to_themselves(source: Path) -> Non
 
 
 def test_sigterm_reaches_the_program(source: Path) -> None:
-    _, uploads = build(source)
+    """The script is the container's first process, and hands its place to the driver."""
+    step, uploads = build(source)
+    algorithm = step["Arguments"]["AlgorithmSpecification"]
+    started = [*algorithm["ContainerEntrypoint"], *algorithm["ContainerArguments"]]
+    assert started == ["/bin/bash", "/opt/ml/input/data/sm_drivers/sm_train.sh"]
     by_name = {key.rsplit("/", 1)[1]: content.decode() for key, content in uploads.files.items()}
     assert "\nexec $SM_PYTHON_CMD" in by_name["sm_train.sh"]
+    assert "\ntrap 'exit 143' TERM" in by_name["sm_train.sh"]
     assert "signal.signal(signal.SIGTERM" in by_name["utils.py"]
 
 
