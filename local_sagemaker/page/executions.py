@@ -9,22 +9,20 @@ from urllib.parse import quote
 from local_sagemaker.context import Context
 from local_sagemaker.definition.values import as_text
 from local_sagemaker.page import graph
+from local_sagemaker.page import listing as pages
 from local_sagemaker.page.layout import frame
 from local_sagemaker.page.markup import Markup, duration, moment, pairs, status, table, tag
 
-_PAGE = 50
 _LIVE = ("Executing", "Stopping")
 
 
-def listing(context: Context, before: int | None) -> Markup:
-    """The newest executions of all pipelines."""
-    rows = context.db.read().execute(
-        "SELECT e.*, p.name AS pipeline_name FROM executions e JOIN pipelines p ON p.arn = e.pipeline"
-        " WHERE e.seq < ? ORDER BY e.seq DESC LIMIT ?",
-        (before or 2**62, _PAGE + 1),
-    ).fetchall()  # fmt: skip
-    if not rows:
-        return frame("Executions", tag("p", "Nothing has been started yet.", class_="none"))
+def listing(context: Context, place: pages.Place) -> Markup:
+    """The executions of all pipelines, the newest first."""
+    select = "SELECT e.*, p.name AS pipeline_name FROM executions e JOIN pipelines p ON p.arn = e.pipeline"
+    page = pages.read(context.db.read(), select, "e.seq", place)
+    if not page.rows:
+        empty = "There are no older ones." if page.newer else "Nothing has been started yet."
+        return frame("Executions", tag("p", empty, class_="none"), page.links("/"))
     lines = [
         [
             tag("a", row["display_name"] or row["id"], href=f"/ui/executions/{row['id']}"),
@@ -34,12 +32,11 @@ def listing(context: Context, before: int | None) -> Markup:
             moment(row["created"]),
             duration(row["created"], row["modified"]) if row["status"] not in _LIVE else "",
         ]
-        for row in rows[:_PAGE]
+        for row in page.rows
     ]
-    older = tag("p", tag("a", "Older", href=f"/?before={rows[_PAGE - 1]['seq']}")) if len(rows) > _PAGE else None
     body = table(["Execution", "Pipeline", "Version", "Status", "Started (UTC)", "Took"], lines)
-    live = any(row["status"] in _LIVE for row in rows)
-    return frame("Executions", body, older, refresh_seconds=5 if live else None)
+    live = any(row["status"] in _LIVE for row in page.rows)
+    return frame("Executions", body, page.links("/"), refresh_seconds=5 if live else None)
 
 
 def detail(context: Context, execution_id: str) -> Markup | None:

@@ -10,17 +10,20 @@ from urllib.parse import quote
 from local_sagemaker.context import Context
 from local_sagemaker.jobrecords import KINDS
 from local_sagemaker.page import curves
+from local_sagemaker.page import listing as pages
 from local_sagemaker.page.layout import frame
 from local_sagemaker.page.markup import Markup, duration, moment, pairs, status, table, tag
 from local_sagemaker.s3files import S3ReadError, object_path
 
-_PAGE = 100
 _TAIL_BYTES = 64 * 1024
 
 
-def listing(context: Context) -> Markup:
-    """The newest jobs of both kinds."""
-    rows = context.db.read().execute("SELECT * FROM jobs ORDER BY seq DESC LIMIT ?", (_PAGE,)).fetchall()
+def listing(context: Context, place: pages.Place) -> Markup:
+    """The jobs of both kinds, the newest first."""
+    page = pages.read(context.db.read(), "SELECT * FROM jobs", "seq", place)
+    if not page.rows:
+        empty = "There are no older ones." if page.newer else "No job has been created yet."
+        return frame("Jobs", tag("p", empty, class_="none"), page.links("/ui/jobs"))
     lines = [
         [
             tag("a", row["name"], href=f"/ui/jobs/{row['kind']}/{quote(row['name'])}"),
@@ -28,10 +31,11 @@ def listing(context: Context) -> Markup:
             status(row["status"]),
             moment(row["created"]),
         ]
-        for row in rows
+        for row in page.rows
     ]
-    empty = tag("p", "No job has been created yet.", class_="none")
-    return frame("Jobs", table(["Job", "Kind", "Status", "Created (UTC)"], lines) if lines else empty)
+    body = table(["Job", "Kind", "Status", "Created (UTC)"], lines)
+    live = any(row["live"] for row in page.rows)
+    return frame("Jobs", body, page.links("/ui/jobs"), refresh_seconds=5 if live else None)
 
 
 def detail(context: Context, kind: str, name: str) -> Markup | None:

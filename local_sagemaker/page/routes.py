@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import parse_qs
 
 from local_sagemaker.context import Context
 from local_sagemaker.page import executions, jobs
+from local_sagemaker.page.listing import Place
 from local_sagemaker.page.markup import Markup
 
 _EXECUTION = re.compile(r"/ui/executions/([a-z0-9]{12})/?")
@@ -16,10 +16,9 @@ _JOB = re.compile(r"/ui/jobs/(training|processing)/([a-zA-Z0-9-]{1,63})/?")
 def render(context: Context, path: str, query: str) -> Markup | None:
     """The page of a path, or None when there is none."""
     if path == "/":
-        before = parse_qs(query).get("before", [""])[0]
-        return executions.listing(context, int(before) if re.fullmatch(r"\d{1,15}", before) else None)
+        return executions.listing(context, Place.of(query))
     if path.rstrip("/") == "/ui/jobs":
-        return jobs.listing(context)
+        return jobs.listing(context, Place.of(query))
     if match := _EXECUTION.fullmatch(path):
         return executions.detail(context, match[1])
     if match := _JOB.fullmatch(path):

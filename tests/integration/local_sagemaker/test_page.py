@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import http.client
 import re
+import uuid
+from collections.abc import Callable
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
-from .conftest import PASSES, Service, training
+from .conftest import PASSES, WAITS, Service, training, training_arguments
 
 
 def get(server: Any, path: str, **headers: str) -> tuple[int, str]:
@@ -49,6 +51,57 @@ def test_pages_show_an_execution_with_its_job(service: Service) -> None:
     for text in (front, page, job, get(service.server, "/ui/jobs")[1]):
         assert "<script" not in text
         well_formed(text)
+
+
+def follow(server: Any, path: str, word: str) -> list[list[str]]:
+    """What each page lists, from `path` on along the links of that name."""
+    found = []
+    for _ in range(1000):
+        status, page = get(server, path)
+        assert status == 200
+        well_formed(page)
+        found.append(re.findall(r'<td><a href="/ui/(?:executions|jobs/training|jobs/processing)/([^"]+)"', page))
+        link = re.search(rf'<a href="([^"]+)"[^>]*>{word}</a>', page)
+        if link is None:
+            return found
+        path = link[1]
+    raise AssertionError(f"the links {word} have no end")
+
+
+def last_page(server: Any, path: str) -> str:
+    while link := re.search(r'<a href="([^"]+)"[^>]*>Older</a>', get(server, path)[1]):
+        path = link[1]
+    return path
+
+
+def start_many(service: Service) -> list[str]:
+    name = service.create()
+    return [service.start(name).rsplit("/", 1)[-1] for _ in range(52)]
+
+
+def create_many(service: Service) -> list[str]:
+    names = [f"many-{uuid.uuid4().hex[:12]}" for _ in range(52)]
+    for name in names:
+        service.sagemaker.create_training_job(**training_arguments(WAITS, service.output), TrainingJobName=name)
+    for name in reversed(names):
+        service.sagemaker.stop_training_job(TrainingJobName=name)
+    return names
+
+
+@pytest.mark.parametrize(("path", "make"), [("/", start_many), ("/ui/jobs", create_many)])
+def test_long_lists_have_pages_that_lead_there_and_back(
+    service: Service, path: str, make: Callable[[Service], list[str]]
+) -> None:
+    made = make(service)
+    down = follow(service.server, path, "Older")
+    assert len(down) >= 2
+    listed = [item for page in down for item in page]
+    assert [item for item in listed if item in made] == made[::-1], "each once, the newest first"
+    up = follow(service.server, last_page(service.server, path), "Newer")
+    assert up[-1] == down[0], "the way back ends on the newest page"
+    assert set(listed) == {item for page in up for item in page}, "and skips nothing"
+    assert follow(service.server, f"{path}?before=1", "Newest")[1] == down[0]
+    assert follow(service.server, f"{path}?before=x&amp;after=-1", "none") == [down[0]]
 
 
 @pytest.mark.parametrize(
