@@ -118,7 +118,8 @@ def _classify_reply(error: Any) -> Fault:
     # SageMaker answers some look-ups of missing things with a ValidationException.
     if error_code(error).startswith("Validation") and ("does not exist" in text or "not found" in text):
         return Fault.NOT_FOUND
-    if "already exists" in text:
+    # CreatePipeline for a name that is taken; the service has worded it in both ways (aws/sagemaker-python-sdk #6256)
+    if "already exists" in text or "names must be unique within an aws account" in text:
         return Fault.CONFLICT
     if status == 429:
         return Fault.THROTTLED

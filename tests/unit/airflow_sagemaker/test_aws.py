@@ -24,6 +24,10 @@ def reply(code: str, message: str = "", status: int = 400) -> boto.ClientError:
         (reply("WhoKnows", status=503), Fault.UNAVAILABLE),
         (reply("ConflictException"), Fault.CONFLICT),
         (reply("ValidationException", "Pipeline with name (x) already exists."), Fault.CONFLICT),
+        (
+            reply("ValidationException", "Pipeline names must be unique within an AWS account and Region."),
+            Fault.CONFLICT,
+        ),
         (reply("ResourceLimitExceeded"), Fault.QUOTA),
         (reply("ExpiredTokenException"), Fault.EXPIRED),
         (reply("UnrecognizedClientException"), Fault.CREDENTIALS),
