@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from local_sagemaker import model
@@ -150,10 +150,21 @@ def check_property(kind: str, path: tuple[str | int, ...], where: str) -> None:
 
 
 def refusals(kind: str, request: dict[str, Any]) -> list[str]:
-    """What of a job's request is not supported here, one sentence each."""
+    """What of a job's request is not supported here, or breaks a rule that the model does not have; a sentence each."""
     if kind == "Training":
-        return [str(item) for item in find_unsupported("training", request)]
+        return [*map(str, find_unsupported("training", request)), *_spot_problems(request)]
     return [str(item) for item in find_unsupported("processing", request)] if kind == "Processing" else []
+
+
+def _spot_problems(request: dict[str, Any]) -> Iterator[str]:
+    condition = request.get("StoppingCondition")
+    condition = condition if isinstance(condition, dict) else {}
+    runtime, wait = condition.get("MaxRuntimeInSeconds", 86400), condition.get("MaxWaitTimeInSeconds")
+    if request.get("EnableManagedSpotTraining") in (None, False):
+        if wait is not None:
+            yield "Invalid MaxWaitTimeInSeconds. It is only supported when EnableManagedSpotTraining is set to true"
+    elif wait is None or (isinstance(wait, int) and isinstance(runtime, int) and wait < runtime):
+        yield "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to MaxRuntimeInSeconds"
 
 
 def _only(arguments: dict[str, Any], known: set[str], name: str) -> None:

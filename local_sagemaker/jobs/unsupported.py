@@ -61,8 +61,13 @@ def _training(request: dict[str, Any]) -> Iterator[tuple[str, str]]:
         )
     if algorithm.get("TrainingInputMode") == "Pipe":
         yield "AlgorithmSpecification.TrainingInputMode Pipe", "use File or FastFile"
+    seen: set[str] = set()
     for number, channel in enumerate(_items(request.get("InputDataConfig"))):
         yield from _channel(f"InputDataConfig[{number}]", channel)
+        name = channel.get("ChannelName")
+        if isinstance(name, str) and name in seen:
+            yield f"InputDataConfig[{number}].ChannelName {name}", "another channel has this name and its folder"
+        seen.add(str(name))
     resources = _members(request.get("ResourceConfig"))
     for name, reason in (
         ("KeepAlivePeriodInSeconds", "there are no warm pools"),
@@ -71,6 +76,8 @@ def _training(request: dict[str, Any]) -> Iterator[tuple[str, str]]:
     ):
         if resources.get(name) and not _is_reference(resources[name]):
             yield f"ResourceConfig.{name}", reason
+    if resources.get("InstanceCount") == 0:
+        yield "ResourceConfig.InstanceCount 0", "a job has at least one instance"
     if request.get("TensorBoardOutputConfig"):
         yield "TensorBoardOutputConfig", "write to /opt/ml/output or to S3"
     if request.get("EnableNetworkIsolation") is True:
@@ -82,6 +89,8 @@ def _channel(where: str, channel: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name in source:
         if name not in {"S3DataSource", "Get", "Std:Join", "Std:JsonGet"}:
             yield f"{where}.DataSource.{name}", "use S3DataSource"
+    if not source and isinstance(channel.get("DataSource"), dict):
+        yield f"{where}.DataSource without S3DataSource", "a channel's data come from S3"
     kind = _members(source.get("S3DataSource")).get("S3DataType")
     if isinstance(kind, str) and kind not in {"S3Prefix", "ManifestFile"}:
         yield f"{where}.DataSource.S3DataSource.S3DataType {kind}", "use S3Prefix or ManifestFile"
@@ -94,14 +103,25 @@ def _channel(where: str, channel: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"{where}.{member} {value}", advice
 
 
+def _s3_input(where: str, value: Any) -> Iterator[tuple[str, str]]:
+    source = _members(value)
+    if source and "LocalPath" not in source and not source.keys() & {"Get", "Std:Join", "Std:JsonGet"}:
+        yield f"{where} without LocalPath", "name a folder below /opt/ml/processing"
+    for member, word, advice in (
+        ("S3InputMode", "Pipe", "use File"),
+        ("S3CompressionType", "Gzip", "leave it out and decompress in the program"),
+    ):
+        if source.get(member) == word:
+            yield f"{where}.{member} {word}", advice
+
+
 def _processing(request: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if not _members(request.get("AppSpecification")).get("ContainerEntrypoint"):
         yield "AppSpecification without ContainerEntrypoint", "there is no container, so its own entry point cannot run"
     for number, item in enumerate(_items(request.get("ProcessingInputs"))):
         if "DatasetDefinition" in item:
             yield f"ProcessingInputs[{number}].DatasetDefinition", "use S3Input"
-        if _members(item.get("S3Input")).get("S3InputMode") == "Pipe":
-            yield f"ProcessingInputs[{number}].S3Input.S3InputMode Pipe", "use File"
+        yield from _s3_input(f"ProcessingInputs[{number}].S3Input", item.get("S3Input"))
     outputs = _members(request.get("ProcessingOutputConfig")).get("Outputs")
     for number, item in enumerate(_items(outputs)):
         if "FeatureStoreOutput" in item:

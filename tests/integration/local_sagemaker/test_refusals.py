@@ -54,6 +54,29 @@ def test_what_jobs_cannot_honour(service: Service) -> None:
         service.sagemaker.create_pipeline(PipelineName="pipe", PipelineDefinition=definition(step), RoleArn=ROLE)
 
 
+@pytest.mark.parametrize(
+    ("members", "text"),
+    [
+        (
+            {"StoppingCondition": {"MaxRuntimeInSeconds": 9, "MaxWaitTimeInSeconds": 9}},
+            "It is only supported when",
+        ),
+        ({"EnableManagedSpotTraining": True}, "It must be present"),
+        (
+            {
+                "EnableManagedSpotTraining": True,
+                "StoppingCondition": {"MaxRuntimeInSeconds": 9, "MaxWaitTimeInSeconds": 8},
+            },
+            "greater than or equal to MaxRuntimeInSeconds",
+        ),
+    ],
+)
+def test_the_waiting_time_belongs_to_spot_instances(service: Service, members: dict[str, Any], text: str) -> None:
+    arguments = training_arguments("true", service.output, **members)
+    with refused("ValidationException", f"Invalid MaxWaitTimeInSeconds.*{text}"):
+        service.sagemaker.create_training_job(**arguments, TrainingJobName="spot")
+
+
 OTHER_IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:1.7-1"
 ALLOWED_BY = r"AWS's PyTorch containers .* allow the image: serve --image '\*/sagemaker-xgboost:\*'"
 

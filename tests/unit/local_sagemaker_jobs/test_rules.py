@@ -112,6 +112,26 @@ def test_refusing_survives_any_structure(request: dict[str, Any], kind: Any) -> 
     assert all(str(found) for found in find_unsupported(kind, request))
 
 
+@pytest.mark.parametrize(
+    ("kind", "member", "value", "named"),
+    [
+        ("training", "InputDataConfig", [{"ChannelName": "a", "DataSource": {}}], "DataSource without S3DataSource"),
+        ("training", "InputDataConfig", [{"ChannelName": "a"}, {"ChannelName": "a"}], "[1].ChannelName a"),
+        ("training", "ResourceConfig", {"InstanceCount": 0}, "ResourceConfig.InstanceCount 0"),
+        ("processing", "ProcessingInputs", [{"S3Input": {"S3Uri": "s3://b/k"}}], "[0].S3Input without LocalPath"),
+        (
+            "processing", "ProcessingInputs", [{"S3Input": {"LocalPath": "/x", "S3CompressionType": "Gzip"}}],
+            "[0].S3Input.S3CompressionType Gzip",
+        ),
+    ],
+)  # fmt: skip
+def test_a_legal_request_that_no_job_could_run_is_refused(kind: Any, member: str, value: Any, named: str) -> None:
+    started: dict[str, Any] = {"ContainerEntrypoint": ["true"]}
+    request = {"AlgorithmSpecification": started, "AppSpecification": started, member: value}
+    (found,) = find_unsupported(kind, request)
+    assert found.member.endswith(named)
+
+
 def test_references_are_not_refused() -> None:
     request = {
         "AlgorithmSpecification": {"ContainerEntrypoint": ["x"], "TrainingInputMode": {"Get": "Parameters.Mode"}},
