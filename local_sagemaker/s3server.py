@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 
 _READY_SECONDS = 30.0
 _PR_SET_PDEATHSIG = 1
-_UNFINISHED = ".rclone_temp_put_"
-"""How rclone names an upload until it is complete."""
+_UNFINISHED = ".rclone_temp_"
+"""How rclone names an upload until it is complete, in one part or in many."""
 _DISK_SECONDS = 5.0
 """Between looks at the free space."""
 

@@ -95,7 +95,7 @@ class Advance:
                 continue
             if row["not_before"] <= now():
                 self._set(row["name"], not_before=None)
-                self._start_job(self._definition.steps[row["name"]])
+                self._take(self._definition.steps[row["name"]])
             else:
                 self.timers.append(row["not_before"])
 
@@ -133,6 +133,10 @@ class Advance:
             (self._execution["arn"], step.name, step.type, now()),
         )
         self._read(step.name)
+        self._take(step)
+
+    def _take(self, step: Step) -> None:
+        """Do what a step is for; one whose values cannot be had fails with the reason."""
         try:
             if step.type in jobrecords.STEP_KINDS:
                 self._start_job(step)
