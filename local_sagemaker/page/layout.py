@@ -18,6 +18,8 @@ table { border-collapse: collapse; min-width: 40% } .wide { overflow-x: auto }
 th, td { text-align: left; padding: .3rem .9rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
 th { font-weight: 600; font-size: .85rem } td { overflow-wrap: break-word; font-variant-numeric: tabular-nums }
 td b { font-size: .85rem } td:nth-child(2):last-child { overflow-wrap: anywhere }
+@media (max-width: 40rem) { td:first-child:nth-last-child(2) { display: block; border: 0; padding-bottom: 0 }
+td:nth-child(2):last-child { display: block; padding-top: 0 } }
 pre { background: var(--soft); padding: .75rem; overflow: auto; max-height: 32rem; font-size: .8rem }
 .status { font-weight: 600; white-space: nowrap; color: var(--off) } .none { color: var(--off) }
 .Succeeded, .Completed { color: var(--ok) } .Failed, .CompletedWithFailures { color: var(--bad) }

@@ -10,7 +10,12 @@ from local_sagemaker.page.layout import frame
 from local_sagemaker.page.markup import pairs, table
 
 pytestmark = pytest.mark.browser
-FACTS = {"Description": "word " * 60, "checkpoint_minutes": "5.0", "full_field_list": '["departure_minute", ' * 40}
+FACTS = {
+    "HyperparameterCheckpointMinutes": "s3://my-bucket/a-long-path/" * 4,
+    "Description": "word " * 60,
+    "checkpoint_minutes": "5.0",
+    "full_field_list": '["departure_minute", ' * 40,
+}
 STEPS = [["Preprocess", "Processing", "Succeeded", "2026-11-29 11:45:35", "1", "metrics and log", "a reason " * 30]]
 LINES_OF_WORDS = """
 [...document.querySelectorAll('td')].filter((cell) => /^\\w+$/.test(cell.textContent)).map((cell) => {
@@ -28,4 +33,5 @@ def test_no_word_is_broken_to_make_room_for_a_long_value(chromium: Any, width: i
     lines = dict(page.evaluate(LINES_OF_WORDS))
     assert lines == dict.fromkeys((*FACTS, "Preprocess", "Processing", "Succeeded", "1"), 1)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("document.querySelector('td b').closest('td').nextSibling.offsetWidth") >= 300
     page.close()
