@@ -219,6 +219,10 @@ class Fit:
     def _numeric(self, name: str) -> NumericColumn:
         numbers = np.concatenate(self._samples[name])
         if not len(numbers):
+            found = self._rows - self._gaps[name]
+            if found:  # the sample of a large table has none of them
+                what = f"holds only {found} numbers in the {self._rows} rows of train"
+                raise ColumnError(f"column {name} {what}; take it out of tab_field_list")
             raise ColumnError(f"column {name} holds no number in train; take it out of tab_field_list")
         levels = np.linspace(0, 1, KNOTS)
         values, group = np.unique(np.quantile(numbers, levels), return_inverse=True)

@@ -23,9 +23,7 @@ _PIPELINE_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,255}")
 _ROLE = re.compile(r"arn:aws[a-z\-]*:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+")
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d")
 _PARTITION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.=:-]{0,127}")
-SEPARATORS = (
-    r" \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"  # \p{Z}: no tabs or line breaks
-)
+SEPARATORS = r" \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"  # \p{Z}: no tabs or line breaks
 _TAG_TEXT = re.compile(rf"([\w{SEPARATORS}_.:/=+\-@]*)")
 _IMAGE = re.compile(r"\S{1,255}")
 _ENTRY_POINT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*\.(py|sh)")

@@ -152,6 +152,12 @@ def test_sampling_leaves_the_quantiles_where_they_are(monkeypatch: pytest.Monkey
     assert numbers(part, [-1.0, 0.0, 1.0]) == pytest.approx(numbers(whole, [-1.0, 0.0, 1.0]), abs=0.06)
 
 
+def test_a_large_table_with_hardly_a_number_is_told_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoding, "SAMPLE_ROWS", 1)
+    with pytest.raises(DataError, match="column a holds only 2 numbers in the 10000 rows of train"):
+        fit({"a": [1.0, 2.0, *[None] * 9_998]})
+
+
 def test_infinite_and_empty_columns_are_refused() -> None:
     with pytest.raises(DataError, match="column a holds 1 infinite values"):
         fit({"a": [1.0, float("inf")]})
