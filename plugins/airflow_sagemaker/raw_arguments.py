@@ -84,7 +84,7 @@ def violations(arguments: Mapping[str, Any]) -> Iterator[Violation]:
 def _channels(more: Any) -> Iterator[Violation]:
     """The step's channels and these must have different names, and be as many as a job may have."""
     path = "extra_arguments.InputDataConfig"
-    names = list(TAKEN_CHANNELS)
+    names: list[Any] = list(TAKEN_CHANNELS)
     for position, channel in enumerate(more if isinstance(more, list | tuple) else ()):
         name = channel.get("ChannelName") if isinstance(channel, Mapping) else None
         if name in names:
