@@ -67,9 +67,9 @@ class Hyperparameters:
     seed: int = 0
     """Seed of everything random."""
     precision: str = "auto"
-    """Number format; auto is bfloat16 on GPUs that have it, else float32."""
+    """Number format; auto is bfloat16 on GPUs that have it, else float32 (whose products a GPU rounds to TF32)."""
     threads: int = 0
-    """CPU threads of one process; 0 chooses."""
+    """CPU threads of one process; 0 takes OMP_NUM_THREADS if set (torchrun sets it), else a share of the cores."""
     class_weight: str = "none"
     """balanced gives both classes the same total weight in the loss (and shifts the probabilities)."""
     compile_model: bool = False

@@ -126,9 +126,16 @@ class ModelHyperparameters(StrictModel):
     gradient_clip: float = Field(default=1.0, ge=0, description="Largest gradient norm; 0 switches clipping off.")
     seed: int = Field(default=0, ge=0, le=2**63 - 1, description="Seed of everything random.")
     precision: Literal["auto", "float32", "bfloat16", "float64"] = Field(
-        default="auto", description="Number format; auto is bfloat16 on GPUs that have it, else float32."
+        default="auto",
+        description="Number format; auto is bfloat16 on GPUs that have it, else float32 (whose products a GPU rounds "
+        "to TF32).",
     )
-    threads: int = Field(default=0, ge=0, description="CPU threads of one process; 0 chooses.")
+    threads: int = Field(
+        default=0,
+        ge=0,
+        description="CPU threads of one process; 0 takes OMP_NUM_THREADS if set (torchrun sets it), "
+        "else a share of the cores.",
+    )
     class_weight: Literal["none", "balanced"] = Field(default="none", description="Weight of the two classes.")
     compile_model: bool = Field(default=False, description="Use torch.compile.")
     checkpoint_minutes: Positive = Field(default=5.0, description="Minutes between checkpoints within an epoch.")
