@@ -7,17 +7,23 @@ keeps it in `last.json` beside itself. Start it with the project's Python: `.ven
 from __future__ import annotations
 
 import argparse
+import atexit
 import json
 import os
 import platform
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
+import psutil
+
 ROOT = Path(__file__).resolve().parents[1]
+TERMINATE_SECONDS = 12.0
 
 
 def machine() -> dict[str, Any]:
@@ -48,12 +54,34 @@ def arguments(description: str, parts: Sequence[str] = ()) -> argparse.Namespace
     """The arguments that every benchmark takes: `--quick` for a small run that is not kept.
 
     A long benchmark names its `parts`: `--only PART` measures one, to be gathered by a later run (see Kept).
+    From here on SIGTERM ends the benchmark as Ctrl-C does, and nothing that it has started goes on.
     """
     parser = argparse.ArgumentParser(description=description)
     if parts:
         parser.add_argument("--only", choices=parts, help="measure this part and keep it for a later full run")
     parser.add_argument("--quick", action="store_true", help="a small run; its result is printed and not kept")
-    return parser.parse_args()
+    told = parser.parse_args()
+    signal.signal(signal.SIGTERM, _leave)
+    atexit.register(_end_descendants)
+    return told
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    """Let every `with` and `finally` on the way out end what it started; a second signal must not break that off."""
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
+def _end_descendants() -> None:
+    """SIGTERM, then SIGKILL, for what no `with` has ended."""
+    left = psutil.Process().children(recursive=True)
+    for act in (psutil.Process.terminate, psutil.Process.kill):
+        for process in left:
+            try:
+                act(process)
+            except psutil.NoSuchProcess:
+                continue
+        _gone, left = psutil.wait_procs(left, timeout=TERMINATE_SECONDS)
 
 
 class Kept:
