@@ -138,8 +138,8 @@ class Step:
         return self.job_arn.rpartition("/")[2] if "-job/" in self.job_arn else ""
 
 
-def owner_text(run: TaskRun, partition: str) -> str:
-    """The execution's description: which task run it belongs to, as one line of JSON."""
+def owner_text(run: TaskRun, partition: str, epoch: int) -> str:
+    """The execution's description: which task run it belongs to, and which epoch of it, as one line of JSON."""
     return json.dumps(
         {
             "dag_id": run.dag_id,
@@ -147,6 +147,7 @@ def owner_text(run: TaskRun, partition: str) -> str:
             "task_id": run.task_id,
             "map_index": run.map_index,
             "partition": partition,
+            "max_tries": epoch,
         }
     )[:3072]
 

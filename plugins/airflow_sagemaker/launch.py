@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 STOP_SECONDS = 300.0
 """How long to wait until an execution that is being stopped has stopped."""
 
+REFUSALS = frozenset({Fault.QUOTA, Fault.CREDENTIALS, Fault.DENIED, Fault.INVALID, Fault.CONFLICT})
+"""Answers after which a request has started nothing and will not."""
+
 
 class OnBusy(StrEnum):
     """What to do when another execution trains the same partition."""
@@ -107,14 +110,18 @@ class Launcher:
         stored = self.store.load()
         if stored is None:
             return None
-        self.record = record = self._complete(stored)
+        self.record = record = self._claim(self._complete(stored))
         if record.max_tries != self.request.epoch:
             self.log.info("This task was cleared: it trains anew")
             self._end_predecessor(record)
             return None
         if record.arn is None:
             return None
-        execution = self._judge(record, self._described(record.arn))
+        described = self._described(record.arn)
+        if _is_older(described, record):
+            self._end_predecessor(record)
+            return None
+        execution = self._judge(record, described)
         if execution is not None:
             self._attach()
         return execution
@@ -128,6 +135,26 @@ class Launcher:
             return record
         self.log.info("Found the execution of an earlier try whose reply was lost: %s", found.arn)
         return self._save(record.with_arn(found.arn))
+
+    def _claim(self, record: ExecutionRecord) -> ExecutionRecord:
+        """A record without an ARN and of another pipeline: repeat its request to the letter.
+
+        It may still be on its way, and the pipeline that is asked for now may not share its token. Once it has been
+        answered to us, it can start nothing more.
+        """
+        if record.arn is not None or record.refused or record.pipeline_name == self.request.pipeline_name:
+            return record
+        self.log.info("An earlier try's start of pipeline %s had no answer: repeating it", record.pipeline_name)
+        owner = owner_text(self.request.run, record.partition, record.max_tries)
+        try:
+            arn = self.executions.start(record, owner, {"PipelineVersionAlias": f"d-{record.digest}"})
+        except Exception as error:
+            fault = classify(error)
+            if fault in REFUSALS - {Fault.QUOTA}:
+                return record
+            text = explain(error, f"repeating the start of pipeline {record.pipeline_name!r}")
+            raise (MustWait if fault is Fault.QUOTA else ExecutionError)(text) from error
+        return record if arn is None else self._save(record.with_arn(arn))
 
     def _attach(self) -> None:
         """Go on with an earlier try's execution: the record now says what it runs, not what was asked for last."""
@@ -228,37 +255,50 @@ class Launcher:
 
     def launch(self, compiled: CompiledPipeline) -> Execution:
         """Start the request under the compiled definition, deploying it when its alias is missing."""
-        record = self._due(compiled)
-        self._save(record)
-        self._stop_if_killed(None)
-        arn = self._start(record, compiled)
-        record = self._save(record.with_arn(arn))
-        self._stop_if_killed(arn)
+        record, arn = self._launched(compiled)
+        if record.revised and _is_older(self._described(arn), record):
+            self._end_predecessor(record)
+            record, arn = self._launched(compiled)
         if record.revised:
             self._attach()
         self.log.info("Started execution %s (%s)", arn, record.display_name)
         return Execution(arn=arn, status=Status.EXECUTING.value, display_name=record.display_name)
 
-    def _due(self, compiled: CompiledPipeline) -> ExecutionRecord:
-        """The record to send: an unanswered one of this epoch with its token and name, else a new one.
+    def _launched(self, compiled: CompiledPipeline) -> tuple[ExecutionRecord, str]:
+        record = self._save(self._due(compiled))
+        self._stop_if_killed(None)
+        try:
+            arn = self._start(record, compiled)
+        except (ExecutionError, MustWait) as error:
+            if error.__cause__ is not None and classify(error.__cause__) in REFUSALS:
+                self._save(dataclasses.replace(record, refused=True))
+            raise
+        record = self._save(record.with_arn(arn))
+        self._stop_if_killed(arn)
+        return record, arn
 
-        A dead worker's request may still be on its way, so that even a definition that changed between the tries goes
-        out under the old token: whichever request comes first, the other starts nothing.
+    def _due(self, compiled: CompiledPipeline) -> ExecutionRecord:
+        """The record to send: an unanswered one with its token and name, else a new one.
+
+        A dead worker's request may still be on its way, so that even after a clear, or with a definition that changed
+        between the tries, the old token goes out: whichever request comes first, the other starts nothing.
         """
-        old = self.record
-        same_epoch = old is not None and old.max_tries == self.request.epoch
-        if old is not None and same_epoch and old.arn is None and old.pipeline_name == self.request.pipeline_name:
+        old, epoch = self.record, self.request.epoch
+        same_epoch = old is not None and old.max_tries == epoch
+        asked: dict[str, Any] = {
+            "max_tries": epoch,
+            "digest": compiled.digest,
+            "parameters": self.request.parameters,
+            "partition": self.request.partition,
+        }
+        if old is not None and old.arn is None and old.pipeline_name == self.request.pipeline_name:
             self.log.info("Repeating the start of an earlier try that left no execution (%s)", old.display_name)
-            return old.asking(
-                digest=compiled.digest, parameters=self.request.parameters, partition=self.request.partition
-            )
+            return old.asking(generation=old.generation if same_epoch else 1, **asked)
         return ExecutionRecord.new(
-            max_tries=self.request.epoch,
             generation=old.generation + 1 if old is not None and same_epoch else 1,
             pipeline_name=self.request.pipeline_name,
-            digest=compiled.digest,
-            parameters=self.request.parameters,
-            partition=self.request.partition,
+            after=old,
+            **asked,
         )
 
     def _start(self, record: ExecutionRecord, compiled: CompiledPipeline) -> str:
@@ -289,7 +329,7 @@ class Launcher:
         return self._called(record, {"PipelineVersionId": number})
 
     def _called(self, record: ExecutionRecord, version: dict[str, Any]) -> str | None:
-        owner = owner_text(self.request.run, record.partition)
+        owner = owner_text(self.request.run, record.partition, record.max_tries)
         try:
             return self.executions.start(record, owner, version)
         except Exception as error:
@@ -314,3 +354,8 @@ class Launcher:
         self.store.save(record)
         self.record = record
         return record
+
+
+def _is_older(execution: Execution, record: ExecutionRecord) -> bool:
+    """Whether it was asked for before a clear: the token goes on after one, and the older request may come first."""
+    return bool(execution.owner.get("max_tries", record.max_tries) != record.max_tries)

@@ -2,7 +2,8 @@
 
 What cannot be caught while it happens (a worker killed with no retries left, a sensor in reschedule mode marked failed
 between two pokes, a cleared sensor's predecessor) is found afterwards: every execution names its task run in its
-description, and Airflow's REST API says what has become of that.
+description, and Airflow's REST API says what has become of that. Two Airflows may share an account and the names of
+DAGs, runs and pipelines: an execution is the asked Airflow's only when the task run's own record there names it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from urllib.request import Request, urlopen
 
 from airflow_sagemaker.exceptions import ExecutionError
 from airflow_sagemaker.execution import Status
+from airflow_sagemaker.record import KEY, ExecutionRecord
 from airflow_sagemaker.settled import LONGEST_EXECUTION
 
 if TYPE_CHECKING:
@@ -36,7 +38,8 @@ RUN_ALIVE = frozenset({"queued", "running"})
 class Orphan:
     """A live execution and why nobody waits for it.
 
-    `known` is False when the asked Airflow has no such task run: it was deleted, or it is another Airflow's.
+    `known` is False when the asked Airflow has no such task run, or one that did not start it: the run was deleted, or
+    another Airflow's started it.
     """
 
     execution: Execution
@@ -149,16 +152,29 @@ def _orphan(airflow: AirflowApi, execution: Execution) -> Orphan | None:
         return Orphan(execution, "its DAG run has no such task", known=False)
     if task["state"] not in OVER:
         return None
+    mapped = f"?map_index={index}" if index >= 0 else ""
     if task["state"] == "success":
         # A start task that succeeded handed its execution to a sensor: who waits is the rest of the run.
-        entry = airflow.get(f"{task_path}/xcomEntries/return_value" + (f"?map_index={index}" if index >= 0 else ""))
-        reason = _left_by_success(execution, run, entry)
+        reason = _left_by_success(execution, run, airflow.get(f"{task_path}/xcomEntries/return_value{mapped}"))
     else:
         reason = f"its task is {task['state']}"
-    return Orphan(execution, reason) if reason else None
+    if not reason:
+        return None
+    if not _named(execution, airflow.get(f"{task_path}/state-store/{KEY}{mapped}")):
+        return Orphan(execution, "this Airflow has its task run, and did not start it", known=False)
+    return Orphan(execution, reason)
 
 
 def _left_by_success(execution: Execution, run: dict[str, Any], returned: dict[str, Any] | None) -> str:
     if returned is not None and returned.get("value") != execution.arn:
         return f"its task has started another one since: {returned.get('value')}"
     return "" if run["state"] in RUN_ALIVE else f"its task succeeded and its DAG run is {run['state']}"
+
+
+def _named(execution: Execution, stored: dict[str, Any] | None) -> bool:
+    """Whether the task run's record, written before each start, names the execution; not one that nobody can read."""
+    try:
+        record = ExecutionRecord.from_json(stored and stored.get("value"))
+    except ValueError:
+        return False
+    return record is not None and record.names(execution)

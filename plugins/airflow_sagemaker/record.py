@@ -11,7 +11,8 @@ garbage collected for this key. Three values decide everything:
 * `generation` counts the executions that this task run was allowed to start one after the other.
 
 The rest is the request itself. A start that is repeated keeps token and display name whatever the request has become
-meanwhile, so that the request of a dead worker that is still on its way can never become a second execution.
+meanwhile, a clear included, so that the request of a dead worker that is still on its way can never become a second
+execution.
 """
 
 from __future__ import annotations
@@ -23,13 +24,17 @@ import re
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_sagemaker.execution import Execution
 
 KEY = "training_execution"
 """Name in the task state store. Renaming it would lose the executions that are running during an upgrade."""
 
 DISPLAY_NAME_LIMIT = 82
 TOKEN_IN_NAME = 20
+EARLIER_LIMIT = 100
 
 
 @dataclass(frozen=True)
@@ -71,20 +76,29 @@ class ExecutionRecord:
     """How many times RetryPipelineExecution was called on `arn` (on_failure="resume")."""
     revised: bool = False
     """More than one request bore this token, so that which of them runs must be asked of SageMaker."""
+    refused: bool = False
+    """SageMaker has refused the request: nothing of it is on its way."""
+    earlier: tuple[str, ...] = ()
+    """Display names of this task run's requests before this one, for `orphans` to know them by."""
 
     @property
     def created(self) -> datetime:
         """When the record was written, by the worker's clock."""
         return datetime.fromisoformat(self.created_at)
 
+    def names(self, execution: Execution) -> bool:
+        """Whether this task run asked for that execution: its display name holds a token that nobody else has."""
+        return execution.arn == self.arn or execution.display_name in {self.display_name, *self.earlier}
+
     def with_arn(self, arn: str) -> ExecutionRecord:
         """The record after the start call has answered."""
         return dataclasses.replace(self, arn=arn)
 
-    def asking(self, *, digest: str, parameters: dict[str, str], partition: str) -> ExecutionRecord:
+    def asking(self, **request: Any) -> ExecutionRecord:
         """The record with today's request under the same token; `revised` when an earlier try asked for another."""
-        asked = dataclasses.replace(self, digest=digest, parameters=parameters, partition=partition)
-        return dataclasses.replace(asked, revised=self.revised or asked != self)
+        unanswered = dataclasses.replace(self, refused=False)
+        asked = dataclasses.replace(unanswered, **request)
+        return dataclasses.replace(asked, revised=self.revised or asked != unanswered)
 
     def to_json(self) -> dict[str, Any]:
         """As stored."""
@@ -97,7 +111,8 @@ class ExecutionRecord:
             return None
         try:
             known = {f.name for f in dataclasses.fields(cls)}
-            return cls(**{k: v for k, v in dict(stored).items() if k in known})
+            values = {k: v for k, v in dict(stored).items() if k in known}
+            return cls(**{**values, "earlier": tuple(values.get("earlier", ()))})
         except (TypeError, ValueError) as error:
             raise ValueError(f"the execution record in the task state store cannot be read: {stored!r}") from error
 
@@ -111,8 +126,9 @@ class ExecutionRecord:
         digest: str,
         parameters: dict[str, str],
         partition: str,
+        after: ExecutionRecord | None = None,
     ) -> ExecutionRecord:
-        """A record of an execution that is not started yet."""
+        """A record of an execution that is not started yet, `after` another one of the same task run."""
         token = uuid.uuid4().hex
         return cls(
             token=token,
@@ -125,6 +141,7 @@ class ExecutionRecord:
             parameters=parameters,
             partition=partition,
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            earlier=(*after.earlier, after.display_name)[-EARLIER_LIMIT:] if after else (),
         )
 
 

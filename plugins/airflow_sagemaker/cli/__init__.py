@@ -53,9 +53,9 @@ def _orphans(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     _airflow(command)
     command.add_argument("--pipeline", action="append", help="look at this pipeline only; may be repeated")
     command.add_argument("--region", help="AWS region (default: boto3's)")
-    command.add_argument("--stop", action="store_true", help="stop those whose task run this Airflow knows to be over")
+    command.add_argument("--stop", action="store_true", help="stop those that this Airflow started and is done with")
     command.add_argument(
-        "--unknown-too", action="store_true", help="with --stop: also those whose task run this Airflow does not have"
+        "--unknown-too", action="store_true", help="with --stop: also those that may be another Airflow's"
     )
     command.add_argument("--json", action="store_true", help="print one JSON object on standard output")
     _patience(command)

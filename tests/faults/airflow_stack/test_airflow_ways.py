@@ -120,7 +120,7 @@ def orphans(faulty: Faulty, *arguments: str) -> tuple[int, dict[str, dict[str, A
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.stdout, done.stderr
-    return done.returncode, {orphan["run_id"]: orphan for orphan in json.loads(done.stdout)["orphans"]}
+    return done.returncode, {orphan["execution_arn"]: orphan for orphan in json.loads(done.stdout)["orphans"]}
 
 
 def test_an_execution_whose_sensor_was_marked_failed_is_an_orphan_that_can_be_stopped(faulty: Faulty) -> None:
@@ -128,37 +128,45 @@ def test_an_execution_whose_sensor_was_marked_failed_is_an_orphan_that_can_be_st
     faulty.wait_task("start_and_wait", run, "wait", "deferred")
     ours = faulty.executions(run)[0]["PipelineExecutionArn"]
     details = faulty.airflow.xcom("start_and_wait", run, "start", "training_pipeline")
-    foreign = faulty.sagemaker.start_pipeline_execution(
-        PipelineName="faulty",
-        PipelineVersionAlias=details["version_alias"],
-        PipelineParameters=[{"Name": name, "Value": value} for name, value in details["parameters"].items()],
-        PipelineExecutionDescription=json.dumps(
-            {"dag_id": "elsewhere", "run_id": "another Airflow's", "task_id": "start", "map_index": -1}
-        ),
-    )["PipelineExecutionArn"]
+
+    def started_by(dag_id: str, run_id: str) -> str:
+        """As another Airflow in the same account would."""
+        reply = faulty.sagemaker.start_pipeline_execution(
+            PipelineName="faulty",
+            PipelineVersionAlias=details["version_alias"],
+            PipelineParameters=[{"Name": name, "Value": value} for name, value in details["parameters"].items()],
+            PipelineExecutionDescription=json.dumps(
+                {"dag_id": dag_id, "run_id": run_id, "task_id": "start", "map_index": -1}
+            ),
+        )
+        return str(reply["PipelineExecutionArn"])
+
+    foreign = started_by("elsewhere", "another Airflow's")
+    twin = started_by("start_and_wait", run)
 
     def status(arn: str) -> str:
         described = faulty.sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)
         return str(described["PipelineExecutionStatus"])
 
     code, found = orphans(faulty)
-    assert (code, run in found) == (1, False)
-    assert found["another Airflow's"]["known"] is False
+    assert (code, ours in found) == (1, False)
+    assert {arn: found[arn]["known"] for arn in (foreign, twin)} == {foreign: False, twin: False}
 
     faulty.mark("start_and_wait", run, "wait", "failed")
     faulty.wait(lambda: faulty.airflow.run("start_and_wait", run)["state"] == "failed", "the run's end")
     code, found = orphans(faulty)
     assert code == 1
-    assert "its DAG run is failed" in found[run]["reason"]
+    assert "its DAG run is failed" in found[ours]["reason"]
+    assert "did not start it" in found[twin]["reason"]
     assert status(ours) == "Executing"
 
     code, found = orphans(faulty, "--stop")
-    assert code == 1, "the one that this Airflow does not know is left alone"
-    assert (found[run]["stopped"], found["another Airflow's"]["stopped"]) == (True, False)
+    assert code == 1, "those that this Airflow does not know are left alone"
+    assert [found[arn]["stopped"] for arn in (ours, foreign, twin)] == [True, False, False]
     faulty.wait(lambda: status(ours) == "Stopped", "the stop")
-    assert status(foreign) == "Executing"
+    assert (status(foreign), status(twin)) == ("Executing", "Executing")
 
     assert orphans(faulty, "--stop", "--unknown-too")[0] == 0
     assert orphans(faulty, "--stop", "--unknown-too")[0] == 0, "stopping or stopped: nothing is left to do"
-    faulty.wait(lambda: status(foreign) == "Stopped", "the stop")
+    faulty.wait(lambda: status(foreign) == status(twin) == "Stopped", "the stop")
     assert orphans(faulty) == (0, {})

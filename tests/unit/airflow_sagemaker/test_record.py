@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import re
 
 import pytest
@@ -33,6 +35,29 @@ def test_the_record_survives_its_store() -> None:
     record = made()
     assert ExecutionRecord.from_json(record.to_json()) == record
     assert ExecutionRecord.from_json(None) is None
+
+
+def test_the_names_of_earlier_requests_are_kept() -> None:
+    first = made()
+    second = made(after=first)
+    third = ExecutionRecord.from_json(json.loads(json.dumps(made(after=second).to_json())))
+    assert third is not None
+    assert third.earlier == (first.display_name, second.display_name)
+    last = third
+    for _ in range(200):
+        last = made(after=last)
+    assert len(last.earlier) == 100
+    assert first.display_name not in last.earlier
+
+
+def test_a_repeated_request_is_revised_when_it_asks_for_something_else() -> None:
+    record = dataclasses.replace(made(), refused=True)
+    asked = {"max_tries": 1, "digest": "d", "parameters": {"A": "1"}, "partition": "2013-07-04"}
+    again = record.asking(**asked)
+    assert (again.revised, again.refused, again.token) == (False, False, record.token)
+    cleared = record.asking(**{**asked, "max_tries": 2})
+    assert (cleared.revised, cleared.token, cleared.display_name) == (True, record.token, record.display_name)
+    assert cleared.asking(**asked).revised
 
 
 def test_keys_of_a_later_version_are_ignored() -> None:

@@ -1,0 +1,111 @@
+"""Which executions an Airflow takes for its own.
+
+The executions are real, the answers those of Airflow 3.3's REST API; tests/faults/airflow_stack asks a real one.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from airflow_sagemaker.compiler import CompiledPipeline
+from airflow_sagemaker.execution import owner_text
+from airflow_sagemaker.orphans import AirflowApi, Orphan, find_orphans
+from airflow_sagemaker.record import ExecutionRecord, TaskRun
+from tests.integration.airflow.conftest import Pipelines
+
+RUN = TaskRun("train/daily", "scheduled__2026-01-01T00:00:00+00:00", "start", -1)
+RUN_PATH = "/api/v2/dags/train%2Fdaily/dagRuns/scheduled__2026-01-01T00%3A00%3A00%2B00%3A00"
+TASK_PATH = f"{RUN_PATH}/taskInstances/start"
+
+
+@contextmanager
+def airflow(answers: dict[str, Any]) -> Iterator[AirflowApi]:
+    """An address that gives these answers, and 404 for all other paths."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            answer = {"/api/v2/version": {"version": "3.3.2"}, **answers}.get(self.path)
+            body = json.dumps(answer).encode()
+            self.send_response(404 if answer is None else 200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        yield AirflowApi(f"http://127.0.0.1:{server.server_address[1]}", "token")
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class Started:
+    """An execution that some Airflow's task run has started, and the record it keeps of it."""
+
+    def __init__(self, pipelines: Pipelines, made: CompiledPipeline, after: ExecutionRecord | None = None) -> None:
+        self.record = ExecutionRecord.new(
+            max_tries=1, generation=1, pipeline_name=made.pipeline_name, digest=made.digest, parameters={},
+            partition="2026-01-01", after=after,
+        )  # fmt: skip
+        version = {"PipelineVersionAlias": made.version_alias}
+        self.arn = pipelines.executions.start(self.record, owner_text(RUN, "2026-01-01", 1), version)
+        assert self.arn is not None
+        pipelines.started.append(self.arn)
+
+
+@pytest.fixture
+def made(pipelines: Pipelines) -> CompiledPipeline:
+    return pipelines.deployed("sleep 600")
+
+
+def found(pipelines: Pipelines, made: CompiledPipeline, record: Any, task: str = "failed") -> dict[str, Orphan]:
+    """What an Airflow finds whose task run has this record."""
+    answers = {RUN_PATH: {"state": "failed"}, TASK_PATH: {"state": task}}
+    if record is not None:
+        answers[f"{TASK_PATH}/state-store/training_execution"] = {"key": "training_execution", "value": record}
+    with airflow(answers) as api:
+        return {o.execution.arn: o for o in find_orphans(pipelines.executions, api, [made.pipeline_name])}
+
+
+def test_an_execution_that_the_record_names_is_this_airflows(pipelines: Pipelines, made: CompiledPipeline) -> None:
+    first = Started(pipelines, made)
+    second = Started(pipelines, made, after=first.record)
+    orphans = found(pipelines, made, second.record.to_json())
+    assert {arn: orphan.known for arn, orphan in orphans.items()} == {first.arn: True, second.arn: True}
+    assert orphans[second.arn].reason == "its task is failed"
+
+
+def test_another_airflows_execution_of_the_same_names_is_told_apart(
+    pipelines: Pipelines, made: CompiledPipeline
+) -> None:
+    ours, theirs = Started(pipelines, made), Started(pipelines, made)
+    orphans = found(pipelines, made, ours.record.to_json())
+    assert (orphans[ours.arn].known, orphans[theirs.arn].known) == (True, False)
+    assert "did not start it" in orphans[theirs.arn].reason
+    assert found(pipelines, made, ours.record.to_json(), task="running") == {}
+
+
+@pytest.mark.parametrize("record", [None, "s3://a-store-of-its-own/key", {"token": "x"}])
+def test_without_a_record_that_can_be_read_nothing_is_known(
+    pipelines: Pipelines, made: CompiledPipeline, record: Any
+) -> None:
+    started = Started(pipelines, made)
+    assert [orphan.known for orphan in found(pipelines, made, record).values()] == [False]
+    assert started.arn in found(pipelines, made, record)
+
+
+def test_a_record_of_the_first_version_names_its_execution(pipelines: Pipelines, made: CompiledPipeline) -> None:
+    started = Started(pipelines, made)
+    stored = {key: value for key, value in started.record.to_json().items() if key not in ("earlier", "refused")}
+    assert [orphan.known for orphan in found(pipelines, made, stored).values()] == [True]
