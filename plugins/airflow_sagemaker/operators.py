@@ -14,17 +14,11 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from airflow_sagemaker.exceptions import (
-    AirflowSageMakerError,
-    ConfigurationError,
-    ExecutionFailed,
-    ExecutionNotFound,
-    PreflightError,
-)
-from airflow_sagemaker.links import LINKS, push_links
+from airflow_sagemaker.exceptions import AirflowSageMakerError
+from airflow_sagemaker.following import DEFINITION, DETAILS, FollowingOperator
+from airflow_sagemaker.links import LINKS
 from airflow_sagemaker.run_config import RUN_PARTITION, build_config, given_data, one_of, plain, run_parameters
 
 if TYPE_CHECKING:
@@ -36,19 +30,15 @@ if TYPE_CHECKING:
     from airflow_sagemaker.compiler import CompiledPipeline
     from airflow_sagemaker.config import PytorchTrainingConfig
     from airflow_sagemaker.execution import Execution, Executions
-    from airflow_sagemaker.hooks import AwsTarget
     from airflow_sagemaker.launch import Launcher
 
 __all__ = ["RUN_PARTITION", "SageMakerTrainingPipelineOperator"]
 
-DETAILS = "training_pipeline"
-DEFINITION = "training_definition"
-OUTCOME = "outcome"
 KILL_SECONDS = 4.0
 """How long on_kill waits for its stop call: Airflow kills the process five seconds after the signal."""
 
 
-class SageMakerTrainingPipelineOperator(BaseOperator):
+class SageMakerTrainingPipelineOperator(FollowingOperator):
     """Validate, compile, deploy if the definition is new, and start one execution for this task run, exactly once.
 
     Alone it returns as soon as the execution runs, and a `SageMakerTrainingPipelineSensor` waits for it. With
@@ -137,13 +127,9 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         self.is_dry_run = dry_run
         self.mode = one_of("mode", mode, ("full", "test"))
         self.sdk_python = sdk_python
-        self.page_urls: dict[str, str] = {}
-        self._killed = False
         self._children: list[Any] = []
         self._running: str | None = None
         self._stopper: Any = None
-        self._started_parameters: dict[str, str] = {}
-        self._model_artifact = ""
 
     @property
     def follows(self) -> bool:
@@ -159,21 +145,6 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
     def resume_waiting(self, context: Context, event: dict[str, Any] | None = None, since: float = 0.0) -> str | None:
         """Called after a pause for a busy partition, a quota or a free place."""
         return self._run(context, waiting_since=since)
-
-    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> str:
-        """Called when the trigger has seen the execution end (deferrable)."""
-        from airflow_sagemaker.narrator import Narrator
-        from airflow_sagemaker.waiting import event_status, executions_of, narrate
-
-        executions = executions_of(self._target(), self.log)
-        with self._failing_for_good():
-            event = event_status(event)
-            execution = executions.describe(str(event["execution_arn"]))
-            if execution.live:  # its failed steps were retried in the meantime (RetryPipelineExecution)
-                self._defer_to_trigger(executions, execution.arn)
-            narrator = Narrator.going_on(self.progress, event.get("told"))
-            narrate(executions, narrator, execution.arn, to_the_end=True)
-            return self._conclude(context, executions, execution)
 
     def on_kill(self) -> None:
         """End the compiler's processes and stop a known execution; what is not known yet, `execute` stops itself.
@@ -213,14 +184,6 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
             self._publish(context, launcher, execution)
             return self._follow(context, executions, execution) if self.follows else execution.arn
 
-    @contextlib.contextmanager
-    def _failing_for_good(self) -> Any:
-        """What was configured wrong, is missing or has ended will be the same in a retry."""
-        try:
-            yield
-        except (ConfigurationError, PreflightError, ExecutionNotFound) as error:
-            raise AirflowFailException(str(error)) from None  # the chain would print the same text twice
-
     def _build_config(self, context: Context) -> PytorchTrainingConfig:
         given = given_data(self.config, context, self.render_template)
         config = build_config(
@@ -228,11 +191,6 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         )
         self.partition = config.partition
         return config
-
-    def _target(self, region: str | None = None) -> AwsTarget:
-        from airflow_sagemaker.hooks import AwsTarget
-
-        return AwsTarget(self.aws_conn_id, self.region_name or region, self.verify, self.botocore_config)
 
     def _open_aws(self, config: PytorchTrainingConfig) -> Aws:
         from airflow_sagemaker.aws import Aws
@@ -319,90 +277,3 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
             raise AirflowSageMakerError(f"waited {now - since:.0f} s in vain: {reason}")
         self.log.info("Not started yet: %s. Looking again in about %.0f s", reason, self.poll_interval)
         self.defer(trigger=PauseTrigger(self.poll_interval), method_name="resume_waiting", kwargs={"since": since})
-
-    # --- after the start ---------------------------------------------------------------------------------------------
-
-    def _publish(self, context: Context, launcher: Launcher, execution: Execution) -> None:
-        """Say what runs as soon as it runs: link and details, for people and for tasks downstream."""
-        from airflow_sagemaker.execution import ExecutionArn
-        from airflow_sagemaker.waiting import page_urls, pages_for
-
-        pages = pages_for(launcher.executions, execution.arn)
-        self.page_urls = page_urls(pages)
-        if launcher.record is not None:  # it always is: typing does not know
-            self._started_parameters = launcher.record.parameters
-            details = launcher.request.details(launcher.record.digest, launcher.record.parameters)
-            details |= {
-                "display_name": launcher.record.display_name,
-                "console_url": pages.execution(),
-                "execution_arn": execution.arn,
-                "aws_conn_id": self.aws_conn_id,
-                "region_name": ExecutionArn.parse(execution.arn).region,
-            }
-            context["ti"].xcom_push(key=DETAILS, value=details)
-        if launcher.attached:  # what an earlier try pushed, Airflow has cleared
-            self._push_definition_of(context, launcher.executions, execution.arn)
-        push_links(context, self.page_urls)
-
-    def _push_definition_of(self, context: Context, executions: Executions, arn: str) -> None:
-        """From SageMaker: what compiles today may be another definition than the one that runs."""
-        try:
-            definition = json.loads(executions.definition(arn))
-        except Exception as error:  # no reason to fail a task whose training runs
-            self.log.warning("XCom %s is missing: the definition of %s could not be read: %s", DEFINITION, arn, error)
-        else:
-            context["ti"].xcom_push(key=DEFINITION, value=definition)
-
-    def _follow(self, context: Context, executions: Executions, execution: Execution) -> str:
-        from airflow_sagemaker.narrator import Narrator
-        from airflow_sagemaker.waiting import poll_until_ended
-
-        if execution.live and self.deferrable:
-            self._defer_to_trigger(executions, execution.arn)
-        ended = poll_until_ended(
-            executions, execution.arn, self.poll_interval, lambda: self._killed, Narrator(self.progress)
-        )
-        if self._killed:
-            raise AirflowFailException(f"killed while waiting for {execution.arn}")
-        return self._conclude(context, executions, ended)
-
-    def _defer_to_trigger(self, executions: Executions, arn: str) -> None:
-        from airflow_sagemaker.triggers import SageMakerTrainingPipelineTrigger
-
-        trigger = SageMakerTrainingPipelineTrigger(
-            execution_arn=arn,
-            **executions.aws.target.as_dict(),
-            poll_interval=self.poll_interval,
-            progress=self.progress,
-            stop_on_kill=self.stop_on_kill,
-        )
-        self.defer(trigger=trigger, method_name="execute_complete", timeout=self.execution_timeout)
-
-    def _conclude(self, context: Context, executions: Executions, execution: Execution) -> str:
-        """Success, or a failure that a retry follows with a new generation; a stop by hand is not followed."""
-        from airflow_sagemaker.execution import Status
-        from airflow_sagemaker.record import RecordStore
-        from airflow_sagemaker.waiting import page_urls, pages_for, tell_assets, verdict
-
-        pages = pages_for(executions, execution.arn)
-        try:
-            outcome = verdict(executions, execution)
-        except ExecutionFailed as error:
-            self.page_urls = page_urls(pages, error.training_job_name)
-            if execution.status == Status.STOPPED:
-                raise AirflowFailException(str(error)) from error
-            raise
-        self.page_urls = page_urls(pages, outcome.training_job_name, outcome.model_artifact)
-        self._model_artifact = outcome.model_artifact
-        if not self._started_parameters:  # resumed in another process than the one that started it
-            record = RecordStore(context).load()
-            self._started_parameters = record.parameters if record is not None else {}
-        context["ti"].xcom_push(key=OUTCOME, value=outcome.as_dict())
-        tell_assets(context, self.outlets, outcome, self.partition)
-        return execution.arn
-
-    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
-        """Called by Airflow's OpenLineage provider, where it is installed."""
-        from airflow_sagemaker.lineage import of_parameters
-
-        return of_parameters(self._started_parameters, self._model_artifact)

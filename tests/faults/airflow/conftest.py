@@ -43,9 +43,11 @@ FAILS = 3
 """Epochs (and seconds) after which the program above raises."""
 
 
-def connection_of(aws: dict[str, str], endpoint: str, bucket: str, *, assume_role: str = "") -> str:
+def connection_of(
+    aws: dict[str, str], endpoint: str, bucket: str, *, assume_role: str = "", region: str | None = "us-east-1"
+) -> str:
     extra: dict[str, Any] = {
-        "region_name": "us-east-1",
+        "region_name": region,
         "endpoint_url": endpoint,
         "config_kwargs": {
             "request_checksum_calculation": "when_required",
@@ -152,6 +154,8 @@ class Bench:
     workers: list[Worker] = field(default_factory=list)
     assume_role: str = ""
     """A role that the connection names."""
+    region: str | None = "us-east-1"
+    """The region that the connection names."""
 
     def __post_init__(self) -> None:
         self.sagemaker = self.server.client("sagemaker")
@@ -176,8 +180,8 @@ class Bench:
 
     def environment(self) -> dict[str, str]:
         connection = connection_of(
-            self.server.env, self.proxy.url, self.shop.bucket, assume_role=self.assume_role
-        )  # fmt: skip
+            self.server.env, self.proxy.url, self.shop.bucket, assume_role=self.assume_role, region=self.region
+        )
         return {"AIRFLOW_CONN_AWS_DEFAULT": connection}
 
     def work(self, *, halt: str = "", operator: dict[str, Any] | None = None, **task: Any) -> Worker:

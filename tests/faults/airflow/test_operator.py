@@ -144,6 +144,23 @@ def test_a_busy_partition_is_refused_or_waited_for(bench: Bench) -> None:
     assert len(bench.executions()) == 2
 
 
+def test_after_a_deferral_region_and_partition_are_those_that_were_started(bench: Bench) -> None:
+    """What only the configuration names, and the process that resumes has not read."""
+    bench.region, bench.seconds = None, 1
+    bench.put_channels("2015-05-05")
+    alone = {"deferrable": True, "config": bench.config(region="us-east-1", partition="2015-05-05")}
+    deferred = bench.work(operator=alone).result()
+    assert deferred["error"] == "TaskDeferred", deferred
+    arn = deferred["trigger"][1]["execution_arn"]
+    assert deferred["trigger"][1]["region_name"] == "us-east-1"
+    wait_until(lambda: bench.status(arn) == "Succeeded", "the end")
+    event = {"event": "ended", "status": "Succeeded", "execution_arn": arn}
+    ended = bench.work(operator=alone, event=event).result()
+    assert ended["returned"] == arn, ended
+    assert ended["asset_partitions"] == ["2015-05-05"]
+    assert ended["pushed"]["outcome"]["status"] == "Succeeded"
+
+
 def test_killed_while_the_start_call_is_under_way(bench: Bench) -> None:
     assert bench.work(run_id="deploys").result()["returned"]
     held = bench.proxy.inject("StartPipelineExecution", "hold_reply")

@@ -5,7 +5,8 @@ LocalExecutor does), answering with the worker's pid.
 
 The task state store is Airflow's by interface and a file by nature: what `set` has returned from is on disk. The SPEC
 holds the operator's arguments, the task's identity (run_id, max_tries, partition, ...) and the store's file; results go
-to the file `result`. `halt` names a point at which the process stops and waits to be killed.
+to the file `result`. With an `event` the task resumes, as after a deferral. `halt` names a point at which the process
+stops and waits to be killed.
 """
 
 from __future__ import annotations
@@ -61,9 +62,13 @@ def halt(store: Path, point: str) -> None:
 
 
 def main(spec: dict[str, Any]) -> None:
+    from airflow.sdk import Asset
+    from airflow.sdk.execution_time.context import OutletEventAccessors
+
     from airflow_sagemaker.operators import SageMakerTrainingPipelineOperator
     from airflow_sagemaker.sensors import SageMakerTrainingPipelineSensor
 
+    asset = Asset("model")
     store_path = Path(spec["store"])
     pushed: dict[str, Any] = {}
     ti = TaskInstance(
@@ -82,16 +87,20 @@ def main(spec: dict[str, Any]) -> None:
         "task_state_store": FileStore(store_path, spec.get("halt", "")),
         "dag_run": SimpleNamespace(partition_key=spec["partition"], run_after=datetime.now(UTC), logical_date=None),
         "dag": None,
+        "outlet_events": OutletEventAccessors(),
     }
     task: Any
     if "sensor" in spec:
         task = SageMakerTrainingPipelineSensor(task_id="wait", **spec["sensor"])
     else:
         task = SageMakerTrainingPipelineOperator(task_id="start", partition=spec["partition"], **spec["operator"])
+        task.outlets.append(asset)
     signals(task)
     result: dict[str, Any] = {}
     try:
-        result["returned"] = task.execute(context)
+        event = spec.get("event")
+        result["returned"] = task.execute_complete(context, event) if event else task.execute(context)
+        result["asset_partitions"] = sorted(context["outlet_events"][asset].partition_keys)
     except BaseException as error:
         result.update(error=type(error).__name__, message=str(error))
         if hasattr(error, "trigger"):
