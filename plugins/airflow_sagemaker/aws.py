@@ -73,7 +73,7 @@ _CODES = {
 }  # fmt: skip
 _FAULT_OF_CODE = {code: fault for fault, codes in _CODES.items() for code in codes}
 
-_HEALING = {Fault.THROTTLED, Fault.UNAVAILABLE, Fault.EXPIRED}
+HEALING = frozenset({Fault.THROTTLED, Fault.UNAVAILABLE, Fault.EXPIRED})
 
 
 def error_code(error: BaseException) -> str:
@@ -161,9 +161,10 @@ class Aws:
 
     def client(self, service: str) -> Any:
         """The boto3 client of `service`, cached."""
-        if service not in self._clients:
-            self._clients[service] = self.target.client(service)
-        return self._clients[service]
+        client = self._clients.get(service)
+        if client is None:  # another thread may forget all clients at any moment
+            client = self._clients[service] = self.target.client(service)
+        return client
 
     def forget_clients(self) -> None:
         """Build every client anew at its next use: connection and credentials are read again."""
@@ -231,6 +232,6 @@ def _first_expiry_or_healing() -> Callable[[BaseException], bool]:
         if fault is Fault.EXPIRED:
             expired += 1
             return expired == 1
-        return fault in _HEALING
+        return fault in HEALING
 
     return heals

@@ -11,7 +11,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
-_LOCK = threading.Lock()
+_LOCKS: dict[str, threading.Lock] = {}
+"""One by target's key: a connection whose role or endpoint answers slowly must not hold up the others."""
 _SESSIONS: dict[str, tuple[Any, Any]] = {}
 """(hook, boto3 session) by target's key."""
 
@@ -85,10 +86,12 @@ class AwsTarget:
         """
         from botocore.config import Config
 
-        with _LOCK:  # boto3 sessions are not thread-safe, their clients are
-            if self.key() not in _SESSIONS:
-                _SESSIONS[self.key()] = self._open()
-            hook, session = _SESSIONS[self.key()]
+        key = self.key()
+        with _LOCKS.setdefault(key, threading.Lock()):  # boto3 sessions are not thread-safe, their clients are
+            opened = _SESSIONS.get(key)
+            if opened is None:
+                opened = _SESSIONS[key] = self._open()
+            hook, session = opened
             config = hook.config
             if not getattr(config, "retries", None):
                 config = config.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
@@ -100,9 +103,11 @@ class AwsTarget:
             )
 
     def forget(self) -> None:
-        """Read connection and credentials anew at the next client."""
-        with _LOCK:
-            _SESSIONS.pop(self.key(), None)
+        """Read connection and credentials anew at the next client.
+
+        Without the lock: a triggerer calls this in its event loop, and whoever makes a client may hold it for long.
+        """
+        _SESSIONS.pop(self.key(), None)
 
     def _open(self) -> tuple[Any, Any]:
         """The connection as a hook, and its session. A second client of a session costs a tenth of the first."""

@@ -18,7 +18,7 @@ from math import ceil
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_sagemaker.aws import Aws, Fault, classify, error_code, error_text
+from airflow_sagemaker.aws import HEALING, Aws, Fault, classify, error_code, error_text
 from airflow_sagemaker.execution import LIVE, Execution, ExecutionArn, Executions
 from airflow_sagemaker.narrator import Narrator
 
@@ -36,6 +36,9 @@ PROGRESS_CALLS_PER_SECOND = 2.0
 IDLE_SECONDS = 0.5
 MISSING_LOOKS = 3
 """How often an execution must be reported missing before its waiter is told."""
+
+STOP_SECONDS = 20.0
+"""How long a stop is tried again: Airflow gives a trigger's on_kill thirty seconds ([triggerer] on_kill_timeout)."""
 
 HOPELESS = frozenset({Fault.EXPIRED, Fault.CREDENTIALS, Fault.DENIED})
 HOPELESS_LOOKS = 2
@@ -109,6 +112,7 @@ class SharedPoller:
         self._aws = _QuietAws(target)
         self._executions = Executions(self._aws)
         self._slower = 1.0
+        self._stopping = 0
 
     @classmethod
     def of(cls, target: AwsTarget) -> SharedPoller:
@@ -146,10 +150,11 @@ class SharedPoller:
     def remove(self, waiter: Waiter) -> None:
         """End a wait; the last one ends the poller."""
         self._waiters.discard(waiter)
-        if not self._waiters:
-            self._close()
+        self._close_if_idle()
 
-    def _close(self) -> None:
+    def _close_if_idle(self) -> None:
+        if self._waiters or self._stopping:
+            return
         for task in self._tasks:
             task.cancel()
         self._pool.shutdown(wait=False)
@@ -162,12 +167,21 @@ class SharedPoller:
         return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
 
     async def stop(self, arn: str) -> bool:
-        """Stop an execution (a trigger's on_kill)."""
+        """Stop an execution (a trigger's on_kill); what heals is waited out, since many may be marked at once."""
+        self._stopping += 1
+        deadline, pause = monotonic() + STOP_SECONDS, 0.5
         try:
-            return bool(await self.in_thread(self._executions.stop, arn))
+            while True:
+                try:
+                    return bool(await self.in_thread(self._executions.stop, arn))
+                except Exception as error:
+                    if classify(error) not in HEALING or monotonic() + pause > deadline:
+                        raise
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
+                pause *= 2
         finally:
-            if not self._waiters:
-                self._close()
+            self._stopping -= 1
+            self._close_if_idle()
 
     async def _run(self) -> None:
         while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_sagemaker.execution import Status
+from airflow_sagemaker.hooks import AwsTarget
 from airflow_sagemaker.narrator import Narrator
 from airflow_sagemaker.outcome import explain_failure, read_outcome
 from airflow_sagemaker.poller import SharedPoller
@@ -125,6 +127,43 @@ def test_on_kill_stops_only_when_asked(pipelines: Pipelines, stop_on_kill: bool,
 
     asyncio.run(kill())
     assert pipelines.executions.describe(arn).status in status
+
+
+def test_on_kill_waits_out_what_heals_for_many_at_once(pipelines: Pipelines, polled: FaultProxy) -> None:
+    made = pipelines.deployed("sleep 600")
+    arns = [pipelines.start(made) for _ in range(4)]
+    polled.inject("StopPipelineExecution", "throttle", times=5)
+    polled.inject("StopPipelineExecution", "reset")
+
+    async def kill_all() -> None:
+        triggers = [trigger_for(arn, aws_conn_id="polled", stop_on_kill=True) for arn in arns]
+        await asyncio.gather(*(trigger.on_kill() for trigger in triggers))
+
+    asyncio.run(kill_all())
+    assert {pipelines.executions.describe(arn).status for arn in arns} <= {"Stopping", "Stopped"}
+
+
+def test_a_connection_whose_role_is_assumed_slowly_holds_up_no_other(
+    pipelines: Pipelines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The event loop forgets connections, and other connections' clients are made, while STS keeps one waiting."""
+    env, bucket = pipelines.server.env, pipelines.bucket
+    with FaultProxy(pipelines.server.endpoint_url) as proxy:
+        role = "arn:aws:iam::210987654321:role/Trainer"
+        monkeypatch.setenv("AIRFLOW_CONN_SLOW", connection_of(env, proxy.url, bucket, assume_role=role))
+        monkeypatch.setenv("AIRFLOW_CONN_OTHER", connection_of(env, proxy.url, bucket))
+        held = proxy.inject("POST /", "hold_request")
+        slow, other = AwsTarget("slow"), AwsTarget("other")
+        waits = threading.Thread(target=slow.client, args=("sagemaker",), daemon=True)
+        waits.start()
+        assert held.reached.wait(60)
+        goes_on = threading.Thread(target=lambda: (slow.forget(), other.client("sagemaker")), daemon=True)
+        goes_on.start()
+        goes_on.join(60)
+        assert not goes_on.is_alive()
+        assert waits.is_alive()
+        held.release()
+        waits.join(60)
 
 
 def test_an_execution_that_is_not_there_is_reported_missing(pipelines: Pipelines) -> None:
