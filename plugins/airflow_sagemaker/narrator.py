@@ -7,6 +7,7 @@ triggerer has lost that knowledge: lines are told again, marked "earlier", but n
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,14 @@ class Narrator:
 
     def tell(self, executions: Executions, arn: str, *, to_the_end: bool = False) -> list[Line]:
         """What is new since the last time. Blocking; raises botocore's errors, and what was left untold comes later."""
+        before = deepcopy((self.steps, self.followers))
+        try:
+            return self._news(executions, arn, to_the_end)
+        except Exception:
+            self.steps, self.followers = before  # lines that are not returned have not been told
+            raise
+
+    def _news(self, executions: Executions, arn: str, to_the_end: bool) -> list[Line]:
         if self.level == "status":
             return []
         lines: list[Line] = []
@@ -84,11 +93,11 @@ class Narrator:
         )
 
     def told(self) -> dict[str, Any]:
-        """As plain data for an event or the task state store."""
+        """As plain data for an event or the task state store: a copy, for the next `tell` runs in another thread."""
         return {
             "since": self.since.isoformat(),
-            "steps": self.steps,
-            "logs": {name: follower.tokens for name, follower in self.followers.items()},
+            "steps": dict(self.steps),
+            "logs": {name: dict(follower.tokens) for name, follower in self.followers.items()},
             "groups": {name: follower.group for name, follower in self.followers.items()},
         }
 

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
-from airflow_sagemaker.execution import Status
+from airflow_sagemaker.aws import Aws
+from airflow_sagemaker.execution import Executions, Status
 from airflow_sagemaker.hooks import AwsTarget
 from airflow_sagemaker.narrator import Narrator
 from airflow_sagemaker.outcome import explain_failure, read_outcome
@@ -64,6 +66,38 @@ def test_no_line_is_missed_or_told_twice_when_the_worker_goes_on(pipelines: Pipe
     lines += [text for _, text in Narrator.going_on("logs", narrator.told()).tell(executions, arn, to_the_end=True)]
     numbers = [text.rpartition("line-")[2] for text in lines if "line-" in text]
     assert numbers == [str(number) for number in range(1, 41)]
+
+
+def test_what_was_told_stays_what_it_was_while_the_narrator_goes_on(pipelines: Pipelines) -> None:
+    """A trigger hands `told` over while a thread may be asking for more, which nobody logs any longer."""
+    arn = pipelines.start(pipelines.deployed("echo first; sleep 2; echo second"))
+    executions, narrator = pipelines.executions, Narrator("logs")
+    while not any("first" in text for _, text in narrator.tell(executions, arn)):
+        time.sleep(0.1)
+    told = narrator.told()
+    while executions.describe(arn).live:
+        time.sleep(0.1)
+    narrator.tell(executions, arn, to_the_end=True)
+    rest = [text for _, text in Narrator.going_on("logs", told).tell(executions, arn, to_the_end=True)]
+    assert any("second" in text for text in rest)
+    assert any("Step Train: Succeeded" in text for text in rest)
+    assert not any("first" in text for text in rest)
+
+
+@pytest.mark.parametrize("action", ["DescribeLogStreams", "GetLogEvents"])
+def test_lines_that_a_fault_kept_from_being_told_come_later(
+    pipelines: Pipelines, polled: FaultProxy, action: str
+) -> None:
+    arn = pipelines.start(pipelines.deployed("echo line-1"))
+    while pipelines.executions.describe(arn).live:
+        time.sleep(0.1)
+    executions, narrator = Executions(Aws(AwsTarget("polled"), patience=0)), Narrator("logs")
+    polled.inject(action, "throttle")
+    with pytest.raises(ClientError, match="Rate exceeded"):
+        narrator.tell(executions, arn)
+    texts = [text for _, text in narrator.tell(executions, arn)]
+    assert texts[0].startswith("Step Train: Succeeded")
+    assert texts[1].endswith("line-1")
 
 
 def test_many_waiters_cost_one_list_per_round(pipelines: Pipelines) -> None:
