@@ -32,7 +32,11 @@ def live_executions(executions: Executions, pipeline: str) -> list[Execution]:
     """All executions of a pipeline that have not ended (Executing or Stopping), newest first."""
     mark = _Mark(executions, pipeline)
     since = mark.read()
-    listed = list(executions.listed(pipeline, created_after=since or datetime.now(UTC) - LONGEST_EXECUTION))
+    listed = list(executions.listed(pipeline, created_after=since)) if since else []
+    if mark.newest not in {execution.arn for execution in listed}:
+        # No mark, or that of an equally named pipeline: the same profile or connection can lead to another account.
+        mark.whole_at, begin = datetime.now(UTC), datetime.now(UTC) - LONGEST_EXECUTION
+        listed = list(executions.listed(pipeline, created_after=begin))
     mark.write(listed)
     return [execution for execution in listed if execution.live]
 
@@ -46,6 +50,8 @@ class _Mark:
         name = hashlib.sha256(json.dumps([target.key(), endpoint, pipeline]).encode()).hexdigest()[:32]
         self.file = default_folder() / "settled" / f"{name}.json"
         self.whole_at = datetime.now(UTC)
+        self.newest = ""
+        """The newest execution at the last look: a list back to the mark holds it."""
 
     def read(self) -> datetime | None:
         try:
@@ -53,20 +59,21 @@ class _Mark:
             since, whole_at = (datetime.fromisoformat(stored[key]) for key in ("since", "whole_at"))
             if since.tzinfo is None or not timedelta() <= self.whole_at - whole_at < GOOD_FOR:
                 return None
+            newest = str(stored["newest"])
         except (OSError, ValueError, KeyError, TypeError):  # TypeError: also a moment without a time zone
             return None
-        self.whole_at = whole_at
+        self.whole_at, self.newest = whole_at, newest
         return since
 
     def write(self, listed: list[Execution]) -> None:
         """Everything created before the oldest live execution, or before the newest of all, has ended."""
-        seen = [(e.started_at, e.live) for e in listed if e.started_at is not None]
+        seen = [(e.started_at, e.live, e.arn) for e in listed if e.started_at is not None]
         if not seen:
             return
-        newest = max(moment for moment, _ in seen) - OVERLAP
-        oldest_live = (moment - timedelta(seconds=1) for moment, live in seen if live)
-        since = min([newest, *oldest_live])
-        text = json.dumps({"since": since.isoformat(), "whole_at": self.whole_at.isoformat()})
+        moment, _, newest = max(seen)
+        oldest_live = (moment - timedelta(seconds=1) for moment, live, _ in seen if live)
+        since = min([moment - OVERLAP, *oldest_live])
+        text = json.dumps({"since": since.isoformat(), "whole_at": self.whole_at.isoformat(), "newest": newest})
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             descriptor, scratch = tempfile.mkstemp(dir=self.file.parent)

@@ -18,12 +18,16 @@ from tests.integration.airflow.conftest import TARGET, WAITS, Pipelines
 
 
 class Looks:
-    """A pipeline with one live execution, and the marks that looks at it leave."""
+    """A pipeline with two live executions, and the marks that looks at it leave."""
 
     def __init__(self, pipelines: Pipelines, folder: Path) -> None:
         self.pipelines, self.folder = pipelines, folder
         made = pipelines.deployed(WAITS)
-        self.name, self.arn = made.pipeline_name, pipelines.start(made)
+        self.name = made.pipeline_name
+        self.older, self.newer = pipelines.start(made), pipelines.start(made)
+        begun = pipelines.executions.describe(self.newer).started_at
+        assert begun is not None
+        self.between = begun - timedelta(milliseconds=1)
 
     def look(self, executions: Executions | None = None) -> list[str]:
         found = live_executions(executions or self.pipelines.executions, self.name)
@@ -35,9 +39,9 @@ class Looks:
         return file
 
     def write_mark(self, **values: Any) -> None:
-        """By default one under which everything created until a minute from now has ended: it hides the execution."""
+        """By default one under which everything created before the newer execution has ended: it hides the older."""
         now = datetime.now(UTC)
-        fresh = {"since": (now + timedelta(minutes=1)).isoformat(), "whole_at": now.isoformat()}
+        fresh = {"since": self.between.isoformat(), "whole_at": now.isoformat(), "newest": self.newer}
         self.mark.write_text(json.dumps(fresh | values))
 
 
@@ -47,17 +51,29 @@ def looks(pipelines: Pipelines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     return Looks(pipelines, tmp_path)
 
 
+def both(looks: Looks) -> list[str]:
+    return [looks.newer, looks.older]
+
+
 def test_a_look_reads_back_to_the_mark_and_a_live_execution_holds_the_mark_back(looks: Looks) -> None:
-    assert looks.look() == [looks.arn]
-    assert looks.look() == [looks.arn], "the mark left by the first look lies before the execution"
+    assert looks.look() == both(looks)
+    assert looks.look() == both(looks), "the mark left by the first look lies before the executions"
     looks.write_mark()
-    assert looks.look() == [], "with a good mark nothing older is read"
+    assert looks.look() == [looks.newer], "with a good mark nothing older is read"
+
+
+def test_a_mark_of_an_equally_named_pipeline_in_another_account_is_not_trusted(looks: Looks) -> None:
+    looks.look()
+    looks.write_mark(newest=looks.newer.replace("123456789012", "210987654321"))
+    assert looks.look() == both(looks)
+    looks.write_mark(since=(datetime.now(UTC) + timedelta(minutes=1)).isoformat(), newest="elsewhere")
+    assert looks.look() == both(looks)
 
 
 def test_a_mark_expires(looks: Looks) -> None:
     looks.look()
     looks.write_mark(whole_at=(datetime.now(UTC) - GOOD_FOR).isoformat())
-    assert looks.look() == [looks.arn]
+    assert looks.look() == both(looks)
     whole_at = datetime.fromisoformat(json.loads(looks.mark.read_text())["whole_at"])
     assert datetime.now(UTC) - whole_at < GOOD_FOR, "the whole list was read, and the new mark says so"
 
@@ -65,35 +81,43 @@ def test_a_mark_expires(looks: Looks) -> None:
 def test_a_mark_from_the_future_is_not_trusted(looks: Looks) -> None:
     looks.look()
     looks.write_mark(whole_at=(datetime.now(UTC) + timedelta(hours=1)).isoformat())
-    assert looks.look() == [looks.arn]
+    assert looks.look() == both(looks)
 
 
 @pytest.mark.parametrize(
     "damaged",
-    [b"", b"{", b"[]", b"\xff\xfe", b"{}", b'{"since": 1, "whole_at": 2}', b'{"since": "2013-07-04T00:00:00"}'],
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff\xfe",
+        b"{}",
+        b'{"since": 1, "whole_at": 2, "newest": 3}',
+        b'{"since": "2013-07-04T00:00:00"}',
+    ],
 )
 def test_a_damaged_mark_means_reading_the_whole_list(looks: Looks, damaged: bytes) -> None:
     looks.look()
     looks.mark.write_bytes(damaged)
-    assert looks.look() == [looks.arn]
+    assert looks.look() == both(looks)
 
 
 def test_a_mark_without_a_time_zone_is_damaged(looks: Looks) -> None:
     looks.look()
-    later = (datetime.now(UTC) + timedelta(minutes=1)).replace(tzinfo=None).isoformat()
-    for values in ({"whole_at": later}, {"since": later}):
+    without = datetime.now(UTC).replace(tzinfo=None).isoformat()
+    for values in ({"whole_at": without}, {"since": looks.between.replace(tzinfo=None).isoformat()}):
         looks.write_mark(**values)
-        assert looks.look() == [looks.arn]
+        assert looks.look() == both(looks)
 
 
 def test_another_region_has_a_mark_of_its_own(looks: Looks) -> None:
     looks.look()
     looks.write_mark()
-    assert looks.look() == []
+    assert looks.look() == [looks.newer]
     target = AwsTarget(TARGET.aws_conn_id, "eu-west-1")
-    assert looks.look(Executions(Aws(target, logging.getLogger("test")))) == [looks.arn]
+    assert looks.look(Executions(Aws(target, logging.getLogger("test")))) == both(looks)
 
 
 def test_a_folder_that_cannot_be_written_costs_a_longer_list_only(looks: Looks) -> None:
     (looks.folder / "settled").write_text("in the way")
-    assert looks.look() == [looks.arn]
+    assert looks.look() == both(looks)
