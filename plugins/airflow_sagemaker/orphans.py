@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
-from urllib.parse import quote
-from urllib.request import Request, urlopen
+from urllib.parse import quote, urlsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from airflow_sagemaker.exceptions import ExecutionError
 from airflow_sagemaker.execution import Status
@@ -94,17 +94,29 @@ class AirflowApi:
         return cls(url, str(answer["access_token"]))
 
 
+class _SameHost(HTTPRedirectHandler):
+    """Follows a redirect within one host: urllib sends the token along, which is for no other host."""
+
+    def redirect_request(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: str) -> Any:
+        """None, which makes it an error, for a redirect that leads away."""
+        before, after = urlsplit(req.full_url), urlsplit(newurl)
+        if before.hostname != after.hostname or (before.scheme, after.scheme) == ("https", "http"):
+            return None
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
 def _answer(url: str, path: str, headers: dict[str, str], body: bytes | None = None) -> Any:
     """The decoded answer, None for 404."""
     try:
         request = Request(f"{url.rstrip('/')}{path}", data=body, headers=headers)  # noqa: S310 - the user's own address
-        with urlopen(request, timeout=30) as reply:  # noqa: S310
+        with build_opener(_SameHost).open(request, timeout=30) as reply:
             return json.load(reply)
     except HTTPError as error:
         if error.code == 404:
             return None
         hints = {401: "name, password or token are wrong, or the token has expired", 403: "this user may not read that"}
-        hint = hints.get(error.code, "see the API server's log")
+        away = f"it leads to {error.headers.get('Location')}: give Airflow's own address"
+        hint = away if 300 <= error.code < 400 else hints.get(error.code, "see the API server's log")
         raise ExecutionError(f"Airflow at {url} answered {error.code} {error.reason} ({hint})") from error
     except (OSError, HTTPException) as error:
         reason = getattr(error, "reason", error)

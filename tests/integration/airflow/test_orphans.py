@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from airflow_sagemaker.compiler import CompiledPipeline
+from airflow_sagemaker.exceptions import ExecutionError
 from airflow_sagemaker.execution import owner_text
 from airflow_sagemaker.orphans import AirflowApi, Orphan, find_orphans
 from airflow_sagemaker.record import ExecutionRecord, TaskRun
@@ -48,6 +49,36 @@ def airflow(answers: dict[str, Any]) -> Iterator[AirflowApi]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def test_a_token_is_sent_to_no_other_host() -> None:
+    """A login page of somebody else's, to which a gateway redirects."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(302 if self.path.startswith("/api") else 200)
+            self.send_header("Location", f"http://{elsewhere}/login")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    port = server.server_address[1]
+    elsewhere = f"localhost:{port}"
+    with pytest.raises(ExecutionError, match=f"answered 302 Found .it leads to http://localhost:{port}/login"):
+        AirflowApi(f"http://127.0.0.1:{port}", "secret").check()
+    assert asked == ["/api/v2/version"]
+    elsewhere = f"127.0.0.1:{port}"
+    with pytest.raises(ExecutionError, match="is not the address of an Airflow"):
+        AirflowApi(f"http://127.0.0.1:{port}", "secret").check()
+    assert asked[1:] == ["/api/v2/version", "/login"]
+    server.shutdown()
+    server.server_close()
 
 
 class Started:
