@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
+from airflow_sagemaker.aws import error_text
 from airflow_sagemaker.exceptions import ConfigurationError, ExecutionFailed, ExecutionNotFound, PreflightError
 from airflow_sagemaker.links import push_links
 
@@ -64,6 +65,31 @@ class FollowingOperator(BaseOperator):
             narrator = Narrator.going_on(self.progress, event.get("told"))
             narrate(executions, narrator, execution.arn, to_the_end=True)
             return self._conclude(context, executions, execution)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """As every operator. A deferral's timeout ends here: the trigger was not told, and nobody would wait on."""
+        from airflow.sdk.exceptions import TaskDeferralTimeout
+
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except TaskDeferralTimeout:
+            self._stop_after_timeout(context)
+            raise
+
+    def _stop_after_timeout(self, context: Context) -> None:
+        from airflow_sagemaker.execution import ExecutionArn
+        from airflow_sagemaker.record import RecordStore
+        from airflow_sagemaker.waiting import executions_of
+
+        record = RecordStore(context).load()
+        if record is None or record.arn is None or not self.stop_on_kill:
+            return
+        try:
+            executions_of(self._target(ExecutionArn.parse(record.arn).region), self.log).stop(record.arn)
+        except Exception as error:  # the timeout is what must be reported
+            self.log.warning("Execution %s could not be stopped: %s", record.arn, error_text(error))
+        else:
+            self.log.info("execution_timeout: execution %s is stopping", record.arn)
 
     def _target(self, region: str | None = None) -> AwsTarget:
         from airflow_sagemaker.hooks import AwsTarget

@@ -61,7 +61,8 @@ class SageMakerTrainingPipelineOperator(FollowingOperator):
     :param on_busy: when another execution trains the same partition of this pipeline: "wait" for it, "fail" at once,
         "ignore" it.
     :param on_failure: operator alone: "restart" starts a new execution in a retry, "resume" reruns the failed steps.
-    :param stop_on_kill: stop the execution when this task is killed, marked or cleared while it runs or waits.
+    :param stop_on_kill: stop the execution when this task is killed, marked or cleared while it runs or waits, or when
+        its `execution_timeout` passes.
     :param max_concurrent_executions: wait while so many executions of this pipeline run (none: no limit).
     :param max_wait: seconds, or a timedelta, until a wait for a busy partition, a quota or a free place fails the task.
     :param preflight: look for the three channel objects first (off when `dependencies` make them).

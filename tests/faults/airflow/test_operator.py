@@ -161,6 +161,17 @@ def test_after_a_deferral_region_and_partition_are_those_that_were_started(bench
     assert ended["pushed"]["outcome"]["status"] == "Succeeded"
 
 
+@pytest.mark.parametrize(("stop_on_kill", "status"), [(True, "Stopped"), (False, "Executing")])
+def test_a_deferral_that_took_too_long_ends_what_nobody_waits_for(
+    bench: Bench, stop_on_kill: bool, status: str
+) -> None:
+    alone = {"deferrable": True, "stop_on_kill": stop_on_kill}
+    arn = bench.work(operator=alone).result()["trigger"][1]["execution_arn"]
+    ended = bench.work(operator=alone, timed_out=True).result()
+    assert ended["error"] == "TaskDeferralTimeout"
+    wait_until(lambda: bench.status(arn) == status, "the stop")
+
+
 def test_killed_while_the_start_call_is_under_way(bench: Bench) -> None:
     assert bench.work(run_id="deploys").result()["returned"]
     held = bench.proxy.inject("StartPipelineExecution", "hold_reply")

@@ -5,8 +5,8 @@ LocalExecutor does), answering with the worker's pid.
 
 The task state store is Airflow's by interface and a file by nature: what `set` has returned from is on disk. The SPEC
 holds the operator's arguments, the task's identity (run_id, max_tries, partition, ...) and the store's file; results go
-to the file `result`. With an `event` the task resumes, as after a deferral. `halt` names a point at which the process
-stops and waits to be killed.
+to the file `result`. With an `event` the task resumes, as after a deferral, and with `timed_out` as after one that took
+too long. `halt` names a point at which the process stops and waits to be killed.
 """
 
 from __future__ import annotations
@@ -99,6 +99,8 @@ def main(spec: dict[str, Any]) -> None:
     result: dict[str, Any] = {}
     try:
         event = spec.get("event")
+        if spec.get("timed_out"):
+            task.resume_execution("__fail__", {"error": "Trigger timeout"}, context)
         result["returned"] = task.execute_complete(context, event) if event else task.execute(context)
         result["asset_partitions"] = sorted(context["outlet_events"][asset].partition_keys)
     except BaseException as error:
