@@ -101,8 +101,8 @@ class ExecutionRecord:
         return dataclasses.replace(asked, revised=self.revised or asked != unanswered)
 
     def to_json(self) -> dict[str, Any]:
-        """As stored."""
-        return dataclasses.asdict(self)
+        """As stored: Airflow takes JSON only, which a tuple is not."""
+        return dataclasses.asdict(self) | {"earlier": list(self.earlier)}
 
     @classmethod
     def from_json(cls, stored: Any) -> ExecutionRecord | None:

@@ -22,6 +22,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from pydantic import JsonValue, TypeAdapter
+
+JSON: TypeAdapter[Any] = TypeAdapter(JsonValue)
+
 
 class FileStore:
     """`get` and `set` of Airflow's TaskStateStoreAccessor."""
@@ -35,6 +39,7 @@ class FileStore:
     def set(self, key: str, value: Any, *, retention: Any = None) -> None:
         if key == "training_execution":
             assert retention is not None, "the record must never expire"
+        JSON.validate_python(value, strict=True)  # as Airflow does: a tuple is refused
         if self.halt == "before_record" or (self.halt == "before_arn" and value.get("arn")):
             halt(self.path, self.halt)
         stored = json.loads(self.path.read_text()) if self.path.exists() else {}
