@@ -19,7 +19,7 @@ from airflow_sagemaker.exceptions import ExecutionError
 from airflow_sagemaker.execution import owner_text
 from airflow_sagemaker.orphans import AirflowApi, Orphan, find_orphans
 from airflow_sagemaker.record import ExecutionRecord, TaskRun
-from tests.integration.airflow.conftest import Pipelines
+from tests.integration.airflow.conftest import WAITS, Pipelines
 
 RUN = TaskRun("train/daily", "scheduled__2026-01-01T00:00:00+00:00", "start", -1)
 RUN_PATH = "/api/v2/dags/train%2Fdaily/dagRuns/scheduled__2026-01-01T00%3A00%3A00%2B00%3A00"
@@ -97,7 +97,7 @@ class Started:
 
 @pytest.fixture
 def made(pipelines: Pipelines) -> CompiledPipeline:
-    return pipelines.deployed("sleep 600")
+    return pipelines.deployed(WAITS)
 
 
 def found(pipelines: Pipelines, made: CompiledPipeline, record: Any, task: str = "failed") -> dict[str, Orphan]:

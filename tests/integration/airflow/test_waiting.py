@@ -166,7 +166,7 @@ def test_on_kill_stops_only_when_asked(pipelines: Pipelines, stop_on_kill: bool,
 
 
 def test_on_kill_waits_out_what_heals_for_many_at_once(pipelines: Pipelines, polled: FaultProxy) -> None:
-    made = pipelines.deployed("sleep 600")
+    made = pipelines.deployed(WAITS)
     arns = [pipelines.start(made) for _ in range(4)]
     polled.inject("StopPipelineExecution", "throttle", times=5)
     polled.inject("StopPipelineExecution", "reset")
