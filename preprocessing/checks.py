@@ -1,8 +1,10 @@
 """Checks of the finished splits before a training is paid for. A failing one names its number and its limit.
 
-What a column may hold is declared once, in `table_schema` (pandera); everything that was looked at is a `Finding`: all
-of them stand in the manifest (docs/data-checks.md says how), the failing ones in the error too. Limits are the
-constants below: they are loose enough for every partition of the example and meant to be tightened for another table.
+What a column may hold is declared once, in `schema`; everything that was looked at is a `Finding`: all of them stand in
+the manifest (docs/data-checks.md says how), the failing ones in the error too. Limits are the constants below: they are
+loose enough for every partition of the example and meant to be tightened for another table.
+
+Rows, labels, ids and missing values are all counted; drift and AUC are those of a sample (`parts.SAMPLE_ROWS`).
 """
 
 from __future__ import annotations
@@ -17,8 +19,7 @@ import polars as pl
 from preprocessing import drift, fields
 from preprocessing.drift import Profile
 from preprocessing.errors import ChecksError
-
-Splits = Mapping[str, pl.DataFrame]
+from preprocessing.parts import Parts
 
 LATE_SHARE = (0.02, 0.8)
 """Least and largest share of late flights in a split."""
@@ -60,19 +61,20 @@ class Finding:
         return f"{self.check} of {self.where} is {self.value:.4g}, expected {self.limit}{such}"
 
 
-def check(splits: Splits, partition: str, previous: Sequence[Mapping[str, Profile]] = ()) -> list[dict[str, Any]]:
+def check(parts: Parts, partition: str, previous: Sequence[Mapping[str, Profile]] = ()) -> list[dict[str, Any]]:
     """Return all findings as plain data. Raises ChecksError with every failing number.
 
     `previous`: profiles of the partitions before this one (see `profiles`), the newest first.
     """
     findings = [
-        *_against_schema(splits),
-        *_shared_ids(splits),
-        *label_balance(splits),
-        *missing_values(splits),
-        *drift_within(splits),
-        *drift_since(splits["test"], previous[:PREVIOUS]),
-        *leakage(splits),
+        *_against_schema(parts),
+        *_shared_ids(parts),
+        *label_balance(parts),
+        *missing_values(parts),
+        *drift_within(parts),
+        *drift_since(parts["test"].sample, previous[:PREVIOUS]),
+        *leakage(parts),
+        *sampled(parts),
     ]
     failing = [str(finding) for finding in findings if not finding.ok]
     report = [asdict(finding) for finding in findings]
@@ -81,62 +83,29 @@ def check(splits: Splits, partition: str, previous: Sequence[Mapping[str, Profil
     return report
 
 
-def profiles(splits: Splits) -> dict[str, Profile]:
+def profiles(parts: Parts) -> dict[str, Profile]:
     """Return what later partitions need to know of this one: the profile of each column in the test."""
-    return {name: drift.profile(splits["test"][name]) for name in DAILY}
+    return {name: drift.profile(parts["test"].sample[name]) for name in DAILY}
 
 
-def table_schema() -> Any:
-    """What each column may hold (pandera): types, ranges, nothing missing in id, date and label, ids once."""
-    from pandera.polars import Check, Column, DataFrameSchema
-
-    rates = {name: Column(pl.Float64, Check.in_range(0, 1), nullable=True) for name in fields.LATE_RATE_KEYS}
-    weather = {name: Column(pl.Float64, nullable=True) for name in fields.WEATHER}
-    texts = {name: Column(pl.String, nullable=name == "plane_model") for name in fields.CAT_FIELD_LIST}
-    return DataFrameSchema(
-        {
-            fields.ID: Column(pl.String, unique=True),
-            fields.DATE: Column(pl.Date),
-            fields.LABEL: Column(pl.Int64, Check.isin([0, 1])),
-            "departure_minute": Column(pl.Int64, Check.in_range(0, 1439)),
-            "scheduled_minutes": Column(pl.Int64, Check.in_range(0, 1439)),
-            "distance": Column(pl.Int64, Check.gt(0)),
-            "plane_age": Column(pl.Int64, Check.in_range(-1, 100), nullable=True),
-            "plane_seats": Column(pl.Int64, Check.gt(0), nullable=True),
-            **weather,
-            **rates,
-            **texts,
-        },
-        strict=True,
-        ordered=True,
-    )
-
-
-def _against_schema(splits: Splits) -> Iterator[Finding]:
+def _against_schema(parts: Parts) -> Iterator[Finding]:
     """Yield, for each column and rule that is broken, the number of rows and an example; one finding if none is."""
-    from pandera.errors import SchemaErrors
-
-    schema, whole = table_schema(), True
-    for split, table in splits.items():
-        try:
-            schema.validate(table, lazy=True)
-        except SchemaErrors as errors:
-            whole = False
-            cases = errors.failure_cases.group_by("column", "check", maintain_order=True).agg(
-                pl.len(), pl.col("failure_case").first(), pl.col("index").first()
-            )
-            for case in cases.to_dicts():
-                row = table[fields.ID][case["index"]] if case["index"] is not None and fields.ID in table else "-"
-                example = f"{case['failure_case']!r} of {row}"
-                broken = f"rows that break {case['check']}"
-                yield Finding(broken, f"{split}.{case['column']}", case["len"], "0", ok=False, example=example)
-    if whole:
+    for split, part in parts.items():
+        for (column, rule), found in sorted(part.broken.items(), key=_in_order_of_columns):
+            where = f"{split}.{column}"
+            yield Finding(f"rows that break {rule}", where, found.rows, "0", ok=False, example=found.example)
+    if not any(part.broken for part in parts.values()):
         yield Finding("columns that break the schema", "all splits", 0, "0")
 
 
-def _shared_ids(splits: Splits) -> Iterator[Finding]:
-    ids = pl.concat([table.select(fields.ID, split=pl.lit(split)) for split, table in splits.items()])
-    shared = ids.group_by(fields.ID).agg(pl.col("split").unique()).filter(pl.col("split").list.len() > 1)
+def _in_order_of_columns(rule: tuple[tuple[str, str], Any]) -> tuple[int, str, str]:
+    (column, text), _ = rule
+    known = fields.FULL_FIELD_LIST
+    return (known.index(column) if column in known else -1, str(column), text)
+
+
+def _shared_ids(parts: Parts) -> Iterator[Finding]:
+    shared = parts.repeated.group_by(fields.ID).agg(pl.col("split").unique()).filter(pl.col("split").list.len() > 1)
     example = ""
     if shared.height:
         row = shared.sort(fields.ID).row(0)
@@ -144,26 +113,26 @@ def _shared_ids(splits: Splits) -> Iterator[Finding]:
     yield Finding("ids in several splits", fields.ID, shared.height, "0", shared.height == 0, example)
 
 
-def label_balance(splits: Splits) -> Iterator[Finding]:
+def label_balance(parts: Parts) -> Iterator[Finding]:
     """Yield each split's share of positive labels."""
     least, most = LATE_SHARE
-    for split, table in splits.items():
-        share = table.select(pl.col(fields.LABEL).mean()).item()
+    for split, part in parts.items():
+        share = part.late_share
         yield Finding("share of label 1", split, share, f"{least} to {most}", least <= share <= most)
 
 
-def missing_values(splits: Splits) -> Iterator[Finding]:
+def missing_values(parts: Parts) -> Iterator[Finding]:
     """Yield the share of missing values of every feature that misses some in train."""
-    train = splits["train"]
-    for name, share in train.select(pl.all().null_count() / pl.len()).row(0, named=True).items():
-        limit = NULL_SHARE.get(name, OTHER_NULL_SHARE)
-        if share > 0:
+    train = parts["train"]
+    for name, missing in train.missing.items():
+        share, limit = missing / train.rows, NULL_SHARE.get(name, OTHER_NULL_SHARE)
+        if missing:
             yield Finding("share of missing values", name, share, f"at most {limit}", share <= limit)
 
 
-def drift_within(splits: Splits) -> Iterator[Finding]:
+def drift_within(parts: Parts) -> Iterator[Finding]:
     """Yield the population stability index of every feature in test against train."""
-    train, test = splits["train"], splits["test"]
+    train, test = parts["train"].sample, parts["test"].sample
     for name in [*fields.TAB_FIELD_LIST, *fields.CAT_FIELD_LIST]:
         before = drift.profile(train[name])
         limit = MAX_PSI + drift.by_chance(before, test[name]) if name in DRIFT_OF else None
@@ -193,14 +162,22 @@ def _drift(check: str, name: str, value: float, limit: float | None) -> Finding:
     return Finding(check, name, value, f"at most {limit:.3g}", value <= limit)
 
 
-def leakage(splits: Splits) -> Iterator[Finding]:
+def leakage(parts: Parts) -> Iterator[Finding]:
     """Yield each numeric feature's own AUC in train, turned so that it is at least 0.5; forbidden columns fail."""
-    train = splits["train"]
+    train = parts["train"].sample
     for name in sorted(set(fields.NEVER_FEATURES) & set(train.columns)):
         yield Finding("columns known only after departure", name, 1, "none", ok=False)
     for name in fields.TAB_FIELD_LIST:
         value = single_auc(train[name], train[fields.LABEL])
         yield Finding("AUC of one feature alone", name, value, f"below {MAX_SINGLE_AUC}", value < MAX_SINGLE_AUC)
+
+
+def sampled(parts: Parts) -> Iterator[Finding]:
+    """Yield the rows that drift and AUC were taken of, for a split of more rows than a sample has."""
+    for split in ("train", "test"):
+        rows = parts[split].sample.height
+        if rows < parts[split].rows:
+            yield Finding("rows sampled for drift and AUC", split, rows, "-")
 
 
 def single_auc(feature: pl.Series, label: pl.Series) -> float:

@@ -10,7 +10,9 @@ import importlib.util
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ import polars as pl
 from preprocessing import features, raw
 from preprocessing.errors import EngineError
 from preprocessing.features import Frame, RawTables
-from preprocessing.window import Window
+from preprocessing.window import Span
 
 POLARS, SPARK = "polars", "spark"
 ENGINES = (POLARS, SPARK)
@@ -42,23 +44,37 @@ NARWHALS_TYPES = {
 }
 
 
-def build(files: Mapping[str, Sequence[str]], window: Window, engine: str = POLARS) -> pl.LazyFrame:
-    """Return the table of `features.build` as one engine makes it: the same rows and types, in no order.
+Build = Callable[[Mapping[str, Sequence[str]], Span], pl.LazyFrame]
+"""From the raw files of each table and the span of dates to the span's table, in no order."""
 
-    With Spark, the joins and the rates are Spark's; the finished table then comes to this process, whose memory must
-    hold it. Raises EngineError when Spark is not installed.
+
+@contextmanager
+def started(engine: str = POLARS) -> Iterator[Build]:
+    """Give `features.build` as one engine makes it: the same rows and types on each.
+
+    With Spark, the joins and the rates are Spark's, in one session for all spans; the finished table of each then comes
+    to this process, whose memory must hold it. Raises EngineError when Spark is not installed.
     """
-    on_polars: pl.LazyFrame = features.build(polars_tables(files), window).to_native()
     if engine == POLARS:
-        return on_polars
+        yield _on_polars
+        return
     with tempfile.TemporaryDirectory(prefix="preprocessing-spark-") as folder:
         session = spark_session(threads=os.cpu_count() or 1, folder=Path(folder))
         try:
-            table = features.build(spark_tables(session, files), window).to_native().toArrow()
+            yield partial(_on_spark, session)
         finally:
             session.stop()
+
+
+def _on_polars(files: Mapping[str, Sequence[str]], span: Span) -> pl.LazyFrame:
+    built: pl.LazyFrame = features.build(polars_tables(files), span).to_native()
+    return built
+
+
+def _on_spark(session: Any, files: Mapping[str, Sequence[str]], span: Span) -> pl.LazyFrame:
+    table = features.build(spark_tables(session, files), span).to_native().toArrow()
     # Spark's own widths differ here and there: both engines write one schema.
-    return pl.DataFrame(pl.from_arrow(table)).cast(on_polars.collect_schema()).lazy()
+    return pl.DataFrame(pl.from_arrow(table)).cast(_on_polars(files, span).collect_schema()).lazy()
 
 
 def polars_tables(files: Mapping[str, Sequence[str]]) -> RawTables:

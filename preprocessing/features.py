@@ -17,12 +17,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import narwhals as nw
 
 from preprocessing import fields
-from preprocessing.window import RATE_DAYS, Window
+from preprocessing.window import DAY, RATE_DAYS, Span
 
 SMOOTHING = 20
 """Flights that the overall rate counts for in each group's late rate."""
@@ -30,25 +31,30 @@ HOURS_BEFORE = 2
 """From the cut-off to the hour of the scheduled departure: nothing later than the cut-off is a feature."""
 
 CUT_OFF = "cut_off"
+ENTERS, LEAVES = "enters", "leaves"
+"""When a landing begins and ceases to count."""
 
 Frame = nw.LazyFrame[Any]
 
 
 @dataclass(frozen=True)
 class RawTables:
-    """The raw rows of one window; see `raw.SCHEMAS` for their columns."""
+    """The raw rows that one span of dates reads; see `raw.SCHEMAS` for their columns."""
 
     flights: Frame
     weather: Frame
     planes: Frame
 
 
-def build(raw: RawTables, window: Window) -> Frame:
-    """Return the table of the window: one row per flight that arrived, columns `fields.FULL_FIELD_LIST`."""
+def build(raw: RawTables, span: Span) -> Frame:
+    """Return the span's table: one row per flight that arrived, columns `fields.FULL_FIELD_LIST`, in no order.
+
+    A large window is built in several spans, each with the history that it needs: a row must not depend on the span.
+    """
     arrived = with_label(raw.flights)
-    rows = arrived.filter(nw.col("flight_date") >= nw.lit(window.first))
+    rows = arrived.filter(nw.col("flight_date") >= nw.lit(span.first))
     rows = rows.with_columns(nw.col("time_hour").dt.offset_by(f"-{HOURS_BEFORE}h").alias(CUT_OFF))
-    rows = add_late_rates(rows, arrived)
+    rows = add_late_rates(rows, arrived, span)
     rows = add_schedule(rows)
     rows = add_weather(rows, raw.weather)
     rows = add_plane(rows, raw.planes)
@@ -103,11 +109,9 @@ def add_plane(rows: Frame, planes: Frame) -> Frame:
     return joined.with_columns(age.alias("plane_age"))
 
 
-def add_late_rates(rows: Frame, arrived: Frame) -> Frame:
+def add_late_rates(rows: Frame, arrived: Frame, span: Span) -> Frame:
     """Add each group's smoothed late rate over the RATE_DAYS days up to the row's cut-off."""
-    # An hour's landings are known when it is over. A flight without a time of landing is known to no one.
-    over = nw.col("arrived_at").dt.truncate("1h").dt.offset_by("1h")
-    known = arrived.filter(~nw.col("arrived_at").is_null()).with_columns(over.alias(CUT_OFF))
+    known = _landings(arrived, span)
     asked = rows
     rows = rows.join(_known_at(asked, known, [], "all"), on=CUT_OFF, how="left")
     prior = nw.when(nw.col("all_flights") > 0).then(nw.col("all_late") / nw.col("all_flights"))
@@ -119,6 +123,24 @@ def add_late_rates(rows: Frame, arrived: Frame) -> Frame:
     return rows
 
 
+def _landings(arrived: Frame, span: Span) -> Frame:
+    """Return the flights that count at some cut-off of the span, with the times between which they do.
+
+    Those that count from its beginning on begin together, and those that count to its end never cease: of a long
+    history one number for each group is left.
+    """
+    # No cut-off lies outside these, whatever the time zone of the airport. A landing without a time is known to no one.
+    begin = datetime.combine(span.first - DAY, time(), UTC)
+    end = datetime.combine(span.last + 2 * DAY, time(), UTC)
+    # An hour's landings are known when it is over.
+    known = nw.col("arrived_at").dt.truncate("1h").dt.offset_by("1h")
+    back = timedelta(days=RATE_DAYS)
+    landed = arrived.with_columns(known.alias(ENTERS)).filter(nw.col(ENTERS) > begin - back, nw.col(ENTERS) < end)
+    ceases = nw.when(nw.col(ENTERS) < end - back).then(nw.col(ENTERS).dt.offset_by(f"{RATE_DAYS}d"))
+    starts = nw.when(nw.col(ENTERS) > begin).then(nw.col(ENTERS)).otherwise(nw.lit(begin))
+    return landed.with_columns(ceases.alias(LEAVES)).with_columns(starts.alias(ENTERS))
+
+
 def _known_at(asked: Frame, known: Frame, keys: Sequence[str], prefix: str) -> Frame:
     """Return, for each group and cut-off of `asked`, flights and late ones that landed in the RATE_DAYS days before it.
 
@@ -127,13 +149,15 @@ def _known_at(asked: Frame, known: Frame, keys: Sequence[str], prefix: str) -> F
     """
     flights, late = f"{prefix}_flights", f"{prefix}_late"
     by = [*keys, CUT_OFF]
-    enter = known.group_by(*by).agg(nw.len().cast(nw.Int64).alias(flights), nw.col(fields.LABEL).sum().alias(late))
-    leave = enter.select(
-        *keys,
-        nw.col(CUT_OFF).dt.offset_by(f"{RATE_DAYS}d"),
-        *[(nw.col(name) * -1).alias(name) for name in (flights, late)],
-    )
-    nothing = asked.select(*by).with_columns(*[nw.lit(0, nw.Int64).alias(name) for name in (flights, late)])
-    net = nw.concat([enter, leave, nothing]).group_by(*by).agg(nw.col(flights).sum(), nw.col(late).sum())
+
+    def changes(frame: Frame, at: str, count: int) -> Frame:
+        late_ones = nw.col(fields.LABEL) * count
+        return frame.select(
+            *keys, nw.col(at).alias(CUT_OFF), nw.lit(count, nw.Int64).alias(flights), late_ones.alias(late)
+        )
+
+    left = known.filter(~nw.col(LEAVES).is_null())
+    every = nw.concat([changes(known, ENTERS, 1), changes(left, LEAVES, -1), changes(asked, CUT_OFF, 0)])
+    net = every.group_by(*by).agg(nw.col(flights).sum(), nw.col(late).sum())
     totals = [nw.col(name).cum_sum().over(*keys, order_by=CUT_OFF).alias(name) for name in (flights, late)]
     return net.with_columns(*totals)

@@ -40,6 +40,9 @@ TAB_FIELD_LIST = [*SCHEDULE, *PLANE, *WEATHER, *LATE_RATE_KEYS]
 CAT_FIELD_LIST = ["day_of_week", "carrier", "origin", "dest", "plane_model"]
 FULL_FIELD_LIST = [ID, DATE, LABEL, *TAB_FIELD_LIST, *CAT_FIELD_LIST]
 
+ORDER = [DATE, "departure_minute", ID]
+"""Order of the rows in every split: that of time."""
+
 NEVER_FEATURES = ["dep_time", "dep_delay", "arr_time", "arr_delay", "air_time", "arrived_at"]
 """Columns known only at or after departure: they may make the label, never a feature."""
 

@@ -1,8 +1,8 @@
 """Write a partition's table whole or not at all.
 
-Everything is written aside first, into a folder of the run's own below `.aside`. The commit removes the old manifest,
-moves the files to their places and writes the new manifest last: a partition without `manifest.json` is not whole, and
-one with it holds exactly the files whose sha256 it names. A rerun overwrites.
+Everything is written aside first, into a folder of the run's own below `.aside`, as the rows come. The commit removes
+the old manifest, moves the files to their places and writes the new manifest last: a partition without `manifest.json`
+is not whole, and one with it holds exactly the files whose sha256 it names. A rerun overwrites.
 """
 
 from __future__ import annotations
@@ -12,14 +12,17 @@ import hashlib
 import json
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow.parquet as pq
 
 MANIFEST = "manifest.json"
 SPLITS = ("train", "val", "test")
+GROUP_ROWS = 131_072
+"""Rows of a row group. Where the rows come in pieces makes no difference to the file."""
 
 
 def split_key(split: str) -> str:
@@ -27,32 +30,97 @@ def split_key(split: str) -> str:
     return f"{split}/{split}.parquet"
 
 
-def write(folder: Path, tables: Mapping[str, pl.DataFrame], about: Mapping[str, Any]) -> dict[str, Any]:
-    """Write the splits and the manifest into `folder`, commit them, and return the manifest."""
-    own = folder / ".aside" / uuid.uuid4().hex
-    aside = {split: own / f"{split}.parquet" for split in tables}
-    own.mkdir(parents=True)
-    try:
-        for split, table in tables.items():
-            table.write_parquet(aside[split], row_group_size=131072)
-        files = {split_key(split): _describe(file, tables[split]) for split, file in aside.items()}
-        manifest = {**about, "files": files}
-        (folder / MANIFEST).unlink(missing_ok=True)
-        for split, file in aside.items():
-            place = folder / split_key(split)
+class Aside:
+    """The splits of a partition while they are written; see `aside`."""
+
+    def __init__(self, folder: Path, own: Path) -> None:
+        self._folder, self._own = folder, own
+        self._splits = {split: _Growing(own / f"{split}.parquet") for split in SPLITS}
+
+    def file(self, split: str) -> Path:
+        """Return where the split is written; from its first rows on it exists, and after `close` it can be read."""
+        return self._splits[split].path
+
+    def add(self, split: str, table: pl.DataFrame) -> None:
+        """Append rows to a split."""
+        self._splits[split].add(table)
+
+    def close(self) -> None:
+        """End the files: no rows can be added."""
+        for split in self._splits.values():
+            split.close()
+
+    def commit(self, about: Mapping[str, Any]) -> None:
+        """Move everything to its place, with a manifest that holds `about` and describes the files."""
+        files = {split_key(split): growing.describe() for split, growing in self._splits.items()}
+        partial = self._own / MANIFEST
+        partial.write_text(json.dumps({**about, "files": files}, indent=2, default=str) + "\n")
+        (self._folder / MANIFEST).unlink(missing_ok=True)
+        for split in self._splits:
+            place = self._folder / split_key(split)
             place.parent.mkdir(exist_ok=True)
-            file.replace(place)
-        partial = own / MANIFEST
-        partial.write_text(json.dumps(manifest, indent=2, default=str) + "\n")
-        partial.replace(folder / MANIFEST)
+            self.file(split).replace(place)
+        partial.replace(self._folder / MANIFEST)
+
+
+class _Growing:
+    """A Parquet file that is written row group by row group."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._rows = 0
+        self._writer: pq.ParquetWriter | None = None
+        self._waiting = pl.DataFrame()
+
+    def add(self, table: pl.DataFrame) -> None:
+        self._rows += table.height
+        waiting = pl.concat([self._waiting, table]) if self._waiting.height else table
+        whole = waiting.height // GROUP_ROWS * GROUP_ROWS
+        for begin in range(0, whole, GROUP_ROWS):
+            self._write(waiting.slice(begin, GROUP_ROWS))
+        # A copy by way of bytes: a slice would keep all rows that it was cut from.
+        rest = waiting.slice(whole).write_ipc(None, compat_level=pl.CompatLevel.oldest())
+        self._waiting = pl.read_ipc(rest.getvalue())
+
+    def _write(self, group: pl.DataFrame) -> None:
+        content = group.rechunk().to_arrow()
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self.path, content.schema, compression="zstd", compression_level=3)
+        self._writer.write_table(content, row_group_size=GROUP_ROWS)
+
+    def close(self) -> None:
+        if self._waiting.height:
+            self._write(self._waiting)
+        self._waiting = pl.DataFrame()
+        if self._writer:
+            self._writer.close()
+
+    def describe(self) -> dict[str, Any]:
+        with self.path.open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+        return {"rows": self._rows, "bytes": self.path.stat().st_size, "sha256": digest}
+
+
+@contextlib.contextmanager
+def aside(folder: Path) -> Iterator[Aside]:
+    """Give the place where a run writes its splits; what it has not committed when it ends is removed."""
+    new = not folder.exists()
+    own = folder / ".aside" / uuid.uuid4().hex
+    _make(own)
+    try:
+        yield Aside(folder, own)
     finally:
         shutil.rmtree(own)
         with contextlib.suppress(OSError):  # another run's folder lies in it
             own.parent.rmdir()
-    return manifest
+            if new:  # the partition lies in it, once it is committed
+                folder.rmdir()
 
 
-def _describe(file: Path, table: pl.DataFrame) -> dict[str, Any]:
-    with file.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
-    return {"rows": table.height, "bytes": file.stat().st_size, "sha256": digest}
+def _make(own: Path) -> None:
+    """Make a folder and those above it, even while another run that ends removes them."""
+    for _ in range(100):
+        with contextlib.suppress(FileNotFoundError):
+            own.mkdir(parents=True)
+            return
+    own.mkdir(parents=True)

@@ -1,4 +1,8 @@
-"""The whole program on local folders: read a partition's window, build its table, check it, split it, write it."""
+"""The whole program on local folders: read a partition's window, build its table, split it, check it, write it.
+
+The table is built and written in spans of dates (see `chunks`): memory is that of one span and its history, whatever
+the length of the window.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,11 @@ from typing import Any
 
 import polars as pl
 
-from preprocessing import checks, engines, fields, output, raw, splits
+from preprocessing import checks, chunks, engines, fields, output, raw, splits
 from preprocessing.drift import Profile
 from preprocessing.errors import TableError
-from preprocessing.window import Window
+from preprocessing.parts import Part, Parts
+from preprocessing.window import Span, Window
 
 
 def preprocess(
@@ -21,46 +26,60 @@ def preprocess(
     engine: str = engines.POLARS,
     previous: Sequence[Mapping[str, Profile]] = (),
     split_by: str = "time",
+    chunk_rows: int = chunks.ROWS,
 ) -> dict[str, Any]:
     """Write train, val and test of the window below `output_folder` and return what was written.
 
     `engine` (one of `engines.ENGINES`) builds the table; what it holds does not depend on it. `previous`: the profiles
     in the manifests of earlier partitions, the newest first; the newest day is compared with them. `split_by` is one
-    of `splits.WAYS`.
+    of `splits.WAYS`. `chunk_rows`: raw rows that are built at once; what is written does not depend on it.
 
     The result: partition, rows and share of late flights per split, dates per split, the field lists under the names of
     the training's hyperparameters, and the findings of the data checks. Raises PreprocessingError; nothing is visible
     then.
     """
     files = raw.checked_files(raw_folder, window)
-    table = build_table(files, window, engine)
-    tables = splits.split(table, window, split_by)
-    findings = checks.check(tables, str(window.partition), previous)
-    about = {
-        "partition": str(window.partition),
-        "rows": {name: part.height for name, part in tables.items()},
-        "late_share": {name: part.select(pl.col(fields.LABEL).mean().round(6)).item() for name, part in tables.items()},
-        "split_by": split_by,
-        "dates": {name: [str(part[fields.DATE].min()), str(part[fields.DATE].max())] for name, part in tables.items()},
-        **fields.field_lists(),
-        "checks": findings,
-    }
-    output.write(output_folder, tables, {**about, "profile": checks.profiles(tables)})
+    with engines.started(engine) as build, output.aside(output_folder) as aside:
+        parts = Parts({split: Part(pl.scan_parquet(aside.file(split))) for split in output.SPLITS})
+        for span in chunks.spans(window, files, chunk_rows):
+            _add(build_table(raw.paths(files, span), window, span, build), window, split_by, aside, parts)
+        aside.close()
+        splits.require_both_classes(parts, window, split_by)
+        _require_ids_once(parts, window)
+        about = {
+            "partition": str(window.partition),
+            "rows": {split: part.rows for split, part in parts.items()},
+            "late_share": {split: round(part.late_share, 6) for split, part in parts.items()},
+            "split_by": split_by,
+            "dates": {split: [str(day) for day in part.dates] for split, part in parts.items()},
+            **fields.field_lists(),
+            "checks": checks.check(parts, str(window.partition), previous),
+        }
+        aside.commit({**about, "profile": checks.profiles(parts)})
     return about
 
 
-def build_table(files: dict[str, list[str]], window: Window, engine: str = engines.POLARS) -> pl.DataFrame:
-    """Return the window's table, in order of time. Raises TableError when a flight's id stands twice."""
-    built = engines.build(files, window, engine)
+def build_table(files: Mapping[str, Sequence[str]], window: Window, span: Span, build: engines.Build) -> pl.DataFrame:
+    """Return the rows of one span of the window, in order of time."""
+    within = pl.col(fields.DATE).is_between(span.first, span.last)
     try:
-        table = built.sort(fields.DATE, "departure_minute", fields.ID).collect(engine="streaming")
+        return build(files, span).filter(within).sort(fields.ORDER).collect(engine="streaming")
     except pl.exceptions.ComputeError:
         raw.explain_unreadable(files, window)
         raise
-    twice = table.filter(pl.col(fields.ID).is_duplicated())
+
+
+def _add(table: pl.DataFrame, window: Window, split_by: str, aside: output.Aside, parts: Parts) -> None:
+    """Write and count the rows of a span; nothing refers to them when this returns."""
+    for split, rows in splits.split(table, window, split_by).items():
+        aside.add(split, rows)
+        parts[split].add(rows)
+
+
+def _require_ids_once(parts: Parts, window: Window) -> None:
+    twice = parts.repeated
     if twice.height:
         raise TableError(
             f"partition {window.partition}: {fields.ID} {twice[fields.ID][0]!r} stands on several rows "
             f"({twice.height} rows share an id); expected one row per flight"
         )
-    return table

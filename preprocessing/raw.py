@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from preprocessing import fields
 from preprocessing.errors import MissingDataError, RawDataError
-from preprocessing.window import Window
+from preprocessing.window import Span, Window
 
 INTEGER, NUMBER, TEXT, DAY, TIME = "integer", "number", "text", "date", "time stamp in UTC"
 
@@ -50,17 +52,33 @@ MAY_BE_EMPTY = ("weather", "planes")
 """Tables that only add features: a date without their rows gives missing values, not an error."""
 
 
+class File(NamedTuple):
+    """A raw file that is as expected, as far as its footer tells."""
+
+    path: str
+    rows: int
+
+
+Files = dict[str, dict[date, File]]
+"""The raw files of each table by date."""
+
+
 def raw_key(table: str, day: date) -> str:
     """Return where a table's rows of one date lie below the raw folder: `flights/date=2013-07-04/flights.parquet`."""
     return f"{table}/date={day}/{table}.parquet"
 
 
-def checked_files(folder: Path, window: Window) -> dict[str, list[str]]:
+def checked_files(folder: Path, window: Window) -> Files:
     """Return the files of each table that the window reads. Raises RawDataError at the first bad file."""
     try:
         return {table: _checked(folder, table, window.dates(table)) for table in SCHEMAS}
     except RawDataError as error:
         raise type(error)(f"partition {window.partition}: {error}") from None
+
+
+def paths(files: Files, span: Window | Span) -> dict[str, list[str]]:
+    """Return the paths of each table that a window, or a span of it, reads."""
+    return {table: [of_table[day].path for day in span.dates(table)] for table, of_table in files.items()}
 
 
 def explain_unreadable(files: Mapping[str, Sequence[str]], window: Window) -> None:
@@ -96,7 +114,7 @@ def _is_utf8(value: bytes) -> bool:
     return True
 
 
-def _checked(folder: Path, table: str, dates: Sequence[date]) -> list[str]:
+def _checked(folder: Path, table: str, dates: Sequence[date]) -> dict[date, File]:
     files = {day: folder / raw_key(table, day) for day in dates}
     missing = [day for day, file in files.items() if not file.is_file()]
     if missing:
@@ -105,10 +123,13 @@ def _checked(folder: Path, table: str, dates: Sequence[date]) -> list[str]:
             f"{len(missing)} of {len(files)} dates are missing"
         )
     before = [None, *files.values()]
-    rows = sum(check_file(file, table, good) for file, good in zip(files.values(), before, strict=False))
-    if rows == 0 and table not in MAY_BE_EMPTY:
+    found = {
+        day: File(str(file), check_file(file, table, day, good))
+        for (day, file), good in zip(files.items(), before, strict=False)
+    }
+    if sum(file.rows for file in found.values()) == 0 and table not in MAY_BE_EMPTY:
         raise RawDataError(f"{table}: the {len(files)} raw files from {dates[0]} to {dates[-1]} hold no rows")
-    return [str(file) for file in files.values()]
+    return found
 
 
 def _dates(days: Sequence[date]) -> str:
@@ -116,7 +137,7 @@ def _dates(days: Sequence[date]) -> str:
     return shown if len(days) <= 3 else f"{shown} and {len(days) - 3} more dates"
 
 
-def check_file(file: Path, table: str, good: Path | None = None) -> int:
+def check_file(file: Path, table: str, day: date, good: Path | None = None) -> int:
     """Return a raw file's number of rows after a look at its footer. Raises RawDataError when it is not as expected.
 
     `good`: a file of another date that was as expected; the message says what that one has.
@@ -129,6 +150,8 @@ def check_file(file: Path, table: str, good: Path | None = None) -> int:
     except (pa.ArrowException, OSError) as error:
         raise RawDataError(f"{file} is no complete Parquet file ({error}); expected one of {table}") from None
     _check_columns(file, schema, SCHEMAS[table], good)
+    if fields.DATE in SCHEMAS[table]:
+        _check_dates(file, metadata, day)
     if metadata.num_rows == 0 and table not in MAY_BE_EMPTY:
         raise RawDataError(f"{file} holds no rows; expected the {table} of one date")
     return int(metadata.num_rows)
@@ -149,6 +172,15 @@ def _check_columns(file: Path, schema: pa.Schema, expected: Mapping[str, str], g
             raise RawDataError(
                 f"{file}: column {name!r} is {found_type}; expected {kind}{other}; {_example(file, name)}"
             )
+
+
+def _check_dates(file: Path, metadata: pq.FileMetaData, day: date) -> None:
+    """Refuse rows of other dates, where the file has statistics: they would be built twice, or not at all."""
+    column = metadata.schema.names.index(fields.DATE)
+    known = (metadata.row_group(group).column(column).statistics for group in range(metadata.num_row_groups))
+    for found in known:
+        if found is not None and found.has_min_max and not found.min == found.max == day:
+            raise RawDataError(f"{file}: {fields.DATE} holds {found.min} to {found.max}; expected {day} alone")
 
 
 def _example(file: Path, name: str) -> str:

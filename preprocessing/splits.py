@@ -13,6 +13,7 @@ import polars as pl
 
 from preprocessing import fields
 from preprocessing.errors import TableError
+from preprocessing.parts import Parts
 from preprocessing.window import Window
 
 Splits = dict[str, pl.DataFrame]
@@ -45,16 +46,19 @@ WAYS: dict[str, Callable[[pl.DataFrame, Window], Splits]] = {"time": by_time, "h
 
 
 def split(table: pl.DataFrame, window: Window, by: str = "time") -> Splits:
-    """Return train, val and test, `by` one of WAYS. Raises TableError for one without rows or with one class only."""
-    parts = WAYS[by](table, window)
+    """Return the rows of train, val and test, `by` one of WAYS; the table may be a part of the window's."""
+    return WAYS[by](table, window)
+
+
+def require_both_classes(parts: Parts, window: Window, by: str = "time") -> None:
+    """Raise TableError for a split without rows or with one class only."""
     for name, part in parts.items():
         dates = " ({} to {})".format(*window.splits()[name]) if by == "time" else ""
         where = f"partition {window.partition}: {name}{dates}"
-        if part.height == 0:
+        if part.rows == 0:
             raise TableError(f"{where} has no rows; expected flights that arrived")
-        classes = part[fields.LABEL].unique().sort().to_list()
+        classes = sorted(part.labels, key=lambda label: (label is not None, label))
         if classes != [0, 1]:
             raise TableError(
-                f"{where} holds only label {fields.LABEL} = {classes} in {part.height} rows; expected 0 and 1"
+                f"{where} holds only label {fields.LABEL} = {classes} in {part.rows} rows; expected 0 and 1"
             )
-    return parts

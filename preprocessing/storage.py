@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,11 @@ from preprocessing.errors import ConflictError, MissingDataError
 from preprocessing.window import Window
 
 THREADS = 16
+PIECE = 2**20
+"""Bytes of an object that are in memory at once while it is downloaded."""
+
+MAX_COPY = 5 * 2**30
+"""Bytes of the largest object that S3 copies in one call."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +63,23 @@ def upload_raw(folder: Folder, files: Iterable[tuple[str, bytes]]) -> dict[str, 
 
     An object is whole as soon as it is visible, so two runs may write the same date at once.
     """
-    files = list(files)
-    tables = sorted({name.split("/")[0] for name, _ in files})
-    present = {name: etag for table in tables for name, etag in folder.etags(f"{table}/").items()}
-    # The ETag of an object put in one piece is its MD5 (where it is not, it is uploaded again: correct, only slower).
-    changed = [(n, c) for n, c in files if present.get(n) != hashlib.md5(c, usedforsecurity=False).hexdigest()]
+    present = {name: etag for table in raw.SCHEMAS for name, etag in folder.etags(f"{table}/").items()}
+
+    def put(file: tuple[str, bytes]) -> bool:
+        # The ETag of an object put in one piece is its MD5 (where it is not, it is uploaded again: only slower).
+        name, content = file
+        changed = present.get(name) != hashlib.md5(content, usedforsecurity=False).hexdigest()
+        if changed:
+            folder.put(name, content)
+        return changed
+
+    found = Counter[bool]()
+    coming = iter(files)
     with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(lambda item: folder.put(*item), changed))
-    return {"written": len(changed), "unchanged": len(files) - len(changed)}
+        # In batches: files that nobody has uploaded yet must not pile up in memory.
+        while batch := list(islice(coming, THREADS)):
+            found.update(pool.map(put, batch))
+    return {"written": found[True], "unchanged": found[False]}
 
 
 def write_raw_manifest(folder: Folder, name: str, raw_folder: Folder, window: Window) -> None:
@@ -102,9 +119,11 @@ def _download(folder: Folder, name: str, to: Path) -> str | None:
     """Download one object; return its name when it does not exist."""
     to.parent.mkdir(parents=True, exist_ok=True)
     try:
-        to.write_bytes(folder.client.get_object(Bucket=folder.bucket, Key=folder.key(name))["Body"].read())
+        found = folder.client.get_object(Bucket=folder.bucket, Key=folder.key(name))
     except folder.client.exceptions.NoSuchKey:
         return name
+    with to.open("wb") as file:
+        shutil.copyfileobj(found["Body"], file, PIECE)
     return None
 
 
@@ -141,12 +160,9 @@ def publish(local: Path, folder: Folder) -> None:
         for file in files:
             folder.client.upload_file(str(local / file), aside.bucket, aside.key(file))
         remove_manifest(folder)
-        for file in files:
-            source = {"Bucket": aside.bucket, "Key": aside.key(file)}
-            folder.client.copy(source, folder.bucket, folder.key(file))
-        ours = _etags(aside, files)
+        ours = [_copy(aside, folder, file, (local / file).stat().st_size) for file in files]
         folder.put(output.MANIFEST, (local / output.MANIFEST).read_bytes())
-        if _etags(folder, files) != ours:
+        if [_etag(folder, file) for file in files] != ours:
             remove_manifest(folder)
             raise ConflictError(f"{folder.uri}: another run has written this partition at the same time")
     finally:
@@ -154,10 +170,21 @@ def publish(local: Path, folder: Folder) -> None:
             folder.client.delete_object(Bucket=aside.bucket, Key=aside.key(file))
 
 
+def _copy(source: Folder, target: Folder, file: str, size: int) -> str:
+    """Copy one object to the same name below another folder; return the copy's ETag."""
+    at = {"Bucket": source.bucket, "Key": source.key(file)}
+    if size <= MAX_COPY:
+        # In one call: its answer says what this very copy is, and the local S3 copies no parts.
+        done = target.client.copy_object(CopySource=at, Bucket=target.bucket, Key=target.key(file))
+        return str(done["CopyObjectResult"]["ETag"])
+    target.client.copy(at, target.bucket, target.key(file))
+    return _etag(target, file)
+
+
 def remove_manifest(folder: Folder) -> None:
     """Make a partition count as not whole."""
     folder.client.delete_object(Bucket=folder.bucket, Key=folder.key(output.MANIFEST))
 
 
-def _etags(folder: Folder, files: list[str]) -> list[str]:
-    return [folder.client.head_object(Bucket=folder.bucket, Key=folder.key(file))["ETag"] for file in files]
+def _etag(folder: Folder, file: str) -> str:
+    return str(folder.client.head_object(Bucket=folder.bucket, Key=folder.key(file))["ETag"])

@@ -39,6 +39,41 @@ def parse_partition(key: str) -> date:
     raise WindowError(f"partition {key!r} is no date; expected YYYY-MM-DD, such as 2013-07-04")
 
 
+def _from_to(first: date, last: date) -> list[date]:
+    return [first + i * DAY for i in range((last - first).days + 1)]
+
+
+@dataclass(frozen=True)
+class Span:
+    """Consecutive dates of rows that are built at once: a window, or a part of it."""
+
+    first: date
+    last: date
+    start: date | None = None
+    """First date that can exist at all: what would be read before it is not."""
+
+    @property
+    def history_first(self) -> date:
+        """First date that is read at all."""
+        return self._since(self.first - HISTORY_DAYS * DAY)
+
+    def own_dates(self) -> list[date]:
+        """Return the dates of its rows."""
+        return _from_to(self.first, self.last)
+
+    def dates(self, table: str = "flights") -> list[date]:
+        """Return every date of a raw table that must be read, in order, and no other.
+
+        Flights: history and rows. Weather: the rows' dates and the day before them (the flights just after midnight).
+        Planes: the rows' dates.
+        """
+        begin = {"flights": self.history_first, "weather": self._since(self.first - DAY)}
+        return _from_to(begin.get(table, self.first), self.last)
+
+    def _since(self, day: date) -> date:
+        return day if self.start is None else max(day, self.start)
+
+
 @dataclass(frozen=True)
 class Window:
     """The dates of one partition. Raises WindowError when the splits do not fit."""
@@ -71,25 +106,22 @@ class Window:
     @property
     def first(self) -> date:
         """First date whose rows are in the table."""
-        return self._not_before_start(self.partition - (self.days - 1) * DAY)
+        first = self.partition - (self.days - 1) * DAY
+        return first if self.start is None else max(first, self.start)
+
+    @property
+    def span(self) -> Span:
+        """All dates of the window."""
+        return Span(self.first, self.partition, self.start)
 
     @property
     def history_first(self) -> date:
         """First date that is read at all."""
-        return self._not_before_start(self.first - HISTORY_DAYS * DAY)
-
-    def _not_before_start(self, day: date) -> date:
-        return day if self.start is None else max(day, self.start)
+        return self.span.history_first
 
     def dates(self, table: str = "flights") -> list[date]:
-        """Return every date of a raw table that must be read, in order, and no other.
-
-        Flights: history and window. Weather: the window and the day before it (the flights just after midnight).
-        Planes: the window.
-        """
-        begin = {"flights": self.history_first, "weather": self._not_before_start(self.first - DAY)}
-        first = begin.get(table, self.first)
-        return [first + i * DAY for i in range((self.partition - first).days + 1)]
+        """Return every date of a raw table that must be read (see Span)."""
+        return self.span.dates(table)
 
     def splits(self) -> dict[str, tuple[date, date]]:
         """Return first and last date of train, val and test: disjoint, complete and in order of time."""

@@ -6,7 +6,7 @@ import io
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,29 @@ def test_a_partition_that_was_never_extracted_is_named_and_nothing_is_left(s3: A
     assert objects(s3, f"{PIPELINE}/input/2019-06-01") == {}
 
 
+def test_raw_files_are_uploaded_as_they_come(s3: Any) -> None:
+    """Of a window of millions of rows no more than a few files may wait in memory."""
+    folder = storage.Folder(s3, "flights", "as-they-come")
+
+    def coming() -> Iterator[tuple[str, bytes]]:
+        for number in range(3 * storage.THREADS):
+            assert len(folder.etags("flights/")) > number - storage.THREADS
+            yield f"flights/{number}", b"x"
+
+    assert storage.upload_raw(folder, coming()) == {"written": 3 * storage.THREADS, "unchanged": 0}
+    assert storage.upload_raw(folder, [("flights/0", b"x"), ("flights/1", b"y")]) == {"written": 1, "unchanged": 1}
+
+
+def test_splits_of_several_parts_are_committed(s3: Any, tmp_path: Path) -> None:
+    """Larger than what boto3 uploads and copies in one piece."""
+    ours = written(tmp_path / "ours", "large")
+    large = os.urandom(20 * 2**20)
+    (ours / output.split_key("train")).write_bytes(large)
+    storage.publish(ours, storage.Folder(s3, "flights", "large/input/2013-07-04"))
+    assert objects(s3, "large/input/2013-07-04/train/")["large/input/2013-07-04/train/train.parquet"] == large
+    assert len(objects(s3, "large/input/")) == 4
+
+
 class BreaksAt:
     """A client whose n-th copy fails, as a connection does."""
 
@@ -98,11 +121,11 @@ class BreaksAt:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
 
-    def copy(self, *args: Any, **kwargs: Any) -> Any:
+    def copy_object(self, **kwargs: Any) -> Any:
         if self._left == 0:
             raise ClientError({"Error": {"Code": "SlowDown", "Message": "cut"}}, "CopyObject")
         self._left -= 1
-        return self._client.copy(*args, **kwargs)
+        return self._client.copy_object(**kwargs)
 
 
 @pytest.mark.parametrize("copies", [0, 1, 2])
@@ -126,11 +149,11 @@ class Meanwhile:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
 
-    def copy(self, *args: Any, **kwargs: Any) -> Any:
+    def copy_object(self, **kwargs: Any) -> Any:
         if self._left == 0:
             self._happens()
         self._left -= 1
-        return self._client.copy(*args, **kwargs)
+        return self._client.copy_object(**kwargs)
 
 
 def written(folder: Path, text: str) -> Path:

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from preprocessing import features, raw
-from preprocessing.window import Window
+from preprocessing.window import Span, Window
 
 Tables = dict[str, pl.DataFrame]
 FIRST = date(2021, 1, 1)
@@ -75,12 +75,13 @@ def hour(rng: random.Random, day: date, at: int, origin: str) -> dict[str, objec
 
 
 @pytest.fixture(scope="session")
-def build() -> Callable[[Tables, Window], pl.DataFrame]:
+def build() -> Callable[[Tables, Window | Span], pl.DataFrame]:
     """The feature table of raw tables, sorted by id."""
 
-    def built(given: Tables, window: Window) -> pl.DataFrame:
+    def built(given: Tables, of: Window | Span) -> pl.DataFrame:
+        span = of.span if isinstance(of, Window) else of
         frames = {name: nw.from_native(table.lazy()) for name, table in given.items()}
-        return features.build(features.RawTables(**frames), window).collect().to_native().sort("flight_id")
+        return features.build(features.RawTables(**frames), span).collect().to_native().sort("flight_id")
 
     return built
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preprocessing import checks, drift, fields, program, raw
+from preprocessing import checks, drift, engines, fields, program, raw
 from preprocessing.errors import ChecksError
+from preprocessing.parts import Parts
 from preprocessing.splits import split
 from preprocessing.window import Window
 
@@ -21,11 +23,21 @@ Splits = dict[str, pl.DataFrame]
 
 @pytest.fixture
 def splits(raw_folder: Path, window: Window) -> Splits:
-    return split(program.build_table(raw.checked_files(raw_folder, window), window), window)
+    files = raw.paths(raw.checked_files(raw_folder, window), window)
+    with engines.started() as build:
+        return split(program.build_table(files, window, window.span, build), window)
+
+
+def check(splits: Splits, partition: str, previous: Sequence[dict[str, drift.Profile]] = ()) -> list[dict[str, Any]]:
+    return checks.check(Parts.of(splits), partition, previous)
+
+
+def profiles(splits: Splits) -> dict[str, drift.Profile]:
+    return checks.profiles(Parts.of(splits))
 
 
 def test_good_splits_give_their_numbers(splits: Splits) -> None:
-    findings = {(f["check"], f["where"]): f for f in checks.check(splits, "p", [checks.profiles(splits)])}
+    findings = {(f["check"], f["where"]): f for f in check(splits, "p", [profiles(splits)])}
     assert all(f["ok"] for f in findings.values())
     train = splits["train"]
     assert findings["share of label 1", "train"]["value"] == train[fields.LABEL].mean()
@@ -74,7 +86,7 @@ FAULTS: dict[str, tuple[Callable[[pl.DataFrame], pl.DataFrame], str]] = {
 def test_a_fault_is_found_and_numbered(splits: Splits, fault: str) -> None:
     spoil, message = FAULTS[fault]
     with pytest.raises(ChecksError, match=message) as caught:
-        checks.check({**splits, "train": spoil(splits["train"])}, "2021-03-11")
+        check({**splits, "train": spoil(splits["train"])}, "2021-03-11")
     failing = [finding for finding in caught.value.checks if not finding["ok"]]
     assert failing
     assert len(caught.value.checks) > len(failing)
@@ -87,32 +99,32 @@ def test_an_id_in_two_splits_is_found(splits: Splits) -> None:
     with pytest.raises(
         ChecksError, match=r"ids in several splits of flight_id is 2, expected 0, such as '2021-.*' in test, train"
     ):
-        checks.check({**splits, "train": leaked}, "p")
+        check({**splits, "train": leaked}, "p")
 
 
 def test_a_carrier_that_vanished_is_drift(splits: Splits) -> None:
     test = splits["test"].with_columns(carrier=pl.lit("ZZ"))
     with pytest.raises(ChecksError, match=r"drift \(PSI\), test against train of carrier is \d+"):
-        checks.check({**splits, "test": test}, "p")
+        check({**splits, "test": test}, "p")
 
 
 def test_a_newest_day_unlike_the_partitions_before_is_drift(splits: Splits) -> None:
     """Seven days of test hide what one day does: the newest is compared with the earlier partitions alone."""
-    before = [checks.profiles(splits)] * 3
+    before = [profiles(splits)] * 3
     test = splits["test"]
     newest = pl.col(fields.DATE) == test[fields.DATE].max()
     odd = test.with_columns(plane_seats=pl.when(newest).then(5000).otherwise("plane_seats"))
-    checks.check({**splits, "test": odd}, "p")
+    check({**splits, "test": odd}, "p")
     with pytest.raises(ChecksError, match=r"1 data checks fail: drift .* before of plane_seats"):
-        checks.check({**splits, "test": odd}, "p", before)
+        check({**splits, "test": odd}, "p", before)
 
 
 def test_one_odd_partition_before_does_not_make_the_next_one_fail(splits: Splits) -> None:
-    good = checks.profiles(splits)
-    odd = checks.profiles({**splits, "test": splits["test"].with_columns(carrier=pl.lit("ZZ"))})
-    checks.check(splits, "p", [odd, good, good])
+    good = profiles(splits)
+    odd = profiles({**splits, "test": splits["test"].with_columns(carrier=pl.lit("ZZ"))})
+    check(splits, "p", [odd, good, good])
     with pytest.raises(ChecksError, match="newest day against before of carrier"):
-        checks.check(splits, "p", [odd, odd, good])
+        check(splits, "p", [odd, odd, good])
 
 
 def test_psi_is_zero_for_the_same_values_and_as_by_hand_for_others() -> None:

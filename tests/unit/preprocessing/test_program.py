@@ -96,6 +96,11 @@ def damaged(raw_folder: Path, window: Window, change: str) -> Path:
     elif change == "page":
         content = file.read_bytes()
         file.write_bytes(content[:4] + b"\0" * 200 + content[204:])
+    elif change == "date":
+        other = pl.lit(window.first)
+        flights.with_columns(pl.when(pl.int_range(pl.len()) > 2).then("flight_date").otherwise(other)).write_parquet(
+            file
+        )
     elif change == "twice":
         pl.concat([flights, flights]).write_parquet(file)
     return file
@@ -121,6 +126,7 @@ def damaged(raw_folder: Path, window: Window, change: str) -> Path:
         ),
         ("page", "partition {day}: {file}: cannot be read"),
         ("zone", "{file}: column 'time_hour' is timestamp.*New_York.*; expected time stamp in UTC"),
+        ("date", "{file}: flight_date holds 2021-02-04 to {day}; expected {day} alone$"),
         ("twice", "flight_id '{day}-.*' stands on several rows"),
     ],
 )

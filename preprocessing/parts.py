@@ -1,0 +1,94 @@
+"""What the checks need to know of splits that may be larger than memory: exact counts, and an even sample of rows.
+
+The counts are taken while the rows go by; the rows themselves are a lazy frame over what was written.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+
+from preprocessing import fields, schema
+
+SAMPLE_ROWS = 1_000_000
+"""Rows of a split that its sample has at most; a split with fewer is its own sample."""
+IDS_AT_ONCE = 25_000_000
+"""Ids that are compared at once, as 8 bytes each: more are compared in several passes over the file."""
+NAMED = 1_000_000
+"""Ids that stand on several rows and are looked at themselves, if there are so many."""
+
+
+@dataclass
+class Part:
+    """One split."""
+
+    lazy: pl.LazyFrame
+    rows: int = 0
+    labels: Counter[Any] = field(default_factory=Counter)
+    missing: Counter[str] = field(default_factory=Counter)
+    dates: tuple[Any, ...] = ()
+    """First and last date."""
+    broken: schema.Rules = field(default_factory=dict)
+
+    def add(self, table: pl.DataFrame) -> None:
+        """Count further rows."""
+        if table.height == 0:
+            return
+        self.rows += table.height
+        self.labels.update(dict(table[fields.LABEL].value_counts(name="n").iter_rows()))
+        self.missing.update(table.null_count().row(0, named=True))
+        days = table[fields.DATE]
+        ends: list[Any] = [*self.dates, days.min(), days.max()]
+        self.dates = (min(ends), max(ends))
+        for rule, found in schema.broken(table).items():
+            self.broken[rule] = self.broken[rule] + found if rule in self.broken else found
+
+    @property
+    def late_share(self) -> float:
+        """Share of label 1 among the rows that have a label."""
+        known = {label: rows for label, rows in self.labels.items() if label is not None}
+        late: int = sum(label * rows for label, rows in known.items())
+        return late / sum(known.values())
+
+    @cached_property
+    def sample(self) -> pl.DataFrame:
+        """All rows, or SAMPLE_ROWS of them in even steps."""
+        if self.rows <= SAMPLE_ROWS:
+            return self.lazy.collect()
+        at = pl.col("row").cast(pl.Int64)
+        chosen = (at + 1) * SAMPLE_ROWS // self.rows != at * SAMPLE_ROWS // self.rows
+        return self.lazy.with_row_index("row").filter(chosen).drop("row").collect(engine="streaming")
+
+
+class Parts(dict[str, Part]):
+    """The splits of a partition by name."""
+
+    @classmethod
+    def of(cls, tables: Mapping[str, pl.DataFrame]) -> Parts:
+        """Return the parts of tables that are in memory."""
+        parts = cls({name: Part(table.lazy()) for name, table in tables.items()})
+        for name, table in tables.items():
+            parts[name].add(table)
+        return parts
+
+    @cached_property
+    def repeated(self) -> pl.DataFrame:
+        """The rows whose id stands on several, in order of time, with their split (of NAMED ids, if there are more).
+
+        Exact: ids with one hash are compared themselves. Memory is bounded by IDS_AT_ONCE and NAMED.
+        """
+        hashed = pl.col(fields.ID).hash()
+        every = pl.concat([part.lazy.select(hashed.alias("hash")) for part in self.values()])
+        passes = -(-sum(part.rows for part in self.values()) // IDS_AT_ONCE)
+        suspects = pl.Series("hash", [], pl.UInt64)
+        for turn in range(passes):
+            of_turn = every.filter(pl.col("hash") % passes == turn).collect(engine="streaming")["hash"].sort()
+            suspects = suspects.append(of_turn.filter(of_turn == of_turn.shift()).unique()).head(NAMED)
+        rows = pl.concat(part.lazy.select(*fields.ORDER, split=pl.lit(name)) for name, part in self.items())
+        rows = rows.head(0) if suspects.is_empty() else rows.filter(hashed.is_in(suspects.implode()))
+        return rows.collect(engine="streaming").filter(pl.col(fields.ID).is_duplicated()).sort(fields.ORDER)
