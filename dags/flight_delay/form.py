@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
+from typing import Literal, get_args
 
 from airflow.sdk import Param
 
@@ -16,6 +17,10 @@ MAX_TRAININGS = 8
 
 MISSING_DATA = ("fail", "skip", "wait")
 """What may become of a partition whose raw dates are not there."""
+SplitBy = Literal["time", "hash"]
+"""What decides a row's split (see `preprocessing.splits`)."""
+SPLIT_BY: tuple[SplitBy, ...] = get_args(SplitBy)
+
 WAIT_EVERY = timedelta(minutes=5)
 """Time between two looks for raw dates that are waited for; the task holds no worker meanwhile."""
 WAIT_WITHIN = timedelta(hours=6)
@@ -43,6 +48,15 @@ def ranged(value: float, minimum: float, maximum: float, *, title: str, descript
     return Param(value, type=kind, minimum=minimum, maximum=maximum, title=title, description=text)
 
 
+def split_by(default: SplitBy) -> Param:
+    """Return the choice of the form, with this one at first."""
+    return Param(
+        default, type="string", enum=[*SPLIT_BY], title="Split by",
+        description="What decides whether a flight trains, validates or tests: its date (the newest test), or the hash "
+        "of its id, for ever and in the same shares.",
+    )  # fmt: skip
+
+
 PARAMS = {
     # The package's own default is ml.g5.12xlarge; this table is small, so a cheap CPU type does.
     "training_instance_type": Param(
@@ -64,6 +78,7 @@ PARAMS = {
         description=f"Days of flights up to the partition: the last {Window.test_days} test, {Window.val_days} before "
         "them validate, the others train. Longer windows train better and longer.",
     ),
+    "split_by": split_by("time"),
     "missing_data": Param(
         "fail", type="string", enum=[*MISSING_DATA], title="Missing raw dates",
         description="When raw dates of the window are not there: fail the partition, skip it without a failure, or "

@@ -1,10 +1,10 @@
 """The preprocessing as the first step of the pipeline itself: a SageMaker Processing job before the training.
 
-The compile step calls `preprocess` in its own process (`dependencies="flight_delay.processing_step:preprocess"`). The
-definition holds no date: the job learns its partition from the end of the pipeline parameter InputPath, reads the raw
-files that `raw.manifest` there names and the profiles in `previous/` (`extract` writes both), and leaves the splits
-below InputPath. Its outputs have the names of the training's channels, which therefore refer to them (see
-`airflow_sagemaker.pipeline`).
+The compile step calls one of its two functions in its own process
+(`dependencies=["flight_delay.processing_step:preprocess_by_time"]`). The definition holds no date: the job learns its
+partition from the end of the pipeline parameter InputPath, reads the raw files that `raw.manifest` there names and the
+profiles in `previous/` (`extract` writes both), and leaves the splits below InputPath. Its outputs have the names of
+the training's channels, which therefore refer to them (see `airflow_sagemaker.pipeline`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,17 @@ MAX_SECONDS = 3600
 SPLITS = ("train", "val", "test")
 
 
-def preprocess(context: StepContext) -> Any:
+def preprocess_by_time(context: StepContext) -> Any:
+    """Return the ProcessingStep that splits rows by their date."""
+    return _preprocess(context, "time")
+
+
+def preprocess_by_hash(context: StepContext) -> Any:
+    """Return the ProcessingStep that splits rows by the hash of their id."""
+    return _preprocess(context, "hash")
+
+
+def _preprocess(context: StepContext, split_by: str) -> Any:
     """Return the ProcessingStep; it runs the same program as the Airflow task, in the training's image."""
     from sagemaker.core.processing import Processor
     from sagemaker.mlops.workflow.steps import ProcessingStep
@@ -38,7 +48,9 @@ def preprocess(context: StepContext) -> Any:
         base_job_name=f"{context.config.pipeline_name}-preprocess",
         sagemaker_session=context.session,
     )
-    arguments = processor.run(inputs=_inputs(context), outputs=_outputs(splits), arguments=[splits])
+    arguments = processor.run(
+        inputs=_inputs(context), outputs=_outputs(splits), arguments=[splits, "--split-by", split_by]
+    )
     return ProcessingStep(name="Preprocess", step_args=arguments)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Any
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from airflow_sagemaker.hooks import connection_defaults
-from flight_delay.form import MISSING_DATA
+from flight_delay.form import MISSING_DATA, SPLIT_BY
 from preprocessing import child
 from preprocessing.errors import ChecksError, MissingDataError, PreprocessingError
 
@@ -42,6 +43,7 @@ def preprocess(
     partition: str,
     window_days: int,
     missing_data: str = "fail",
+    split_by: str = "time",
     keep_checks: Callable[[list[dict[str, Any]]], None] | None = None,
 ) -> dict[str, Any]:
     """Build train, val and test of the partition and commit them; returns input_path, rows and field lists.
@@ -49,11 +51,14 @@ def preprocess(
     `keep_checks` is called with the findings of the data checks, also before a failing one fails the task.
 
     `missing_data`: "skip" skips the task when raw dates of the window are not there. Otherwise it fails, with "wait",
-    too: `extract` has waited before, and what is gone since will not come back.
+    too: `extract` has waited before, and what is gone since will not come back. `split_by`: what decides a row's split.
     """
+    if split_by not in SPLIT_BY:
+        raise AirflowFailException(f"split_by is {split_by!r}; expected one of {', '.join(SPLIT_BY)}")
     keep = keep_checks or (lambda findings: None)
+    more = ["--pipeline", pipeline, "--split-by", split_by]
     try:
-        found = _run(aws_conn_id, "s3", partition, window_days, "--pipeline", pipeline, missing_data=missing_data)
+        found = _run(aws_conn_id, "s3", partition, window_days, *more, missing_data=missing_data)
     except MissingDataError as error:
         raise _end(missing_data, error) from error
     except ChecksError as error:
@@ -65,6 +70,16 @@ def preprocess(
 
 def _end(missing_data: str, error: MissingDataError) -> Exception:
     return AirflowSkipException(str(error)) if missing_data == "skip" else AirflowFailException(str(error))
+
+
+def findings(aws_conn_id: str, input_path: str) -> list[dict[str, Any]]:
+    """Return the findings of the data checks that stand in the manifest beside the splits."""
+    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+
+    bucket, _, folder = input_path.removeprefix("s3://").partition("/")
+    manifest = json.loads(S3Hook(aws_conn_id).read_key(f"{folder.rstrip('/')}/manifest.json", bucket))
+    found: list[dict[str, Any]] = manifest["checks"]
+    return found
 
 
 def report(partition: str, outcome: dict[str, Any], prepared: dict[str, Any] | None = None) -> dict[str, Any]:

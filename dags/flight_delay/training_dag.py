@@ -9,13 +9,15 @@ from airflow.sdk import DAG, Asset, CronPartitionTimetable, PokeReturnValue, tas
 
 from airflow_sagemaker import SageMakerTrainingPipelineOperator, SageMakerTrainingPipelineSensor
 from airflow_sagemaker.operators import RUN_PARTITION
-from flight_delay import tasks
+from flight_delay import form, tasks
 from flight_delay.form import AWS_CONN_ID, HYPERPARAMETERS, MAX_TRAININGS, PARAMS, POOL, WAIT_EVERY, WAIT_WITHIN
 from preprocessing.window import Window
 
 DATA_CHECKS = "data_checks"
 """Key of the XCom that the pages draw (docs/data-checks.md)."""
-PROCESSING_STEP = "flight_delay.processing_step:preprocess"
+PROCESSING_STEP = "flight_delay.processing_step:preprocess_by_{{ params.split_by }}"
+STEPS_SPLITS = "{{ ti.xcom_pull(task_ids='start_training', key='training_pipeline')['parameters']['InputPath'] }}"
+"""Where the Processing step has left its splits and their manifest."""
 
 
 def training_dag(
@@ -25,6 +27,7 @@ def training_dag(
     model: Asset,
     table: Asset | None = None,
     preprocess_in_pipeline: bool = False,
+    split_by: form.SplitBy = "time",
     doc_md: str | None = None,
 ) -> DAG:
     """Return the DAG that trains a model for every date partition.
@@ -35,6 +38,8 @@ def training_dag(
     `preprocess_in_pipeline` says where the preprocessing runs: as an Airflow task, or as a Processing step of the
     pipeline, added through the operator's `dependencies`. Then there is no preprocessing task, and no worker touches
     the table; the window's length is part of the definition and therefore no field of the form.
+
+    `split_by` is what the form proposes to decide a row's split.
     """
     in_form = [name for name in PARAMS if name != "window_days" or not preprocess_in_pipeline]
     with DAG(
@@ -43,7 +48,7 @@ def training_dag(
         start_date=datetime(2013, 1, 1, tzinfo=UTC),
         catchup=False,
         max_active_runs=MAX_TRAININGS,
-        params={name: PARAMS[name] for name in in_form},
+        params={**{name: PARAMS[name] for name in in_form}, "split_by": form.split_by(split_by)},
         render_template_as_native_obj=True,
         tags=["sagemaker", "example"],
         doc_md=doc_md,
@@ -64,12 +69,14 @@ def training_dag(
         prepared: Any = None
         if not preprocess_in_pipeline:
             dependencies = []
-            prepared = preprocess.override(outlets=[table] if table else [])(**data, pipeline=pipeline)
+            split = "{{ params.split_by }}"
+            prepared = preprocess.override(outlets=[table] if table else [])(**data, split_by=split, pipeline=pipeline)
             config["input_path"] = "{{ ti.xcom_pull(task_ids='preprocess')['input_path'] }}"
             ready >> prepared
         start, wait = training(config, dependencies)
         (ready if prepared is None else prepared) >> start
-        report.override(outlets=[model])(RUN_PARTITION, wait.output, prepared)
+        checked = STEPS_SPLITS if preprocess_in_pipeline else None
+        report.override(outlets=[model])(RUN_PARTITION, wait.output, prepared, checked)
     return dag
 
 
@@ -87,7 +94,9 @@ def extract(partition: str, window_days: int, missing_data: str, list_for: str |
 
 
 @task(retries=2, retry_delay=timedelta(seconds=10))
-def preprocess(partition: str, window_days: int, missing_data: str, pipeline: str, ti: Any = None) -> dict[str, Any]:
+def preprocess(
+    partition: str, window_days: int, missing_data: str, split_by: str, pipeline: str, ti: Any = None
+) -> dict[str, Any]:
     """Build train, val and test of the partition and commit them to S3. Returns paths, rows and field lists.
 
     The findings of the data checks are the XCom `data_checks`, whether they hold or fail.
@@ -96,7 +105,7 @@ def preprocess(partition: str, window_days: int, missing_data: str, pipeline: st
     def keep(findings: list[dict[str, Any]]) -> None:
         ti.xcom_push(key=DATA_CHECKS, value=findings)
 
-    return tasks.preprocess(AWS_CONN_ID, pipeline, partition, window_days, missing_data, keep)
+    return tasks.preprocess(AWS_CONN_ID, pipeline, partition, window_days, missing_data, split_by, keep)
 
 
 def training(config: dict[str, Any], dependencies: list[str]) -> tuple[Any, Any]:
@@ -129,9 +138,16 @@ def training(config: dict[str, Any], dependencies: list[str]) -> tuple[Any, Any]
     return start, wait
 
 
-@task
-def report(partition: str, outcome: dict[str, Any], prepared: dict[str, Any] | None, **context: Any) -> dict[str, Any]:
-    """Log the model's metrics beside those of a constant predictor, and return them."""
+@task(retries=2, retry_delay=timedelta(seconds=10))
+def report(
+    partition: str, outcome: dict[str, Any], prepared: dict[str, Any] | None, checked: str | None, **context: Any
+) -> dict[str, Any]:
+    """Log the model's metrics beside those of a constant predictor, and return them.
+
+    `checked`: the splits whose manifest holds the findings of the data checks, where no task has told them before.
+    """
+    if checked:
+        context["ti"].xcom_push(key=DATA_CHECKS, value=tasks.findings(AWS_CONN_ID, checked))
     summary = tasks.report(partition, outcome, prepared)
     extra = {name: summary[name] for name in ("model_artifact", "partition")}
     for asset in context["task"].outlets:

