@@ -200,5 +200,5 @@ def walk_files(folder: Path) -> list[Path]:
 def _transfer_config() -> Any:
     from boto3.s3.transfer import TransferConfig
 
-    # rclone keeps all parts of a multipart upload in memory until it is complete, a single PUT goes through to the disk
+    # a single PUT goes through to the disk; of a multipart upload rclone keeps the parts in memory that come too early
     return TransferConfig(multipart_threshold=_SINGLE_PUT_BYTES, max_concurrency=2, use_threads=True)

@@ -13,7 +13,7 @@ _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 72rem; padding: 1rem 1.25rem 4rem }
 h1 { font-size: 1.35rem; margin: 1rem 0 .25rem; overflow-wrap: anywhere }
 h2 { font-size: 1.05rem; margin: 1.75rem 0 .5rem }
-nav a { margin-right: 1rem } a { color: inherit }
+.wide + nav { margin-top: .75rem } nav a { margin-right: 1rem } a { color: inherit }
 table { border-collapse: collapse; min-width: 40% } .wide { overflow-x: auto }
 th, td { text-align: left; padding: .3rem .9rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
 th { font-weight: 600; font-size: .85rem } td { overflow-wrap: break-word; font-variant-numeric: tabular-nums }
