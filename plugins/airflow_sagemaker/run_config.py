@@ -40,6 +40,8 @@ def given_data(config: Any, context: Any, render: Callable[[Any, Any], Any]) -> 
         return dict(config)
     import yaml
 
+    from airflow_sagemaker.config import yaml_loader
+
     if not isinstance(config, (str, os.PathLike)):
         raise ConfigurationError([Violation("config", config, "must be a configuration, a mapping or a YAML file")])
     path = Path(config)
@@ -47,7 +49,7 @@ def given_data(config: Any, context: Any, render: Callable[[Any, Any], Any]) -> 
     if not path.is_absolute() and dag is not None and dag.fileloc:
         path = Path(dag.fileloc).parent / path
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), yaml_loader())  # noqa: S506 - a SafeLoader
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigurationError([Violation("config", str(path), f"cannot be read as YAML: {error}")]) from error
     if not isinstance(content, dict):

@@ -116,8 +116,15 @@ def _versions_asked(python: str) -> dict[str, str]:
             [python, "-c", _QUESTION], stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=60
         )
         versions: dict[str, str] = json.loads(answer.stdout)
-    except (OSError, subprocess.SubprocessError) as error:
-        raise SdkNotAvailable(f"{python} cannot be run as the SDK's interpreter: {error}") from None
+    except subprocess.CalledProcessError as error:
+        said = " ".join(error.stderr.decode(errors="replace").split())[-200:]
+        why = f"it ended with {error.returncode}" + (f": {said}" if said else "")
+        raise SdkNotAvailable(f"{python} cannot be run as the SDK's interpreter: {why}") from None
+    except subprocess.TimeoutExpired as error:
+        why = f"no answer within {error.timeout:.0f} s"
+        raise SdkNotAvailable(f"{python} cannot be run as the SDK's interpreter: {why}") from None
+    except OSError as error:
+        raise SdkNotAvailable(f"{python} cannot be run as the SDK's interpreter: {error.strerror}") from None
     except ValueError:
         raise SdkNotAvailable(f"{python} is no Python interpreter: name one that has the SageMaker SDK") from None
     return versions
