@@ -332,7 +332,7 @@ def _airflow(arguments: argparse.Namespace, api: Any) -> Any:
         wrong.append(Violation("--airflow-url", MISSING, "is required", "or set AIRFLOW_URL"))
     if not arguments.token and not (arguments.username and arguments.password):
         wrong.append(
-            Violation("--token", MISSING, "is required", "or set AIRFLOW_API_TOKEN, or give --username and --password")
+            Violation("--token", MISSING, "is required", "or AIRFLOW_API_TOKEN, or --username and --password")
         )
     token = (arguments.token or "").strip()
     if len(token.split()) > 1:

@@ -33,4 +33,4 @@ def test_a_relative_file_lies_beside_the_dag(tmp_path: Path) -> None:
 def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path, text: str, reason: str) -> None:
     with pytest.raises(ConfigurationError, match=reason) as refused:
         read(tmp_path, text)
-    assert str(tmp_path / "training.yaml") in str(refused.value) or "mapping" in reason
+    assert "config" in str(refused.value)
