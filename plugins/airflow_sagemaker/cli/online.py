@@ -331,9 +331,7 @@ def _airflow(arguments: argparse.Namespace, api: Any) -> Any:
     if not arguments.airflow_url:
         wrong.append(Violation("--airflow-url", MISSING, "is required", "or set AIRFLOW_URL"))
     if not arguments.token and not (arguments.username and arguments.password):
-        wrong.append(
-            Violation("--token", MISSING, "is required", "or AIRFLOW_API_TOKEN, or --username and --password")
-        )
+        wrong.append(Violation("--token", MISSING, "is required", "or AIRFLOW_API_TOKEN, or --username and --password"))
     token = (arguments.token or "").strip()
     if len(token.split()) > 1:
         wrong.append(Violation("--token", "(hidden)", "is no token: it holds blanks or line breaks"))
