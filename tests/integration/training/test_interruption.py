@@ -7,7 +7,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import torch
 
 from airflow_sagemaker import PytorchTrainingConfig
 from local_sagemaker.client import call
+from local_sagemaker.testing import LocalSageMaker, start_local_sagemaker
 from tests.integration.compile.harness import Deployed
 
 from .table import DEADLINE, FIELDS, SMALL, Job, make_table
@@ -56,9 +57,9 @@ def until(what: str, found: Callable[[], Any]) -> Any:
 class Running:
     """A training job of an execution, seen through the service alone."""
 
-    def __init__(self, pipeline: Deployed, local_sagemaker: Any) -> None:
-        self.pipeline, self.data_dir = pipeline, local_sagemaker.data_dir
-        self.logs = local_sagemaker.client("logs")
+    def __init__(self, pipeline: Deployed, server: LocalSageMaker) -> None:
+        self.pipeline, self.data_dir = pipeline, server.data_dir
+        self.logs = server.client("logs")
 
     def job(self, arn: str, after: str = "") -> str:
         """Wait for an execution's training job, another one than `after`; return its name."""
@@ -95,15 +96,23 @@ def first_process(job: str) -> int:
     return min(found)[1]
 
 
+@pytest.fixture
+def patient(tmp_path: Path) -> Iterator[LocalSageMaker]:
+    """A server with the whole grace: a busy machine may take seconds to save."""
+    server = start_local_sagemaker(tmp_path / "server")
+    yield server
+    server.stop()
+
+
 def test_a_job_that_is_interrupted_ends_with_the_weights_of_one_that_was_not(
-    config: PytorchTrainingConfig, finished: Job, local_sagemaker: Any
+    config: PytorchTrainingConfig, finished: Job, patient: LocalSageMaker
 ) -> None:
     """First SIGTERM to the container's first process alone, as the service sends it; then a spot interruption."""
     channels = {
         split: (finished.channels / split / f"{split}.parquet").read_bytes() for split in ("train", "val", "test")
     }
-    pipeline = Deployed(local_sagemaker, config, channels)
-    running = Running(pipeline, local_sagemaker)
+    pipeline = Deployed(patient, config, channels)
+    running = Running(pipeline, patient)
     arn = pipeline.start(config)
     first = running.job(arn)
     until("a checkpoint", lambda: running.saved(first) > 3)
@@ -115,7 +124,7 @@ def test_a_job_that_is_interrupted_ends_with_the_weights_of_one_that_was_not(
     pipeline.sagemaker.retry_pipeline_execution(PipelineExecutionArn=arn, ClientRequestToken="again".ljust(32, "-"))
     second = running.job(arn, after=first)
     until("the second epoch", lambda: running.saved(second) > STEPS + 3)
-    call(local_sagemaker.env, "InterruptTrainingJob", {"TrainingJobName": second})
+    call(patient.env, "InterruptTrainingJob", {"TrainingJobName": second})
     step = pipeline.trained(arn)
     told = re.findall(r"^(Resumed after epoch \d|Interrupted: SIGTERM)", running.log(second), re.MULTILINE)
     assert told == ["Resumed after epoch 0", "Interrupted: SIGTERM", "Resumed after epoch 1"]
