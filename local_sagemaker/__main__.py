@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import secrets
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -65,6 +66,7 @@ def _serve_options(command: argparse.ArgumentParser) -> None:
     add("--max-jobs", type=_count, default=0, metavar="N", help="jobs at once; 0, the default, means one per core")
     add(
         "--job-python",
+        type=_program,
         default=sys.executable,
         metavar="PYTHON",
         help="the Python that runs the jobs (default: the server's own)",
@@ -88,6 +90,7 @@ def _serve_options(command: argparse.ArgumentParser) -> None:
     )
     add(
         "--package-index",
+        type=_url,
         default=os.environ.get("PIP_INDEX_URL") or "https://pypi.org/simple",
         metavar="URL",
         help="the index behind every CodeArtifact repository (default: PIP_INDEX_URL, else the public one)",
@@ -143,6 +146,18 @@ def _pattern(text: str) -> str:
     return text
 
 
+def _program(text: str) -> str:
+    if shutil.which(text) is None:
+        raise argparse.ArgumentTypeError(f"'{text}' is no program that can be run")
+    return text
+
+
+def _url(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise argparse.ArgumentTypeError(f"'{text}' is no http or https address")
+    return text
+
+
 def _keys(data_dir: Path, host: str) -> tuple[str, str]:
     """The key pair: from the environment, from the server before, else a new one."""
     access, secret = (os.environ.get(f"LOCAL_SAGEMAKER_{name}") for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"))
@@ -156,7 +171,7 @@ def _keys(data_dir: Path, host: str) -> tuple[str, str]:
     try:
         earlier = environment.load(data_dir)
         return earlier["AWS_ACCESS_KEY_ID"], earlier["AWS_SECRET_ACCESS_KEY"]
-    except (StartError, KeyError, ValueError):
+    except (StartError, KeyError):
         return f"AKIALOCAL{secrets.token_hex(6).upper()}"[:20], secrets.token_hex(20)
 
 

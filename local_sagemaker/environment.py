@@ -43,11 +43,13 @@ def save(data_dir: Path, environment: dict[str, str]) -> None:
 
 
 def load(data_dir: Path) -> dict[str, str]:
-    """The variables of the server over this folder; raises StartError when there has been none."""
+    """The variables of the server over this folder; StartError when there are none, or none to be read."""
     try:
         environment: dict[str, str] = json.loads((data_dir / FILE).read_text())
     except FileNotFoundError:
         raise StartError(
             f"no local SageMaker has served {data_dir}: start one with serve --data-dir {data_dir}"
         ) from None
+    except (OSError, ValueError) as error:
+        raise StartError(f"{data_dir / FILE} cannot be read: {error}") from None
     return environment

@@ -51,9 +51,12 @@ class Settings:
 
 
 def lock(data_dir: Path) -> IO[str]:
-    """Hold the data folder for this process; raises StartError when another server has it."""
-    data_dir.mkdir(parents=True, exist_ok=True)
-    stream = (data_dir / "server.lock").open("a+")
+    """Hold the data folder for this process; raises StartError when another server has it or it cannot be written."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        stream = (data_dir / "server.lock").open("a+")
+    except OSError as error:
+        raise StartError(f"--data-dir {data_dir} is no folder that can be written: {error.strerror}") from None
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -19,7 +19,7 @@ from local_sagemaker.errors import ServiceError, UnknownOperation, ValidationExc
 from local_sagemaker.jsontext import loads
 from local_sagemaker.logs import LOG_ACTIONS
 from local_sagemaker.moto_backends import MotoBackends
-from local_sagemaker.page import render
+from local_sagemaker.page import missing, render
 from local_sagemaker.signature import is_valid
 from local_sagemaker.throttle import Throttle
 
@@ -154,7 +154,7 @@ class Application:
             return _send(start_response, "401 Unauthorized", "text/plain", "access key and secret key, please\n", extra)
         page = render(self._context, path, environ.get("QUERY_STRING", ""))
         if page is None:
-            return _send(start_response, "404 Not Found", "text/plain", "There is no such page.\n")
+            return _send(start_response, "404 Not Found", "text/html", missing(), _PAGE_HEADERS)
         return _send(start_response, "200 OK", "text/html", page, _PAGE_HEADERS)
 
     def _has_keys(self, environ: Environ) -> bool:

@@ -43,3 +43,8 @@ def frame(title: str, *body: Any, refresh_seconds: int | None = None) -> Markup:
     )
     navigation = tag("nav", tag("a", "Executions", href="/"), tag("a", "Jobs", href="/ui/jobs"))
     return Markup("<!doctype html>" + tag("html", head, tag("body", navigation, tag("h1", title), body), lang="en"))
+
+
+def missing() -> Markup:
+    """What is told of an address that is no page: mostly an execution that `gc` has forgotten."""
+    return frame("There is no such page", tag("p", "What it showed was never here, or gc has forgotten it."))

@@ -108,7 +108,9 @@ def test_long_lists_have_pages_that_lead_there_and_back(
     "path", ["/nothing", "/ui/executions/zzzzzzzzzzzz", "/ui/jobs/training/../../x", "/ui/jobs/other/x"]
 )
 def test_missing_pages(service: Service, path: str) -> None:
-    assert get(service.server, path)[0] == 404
+    status, page = get(service.server, path)
+    assert status == 404
+    assert [link.get("href") for link in well_formed(page).iter("a")] == ["/", "/ui/jobs"]
 
 
 def test_a_foreign_name_for_this_machine_sees_nothing(service: Service) -> None:

@@ -28,6 +28,8 @@ def test_a_missing_dependency_names_the_command_that_installs_it(
         ("--max-jobs", "two", "'two' is no number of 0 or more"),
         ("--stop-grace", "nan", "'nan' is no number of 0 or more"),
         ("--throttle", "-1", "'-1' is no number of 0 or more"),
+        ("--job-python", "/no/such/python", "'/no/such/python' is no program that can be run"),
+        ("--package-index", "pypi", "'pypi' is no http or https address"),
     ],
 )
 def test_wrong_values_are_named(
@@ -37,3 +39,18 @@ def test_wrong_values_are_named(
         main(["serve", "--data-dir", str(tmp_path), f"{option}={value}"])
     assert caught.value.code == 2
     assert f"argument {option}: {named}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["serve --port 0", "env", "gc", "interrupt job"])
+def test_a_data_folder_that_is_a_file_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("kept")
+    name, *more = command.split()
+    assert main([name, "--data-dir", str(file), *more]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("local_sagemaker: ")
+    assert str(file) in told
+    assert len(told.splitlines()) == 1
+    assert file.read_text() == "kept"
