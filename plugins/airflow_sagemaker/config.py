@@ -195,7 +195,11 @@ class PytorchTrainingConfig(BasePipelineConfig):
     ca_repository_arn: str | None = Field(
         default=None, description="CodeArtifact repository that requirements are installed from (CA_REPOSITORY_ARN)."
     )
-    environment: dict[str, str] = Field(default_factory=dict, description="Environment variables of the container.")
+    environment: dict[str, str] = Field(
+        default_factory=dict,
+        description="Environment variables of the container. "
+        "No place for secrets: they stand in the definition, which AWS and Airflow show.",
+    )
     max_runtime_seconds: int = Field(default=86400, ge=1, le=2419200, description="Seconds until the job is stopped.")
     use_spot_instances: bool = Field(default=False, description="Train on spot capacity; checkpoints carry on.")
     max_wait_seconds: int | None = Field(
