@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import settings
 
-settings.register_profile("untimed", deadline=None)  # a busy machine fails no test
-settings.load_profile("untimed")
+# A busy machine fails no test. CI tries the same examples for the same code, so that it judges the change; every run by
+# hand tries others.
+settings.register_profile("suite", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("suite")
 
 pytest_plugins = ["local_sagemaker.testing"]
 

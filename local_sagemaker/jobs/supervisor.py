@@ -135,7 +135,9 @@ class JobSupervisor:
             log.exception("job %s", job.spec.name)
         finally:
             with self._lock:
-                del self._running[job.spec.arn]
+                running = self._running.get(job.spec.arn)
+                if running is not None and running[0] is job:  # not another one of its name, begun when it had ended
+                    del self._running[job.spec.arn]
                 self._free_slots.append(slot)
                 self._start_next()
                 self._lock.notify_all()
