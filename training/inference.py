@@ -100,7 +100,8 @@ def _csv_table(data: bytes) -> pa.Table:
     interpreter ends, and then abort the process (apache/arrow issue 34314).
     """
     try:
-        header, *rows = [row for row in csv.reader(io.StringIO(data.decode(), newline=""), strict=True) if row] or [[]]
+        lines = io.StringIO(data.decode("utf-8-sig"), newline="")  # spreadsheets write a mark before the first name
+        header, *rows = [row for row in csv.reader(lines, strict=True) if row] or [[]]
     except (csv.Error, UnicodeDecodeError) as error:
         raise ValueError(f"the body is no CSV with a header line: {error}") from None
     if not rows:

@@ -72,7 +72,7 @@ def test_serves_json_and_csv_without_the_repository(artifact: Path, finished: Jo
     requests = [
         (json.dumps(rows), JSON, JSON),
         (json.dumps({"instances": rows}), JSON, CSV),
-        (text, CSV + "; charset=utf-8", JSON),
+        ("\ufeff" + text, CSV + "; charset=utf-8", JSON),
         (json.dumps(rows[0]), JSON, JSON),
         (json.dumps(broken), JSON, JSON),
         (json.dumps([{**rows[0], "age": "old"}]), JSON, JSON),
