@@ -4,7 +4,7 @@ The compile step calls one of its two functions in its own process
 (`dependencies=["flight_delay.processing_step:preprocess_by_time"]`). The definition holds no date: the job learns its
 partition from the end of the pipeline parameter InputPath, reads the raw files that `raw.manifest` there names and the
 profiles in `previous/` (`extract` writes both), and leaves the splits below InputPath. Its outputs have the names of
-the training's channels, which therefore refer to them (see `airflow_sagemaker.pipeline`).
+the training's channels, which therefore refer to them (see `airflow_sagemaker.definition.sdk.pipeline`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow_sagemaker.pipeline import StepContext
+    from airflow_sagemaker.definition.sdk.pipeline import StepContext
 
 CODE = Path(__file__).resolve().parents[2] / "preprocessing"
 IN_CONTAINER = "/opt/ml/processing"
@@ -57,7 +57,7 @@ def _preprocess(context: StepContext, split_by: str) -> Any:
 def _inputs(context: StepContext) -> list[Any]:
     from sagemaker.core.workflow.functions import Join
 
-    from airflow_sagemaker.source_tree import contents_of, digest_of
+    from airflow_sagemaker.definition.source_files import contents_of, digest_of
 
     # Named by its content: the definition stays the same until the code changes.
     prefix = f"{context.config.pipeline_name}/code/{digest_of(contents_of(CODE))}/preprocessing"

@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from airflow_sagemaker.hooks import connection_defaults
+from airflow_sagemaker.aws.connections import connection_defaults
 from flight_delay.form import MISSING_DATA, SPLIT_BY
 from preprocessing import child
 from preprocessing.errors import ChecksError, MissingDataError, PreprocessingError

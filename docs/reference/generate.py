@@ -27,7 +27,7 @@ NOTE = "<!-- Written by docs/reference/generate.py; a test compares it with the 
 def operators_page() -> str:
     """The operator, the sensor, and the outcome that they leave."""
     from airflow_sagemaker import SageMakerTrainingPipelineOperator, SageMakerTrainingPipelineSensor
-    from airflow_sagemaker.outcome import Outcome
+    from airflow_sagemaker.aws.outcome import Outcome
 
     classes = (SageMakerTrainingPipelineOperator, SageMakerTrainingPipelineSensor)
     said = [documented(cls) for cls in classes]

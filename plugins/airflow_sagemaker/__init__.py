@@ -10,19 +10,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow_sagemaker.config import BasePipelineConfig, PytorchTrainingConfig
-    from airflow_sagemaker.hyperparameters import ModelHyperparameters
+    from airflow_sagemaker.config.hyperparameters import ModelHyperparameters
+    from airflow_sagemaker.config.training import BasePipelineConfig, PytorchTrainingConfig
+    from airflow_sagemaker.definition.sdk.step_builder import PyTorchTrainingStepBuilder
     from airflow_sagemaker.operators import SageMakerTrainingPipelineOperator
     from airflow_sagemaker.sensors import SageMakerTrainingPipelineSensor
-    from airflow_sagemaker.step_builder import PyTorchTrainingStepBuilder
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "BasePipelineConfig": "config",
-    "PytorchTrainingConfig": "config",
-    "ModelHyperparameters": "hyperparameters",
-    "PyTorchTrainingStepBuilder": "step_builder",
+    "BasePipelineConfig": "config.training",
+    "PytorchTrainingConfig": "config.training",
+    "ModelHyperparameters": "config.hyperparameters",
+    "PyTorchTrainingStepBuilder": "definition.sdk.step_builder",
     "SageMakerTrainingPipelineOperator": "operators",
     "SageMakerTrainingPipelineSensor": "sensors",
 }

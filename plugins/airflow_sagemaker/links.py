@@ -1,102 +1,17 @@
-"""Where a person can look: at an execution, its training job, the job's log and the model artifact.
+"""The buttons on a task instance that lead to what SageMaker shows of its execution.
 
-On AWS these are pages of the console in the ARN's own AWS partition; on the local SageMaker its own pages. Operator and
-sensor remember the addresses in `page_urls` and push them while the task still runs.
+Operator and sensor remember the addresses in `page_urls` and push them while the task still runs.
 """
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import quote, urlsplit
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperatorLink
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
     from airflow.sdk.types import TaskInstanceKey
-
-_CONSOLES = {
-    "aws": "console.aws.amazon.com",
-    "aws-cn": "console.amazonaws.cn",
-    "aws-us-gov": "console.amazonaws-us-gov.com",
-}
-_AWS_HOSTS = re.compile(r"(^|\.)(amazonaws\.com(\.cn)?|api\.aws|api\.amazonwebservices\.com\.cn)$")
-"""The suffixes of AWS's own endpoints: classic, China, and the dual-stack ones of both."""
-_LOG_GROUP = "/aws/sagemaker/TrainingJobs"
-
-
-class Pages(Protocol):
-    """Addresses of the pages of one execution and of what it made."""
-
-    def execution(self) -> str:
-        """The execution itself."""
-        ...
-
-    def training_job(self, name: str) -> str:
-        """A training job."""
-        ...
-
-    def training_log(self, name: str) -> str:
-        """The log of a training job."""
-        ...
-
-    def artifact(self, uri: str, job_name: str) -> str:
-        """An object in S3 that a training job wrote."""
-        ...
-
-
-def pages_of(arn: str, endpoint_url: str) -> Pages:
-    """The pages of an execution; `endpoint_url` is that of the SageMaker client that started it."""
-    _, aws_partition, _, region, _, resource = arn.split(":", 5)
-    if _AWS_HOSTS.search(urlsplit(endpoint_url).hostname or ""):
-        return _Console(f"https://{region}.{_CONSOLES.get(aws_partition, _CONSOLES['aws'])}", region)
-    return _LocalPages(endpoint_url.rstrip("/"), resource.rpartition("/")[2])
-
-
-class _Console:
-    """The AWS console of one region."""
-
-    def __init__(self, base: str, region: str) -> None:
-        self._base = base
-        self._region = region
-
-    def execution(self) -> str:
-        """The console has no page of an execution outside a Studio domain, so this is the list of training jobs."""
-        return f"{self._base}/sagemaker/home?region={self._region}#/jobs"
-
-    def training_job(self, name: str) -> str:
-        return f"{self._base}/sagemaker/home?region={self._region}#/jobs/{quote(name, safe='')}"
-
-    def training_log(self, name: str) -> str:
-        """All streams of the job. CloudWatch wants what follows the # encoded twice, with $ for the second %."""
-        group = quote(quote(_LOG_GROUP, safe=""), safe="").replace("%", "$")
-        streams = quote(f"?logStreamNameFilter={name}", safe="").replace("%", "$")
-        return f"{self._base}/cloudwatch/home?region={self._region}#logsV2:log-groups/log-group/{group}{streams}"
-
-    def artifact(self, uri: str, job_name: str) -> str:
-        bucket, _, key = uri.removeprefix("s3://").partition("/")
-        return f"{self._base}/s3/object/{quote(bucket)}?region={self._region}&prefix={quote(key, safe='')}"
-
-
-class _LocalPages:
-    """The pages of the local SageMaker; a job's page holds its log and names its artifact."""
-
-    def __init__(self, endpoint_url: str, execution_id: str) -> None:
-        self._base = endpoint_url
-        self._execution_id = execution_id
-
-    def execution(self) -> str:
-        return f"{self._base}/ui/executions/{quote(self._execution_id)}"
-
-    def training_job(self, name: str) -> str:
-        return f"{self._base}/ui/jobs/training/{quote(name, safe='')}"
-
-    def training_log(self, name: str) -> str:
-        return f"{self.training_job(name)}#log"
-
-    def artifact(self, uri: str, job_name: str) -> str:
-        return self.training_job(job_name)
 
 
 class PageLink(BaseOperatorLink):

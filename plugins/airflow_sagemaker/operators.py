@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_sagemaker import airflow_version  # noqa: F401 - refuses an old Airflow
+from airflow_sagemaker import airflow_compat  # noqa: F401 - refuses an old Airflow
 
 # isort: split
 import contextlib
@@ -17,20 +17,20 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from airflow_sagemaker.exceptions import AirflowSageMakerError
-from airflow_sagemaker.following import DEFINITION, DETAILS, FollowingOperator
 from airflow_sagemaker.links import LINKS
-from airflow_sagemaker.run_config import RUN_PARTITION, build_config, given_data, one_of, plain, run_parameters
+from airflow_sagemaker.start.run_config import RUN_PARTITION, build_config, given_data, one_of, plain, run_parameters
+from airflow_sagemaker.wait.operator_waiting import DEFINITION, DETAILS, FollowingOperator
 
 if TYPE_CHECKING:
     import subprocess
 
     from airflow.sdk import Context
 
-    from airflow_sagemaker.aws import Aws
-    from airflow_sagemaker.compiler import CompiledPipeline
-    from airflow_sagemaker.config import PytorchTrainingConfig
-    from airflow_sagemaker.execution import Execution, Executions
-    from airflow_sagemaker.launch import Launcher
+    from airflow_sagemaker.aws.client import Aws
+    from airflow_sagemaker.aws.executions import Execution, Executions
+    from airflow_sagemaker.config.training import PytorchTrainingConfig
+    from airflow_sagemaker.definition.compiler import CompiledPipeline
+    from airflow_sagemaker.start.launcher import Launcher
 
 __all__ = ["RUN_PARTITION", "SageMakerTrainingPipelineOperator"]
 
@@ -168,8 +168,8 @@ class SageMakerTrainingPipelineOperator(FollowingOperator):
     # --- one run -----------------------------------------------------------------------------------------------------
 
     def _run(self, context: Context, waiting_since: float | None = None) -> str | None:
-        from airflow_sagemaker.execution import Executions
-        from airflow_sagemaker.launch import Killed, MustWait
+        from airflow_sagemaker.aws.executions import Executions
+        from airflow_sagemaker.start.launcher import Killed, MustWait
 
         with self._failing_for_good():
             config = self._build_config(context)
@@ -194,8 +194,8 @@ class SageMakerTrainingPipelineOperator(FollowingOperator):
         return config
 
     def _open_aws(self, config: PytorchTrainingConfig) -> Aws:
-        from airflow_sagemaker.aws import Aws
-        from airflow_sagemaker.execution import Executions
+        from airflow_sagemaker.aws.client import Aws
+        from airflow_sagemaker.aws.executions import Executions
 
         self._aws = Aws(self._target(config.region), self.log)
         if self._killed:
@@ -208,8 +208,8 @@ class SageMakerTrainingPipelineOperator(FollowingOperator):
         return self._aws
 
     def _launcher(self, context: Context, config: PytorchTrainingConfig, executions: Executions) -> Launcher:
-        from airflow_sagemaker.launch import Launcher, OnBusy, OnFailure, Request
-        from airflow_sagemaker.record import RecordStore, TaskRun
+        from airflow_sagemaker.start.launcher import Launcher, OnBusy, OnFailure, Request
+        from airflow_sagemaker.start.record import RecordStore, TaskRun
 
         ti: Any = context["ti"]
         run, epoch = TaskRun.of(ti), int(ti.max_tries or 0)
@@ -228,7 +228,7 @@ class SageMakerTrainingPipelineOperator(FollowingOperator):
         )
 
     def _launch(self, context: Context, config: PytorchTrainingConfig, launcher: Launcher) -> Execution:
-        from airflow_sagemaker.preflight import check_inputs
+        from airflow_sagemaker.start.input_check import check_inputs
 
         launcher.guard()
         if self.preflight and not (self.dependencies or config.dependencies):
@@ -240,8 +240,8 @@ class SageMakerTrainingPipelineOperator(FollowingOperator):
         return launcher.launch(compiled)
 
     def _compile(self, config: PytorchTrainingConfig, aws: Aws) -> CompiledPipeline:
-        from airflow_sagemaker.compiler import compile_pipeline
-        from airflow_sagemaker.compiling.shared import S3Cache
+        from airflow_sagemaker.definition.compiler import compile_pipeline
+        from airflow_sagemaker.definition.s3_cache import S3Cache
 
         bucket = config.code_bucket
 

@@ -11,11 +11,11 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from airflow_sagemaker import parameters
-from airflow_sagemaker.config import BasePipelineConfig, PytorchTrainingConfig
-from airflow_sagemaker.hyperparameters import ModelHyperparameters
-from airflow_sagemaker.raw_arguments import MANAGED
-from airflow_sagemaker.settings import ProfilerRule, ProfilerSettings, RetryPolicySettings
+from airflow_sagemaker.config import pipeline_parameters as parameters
+from airflow_sagemaker.config.extra_arguments import MANAGED
+from airflow_sagemaker.config.groups import ProfilerRule, ProfilerSettings, RetryPolicySettings
+from airflow_sagemaker.config.hyperparameters import ModelHyperparameters
+from airflow_sagemaker.config.training import BasePipelineConfig, PytorchTrainingConfig
 
 SECTIONS: tuple[tuple[type[BaseModel], str], ...] = (
     (BasePipelineConfig, "What all steps of a pipeline have in common."),

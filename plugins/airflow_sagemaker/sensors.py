@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_sagemaker import airflow_version  # noqa: F401 - refuses an old Airflow
+from airflow_sagemaker import airflow_compat  # noqa: F401 - refuses an old Airflow
 
 # isort: split
 import contextlib
@@ -18,16 +18,16 @@ from airflow.sdk.exceptions import (
     AirflowSkipException,
 )
 
-from airflow_sagemaker.aws import error_text
+from airflow_sagemaker.aws.client import error_text
+from airflow_sagemaker.aws.executions import LIVE
 from airflow_sagemaker.exceptions import ExecutionFailed, ExecutionNotFound
-from airflow_sagemaker.execution import LIVE
 from airflow_sagemaker.links import LINKS, push_links
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
 
-    from airflow_sagemaker.execution import Execution, Executions
-    from airflow_sagemaker.hooks import AwsTarget
+    from airflow_sagemaker.aws.connections import AwsTarget
+    from airflow_sagemaker.aws.executions import Execution, Executions
 
 KILL_SECONDS = 4.0
 TOLD = "told"
@@ -95,7 +95,7 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
 
     def execute(self, context: Context) -> Any:
         """Look once; defer while it runs, conclude when it has ended. Safe to repeat at any time."""
-        from airflow_sagemaker.narrator import Narrator
+        from airflow_sagemaker.wait.progress_report import Narrator
 
         with self._ending_for_good(), self._stopping_at_timeout():
             self._open(context)
@@ -111,8 +111,8 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """Called when the trigger has something to say."""
-        from airflow_sagemaker.narrator import Narrator
-        from airflow_sagemaker.waiting import event_status
+        from airflow_sagemaker.wait.conclusion import event_status
+        from airflow_sagemaker.wait.progress_report import Narrator
 
         with self._ending_for_good():
             self._open(context)
@@ -147,12 +147,12 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
         thread.join(KILL_SECONDS)
 
     def _target(self) -> AwsTarget:
-        from airflow_sagemaker.hooks import AwsTarget
+        from airflow_sagemaker.aws.connections import AwsTarget
 
         return AwsTarget(self.aws_conn_id, self.region_name, self.verify, self.botocore_config)
 
     def _open(self, context: Context) -> Executions:
-        from airflow_sagemaker.waiting import checked_arn, executions_of, page_urls, pages_for
+        from airflow_sagemaker.wait.conclusion import checked_arn, executions_of, page_urls, pages_for
 
         executions = executions_of(self._target(), self.log)
         checked_arn(executions, self.execution_arn)
@@ -169,14 +169,14 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
         return execution
 
     def _narrate(self, *, to_the_end: bool) -> None:
-        from airflow_sagemaker.narrator import Narrator
-        from airflow_sagemaker.waiting import narrate
+        from airflow_sagemaker.wait.conclusion import narrate
+        from airflow_sagemaker.wait.progress_report import Narrator
 
         self._narrator = self._narrator or Narrator(self.progress)
         narrate(self._executions, self._narrator, self.execution_arn, to_the_end=to_the_end)
 
     def _conclude(self, context: Context, execution: Execution) -> dict[str, Any]:
-        from airflow_sagemaker.waiting import page_urls, pages_for, tell_assets, verdict
+        from airflow_sagemaker.wait.conclusion import page_urls, pages_for, tell_assets, verdict
 
         self._narrate(to_the_end=True)
         pages = pages_for(self._executions, execution.arn)
@@ -236,7 +236,7 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
         if not self.stop_on_timeout:
             self.log.info("Execution %s goes on: stop_on_timeout is off", self.execution_arn)
             return
-        from airflow_sagemaker.waiting import executions_of
+        from airflow_sagemaker.wait.conclusion import executions_of
 
         try:
             executions_of(self._target(), self.log).stop(self.execution_arn)

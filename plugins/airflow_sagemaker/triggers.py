@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_sagemaker import airflow_version  # noqa: F401 - refuses an old Airflow
+from airflow_sagemaker import airflow_compat  # noqa: F401 - refuses an old Airflow
 
 # isort: split
 import asyncio
@@ -12,10 +12,10 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_sagemaker.aws import classify, error_code, error_text
+from airflow_sagemaker.aws.client import classify, error_code, error_text
+from airflow_sagemaker.aws.connections import AwsTarget
 from airflow_sagemaker.exceptions import ExecutionNotFound
-from airflow_sagemaker.hooks import AwsTarget
-from airflow_sagemaker.poller import SharedPoller, Waiter
+from airflow_sagemaker.wait.shared_poller import SharedPoller, Waiter
 
 ENDED = "ended"
 MISSING = "missing"

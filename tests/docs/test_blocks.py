@@ -62,7 +62,7 @@ def test_a_configuration_is_valid(block: Block) -> None:
 
 @pytest.mark.parametrize("block", marked("connection"), ids=str)
 def test_a_connection_names_region_bucket_and_role(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
-    from airflow_sagemaker.hooks import connection_defaults
+    from airflow_sagemaker.aws.connections import connection_defaults
 
     monkeypatch.setenv("AIRFLOW_CONN_OF_THE_DOCS", block.text)
     found = connection_defaults("of_the_docs")

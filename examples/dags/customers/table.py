@@ -18,7 +18,7 @@ def write_table(pipeline_name: str, partition: str) -> str:
     import pyarrow.parquet as pq
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
-    from airflow_sagemaker.hooks import connection_defaults
+    from airflow_sagemaker.aws.connections import connection_defaults
 
     bucket = connection_defaults(AWS_CONN_ID).bucket
     if bucket is None:

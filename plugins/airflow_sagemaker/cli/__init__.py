@@ -149,7 +149,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
         )
     from botocore.exceptions import BotoCoreError, ClientError
 
-    from airflow_sagemaker.aws import ADVICE, Fault, classify
+    from airflow_sagemaker.aws.client import ADVICE, Fault, classify
     from airflow_sagemaker.cli import online
 
     known = {

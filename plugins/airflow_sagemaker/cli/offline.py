@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from airflow_sagemaker.cli.output import Output
-from airflow_sagemaker.config import PytorchTrainingConfig, file_label, read_yaml
+from airflow_sagemaker.config.hyperparameters import ModelHyperparameters
+from airflow_sagemaker.config.training import PytorchTrainingConfig, file_label, read_yaml
 from airflow_sagemaker.exceptions import ConfigurationError, Violation
-from airflow_sagemaker.hyperparameters import ModelHyperparameters
 
 
 def configuration(arguments: argparse.Namespace) -> PytorchTrainingConfig:
@@ -77,7 +77,7 @@ def validate(arguments: argparse.Namespace, output: Output) -> int:
 
 def compile_(arguments: argparse.Namespace, output: Output) -> int:
     """Print or write the definition."""
-    from airflow_sagemaker.compiler import compile_pipeline
+    from airflow_sagemaker.definition.compiler import compile_pipeline
 
     compiled = compile_pipeline(configuration(arguments), sdk_python=arguments.sdk_python)
     if arguments.output:

@@ -14,12 +14,16 @@ from datetime import UTC, datetime
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from airflow_sagemaker.aws import Aws, Fault, classify, explain
+from airflow_sagemaker.aws.client import Aws, Fault, classify, explain
+from airflow_sagemaker.aws.connections import AwsTarget
+from airflow_sagemaker.aws.executions import Execution, ExecutionArn, Executions, Status
+from airflow_sagemaker.aws.live_executions import LONGEST_EXECUTION
+from airflow_sagemaker.aws.outcome import explain_failure, read_outcome
 from airflow_sagemaker.cli.offline import configuration
 from airflow_sagemaker.cli.output import Interrupted, Output, painted
-from airflow_sagemaker.compiler import CompiledPipeline, compile_pipeline
-from airflow_sagemaker.compiling.shared import S3Cache
-from airflow_sagemaker.config import PytorchTrainingConfig
+from airflow_sagemaker.config.training import PytorchTrainingConfig
+from airflow_sagemaker.definition.compiler import CompiledPipeline, compile_pipeline
+from airflow_sagemaker.definition.s3_cache import S3Cache
 from airflow_sagemaker.exceptions import (
     MISSING,
     ConfigurationError,
@@ -28,17 +32,13 @@ from airflow_sagemaker.exceptions import (
     PartitionBusy,
     Violation,
 )
-from airflow_sagemaker.execution import Execution, ExecutionArn, Executions, Status
-from airflow_sagemaker.hooks import AwsTarget
-from airflow_sagemaker.launch import Launcher, MustWait, OnBusy, Request
-from airflow_sagemaker.narrator import Narrator
-from airflow_sagemaker.outcome import explain_failure, read_outcome
-from airflow_sagemaker.preflight import check_inputs
-from airflow_sagemaker.record import ExecutionRecord, TaskRun
-from airflow_sagemaker.settled import LONGEST_EXECUTION
+from airflow_sagemaker.start.input_check import check_inputs
+from airflow_sagemaker.start.launcher import Launcher, MustWait, OnBusy, Request
+from airflow_sagemaker.start.record import ExecutionRecord, TaskRun
+from airflow_sagemaker.wait.progress_report import Narrator
 
 if TYPE_CHECKING:
-    from airflow_sagemaker.orphans import Orphan
+    from airflow_sagemaker.cli.orphans import Orphan
 
 POLL_SECONDS = 2.0
 
@@ -281,7 +281,7 @@ def stop(arguments: argparse.Namespace, output: Output) -> int:
 
 def orphans(arguments: argparse.Namespace, output: Output) -> int:
     """List, and with --stop stop, executions whose Airflow task is gone."""
-    from airflow_sagemaker.orphans import AirflowApi, find_orphans
+    from airflow_sagemaker.cli.orphans import AirflowApi, find_orphans
 
     airflow = _airflow(arguments, AirflowApi)
     target = EnvironmentTarget(aws_conn_id=None, region_name=arguments.region)
@@ -300,8 +300,8 @@ def orphans(arguments: argparse.Namespace, output: Output) -> int:
 
 def backfill_summary(arguments: argparse.Namespace, output: Output) -> int:
     """List the partitions of a DAG with what became of them."""
-    from airflow_sagemaker import backfill
-    from airflow_sagemaker.orphans import AirflowApi
+    from airflow_sagemaker.cli import backfill_summary as backfill
+    from airflow_sagemaker.cli.orphans import AirflowApi
 
     airflow = _airflow(arguments, AirflowApi)
     results = backfill.summary(airflow, arguments.dag_id, arguments.from_date, arguments.to_date)

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 from airflow.models.xcom import XComModel
 from sqlalchemy import select
 
-from airflow_sagemaker.aws import Aws
-from airflow_sagemaker.execution import Executions
-from airflow_sagemaker.hooks import AwsTarget
-from airflow_sagemaker.narrator import Narrator
+from airflow_sagemaker.aws.client import Aws
+from airflow_sagemaker.aws.connections import AwsTarget
+from airflow_sagemaker.aws.executions import Executions
+from airflow_sagemaker.config.groups import default_metric_definitions
 from airflow_sagemaker.pages.history import STARTED_KEY
-from airflow_sagemaker.settings import default_metric_definitions
+from airflow_sagemaker.wait.progress_report import Narrator
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

@@ -151,11 +151,11 @@ def serve() -> None:
     import airflow.providers.amazon.aws.hooks.base_aws  # noqa: F401
     import boto3  # noqa: F401
 
-    import airflow_sagemaker.compiler
-    import airflow_sagemaker.launch
+    import airflow_sagemaker.definition.compiler
     import airflow_sagemaker.operators
     import airflow_sagemaker.sensors
-    import airflow_sagemaker.waiting  # noqa: F401
+    import airflow_sagemaker.start.launcher
+    import airflow_sagemaker.wait.conclusion  # noqa: F401
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the dead are not waited for
     for line in sys.stdin:

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from airflow_sagemaker.aws import Aws
-from airflow_sagemaker.compiler import CompiledPipeline
-from airflow_sagemaker.deployment import deploy
-from airflow_sagemaker.execution import Executions
-from airflow_sagemaker.hooks import AwsTarget
-from airflow_sagemaker.record import ExecutionRecord
+from airflow_sagemaker.aws.client import Aws
+from airflow_sagemaker.aws.connections import AwsTarget
+from airflow_sagemaker.aws.executions import Executions
+from airflow_sagemaker.aws.versions import deploy
+from airflow_sagemaker.definition.compiler import CompiledPipeline
+from airflow_sagemaker.start.record import ExecutionRecord
 from tests.faults.airflow.conftest import ROLE, connection_of
 
 TARGET = AwsTarget("local_sagemaker")

@@ -8,8 +8,8 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from airflow_sagemaker.deployment import deploy
-from airflow_sagemaker.execution import Executions
+from airflow_sagemaker.aws.executions import Executions
+from airflow_sagemaker.aws.versions import deploy
 from tests.integration.airflow.conftest import Pipelines, compiled
 
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from airflow_sagemaker.compiler import CompiledPipeline
+from airflow_sagemaker.aws.executions import owner_text
+from airflow_sagemaker.cli.orphans import AirflowApi, Orphan, find_orphans
+from airflow_sagemaker.definition.compiler import CompiledPipeline
 from airflow_sagemaker.exceptions import ExecutionError
-from airflow_sagemaker.execution import owner_text
-from airflow_sagemaker.orphans import AirflowApi, Orphan, find_orphans
-from airflow_sagemaker.record import ExecutionRecord, TaskRun
+from airflow_sagemaker.start.record import ExecutionRecord, TaskRun
 from tests.integration.airflow.conftest import WAITS, Pipelines
 
 RUN = TaskRun("train/daily", "scheduled__2026-01-01T00:00:00+00:00", "start", -1)

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from airflow_sagemaker.aws import Aws
-from airflow_sagemaker.execution import Executions
-from airflow_sagemaker.hooks import AwsTarget
-from airflow_sagemaker.settled import GOOD_FOR, live_executions
+from airflow_sagemaker.aws.client import Aws
+from airflow_sagemaker.aws.connections import AwsTarget
+from airflow_sagemaker.aws.executions import Executions
+from airflow_sagemaker.aws.live_executions import GOOD_FOR, live_executions
 from tests.integration.airflow.conftest import TARGET, WAITS, Pipelines
 
 

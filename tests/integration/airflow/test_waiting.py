@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from airflow_sagemaker.aws import Aws
-from airflow_sagemaker.execution import Executions, Status
-from airflow_sagemaker.hooks import AwsTarget
-from airflow_sagemaker.narrator import Narrator
-from airflow_sagemaker.outcome import explain_failure, read_outcome
-from airflow_sagemaker.poller import SharedPoller
+from airflow_sagemaker.aws.client import Aws
+from airflow_sagemaker.aws.connections import AwsTarget
+from airflow_sagemaker.aws.executions import Executions, Status
+from airflow_sagemaker.aws.outcome import explain_failure, read_outcome
 from airflow_sagemaker.triggers import SageMakerTrainingPipelineTrigger
+from airflow_sagemaker.wait.progress_report import Narrator
+from airflow_sagemaker.wait.shared_poller import SharedPoller
 from tests.faults.airflow.conftest import connection_of
 from tests.faults.airflow.proxy import FaultProxy
 from tests.integration.airflow.conftest import TARGET, WAITS, Pipelines

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_sagemaker import PytorchTrainingConfig
-from airflow_sagemaker.compiler import compile_pipeline
+from airflow_sagemaker.definition.compiler import compile_pipeline
 
 
 def step(definition: str, name: str = "Train") -> dict[str, Any]:

@@ -19,11 +19,11 @@ from typing import Any
 import pytest
 
 from airflow_sagemaker import PytorchTrainingConfig
-from airflow_sagemaker.compiler import compile_pipeline
-from airflow_sagemaker.compiling.cache import DiskCache
+from airflow_sagemaker.config.extra_arguments import check, create_training_job_shape
+from airflow_sagemaker.config.pipeline_parameters import declared
+from airflow_sagemaker.definition.compiler import compile_pipeline
+from airflow_sagemaker.definition.disk_cache import DiskCache
 from airflow_sagemaker.exceptions import CompileError, CompileTimeout, ConfigurationError, SdkNotAvailable
-from airflow_sagemaker.parameters import declared
-from airflow_sagemaker.raw_arguments import check, create_training_job_shape
 
 from .harness import step, substituted
 
@@ -148,8 +148,8 @@ def test_another_host_finds_the_definition_in_s3(
     import logging
     from types import SimpleNamespace
 
-    from airflow_sagemaker.aws import Aws
-    from airflow_sagemaker.compiling.shared import S3Cache
+    from airflow_sagemaker.aws.client import Aws
+    from airflow_sagemaker.definition.s3_cache import S3Cache
 
     client = local_sagemaker.client("s3")
     client.create_bucket(Bucket="compile-tests")
@@ -189,7 +189,7 @@ def test_the_child_sees_no_credentials_and_its_words_are_forwarded(
             print("SESSION", os.getsid(0) == os.getpid())
             return []
     """)  # fmt: skip
-    with caplog.at_level(logging.INFO, logger="airflow_sagemaker.compiler"):
+    with caplog.at_level(logging.INFO, logger="airflow_sagemaker.definition.compiler"):
         compile_pipeline(config, dependencies=["nosy_steps:steps"])
     assert "SEEN ['AWS_DEFAULT_REGION', 'AWS_EC2_METADATA_DISABLED'] True" in caplog.text
     assert "SESSION True" in caplog.text
@@ -266,7 +266,7 @@ def test_the_child_dies_with_its_parent(config: PytorchTrainingConfig, tmp_path:
         import sys
         sys.path[:0] = {[str(ROOT / "plugins"), str(tmp_path)]!r}
         from airflow_sagemaker import PytorchTrainingConfig
-        from airflow_sagemaker.compiler import compile_pipeline
+        from airflow_sagemaker.definition.compiler import compile_pipeline
         compile_pipeline(PytorchTrainingConfig.from_dict({config.to_dict()!r}), dependencies=["endless_steps:steps"],
                          on_child=lambda process: print(process.pid, flush=True))
     """

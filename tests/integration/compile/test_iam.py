@@ -16,7 +16,7 @@ import pytest
 
 from airflow_sagemaker import PytorchTrainingConfig
 from airflow_sagemaker.cli import main
-from airflow_sagemaker.compiler import compile_pipeline
+from airflow_sagemaker.definition.compiler import compile_pipeline
 from local_sagemaker.jobs import JobSpec, JobSupervisor
 
 from .harness import step, substituted

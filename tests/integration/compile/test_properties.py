@@ -14,9 +14,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from airflow_sagemaker import PytorchTrainingConfig
+from airflow_sagemaker.config.container_images import training_instance_types
+from airflow_sagemaker.config.extra_arguments import check, create_training_job_shape
 from airflow_sagemaker.exceptions import ConfigurationError
-from airflow_sagemaker.images import training_instance_types
-from airflow_sagemaker.raw_arguments import check, create_training_job_shape
 
 ROLE = "arn:aws:iam::123456789012:role/LocalSageMakerRole"
 PHASES = (Phase.explicit, Phase.generate)  # no shrinking: an example costs up to a second on a busy machine
@@ -106,8 +106,8 @@ def _check_schemas_once() -> None:
 @cache
 def _builder() -> Callable[[PytorchTrainingConfig, Path], str]:
     """Builds in this process, as the child does, so that each example costs milliseconds instead of an import."""
-    from airflow_sagemaker.compiling.child import RecordingUploader, recording_session
-    from airflow_sagemaker.pipeline import build_pipeline, canonical_definition
+    from airflow_sagemaker.definition.sdk.child_main import RecordingUploader, recording_session
+    from airflow_sagemaker.definition.sdk.pipeline import build_pipeline, canonical_definition
 
     _check_schemas_once()
 

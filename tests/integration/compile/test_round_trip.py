@@ -11,7 +11,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from airflow_sagemaker import ModelHyperparameters, PytorchTrainingConfig
-from airflow_sagemaker.compiler import compile_pipeline
+from airflow_sagemaker.definition.compiler import compile_pipeline
 
 from .harness import Deployed
 

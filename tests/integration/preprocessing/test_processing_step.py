@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_sagemaker import PytorchTrainingConfig
-from airflow_sagemaker.compiler import CompiledPipeline, compile_pipeline
+from airflow_sagemaker.definition.compiler import CompiledPipeline, compile_pipeline
 from preprocessing.fields import field_lists
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -6,7 +6,7 @@ import pytest
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
-from airflow_sagemaker.aws import Fault, classify, explain
+from airflow_sagemaker.aws.client import Fault, classify, explain
 
 
 def reply(code: str, message: str = "", status: int = 400) -> boto.ClientError:

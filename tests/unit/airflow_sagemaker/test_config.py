@@ -187,7 +187,7 @@ def test_a_configuration_cannot_be_changed_in_place() -> None:
         config.bucket = "another-bucket"  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("module", ["airflow_sagemaker", "airflow_sagemaker.config"])
+@pytest.mark.parametrize("module", ["airflow_sagemaker", "airflow_sagemaker.config.training"])
 def test_importing_costs_neither_airflow_nor_sdk_nor_torch_nor_botocore(module: str) -> None:
     code = (
         f"import sys; sys.path.insert(0, {str(PLUGINS)!r}); import {module}; "

@@ -9,8 +9,8 @@ import pytest
 from config_samples import settings
 
 from airflow_sagemaker import PytorchTrainingConfig
+from airflow_sagemaker.config.container_images import instance_type_problem, training_instance_types
 from airflow_sagemaker.exceptions import ConfigurationError
-from airflow_sagemaker.images import instance_type_problem, training_instance_types
 
 PROFILER_RULE = {"name": "ProfilerReport"}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import botocore.session
 import pytest
 
-from airflow_sagemaker import images
-from airflow_sagemaker.data import load, refresh
+from airflow_sagemaker.config import container_images as images
+from airflow_sagemaker.config.data import load, refresh
 
 
 def test_instance_types_are_botocores() -> None:

@@ -9,8 +9,8 @@ import pytest
 from config_samples import TABLE
 
 from airflow_sagemaker import ModelHyperparameters
+from airflow_sagemaker.config.hyperparameters import encode, parameter_name
 from airflow_sagemaker.exceptions import ConfigurationError
-from airflow_sagemaker.hyperparameters import encode, parameter_name
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_names_and_defaults_equal_the_training_programs() -> None:
 def test_each_metric_regex_finds_its_number_in_one_line_of_the_training_program(number: float) -> None:
     import re
 
-    from airflow_sagemaker.settings import METRICS, default_metric_definitions
+    from airflow_sagemaker.config.groups import METRICS, default_metric_definitions
     from training import metrics
 
     assert set(default_metric_definitions()) == set(METRICS) == set(metrics.NAMES)

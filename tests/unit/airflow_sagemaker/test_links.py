@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_sagemaker.links import pages_of
+from airflow_sagemaker.aws.console_links import pages_of
 
 JOB = "pipelines-abc-Train-1"
 ARN = "arn:{}:sagemaker:{}:123456789012:pipeline/flights/execution/abcdefghijkl"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_sagemaker.raw_arguments import check, create_training_job_shape, merged, violations
+from airflow_sagemaker.config.extra_arguments import check, create_training_job_shape, merged, violations
 
 
 @pytest.mark.parametrize(

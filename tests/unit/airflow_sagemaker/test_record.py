@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue, TypeAdapter
 
-from airflow_sagemaker.record import ExecutionRecord, TaskRun, display_name
+from airflow_sagemaker.start.record import ExecutionRecord, TaskRun, display_name
 
 SAGEMAKER_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,81}")
 

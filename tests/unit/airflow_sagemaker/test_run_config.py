@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_sagemaker.exceptions import ConfigurationError
-from airflow_sagemaker.run_config import given_data
+from airflow_sagemaker.start.run_config import given_data
 
 
 def read(folder: Path, text: str) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import pytest
 from config_samples import PATHS, ROLE, TABLE, settings
 
 from airflow_sagemaker import ModelHyperparameters, PytorchTrainingConfig
+from airflow_sagemaker.config.extra_arguments import check, create_training_job_shape
 from airflow_sagemaker.exceptions import ConfigurationError
-from airflow_sagemaker.raw_arguments import check, create_training_job_shape
 
 SDK_CONFIG = f"""
 SchemaVersion: '1.0'
@@ -210,7 +210,7 @@ def test_sigterm_reaches_the_program(source: Path) -> None:
 
 
 def test_unknown_drivers_are_refused(tmp_path: Path) -> None:
-    from airflow_sagemaker.compiling.trainer import make_drivers_safe
+    from airflow_sagemaker.definition.sdk.trainer import make_drivers_safe
     from airflow_sagemaker.exceptions import CompileError
 
     (tmp_path / "scripts").mkdir()
@@ -231,7 +231,8 @@ def test_wide_tables_travel_as_a_file(source: Path) -> None:
 def test_a_missing_role_is_said_when_the_step_is_built(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from airflow_sagemaker import PyTorchTrainingStepBuilder, step_builder
+    from airflow_sagemaker import PyTorchTrainingStepBuilder
+    from airflow_sagemaker.definition.sdk import step_builder
 
     (tmp_path / "sdk.yaml").write_text("SchemaVersion: '1.0'\n")
     monkeypatch.setattr(step_builder, "_default_role", lambda session: None)

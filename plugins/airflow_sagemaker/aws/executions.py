@@ -1,0 +1,318 @@
+"""Executions of SageMaker pipelines: start, find again, describe, stop, retry.
+
+Only boto3 calls and plain values; no Airflow. Status names are SageMaker's own.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from airflow_sagemaker.aws.client import Fault, classify, error_text, explain
+from airflow_sagemaker.exceptions import ExecutionError, ExecutionNotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_sagemaker.aws.client import Aws
+    from airflow_sagemaker.start.record import ExecutionRecord, TaskRun
+
+PAGE = 100
+"""The largest page of SageMaker's lists."""
+
+CLOCK_SKEW = timedelta(minutes=10)
+"""How far a worker's clock may run ahead of AWS's before an execution is not found by its creation time."""
+
+ARN = re.compile(
+    r"arn:(?P<aws>aws[a-z-]*):sagemaker:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):pipeline/(?P<pipeline>[^/]+)"
+    r"/execution/(?P<id>[A-Za-z0-9-]+)"
+)
+
+
+class Status(StrEnum):
+    """PipelineExecutionStatus: all six that botocore's model knows."""
+
+    EXECUTING = "Executing"
+    STOPPING = "Stopping"
+    STOPPED = "Stopped"
+    FAILED = "Failed"
+    SUCCEEDED = "Succeeded"
+    COMPLETED_WITH_FAILURES = "CompletedWithFailures"
+
+
+LIVE = frozenset({Status.EXECUTING.value, Status.STOPPING.value})
+"""An execution with any other status, known or not, has ended: an unknown status fails closed."""
+
+
+@dataclass(frozen=True)
+class ExecutionArn:
+    """The parts of an execution's ARN."""
+
+    text: str
+    region: str
+    account: str
+    pipeline: str
+    """As in the ARN; AWS writes pipeline names there in lower case."""
+    execution_id: str
+    aws_partition: str = "aws"
+
+    @property
+    def pipeline_arn(self) -> str:
+        """Accepted wherever a pipeline's name is, whatever the case of the name."""
+        return self.text.split("/execution/")[0]
+
+    @classmethod
+    def parse(cls, text: Any) -> ExecutionArn:
+        """Raises ExecutionNotFound, naming what was found, when it is no execution's ARN."""
+        match = ARN.fullmatch(text) if isinstance(text, str) else None
+        if match is None:
+            raise ExecutionNotFound(
+                f"{text!r} is not the ARN of a pipeline execution "
+                "(expected arn:aws:sagemaker:REGION:ACCOUNT:pipeline/NAME/execution/ID)"
+            )
+        return cls(text, match["region"], match["account"], match["pipeline"], match["id"], match["aws"])
+
+
+@dataclass(frozen=True)
+class Execution:
+    """What ListPipelineExecutions or DescribePipelineExecution say about one execution."""
+
+    arn: str
+    status: str
+    display_name: str = ""
+    description: str = ""
+    failure_reason: str = ""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    version_aliases: tuple[str, ...] = ()
+
+    @property
+    def live(self) -> bool:
+        """Whether it may still change; False for a status that nobody knows."""
+        return self.status in LIVE
+
+    @property
+    def digest(self) -> str:
+        """Digest of the definition that it runs, from its version's alias; empty where there is none of ours."""
+        return next((alias.removeprefix("d-") for alias in self.version_aliases if alias.startswith("d-")), "")
+
+    @property
+    def owner(self) -> dict[str, Any]:
+        """The task run that started it, from the description; empty for executions of others."""
+        try:
+            owner = json.loads(self.description)
+        except ValueError:
+            return {}
+        return owner if isinstance(owner, dict) and "dag_id" in owner else {}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of an execution."""
+
+    name: str
+    status: str
+    type: str = ""
+    job_arn: str = ""
+    failure_reason: str = ""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    cache_hit: bool = False
+    attempts: int = 1
+    metadata: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def seconds(self) -> float | None:
+        """From start to end, or to now while it runs; None before it starts."""
+        if self.started_at is None:
+            return None
+        return round(((self.ended_at or datetime.now(UTC)) - self.started_at).total_seconds(), 1)
+
+    @property
+    def job_name(self) -> str:
+        """Name of the training or processing job behind the step, or empty."""
+        return self.job_arn.rpartition("/")[2] if "-job/" in self.job_arn else ""
+
+
+def owner_text(run: TaskRun, partition: str, epoch: int) -> str:
+    """The execution's description: which task run it belongs to, and which epoch of it, as one line of JSON."""
+    return json.dumps(
+        {
+            "dag_id": run.dag_id,
+            "run_id": run.run_id,
+            "task_id": run.task_id,
+            "map_index": run.map_index,
+            "partition": partition,
+            "max_tries": epoch,
+        }
+    )[:3072]
+
+
+class Executions:
+    """The executions of one AWS target."""
+
+    def __init__(self, aws: Aws) -> None:
+        self.aws = aws
+
+    def start(self, record: ExecutionRecord, owner: str, version: dict[str, Any]) -> str | None:
+        """Start what the record says; the execution's ARN, or None when no pipeline or no such version exists.
+
+        `version` is `{"PipelineVersionAlias": ...}` or, where aliases are unknown, `{"PipelineVersionId": ...}`.
+        A repeated start with the same record gives the same ARN. Raises botocore's errors that do not heal.
+        """
+        try:
+            reply = self.aws.call(
+                "sagemaker",
+                "start_pipeline_execution",
+                PipelineName=record.pipeline_name,
+                PipelineExecutionDisplayName=record.display_name,
+                PipelineExecutionDescription=owner,
+                PipelineParameters=[{"Name": k, "Value": v} for k, v in sorted(record.parameters.items())],
+                ClientRequestToken=record.token,
+                **version,
+            )
+        except Exception as error:
+            if classify(error) is Fault.NOT_FOUND:
+                return None
+            raise
+        return str(reply["PipelineExecutionArn"])
+
+    def find(self, record: ExecutionRecord) -> Execution | None:
+        """The execution that this record started, by display name; None when there is none."""
+        for execution in self.listed(record.pipeline_name, created_after=record.created - CLOCK_SKEW):
+            if execution.display_name == record.display_name:
+                return execution
+        return None
+
+    def live(self, pipeline: str, *, created_after: datetime) -> list[Execution]:
+        """The executions of a pipeline that have not ended."""
+        return [e for e in self.listed(pipeline, created_after=created_after) if e.live]
+
+    def listed(self, pipeline: str, *, created_after: datetime | None = None) -> Iterator[Execution]:
+        """Newest first, page by page as they are consumed; none when the pipeline does not exist."""
+        arguments: dict[str, Any] = {"CreatedAfter": created_after} if created_after else {}
+        token: dict[str, str] = {}
+        while True:
+            try:
+                page = self.aws.call(
+                    "sagemaker", "list_pipeline_executions",
+                    PipelineName=pipeline, SortBy="CreationTime", SortOrder="Descending", MaxResults=PAGE,
+                    **arguments, **token,
+                )  # fmt: skip
+            except Exception as error:
+                if classify(error) is Fault.NOT_FOUND:
+                    return
+                raise
+            yield from (_from_summary(summary) for summary in page.get("PipelineExecutionSummaries", []))
+            if not page.get("NextToken"):
+                return
+            token = {"NextToken": page["NextToken"]}
+
+    def describe(self, arn: str) -> Execution:
+        """Raises ExecutionNotFound when it was deleted, or is another account's or region's."""
+        ExecutionArn.parse(arn)
+        try:
+            reply = self.aws.call("sagemaker", "describe_pipeline_execution", PipelineExecutionArn=arn)
+        except Exception as error:
+            if classify(error) in {Fault.NOT_FOUND, Fault.INVALID}:
+                raise ExecutionNotFound(f"no execution {arn}: {error_text(error)}") from error
+            raise
+        return _from_description(reply)
+
+    def definition(self, arn: str) -> str:
+        """The pipeline definition that an execution runs, whatever the pipeline has become since."""
+        reply = self.aws.call("sagemaker", "describe_pipeline_definition_for_execution", PipelineExecutionArn=arn)
+        return str(reply["PipelineDefinition"])
+
+    def parameters(self, arn: str) -> dict[str, str]:
+        """The parameters that an execution was started with: at most 200, so at most two pages."""
+        found: dict[str, str] = {}
+        token: dict[str, str] = {}
+        while True:
+            page = self.aws.call(
+                "sagemaker", "list_pipeline_parameters_for_execution",
+                PipelineExecutionArn=arn, MaxResults=PAGE, **token,
+            )  # fmt: skip
+            found |= {parameter["Name"]: parameter["Value"] for parameter in page.get("PipelineParameters", [])}
+            if not page.get("NextToken"):
+                return found
+            token = {"NextToken": page["NextToken"]}
+
+    def steps(self, arn: str) -> list[Step]:
+        """All steps, in the order in which they started."""
+        steps: list[Step] = []
+        token: dict[str, str] = {}
+        while True:
+            page = self.aws.call(
+                "sagemaker", "list_pipeline_execution_steps",
+                PipelineExecutionArn=arn, SortOrder="Ascending", MaxResults=PAGE, **token,
+            )  # fmt: skip
+            steps += [_step(step) for step in page.get("PipelineExecutionSteps", [])]
+            if not page.get("NextToken"):
+                return steps
+            token = {"NextToken": page["NextToken"]}
+
+    def stop(self, arn: str) -> bool:
+        """Ask SageMaker to stop it; False when it had already ended or is gone."""
+        try:
+            self.aws.call("sagemaker", "stop_pipeline_execution", PipelineExecutionArn=arn)
+        except Exception as error:
+            if classify(error) in {Fault.NOT_FOUND, Fault.CONFLICT, Fault.INVALID}:
+                return False
+            raise
+        return True
+
+    def retry(self, arn: str, token: str) -> None:
+        """RetryPipelineExecution: run the failed and stopped steps again under the same ARN."""
+        try:
+            self.aws.call("sagemaker", "retry_pipeline_execution", PipelineExecutionArn=arn, ClientRequestToken=token)
+        except Exception as error:
+            raise ExecutionError(explain(error, f"retrying the failed steps of {arn}")) from error
+
+
+def _from_summary(summary: dict[str, Any]) -> Execution:
+    return Execution(
+        arn=summary["PipelineExecutionArn"],
+        status=summary.get("PipelineExecutionStatus", ""),
+        display_name=summary.get("PipelineExecutionDisplayName", ""),
+        description=summary.get("PipelineExecutionDescription", ""),
+        failure_reason=summary.get("PipelineExecutionFailureReason", ""),
+        started_at=summary.get("StartTime"),
+        version_aliases=tuple(summary.get("PipelineVersionAliases", ())),
+    )
+
+
+def _from_description(reply: dict[str, Any]) -> Execution:
+    status = reply.get("PipelineExecutionStatus", "")
+    return Execution(
+        arn=reply["PipelineExecutionArn"],
+        status=status,
+        display_name=reply.get("PipelineExecutionDisplayName", ""),
+        description=reply.get("PipelineExecutionDescription", ""),
+        failure_reason=reply.get("FailureReason", ""),
+        started_at=reply.get("CreationTime"),
+        ended_at=None if status in LIVE else reply.get("LastModifiedTime"),
+        version_aliases=tuple(reply.get("PipelineVersionAliases", ())),
+    )
+
+
+def _step(step: dict[str, Any]) -> Step:
+    metadata = step.get("Metadata") or {}
+    kind = next(iter(metadata), "")
+    inner = metadata.get(kind)
+    return Step(
+        name=step.get("StepName", ""),
+        status=step.get("StepStatus", ""),
+        type=kind,
+        job_arn=inner.get("Arn", "") if isinstance(inner, dict) else "",
+        failure_reason=step.get("FailureReason", ""),
+        started_at=step.get("StartTime"),
+        ended_at=step.get("EndTime"),
+        cache_hit=bool(step.get("CacheHitResult")),
+        attempts=int(step.get("AttemptCount") or 1),
+        metadata=metadata,
+    )

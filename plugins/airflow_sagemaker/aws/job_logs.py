@@ -1,0 +1,90 @@
+"""The log of a SageMaker job in CloudWatch Logs: its tail, and reading on from where one stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from airflow_sagemaker.aws.client import Fault, classify
+
+if TYPE_CHECKING:
+    from airflow_sagemaker.aws.client import Aws
+
+LOOK_FOR_STREAMS = 10
+"""A follower asks for the list of streams again at every tenth read."""
+
+_GROUPS = {"TrainingJob": "/aws/sagemaker/TrainingJobs", "ProcessingJob": "/aws/sagemaker/ProcessingJobs"}
+
+
+def log_group(step_type: str) -> str | None:
+    """The log group of a step of this type, or None when its job writes no log of its own."""
+    return _GROUPS.get(step_type)
+
+
+def streams(aws: Aws, group: str, job_name: str) -> list[str]:
+    """The job's log streams, one per host; empty before the job's first line."""
+    try:
+        page = aws.call(
+            "logs", "describe_log_streams", logGroupName=group, logStreamNamePrefix=f"{job_name}/", limit=50
+        )
+    except Exception as error:
+        if classify(error) is Fault.NOT_FOUND:
+            return []
+        raise
+    return sorted(stream["logStreamName"] for stream in page.get("logStreams", []))
+
+
+def tail(aws: Aws, group: str, job_name: str, lines: int) -> list[str]:
+    """The last lines of the job's log; with several hosts, of the first with a traceback, else the first."""
+    found: list[str] = []
+    for stream in streams(aws, group, job_name):
+        page = aws.call(
+            "logs", "get_log_events", logGroupName=group, logStreamName=stream, limit=lines, startFromHead=False
+        )
+        text = [event["message"].rstrip("\n") for event in page.get("events", [])]
+        if any("Traceback" in line for line in text):
+            return text
+        found = found or text
+    return found
+
+
+@dataclass
+class Follower:
+    """Reads one job's log forward, remembering a token per stream, so that no line is missed or given twice."""
+
+    group: str
+    job_name: str
+    tokens: dict[str, str] = field(default_factory=dict)
+    finished: bool = False
+    _streams: list[str] = field(default_factory=list)
+    _reads: int = 0
+
+    def read(self, aws: Aws, *, pages: int = 1) -> list[tuple[datetime, str]]:
+        """New (time, line)s since the last call, at most `pages` pages of 10,000 per stream, in order of time."""
+        # A host's stream appears with its first line, so the list of streams is asked for again now and then.
+        if not self._streams or self._reads % LOOK_FOR_STREAMS == 0 or pages > 1:
+            self._streams = streams(aws, self.group, self.job_name)
+        self._reads += 1
+        events: list[tuple[datetime, str]] = []
+        for number, stream in enumerate(self._streams, start=1):
+            host = f"[host {number}] " if len(self._streams) > 1 else ""
+            events += [(moment, host + line) for moment, line in self._read_stream(aws, stream, pages)]
+        return sorted(events, key=lambda event: event[0]) if len(self._streams) > 1 else events
+
+    def _read_stream(self, aws: Aws, stream: str, pages: int) -> Iterator[tuple[datetime, str]]:
+        for _ in range(pages):
+            token = {"nextToken": self.tokens[stream]} if stream in self.tokens else {}
+            page = aws.call(
+                "logs", "get_log_events", logGroupName=self.group, logStreamName=stream, startFromHead=True, **token
+            )
+            for event in page.get("events", []):
+                yield datetime.fromtimestamp(event["timestamp"] / 1000, UTC), event["message"].rstrip("\n")
+            forward = page.get("nextForwardToken")
+            # CloudWatch says "that was all" by giving the same token back.
+            ended = forward is None or forward == self.tokens.get(stream)
+            if forward is not None:
+                self.tokens[stream] = forward
+            if ended:
+                return

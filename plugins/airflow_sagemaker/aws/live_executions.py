@@ -1,0 +1,84 @@
+"""How far back a pipeline's list of executions must be read to see all that run.
+
+ListPipelineExecutions has no filter by status, so a look for live executions reads back as far as SageMaker's longest
+job lasts: one call per hundred executions. What has ended stays ended, so each look leaves a mark on the worker's disk,
+and the next one reads back to the mark only. RetryPipelineExecution can wake an older execution: therefore
+a mark is good for ten minutes, then the whole list is read again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_sagemaker.definition.disk_cache import default_folder
+
+if TYPE_CHECKING:
+    from airflow_sagemaker.aws.executions import Execution, Executions
+
+LONGEST_EXECUTION = timedelta(days=28)
+"""SageMaker's longest training job: nothing older can be live."""
+GOOD_FOR = timedelta(minutes=10)
+OVERLAP = timedelta(seconds=30)
+"""Executions younger than the newest seen by less than this may have been missing in the list."""
+
+
+def live_executions(executions: Executions, pipeline: str) -> list[Execution]:
+    """All executions of a pipeline that have not ended (Executing or Stopping), newest first."""
+    mark = _Mark(executions, pipeline)
+    since = mark.read()
+    listed = list(executions.listed(pipeline, created_after=since)) if since else []
+    if mark.newest not in {execution.arn for execution in listed}:
+        # No mark, or that of an equally named pipeline: the same profile or connection can lead to another account.
+        mark.whole_at, begin = datetime.now(UTC), datetime.now(UTC) - LONGEST_EXECUTION
+        listed = list(executions.listed(pipeline, created_after=begin))
+    mark.write(listed)
+    return [execution for execution in listed if execution.live]
+
+
+class _Mark:
+    """One small file per target and pipeline; a missing, stale or unreadable one means: read the whole list."""
+
+    def __init__(self, executions: Executions, pipeline: str) -> None:
+        target = executions.aws.target
+        endpoint = executions.aws.client("sagemaker").meta.endpoint_url
+        name = hashlib.sha256(json.dumps([target.key(), endpoint, pipeline]).encode()).hexdigest()[:32]
+        self.file = default_folder() / "settled" / f"{name}.json"
+        self.whole_at = datetime.now(UTC)
+        self.newest = ""
+        """The newest execution at the last look: a list back to the mark holds it."""
+
+    def read(self) -> datetime | None:
+        try:
+            stored = json.loads(self.file.read_text())
+            since, whole_at = (datetime.fromisoformat(stored[key]) for key in ("since", "whole_at"))
+            if since.tzinfo is None or not timedelta() <= self.whole_at - whole_at < GOOD_FOR:
+                return None
+            newest = str(stored["newest"])
+        except (OSError, ValueError, KeyError, TypeError):  # TypeError: also a moment without a time zone
+            return None
+        self.whole_at, self.newest = whole_at, newest
+        return since
+
+    def write(self, listed: list[Execution]) -> None:
+        """Everything created before the oldest live execution, or before the newest of all, has ended."""
+        seen = [(e.started_at, e.live, e.arn) for e in listed if e.started_at is not None]
+        if not seen:
+            return
+        moment, _, newest = max(seen)
+        oldest_live = (moment - timedelta(seconds=1) for moment, live, _ in seen if live)
+        since = min([moment - OVERLAP, *oldest_live])
+        text = json.dumps({"since": since.isoformat(), "whole_at": self.whole_at.isoformat(), "newest": newest})
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, scratch = tempfile.mkstemp(dir=self.file.parent)
+            with os.fdopen(descriptor, "w") as out:
+                out.write(text)
+            Path(scratch).replace(self.file)
+        except OSError:
+            return  # a disk that is full or not writable costs a longer list, nothing else

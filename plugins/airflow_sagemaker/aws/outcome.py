@@ -1,0 +1,188 @@
+"""What a finished execution left: the Outcome, and for a failure a text that explains it.
+
+`Outcome` is this package's contract with tasks downstream: they find it as the sensor's XCom.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from dataclasses import asdict, dataclass, field
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+from airflow_sagemaker.aws import job_logs as joblog
+from airflow_sagemaker.aws.client import error_text
+from airflow_sagemaker.aws.executions import LIVE, Status
+from airflow_sagemaker.exceptions import ExecutionFailed
+
+if TYPE_CHECKING:
+    from airflow_sagemaker.aws.client import Aws
+    from airflow_sagemaker.aws.executions import Execution, Executions, Step
+
+TRAINING_STEP = "Train"
+REPORT_LIMIT = 64 * 1024
+"""Bytes of report.json that an outcome holds at most: it travels through Airflow's database."""
+OUTPUT_LIMIT = 16 * 1024 * 1024
+"""Bytes of output.tar.gz that are fetched at most in search of the report."""
+TAIL_LINES = 100
+"""Lines of a failed job's log: torchrun and the container's driver add up to 60 to what the program said last."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Status, place and numbers of one execution; JSON only (`as_dict`)."""
+
+    status: str
+    """The execution's last status; a task that returns an outcome has seen `Succeeded`."""
+    execution_arn: str
+    """The execution."""
+    digest: str = ""
+    """sha256 of the definition that ran; empty when a version without this package's alias was started."""
+    model_artifact: str = ""
+    """S3 URI of model.tar.gz; after a hit of the step cache that of the older run."""
+    checkpoint_path: str = ""
+    """S3 URI of the run's checkpoints."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    """The last value of each metric that SageMaker read from the job's log."""
+    report: dict[str, Any] | None = None
+    """`report.json` of the job's output, at most 64 KiB; its `metrics` are those of the model that was kept."""
+    billable_seconds: int | None = None
+    """Seconds of one instance; times the number of instances is what AWS bills."""
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    """Of each step name, type, status, started_at (ISO 8601, UTC), seconds, cache_hit and its job's arn."""
+    training_job_name: str = ""
+    """The training step's job."""
+
+    @property
+    def cache_hit(self) -> bool:
+        """Whether a step took its result from SageMaker's step cache: the artifact lies at the older output path."""
+        return any(step["cache_hit"] for step in self.steps)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As pushed to XCom."""
+        return asdict(self)
+
+
+def read_outcome(executions: Executions, execution: Execution) -> Outcome:
+    """Describe a finished execution: its steps, its training job, and the report in the job's output."""
+    aws = executions.aws
+    steps = executions.steps(execution.arn)
+    trained = training_step(steps)
+    job = _describe_job(aws, trained.job_name) if trained and trained.job_name else {}
+    return Outcome(
+        status=execution.status,
+        execution_arn=execution.arn,
+        digest=execution.digest,
+        model_artifact=job.get("ModelArtifacts", {}).get("S3ModelArtifacts", ""),
+        checkpoint_path=job.get("CheckpointConfig", {}).get("S3Uri", ""),
+        metrics={m["MetricName"]: float(m["Value"]) for m in job.get("FinalMetricDataList", [])},
+        report=_read_report(aws, job) if job else None,
+        billable_seconds=job.get("BillableTimeInSeconds"),
+        steps=[_step_entry(step) for step in steps],
+        training_job_name=trained.job_name if trained else "",
+    )
+
+
+def training_step(steps: list[Step]) -> Step | None:
+    """The pipeline's training step; the last one when there are several and none is called Train."""
+    training = [step for step in steps if step.type == "TrainingJob"]
+    named = [step for step in training if step.name == TRAINING_STEP]
+    candidates = named or training
+    return candidates[-1] if candidates else None
+
+
+def _step_entry(step: Step) -> dict[str, Any]:
+    return {
+        "name": step.name,
+        "type": step.type,
+        "status": step.status,
+        "started_at": step.started_at.astimezone(UTC).isoformat() if step.started_at else None,
+        "seconds": step.seconds,
+        "cache_hit": step.cache_hit,
+        "arn": step.job_arn,
+    }
+
+
+def _describe_job(aws: Aws, job_name: str) -> dict[str, Any]:
+    try:
+        return aws.call("sagemaker", "describe_training_job", TrainingJobName=job_name)
+    except Exception as error:
+        aws.log.warning("Training job %s could not be described: %s", job_name, error_text(error))
+        return {}
+
+
+def _read_report(aws: Aws, job: dict[str, Any]) -> dict[str, Any] | None:
+    """`report.json` of the job's output.tar.gz; None, with a line in the log, when there is none or it is too large."""
+    output = job.get("OutputDataConfig", {}).get("S3OutputPath", "").rstrip("/")
+    bucket, _, prefix = output.removeprefix("s3://").partition("/")
+    if job.get("TrainingJobStatus") != "Completed" or not bucket:
+        return None
+    key = "/".join(part for part in (prefix, job["TrainingJobName"], "output", "output.tar.gz") if part)
+    try:
+        size = aws.call("s3", "head_object", Bucket=bucket, Key=key).get("ContentLength", 0)
+        if size > OUTPUT_LIMIT:
+            aws.log.info("No report read: s3://%s/%s has %d bytes", bucket, key, size)
+            return None
+        body = aws.call("s3", "get_object", Bucket=bucket, Key=key)["Body"].read()
+        return _report_in(body)
+    except Exception as error:  # a missing report must not fail a training that succeeded
+        aws.log.info("No report read from s3://%s/%s: %s", bucket, key, error_text(error))
+        return None
+
+
+def _report_in(archive: bytes) -> dict[str, Any] | None:
+    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
+        for member in tar:
+            if member.isfile() and member.name.rpartition("/")[2] == "report.json":
+                if member.size > REPORT_LIMIT:
+                    raise ValueError(f"report.json has {member.size} bytes, more than {REPORT_LIMIT}")
+                stream = tar.extractfile(member)
+                report = json.loads(stream.read()) if stream else None
+                return report if isinstance(report, dict) else None
+    return None
+
+
+def explain_failure(executions: Executions, execution: Execution, url: str = "") -> ExecutionFailed:
+    """Why an execution did not succeed, to be raised: failing step, its reason, the tail of its log, where to look."""
+    job_name = ""
+    lines = [_verdict(execution)]
+    if execution.failure_reason:
+        lines.append(f"Reason: {execution.failure_reason}")
+    try:
+        steps = executions.steps(execution.arn)
+        trained = training_step(steps)
+        job_name = trained.job_name if trained else ""
+        for step in steps:
+            if step.status in {"Failed", "Stopped"}:
+                lines += _explain_step(executions.aws, step)
+    except Exception as error:
+        lines.append(f"(its steps could not be read: {error_text(error)})")
+    if url:
+        lines.append(f"Look at it: {url}")
+    return ExecutionFailed("\n".join(lines), training_job_name=job_name)
+
+
+def _verdict(execution: Execution) -> str:
+    known = {status.value for status in Status}
+    if execution.status not in known:
+        return (
+            f"Execution {execution.arn} has a status this version does not know: {execution.status!r}; taken as failed"
+        )
+    if execution.status in LIVE:
+        return f"Execution {execution.arn} has not ended: {execution.status}"
+    return f"Execution {execution.arn} ended as {execution.status}"
+
+
+def _explain_step(aws: Aws, step: Step) -> list[str]:
+    lines = [f"Step {step.name!r} {step.status.lower()}: {step.failure_reason or 'SageMaker gave no reason'}"]
+    group = joblog.log_group(step.type)
+    if group and step.job_name:
+        try:
+            text = joblog.tail(aws, group, step.job_name, TAIL_LINES)
+        except Exception as error:
+            return [*lines, f"(the log of {step.job_name} could not be read: {error_text(error)})"]
+        lines.append(f"Last {len(text)} lines of {group}/{step.job_name}:" if text else f"{step.job_name} wrote no log")
+        lines += [f"    {line}" for line in text]
+    return lines

@@ -1,0 +1,144 @@
+"""Bring a compiled definition to AWS: upload what is missing, then create or update the pipeline under its alias.
+
+Called only when a start by alias found no such version, so an unchanged definition costs nothing. Thirty runs that find
+it missing at the same moment are no race: the alias is unique in a pipeline, one of them gets it, the others are told
+of a conflict and start by the alias that is there now.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_sagemaker.aws.client import Fault, classify, explain
+from airflow_sagemaker.exceptions import DeploymentError
+
+if TYPE_CHECKING:
+    from airflow_sagemaker.aws.client import Aws
+    from airflow_sagemaker.definition.compiler import CompiledPipeline, Upload
+
+ATTEMPTS = 6
+"""How often a deployment looks again after a conflict; each time another run made progress."""
+
+
+def deploy(aws: Aws, compiled: CompiledPipeline) -> None:
+    """After this returns, the pipeline has a version with the definition's alias, made by us or by another run.
+
+    Raises DeploymentError with AWS's answer when it cannot be done.
+    """
+    upload_all(aws, compiled)
+    for attempt in range(ATTEMPTS):
+        if _has_alias(aws, compiled) or _update(aws, compiled) or _create(aws, compiled):
+            return
+        aws.stopped.wait(random.uniform(0.2, 1.0) * 2**attempt)  # noqa: S311 - jitter, no secret
+    raise DeploymentError(
+        f"pipeline {compiled.pipeline_name!r}: version {compiled.version_alias} was neither created by this run nor by "
+        f"another after {ATTEMPTS} attempts; is somebody else changing the pipeline all the time?"
+    )
+
+
+def upload_all(aws: Aws, compiled: CompiledPipeline) -> None:
+    """Bring to S3 what the definition refers to and is not there yet."""
+    new = [upload for upload in compiled.uploads if _uploaded(aws, upload)]
+    if new:
+        places = sorted({f"s3://{upload.bucket}/{'/'.join(upload.key.split('/')[:3])}/" for upload in new})
+        size = sum(upload.size for upload in new) / 1000
+        files = "1 file" if len(new) == 1 else f"{len(new)} files"
+        aws.log.info("Uploaded %s, %.0f kB, below %s", files, size, " and ".join(places))
+
+
+def _uploaded(aws: Aws, upload: Upload) -> bool:
+    """Whether it was missing. Keys hold the content's hash, so an object of the right size is the right object."""
+    where = f"s3://{upload.bucket}/{upload.key}"
+    try:
+        head = aws.call("s3", "head_object", Bucket=upload.bucket, Key=upload.key)
+    except Exception as error:
+        if classify(error) is not Fault.NOT_FOUND:
+            raise DeploymentError(explain(error, f"looking for {where}")) from error
+    else:
+        if head.get("ContentLength") == upload.size:
+            return False
+    try:
+        aws.call("s3", "put_object", Bucket=upload.bucket, Key=upload.key, Body=Path(upload.path).read_bytes())
+    except Exception as error:
+        raise DeploymentError(explain(error, f"uploading {where}")) from error
+    aws.log.debug("Uploaded %s (%d bytes)", where, upload.size)
+    return True
+
+
+def _has_alias(aws: Aws, compiled: CompiledPipeline) -> bool:
+    try:
+        aws.call(
+            "sagemaker", "describe_pipeline",
+            PipelineName=compiled.pipeline_name, PipelineVersionAlias=compiled.version_alias,
+        )  # fmt: skip
+    except Exception as error:
+        if classify(error) is Fault.NOT_FOUND:
+            return False
+        raise DeploymentError(explain(error, f"describing pipeline {compiled.pipeline_name!r}")) from error
+    return True
+
+
+def _update(aws: Aws, compiled: CompiledPipeline) -> bool:
+    """Whether the pipeline existed and now has the alias; False to look again."""
+    try:
+        aws.call(
+            "sagemaker", "update_pipeline",
+            PipelineName=compiled.pipeline_name, PipelineDefinition=compiled.definition, RoleArn=compiled.role_arn,
+            PipelineVersionAliases=[compiled.version_alias],
+        )  # fmt: skip
+    except Exception as error:
+        fault = classify(error)
+        if fault in {Fault.NOT_FOUND, Fault.CONFLICT}:
+            return False
+        # An update takes aliases only when it changes the definition: another run may have just made this version (and
+        # a third one a later version of another definition since), or its alias may have been removed by hand.
+        if fault is Fault.INVALID and (_name_latest_version(aws, compiled) or _has_alias(aws, compiled)):
+            return True
+        raise DeploymentError(explain(error, f"updating pipeline {compiled.pipeline_name!r}")) from error
+    aws.log.info("Pipeline %s: version %s deployed", compiled.pipeline_name, compiled.version_alias)
+    return True
+
+
+def _name_latest_version(aws: Aws, compiled: CompiledPipeline) -> bool:
+    """Whether the latest version holds exactly our definition and (now) has our alias."""
+    name = compiled.pipeline_name
+    page = aws.call("sagemaker", "list_pipeline_versions", PipelineName=name, SortOrder="Descending", MaxResults=1)
+    latest = page["PipelineVersionSummaries"][0]
+    if compiled.version_alias in latest.get("PipelineVersionAliases", ()):
+        return True
+    version = latest["PipelineVersionId"]
+    described = aws.call("sagemaker", "describe_pipeline", PipelineName=name, PipelineVersionId=version)
+    if json.loads(described["PipelineDefinition"]) != json.loads(compiled.definition):
+        return False
+    try:
+        aws.call(
+            "sagemaker", "update_pipeline_version",
+            PipelineArn=described["PipelineArn"], PipelineVersionId=version,
+            PipelineVersionAliasOperations={"Add": [compiled.version_alias]},
+        )  # fmt: skip
+    except Exception as error:
+        if classify(error) is not Fault.CONFLICT:
+            raise DeploymentError(explain(error, f"naming version {version} {compiled.version_alias}")) from error
+        return _has_alias(aws, compiled)
+    aws.log.info("Pipeline %s: version %s is %s again", name, version, compiled.version_alias)
+    return True
+
+
+def _create(aws: Aws, compiled: CompiledPipeline) -> bool:
+    """Whether the pipeline was created by this run; False when it exists (by now)."""
+    try:
+        aws.call(
+            "sagemaker", "create_pipeline",
+            PipelineName=compiled.pipeline_name, PipelineDefinition=compiled.definition, RoleArn=compiled.role_arn,
+            Tags=[{"Key": k, "Value": v} for k, v in sorted(compiled.tags.items())],
+            PipelineVersionAliases=[compiled.version_alias],
+        )  # fmt: skip
+    except Exception as error:
+        if classify(error) is Fault.CONFLICT:
+            return False
+        raise DeploymentError(explain(error, f"creating pipeline {compiled.pipeline_name!r}")) from error
+    aws.log.info("Pipeline %s created, version %s", compiled.pipeline_name, compiled.version_alias)
+    return True

@@ -1,0 +1,122 @@
+"""What became of a range of partitions: done, failed, skipped, with each training's metrics.
+
+All of a year comes in one answer of the partition history's own data (`pages.history`); only the runs that failed are
+asked for once more, for the task that failed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from airflow_sagemaker.exceptions import ExecutionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from airflow_sagemaker.cli.orphans import AirflowApi
+
+MOST_RUNS = 2000
+"""As many runs as the history gives in one answer: more than five years of days."""
+DONE, FAILED, SKIPPED, NO_RUN = "done", "failed", "skipped", "no run"
+METRICS = {"auc": "Validation AUC ROC", "f1": "Validation F1 Score", "loss": "Validation Loss"}
+
+
+@dataclass(frozen=True)
+class PartitionResult:
+    """What the newest run of a partition came to."""
+
+    partition: str
+    state: str
+    """done, failed, skipped, no run, or the state of a run that has not ended (queued, running)."""
+    run_id: str = ""
+    seconds: float | None = None
+    """From the run's start to its end."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    """auc, f1 and loss on the validation rows, of the epoch that the model was kept from."""
+    billable_seconds: float | None = None
+    reason: str = ""
+    """The tasks that failed."""
+
+
+def summary(airflow: AirflowApi, dag_id: str, first: str | None, last: str | None) -> list[PartitionResult]:
+    """Return the newest run of every partition of a DAG, in order; within `first` and `last` (inclusive) where given.
+
+    With both of them dates, a date without a run is in the list, too. Raises ExecutionError when Airflow cannot be
+    asked.
+    """
+    rows = airflow.page_data(f"/data/history?dag_id={quote(dag_id, safe='')}&limit={MOST_RUNS}")
+    if rows is None:
+        raise ExecutionError(
+            f"Airflow at {airflow.url} has no partition history: the plugin airflow_sagemaker is not loaded there"
+        )
+    newest: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        newest.setdefault(str(row["partition"]), row)
+    keys = {key for key in newest if (first is None or key >= first) and (last is None or key <= last)}
+    return [
+        _result(airflow, dag_id, newest[key]) if key in newest else PartitionResult(key, NO_RUN)
+        for key in sorted(keys | set(_days(first, last)))
+    ]
+
+
+def _days(first: str | None, last: str | None) -> Iterator[str]:
+    if first and last and all(re.fullmatch(r"\d{4}-\d{2}-\d{2}", text) for text in (first, last)):
+        day = date.fromisoformat(first)
+        while day <= date.fromisoformat(last):
+            yield str(day)
+            day += timedelta(days=1)
+
+
+def _result(airflow: AirflowApi, dag_id: str, row: dict[str, Any]) -> PartitionResult:
+    trained = [training for training in row["trainings"] if training["status"] == "Succeeded"]
+    state = {"success": DONE if trained else SKIPPED}.get(row["state"], row["state"])
+    found = trained[-1] if trained else {"metrics": {}, "billable_seconds": None}
+    return PartitionResult(
+        partition=str(row["partition"]),
+        state=state,
+        run_id=row["run_id"],
+        seconds=_seconds(row["start"], row["end"]),
+        metrics={short: found["metrics"][name] for short, name in METRICS.items() if name in found["metrics"]},
+        billable_seconds=found["billable_seconds"],
+        reason=_failed_tasks(airflow, dag_id, row["run_id"]) if state == FAILED else "",
+    )
+
+
+def _seconds(start: str | None, end: str | None) -> float | None:
+    if not start or not end:
+        return None
+    return round((datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds(), 1)
+
+
+def _failed_tasks(airflow: AirflowApi, dag_id: str, run_id: str) -> str:
+    path = f"/dags/{quote(dag_id, safe='')}/dagRuns/{quote(run_id, safe='')}/taskInstances?state=failed"
+    found = airflow.get(path) or {"task_instances": []}
+    return ", ".join(sorted({task["task_id"] for task in found["task_instances"]}))
+
+
+def as_dict(results: Iterable[PartitionResult]) -> dict[str, Any]:
+    """Return JSON for the command line: how many partitions of each state, and each of them."""
+    results = list(results)
+    counts = Counter(result.state for result in results)
+    return {"counts": dict(sorted(counts.items())), "partitions": [asdict(result) for result in results]}
+
+
+def as_text(results: Iterable[PartitionResult]) -> str:
+    """Return a table for people, with the counts as its last line."""
+    results = list(results)
+    lines = [f"{'partition':<12}{'state':<10}{'AUC':>8}{'F1':>8}{'loss':>8}{'run, s':>9}{'billed, s':>11}"]
+    for result in results:
+        numbers = "".join(f"{_number(result.metrics.get(name), 4):>8}" for name in METRICS)
+        seconds = f"{_number(result.seconds, 0):>9}{_number(result.billable_seconds, 0):>11}"
+        lines.append(f"{result.partition:<12}{result.state:<10}{numbers}{seconds}  {result.reason}".rstrip())
+    counts = Counter(result.state for result in results)
+    return "\n".join([*lines, ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "no runs"])
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,88 @@
+"""Small groups of settings inside a training configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from airflow_sagemaker.config.strict_model import Rule, StrictModel, needs
+from airflow_sagemaker.exceptions import Violation
+
+METRICS = ("Train Loss", "Validation Loss", "Validation F1 Score", "Validation AUC ROC")
+NUMBER = r"([0-9]+\.?[0-9]*(?:[eE][-+]?[0-9]+)?|nan|inf)"
+
+
+def default_metric_definitions() -> dict[str, str]:
+    """Return the regexes of the four metrics that training/ prints, each alone on its line."""
+    return {name: f"{name}: {NUMBER}" for name in METRICS}
+
+
+class ProfilerRule(StrictModel):
+    """One rule that watches the profiler's measurements in a processing job of its own, which costs money."""
+
+    what: ClassVar[str] = "profiler rule"
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,256}$", description="Rule to invoke, for example ProfilerReport.")
+    parameters: dict[str, str] = Field(default_factory=dict, description="Parameters of the rule.")
+    instance_type: str | None = Field(
+        default=None, description="Instance of the evaluator; none leaves it to SageMaker."
+    )
+    volume_size: int | None = Field(default=None, ge=1, description="Volume of the evaluator in GB.")
+
+
+class ProfilerSettings(StrictModel):
+    """What SageMaker measures beside the training: system metrics always, more on request."""
+
+    what: ClassVar[str] = "profiler settings"
+
+    interval_milliseconds: Literal[100, 200, 500, 1000, 5000, 60000] = Field(
+        default=500, description="Milliseconds between two system measurements."
+    )
+    parameters: dict[str, str] = Field(
+        default_factory=dict, description="ProfilingParameters of CreateTrainingJob, for detailed profiling."
+    )
+    rules_to_run: tuple[ProfilerRule, ...] = Field(default=(), max_length=20, description="Rules to evaluate.")
+
+
+RetryError = Literal["service_fault", "throttling", "job_internal_error", "capacity_error", "resource_limit"]
+STEP_ERRORS = frozenset({"service_fault", "throttling"})
+
+
+@needs("max_attempts", "expire_after_minutes")
+def _one_limit(seen: Any) -> Iterator[Violation]:
+    if (seen.max_attempts is None) == (seen.expire_after_minutes is None):
+        given = [seen.max_attempts, seen.expire_after_minutes]
+        yield Violation("max_attempts", given, "give exactly one of max_attempts and expire_after_minutes")
+
+
+@needs("errors")
+def _one_kind_of_error(seen: Any) -> Iterator[Violation]:
+    kinds = {error in STEP_ERRORS for error in seen.errors}
+    if len(kinds) > 1:
+        rule = "errors of the step (service_fault, throttling) and of the job need policies of their own"
+        yield Violation("errors", list(seen.errors), rule)
+
+
+class RetryPolicySettings(StrictModel):
+    """How SageMaker Pipelines itself retries the training step after one class of error.
+
+    Source of the limits: SDK, sagemaker.mlops.workflow.retry.
+    """
+
+    what: ClassVar[str] = "retry policy"
+    rules: ClassVar[tuple[Rule, ...]] = (_one_limit, _one_kind_of_error)
+
+    errors: tuple[RetryError, ...] = Field(min_length=1, description="Errors that this policy answers.")
+    max_attempts: int | None = Field(default=None, ge=1, le=20, description="Attempts at most.")
+    expire_after_minutes: int | None = Field(
+        default=None, ge=1, le=14400, description="Minutes until no more attempts."
+    )
+    interval_seconds: int = Field(default=60, ge=1, description="Seconds before the first retry.")
+    backoff_rate: float = Field(default=2.0, ge=1, description="Factor between two waits.")
+
+
+def default_retry_policies() -> tuple[RetryPolicySettings, ...]:
+    """Return the default: SageMaker's own faults and missing capacity are retried, the program's errors never."""
+    return (RetryPolicySettings(errors=("job_internal_error", "capacity_error"), max_attempts=3),)

@@ -1,0 +1,163 @@
+"""What the training program is told: the table's fields and the knobs of the model.
+
+Every scalar travels as a pipeline parameter, so that changing one needs no new pipeline definition; the three lists
+describe the table and are part of the definition. Users with a program of their own subclass `ModelHyperparameters`
+and add fields: scalars (str, int, float, bool) and lists of them are carried.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from airflow_sagemaker.config.strict_model import Rule, StrictModel, needs
+from airflow_sagemaker.exceptions import Violation
+
+PARAMETER_PREFIX = "Hyperparameter"
+MAX_KEYS = 100  # CreateTrainingJob: at most 100 hyperparameters
+MAX_VALUE = 2500  # CreateTrainingJob: characters of one hyperparameter's value
+MAX_PARAMETER = 1024  # StartPipelineExecution: characters of one pipeline parameter's value
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NO_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # control characters, but for tabs and line breaks
+
+FieldList = tuple[str, ...]
+Positive = Annotated[float, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+def parameter_name(field: str) -> str:
+    """Return the pipeline parameter that carries a scalar: `learning_rate` -> `HyperparameterLearningRate`."""
+    return PARAMETER_PREFIX + "".join(part[:1].upper() + part[1:] for part in field.split("_"))
+
+
+def encode(value: Any) -> str:
+    """Return a value as the JSON text that reaches the container, where it is decoded once.
+
+    Strings are encoded too: bare, the text `123` would arrive as a number. The text is plain ASCII on one line.
+    """
+    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=True, allow_nan=False)
+
+
+@needs("id_name", "label_name", "full_field_list", "tab_field_list", "cat_field_list")
+def _fields_fit_together(seen: Any) -> Iterator[Violation]:
+    full = set(seen.full_field_list)
+    for name in ("id_name", "label_name"):
+        if getattr(seen, name) not in full:
+            yield Violation(name, getattr(seen, name), "must be in full_field_list")
+    if seen.id_name == seen.label_name:
+        yield Violation("label_name", seen.label_name, "must differ from id_name")
+    for name in ("tab_field_list", "cat_field_list"):
+        strangers = [field for field in getattr(seen, name) if field not in full]
+        if strangers:
+            yield Violation(name, strangers, "every field must be in full_field_list")
+    both = sorted(set(seen.tab_field_list) & set(seen.cat_field_list))
+    if both:
+        yield Violation("cat_field_list", both, "no field may also be in tab_field_list")
+    for name in ("id_name", "label_name"):
+        for features in ("tab_field_list", "cat_field_list"):
+            if getattr(seen, name) in getattr(seen, features):
+                yield Violation(features, getattr(seen, name), f"{name} must not be a feature")
+    if not seen.tab_field_list and not seen.cat_field_list:
+        yield Violation("tab_field_list", [], "tab_field_list or cat_field_list must name at least one feature")
+
+
+def _each_field_once(seen: Any) -> Iterator[Violation]:
+    for name in ("full_field_list", "tab_field_list", "cat_field_list"):
+        fields = getattr(seen, name, None) or ()
+        twice = [field for field, count in Counter(fields).items() if count > 1]
+        if twice:
+            yield Violation(name, twice, "no field may stand twice")
+        strange = [field for field in fields if not field or _CONTROL.search(field)]
+        if strange:
+            yield Violation(name, strange, "a field name must not be empty or hold control characters")
+
+
+def _fits_into_parameters(seen: Any) -> Iterator[Violation]:
+    for name, value in vars(seen).items():
+        if isinstance(value, str) and _NO_TEXT.search(value):
+            yield Violation(name, value, "must not hold control characters other than tabs and line breaks")
+        if not isinstance(value, tuple | list) and len(encode(value)) > MAX_PARAMETER:
+            rule = f"must be at most {MAX_PARAMETER} characters as JSON, the limit of a pipeline parameter"
+            yield Violation(name, value, rule)
+    for parameter, names in _by_parameter(vars(seen)).items():
+        if len(names) > 1:
+            yield Violation(names[1], getattr(seen, names[1]), f"its parameter {parameter} is that of {names[0]}")
+    if len(vars(seen)) > MAX_KEYS:
+        yield Violation("hyperparameters", len(vars(seen)), f"SageMaker takes at most {MAX_KEYS} hyperparameters")
+
+
+def _by_parameter(values: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the scalars' names by the pipeline parameter that carries them."""
+    found: dict[str, list[str]] = {}
+    for name, value in values.items():
+        if not isinstance(value, tuple | list):
+            found.setdefault(parameter_name(name), []).append(name)
+    return found
+
+
+class ModelHyperparameters(StrictModel):
+    """The table's fields and the knobs of `training/train.py`, whose options have the same names and defaults."""
+
+    what: ClassVar[str] = "hyperparameters"
+    rules: ClassVar[tuple[Rule, ...]] = (_fields_fit_together, _each_field_once, _fits_into_parameters)
+
+    id_name: str = Field(min_length=1, description="Column that identifies a row; never a feature.")
+    label_name: str = Field(min_length=1, description="Column to predict, 0 or 1; never a feature.")
+    full_field_list: FieldList = Field(min_length=1, description="All columns of the table.")
+    tab_field_list: FieldList = Field(default=(), description="Numeric features; scaled.")
+    cat_field_list: FieldList = Field(default=(), description="Categorical features; embedded.")
+    learning_rate: Positive = Field(default=0.001, description="Peak step size of the optimiser.")
+    batch_size: int = Field(default=1024, ge=1, description="Rows per step over all processes.")
+    epochs: int = Field(default=10, ge=1, description="Passes over the training data at most.")
+    weight_decay: float = Field(default=0.0001, ge=0, description="Decoupled weight decay.")
+    dropout: Fraction = Field(default=0.3, description="Share of activations dropped in training.")
+    hidden_size: int = Field(default=256, ge=1, description="Width of the hidden layers.")
+    hidden_layers: int = Field(default=3, ge=1, description="Number of hidden layers.")
+    embedding_size: int = Field(default=16, ge=1, description="Numbers per embedded feature.")
+    patience: int = Field(
+        default=3, ge=0, description="Epochs without improvement before stopping; 0 never stops early."
+    )
+    warmup_fraction: Fraction = Field(default=0.05, description="Share of all steps in which the step size rises.")
+    gradient_clip: float = Field(default=1.0, ge=0, description="Largest gradient norm; 0 switches clipping off.")
+    seed: int = Field(default=0, ge=0, le=2**63 - 1, description="Seed of everything random.")
+    precision: Literal["auto", "float32", "bfloat16", "float64"] = Field(
+        default="auto",
+        description="Number format; auto is bfloat16 on GPUs that have it, else float32 (whose products a GPU rounds "
+        "to TF32).",
+    )
+    threads: int = Field(
+        default=0,
+        ge=0,
+        description="CPU threads of one process; 0 takes OMP_NUM_THREADS if set (torchrun sets it), "
+        "else a share of the cores.",
+    )
+    class_weight: Literal["none", "balanced"] = Field(default="none", description="Weight of the two classes.")
+    compile_model: bool = Field(default=False, description="Use torch.compile.")
+    checkpoint_minutes: Positive = Field(default=5.0, description="Minutes between checkpoints within an epoch.")
+    memory_fraction: float = Field(
+        default=0.5, gt=0, le=1, description="Share of memory that the table may fill before it is streamed."
+    )
+    max_rows: int = Field(
+        default=0, ge=0, description="Rows of each split at most, evenly spread over it; 0 takes all."
+    )
+
+    def lists(self) -> dict[str, list[Any]]:
+        """Return the list-valued fields: part of the pipeline's definition."""
+        return {name: list(value) for name, value in self if isinstance(value, tuple | list)}
+
+    def scalars(self) -> dict[str, Any]:
+        """Return the other fields: one pipeline parameter each."""
+        return {name: value for name, value in self if not isinstance(value, tuple | list)}
+
+    def parameters(self) -> dict[str, str]:
+        """Return the pipeline parameters of the scalars: values are JSON texts."""
+        return {parameter_name(name): encode(value) for name, value in self.scalars().items()}
+
+    def lists_fit(self) -> bool:
+        """Whether the lists fit into hyperparameters; if not they travel as a file beside the program."""
+        return all(len(encode(value)) <= MAX_VALUE for value in self.lists().values())

@@ -1,0 +1,287 @@
+"""The rules of a configuration, each where the service or the SDK would otherwise refuse or, worse, misunderstand.
+
+A rule yields `Violation`s for values that are sound by type. Text that still holds an Airflow template is judged after
+rendering. Sources: botocore's model of CreateTrainingJob, CreatePipeline and StartPipelineExecution unless said.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from airflow_sagemaker.config import container_images as images
+from airflow_sagemaker.config.hyperparameters import MAX_PARAMETER
+from airflow_sagemaker.config.s3_uris import bucket_problem, is_inside, normalised, uri_problem
+from airflow_sagemaker.config.strict_model import Rule, is_template, needs
+from airflow_sagemaker.exceptions import Violation
+
+PATHS = ("input_path", "output_path", "checkpoint_path")
+_PIPELINE_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,255}")
+_ROLE = re.compile(r"arn:aws[a-z\-]*:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+")
+_REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d")
+_PARTITION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.=:-]{0,127}")
+SEPARATORS = r" \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"  # \p{Z}: no tabs or line breaks
+_TAG_TEXT = re.compile(rf"([\w{SEPARATORS}_.:/=+\-@]*)")
+_IMAGE = re.compile(r"\S{1,255}")
+_ENTRY_POINT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*\.(py|sh)")
+_KMS = re.compile(r"[a-zA-Z0-9:/_-]{1,2048}")
+_SUBNET = re.compile(r"[-0-9a-zA-Z]{1,32}")
+_ENVIRONMENT_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,511}")
+_REPOSITORY = re.compile(
+    r"arn:aws[a-z\-]*:codeartifact:[a-z0-9\-]+:\d{12}:repository/[A-Za-z0-9._\-]+/[A-Za-z0-9._\-]+"
+)
+_DURATION = re.compile(r"P(?=.)(\d+Y)?(\d+M)?(\d+W)?(\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+S)?)?")
+_REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+_CREDENTIALS = frozenset({"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"})
+_LOCAL_STORAGE = ("p3dn", "p4", "p5", "p6", "g4dn", "g5", "g6", "g7", "r5d", "trn")
+
+
+def _matches(field: str, pattern: re.Pattern[str], rule: str, hint: str = "") -> Rule:
+    """Return a rule that a text field, or each text in it, matches a pattern as a whole."""
+
+    @needs(field)
+    def check(seen: Any) -> Iterator[Violation]:
+        value = getattr(seen, field)
+        for text in [value] if isinstance(value, str) else value or ():
+            if not is_template(text) and not pattern.fullmatch(text):
+                yield Violation(field, text, rule, hint)
+
+    return check
+
+
+@needs("bucket")
+def _bucket(seen: Any) -> Iterator[Violation]:
+    if seen.bucket is not None and not is_template(seen.bucket):
+        problem = bucket_problem(seen.bucket)
+        if problem:
+            yield Violation("bucket", seen.bucket, problem)
+
+
+@needs("framework_version", "py_version")
+def _image_versions(seen: Any) -> Iterator[Violation]:
+    if getattr(seen, "training_image", None):
+        return
+    problem = images.version_problem(seen.framework_version, seen.py_version)
+    if problem:
+        unknown = problem.startswith("no PyTorch")
+        name = "framework_version" if unknown else "py_version"
+        yield Violation(name, getattr(seen, name), problem)
+    elif seen.region is not None and _REGION.fullmatch(seen.region):
+        problem = images.region_problem(seen.region, seen.framework_version)
+        if problem:
+            yield Violation("region", seen.region, problem, "or name an image by training_image")
+
+
+@needs("tags")
+def _tags(seen: Any) -> Iterator[Violation]:
+    if len(seen.tags) > 50:
+        yield Violation("tags", len(seen.tags), "at most 50 tags")
+    for key, value in seen.tags.items():
+        name = f"tags.{key}"
+        if not 1 <= len(key) <= 128 or not _TAG_TEXT.fullmatch(key):
+            yield Violation(name, key, "a tag's key has 1 to 128 letters, digits, spaces or _.:/=+-@")
+        if key.lower().startswith("aws:"):
+            yield Violation(name, key, "keys that start with aws: are reserved")
+        if len(value) > 256 or not (is_template(value) or _TAG_TEXT.fullmatch(value)):
+            yield Violation(name, value, "a tag's value has at most 256 letters, digits, spaces or _.:/=+-@")
+
+
+def _paths(seen: Any) -> Iterator[Violation]:
+    given = {name: getattr(seen, name) for name in PATHS if getattr(seen, name, None) is not None}
+    sound: dict[str, str] = {}
+    for name, uri in given.items():
+        if is_template(uri):
+            continue
+        problem = uri_problem(uri)
+        # The longest text that is made of the path: a channel's file or the profiler's folder.
+        if not problem and len(uri) > MAX_PARAMETER - 64:
+            problem = f"must be at most {MAX_PARAMETER - 64} characters, so that what lies below stays within the limit"
+        if problem:
+            yield Violation(name, uri, problem)
+        else:
+            sound[name] = uri
+    for one, other in combinations(sound, 2):
+        if normalised(sound[one]) == normalised(sound[other]):
+            yield Violation(other, sound[other], f"must differ from {one}")
+        elif is_inside(sound[other], sound[one]):
+            yield Violation(other, sound[other], f"must not lie inside {one}", f"{one} is {sound[one]}")
+        elif is_inside(sound[one], sound[other]):
+            yield Violation(one, sound[one], f"must not lie inside {other}", f"{other} is {sound[other]}")
+
+
+@needs("training_instance_type")
+def _instance_type(seen: Any) -> Iterator[Violation]:
+    """Refuse what cannot train; Trainium among it, the one family on which the profiler is not supported.
+
+    Source: sagemaker.core.fw_utils._instance_type_supports_profiler singles out `trn`. So each type that is taken here
+    may be profiled, and the profiler's own rule asks for the region only.
+    """
+    if not is_template(seen.training_instance_type):
+        problem = images.instance_type_problem(seen.training_instance_type)
+        if problem:
+            yield Violation("training_instance_type", seen.training_instance_type, problem)
+
+
+@needs("use_spot_instances", "max_wait_seconds", "max_runtime_seconds", "keep_alive_seconds")
+def _spot_and_warm_pool(seen: Any) -> Iterator[Violation]:
+    wait = seen.max_wait_seconds
+    if wait is not None and not seen.use_spot_instances:
+        yield Violation("max_wait_seconds", wait, "is for spot instances only", "set use_spot_instances")
+    elif wait is not None and wait < seen.max_runtime_seconds:
+        rule = f"must be at least max_runtime_seconds ({seen.max_runtime_seconds})"
+        yield Violation("max_wait_seconds", wait, rule)
+    if seen.keep_alive_seconds and seen.use_spot_instances:
+        yield Violation("keep_alive_seconds", seen.keep_alive_seconds, "a warm pool excludes spot instances")
+
+
+@needs("network_isolation", "ca_repository_arn", "install_requirements")
+def _installs_need_a_network(seen: Any) -> Iterator[Violation]:
+    if seen.ca_repository_arn is None:
+        return
+    if seen.network_isolation:
+        yield Violation("ca_repository_arn", seen.ca_repository_arn, "network isolation excludes installing anything")
+    if not seen.install_requirements:
+        yield Violation("ca_repository_arn", seen.ca_repository_arn, "has no effect without install_requirements")
+
+
+@needs("subnets", "security_group_ids")
+def _vpc_is_whole(seen: Any) -> Iterator[Violation]:
+    if bool(seen.subnets) != bool(seen.security_group_ids):
+        missing = "security_group_ids" if seen.subnets else "subnets"
+        yield Violation(missing, [], "a VPC needs both subnets and security_group_ids")
+
+
+@needs("volume_kms_key", "training_instance_type")
+def _volume_key_needs_a_volume(seen: Any) -> Iterator[Violation]:
+    family = seen.training_instance_type.removeprefix("ml.").split(".")[0]
+    if seen.volume_kms_key and family.startswith(_LOCAL_STORAGE):
+        # CreateTrainingJob, ResourceConfig.VolumeKmsKeyId: refused for types with local instance storage.
+        rule = f"cannot be used with {seen.training_instance_type}, whose storage is local and encrypted by its own key"
+        yield Violation("volume_kms_key", seen.volume_kms_key, rule)
+
+
+@needs("environment", "ca_repository_arn")
+def _environment(seen: Any) -> Iterator[Violation]:
+    if len(seen.environment) + bool(seen.ca_repository_arn) > 100:
+        yield Violation("environment", len(seen.environment), "at most 100 variables, CA_REPOSITORY_ARN included")
+    for name, value in seen.environment.items():
+        path = f"environment.{name}"
+        if not _ENVIRONMENT_NAME.fullmatch(name):
+            yield Violation(path, name, "a variable's name has letters, digits and _, and does not start with a digit")
+        if len(value) > 512:
+            yield Violation(path, value, "a variable's value has at most 512 characters")
+        if name == "CA_REPOSITORY_ARN":
+            yield Violation(path, value, "is set by ca_repository_arn")
+        if name in _CREDENTIALS:
+            yield Violation(path, "(hidden)", "credentials do not belong into a definition", "give the role the right")
+
+
+@needs("metric_definitions")
+def _metrics(seen: Any) -> Iterator[Violation]:
+    for name, regex in seen.metric_definitions.items():
+        path = f"metric_definitions.{name}"
+        if not 1 <= len(name) <= 255 or "\n" in name:
+            yield Violation(path, name, "a metric's name has 1 to 255 characters on one line")
+        if not 1 <= len(regex) <= 500 or "\n" in regex:
+            yield Violation(path, regex, "a regex has 1 to 500 characters on one line")
+            continue
+        try:
+            groups = re.compile(regex).groups
+        except re.error as error:
+            yield Violation(path, regex, f"is no valid regex: {error}")
+            continue
+        if groups < 1:
+            yield Violation(path, regex, "needs a group around the number, such as ([0-9.]+)")
+
+
+@needs("profiler")
+def _profiler_limits(seen: Any) -> Iterator[Violation]:
+    if seen.profiler is None or not (seen.profiler.parameters or seen.profiler.rules_to_run):
+        return
+    from airflow_sagemaker.config.extra_arguments import check, create_training_job_shape
+
+    members = create_training_job_shape().members
+    parameters = members["ProfilerConfig"].members["ProfilingParameters"]
+    yield from check("profiler.parameters", seen.profiler.parameters, parameters)
+    of_rule = members["ProfilerRuleConfigurations"].member.members
+    for number, rule in enumerate(seen.profiler.rules_to_run):
+        path = f"profiler.rules_to_run[{number}]"
+        told = {"rule_to_invoke": rule.name, **rule.parameters}
+        yield from check(f"{path}.parameters", told, of_rule["RuleParameters"])
+        if rule.instance_type is not None:
+            yield from check(f"{path}.instance_type", rule.instance_type, of_rule["InstanceType"])
+
+
+@needs("profiler", "region")
+def _profiler_region(seen: Any) -> Iterator[Violation]:
+    if seen.profiler is None or not seen.profiler.rules_to_run or not seen.region or is_template(seen.region):
+        return
+    if images.debugger_rules_image(seen.region) is None:
+        yield Violation("profiler.rules_to_run", seen.region, "the profiler's rules are not offered in this region")
+
+
+@needs("extra_arguments")
+def _extra_arguments(seen: Any) -> Iterator[Violation]:
+    if seen.extra_arguments:
+        from airflow_sagemaker.config.extra_arguments import violations
+
+        yield from violations(seen.extra_arguments)
+
+
+def source_violations(seen: Any) -> list[Violation]:
+    """Return what is wrong with the files that would be shipped by a training configuration."""
+    folder = Path(seen.source_dir)
+    if not folder.is_dir():
+        return [Violation("source_dir", seen.source_dir, "is no folder on this machine")]
+    found = []
+    if not (folder / seen.training_entry_point).is_file():
+        there = sorted(path.name for path in folder.iterdir() if path.suffix in (".py", ".sh"))
+        hint = f"there are {', '.join(there)}" if there else "the folder holds no program"
+        found.append(Violation("training_entry_point", seen.training_entry_point, f"is not in {folder}", hint))
+    if seen.network_isolation and seen.requirements:
+        hint = "set install_requirements to false and use an image that has them"
+        rule = f"network isolation excludes installing {folder / seen.requirements}"
+        found.append(Violation("network_isolation", True, rule, hint))
+    if seen.ca_repository_arn and not seen.requirements:
+        rule = f"has no effect: {folder} holds no requirements.txt"
+        found.append(Violation("ca_repository_arn", seen.ca_repository_arn, rule))
+    return found
+
+
+BASE: tuple[Rule, ...] = (
+    _bucket,
+    _matches("pipeline_name", _PIPELINE_NAME, "has 1 to 256 letters, digits and hyphens, with no hyphen at either end"),
+    _matches("region", _REGION, "is no region name such as eu-central-1"),
+    _matches("role_arn", _ROLE, "is no role ARN such as arn:aws:iam::123456789012:role/Name"),
+    _matches("partition", _PARTITION, "has 1 to 128 letters, digits or _.=:-, and starts with a letter or digit"),
+    _image_versions,
+    _tags,
+)
+TRAINING: tuple[Rule, ...] = (
+    _paths,
+    _instance_type,
+    _matches(
+        "training_entry_point", _ENTRY_POINT, "must be a relative path of letters, digits and _.- to a .py or .sh"
+    ),
+    _matches("training_image", _IMAGE, "is no image such as 123456789012.dkr.ecr.eu-central-1.amazonaws.com/mine:1"),
+    _matches("ca_repository_arn", _REPOSITORY, "is no CodeArtifact repository ARN"),
+    _matches("volume_kms_key", _KMS, "is no KMS key id, alias or ARN"),
+    _matches("output_kms_key", _KMS, "is no KMS key id, alias or ARN"),
+    _matches("subnets", _SUBNET, "is no subnet id"),
+    _matches("security_group_ids", _SUBNET, "is no security group id"),
+    _matches("step_cache_expires_after", _DURATION, "is no ISO 8601 duration such as P30D or PT12H"),
+    _matches("dependencies", _REFERENCE, "must be a reference such as my_package.my_module:my_function"),
+    _matches("followups", _REFERENCE, "must be a reference such as my_package.my_module:my_function"),
+    _spot_and_warm_pool,
+    _installs_need_a_network,
+    _vpc_is_whole,
+    _volume_key_needs_a_volume,
+    _environment,
+    _metrics,
+    _profiler_limits,
+    _profiler_region,
+    _extra_arguments,
+)

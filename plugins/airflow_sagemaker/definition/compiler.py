@@ -1,0 +1,162 @@
+"""Turns a configuration into a pipeline definition, in a process of its own that alone imports the SageMaker SDK."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from filelock import Timeout
+
+from airflow_sagemaker.config.training import PytorchTrainingConfig
+from airflow_sagemaker.definition.child_process import OnChild, compile_in_child, default_python
+from airflow_sagemaker.definition.disk_cache import DiskCache, cache_key
+from airflow_sagemaker.definition.request import request_of
+from airflow_sagemaker.definition.s3_cache import S3Cache
+from airflow_sagemaker.exceptions import CompileError, CompileTimeout, ConfigurationError
+
+DEFAULT_TIMEOUT_SECONDS = 180.0
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One local file that the definition refers to: it must lie at s3://bucket/key before an execution starts."""
+
+    path: str
+    bucket: str
+    key: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class CompiledPipeline:
+    """A definition and what it needs to run. Equal configurations and sources give equal digests everywhere."""
+
+    pipeline_name: str
+    definition: str
+    digest: str
+    role_arn: str
+    uploads: tuple[Upload, ...]
+    tags: dict[str, str] = field(default_factory=dict)
+    region: str = ""
+
+    @property
+    def version_alias(self) -> str:
+        """The alias under which this definition is deployed as a pipeline version."""
+        return f"d-{self.digest}"
+
+
+def compile_pipeline(
+    config: PytorchTrainingConfig,
+    *,
+    dependencies: Sequence[str] = (),
+    followups: Sequence[str] = (),
+    sdk_python: str | None = None,
+    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+    on_child: OnChild | None = None,
+    cache: DiskCache | None = None,
+    shared: S3Cache | None = None,
+) -> CompiledPipeline:
+    """Return the definition of a configuration, from the cache or compiled in a child process.
+
+    `dependencies` and `followups` are "module:function" references added to the configuration's own. `sdk_python` is
+    the interpreter that has the SDK (default: AIRFLOW_SAGEMAKER_SDK_PYTHON, else this one). `on_child` is called with
+    the child process while it runs. Nothing is uploaded and AWS is not called, but for the entry of a `shared` cache,
+    which lets other hosts find the result in S3. Of equal calls at the same time, in any
+    process of this machine, one compiles and the others wait for it.
+
+    Raises ConfigurationError for what is missing or wrong in configuration or sources, and CompileError.
+    """
+    config = _with_references(config, dependencies, followups)
+    _check(config)
+    python = sdk_python or default_python()
+    request = request_of(config)
+    modules = sorted({reference.split(":")[0] for reference in (*config.dependencies, *config.followups)})
+    cache = cache or DiskCache()
+    key = cache_key(request, config.source_dir, modules, python)
+    entry = cache.get(key)
+    if entry is None:
+        try:
+            with cache.lock(key, timeout_seconds):
+                entry = cache.get(key) or _fetched(key, cache, shared)
+                if entry is None:
+                    entry = _compile(request, key, cache, python, modules, timeout_seconds, on_child)
+                    if shared is not None:
+                        shared.put(key, entry)
+        except Timeout:
+            raise CompileTimeout(f"another process has been compiling the same for {timeout_seconds:g} s") from None
+        except OSError as error:
+            hint = "make room, or name another folder by AIRFLOW_SAGEMAKER_CACHE_DIR"
+            raise CompileError(f"the compile cache {cache.folder} cannot be used: {error}; {hint}") from error
+    return _result(config, entry, cache)
+
+
+def _with_references(
+    config: PytorchTrainingConfig, dependencies: Sequence[str], followups: Sequence[str]
+) -> PytorchTrainingConfig:
+    if not dependencies and not followups:
+        return config
+    return config.updated(dependencies=(*config.dependencies, *dependencies), followups=(*config.followups, *followups))
+
+
+def _check(config: PytorchTrainingConfig) -> None:
+    """Refuse what cannot compile, all at once and before a process is started."""
+    violations = []
+    try:
+        config.require(["role_arn", "region"] if config.code_bucket else ["bucket", "role_arn", "region"])
+    except ConfigurationError as error:
+        violations += error.violations
+    violations += config.source_violations()
+    if violations:
+        raise ConfigurationError(violations)
+
+
+def _fetched(key: str, cache: DiskCache, shared: S3Cache | None) -> dict[str, Any] | None:
+    """Return another host's entry, moved into this host's cache, or None."""
+    if shared is None:
+        return None
+    with cache.work_folder() as folder:
+        entry = shared.get(key, folder)
+        if entry is not None:
+            cache.put(key, entry)
+    return entry
+
+
+def _compile(
+    request: dict[str, Any],
+    key: str,
+    cache: DiskCache,
+    python: str,
+    modules: Sequence[str],
+    timeout: float,
+    on_child: OnChild | None,
+) -> dict[str, Any]:
+    with cache.work_folder() as folder:
+        response = compile_in_child(request, folder, python=python, modules=modules, timeout=timeout, on_child=on_child)
+        cache.put(key, response)
+    return response
+
+
+def _result(config: PytorchTrainingConfig, entry: dict[str, Any], cache: DiskCache) -> CompiledPipeline:
+    definition: str = entry["definition"]
+    uploads = tuple(
+        Upload(
+            path=str(cache.blob(item["sha256"])),
+            bucket=item["bucket"],
+            key=item["key"],
+            sha256=item["sha256"],
+            size=item["size"],
+        )
+        for item in entry["uploads"]
+    )
+    return CompiledPipeline(
+        pipeline_name=config.pipeline_name,
+        definition=definition,
+        digest=hashlib.sha256(definition.encode()).hexdigest(),
+        role_arn=str(config.role_arn),
+        uploads=uploads,
+        tags=dict(config.tags),
+        region=str(config.region),
+    )

@@ -1,0 +1,1 @@
+"""Runs in the compile process: the only folder that may import `sagemaker`, and nothing outside it imports this one."""

@@ -1,0 +1,148 @@
+"""The process that compiles: reads a request, imports the SDK, writes a response. `python -m ... WORK_FOLDER`.
+
+Its standard input is empty, it has no credentials, and any call to AWS is an error. WORK_FOLDER/request.json holds
+{"config": {...}, "scalars": [...], "dependencies": [...], "followups": [...]}; WORK_FOLDER/response.json gets either
+{"definition", "uploads": [{"bucket", "key", "path", "sha256", "size"}]} or {"error", "kind"}.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent(parent: int) -> None:
+    """Ask the kernel to kill this process when its parent ends (Linux only; elsewhere the time limit remains)."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit(1)
+
+
+class RecordingUploader:
+    """Keeps the files in the work folder and notes where the parent must bring them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.uploads: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def upload(self, files: Mapping[str, bytes], bucket: str, prefix: str) -> None:
+        """Note each file for s3://bucket/prefix/<relative path>."""
+        for name, content in files.items():
+            self.add(content, bucket, f"{prefix}/{name}")
+
+    def add(self, content: bytes, bucket: str, key: str) -> None:
+        """Note one file's content for s3://bucket/key."""
+        import hashlib
+
+        digest = hashlib.sha256(content).hexdigest()
+        path = self._folder / digest
+        path.write_bytes(content)
+        self.uploads[bucket, key] = {
+            "path": str(path), "bucket": bucket, "key": key, "sha256": digest, "size": len(content),
+        }  # fmt: skip
+
+
+def recording_session(region: str, bucket: str, uploader: RecordingUploader) -> Any:
+    """Return a PipelineSession that makes no AWS call: what steps upload is noted, everything else is refused."""
+    import boto3
+    from sagemaker.core.workflow.pipeline_context import PipelineSession
+
+    from airflow_sagemaker.definition.sdk.step_builder import TELEMETRY_OFF
+    from airflow_sagemaker.definition.source_files import contents_of
+    from airflow_sagemaker.exceptions import CompileError
+
+    class RecordingSession(PipelineSession):  # type: ignore[misc]
+        def default_bucket(self) -> str:
+            return bucket
+
+        def upload_data(
+            self, path: str, bucket: str | None = None, key_prefix: str = "data", **_: Any
+        ) -> str:  # the SDK's signature
+            target = bucket or self.default_bucket()
+            if Path(path).is_dir():
+                uploader.upload(contents_of(path), target, key_prefix)
+                return f"s3://{target}/{key_prefix}"
+            uploader.upload({Path(path).name: Path(path).read_bytes()}, target, key_prefix)
+            return f"s3://{target}/{key_prefix}/{Path(path).name}"
+
+        def upload_string_as_file_body(self, body: str, bucket: str, key: str, **_: Any) -> str:
+            uploader.add(body.encode(), bucket, key)
+            return f"s3://{bucket}/{key}"
+
+    def refuse(event_name: str, **_: Any) -> None:
+        raise CompileError(
+            f"compiling makes no AWS call, but a step asked for {event_name.removeprefix('before-call.')}"
+        )
+
+    session = boto3.Session(region_name=region)
+    session.events.register("before-call", refuse)
+    return RecordingSession(boto_session=session, default_bucket=bucket, sagemaker_config=TELEMETRY_OFF)
+
+
+def check_settings_once() -> None:
+    """Have the SDK check equal settings once: it checks them, and their schema, at each of ten uses (0.8 s in all)."""
+    from sagemaker.core.config.config_manager import SageMakerConfig
+
+    check, valid = SageMakerConfig.validate_sagemaker_config, []
+
+    def check_once(settings: dict[str, Any] | None = None) -> None:
+        if settings not in valid:
+            check(settings)
+            valid.append(deepcopy(settings))
+
+    SageMakerConfig.validate_sagemaker_config = staticmethod(check_once)
+
+
+def compiled(request: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the response to a request."""
+    from airflow_sagemaker.definition.request import config_of
+    from airflow_sagemaker.definition.sdk.pipeline import build_pipeline, canonical_definition
+
+    check_settings_once()
+    config = config_of(request)
+    uploader = RecordingUploader(folder)
+    session = recording_session(str(config.region), str(config.code_bucket), uploader)
+    pipeline = build_pipeline(config, sagemaker_session=session, uploader=uploader)
+    definition = canonical_definition(pipeline)
+    uploads = sorted(uploader.uploads.values(), key=lambda upload: (upload["bucket"], upload["key"]))
+    return {"definition": definition, "uploads": uploads}
+
+
+def main() -> None:
+    """Answer the one request that lies in the work folder."""
+    folder, parent = Path(sys.argv[1]), int(sys.argv[2])
+    die_with_parent(parent)
+    gc.disable()  # half a second of looking through what the SDK imports, none of which is garbage
+    request = json.loads((folder / "request.json").read_text(encoding="utf-8"))
+    files = folder / "files"
+    files.mkdir()
+    try:
+        response = compiled(request, files)
+    except ImportError as error:
+        traceback.print_exc()
+        response = {"kind": "sdk" if (error.name or "").startswith("sagemaker") else "compile", "error": str(error)}
+    except Exception as error:
+        traceback.print_exc()
+        response = {"kind": "compile", "error": f"{type(error).__name__}: {error}"}
+    partial = folder / "response.json.part"
+    partial.write_text(json.dumps(response), encoding="utf-8")
+    partial.replace(folder / "response.json")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # taking the SDK's modules down in order costs another second, and nobody waits for it
+
+
+if __name__ == "__main__":
+    main()

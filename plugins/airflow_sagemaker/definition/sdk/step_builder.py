@@ -1,0 +1,342 @@
+"""Builds the training step with the SageMaker SDK. Importing this module imports the SDK, which takes seconds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from typing import Any
+
+os.environ.setdefault("AWS_DEFAULT_REGION", os.environ.get("AWS_REGION", "us-east-1"))  # the import needs a region
+
+import boto3
+from sagemaker.core.config.config import load_sagemaker_config
+from sagemaker.core.helper.iam_role_resolver import RoleValidationError, resolve_and_validate_role
+from sagemaker.core.helper.session_helper import Session
+from sagemaker.core.shapes import CheckpointConfig, OutputDataConfig
+from sagemaker.core.workflow.functions import Join
+from sagemaker.core.workflow.pipeline_context import PipelineSession
+from sagemaker.mlops.workflow.retry import (
+    RetryPolicy,
+    SageMakerJobExceptionTypeEnum,
+    SageMakerJobStepRetryPolicy,
+    StepExceptionTypeEnum,
+    StepRetryPolicy,
+)
+from sagemaker.mlops.workflow.steps import CacheConfig, TrainingStep
+from sagemaker.train.configs import (
+    Channel,
+    Compute,
+    DataSource,
+    MetricDefinition,
+    Networking,
+    S3DataSource,
+    SourceCode,
+    StoppingCondition,
+)
+from sagemaker.train.distributed import Torchrun
+
+from airflow_sagemaker.config import container_images as images
+from airflow_sagemaker.config import pipeline_parameters as parameters
+from airflow_sagemaker.config.extra_arguments import merged
+from airflow_sagemaker.config.groups import STEP_ERRORS, RetryPolicySettings
+from airflow_sagemaker.config.hyperparameters import encode, parameter_name
+from airflow_sagemaker.config.training import CHANNELS, TRAINING_STEP_NAME, PytorchTrainingConfig
+from airflow_sagemaker.definition.sdk.trainer import CONTAINER_ARGUMENTS, ContentAddressedTrainer
+from airflow_sagemaker.exceptions import ConfigurationError
+
+CHECKPOINTS_IN_CONTAINER = "/opt/ml/checkpoints"
+TELEMETRY_OFF: dict[str, Any] = {
+    "SchemaVersion": "1.0",
+    "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}},
+}
+
+
+class PyTorchTrainingStepBuilder:
+    """Makes a SageMaker Pipelines training step out of a configuration.
+
+    Alone it fills in concrete values:
+
+        step = PyTorchTrainingStepBuilder(config).create_step(dependencies=[preprocessing_step])
+        pipeline.steps.append(step)
+
+    Role, bucket and region that the configuration leaves out come from the SageMaker session and its configuration
+    file; a role is asked for only here, a bucket only where a path must be generated or code uploaded. Code is
+    uploaded when the pipeline's definition is made, as the SDK does it, once per content.
+
+    With `variables` (pipeline parameters by name) the step holds no value of a single run.
+    """
+
+    def __init__(
+        self,
+        config: PytorchTrainingConfig,
+        sagemaker_session: PipelineSession | None = None,
+        *,
+        variables: Mapping[str, Any] | None = None,
+        uploader: Any = None,
+    ) -> None:
+        self.config = config
+        self.session = sagemaker_session or _session(config)
+        self.variables = variables
+        self.uploader = uploader or SessionUploader(self.session)
+
+    def create_step(
+        self, dependencies: Sequence[Any] = (), channel_folders: Mapping[str, Any] | None = None
+    ) -> TrainingStep:
+        """Return the training step; it starts after all `dependencies` (steps or names of steps) have completed.
+
+        `channel_folders`: S3 URIs by channel, such as `step.properties.ProcessingOutputConfig.Outputs["train"]
+        .S3Output.S3Uri`, that hold the channels' files instead of `input_path/train`, `val` and `test`.
+
+        Raises ConfigurationError when the sources are not there, or no role, bucket or region is known.
+        """
+        config = self.completed_config()
+        config.require(["input_path", "output_path", "checkpoint_path", "role_arn", "region"])
+        problems = config.source_violations()
+        if problems:
+            raise ConfigurationError(problems)
+        trainer = self._trainer()
+        definitions = [MetricDefinition(name=name, regex=regex) for name, regex in config.metric_definitions.items()]
+        trainer.with_metric_definitions(definitions)
+        arguments = trainer.train(input_data_config=self._channels(channel_folders or {}), wait=False)
+        return ConfiguredTrainingStep(
+            name=TRAINING_STEP_NAME,
+            step_args=arguments,
+            depends_on=list(dependencies) or None,
+            cache_config=self._cache(),
+            retry_policies=[_retry_policy(policy) for policy in config.retry_policies],
+            additions=self._additions(),
+        )
+
+    def completed_config(self) -> PytorchTrainingConfig:
+        """Return the configuration with what the session adds: AWS is asked only for a role or bucket nobody named."""
+        config = self.config.completed(region=self.session.boto_region_name)
+        if config.role_arn is None:
+            config = config.completed(role_arn=_default_role(self.session))
+        if config.bucket is None:
+            generated = None in (config.input_path, config.output_path, config.checkpoint_path)
+            named = getattr(self.session, "_default_bucket_name_override", None)
+            config = config.completed(bucket=self.session.default_bucket() if generated else named)
+        self.config = config
+        return config
+
+    def _value(self, name: str) -> Any:
+        """Return a pipeline parameter, or in its place the concrete value."""
+        if self.variables is not None:
+            return self.variables[name]
+        value = self.config.pipeline_parameters()[name]
+        return int(value) if name == parameters.INSTANCE_COUNT else value
+
+    def _below(self, name: str, *parts: str) -> Any:
+        """Return a place below one of the three paths."""
+        base = self._value(name)
+        return "/".join([base, *parts]) if isinstance(base, str) else Join(on="/", values=[base, *parts])
+
+    def _trainer(self) -> ContentAddressedTrainer:
+        config = self.config
+        source = SourceCode(
+            source_dir=config.source_dir, entry_script=config.training_entry_point, requirements=config.requirements
+        )
+        with _role_is_not_simulated():
+            return ContentAddressedTrainer(
+                uploader=self.uploader,
+                code_bucket=config.code_bucket or "",
+                code_prefix=f"{config.pipeline_name}/code",
+                fields=None if config.hyperparameters.lists_fit() else encode(config.hyperparameters.lists()),
+                sagemaker_session=self.session,
+                role=config.role_arn,
+                base_job_name=config.pipeline_name,
+                training_image=self._value(parameters.TRAINING_IMAGE),
+                source_code=source,
+                distributed=Torchrun() if config.distribution == "torchrun" else None,
+                compute=self._compute(),
+                networking=self._networking(),
+                stopping_condition=StoppingCondition(
+                    max_runtime_in_seconds=config.max_runtime_seconds,
+                    **({"max_wait_time_in_seconds": config.max_wait} if config.max_wait else {}),
+                ),
+                output_data_config=OutputDataConfig(
+                    s3_output_path=self._value(parameters.OUTPUT_PATH),
+                    **({"kms_key_id": config.output_kms_key} if config.output_kms_key else {}),
+                ),
+                checkpoint_config=CheckpointConfig(
+                    s3_uri=self._value(parameters.CHECKPOINT_PATH), local_path=CHECKPOINTS_IN_CONTAINER
+                ),
+                training_input_mode="File",
+                environment=self._environment(),
+                hyperparameters=self._hyperparameters(),
+            )
+
+    def _compute(self) -> Compute:
+        config = self.config
+        optional = {
+            "volume_kms_key_id": config.volume_kms_key,
+            "keep_alive_period_in_seconds": config.keep_alive_seconds,
+            "enable_managed_spot_training": config.use_spot_instances or None,
+        }
+        return Compute(
+            instance_type=self._value(parameters.INSTANCE_TYPE),
+            instance_count=self._value(parameters.INSTANCE_COUNT),
+            volume_size_in_gb=config.training_volume_size,
+            **{name: value for name, value in optional.items() if value is not None},
+        )
+
+    def _networking(self) -> Networking | None:
+        config = self.config
+        values: dict[str, Any] = {}
+        if config.subnets:
+            values |= {"subnets": list(config.subnets), "security_group_ids": list(config.security_group_ids)}
+        if config.network_isolation:
+            values["enable_network_isolation"] = True
+        if config.encrypt_inter_container_traffic:
+            values["enable_inter_container_traffic_encryption"] = True
+        return Networking(**values) if values else None
+
+    def _environment(self) -> dict[str, str]:
+        arn = self.config.ca_repository_arn
+        return self.config.environment | ({"CA_REPOSITORY_ARN": arn} if arn else {})
+
+    def _hyperparameters(self) -> dict[str, Any]:
+        """Return JSON texts: lists as they are unless they travel as a file, scalars as parameters or concrete."""
+        given = self.config.hyperparameters
+        lists = given.lists() if given.lists_fit() else {}
+        scalars: dict[str, Any] = {name: encode(value) for name, value in given.scalars().items()}
+        if self.variables is not None:
+            scalars = {name: self.variables[parameter_name(name)] for name in scalars}
+        return scalars | {name: encode(value) for name, value in lists.items()}
+
+    def _channels(self, folders: Mapping[str, Any]) -> list[Channel]:
+        mode, kind = self.config.channel_input_mode, self.config.channel_data_type
+        channels = []
+        for name in CHANNELS:
+            parts = self.config.channel_key(name).split("/")
+            if name in folders:
+                uri = Join(on="/", values=[folders[name], *parts[1:]])
+            else:
+                uri = self._below(parameters.INPUT_PATH, *parts)
+            channels.append(_channel(name, uri, mode, kind))
+        return channels
+
+    def _cache(self) -> CacheConfig | None:
+        expires = self.config.step_cache_expires_after
+        return CacheConfig(enable_caching=True, expire_after=expires) if expires else None
+
+    def _additions(self) -> dict[str, Any]:
+        """Return what ModelTrainer cannot carry: profiler, raw arguments, tags (it drops the value of an empty one)."""
+        tags = [{"Key": key, "Value": value} for key, value in self.config.tags.items()]
+        return merged(self._profiler() | ({"Tags": tags} if tags else {}), self.config.extra_arguments)
+
+    def _profiler(self) -> dict[str, Any]:
+        settings = self.config.profiler
+        if settings is None:
+            return {"ProfilerConfig": {"DisableProfiler": True}}
+        profiler: dict[str, Any] = {
+            "S3OutputPath": self._below(parameters.OUTPUT_PATH, "profiler"),
+            "ProfilingIntervalInMilliseconds": settings.interval_milliseconds,
+        }
+        if settings.parameters:
+            profiler["ProfilingParameters"] = dict(settings.parameters)
+        additions: dict[str, Any] = {"ProfilerConfig": profiler}
+        if settings.rules_to_run:
+            additions["ProfilerRuleConfigurations"] = [self._profiler_rule(rule) for rule in settings.rules_to_run]
+        return additions
+
+    def _profiler_rule(self, rule: Any) -> dict[str, Any]:
+        image = images.debugger_rules_image(str(self.config.region))
+        request = {
+            "RuleConfigurationName": rule.name,
+            "RuleEvaluatorImage": image,
+            "RuleParameters": {"rule_to_invoke": rule.name, **rule.parameters},
+        }
+        optional = {"InstanceType": rule.instance_type, "VolumeSizeInGB": rule.volume_size}
+        return request | {name: value for name, value in optional.items() if value is not None}
+
+
+class ConfiguredTrainingStep(TrainingStep):  # type: ignore[misc]
+    """A TrainingStep with the arguments of CreateTrainingJob that ModelTrainer cannot set."""
+
+    def __init__(self, *, additions: Mapping[str, Any], **options: Any) -> None:
+        super().__init__(**options)
+        self._additions = additions
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The SDK's arguments with ours merged in."""
+        found = merged(super().arguments, deepcopy(dict(self._additions)))
+        found["AlgorithmSpecification"] = {
+            **found["AlgorithmSpecification"],
+            "ContainerArguments": list(CONTAINER_ARGUMENTS),
+        }
+        return found
+
+
+class SessionUploader:
+    """Uploads through the SageMaker session at once, skipping what already lies there."""
+
+    def __init__(self, session: PipelineSession) -> None:
+        self._session = session
+        self._done: set[str] = set()
+
+    def upload(self, files: Mapping[str, bytes], bucket: str, prefix: str) -> None:
+        """Bring each file to s3://bucket/prefix/<relative path>."""
+        if f"{bucket}/{prefix}" in self._done:
+            return
+        client = self._session.boto_session.client("s3", region_name=self._session.boto_region_name)
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/")
+        there = {item["Key"]: item["Size"] for page in pages for item in page.get("Contents", [])}
+        for name, content in files.items():
+            if there.get(f"{prefix}/{name}") != len(content):
+                client.put_object(Bucket=bucket, Key=f"{prefix}/{name}", Body=content)
+        self._done.add(f"{bucket}/{prefix}")
+
+
+def _session(config: PytorchTrainingConfig) -> PipelineSession:
+    defaults = load_sagemaker_config()
+    return PipelineSession(
+        boto_session=boto3.Session(region_name=config.region),
+        default_bucket=config.bucket,
+        sagemaker_config=merged(defaults or {"SchemaVersion": "1.0"}, {"SageMaker": TELEMETRY_OFF["SageMaker"]}),
+    )
+
+
+def _default_role(session: Session) -> str | None:
+    try:
+        role: str = resolve_and_validate_role(role_type="training", sagemaker_session=session, validate_role=False)
+    except RoleValidationError:
+        return None
+    return role
+
+
+@contextmanager
+def _role_is_not_simulated() -> Iterator[None]:
+    """Keep ModelTrainer from asking IAM about the role: building a step then needs no rights in IAM."""
+    before = os.environ.get("SAGEMAKER_VALIDATE_ROLE")
+    os.environ["SAGEMAKER_VALIDATE_ROLE"] = "false"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["SAGEMAKER_VALIDATE_ROLE"]
+        else:
+            os.environ["SAGEMAKER_VALIDATE_ROLE"] = before
+
+
+def _retry_policy(settings: RetryPolicySettings) -> RetryPolicy:
+    timing = {
+        "backoff_rate": settings.backoff_rate,
+        "interval_seconds": settings.interval_seconds,
+        "max_attempts": settings.max_attempts,
+        "expire_after_mins": settings.expire_after_minutes,
+    }
+    names = [error.upper() for error in settings.errors]
+    if STEP_ERRORS.issuperset(settings.errors):
+        return StepRetryPolicy(exception_types=[StepExceptionTypeEnum[name] for name in names], **timing)
+    jobs = {"JOB_INTERNAL_ERROR": "INTERNAL_ERROR"}
+    kinds = [SageMakerJobExceptionTypeEnum[jobs.get(name, name)] for name in names]
+    return SageMakerJobStepRetryPolicy(exception_types=kinds, **timing)
+
+
+def _channel(name: str, uri: Any, mode: str, kind: str) -> Channel:
+    source = S3DataSource(s3_data_type=kind, s3_uri=uri, s3_data_distribution_type="FullyReplicated")
+    return Channel(channel_name=name, data_source=DataSource(s3_data_source=source), input_mode=mode)

@@ -1,0 +1,119 @@
+"""A ModelTrainer whose uploads are named by their content, and whose container scripts are made safe first.
+
+The SDK puts a timestamp into each upload's key, so that every build has another definition and the step cache never
+hits. Here a folder's key is the digest of its files. The drivers that the SDK ships are changed in a few places:
+hyperparameters are quoted when they become shell variables, and the package installer does not log its index URL,
+which holds a CodeArtifact token; and a SIGTERM, which SageMaker sends to the first process before a spot interruption
+or a stop, is handed down to the training program instead of being lost in a shell.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from sagemaker.train.configs import Channel, DataSource, S3DataSource, SourceCode
+from sagemaker.train.constants import SM_CODE, SM_DRIVERS, SOURCE_CODE_JSON, TRAIN_SCRIPT
+from sagemaker.train.model_trainer import ModelTrainer
+
+from airflow_sagemaker.definition.source_files import contents_of, digest_of
+from airflow_sagemaker.exceptions import CompileError
+
+FIELDS_FILE = "fields.json"
+CODE_IN_CONTAINER = "/opt/ml/input/data/code"
+CONTAINER_ARGUMENTS = [f"/opt/ml/input/data/{SM_DRIVERS}/{TRAIN_SCRIPT}"]
+"""For /bin/bash. The SDK's own, `bash -c "chmod ... && sm_train.sh"`, can leave a shell above the script, which waits
+for it and swallows SIGTERM: it depends on whether that bash spares the fork, as 5.2 does."""
+
+_PATCHES = {
+    "scripts/environment.py": (
+        ("from __future__ import absolute_import\n", "from __future__ import absolute_import\n\nimport shlex\n"),
+        ("f.write(f\"export {key}='{safe_serialize(value)}'\\n\")",
+         "f.write(f\"export {key}={shlex.quote(safe_serialize(value))}\\n\")"),
+    ),
+    "scripts/install_requirements.py": (
+        ('logger.info("Running: %s", " ".join(pip_cmd))',
+         'logger.info("Running: pip install -r %s", requirements_file)'),
+        ("subprocess.check_call(pip_cmd)",
+         "\n".join((
+             "code = subprocess.call(pip_cmd)",
+             "    if code:",
+             "        sys.exit(f\"pip install -r {requirements_file} failed with exit code {code}\")",
+         ))),
+    ),
+    "common/utils.py": (
+        ("import os\nimport logging\n", "import os\nimport logging\nimport signal\n"),
+        ("        with process.stdout:\n",
+         "        signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGTERM))\n"
+         "        with process.stdout:\n"),
+    ),
+    TRAIN_SCRIPT: (
+        ("\ntrap 'handle_error' ERR\n",
+         "\ntrap 'handle_error' ERR\ntrap 'exit 143' TERM  # stopped while installing: do not train\n"),
+        ("\n$SM_PYTHON_CMD /opt/ml/input/data/sm_drivers/distributed_drivers/",
+         "\nexec $SM_PYTHON_CMD /opt/ml/input/data/sm_drivers/distributed_drivers/"),
+    ),
+}  # fmt: skip
+
+
+class Uploader(Protocol):
+    """Where files go: uploaded at once, or recorded for the parent process."""
+
+    def upload(self, files: Mapping[str, bytes], bucket: str, prefix: str) -> None:
+        """Bring each file to s3://bucket/prefix/<relative path>."""
+
+
+class ContentAddressedTrainer(ModelTrainer):  # type: ignore[misc]
+    """A ModelTrainer that names code and drivers by their content."""
+
+    uploader: Any = None
+    code_bucket: str = ""
+    code_prefix: str = ""
+    fields: str | None = None
+
+    def create_input_data_channel(
+        self, channel_name: str, data_source: Any, key_prefix: str | None = None, **options: Any
+    ) -> Channel:
+        """Name a local folder by its content; leave everything else to the SDK."""
+        if channel_name not in (SM_CODE, SM_DRIVERS):
+            channel: Channel = super().create_input_data_channel(channel_name, data_source, key_prefix, **options)
+            return channel
+        folder = Path(data_source)
+        if channel_name == SM_DRIVERS:
+            make_drivers_safe(folder)
+        files = contents_of(folder)
+        if channel_name == SM_CODE and self.fields is not None:
+            if FIELDS_FILE in files:
+                raise CompileError(f"{folder} holds a {FIELDS_FILE}: the name is needed for the table's fields")
+            files[FIELDS_FILE] = self.fields.encode()
+        prefix = f"{self.code_prefix}/{digest_of(files)}"
+        self.uploader.upload(files, self.code_bucket, prefix)
+        source = S3DataSource(
+            s3_data_type="S3Prefix",
+            s3_uri=f"s3://{self.code_bucket}/{prefix}",
+            s3_data_distribution_type="FullyReplicated",
+        )
+        return Channel(channel_name=channel_name, data_source=DataSource(s3_data_source=source), input_mode="File")
+
+    def _write_source_code_json(self, tmp_dir: Any, source_code: SourceCode) -> None:
+        """Write the container's path where the SDK writes this machine's."""
+        content = source_code.model_dump() | {"source_dir": CODE_IN_CONTAINER}
+        (Path(tmp_dir.name) / SOURCE_CODE_JSON).write_text(json.dumps(content, sort_keys=True))
+
+
+def make_drivers_safe(folder: Path) -> None:
+    """Change the SDK's container scripts in place. Raises CompileError where they are not the ones known."""
+    for name, patches in _PATCHES.items():
+        path = folder / name
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        for found, wanted in patches:
+            if text.count(found) != 1:
+                raise CompileError(
+                    f"The SageMaker SDK's {name} is not the one this package knows how to make safe (it leaves "
+                    "hyperparameters unquoted in a shell and logs a token). Install sagemaker==3.27.0, or a newer "
+                    "version of this package."
+                )
+            text = text.replace(found, wanted)
+        path.write_text(text, encoding="utf-8")

@@ -1,0 +1,118 @@
+"""The configuration of one run: what a user wrote, rendered, completed by run and connection, and validated."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_sagemaker.exceptions import ConfigurationError, Violation
+
+if TYPE_CHECKING:
+    from airflow_sagemaker.config.training import PytorchTrainingConfig
+
+RUN_PARTITION = "{{ dag_run.partition_key or (dag_run.logical_date or dag_run.run_after) | ds }}"
+"""The run's date for scheduled, manual and backfill runs alike; `ds` alone is undefined in partitioned runs."""
+TEST_INSTANCE_TYPE = "ml.m5.large"
+TEST_KNOBS = {"epochs": 1, "max_rows": 2000}
+"""What mode="test" changes of the hyperparameters, as far as they have such a knob."""
+
+
+def plain(config: Any) -> Any:
+    """A configuration object as the data it was made from: templates in it can be rendered, and it serialises."""
+    to_dict = getattr(config, "to_dict", None)
+    if callable(to_dict):
+        return to_dict()
+    return os.fspath(config) if isinstance(config, os.PathLike) else config
+
+
+def one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
+    """The value itself, when it is allowed; else ValueError."""
+    if value not in allowed:
+        raise ValueError(f"{name} = {value!r}: must be one of {', '.join(map(repr, allowed))}")
+    return value
+
+
+def given_data(config: Any, context: Any, render: Callable[[Any, Any], Any]) -> dict[str, Any]:
+    """The configuration as plain data; a file's templates are rendered here, a dict's were by Airflow."""
+    if isinstance(config, Mapping):
+        return dict(config)
+    import yaml
+
+    from airflow_sagemaker.config.training import yaml_loader
+
+    if not isinstance(config, (str, os.PathLike)):
+        raise ConfigurationError([Violation("config", config, "must be a configuration, a mapping or a YAML file")])
+    path = Path(config)
+    dag: Any = context.get("dag")
+    if not path.is_absolute() and dag is not None and dag.fileloc:
+        path = Path(dag.fileloc).parent / path
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), yaml_loader())  # noqa: S506 - a SafeLoader
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigurationError([Violation("config", str(path), f"cannot be read as YAML: {error}")]) from error
+    if not isinstance(content, dict):
+        raise ConfigurationError([Violation("config", str(path), "must hold a mapping of names to values")])
+    rendered: dict[str, Any] = render(content, context)
+    return rendered
+
+
+def build_config(
+    given: dict[str, Any], context: Any, *, partition: Any, aws_conn_id: str | None, region_name: str | None
+) -> PytorchTrainingConfig:
+    """The validated configuration of this run: what it leaves out comes from the run and the connection.
+
+    Raises ConfigurationError with all that is wrong.
+    """
+    from airflow_sagemaker.aws.connections import connection_defaults
+    from airflow_sagemaker.config.training import PytorchTrainingConfig
+
+    key = _checked_partition(partition)
+    defaults = connection_defaults(aws_conn_id)
+    region = region_name or defaults.region or os.environ.get("AWS_DEFAULT_REGION")
+    config = PytorchTrainingConfig.from_dict(given).completed(
+        bucket=defaults.bucket, role_arn=defaults.role_arn, region=region, partition=key
+    )  # fmt: skip
+    config.require(["bucket", "role_arn", "region"] if config.code_bucket is None else ["role_arn", "region"])
+    violations = [*config.source_violations(), *_partition_violations(context, config)]
+    if violations:
+        raise ConfigurationError(violations)
+    return config
+
+
+def run_parameters(config: PytorchTrainingConfig, run_key: str | None, *, test: bool) -> dict[str, str]:
+    """The values of this run; a test is the same definition with other values: one instance, few rows."""
+    if test:
+        known = type(config.hyperparameters).model_fields
+        knobs = {name: value for name, value in TEST_KNOBS.items() if name in known}
+        config = config.updated(
+            training_instance_type=TEST_INSTANCE_TYPE,
+            training_instance_count=1,
+            hyperparameters=config.hyperparameters.model_dump(exclude_unset=True) | knobs,
+        )
+    return config.pipeline_parameters(run_key=run_key)
+
+
+def _checked_partition(partition: Any) -> str:
+    key = str(partition).strip() if partition is not None else ""
+    if key in {"", "None"} or "{{" in key:
+        hint = f"the default is {RUN_PARTITION}"
+        raise ConfigurationError([Violation("partition", partition, "must be a date or key when rendered", hint)])
+    return key
+
+
+def _partition_violations(context: Any, config: PytorchTrainingConfig) -> list[Violation]:
+    """Explicit output and checkpoint paths of a partitioned run must differ from partition to partition."""
+    violations = []
+    partitioned = getattr(context.get("dag_run"), "partition_key", None)
+    for name in ("input_path", "output_path", "checkpoint_path"):
+        path = getattr(config, name)
+        if name not in config.model_fields_set or path is None:
+            continue
+        if "None" in path.split("/"):
+            violations.append(Violation(name, path, "holds a part 'None': a template rendered to nothing"))
+        elif partitioned and name != "input_path" and config.partition not in path:
+            hint = "put {{ dag_run.partition_key }} into the path, or leave the path out to have it generated"
+            violations.append(Violation(name, path, f"must hold the run's partition {config.partition!r}", hint))
+    return violations

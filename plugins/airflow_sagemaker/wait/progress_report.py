@@ -1,0 +1,113 @@
+"""Tells what an execution does while it runs: the transitions of its steps and, if wanted, its jobs' log lines.
+
+The same narrator speaks from the triggerer and from the worker. What it has told already is plain data (`told`), which
+travels in the trigger's event, so that the worker goes on at the very line where the triggerer stopped. A restarted
+triggerer has lost that knowledge: lines are told again, marked "earlier", but none is missing.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_sagemaker.aws.job_logs import Follower, log_group
+
+if TYPE_CHECKING:
+    from airflow_sagemaker.aws.executions import Executions, Step
+
+LEVELS = ("status", "steps", "logs")
+ENDED = frozenset({"Succeeded", "Failed", "Stopped"})
+TO_THE_END = 1000
+"""Pages of a log (10,000 lines each) that are read when nothing may be left out."""
+
+Line = tuple[str, str]
+"""Log level and text."""
+
+
+@dataclass
+class Narrator:
+    """Remembers what was told about one execution. `level` is one of LEVELS."""
+
+    level: str
+    since: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """Log lines written before this are marked: an earlier narrator may have told them."""
+    steps: dict[str, str] = field(default_factory=dict)
+    followers: dict[str, Follower] = field(default_factory=dict)
+
+    @property
+    def calls(self) -> int:
+        """How many calls `tell` makes, about: what it takes from the budget."""
+        return 1 + (self.level == "logs") * max(1, len(self.followers))
+
+    def tell(self, executions: Executions, arn: str, *, to_the_end: bool = False) -> list[Line]:
+        """What is new since the last time. Blocking; raises botocore's errors, and what was left untold comes later."""
+        before = deepcopy((self.steps, self.followers))
+        try:
+            return self._news(executions, arn, to_the_end)
+        except Exception:
+            self.steps, self.followers = before  # lines that are not returned have not been told
+            raise
+
+    def _news(self, executions: Executions, arn: str, to_the_end: bool) -> list[Line]:
+        if self.level == "status":
+            return []
+        lines: list[Line] = []
+        for step in executions.steps(arn):
+            lines += self._transition(step)
+            if self.level == "logs" and step.job_name and log_group(step.type):
+                lines += self._log_lines(executions, step, to_the_end)
+        return lines
+
+    def _transition(self, step: Step) -> list[Line]:
+        if self.steps.get(step.name) == step.status:
+            return []
+        self.steps[step.name] = step.status
+        text = f"Step {step.name}: {step.status}"
+        if step.cache_hit:
+            text += " (from the step cache)"
+        elif step.status in ENDED and step.seconds is not None:
+            text += f" after {step.seconds:.0f} s"
+        elif step.job_name:
+            text += f" (job {step.job_name})"
+        if step.failure_reason:
+            text += f": {step.failure_reason}"
+        return [("error" if step.status == "Failed" else "info", text)]
+
+    def _log_lines(self, executions: Executions, step: Step, to_the_end: bool) -> list[Line]:
+        group = log_group(step.type) or ""
+        follower = self.followers.setdefault(step.job_name, Follower(group, step.job_name))
+        if follower.finished and not to_the_end:
+            return []
+        events = follower.read(executions.aws, pages=TO_THE_END if to_the_end else 1)
+        follower.finished = step.status in ENDED and not events
+        return [("info", self._formatted(step.name, event)) for event in events]
+
+    def _formatted(self, step: str, event: tuple[datetime, str]) -> str:
+        """`[Train] 2026-01-01T00:00:00.000Z the job's own line`; the line stands last, so that it can be matched."""
+        moment, line = event
+        mark = " earlier" if moment < self.since else ""
+        return (
+            f"[{step}{mark}] {moment.astimezone(UTC).isoformat(timespec='milliseconds').replace('+00:00', 'Z')} {line}"
+        )
+
+    def told(self) -> dict[str, Any]:
+        """As plain data for an event or the task state store: a copy, for the next `tell` runs in another thread."""
+        return {
+            "since": self.since.isoformat(),
+            "steps": dict(self.steps),
+            "logs": {name: dict(follower.tokens) for name, follower in self.followers.items()},
+            "groups": {name: follower.group for name, follower in self.followers.items()},
+        }
+
+    @classmethod
+    def going_on(cls, level: str, told: Any) -> Narrator:
+        """A narrator that goes on where another stopped; a new one when nothing (readable) was told."""
+        if not isinstance(told, dict) or "since" not in told:
+            return cls(level)
+        groups = told.get("groups", {})
+        followers = {
+            name: Follower(groups.get(name, ""), name, dict(tokens)) for name, tokens in told.get("logs", {}).items()
+        }
+        return cls(level, datetime.fromisoformat(told["since"]), dict(told.get("steps", {})), followers)
