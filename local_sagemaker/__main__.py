@@ -11,9 +11,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from local_sagemaker import environment
+from local_sagemaker import client_environment
 from local_sagemaker.errors import StartError
-from local_sagemaker.names import LOOPBACK
+from local_sagemaker.identifiers import LOOPBACK
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -169,7 +169,7 @@ def _keys(data_dir: Path, host: str) -> tuple[str, str]:
             " LOCAL_SAGEMAKER_SECRET_ACCESS_KEY to the keys that clients must have"
         )
     try:
-        earlier = environment.load(data_dir)
+        earlier = client_environment.load(data_dir)
         return earlier["AWS_ACCESS_KEY_ID"], earlier["AWS_SECRET_ACCESS_KEY"]
     except (StartError, KeyError):
         return f"AKIALOCAL{secrets.token_hex(6).upper()}"[:20], secrets.token_hex(20)
@@ -200,31 +200,31 @@ def serve(arguments: argparse.Namespace) -> None:
         )
     )
     server.start()
-    print(environment.export_lines(server.environment), end="", flush=True)
+    print(client_environment.export_lines(server.environment), end="", flush=True)
     server.serve()
 
 
 def env(arguments: argparse.Namespace) -> None:
     """Print the client's environment again, for the shell's eval."""
-    print(environment.export_lines(environment.load(arguments.data_dir)), end="")
+    print(client_environment.export_lines(client_environment.load(arguments.data_dir)), end="")
 
 
 def interrupt(arguments: argparse.Namespace) -> None:
     """Take a training job's instance away as a spot interruption does."""
     from local_sagemaker.client import call
 
-    call(environment.load(arguments.data_dir), "InterruptTrainingJob", {"TrainingJobName": arguments.job})
+    call(client_environment.load(arguments.data_dir), "InterruptTrainingJob", {"TrainingJobName": arguments.job})
 
 
 def gc(arguments: argparse.Namespace) -> None:
     """Forget old executions and jobs with their logs and job folders; a server may run meanwhile. S3 is not touched."""
     from local_sagemaker.definition.duration import duration_seconds
-    from local_sagemaker.gc import collect
+    from local_sagemaker.store.retention import collect
 
     seconds = duration_seconds(arguments.older_than)
     if seconds is None:
         raise StartError(f"--older-than '{arguments.older_than}' is no ISO 8601 duration such as P30D or PT12H")
-    environment.load(arguments.data_dir)
+    client_environment.load(arguments.data_dir)
     found = collect(arguments.data_dir, older_than_seconds=seconds, dry_run=arguments.dry_run)
     print(f"{'would forget' if arguments.dry_run else 'forgot'} {found}")
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from local_sagemaker.database import Database
 from local_sagemaker.jobs.images import Images
 from local_sagemaker.logs.store import LogStore
+from local_sagemaker.store.database import Database
 
 if TYPE_CHECKING:
     from local_sagemaker.engine import Engine

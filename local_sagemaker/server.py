@@ -13,19 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from local_sagemaker import environment, model
+from local_sagemaker import client_environment, service_model
 from local_sagemaker.context import Context
-from local_sagemaker.database import Database
 from local_sagemaker.engine import Engine
 from local_sagemaker.errors import StartError
+from local_sagemaker.http.moto_backends import MotoBackends
+from local_sagemaker.http.throttle import Throttle
+from local_sagemaker.http.wsgi import MAX_BODY, Application
+from local_sagemaker.identifiers import LOOPBACK
 from local_sagemaker.jobs import JobSupervisor
 from local_sagemaker.jobs.images import Images
 from local_sagemaker.logs import LogStore
-from local_sagemaker.moto_backends import MotoBackends
-from local_sagemaker.names import LOOPBACK
-from local_sagemaker.s3server import S3Server, free_port
-from local_sagemaker.throttle import Throttle
-from local_sagemaker.wsgi import MAX_BODY, Application
+from local_sagemaker.s3.server import S3Server, free_port
+from local_sagemaker.store.database import Database
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class Server:
             secret_key=settings.secret_key,
             log_file=settings.data_dir / "rclone.log",
         )
-        self.environment = environment.client_environment(
+        self.environment = client_environment.client_environment(
             f"http://127.0.0.1:{port}", f"http://127.0.0.1:{s3_port}", settings.access_key, settings.secret_key
         )
         self._moto = MotoBackends()
@@ -128,7 +128,7 @@ class Server:
         # what an earlier server left is settled before the first request is answered
         self._engine.start(self._supervisor)
         threading.Thread(target=self._http.run, name="http", daemon=True).start()
-        environment.save(settings.data_dir, self.environment)
+        client_environment.save(settings.data_dir, self.environment)
 
     def serve(self) -> None:
         """Wait for SIGTERM or SIGINT, then end every child."""
@@ -212,7 +212,7 @@ def _listen(settings: Settings) -> _Listener:
 def _earlier_s3_port(data_dir: Path, host: str) -> int | None:
     """The S3 port of the server before, if it is still free: clients that remember it keep working."""
     try:
-        url = environment.load(data_dir)["AWS_ENDPOINT_URL_S3"]
+        url = client_environment.load(data_dir)["AWS_ENDPOINT_URL_S3"]
     except (StartError, KeyError, ValueError):
         return None
     return free_port(host, int(url.rsplit(":", 1)[1]))
@@ -228,6 +228,6 @@ def _warm_up() -> None:
     What is loaded stays, so the garbage collector need not look at it again: a full collection costs 30 ms, in which no
     request is answered (List of 100 executions, p99: 5.3 ms before, 2.2 ms after).
     """
-    model.service_model()
+    service_model.service_model()
     gc.collect()
     gc.freeze()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from local_sagemaker.actions import executions, jobs, models, pipelines, starts, tags, versions
+from local_sagemaker.actions import execution_control, executions, jobs, models, pipelines, tags, versions
 from local_sagemaker.actions.registry import ACTIONS, Action
 
-__all__ = ["ACTIONS", "Action", "executions", "jobs", "models", "pipelines", "starts", "tags", "versions"]
+__all__ = ["ACTIONS", "Action", "execution_control", "executions", "jobs", "models", "pipelines", "tags", "versions"]

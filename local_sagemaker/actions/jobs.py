@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import sqlite3
 
-from local_sagemaker import jobrecords, tagrecords
+from local_sagemaker.actions.paging import Query, page
 from local_sagemaker.actions.registry import action
 from local_sagemaker.context import Context, Request, Response
 from local_sagemaker.definition.checks import refusals
 from local_sagemaker.errors import ValidationException
-from local_sagemaker.jobrecords import PROCESSING, TRAINING, Kind
-from local_sagemaker.jsontext import without_none
-from local_sagemaker.paging import Query, page
+from local_sagemaker.json_text import without_none
+from local_sagemaker.store import jobs as job_records
+from local_sagemaker.store import tags as tag_records
+from local_sagemaker.store.jobs import PROCESSING, TRAINING, Kind
 
 
 def _create(context: Context, request: Request, kind: Kind) -> Response:
@@ -21,9 +22,9 @@ def _create(context: Context, request: Request, kind: Kind) -> Response:
     if unsupported:
         raise ValidationException("; ".join(unsupported))
     with context.db.write() as connection:
-        jobrecords.check_free(connection, kind, name)
-        spec = jobrecords.insert(connection, kind, request)
-        tagrecords.put(connection, spec.arn, request.get("Tags") or [])
+        job_records.check_free(connection, kind, name)
+        spec = job_records.insert(connection, kind, request)
+        tag_records.put(connection, spec.arn, request.get("Tags") or [])
     context.engine.submit(spec)
     return {kind.arn_member: spec.arn}
 
@@ -51,7 +52,7 @@ def _stop(context: Context, request: Request, kind: Kind) -> Response:
             raise ValidationException(
                 f"The request was rejected because the {kind.key} job is in status {row['status']}."
             )
-        jobrecords.mark_stopping(connection, row, kind)
+        job_records.mark_stopping(connection, row, kind)
     context.engine.stop_job(row["arn"])
     return {}
 

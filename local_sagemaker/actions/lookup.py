@@ -6,7 +6,7 @@ import sqlite3
 from typing import Any
 
 from local_sagemaker.errors import ResourceNotFound, ValidationException
-from local_sagemaker.names import ACCOUNT_ID, REGION, pipeline_arn
+from local_sagemaker.identifiers import ACCOUNT_ID, REGION, pipeline_arn
 
 
 def pipeline(connection: sqlite3.Connection, name_or_arn: str) -> sqlite3.Row:

@@ -9,18 +9,19 @@ import json
 import sqlite3
 from typing import Any
 
-from local_sagemaker import model, modelrecords
+from local_sagemaker import service_model
+from local_sagemaker.actions.paging import Query, page
 from local_sagemaker.actions.registry import action
 from local_sagemaker.context import Context, Request, Response
 from local_sagemaker.errors import ConflictException, ValidationException
-from local_sagemaker.jsontext import dumps, without_none
-from local_sagemaker.modelrecords import GROUP, MODEL, PACKAGE
-from local_sagemaker.names import USER, now, sagemaker_arn
-from local_sagemaker.paging import Query, page
+from local_sagemaker.identifiers import USER, now, sagemaker_arn
+from local_sagemaker.json_text import dumps, without_none
+from local_sagemaker.store import models as model_records
+from local_sagemaker.store.models import GROUP, MODEL, PACKAGE
 
 
 def _find(connection: sqlite3.Connection, kind: str, name_or_arn: str, missing: str) -> sqlite3.Row:
-    row = modelrecords.find(connection, kind, name_or_arn)
+    row = model_records.find(connection, kind, name_or_arn)
     if row is None:
         raise ValidationException(missing)
     return row
@@ -35,7 +36,7 @@ def _delete(connection: sqlite3.Connection, arn: str) -> None:
 def create_model(context: Context, request: Request) -> Response:
     """Write a model down."""
     with context.db.write() as connection:
-        return {"ModelArn": modelrecords.insert_model(connection, request)[0]}
+        return {"ModelArn": model_records.insert_model(connection, request)[0]}
 
 
 def _missing_model(name: str) -> str:
@@ -71,7 +72,7 @@ def _listed(context: Context, request: Request, kind: str, query: Query) -> tupl
 
 
 def _summaries(shape: str, descriptions: list[Response]) -> list[Response]:
-    members = model.service_model().shape_for(shape).members
+    members = service_model.service_model().shape_for(shape).members
     return [{key: value for key, value in item.items() if key in members} for item in descriptions]
 
 
@@ -86,14 +87,14 @@ def list_models(context: Context, request: Request) -> Response:
 def create_model_package_group(context: Context, request: Request) -> Response:
     """Make a group for versions of one model."""
     with context.db.write() as connection:
-        return {"ModelPackageGroupArn": modelrecords.insert_group(connection, request)}
+        return {"ModelPackageGroupArn": model_records.insert_group(connection, request)}
 
 
 @action
 def describe_model_package_group(context: Context, request: Request) -> Response:
     """One group."""
-    name = modelrecords.group_name(request["ModelPackageGroupName"])
-    row = _find(context.db.read(), GROUP, name, modelrecords.missing_group(name))
+    name = model_records.group_name(request["ModelPackageGroupName"])
+    row = _find(context.db.read(), GROUP, name, model_records.missing_group(name))
     description: Response = json.loads(row["description"])
     return description
 
@@ -101,9 +102,9 @@ def describe_model_package_group(context: Context, request: Request) -> Response
 @action
 def delete_model_package_group(context: Context, request: Request) -> Response:
     """Delete a group; refused while it has packages."""
-    name = modelrecords.group_name(request["ModelPackageGroupName"])
+    name = model_records.group_name(request["ModelPackageGroupName"])
     with context.db.write() as connection:
-        row = _find(connection, GROUP, name, modelrecords.missing_group(name))
+        row = _find(connection, GROUP, name, model_records.missing_group(name))
         if connection.execute("SELECT 1 FROM resources WHERE kind = ? AND parent = ?", (PACKAGE, name)).fetchone():
             raise ConflictException(f"Model Package Group {row['arn']} still has model packages: delete them first.")
         _delete(connection, row["arn"])
@@ -121,7 +122,7 @@ def list_model_package_groups(context: Context, request: Request) -> Response:
 def create_model_package(context: Context, request: Request) -> Response:
     """Register a package."""
     with context.db.write() as connection:
-        return {"ModelPackageArn": modelrecords.insert_package(connection, request)[0]}
+        return {"ModelPackageArn": model_records.insert_package(connection, request)[0]}
 
 
 def _missing_package(name: str) -> str:
@@ -144,7 +145,7 @@ def list_model_packages(context: Context, request: Request) -> Response:
     query = Query("resources")
     kind = request.get("ModelPackageType", "Unversioned")
     if request.get("ModelPackageGroupName"):
-        query.add("parent = ?", modelrecords.group_name(request["ModelPackageGroupName"]))
+        query.add("parent = ?", model_records.group_name(request["ModelPackageGroupName"]))
     elif kind != "Both":
         query.add("parent IS NULL" if kind == "Unversioned" else "parent IS NOT NULL")
     if request.get("ModelApprovalStatus"):

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 
-from local_sagemaker import tagrecords
 from local_sagemaker.actions import lookup
+from local_sagemaker.actions.paging import Query, page
 from local_sagemaker.actions.registry import action
+from local_sagemaker.actions.request_tokens import once
 from local_sagemaker.actions.versions import add_aliases
 from local_sagemaker.context import Context, Request, Response
 from local_sagemaker.definition import parse
 from local_sagemaker.definition.problem import AssignmentProblem, Problem
 from local_sagemaker.errors import ConflictException, ValidationException
-from local_sagemaker.jsontext import without_none
-from local_sagemaker.names import USER, now, pipeline_arn
-from local_sagemaker.paging import Query, page
-from local_sagemaker.tokens import once
+from local_sagemaker.identifiers import USER, now, pipeline_arn
+from local_sagemaker.json_text import without_none
+from local_sagemaker.store import tags as tag_records
 
 
 def _definition_text(context: Context, request: Request) -> str | None:
@@ -39,7 +39,7 @@ def _definition_text(context: Context, request: Request) -> str | None:
 
 
 def _read_s3(context: Context, location: dict[str, str]) -> str:
-    from local_sagemaker.s3files import S3ReadError, read_object
+    from local_sagemaker.s3.files import S3ReadError, read_object
 
     if location.get("VersionId"):
         raise ValidationException("PipelineDefinitionS3Location.VersionId is not supported by this local SageMaker.")
@@ -79,7 +79,7 @@ def _create(connection: sqlite3.Connection, request: Request, definition: str) -
     )  # fmt: skip
     _add_version(connection, arn, 1, definition, moment)
     add_aliases(connection, arn, 1, request.get("PipelineVersionAliases") or [])
-    tagrecords.put(connection, arn, request.get("Tags") or [])
+    tag_records.put(connection, arn, request.get("Tags") or [])
     return {"PipelineArn": arn}, arn
 
 

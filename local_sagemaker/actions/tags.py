@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 
-from local_sagemaker import tagrecords
 from local_sagemaker.actions.registry import action
 from local_sagemaker.context import Context, Request, Response
 from local_sagemaker.errors import ResourceNotFound
+from local_sagemaker.store import tags as tag_records
 
 
 def _known(connection: sqlite3.Connection, arn: str) -> str:
@@ -23,15 +23,15 @@ def add_tags(context: Context, request: Request) -> Response:
     """Add or overwrite tags."""
     with context.db.write() as connection:
         arn = _known(connection, request["ResourceArn"])
-        tagrecords.put(connection, arn, request["Tags"])
-        return {"Tags": tagrecords.of(connection, arn)}
+        tag_records.put(connection, arn, request["Tags"])
+        return {"Tags": tag_records.of(connection, arn)}
 
 
 @action
 def list_tags(context: Context, request: Request) -> Response:
     """All tags of a resource; at most 50, so one page holds them."""
     connection = context.db.read()
-    return {"Tags": tagrecords.of(connection, _known(connection, request["ResourceArn"]))}
+    return {"Tags": tag_records.of(connection, _known(connection, request["ResourceArn"]))}
 
 
 @action

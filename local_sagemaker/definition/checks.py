@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from local_sagemaker import model
+from local_sagemaker import service_model
 from local_sagemaker.definition.conditions import check_condition
 from local_sagemaker.definition.problem import AssignmentProblem, Problem
 from local_sagemaker.definition.values import is_expression, reference, split_path
@@ -92,10 +92,14 @@ def check_arguments(name: str, kind: str, arguments: dict[str, Any]) -> None:
         complete = copy.copy(arguments)
         complete.setdefault(name_member, "x")
         broken = list(
-            model.violations(model.input_shape(operation), complete, is_open=lambda _shape, value: is_expression(value))
+            service_model.violations(
+                service_model.input_shape(operation), complete, is_open=lambda _shape, value: is_expression(value)
+            )
         )
         if broken:
-            raise Problem(f"Model Validation failed: step '{name}', {operation}: {model.validation_text(broken)}")
+            raise Problem(
+                f"Model Validation failed: step '{name}', {operation}: {service_model.validation_text(broken)}"
+            )
         unsupported = refusals(kind, arguments)
         if unsupported:
             raise Problem(f"Step '{name}': {'; '.join(unsupported)}")
@@ -119,7 +123,7 @@ def check_parameter_types(kind: str, arguments: dict[str, Any], types: Mapping[s
 
     if kind in CREATES:
         operation, _ = CREATES[kind]
-        deque(model.violations(model.input_shape(operation), arguments, is_open=is_open), maxlen=0)
+        deque(service_model.violations(service_model.input_shape(operation), arguments, is_open=is_open), maxlen=0)
 
 
 _PROPERTIES = {
@@ -137,7 +141,7 @@ def check_property(kind: str, path: tuple[str | int, ...], where: str) -> None:
         if kind == "Condition" and path != ("Outcome",):
             raise Problem(f"{where} names a property that a Condition step does not have, it has Outcome")
         return
-    shape = model.output_shape(_PROPERTIES[kind])
+    shape = service_model.output_shape(_PROPERTIES[kind])
     for part in path:
         if shape.type_name == "structure" and part in shape.members:
             shape = shape.members[part]

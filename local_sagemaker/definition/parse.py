@@ -18,7 +18,7 @@ from local_sagemaker.definition.checks import (
 from local_sagemaker.definition.graph import check_cycles
 from local_sagemaker.definition.problem import Problem
 from local_sagemaker.definition.values import is_expression, reference, references
-from local_sagemaker.jsontext import loads
+from local_sagemaker.json_text import loads
 
 VERSION = "2020-12-01"
 MAX_BYTES = 1_048_576

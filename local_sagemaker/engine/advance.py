@@ -6,7 +6,6 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from local_sagemaker import jobrecords, modelrecords, tagrecords
 from local_sagemaker.definition import Definition, Step
 from local_sagemaker.definition.checks import CREATES, refusals
 from local_sagemaker.definition.conditions import holds
@@ -14,11 +13,14 @@ from local_sagemaker.definition.values import UnresolvedError, as_text, resolve
 from local_sagemaker.engine import cache, retry
 from local_sagemaker.engine.scope import ExecutionScope
 from local_sagemaker.errors import ServiceError
+from local_sagemaker.identifiers import now, step_job_name
 from local_sagemaker.jobs import JobSpec
 from local_sagemaker.jobs.images import Images
-from local_sagemaker.jsontext import dumps
-from local_sagemaker.model import input_shape, validation_text, violations
-from local_sagemaker.names import now, step_job_name
+from local_sagemaker.json_text import dumps
+from local_sagemaker.service_model import input_shape, validation_text, violations
+from local_sagemaker.store import jobs as job_records
+from local_sagemaker.store import models as model_records
+from local_sagemaker.store import tags as tag_records
 
 _LIVE = ("Starting", "Executing", "Stopping")
 _FAILED = "Step failure: One or multiple steps failed."
@@ -85,7 +87,7 @@ class Advance:
             if job is None:
                 self._set(row["name"], status="Stopped", ended=now(), not_before=None)
             else:
-                jobrecords.mark_stopping(self._connection, job, jobrecords.KINDS[job["kind"]])
+                job_records.mark_stopping(self._connection, job, job_records.KINDS[job["kind"]])
                 self._set(row["name"], status="Stopping")
                 self.stop.append(job["arn"])
 
@@ -138,7 +140,7 @@ class Advance:
     def _take(self, step: Step) -> None:
         """Do what a step is for; one whose values cannot be had fails with the reason."""
         try:
-            if step.type in jobrecords.STEP_KINDS:
+            if step.type in job_records.STEP_KINDS:
                 self._start_job(step)
             elif step.type == "Condition":
                 self._decide(step)
@@ -175,7 +177,7 @@ class Advance:
     def _create_resource(self, step: Step) -> None:
         request = resolve(step.arguments, self._scope())
         try:
-            arn, properties = modelrecords.create_for_step(
+            arn, properties = model_records.create_for_step(
                 self._connection, step.type, request, self._execution["id"], step.name
             )
         except ServiceError as error:
@@ -191,7 +193,7 @@ class Advance:
 
     def _start_job(self, step: Step) -> None:
         """Resolve the request; take an earlier result if the cache has one, else write the job down for submission."""
-        kind = jobrecords.STEP_KINDS[step.type]
+        kind = job_records.STEP_KINDS[step.type]
         operation, name_member = CREATES[step.type]
         scope = self._scope()
         prefix = step.arguments.get(name_member)
@@ -208,9 +210,9 @@ class Advance:
         cache_key = cache.key(self._execution["pipeline"], step.name, step.type, request) if step.cache_days else None
         if cache_key and self._take_cached(step, cache_key):
             return
-        jobrecords.check_free(self._connection, kind, name)
-        spec = jobrecords.insert(self._connection, kind, request, owner=self._execution["arn"])
-        tagrecords.put(self._connection, spec.arn, request.get("Tags") or [])
+        job_records.check_free(self._connection, kind, name)
+        spec = job_records.insert(self._connection, kind, request, owner=self._execution["arn"])
+        tag_records.put(self._connection, spec.arn, request.get("Tags") or [])
         attempt = self._steps[step.name]["attempt"] + 1
         metadata = {kind.step_member: {"Arn": spec.arn}}
         self._set(
@@ -255,7 +257,7 @@ def finish_job(
     execution: sqlite3.Row,
     row: sqlite3.Row,
     step: Step,
-    kind: jobrecords.Kind,
+    kind: job_records.Kind,
     description: dict[str, Any],
 ) -> None:
     """Carry a job's end over to its step: done, stopped, waiting for the next attempt, or failed."""
@@ -281,7 +283,7 @@ def finish_job(
     connection.execute(f"UPDATE steps SET {columns} WHERE seq = ?", (*values.values(), row["seq"]))  # noqa: S608
 
 
-def _job_reason(kind: jobrecords.Kind, status: str, description: dict[str, Any]) -> str:
+def _job_reason(kind: job_records.Kind, status: str, description: dict[str, Any]) -> str:
     if status == "Failed":
         return str(description.get("FailureReason") or f"ClientError: the {kind.key} job failed without a reason")
     secondary = description.get("SecondaryStatus")

@@ -11,8 +11,8 @@ import hashlib
 import sqlite3
 from typing import Any
 
-from local_sagemaker.jsontext import dumps
-from local_sagemaker.names import now
+from local_sagemaker.identifiers import now
+from local_sagemaker.json_text import dumps
 
 _KEYED: dict[str, tuple[str, ...]] = {
     "Training": (

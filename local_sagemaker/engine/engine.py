@@ -12,16 +12,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from local_sagemaker import jobrecords
-from local_sagemaker.database import Database
 from local_sagemaker.definition import Definition, parse
 from local_sagemaker.definition.problem import Problem
 from local_sagemaker.engine.advance import Advance, finish_job
 from local_sagemaker.errors import ValidationException
+from local_sagemaker.identifiers import now
 from local_sagemaker.jobs import JobSpec
 from local_sagemaker.jobs.images import Images
 from local_sagemaker.jobs.supervisor import UnknownJob
-from local_sagemaker.names import now
+from local_sagemaker.store import jobs as job_records
+from local_sagemaker.store.database import Database
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ class Engine:
         return None
 
     def _end(self, row: sqlite3.Row, status: str, message: str) -> None:
-        execution = self._apply(row["arn"], jobrecords.ending_changes(row, status, message))
+        execution = self._apply(row["arn"], job_records.ending_changes(row, status, message))
         if execution is not None:
             self.wake(execution)
 
@@ -193,7 +193,7 @@ class Engine:
             row = connection.execute("SELECT * FROM jobs WHERE arn = ?", (arn,)).fetchone()
             if row is None:
                 return None
-            ended = jobrecords.apply(connection, row, changes)
+            ended = job_records.apply(connection, row, changes)
             if ended is None:
                 return None
             step = connection.execute("SELECT * FROM steps WHERE job = ?", (arn,)).fetchone()
@@ -204,7 +204,7 @@ class Engine:
     def _finish_step(self, connection: sqlite3.Connection, step: sqlite3.Row, kind: str, ended: dict[str, Any]) -> str:
         execution = connection.execute("SELECT * FROM executions WHERE arn = ?", (step["execution"],)).fetchone()
         definition = self.definition(connection, execution["pipeline"], execution["version"])
-        finish_job(connection, execution, step, definition.steps[step["name"]], jobrecords.KINDS[kind], ended)
+        finish_job(connection, execution, step, definition.steps[step["name"]], job_records.KINDS[kind], ended)
         return str(execution["arn"])
 
     def _recover(self) -> None:
@@ -216,7 +216,7 @@ class Engine:
             elif row["begun"]:
                 self._end(row, "Failed", LOST)
             else:
-                queued.append(jobrecords.spec_of(row))
+                queued.append(job_records.spec_of(row))
         for spec in queued:
             self.submit(spec)
         for row in self._db.read().execute(

@@ -10,8 +10,8 @@ from typing import Any
 
 from local_sagemaker.definition import Definition
 from local_sagemaker.definition.values import UnresolvedError, walk
-from local_sagemaker.names import now
-from local_sagemaker.s3files import S3ReadError, read_object
+from local_sagemaker.identifiers import now
+from local_sagemaker.s3.files import S3ReadError, read_object
 
 _JSON_LIMIT = 10 * 1024 * 1024
 

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from local_sagemaker import disk
-from local_sagemaker.jobs import channels
-from local_sagemaker.jobs.container import Cluster, Paths, job_environment
-from local_sagemaker.jobs.environment import JobPython, make_environment
-from local_sagemaker.jobs.host import HostConfig, HostExit, HostLayout, HostRun, Isolation
+from local_sagemaker.jobs.host.container import Cluster, Paths, job_environment
+from local_sagemaker.jobs.host.handle import HostConfig, HostExit, HostLayout, HostRun, Isolation
+from local_sagemaker.jobs.host.python_environment import JobPython, make_environment
 from local_sagemaker.jobs.logs import LogShipper
-from local_sagemaker.jobs.s3 import S3, Download, S3Problem
 from local_sagemaker.jobs.spec import JobEvents, JobSpec
+from local_sagemaker.jobs.transfer import channels
+from local_sagemaker.jobs.transfer.s3 import S3, Download, S3Problem
 from local_sagemaker.jobs.unsupported import find_unsupported
 
 log = logging.getLogger(__name__)

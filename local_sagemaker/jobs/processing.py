@@ -9,13 +9,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from local_sagemaker.jobs.channels import share
-from local_sagemaker.jobs.checkpoints import CheckpointSync
-from local_sagemaker.jobs.container import ML, Cluster, write_json
 from local_sagemaker.jobs.failure import algorithm_error
-from local_sagemaker.jobs.host import HostConfig
+from local_sagemaker.jobs.host.container import ML, Cluster, write_json
+from local_sagemaker.jobs.host.handle import HostConfig
 from local_sagemaker.jobs.job import Cause, Job, Outcome, utc_now
-from local_sagemaker.jobs.s3 import S3Uri
+from local_sagemaker.jobs.transfer.channels import share
+from local_sagemaker.jobs.transfer.checkpoints import CheckpointSync
+from local_sagemaker.jobs.transfer.s3 import S3Uri
 
 _CODE_BYTES = 2**20
 

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from local_sagemaker import disk
-from local_sagemaker.jobs.environment import JobPython
 from local_sagemaker.jobs.fair_queue import FairQueue
-from local_sagemaker.jobs.host import NO_ISOLATION, Isolation, probe_isolation
+from local_sagemaker.jobs.host.handle import NO_ISOLATION, Isolation, probe_isolation
+from local_sagemaker.jobs.host.python_environment import JobPython
 from local_sagemaker.jobs.job import Job, Services
 from local_sagemaker.jobs.processing import ProcessingJob
-from local_sagemaker.jobs.s3 import S3
 from local_sagemaker.jobs.spec import JobEvents, JobSpec
 from local_sagemaker.jobs.training import TrainingJob
+from local_sagemaker.jobs.transfer.s3 import S3
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from itertools import pairwise
 from typing import Any
 
 from local_sagemaker.errors import ServiceError
+from local_sagemaker.identifiers import ACCOUNT_ID, REGION
 from local_sagemaker.logs.pattern import matches
 from local_sagemaker.logs.store import LogStore
-from local_sagemaker.names import ACCOUNT_ID, REGION
 
 Request = dict[str, Any]
 Response = dict[str, Any]

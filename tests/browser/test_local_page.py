@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from local_sagemaker.page.layout import frame
-from local_sagemaker.page.markup import pairs, table
+from local_sagemaker.web.layout import frame
+from local_sagemaker.web.markup import pairs, table
 
 pytestmark = pytest.mark.browser
 FACTS = {

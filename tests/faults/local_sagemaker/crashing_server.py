@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from local_sagemaker import database
 from local_sagemaker.__main__ import main
+from local_sagemaker.store import database
 
 
 def crash_after(number: int) -> None:

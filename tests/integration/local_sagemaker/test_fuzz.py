@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from local_sagemaker import model
+from local_sagemaker import service_model
 from local_sagemaker.actions import ACTIONS
 from local_sagemaker.logs import LOG_ACTIONS
 
@@ -93,7 +93,7 @@ def check(status: int, answer: dict[str, Any]) -> str:
 @given(data=st.data())
 def test_fitting_requests_are_answered(raw: Raw, data: st.DataObject) -> None:
     operation = data.draw(st.sampled_from(HARMLESS))
-    request = data.draw(values(model.input_shape(operation)))
+    request = data.draw(values(service_model.input_shape(operation)))
     check(*raw.post(operation, json.dumps(request).encode()))
 
 
@@ -101,19 +101,19 @@ def test_fitting_requests_are_answered(raw: Raw, data: st.DataObject) -> None:
 @given(data=st.data())
 def test_fitting_log_requests_are_answered(raw: Raw, data: st.DataObject) -> None:
     operation = data.draw(st.sampled_from(sorted(LOG_ACTIONS)))
-    request = data.draw(values(model.input_shape(operation, "logs")))
+    request = data.draw(values(service_model.input_shape(operation, "logs")))
     check(*raw.post(operation, json.dumps(request).encode(), "Logs_20140328"))
 
 
 def fits(shape: Any, value: Any) -> bool:
-    return not list(model.violations(shape, value))
+    return not list(service_model.violations(shape, value))
 
 
 @BOUNDED
 @given(data=st.data())
 def test_one_broken_member_is_named(raw: Raw, data: st.DataObject) -> None:
     operation = data.draw(st.sampled_from(sorted(ACTIONS)))
-    shape = model.input_shape(operation)
+    shape = service_model.input_shape(operation)
     request = data.draw(values(shape))
     assume(shape.members)
     name = data.draw(st.sampled_from([*shape.members, "Unknown"]))

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from local_sagemaker import model
-from local_sagemaker.database import Database
+from local_sagemaker import service_model
 from local_sagemaker.engine import cache, retry
 from local_sagemaker.errors import StartError
+from local_sagemaker.identifiers import step_job_name
 from local_sagemaker.logs.pattern import matches
-from local_sagemaker.names import step_job_name
-from local_sagemaker.s3files import S3ReadError, read_object
+from local_sagemaker.s3.files import S3ReadError, read_object
+from local_sagemaker.store.database import Database
 
 
 @pytest.mark.parametrize(
@@ -36,14 +36,16 @@ from local_sagemaker.s3files import S3ReadError, read_object
     ],
 )
 def test_requests_are_checked_by_member(request_: dict[str, Any], named: str) -> None:
-    broken = list(model.violations(model.input_shape("ListPipelineExecutions"), request_))
+    broken = list(service_model.violations(service_model.input_shape("ListPipelineExecutions"), request_))
     assert len(broken) == bool(named)
-    assert named in model.validation_text(broken)
+    assert named in service_model.validation_text(broken)
 
 
 def test_nested_members_are_named() -> None:
     request = {"PipelineArn": "x", "Tags": [{"Key": "k"}]}
-    broken = list(model.violations(model.input_shape("CreatePipeline").members["Tags"], request["Tags"], "tags"))
+    broken = list(
+        service_model.violations(service_model.input_shape("CreatePipeline").members["Tags"], request["Tags"], "tags")
+    )
     assert broken == ["Value null at 'tags.1.member.value' failed to satisfy constraint: Member must not be null"]
 
 
@@ -79,7 +81,9 @@ def test_job_names_fit() -> None:
     name = step_job_name("abcdefghijkl", "A_long_" * 9)
     assert len(name) <= 63
     assert name.startswith("pipelines-abcdefghijkl-A-long-")
-    assert not list(model.violations(model.input_shape("CreateTrainingJob").members["TrainingJobName"], name))
+    assert not list(
+        service_model.violations(service_model.input_shape("CreateTrainingJob").members["TrainingJobName"], name)
+    )
 
 
 def test_failed_transaction_leaves_nothing(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local_sagemaker.jobs.runner.output import MAX_LINE, CappedSink, LineSplitter, MetricFinder, mask
+from local_sagemaker.jobs.host.runner.output import MAX_LINE, CappedSink, LineSplitter, MetricFinder, mask
 
 
 def lines_of(chunks: list[bytes]) -> list[str]:

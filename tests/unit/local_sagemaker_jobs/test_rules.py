@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local_sagemaker.jobs import find_unsupported
-from local_sagemaker.jobs.archive import write_archive
-from local_sagemaker.jobs.container import Cluster, Paths
-from local_sagemaker.jobs.environment import JobPython
 from local_sagemaker.jobs.failure import LIMIT, algorithm_error
-from local_sagemaker.jobs.host import HostLayout
-from local_sagemaker.jobs.inside.pip_cache import digest_of, parse_install, requirement_texts
+from local_sagemaker.jobs.host.container import Cluster, Paths
+from local_sagemaker.jobs.host.handle import HostLayout
+from local_sagemaker.jobs.host.in_job.pip_cache import digest_of, parse_install, requirement_texts
+from local_sagemaker.jobs.host.python_environment import JobPython
 from local_sagemaker.jobs.logs import batches
-from local_sagemaker.jobs.s3 import S3Problem, S3Uri, safe_path
+from local_sagemaker.jobs.transfer.archive import write_archive
+from local_sagemaker.jobs.transfer.s3 import S3Problem, S3Uri, safe_path
 
 
 @given(st.text(max_size=40))

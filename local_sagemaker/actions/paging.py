@@ -1,0 +1,75 @@
+"""Lists in pages: keyset pagination, so that a page never repeats or skips what was there before it was read."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from local_sagemaker.context import Request
+from local_sagemaker.errors import ValidationException
+from local_sagemaker.json_text import dumps
+
+DEFAULT_PAGE = 100
+_PAGING_KEYS = ("NextToken", "MaxResults")
+
+
+@dataclass
+class Query:
+    """A SELECT with conditions; `table` must have the column `seq`."""
+
+    table: str
+    columns: str = "*"
+    where: list[str] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
+
+    def add(self, condition: str, *values: Any) -> None:
+        """Add a condition and what its question marks stand for."""
+        self.where.append(condition)
+        self.values.extend(values)
+
+    def add_range(self, column: str, after: float | None, before: float | None) -> None:
+        """Add the bounds that are given; both are exclusive."""
+        if after is not None:
+            self.add(f"{column} > ?", after)
+        if before is not None:
+            self.add(f"{column} < ?", before)
+
+
+def _fingerprint(request: Request) -> str:
+    return hashlib.sha256(dumps({k: v for k, v in request.items() if k not in _PAGING_KEYS}).encode()).hexdigest()[:16]
+
+
+def _decode(token: str, request: Request) -> Sequence[Any]:
+    try:
+        fingerprint, value, seq = json.loads(base64.urlsafe_b64decode(token.encode("ascii")))
+        if fingerprint == _fingerprint(request) and isinstance(seq, int) and isinstance(value, (int, float, str)):
+            return (value, seq)
+    except (ValueError, TypeError):
+        pass
+    raise ValidationException("Invalid NextToken: it is not one that this list gave for these filters")
+
+
+def page(
+    connection: sqlite3.Connection, query: Query, request: Request, *, sort: str, descending: bool
+) -> tuple[list[sqlite3.Row], dict[str, str]]:
+    """One page of a query in the order of the column `sort`; the second value is {"NextToken": ...} or empty."""
+    limit = request.get("MaxResults") or DEFAULT_PAGE
+    if request.get("NextToken"):
+        sign = "<" if descending else ">"
+        query.add(f"({sort}, seq) {sign} (?, ?)", *_decode(request["NextToken"], request))
+    way = "DESC" if descending else "ASC"
+    where = f"WHERE {' AND '.join(query.where)}" if query.where else ""
+    rows = connection.execute(
+        f"SELECT {query.columns} FROM {query.table} {where} ORDER BY {sort} {way}, seq {way} LIMIT ?",  # noqa: S608
+        (*query.values, limit + 1),
+    ).fetchall()
+    if len(rows) <= limit:
+        return rows, {}
+    last = rows[limit - 1]
+    token = base64.urlsafe_b64encode(json.dumps([_fingerprint(request), last[sort], last["seq"]]).encode()).decode()
+    return rows[:limit], {"NextToken": token}

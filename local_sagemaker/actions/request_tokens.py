@@ -1,0 +1,41 @@
+"""ClientRequestToken: the same token gives the same answer, and never another request's."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Callable
+
+from local_sagemaker.context import Request, Response
+from local_sagemaker.errors import ValidationException
+from local_sagemaker.identifiers import now
+from local_sagemaker.json_text import dumps
+
+
+def once(
+    connection: sqlite3.Connection,
+    action: str,
+    request: Request,
+    do: Callable[[], tuple[Response, str | None]],
+) -> Response:
+    """Do an action once per token, inside the caller's transaction; `do` gives the answer and the resource's ARN."""
+    token = request["ClientRequestToken"]
+    fingerprint = hashlib.sha256(
+        dumps({key: value for key, value in request.items() if key != "ClientRequestToken"}).encode()
+    ).hexdigest()
+    row = connection.execute(
+        "SELECT fingerprint, response FROM tokens WHERE action = ? AND token = ?", (action, token)
+    ).fetchone()
+    if row is not None:
+        if row["fingerprint"] != fingerprint:
+            raise ValidationException(
+                f"ClientRequestToken '{token}' was used before for {action} with other parameters; use a new token"
+            )
+        answer: Response = json.loads(row["response"])
+        return answer
+    response, resource = do()
+    connection.execute(
+        "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?)", (action, token, fingerprint, resource, dumps(response), now())
+    )
+    return response

@@ -1,0 +1,1 @@
+"""What a request meets first: protocol, signature, throttling, and the services that moto answers; no actions."""

@@ -1,0 +1,56 @@
+"""moto behind the real actions: STS and IAM. Loaded when the first request needs it."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from local_sagemaker.identifiers import ACCOUNT_ID, ROLE_NAME
+
+
+class MotoBackends:
+    """moto's WSGI application, with the role that jobs run under."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._application: Any = None
+
+    def load(self) -> Any:
+        """Import moto (about a second) and make the role; later calls return at once."""
+        with self._lock:
+            if self._application is None:
+                from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+                self._application = DomainDispatcherApplication(create_backend_app)
+                _create_role()
+            return self._application
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any], body: bytes) -> Iterable[bytes]:
+        """Answer a request whose body has been read."""
+        environ["wsgi.input"] = io.BytesIO(body)
+        environ["CONTENT_LENGTH"] = str(len(body))
+        answer: Iterable[bytes] = self.load()(environ, start_response)
+        return answer
+
+
+def _create_role() -> None:
+    from moto.iam.models import iam_backends
+
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        ],
+    }
+    iam_backends[ACCOUNT_ID]["aws"].create_role(
+        role_name=ROLE_NAME,
+        assume_role_policy_document=json.dumps(trust),
+        path="/",
+        permissions_boundary=None,
+        description="The role of pipelines and jobs in the local SageMaker",
+        tags=[],
+        max_session_duration="3600",
+    )

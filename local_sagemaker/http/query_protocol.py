@@ -1,0 +1,77 @@
+"""Answers in XML: the few STS and IAM actions that moto has not or has otherwise, and errors of XML services."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from datetime import UTC, datetime, timedelta
+from html import escape
+from urllib.parse import parse_qs
+
+from local_sagemaker.errors import ValidationException
+from local_sagemaker.identifiers import ACCOUNT_ID
+
+_ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/(?:[\w+=,.@/-]+/)?([\w+=,.@-]+)")
+
+
+def request_id() -> str:
+    """A random id in the form of the service's."""
+    text = secrets.token_hex(16)
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def error(service: str, code: str, message: str) -> str:
+    """An error of a service that speaks XML."""
+    inner = f"<Code>{escape(code)}</Code><Message>{escape(message)}</Message>"
+    if service == "s3":
+        return f"<Error>{inner}<RequestId>{request_id()}</RequestId></Error>"
+    return (
+        f"<ErrorResponse><Error><Type>Sender</Type>{inner}</Error><RequestId>{request_id()}</RequestId></ErrorResponse>"
+    )
+
+
+def _envelope(action: str, namespace: str, result: str) -> str:
+    return (
+        f'<{action}Response xmlns="{namespace}"><{action}Result>{result}</{action}Result>'
+        f"<ResponseMetadata><RequestId>{request_id()}</RequestId></ResponseMetadata></{action}Response>"
+    )
+
+
+def own_answer(service: str, form: str, access_key: str, secret_key: str) -> str | None:
+    """The answer to an action that is not moto's, or None."""
+    fields = {key: values[0] for key, values in parse_qs(form).items()}
+    action = fields.get("Action")
+    if (service, action) == ("iam", "SimulatePrincipalPolicy"):
+        return _simulation(fields)
+    if (service, action) == ("sts", "AssumeRole"):
+        return _assumed_role(fields, access_key, secret_key)
+    return None
+
+
+def _simulation(fields: dict[str, str]) -> str:
+    """The principal may do everything that it is asked about."""
+    names = [value for key, value in sorted(fields.items()) if key.startswith("ActionNames.member.")]
+    members = "".join(
+        f"<member><EvalActionName>{escape(name)}</EvalActionName><EvalDecision>allowed</EvalDecision>"
+        "<EvalResourceName>*</EvalResourceName></member>"
+        for name in names
+    )
+    result = f"<IsTruncated>false</IsTruncated><EvaluationResults>{members}</EvaluationResults>"
+    return _envelope("SimulatePrincipalPolicy", "https://iam.amazonaws.com/doc/2010-05-08/", result)
+
+
+def _assumed_role(fields: dict[str, str], access_key: str, secret_key: str) -> str:
+    """Whatever role is assumed, the credentials are this server's own: S3 knows no others."""
+    role, session = _ROLE.fullmatch(fields.get("RoleArn", "")), fields.get("RoleSessionName", "")
+    if role is None:
+        raise ValidationException(f"Value '{fields.get('RoleArn', '')[:200]}' at 'roleArn' is no ARN of a role")
+    if not re.fullmatch(r"[\w+=,.@-]{2,64}", session):
+        raise ValidationException(f"Value '{session[:200]}' at 'roleSessionName' must be 2 to 64 of [\\w+=,.@-]")
+    expiration = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    arn = f"arn:aws:sts::{ACCOUNT_ID}:assumed-role/{role[1]}/{session}"
+    result = (
+        f"<Credentials><AccessKeyId>{access_key}</AccessKeyId><SecretAccessKey>{escape(secret_key)}</SecretAccessKey>"
+        f"<SessionToken>{secrets.token_urlsafe(64)}</SessionToken><Expiration>{expiration}</Expiration></Credentials>"
+        f"<AssumedRoleUser><AssumedRoleId>AROALOCAL:{session}</AssumedRoleId><Arn>{arn}</Arn></AssumedRoleUser>"
+    )
+    return _envelope("AssumeRole", "https://sts.amazonaws.com/doc/2011-06-15/", result)

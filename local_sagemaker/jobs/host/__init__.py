@@ -1,0 +1,1 @@
+"""One host of a job: its folders, its Python, and the small process that runs and ends the program."""

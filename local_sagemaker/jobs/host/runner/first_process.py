@@ -1,0 +1,138 @@
+"""The first process of a host: mounts /opt/ml, starts the container's program, and ends everything with it.
+
+With a PID namespace it is process 1 there, so the kernel ends all of the host with it. Without one it adopts every
+orphan (subreaper) and kills by walking its descendants.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import select
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from local_sagemaker.jobs.host.runner import linux, processes
+
+_CONTROL = 0
+_CHECK_SECONDS = 1.0
+_DEAF = (
+    "local SageMaker: SIGTERM went to the container's first process alone, as on AWS, and that one does not handle it:"
+    " {command!r}. The job is killed when the grace is over; docs/guides/local-sagemaker.md says what helps."
+)
+
+
+@dataclass
+class _State:
+    main_pid: int
+    status: int | None = None
+    reason: str | None = None
+
+    def note(self, ended: dict[int, int]) -> None:
+        """Keep the program's wait status when it is among the ended."""
+        self.status = ended.get(self.main_pid, self.status)
+
+
+def become_init(config: dict[str, Any], pump: int, report: int, output: int) -> NoReturn:
+    """Run one host to its end; writes {"note": ...} where one is due, then {"exit": ...} or {"error": ...} to `report`.
+
+    Obeys `term` and `kill` on standard input, which comes straight from the server: a runner that is busy with output
+    cannot delay them. The end of standard input (the server is gone) or of `pump` (the runner is) ends everything.
+    """
+    try:
+        if config["pid_namespace"]:
+            linux.die_with_parent(signal.SIGKILL)  # and the kernel ends the namespace with its first process
+        linux.adopt_orphans()
+        _arrange(config)
+        wake_read, wake_write = os.pipe()
+        os.set_blocking(wake_write, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        state = _State(_start(config, output))
+        os.close(output)
+        _watch(state, pump, report, wake_read, int(config["max_processes"]))
+        _finish(report, {"exit": state.status, "reason": state.reason})
+    except BaseException as error:
+        _finish(report, {"error": f"{type(error).__name__}: {error}"})
+    os._exit(0)
+
+
+def _finish(report: int, message: dict[str, Any]) -> None:
+    processes.kill_all(os.getpid())
+    _say(report, message)
+
+
+def _say(report: int, message: dict[str, Any]) -> None:
+    with contextlib.suppress(OSError):
+        os.write(report, json.dumps(message).encode() + b"\n")
+
+
+def _arrange(config: dict[str, Any]) -> None:
+    if not config["mount"]:
+        return
+    linux.make_mounts_private()
+    if config["pid_namespace"]:
+        linux.mount_proc()
+    if config["hosts_file"] and Path("/etc/hosts").exists():
+        linux.bind(config["hosts_file"], "/etc/hosts")
+    linux.mount_container_folder(config["ml"])
+    with contextlib.suppress(OSError):
+        linux.set_host_name(config["host"])
+
+
+def _start(config: dict[str, Any], output: int) -> int:
+    """Fork and execute the container's program; an impossible program is exit status 127, as in a shell."""
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        os.setsid()
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.closerange(3, 256)
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        os.chdir(config["cwd"])
+        os.execvpe(config["argv"][0], config["argv"], config["env"])  # noqa: S606 (no shell is the point)
+    except OSError as error:
+        os.write(2, f"{config['argv'][0]}: {error.strerror}\n".encode())
+    finally:
+        os._exit(127)
+
+
+def _watch(state: _State, pump: int, report: int, wake: int, max_processes: int) -> None:
+    """Return when the program has ended; what it has left running ends with it, as in a container."""
+    me = os.getpid()
+    next_count = time.monotonic() + _CHECK_SECONDS
+    while True:
+        ready, _, _ = select.select([_CONTROL, pump, wake], [], [], _CHECK_SECONDS)
+        if pump in ready:
+            sys.exit(1)
+        if _CONTROL in ready:
+            command = os.read(_CONTROL, 64)
+            if not command:
+                sys.exit(1)
+            if b"kill" in command:
+                state.note(processes.kill_all(me))
+            elif b"term" in command and state.status is None and not processes.terminate(state.main_pid):
+                _say(report, {"note": _DEAF.format(command=processes.command_of(state.main_pid))})
+        if wake in ready:
+            os.read(wake, 4096)
+        state.note(processes.reap())
+        if state.status is not None:
+            return
+        if time.monotonic() >= next_count:
+            next_count = time.monotonic() + _CHECK_SECONDS
+            if processes.count(me) > max_processes:
+                state.reason = f"more than {max_processes} processes"
+                state.note(processes.kill_all(me))

@@ -1,0 +1,1 @@
+"""What a job gets and leaves: channels, checkpoints, archives, and S3 as they use it."""

@@ -1,6 +1,0 @@
-"""The page at `/`: executions, their steps, their jobs' metrics and logs. Plain HTML made here, without scripts."""
-
-from local_sagemaker.page.layout import missing
-from local_sagemaker.page.routes import render
-
-__all__ = ["missing", "render"]

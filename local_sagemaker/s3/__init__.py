@@ -1,0 +1,1 @@
+"""S3 over a plain folder; nothing here knows SageMaker."""

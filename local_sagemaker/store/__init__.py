@@ -1,0 +1,1 @@
+"""The database and what is read from and written to it; nothing here knows HTTP or runs anything."""

@@ -1,0 +1,148 @@
+"""Jobs in the database: made from a Create request, changed by what the supervisor reports."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from local_sagemaker import service_model
+from local_sagemaker.errors import ResourceInUse
+from local_sagemaker.identifiers import now, sagemaker_arn
+from local_sagemaker.jobs import JobKind, JobSpec
+from local_sagemaker.json_text import dumps, plain
+
+
+@dataclass(frozen=True)
+class Kind:
+    """The words in which one kind of job differs from the other."""
+
+    key: JobKind
+    word: str
+    """In action names: Create<word>Job."""
+    step_member: str
+    """In a step's Metadata."""
+
+    @property
+    def name_member(self) -> str:
+        """The member with the job's name."""
+        return f"{self.word}JobName"
+
+    @property
+    def arn_member(self) -> str:
+        """The member with the job's ARN."""
+        return f"{self.word}JobArn"
+
+    @property
+    def status_member(self) -> str:
+        """The member with the job's status."""
+        return f"{self.word}JobStatus"
+
+    def arn(self, name: str) -> str:
+        """The ARN of a job of this kind."""
+        return sagemaker_arn(f"{self.key}-job/{name}")
+
+
+TRAINING = Kind("training", "Training", "TrainingJob")
+PROCESSING = Kind("processing", "Processing", "ProcessingJob")
+KINDS: dict[str, Kind] = {"training": TRAINING, "processing": PROCESSING}
+STEP_KINDS = {"Training": TRAINING, "Processing": PROCESSING}
+
+ENDED = ("Completed", "Failed", "Stopped")
+_REASON_LENGTH = 1024
+
+
+def describe_members(kind: Kind) -> frozenset[str]:
+    """What Describe tells of a job of this kind."""
+    return frozenset(service_model.output_shape(f"Describe{kind.word}Job").members)
+
+
+def check_free(connection: sqlite3.Connection, kind: Kind, name: str) -> None:
+    """Raise ResourceInUse when a job of that name is there."""
+    if connection.execute("SELECT 1 FROM jobs WHERE kind = ? AND name = ?", (kind.key, name)).fetchone():
+        raise ResourceInUse(
+            f"{kind.word} job names must be unique within an AWS account and region, and a {kind.key} job with this"
+            f" name already exists ({kind.arn(name)})"
+        )
+
+
+def insert(connection: sqlite3.Connection, kind: Kind, request: dict[str, Any], *, owner: str = "") -> JobSpec:
+    """Write a new job down, queued; the caller has checked that its name is free, and submits it after the commit.
+
+    `owner` is the execution whose step makes it.
+    """
+    name, moment = request[kind.name_member], now()
+    arn = kind.arn(name)
+    description = {key: value for key, value in request.items() if key in describe_members(kind)}
+    description |= {
+        kind.arn_member: arn,
+        kind.status_member: "InProgress",
+        "CreationTime": moment,
+        "LastModifiedTime": moment,
+    }
+    if kind is TRAINING:
+        first = {"Status": "Starting", "StartTime": moment, "StatusMessage": "Waiting for a free slot"}
+        description |= {"SecondaryStatus": "Starting", "SecondaryStatusTransitions": [first]}
+    connection.execute(
+        "INSERT INTO jobs (arn, kind, name, status, live, begun, request, description, created, modified)"
+        " VALUES (?, ?, ?, 'InProgress', 1, 0, ?, ?, ?, ?)",
+        (arn, kind.key, name, dumps(request), dumps(description), moment, moment),
+    )
+    return JobSpec(kind.key, name, arn, request, owner)
+
+
+def spec_of(row: sqlite3.Row) -> JobSpec:
+    """The job's order to the supervisor, from its row and its step's execution as `owner`."""
+    return JobSpec(row["kind"], row["name"], row["arn"], json.loads(row["request"]), row["owner"] or "")
+
+
+def apply(connection: sqlite3.Connection, row: sqlite3.Row, changes: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Write a job's changes down; gives its description if it ended just now. What has ended does not change again."""
+    if not row["live"]:
+        return None
+    kind = KINDS[row["kind"]]
+    description: dict[str, Any] = json.loads(row["description"])
+    moment = now()
+    known = describe_members(kind)
+    changes = {key: value for key, value in plain(dict(changes)).items() if key in known and value is not None}
+    if row["status"] == "Stopping" and changes.get(kind.status_member) == "InProgress":
+        # reported before the stop arrived
+        changes = {key: value for key, value in changes.items() if key not in (kind.status_member, "SecondaryStatus")}
+    if changes.get("FailureReason"):
+        changes["FailureReason"] = changes["FailureReason"][:_REASON_LENGTH]
+    description |= {"LastModifiedTime": moment, **changes}
+    status = description[kind.status_member]
+    ended = status in ENDED
+    connection.execute(
+        "UPDATE jobs SET status = ?, live = ?, begun = 1, description = ?, modified = ? WHERE arn = ?",
+        (status, int(not ended), dumps(description), moment, row["arn"]),
+    )
+    return description if ended else None
+
+
+def mark_stopping(connection: sqlite3.Connection, row: sqlite3.Row, kind: Kind) -> None:
+    """Write down that a job was asked to stop."""
+    description = json.loads(row["description"]) | {kind.status_member: "Stopping", "LastModifiedTime": now()}
+    if kind is TRAINING:
+        description["SecondaryStatus"] = "Stopping"
+    connection.execute(
+        "UPDATE jobs SET status = 'Stopping', description = ?, modified = ? WHERE arn = ? AND live = 1",
+        (dumps(description), now(), row["arn"]),
+    )
+
+
+def ending_changes(row: sqlite3.Row, status: str, message: str) -> dict[str, Any]:
+    """The changes that end a job that the supervisor does not have: Failed because of `message`, or Stopped."""
+    kind, moment = KINDS[row["kind"]], now()
+    changes: dict[str, Any] = {kind.status_member: status, f"{kind.word}EndTime": moment}
+    if status == "Failed":
+        changes["FailureReason"] = message
+    if kind is TRAINING:
+        transitions = json.loads(row["description"]).get("SecondaryStatusTransitions") or []
+        if transitions:
+            transitions[-1].setdefault("EndTime", moment)
+        last = {"Status": status, "StartTime": moment, "EndTime": moment, "StatusMessage": message}
+        changes |= {"SecondaryStatus": status, "SecondaryStatusTransitions": [*transitions, last]}
+    return changes

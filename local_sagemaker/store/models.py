@@ -1,0 +1,145 @@
+"""Models, packages and groups in the database: written by their actions and by the steps that make them."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from local_sagemaker import service_model
+from local_sagemaker.errors import ConflictException, ValidationException
+from local_sagemaker.identifiers import USER, now, sagemaker_arn, step_job_name
+from local_sagemaker.json_text import dumps
+from local_sagemaker.store import tags as tag_records
+
+Document = dict[str, Any]
+
+MODEL, GROUP, PACKAGE = "model", "model-package-group", "model-package"
+
+
+def _insert(
+    connection: sqlite3.Connection,
+    kind: str,
+    name: str,
+    description: Document,
+    request: Document,
+    parent: str | None = None,
+) -> str:
+    arn, moment = sagemaker_arn(f"{kind}/{name}"), now()
+    connection.execute(
+        "INSERT INTO resources (arn, kind, name, parent, description, created, modified) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (arn, kind, name, parent, dumps(description), moment, moment),
+    )
+    tag_records.put(connection, arn, request.get("Tags") or [])
+    return arn
+
+
+def find(connection: sqlite3.Connection, kind: str, name_or_arn: str) -> sqlite3.Row | None:
+    """The row of a resource by its name or ARN, if there is one."""
+    column = "arn" if name_or_arn.startswith("arn:") else "name"
+    row: sqlite3.Row | None = connection.execute(
+        f"SELECT * FROM resources WHERE kind = ? AND {column} = ?",  # noqa: S608
+        (kind, name_or_arn),
+    ).fetchone()
+    return row
+
+
+def described(operation: str, request: Document) -> Document:
+    """What an action's answer tells of a request."""
+    members = service_model.output_shape(operation).members
+    return {key: value for key, value in request.items() if key in members}
+
+
+def insert_model(connection: sqlite3.Connection, request: Document) -> tuple[str, Document]:
+    """Write a model down; gives its ARN and description."""
+    name = request["ModelName"]
+    if find(connection, MODEL, name):
+        raise ValidationException(f'Cannot create already existing model "{sagemaker_arn(f"model/{name}")}".')
+    if not request.get("PrimaryContainer") and not request.get("Containers"):
+        raise ValidationException("Either PrimaryContainer or Containers must be specified.")
+    description = described("DescribeModel", request)
+    description |= {"ModelArn": sagemaker_arn(f"model/{name}"), "CreationTime": now()}
+    return _insert(connection, MODEL, name, description, request), description
+
+
+def insert_group(connection: sqlite3.Connection, request: Document) -> str:
+    """Make a group; gives its ARN."""
+    name = request["ModelPackageGroupName"]
+    arn = sagemaker_arn(f"{GROUP}/{name}")
+    if find(connection, GROUP, name):
+        raise ValidationException(f"Model Package Group already exists: {arn}")
+    description = described("DescribeModelPackageGroup", request) | {
+        "ModelPackageGroupArn": arn,
+        "CreationTime": now(),
+        "CreatedBy": USER,
+        "ModelPackageGroupStatus": "Completed",
+    }
+    return _insert(connection, GROUP, name, description, request)
+
+
+def group_name(name_or_arn: str) -> str:
+    """The name of a group that is given by name or ARN."""
+    return name_or_arn.rsplit("/", 1)[-1]
+
+
+def missing_group(name: str) -> str:
+    """The service's words for a group that is not there."""
+    return f"ModelPackageGroup {sagemaker_arn(f'{GROUP}/{name}')} does not exist."
+
+
+def insert_package(connection: sqlite3.Connection, request: Document) -> tuple[str, Document]:
+    """Register a package: the next version of a group, or one with a name of its own. Gives ARN and description."""
+    group, name = request.get("ModelPackageGroupName"), request.get("ModelPackageName")
+    if (group is None) == (name is None):
+        raise ValidationException("Exactly one of ModelPackageGroupName and ModelPackageName must be specified.")
+    description = described("DescribeModelPackage", request)
+    if group is not None:
+        group = group_name(group)
+        if not find(connection, GROUP, group):
+            raise ValidationException(missing_group(group))
+        version = _next_version(connection, group)
+        name = f"{group}/{version}"
+        # a version has no name of its own, the service gives the group's
+        description |= {"ModelPackageName": group, "ModelPackageGroupName": group, "ModelPackageVersion": version}
+        description.setdefault("ModelApprovalStatus", "PendingManualApproval")
+    assert name is not None  # noqa: S101
+    if find(connection, PACKAGE, name):
+        raise ConflictException(f"Model Package already exists: {sagemaker_arn(f'{PACKAGE}/{name}')}")
+    moment = now()
+    description |= {
+        "ModelPackageArn": sagemaker_arn(f"{PACKAGE}/{name}"),
+        "CreationTime": moment,
+        "LastModifiedTime": moment,
+        "CreatedBy": USER,
+        "ModelPackageStatus": "Completed",
+        "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
+    }
+    return _insert(connection, PACKAGE, name, description, request, group), description
+
+
+def _next_version(connection: sqlite3.Connection, group: str) -> int:
+    """One more than any version that the group has had; a deleted version's number does not come again."""
+    row = connection.execute(
+        "UPDATE resources SET last_version = last_version + 1 WHERE kind = ? AND name = ? RETURNING last_version",
+        (GROUP, group),
+    ).fetchone()
+    return int(row["last_version"])
+
+
+def create_for_step(
+    connection: sqlite3.Connection, kind: str, request: Document, execution_id: str, step: str
+) -> tuple[str, Document]:
+    """What a Model or RegisterModel step makes; a group that is missing is made, as the service does."""
+    operation = "CreateModel" if kind == "Model" else "CreateModelPackage"
+    if kind == "Model":
+        request = {**request, "ModelName": step_job_name(execution_id, step, request.get("ModelName"))}
+    broken = list(service_model.violations(service_model.input_shape(operation), request))
+    if broken:
+        raise ValidationException(f"{operation}: {service_model.validation_text(broken)}")
+    if kind == "Model":
+        return insert_model(connection, request)
+    group = request.get("ModelPackageGroupName")
+    if group and not find(connection, GROUP, group_name(group)):
+        insert_group(connection, {"ModelPackageGroupName": group_name(group)})
+    elif not group and not request.get("ModelPackageName"):
+        request = {**request, "ModelPackageName": step_job_name(execution_id, step)}
+    return insert_package(connection, request)

@@ -1,0 +1,91 @@
+"""Forgets old executions and jobs: their rows, logs and job folders. What lies in S3 stays.
+
+Works beside a running server: each part is one transaction, and only what has ended is touched.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+from local_sagemaker.identifiers import now
+from local_sagemaker.logs import LogStore
+from local_sagemaker.store.database import Database
+
+_LOG_GROUPS = {"training": "/aws/sagemaker/TrainingJobs", "processing": "/aws/sagemaker/ProcessingJobs"}
+_OLD_EXECUTIONS = "status NOT IN ('Executing', 'Stopping') AND modified < ?"
+_OLD_JOBS = "live = 0 AND modified < ? AND NOT EXISTS (SELECT 1 FROM steps WHERE steps.job = jobs.arn)"
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What was forgotten, or would be."""
+
+    executions: int
+    jobs: int
+    bytes: int
+
+    def __str__(self) -> str:
+        return f"{self.executions} executions and {self.jobs} jobs with {self.bytes / 1e6:.1f} MB of job folders"
+
+
+def collect(data_dir: Path, *, older_than_seconds: float, dry_run: bool) -> Collected:
+    """Forget what ended before that time."""
+    database, logs = Database(data_dir / "sagemaker.db"), LogStore(data_dir / "logs.db")
+    try:
+        return _collect(database, logs, data_dir, now() - older_than_seconds, dry_run)
+    finally:
+        logs.close()
+        database.close()
+
+
+class _DryRun(Exception):
+    """Rolls a transaction back."""
+
+
+def _collect(database: Database, logs: LogStore, data_dir: Path, cutoff: float, dry_run: bool) -> Collected:
+    jobs: list[sqlite3.Row] = []
+    executions = 0
+    try:
+        with database.write() as connection:
+            executions = _forget_executions(connection, cutoff)
+            jobs = connection.execute(f"SELECT kind, name, arn FROM jobs WHERE {_OLD_JOBS}", (cutoff,)).fetchall()  # noqa: S608
+            for job in jobs:
+                connection.execute("DELETE FROM tags WHERE arn = ?", (job["arn"],))
+                connection.execute("DELETE FROM jobs WHERE arn = ?", (job["arn"],))
+            if dry_run:
+                raise _DryRun
+    except _DryRun:
+        pass
+    size = 0
+    for job in jobs:
+        folder = data_dir / "jobs" / job["kind"] / job["name"]
+        size += _size(folder)
+        if not dry_run:
+            _forget_logs(logs, _LOG_GROUPS[job["kind"]], job["name"])
+            shutil.rmtree(folder, ignore_errors=True)
+    return Collected(executions, len(jobs), size)
+
+
+def _forget_executions(connection: sqlite3.Connection, cutoff: float) -> int:
+    old = f"SELECT arn FROM executions WHERE {_OLD_EXECUTIONS}"  # noqa: S608
+    for table, column in (("tokens", "resource"), ("tags", "arn")):
+        connection.execute(f"DELETE FROM {table} WHERE {column} IN ({old})", (cutoff,))  # noqa: S608
+    connection.execute("DELETE FROM tokens WHERE resource IS NULL AND created < ?", (cutoff,))
+    connection.execute(f"UPDATE versions SET last_execution = NULL WHERE last_execution IN ({old})", (cutoff,))  # noqa: S608
+    return connection.execute(f"DELETE FROM executions WHERE {_OLD_EXECUTIONS}", (cutoff,)).rowcount  # noqa: S608
+
+
+def _forget_logs(logs: LogStore, group: str, job: str) -> None:
+    with logs.write() as connection:
+        connection.execute(
+            "DELETE FROM streams WHERE log_group = (SELECT seq FROM log_groups WHERE name = ?)"
+            " AND substr(name, 1, ?) = ?",
+            (group, len(job) + 1, f"{job}/"),
+        )
+
+
+def _size(folder: Path) -> int:
+    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())

@@ -1,0 +1,113 @@
+"""The list of jobs, and one job: curves, log, where its files lie."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from local_sagemaker.context import Context
+from local_sagemaker.s3.files import S3ReadError, object_path
+from local_sagemaker.store.jobs import KINDS
+from local_sagemaker.web import curves
+from local_sagemaker.web import listing as pages
+from local_sagemaker.web.layout import frame
+from local_sagemaker.web.markup import Markup, duration, moment, pairs, status, table, tag
+
+_TAIL_BYTES = 64 * 1024
+
+
+def listing(context: Context, place: pages.Place) -> Markup:
+    """The jobs of both kinds, the newest first."""
+    page = pages.read(context.db.read(), "SELECT * FROM jobs", "seq", place)
+    if not page.rows:
+        empty = "There are no older ones." if page.newer else "No job has been created yet."
+        return frame("Jobs", tag("p", empty, class_="none"), page.links("/ui/jobs"))
+    lines = [
+        [
+            tag("a", row["name"], href=f"/ui/jobs/{row['kind']}/{quote(row['name'])}"),
+            row["kind"],
+            status(row["status"]),
+            moment(row["created"]),
+        ]
+        for row in page.rows
+    ]
+    body = table(["Job", "Kind", "Status", "Created (UTC)"], lines)
+    live = any(row["live"] for row in page.rows)
+    return frame("Jobs", body, page.links("/ui/jobs"), refresh_seconds=5 if live else None)
+
+
+def detail(context: Context, kind: str, name: str) -> Markup | None:
+    """One job."""
+    row = context.db.read().execute("SELECT * FROM jobs WHERE kind = ? AND name = ?", (kind, name)).fetchone()
+    if row is None:
+        return None
+    job = json.loads(row["description"])
+    word = KINDS[kind].word
+    start, end = job.get(f"{word}StartTime"), job.get(f"{word}EndTime")
+    artifact = (job.get("ModelArtifacts") or {}).get("S3ModelArtifacts")
+    folder = context.data_dir / "jobs" / kind / name
+    facts = {
+        "Status": status(row["status"]),
+        "Execution": _execution(context, row["arn"]),
+        "Phase": job.get("SecondaryStatus"),
+        "Started (UTC)": moment(start),
+        "Took": duration(start, end),
+        "Failure reason": job.get("FailureReason"),
+        "Model artifact": artifact,
+        "As a file": _file(context, artifact),
+        **_outputs(context, job),
+        "Folder": str(folder) if folder.is_dir() else None,
+        "ARN": row["arn"],
+    }
+    hosts = sorted(folder.glob("host-*"))
+    series = curves.read(hosts[0]) if hosts else {}
+    return frame(
+        name,
+        pairs(facts),
+        [tag("h2", "Metrics"), curves.draw(series)] if series else None,
+        [_log(host, anchor=None if number else "log") for number, host in enumerate(hosts)],
+        [tag("h2", "Hyperparameters"), pairs(job["HyperParameters"])] if job.get("HyperParameters") else None,
+        refresh_seconds=2 if row["live"] else None,
+    )
+
+
+def _execution(context: Context, job: str) -> Markup | None:
+    """The execution whose step made the job."""
+    row = context.db.read().execute(
+        "SELECT e.id, e.display_name, s.name FROM steps s JOIN executions e ON e.arn = s.execution"
+        " WHERE s.job = ? AND s.cache_source IS NULL",
+        (job,),
+    ).fetchone()  # fmt: skip
+    if row is None:
+        return None
+    text = f"{row['display_name'] or row['id']}, step {row['name']}"
+    return tag("a", text, href=f"/ui/executions/{row['id']}")
+
+
+def _outputs(context: Context, job: dict[str, Any]) -> dict[str, str | None]:
+    """Where a processing job's outputs lie as files."""
+    outputs = (job.get("ProcessingOutputConfig") or {}).get("Outputs") or []
+    places = {item["OutputName"]: (item.get("S3Output") or {}).get("S3Uri") for item in outputs}
+    return {f"Output {name}": _file(context, uri) for name, uri in places.items()}
+
+
+def _file(context: Context, uri: str | None) -> str | None:
+    try:
+        return str(object_path(context.s3_dir, uri)) if uri else None
+    except S3ReadError:
+        return None
+
+
+def _log(host: Path, anchor: str | None) -> list[Markup]:
+    """A host's log; the anchor is what Airflow's button "Training log" links to."""
+    try:
+        with (host / "output.log").open("rb") as stream:
+            size = stream.seek(0, 2)
+            stream.seek(max(size - _TAIL_BYTES, 0))
+            content = stream.read(_TAIL_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return []
+    cut = f" (the last {_TAIL_BYTES // 1024} KB)" if size > _TAIL_BYTES else ""
+    return [tag("h2", f"Log of {host.name}{cut}", id=anchor), tag("pre", content)]

@@ -1,0 +1,26 @@
+"""Which path is which page."""
+
+from __future__ import annotations
+
+import re
+
+from local_sagemaker.context import Context
+from local_sagemaker.web import executions, jobs
+from local_sagemaker.web.listing import Place
+from local_sagemaker.web.markup import Markup
+
+_EXECUTION = re.compile(r"/ui/executions/([a-z0-9]{12})/?")
+_JOB = re.compile(r"/ui/jobs/(training|processing)/([a-zA-Z0-9-]{1,63})/?")
+
+
+def render(context: Context, path: str, query: str) -> Markup | None:
+    """The page of a path, or None when there is none."""
+    if path == "/":
+        return executions.listing(context, Place.of(query))
+    if path.rstrip("/") == "/ui/jobs":
+        return jobs.listing(context, Place.of(query))
+    if match := _EXECUTION.fullmatch(path):
+        return executions.detail(context, match[1])
+    if match := _JOB.fullmatch(path):
+        return jobs.detail(context, match[1], match[2])
+    return None
