@@ -228,6 +228,14 @@ class Trainer:
         stale = progress.epoch - progress.best_epoch
         progress.finished = progress.epoch >= hp.epochs or (0 < hp.patience <= stale)
         self.save()
+        if progress.finished:
+            self.say(f"Stopped after epoch {progress.epoch}: {self.why_stopped(stale)}")
+
+    def why_stopped(self, stale: int) -> str:
+        """Say why the training is over."""
+        if 0 < self.hp.patience <= stale:
+            return f"the validation loss was lowest in epoch {self.progress.best_epoch} and has not improved since"
+        return f"the epochs are over; the validation loss was lowest in epoch {self.progress.best_epoch}"
 
     def tally(self, split: str) -> metrics.Tally | None:
         """Count a split's rows by logit and class: all of them in the first process, None in the others."""
@@ -316,6 +324,8 @@ class Trainer:
         tally = self.tally("test")
         if tally is None:
             return
+        for line in metrics.lines(best):
+            self.say(f"Kept epoch {self.progress.best_epoch}: {line}")  # the last values: those of the artifact
         test = metrics.score(tally, weights=self.weights, threshold=best["threshold"])
         self.say(f"Test: loss {test.loss:.6f}, AUC {test.auc:.6f}, F1 {test.f1:.6f} at threshold {test.threshold:.4f}")
         calibration, calibration_error = report.calibration(tally)

@@ -169,6 +169,7 @@ def test_curves_from_a_log_drop_what_a_new_triggerer_repeats(evaluate: Any) -> N
         "Training with Train Loss: high hopes",
         "[Train earlier] 2026-01-01T00:00:01.000Z Train Loss: 0.5",
         "[Train] 2026-01-01T00:00:02.000Z Train Loss: 0.5",
+        "[Train] 2026-01-01T00:00:03.000Z Kept epoch 1: Train Loss: 0.5",
         "Execution arn:x is Succeeded",
         "Train Loss: 0.4",
     ]

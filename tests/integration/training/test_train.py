@@ -14,6 +14,7 @@ import pytest
 import torch
 from sklearn.metrics import f1_score, log_loss, roc_auc_score
 
+from airflow_sagemaker.settings import default_metric_definitions
 from training.inference import model_fn
 from training.metrics import NAMES
 
@@ -32,6 +33,17 @@ def test_every_epoch_prints_the_four_metrics_once(job: Job) -> None:
     assert [name for name, _ in lines] == list(NAMES) * 2
     history = job.report["history"]
     assert [value for _, value in lines] == [pytest.approx(epoch[n], abs=1e-6) for epoch in history for n in NAMES]
+
+
+def test_the_last_values_are_those_of_the_model_that_ships(job: Job) -> None:
+    """SageMaker keeps the last match of each metric's regular expression."""
+    log = job.run(epochs=30, patience=2, learning_rate=0.05)
+    kept = job.report["history"][job.report["best_epoch"] - 1]
+    assert len(job.report["history"]) == job.report["best_epoch"] + 2 < 30
+    for name, regex in default_metric_definitions().items():
+        assert float(re.findall(regex, log)[-1]) == pytest.approx(kept[name], abs=1e-6)
+        assert f"Kept epoch {job.report['best_epoch']}: {name}: {kept[name]:.6f}" in log.splitlines()
+    assert f"Stopped after epoch {len(job.report['history'])}: the validation loss was lowest" in log
 
 
 def test_losses_follow_the_reference_curve(finished: Job) -> None:

@@ -13,6 +13,8 @@ const OF_JOB = /^\[[^\]]*\] \d{4}-\d\d-\d\dT\S+ (.*)$/;
 const LONGEST_LINE = 1000;
 /** A new triggerer tells older lines of the job again and marks them; the job's own time stamp shows which. */
 const REPEATED = /^\[(.*?) earlier\]/;
+/** The program repeats the metrics of the epoch that it keeps: they belong to no epoch of their own. */
+const KEPT = /^Kept epoch \d+: /;
 /** After this line the sensor repeats the final metrics. */
 const ENDED = /Execution (?:\S+ )?(?:is|ended as) (Succeeded|Failed|Stopped|CompletedWithFailures)/;
 
@@ -50,7 +52,7 @@ export function curvesFromLog(lines, metrics = BUILT_IN) {
     if (ENDED.test(text)) break;
     const line = text.slice(0, LONGEST_LINE).replace(REPEATED, "[$1]");
     const said = OF_JOB.exec(line)?.[1];
-    if (said === undefined || known.has(line)) continue;
+    if (said === undefined || known.has(line) || KEPT.test(said)) continue;
     known.add(line);
     for (const { name, regex } of metrics) {
       const value = regex.exec(said)?.[1];
