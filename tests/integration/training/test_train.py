@@ -14,7 +14,7 @@ import pytest
 import torch
 from sklearn.metrics import f1_score, log_loss, roc_auc_score
 
-from airflow_sagemaker.settings import default_metric_definitions
+from airflow_sagemaker.config.groups import default_metric_definitions
 from training.inference import model_fn
 from training.metrics import NAMES
 
