@@ -11,6 +11,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
+from airflow_sagemaker.aws import model_overlay
+
 _LOCKS: dict[str, threading.Lock] = {}
 """One by target's key: a connection whose role or endpoint answers slowly must not hold up the others."""
 _SESSIONS: dict[str, tuple[Any, Any]] = {}
@@ -120,4 +122,4 @@ class AwsTarget:
             client_type="sagemaker",
             config=self.botocore_config,
         )
-        return hook, hook.get_session(region_name=self.region_name or hook.region_name)
+        return hook, model_overlay.extend(hook.get_session(region_name=self.region_name or hook.region_name))

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
+from airflow_sagemaker.aws import model_overlay
 from airflow_sagemaker.aws.client import Aws, Fault, classify, explain
 from airflow_sagemaker.aws.connections import AwsTarget
 from airflow_sagemaker.aws.executions import Execution, ExecutionArn, Executions, Status
@@ -53,7 +54,7 @@ class EnvironmentTarget(AwsTarget):
         from botocore.config import Config
 
         once = Config(retries={"mode": "standard", "total_max_attempts": 1})
-        session = boto3.Session(region_name=self.region_name)
+        session = model_overlay.extend(boto3.Session(region_name=self.region_name))
         try:
             return session.client(service, config=once)
         except ValueError as error:  # botocore's for an endpoint that is no URL; it comes from environment or profile

@@ -19,7 +19,6 @@ from airflow_sagemaker.aws.client import Fault, classify, error_text, explain
 from airflow_sagemaker.aws.executions import Execution, Executions, Status, owner_text
 from airflow_sagemaker.aws.live_executions import live_executions
 from airflow_sagemaker.aws.versions import deploy
-from airflow_sagemaker.aws.versions_by_name import deploy_named, means_no_aliases, version_named
 from airflow_sagemaker.exceptions import ExecutionError, ExecutionNotFound, PartitionBusy
 from airflow_sagemaker.start.record import ExecutionRecord, RecordStore, TaskRun
 
@@ -303,30 +302,15 @@ class Launcher:
 
     def _start(self, record: ExecutionRecord, compiled: CompiledPipeline) -> str:
         version = {"PipelineVersionAlias": compiled.version_alias}
-        try:
+        arn = self._called(record, version)
+        if arn is None:
+            self.log.info("Pipeline %s has no version %s: deploying", compiled.pipeline_name, compiled.version_alias)
+            deploy(self.executions.aws, compiled)
+            self._stop_if_killed(None)
             arn = self._called(record, version)
-            if arn is None:
-                self.log.info(
-                    "Pipeline %s has no version %s: deploying", compiled.pipeline_name, compiled.version_alias
-                )
-                deploy(self.executions.aws, compiled)
-                self._stop_if_killed(None)
-                arn = self._called(record, version)
-        except ExecutionError as error:
-            if error.__cause__ is None or not means_no_aliases(error.__cause__):
-                raise
-            self.log.warning("This API knows no version aliases: versions are told apart by display name")
-            arn = self._start_named(record, compiled)
         if arn is None:
             raise ExecutionError(f"pipeline {compiled.pipeline_name!r} has lost version {compiled.version_alias} again")
         return arn
-
-    def _start_named(self, record: ExecutionRecord, compiled: CompiledPipeline) -> str | None:
-        number = version_named(self.executions.aws, compiled)
-        if number is None:
-            number = deploy_named(self.executions.aws, compiled)
-        self._stop_if_killed(None)
-        return self._called(record, {"PipelineVersionId": number})
 
     def _called(self, record: ExecutionRecord, version: dict[str, Any]) -> str | None:
         owner = owner_text(self.request.run, record.partition, record.max_tries)

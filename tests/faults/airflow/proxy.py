@@ -52,8 +52,6 @@ class FaultProxy:
         self.target = (parts.hostname or "", parts.port or 80)
         self.calls: Counter[str] = Counter()
         self.faults: list[Fault] = []
-        self.unknown_parameter = ""
-        """Requests that hold this parameter are refused, as by a service that does not know it yet."""
         self.answers: dict[str, tuple[int, dict[str, str], bytes]] = {}
         """The last answer of the server by action."""
         self.watch: Callable[[str, Mapping[str, str], bytes], None] = lambda *_: None
@@ -114,10 +112,6 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
             action = target.rpartition(".")[2] if target else f"{self.command} {self.path}"
             proxy.watch(action, dict(self.headers), body)
             fault = proxy.strike(action)
-            if proxy.unknown_parameter and f'"{proxy.unknown_parameter}'.encode() in body:
-                text = f"Unknown parameter in input: {proxy.unknown_parameter}"
-                self._answer(400, {}, json.dumps({"__type": "ValidationException", "message": text}).encode())
-                return
             kind = fault.kind if fault else ""
             if kind in ANSWERS:
                 status, code, text = ANSWERS[kind]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import time
-import uuid
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -84,25 +83,6 @@ def test_credentials_that_stay_expired_fail_at_once_and_say_what_to_do(bench: Be
     assert "renew them in the Airflow connection" in result["message"]
     assert bench.proxy.calls["StartPipelineExecution"] == 2, "once more with credentials that were read anew"
     assert bench.executions() == []
-
-
-def test_an_api_without_version_aliases_is_served_by_display_names(bench: Bench) -> None:
-    config = bench.config(
-        pipeline_name=f"{bench.name}-{bench.dag_id}",
-        input_path=f"s3://{bench.shop.bucket}/{bench.name}/input/2013-07-04",
-    )
-    bench.proxy.unknown_parameter = "PipelineVersionAlias"
-    first = bench.work(run_id="first", operator={"config": config})
-    assert first.result()["returned"], first.result()
-    assert "knows no version aliases" in first.log
-    before = bench.proxy.calls["UpdatePipeline"] + bench.proxy.calls["CreatePipeline"]
-    second = bench.work(run_id="second", operator={"config": config}).result()
-    assert bench.proxy.calls["UpdatePipeline"] + bench.proxy.calls["CreatePipeline"] == before
-    versions = bench.sagemaker.list_pipeline_versions(PipelineName=config["pipeline_name"])["PipelineVersionSummaries"]
-    details = second["pushed"]["training_pipeline"]
-    assert [v["PipelineVersionDisplayName"] for v in versions] == [details["version_alias"]]
-    for arn in (first.result()["returned"], second["returned"]):
-        bench.sagemaker.stop_pipeline_execution(PipelineExecutionArn=arn, ClientRequestToken=uuid.uuid4().hex)
 
 
 def test_another_accounts_role_is_assumed_for_every_call(bench: Bench) -> None:

@@ -1,0 +1,52 @@
+"""Write the overlay again from the installed botocore: `python -m airflow_sagemaker.aws.model_overlay.refresh`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib.metadata import version
+from typing import Any
+
+from airflow_sagemaker.aws.model_overlay import FOLDER
+
+FILE = FOLDER / "sagemaker" / "2017-07-24" / "service-2.sdk-extras.json"
+ALIAS = "PipelineVersionAlias"
+
+
+def overlay(model: dict[str, Any]) -> dict[str, Any]:
+    """Return the shapes of botocore's model of SageMaker that make up the version aliases, without their prose."""
+    shapes = {}
+    for name, shape in model["shapes"].items():
+        if name.startswith(ALIAS) or name == "AliasOperations":
+            shapes[name] = _without_prose(shape)
+            continue
+        members = {
+            member: _without_prose(described)
+            for member, described in shape.get("members", {}).items()
+            if member.startswith(ALIAS)
+        }
+        if members:
+            shapes[name] = {"members": members}
+    return {"version": 1.0, "merge": {"shapes": shapes}}
+
+
+def _without_prose(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {key: _without_prose(inner) for key, inner in value.items() if key != "documentation"}
+
+
+def main() -> None:
+    """Write the file. SystemExit when the installed botocore does not know the aliases."""
+    import botocore.loaders
+
+    made = overlay(botocore.loaders.Loader().load_service_model("sagemaker", "service-2"))
+    if not made["merge"]["shapes"]:
+        raise SystemExit(f"botocore {version('botocore')} has no pipeline version aliases; install 1.44 or later")
+    FILE.parent.mkdir(parents=True, exist_ok=True)
+    FILE.write_text(json.dumps(made, indent=1, sort_keys=True) + "\n")
+    sys.stdout.write(f"{FILE.name}: {len(made['merge']['shapes'])} shapes of botocore {version('botocore')}\n")
+
+
+if __name__ == "__main__":
+    main()
