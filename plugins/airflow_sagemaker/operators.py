@@ -250,7 +250,7 @@ class SageMakerTrainingPipelineOperator(FollowingOperator):
             dependencies=self.dependencies,
             sdk_python=self.sdk_python,
             on_child=self._remember_child,
-            shared=S3Cache(aws, bucket, config.pipeline_name) if bucket else None,
+            shared=S3Cache(aws, bucket, config.pipeline_name, str(config.role_arn)) if bucket else None,
         )
 
     def _remember_child(self, child: subprocess.Popen[bytes]) -> None:

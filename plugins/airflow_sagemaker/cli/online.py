@@ -124,7 +124,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     executions = _executions(arguments, config, output)
     if not config.dependencies:  # a step before the training may be what writes the channels
         check_inputs(executions.aws, config)
-    shared = S3Cache(executions.aws, str(config.code_bucket), config.pipeline_name)
+    shared = S3Cache(executions.aws, str(config.code_bucket), config.pipeline_name, str(config.role_arn))
     compiled = compile_pipeline(config, sdk_python=arguments.sdk_python, shared=shared)
     execution = _started(arguments, config, compiled, executions)
     if arguments.no_wait:

@@ -108,14 +108,14 @@ def _environment(folder: Path, modules: Path) -> dict[str, str]:
 
 
 def _module_folder(folder: Path, modules: Iterable[str]) -> Path:
-    """Make a folder with links to this package and the named modules.
+    """Make a folder with links to this package, what it needs that the SDK does not bring, and the named modules.
 
     The whole path of this interpreter must not be handed on: another interpreter would import from it what was built
     for this one.
     """
     target = folder / "modules"
     target.mkdir()
-    for name in {"airflow_sagemaker", *(module.split(".")[0] for module in modules)}:
+    for name in {"airflow_sagemaker", "pathspec", *(module.split(".")[0] for module in modules)}:
         place = module_place(name)
         (target / place.name).symlink_to(place)
     return target

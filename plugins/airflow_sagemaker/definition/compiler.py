@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import logging
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,9 +16,12 @@ from airflow_sagemaker.definition.child_process import OnChild, compile_in_child
 from airflow_sagemaker.definition.disk_cache import DiskCache, cache_key
 from airflow_sagemaker.definition.request import request_of
 from airflow_sagemaker.definition.s3_cache import S3Cache
-from airflow_sagemaker.exceptions import CompileError, CompileTimeout, ConfigurationError
+from airflow_sagemaker.definition.source_files import IGNORE_FILE, sha256s_of, source_files
+from airflow_sagemaker.exceptions import CompileError, CompileTimeout, ConfigurationError, Violation
 
 DEFAULT_TIMEOUT_SECONDS = 180.0
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -64,23 +69,23 @@ def compile_pipeline(
     `dependencies` and `followups` are "module:function" references added to the configuration's own. `sdk_python` is
     the interpreter that has the SDK (default: AIRFLOW_SAGEMAKER_SDK_PYTHON, else this one). `on_child` is called with
     the child process while it runs. Nothing is uploaded and AWS is not called, but for the entry of a `shared` cache,
-    which lets other hosts find the result in S3. Of equal calls at the same time, in any
-    process of this machine, one compiles and the others wait for it.
+    which lets other hosts find the result in S3. Of equal calls at the same time, in any process of this machine, one
+    compiles and the others wait for it. What is left out of `source_dir` is named in the log.
 
     Raises ConfigurationError for what is missing or wrong in configuration or sources, and CompileError.
     """
     config = _with_references(config, dependencies, followups)
-    _check(config)
+    sources = _checked_sources(config)
     python = sdk_python or default_python()
     request = request_of(config)
     modules = sorted({reference.split(":")[0] for reference in (*config.dependencies, *config.followups)})
     cache = cache or DiskCache()
-    key = cache_key(request, config.source_dir, modules, python)
+    key = cache_key(request, sources, modules, python)
     entry = cache.get(key)
     if entry is None:
         try:
             with cache.lock(key, timeout_seconds):
-                entry = cache.get(key) or _fetched(key, cache, shared)
+                entry = cache.get(key) or _fetched(key, cache, shared, sources)
                 if entry is None:
                     entry = _compile(request, key, cache, python, modules, timeout_seconds, on_child)
                     if shared is not None:
@@ -101,8 +106,8 @@ def _with_references(
     return config.updated(dependencies=(*config.dependencies, *dependencies), followups=(*config.followups, *followups))
 
 
-def _check(config: PytorchTrainingConfig) -> None:
-    """Refuse what cannot compile, all at once and before a process is started."""
+def _checked_sources(config: PytorchTrainingConfig) -> dict[str, str]:
+    """Refuse what cannot compile, all at once and before a process is started; return the sha256 of each source."""
     violations = []
     try:
         config.require(["role_arn", "region"] if config.code_bucket else ["bucket", "role_arn", "region"])
@@ -111,14 +116,23 @@ def _check(config: PytorchTrainingConfig) -> None:
     violations += config.source_violations()
     if violations:
         raise ConfigurationError(violations)
+    source = source_files(config.source_dir)
+    if source.left_out:
+        names = ", ".join(source.left_out[:20]) + (", ..." if len(source.left_out) > 20 else "")
+        log.info("Left out of %s: %s. To ship one, add !NAME to %s there", config.source_dir, names, IGNORE_FILE)
+    if os.path.normpath(config.training_entry_point) not in source.files:
+        rule = f"is left out by the default patterns or by {IGNORE_FILE}"
+        hint = f"add !{config.training_entry_point} to {IGNORE_FILE}"
+        raise ConfigurationError([Violation("training_entry_point", config.training_entry_point, rule, hint)])
+    return sha256s_of(source.files)
 
 
-def _fetched(key: str, cache: DiskCache, shared: S3Cache | None) -> dict[str, Any] | None:
+def _fetched(key: str, cache: DiskCache, shared: S3Cache | None, sources: Mapping[str, str]) -> dict[str, Any] | None:
     """Return another host's entry, moved into this host's cache, or None."""
     if shared is None:
         return None
     with cache.work_folder() as folder:
-        entry = shared.get(key, folder)
+        entry = shared.get(key, folder, sources)
         if entry is not None:
             cache.put(key, entry)
     return entry

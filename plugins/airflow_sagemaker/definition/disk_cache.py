@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from importlib import metadata
@@ -20,7 +20,7 @@ from typing import Any
 from filelock import FileLock
 
 from airflow_sagemaker.definition.child_process import module_place
-from airflow_sagemaker.definition.source_files import contents_of, digest_of
+from airflow_sagemaker.definition.source_files import contents_of, digest_of, digest_of_digests
 from airflow_sagemaker.exceptions import CompileError, SdkNotAvailable
 
 FORMAT = 1
@@ -48,17 +48,16 @@ def default_folder() -> Path:
     return Path(base) / "airflow-sagemaker"
 
 
-def cache_key(request: dict[str, Any], source_dir: str, modules: Iterable[str], python: str) -> str:
-    """Return a digest of all that decides a definition. Raises SdkNotAvailable without an SDK to be found."""
-    try:
-        source = digest_of(contents_of(source_dir))
-    except OSError as error:
-        raise CompileError(f"source_dir cannot be read: {error.strerror}: {error.filename or source_dir}") from None
+def cache_key(request: dict[str, Any], sources: Mapping[str, str], modules: Iterable[str], python: str) -> str:
+    """Return a digest of all that decides a definition. Raises SdkNotAvailable without an SDK to be found.
+
+    `sources` are the files of source_dir: sha256 by relative path.
+    """
     stable = {**request, "config": {name: value for name, value in request["config"].items() if name != "source_dir"}}
     parts = {
         "format": FORMAT,
         "request": stable,
-        "source": source,
+        "source": digest_of_digests(sources),
         "package": _own_digest(),
         "modules": {name: _module_digest(name) for name in sorted(modules)},
         "sdk": dict(sdk_versions(python)),

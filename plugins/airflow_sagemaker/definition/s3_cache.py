@@ -1,40 +1,64 @@
 """Compiled definitions in S3, so that of many hosts one compiles.
 
-An entry is a small JSON object beside the code that it names; the files themselves lie where the definition wants them
-and are fetched from there, checked against their digests. Nothing here may fail a training: without an entry, without
-the right to read it, or with a file that has changed, the host compiles by itself.
+An entry is a small JSON object beside the code that it names; the files themselves are stored where the definition
+wants them and are fetched from there. Nothing here may fail a training: without an entry, without the right to read
+it, or with one that cannot be trusted, the host compiles by itself.
+
+Write access to the bucket is no reason to believe an entry: it decides what runs, and under which role. An entry is
+used only when SageMaker itself holds the same definition under its alias and role, which takes sagemaker:UpdatePipeline
+to bring about, when the code that it ships is this host's, and when each upload has the content that its key names.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from airflow_sagemaker.definition.source_files import FIELDS_FILE, digest_of_digests
 
 if TYPE_CHECKING:
     from airflow_sagemaker.aws.client import Aws
 
 
-class S3Cache:
-    """Entries at s3://bucket/<pipeline name>/compiled/<key>.json."""
+class Distrusted(Exception):
+    """An entry that must not be used; the message says what is wrong with it."""
 
-    def __init__(self, aws: Aws, bucket: str, pipeline_name: str) -> None:
+
+class S3Cache:
+    """Entries at s3://bucket/<pipeline name>/compiled/<key>.json for a pipeline that runs under `role_arn`."""
+
+    def __init__(self, aws: Aws, bucket: str, pipeline_name: str, role_arn: str) -> None:
         self._aws = aws
         self._bucket = bucket
-        self._prefix = f"{pipeline_name}/compiled"
+        self._pipeline_name = pipeline_name
+        self._role_arn = role_arn
 
-    def get(self, key: str, folder: Path) -> dict[str, Any] | None:
-        """Return an entry whose files have been fetched into `folder`, or None."""
+    def get(self, key: str, folder: Path, sources: Mapping[str, str]) -> dict[str, Any] | None:
+        """Return an entry whose files have been fetched into `folder`, or None.
+
+        `sources` are the files of this host's source_dir: sha256 by relative path.
+        """
         try:
-            entry: dict[str, Any] = json.loads(self._read(self._bucket, f"{self._prefix}/{key}.json"))
+            entry: dict[str, Any] = json.loads(self._read(self._bucket, self._key(key)))
+            self._check_uploads(entry, sources)
+            self._check_deployed(entry["definition"])
             for upload in entry["uploads"]:
                 content = self._read(upload["bucket"], upload["key"])
                 if hashlib.sha256(content).hexdigest() != upload["sha256"]:
-                    return None
+                    raise Distrusted(f"s3://{upload['bucket']}/{upload['key']} is not what its key says")
                 path = folder / upload["sha256"]
                 path.write_bytes(content)
                 upload["path"] = str(path)
+        except Distrusted as reason:
+            self._aws.log.warning(
+                "Compiling here: the definition at s3://%s/%s is not used, because %s",
+                self._bucket, self._key(key), reason,
+            )  # fmt: skip
+            return None
         except Exception as error:
             self._aws.log.debug("No compiled definition in S3: %s", error)
             return None
@@ -44,10 +68,59 @@ class S3Cache:
         """Store an entry for other hosts."""
         body = json.dumps(entry).encode()
         try:
-            self._aws.call("s3", "put_object", Bucket=self._bucket, Key=f"{self._prefix}/{key}.json", Body=body)
+            self._aws.call("s3", "put_object", Bucket=self._bucket, Key=self._key(key), Body=body)
         except Exception as error:
             self._aws.log.debug("The compiled definition was not stored in S3: %s", error)
+
+    def _check_deployed(self, definition: str) -> None:
+        """Raise unless SageMaker holds this definition; its own error where it has no such version (yet)."""
+        alias = f"d-{hashlib.sha256(definition.encode()).hexdigest()}"
+        version = self._aws.call(
+            "sagemaker", "describe_pipeline", PipelineName=self._pipeline_name, PipelineVersionAlias=alias
+        )
+        if json.loads(version["PipelineDefinition"]) != json.loads(definition):
+            raise Distrusted(f"SageMaker holds another definition under the alias {alias}")
+        if version["RoleArn"] != self._role_arn:
+            raise Distrusted(f"SageMaker runs it as {version['RoleArn']}, and the configuration says {self._role_arn}")
+
+    def _check_uploads(self, entry: dict[str, Any], sources: Mapping[str, str]) -> None:
+        """Raise unless the uploads are the folders that the training step names by their content, the code being ours.
+
+        What other steps upload has names of their own choice, which prove nothing.
+        """
+        channels = _channels(entry["definition"])
+        folders: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        for upload in entry["uploads"]:
+            where = f"s3://{upload['bucket']}/{upload['key']}"
+            folder = next((uri for uri in channels.values() if where.startswith(f"{uri}/")), None)
+            if folder is None:
+                raise Distrusted(f"it uploads {where}, which no channel of the training step names")
+            folders[folder][where.removeprefix(f"{folder}/")] = upload["sha256"]
+        for folder, files in folders.items():
+            if digest_of_digests(files) != folder.rpartition("/")[2]:
+                raise Distrusted(f"the files below {folder} are not those that it is named for")
+        if _without_fields(folders[channels["code"]]) != _without_fields(sources):
+            raise Distrusted("it ships other code than this host's source_dir")
+
+    def _key(self, key: str) -> str:
+        return f"{self._pipeline_name}/compiled/{key}.json"
 
     def _read(self, bucket: str, key: str) -> bytes:
         content: bytes = self._aws.call("s3", "get_object", Bucket=bucket, Key=key)["Body"].read()
         return content
+
+
+def _channels(definition: str) -> dict[str, str]:
+    """Return the S3 URIs of the training step's channels `code` and `sm_drivers`."""
+    for step in json.loads(definition)["Steps"]:
+        if step["Type"] == "Training":
+            uris = {
+                channel["ChannelName"]: channel["DataSource"]["S3DataSource"]["S3Uri"]
+                for channel in step["Arguments"]["InputDataConfig"]
+            }
+            return {name: str(uris[name]) for name in ("code", "sm_drivers")}
+    raise Distrusted("it has no training step")
+
+
+def _without_fields(files: Mapping[str, str]) -> dict[str, str]:
+    return {name: sha256 for name, sha256 in files.items() if name != FIELDS_FILE}

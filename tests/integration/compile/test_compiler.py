@@ -142,31 +142,6 @@ def test_a_damaged_cache_is_compiled_anew(config: PytorchTrainingConfig, tmp_pat
     assert compile_pipeline(config, cache=cache) == first
 
 
-def test_another_host_finds_the_definition_in_s3(
-    config: PytorchTrainingConfig, local_sagemaker: Any, tmp_path: Path
-) -> None:
-    import logging
-    from types import SimpleNamespace
-
-    from airflow_sagemaker.aws.client import Aws
-    from airflow_sagemaker.definition.s3_cache import S3Cache
-
-    client = local_sagemaker.client("s3")
-    client.create_bucket(Bucket="compile-tests")
-    target: Any = SimpleNamespace(client=lambda service: client)
-    shared = S3Cache(Aws(target, logging.getLogger("test")), "compile-tests", config.pipeline_name)
-    children: list[Any] = []
-    first = compile_pipeline(config, cache=DiskCache(tmp_path / "one"), shared=shared, on_child=children.append)
-    for upload in first.uploads:
-        client.put_object(Bucket=upload.bucket, Key=upload.key, Body=Path(upload.path).read_bytes())
-    second = compile_pipeline(config, cache=DiskCache(tmp_path / "two"), shared=shared, on_child=children.append)
-    assert (second.definition, len(children)) == (first.definition, 1)
-    assert all(Path(upload.path).is_file() for upload in second.uploads)
-    client.put_object(Bucket="compile-tests", Key=first.uploads[0].key, Body=b"changed by somebody")
-    compile_pipeline(config, cache=DiskCache(tmp_path / "three"), shared=shared, on_child=children.append)
-    assert len(children) == 2  # what does not match its digest is not used
-
-
 def test_of_many_cold_starts_one_compiles(config: PytorchTrainingConfig, tmp_path: Path) -> None:
     children: list[Any] = []
     cache = DiskCache(tmp_path / "cache")
@@ -393,10 +368,3 @@ def test_a_user_without_a_home_needs_the_setting_only(tmp_path: Path, monkeypatc
         DiskCache()
     monkeypatch.setenv("AIRFLOW_SAGEMAKER_CACHE_DIR", str(tmp_path))
     assert DiskCache().folder == tmp_path
-
-
-def test_a_source_that_cannot_be_read_is_named(config: PytorchTrainingConfig, tmp_path: Path) -> None:
-    shutil.copytree(config.source_dir, tmp_path / "code")
-    (tmp_path / "code" / "memory").symlink_to("/proc/self/mem")
-    with pytest.raises(CompileError, match="source_dir cannot be read: Input/output error"):
-        compile_pipeline(config.updated(source_dir=str(tmp_path / "code")), cache=DiskCache(tmp_path / "cache"))

@@ -18,10 +18,9 @@ from sagemaker.train.configs import Channel, DataSource, S3DataSource, SourceCod
 from sagemaker.train.constants import SM_CODE, SM_DRIVERS, SOURCE_CODE_JSON, TRAIN_SCRIPT
 from sagemaker.train.model_trainer import ModelTrainer
 
-from airflow_sagemaker.definition.source_files import contents_of, digest_of
+from airflow_sagemaker.definition.source_files import FIELDS_FILE, contents_of, digest_of
 from airflow_sagemaker.exceptions import CompileError
 
-FIELDS_FILE = "fields.json"
 CODE_IN_CONTAINER = "/opt/ml/input/data/code"
 CONTAINER_ARGUMENTS = [f"/opt/ml/input/data/{SM_DRIVERS}/{TRAIN_SCRIPT}"]
 """For /bin/bash. The SDK's own, `bash -c "chmod ... && sm_train.sh"`, can leave a shell above the script, which waits
