@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from airflow_sagemaker.definition.source_files import contents_of, digest_of, digest_of_digests, sha256s_of, source_files
+from airflow_sagemaker.definition.source_files import (
+    contents_of,
+    digest_of,
+    digest_of_digests,
+    sha256s_of,
+    source_files,
+)
 from airflow_sagemaker.exceptions import ConfigurationError
 
 
