@@ -1,7 +1,7 @@
 """Train a model of flight delays for every date partition: extract -> preprocess -> start -> wait -> report.
 
 The run's partition key is the only date. Scheduled runs train yesterday (the run starts when the day is over); a run
-triggered without a key trains today (UTC). The flights are those of 2013, repeated: see preprocessing/source.py.
+triggered without a key trains today (UTC). The flights are those of 2013, repeated: preprocessing/flights/source.py.
 Everything that differs between AWS and the local SageMaker stands in the Airflow connection `aws_default`.
 """
 

@@ -1,6 +1,7 @@
-"""From raw date partitions of flights to the train, val and test parquet of one partition.
+"""From raw date partitions to the train, val and test parquet of one partition, for any table; no Airflow in here.
 
-`fields` says which columns the table has, `window` which dates a partition reads, `source` where the raw rows come
-from, `raw` reads them, `features` builds the table, `output` writes it whole, `storage` does the same on S3, `program`
-ties them together and `python -m preprocessing` runs it. None of it knows Airflow.
+A `spec.TableSpec` says what is particular to a table. That of the example is in `flights/`, which nothing outside that
+folder may import. `window` says which dates a partition reads, `raw` checks the raw files, `engines` opens them for the
+table's own `build`, `output` writes the splits whole, `storage` and `on_s3` do the same on S3, `program` ties them
+together and `python -m preprocessing` runs it.
 """

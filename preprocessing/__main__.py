@@ -4,6 +4,8 @@
     python -m preprocessing extract --partition 2013-07-04 --bucket B              raw dates to S3
     python -m preprocessing s3 --partition 2013-07-04 --bucket B --pipeline P      from raw dates to splits, both on S3
 
+The table is that of the flights, or with `--table module:NAME` another TableSpec (see `preprocessing.spec`).
+
 Credentials, region and endpoint of S3 come from the AWS_* environment. The last line of standard output is the result
 as one JSON object; what happens meanwhile goes to standard error. Status 3: the data or the partition cannot be used
 (one line says why, and a retry will say the same; the result then holds the findings of failing data checks); status
@@ -13,6 +15,7 @@ as one JSON object; what happens meanwhile goes to standard error. Status 3: the
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import logging
 import os
@@ -20,9 +23,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from preprocessing import child, engines, flights_on_s3, program, source, splits
+from preprocessing import child, engines, on_s3, program, splits
 from preprocessing.errors import ChecksError, MissingDataError, PreprocessingError
+from preprocessing.spec import TableSpec
 from preprocessing.window import Window, parse_partition
+
+FLIGHTS = "preprocessing.flights.table:FLIGHTS"
 
 
 def main() -> int:
@@ -31,8 +37,8 @@ def main() -> int:
     child.die_with_parent()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s", force=True)
     try:
-        window = Window(
-            parse_partition(options.partition), options.days, options.val_days, options.test_days, start=source.FIRST
+        window = options.table.window(
+            parse_partition(options.partition), options.days, options.val_days, options.test_days
         )
         result: dict[str, Any] = options.run(options, window)
     except MissingDataError as error:
@@ -62,25 +68,39 @@ def _parser() -> argparse.ArgumentParser:
     local.add_argument("--previous", type=Path, metavar="FILE", help=text)
     local.add_argument("--engine", choices=engines.ENGINES, default=engines.POLARS, help="what builds the table")
     local.set_defaults(
-        run=lambda o, window: program.preprocess(o.raw, o.output, window, o.engine, _profiles(o.previous), o.split_by)
+        run=lambda o, window: program.preprocess(
+            o.table, o.raw, o.output, window, o.engine, _profiles(o.previous), o.split_by
+        )
     )
     extract = commands.add_parser("extract", help="write the raw dates that the window reads to S3")
-    extract.set_defaults(run=lambda o, window: flights_on_s3.extract(_s3(), o.bucket, window, o.list_for))
+    extract.set_defaults(run=lambda o, window: on_s3.extract(o.table, _s3(), o.bucket, window, o.list_for))
     extract.add_argument("--list-for", metavar="PIPELINE", help="also list the files for this pipeline's own step")
-    on_s3 = commands.add_parser("s3", help="from raw dates on S3 to the partition's splits on S3")
-    on_s3.add_argument("--pipeline", required=True, help="name of the pipeline: the first folder of the splits")
-    on_s3.set_defaults(run=lambda o, window: flights_on_s3.preprocess(_s3(), o.bucket, o.pipeline, window, o.split_by))
-    for command in (local, extract, on_s3):
+    s3 = commands.add_parser("s3", help="from raw dates on S3 to the partition's splits on S3")
+    s3.add_argument("--pipeline", required=True, help="name of the pipeline: the first folder of the splits")
+    s3.set_defaults(run=lambda o, window: on_s3.preprocess(o.table, _s3(), o.bucket, o.pipeline, window, o.split_by))
+    for command in (local, extract, s3):
         command.add_argument("--partition", required=True, help="date, YYYY-MM-DD")
+        command.add_argument("--table", type=_table, default=FLIGHTS, metavar="MODULE:NAME", help="what is built")
         command.add_argument("--days", type=int, default=Window.days, help="days of rows up to the partition")
         command.add_argument("--val-days", type=int, default=Window.val_days, help="days of validation")
         command.add_argument("--test-days", type=int, default=Window.test_days, help="days of test")
-    for command in (local, on_s3):
+    for command in (local, s3):
         text = "what decides a row's split; by hash the shares of rows are the shares of days"
         command.add_argument("--split-by", choices=splits.WAYS, default="time", help=text)
-    for command in (extract, on_s3):
+    for command in (extract, s3):
         command.add_argument("--bucket", required=True, help="bucket of raw dates and splits")
     return parser
+
+
+def _table(reference: str) -> TableSpec:
+    module, _, name = reference.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"{reference!r} cannot be imported ({error}); expected module:NAME") from None
+    if not isinstance(found, TableSpec):
+        raise argparse.ArgumentTypeError(f"{reference!r} is a {type(found).__name__}; expected a TableSpec")
+    return found
 
 
 def _profiles(file: Path | None) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Open raw files as Narwhals frames of one engine, every column in the one type that `raw.SCHEMAS` stands for.
+"""Open raw files as Narwhals frames of one engine, every column in the one type that its kind stands for.
 
 Files of different dates may differ in width (int32 and int64, milliseconds and microseconds): they are widened here.
 Anything else that differs has been refused by `raw.checked_files` before.
@@ -19,76 +19,72 @@ from typing import Any
 import narwhals as nw
 import polars as pl
 
-from preprocessing import features, raw
 from preprocessing.errors import EngineError
-from preprocessing.features import Frame, RawTables
+from preprocessing.spec import DAY, INTEGER, NUMBER, TEXT, TIME, RawTable, TableSpec
 from preprocessing.window import Span
 
 POLARS, SPARK = "polars", "spark"
 ENGINES = (POLARS, SPARK)
 
 POLARS_TYPES: dict[str, pl.DataType] = {
-    raw.INTEGER: pl.Int64(),
-    raw.NUMBER: pl.Float64(),
-    raw.TEXT: pl.String(),
-    raw.DAY: pl.Date(),
-    raw.TIME: pl.Datetime("us", "UTC"),
+    INTEGER: pl.Int64(),
+    NUMBER: pl.Float64(),
+    TEXT: pl.String(),
+    DAY: pl.Date(),
+    TIME: pl.Datetime("us", "UTC"),
 }
 
 NARWHALS_TYPES = {
-    raw.INTEGER: nw.Int64(),
-    raw.NUMBER: nw.Float64(),
-    raw.TEXT: nw.String(),
-    raw.DAY: nw.Date(),
-    raw.TIME: nw.Datetime("us", "UTC"),
+    INTEGER: nw.Int64(),
+    NUMBER: nw.Float64(),
+    TEXT: nw.String(),
+    DAY: nw.Date(),
+    TIME: nw.Datetime("us", "UTC"),
 }
 
-
+Frame = nw.LazyFrame[Any]
 Build = Callable[[Mapping[str, Sequence[str]], Span], pl.LazyFrame]
 """From the raw files of each table and the span of dates to the span's table, in no order."""
 
 
 @contextmanager
-def started(engine: str = POLARS) -> Iterator[Build]:
-    """Give `features.build` as one engine makes it: the same rows and types on each.
+def started(spec: TableSpec, engine: str = POLARS) -> Iterator[Build]:
+    """Give the table's `build` as one engine makes it: the same rows and types on each.
 
     With Spark, the joins and the rates are Spark's, in one session for all spans; the finished table of each then comes
     to this process, whose memory must hold it. Raises EngineError when Spark is not installed.
     """
     if engine == POLARS:
-        yield _on_polars
+        yield partial(_on_polars, spec)
         return
     with tempfile.TemporaryDirectory(prefix="preprocessing-spark-") as folder:
         session = spark_session(threads=os.cpu_count() or 1, folder=Path(folder))
         try:
-            yield partial(_on_spark, session)
+            yield partial(_on_spark, spec, session)
         finally:
             session.stop()
 
 
-def _on_polars(files: Mapping[str, Sequence[str]], span: Span) -> pl.LazyFrame:
-    built: pl.LazyFrame = features.build(polars_tables(files), span).to_native()
+def _on_polars(spec: TableSpec, files: Mapping[str, Sequence[str]], span: Span) -> pl.LazyFrame:
+    built: pl.LazyFrame = spec.build(polars_tables(spec, files), span).to_native()
     return built
 
 
-def _on_spark(session: Any, files: Mapping[str, Sequence[str]], span: Span) -> pl.LazyFrame:
-    table = features.build(spark_tables(session, files), span).to_native().toArrow()
+def _on_spark(spec: TableSpec, session: Any, files: Mapping[str, Sequence[str]], span: Span) -> pl.LazyFrame:
+    table = spec.build(spark_tables(spec, session, files), span).to_native().toArrow()
     # Spark's own widths differ here and there: both engines write one schema.
-    return pl.DataFrame(pl.from_arrow(table)).cast(_on_polars(files, span).collect_schema()).lazy()
+    return pl.DataFrame(pl.from_arrow(table)).cast(_on_polars(spec, files, span).collect_schema()).lazy()
 
 
-def polars_tables(files: Mapping[str, Sequence[str]]) -> RawTables:
-    """Open the files of each table with Polars, lazily."""
-    tables = {table: _scan(paths, raw.SCHEMAS[table]) for table, paths in files.items()}
-    # The late rates read the flights once per group: without the cache, so does Polars the files.
-    tables["flights"] = tables["flights"].cache()
-    return RawTables(**{table: nw.from_native(frame) for table, frame in tables.items()})
+def polars_tables(spec: TableSpec, files: Mapping[str, Sequence[str]]) -> dict[str, Frame]:
+    """Open the files of each raw table with Polars, lazily."""
+    return {table: nw.from_native(_scan(paths, spec.raw[table])) for table, paths in files.items()}
 
 
-def _scan(paths: Sequence[str], kinds: Mapping[str, str]) -> pl.LazyFrame:
-    return pl.scan_parquet(
+def _scan(paths: Sequence[str], table: RawTable) -> pl.LazyFrame:
+    frame = pl.scan_parquet(
         list(paths),
-        schema={name: POLARS_TYPES[kind] for name, kind in kinds.items()},
+        schema={name: POLARS_TYPES[kind] for name, kind in table.columns.items()},
         extra_columns="ignore",
         cast_options=pl.ScanCastOptions(
             integer_cast=["upcast", "allow-float"],
@@ -96,11 +92,12 @@ def _scan(paths: Sequence[str], kinds: Mapping[str, str]) -> pl.LazyFrame:
             datetime_cast=["nanosecond-downcast", "millisecond-upcast", "convert-timezone"],
         ),
     )
+    return frame.cache() if table.read_repeatedly else frame
 
 
-def spark_tables(session: Any, files: Mapping[str, Sequence[str]]) -> RawTables:
-    """Open the files of each table with a Spark session whose time zone is UTC."""
-    return RawTables(**{table: _read(session, paths, raw.SCHEMAS[table]) for table, paths in files.items()})
+def spark_tables(spec: TableSpec, session: Any, files: Mapping[str, Sequence[str]]) -> dict[str, Frame]:
+    """Open the files of each raw table with a Spark session whose time zone is UTC."""
+    return {table: _read(session, paths, spec.raw[table].columns) for table, paths in files.items()}
 
 
 def _read(session: Any, paths: Sequence[str], kinds: Mapping[str, str]) -> Frame:

@@ -13,7 +13,8 @@ from typing import Any
 
 import polars as pl
 
-from preprocessing import fields, schema
+from preprocessing import schema
+from preprocessing.spec import TableSpec
 
 SAMPLE_ROWS = 1_000_000
 """Rows of a split that its sample has at most; a split with fewer is its own sample."""
@@ -27,6 +28,7 @@ NAMED = 1_000_000
 class Part:
     """One split."""
 
+    spec: TableSpec
     lazy: pl.LazyFrame
     rows: int = 0
     labels: Counter[Any] = field(default_factory=Counter)
@@ -40,20 +42,20 @@ class Part:
         if table.height == 0:
             return
         self.rows += table.height
-        self.labels.update(dict(table[fields.LABEL].value_counts(name="n").iter_rows()))
+        self.labels.update(dict(table[self.spec.label_name].value_counts(name="n").iter_rows()))
         self.missing.update(table.null_count().row(0, named=True))
-        days = table[fields.DATE]
+        days = table[self.spec.date_name]
         ends: list[Any] = [*self.dates, days.min(), days.max()]
         self.dates = (min(ends), max(ends))
-        for rule, found in schema.broken(table).items():
+        for rule, found in schema.broken(self.spec, table).items():
             self.broken[rule] = self.broken[rule] + found if rule in self.broken else found
 
     @property
-    def late_share(self) -> float:
+    def label_share(self) -> float:
         """Share of label 1 among the rows that have a label."""
         known = {label: rows for label, rows in self.labels.items() if label is not None}
-        late: int = sum(label * rows for label, rows in known.items())
-        return late / sum(known.values())
+        positive: int = sum(label * rows for label, rows in known.items())
+        return positive / sum(known.values())
 
     @cached_property
     def sample(self) -> pl.DataFrame:
@@ -68,10 +70,14 @@ class Part:
 class Parts(dict[str, Part]):
     """The splits of a partition by name."""
 
+    def __init__(self, spec: TableSpec, frames: Mapping[str, pl.LazyFrame]) -> None:
+        super().__init__({name: Part(spec, frame) for name, frame in frames.items()})
+        self.spec = spec
+
     @classmethod
-    def of(cls, tables: Mapping[str, pl.DataFrame]) -> Parts:
+    def of(cls, spec: TableSpec, tables: Mapping[str, pl.DataFrame]) -> Parts:
         """Return the parts of tables that are in memory."""
-        parts = cls({name: Part(table.lazy()) for name, table in tables.items()})
+        parts = cls(spec, {name: table.lazy() for name, table in tables.items()})
         for name, table in tables.items():
             parts[name].add(table)
         return parts
@@ -82,13 +88,14 @@ class Parts(dict[str, Part]):
 
         Exact: ids with one hash are compared themselves. Memory is bounded by IDS_AT_ONCE and NAMED.
         """
-        hashed = pl.col(fields.ID).hash()
+        row_id = pl.col(self.spec.id_name)
+        hashed = row_id.hash()
         every = pl.concat([part.lazy.select(hashed.alias("hash")) for part in self.values()])
         passes = -(-sum(part.rows for part in self.values()) // IDS_AT_ONCE)
         suspects = pl.Series("hash", [], pl.UInt64)
         for turn in range(passes):
             of_turn = every.filter(pl.col("hash") % passes == turn).collect(engine="streaming")["hash"].sort()
             suspects = suspects.append(of_turn.filter(of_turn == of_turn.shift()).unique()).head(NAMED)
-        rows = pl.concat(part.lazy.select(*fields.ORDER, split=pl.lit(name)) for name, part in self.items())
+        rows = pl.concat(part.lazy.select(*self.spec.order, split=pl.lit(name)) for name, part in self.items())
         rows = rows.head(0) if suspects.is_empty() else rows.filter(hashed.is_in(suspects.implode()))
-        return rows.collect(engine="streaming").filter(pl.col(fields.ID).is_duplicated()).sort(fields.ORDER)
+        return rows.collect(engine="streaming").filter(row_id.is_duplicated()).sort(self.spec.order)

@@ -12,14 +12,16 @@ from typing import Any
 
 import polars as pl
 
-from preprocessing import checks, chunks, engines, fields, output, raw, splits
+from preprocessing import checks, chunks, engines, output, raw, splits
 from preprocessing.drift import Profile
 from preprocessing.errors import TableError
-from preprocessing.parts import Part, Parts
+from preprocessing.parts import Parts
+from preprocessing.spec import TableSpec
 from preprocessing.window import Span, Window
 
 
 def preprocess(
+    spec: TableSpec,
     raw_folder: Path,
     output_folder: Path,
     window: Window,
@@ -34,52 +36,54 @@ def preprocess(
     in the manifests of earlier partitions, the newest first; the newest day is compared with them. `split_by` is one
     of `splits.WAYS`. `chunk_rows`: raw rows that are built at once; what is written does not depend on it.
 
-    The result: partition, rows and share of late flights per split, dates per split, the field lists under the names of
+    The result: partition, rows and share of label 1 per split, dates per split, the field lists under the names of
     the training's hyperparameters, and the findings of the data checks. Raises PreprocessingError; nothing is visible
     then.
     """
-    files = raw.checked_files(raw_folder, window)
-    with engines.started(engine) as build, output.aside(output_folder) as aside:
-        parts = Parts({split: Part(pl.scan_parquet(aside.file(split))) for split in output.SPLITS})
+    files = raw.checked_files(spec, raw_folder, window)
+    with engines.started(spec, engine) as build, output.aside(output_folder) as aside:
+        parts = Parts(spec, {split: pl.scan_parquet(aside.file(split)) for split in output.SPLITS})
         for span in chunks.spans(window, files, chunk_rows):
-            _add(build_table(raw.paths(files, span), window, span, build), window, split_by, aside, parts)
+            _add(build_table(spec, raw.paths(spec, files, span), window, span, build), window, split_by, aside, parts)
         aside.close()
         splits.require_both_classes(parts, window, split_by)
         _require_ids_once(parts, window)
         about = {
             "partition": str(window.partition),
             "rows": {split: part.rows for split, part in parts.items()},
-            "late_share": {split: round(part.late_share, 6) for split, part in parts.items()},
+            "label_share": {split: round(part.label_share, 6) for split, part in parts.items()},
             "split_by": split_by,
             "dates": {split: [str(day) for day in part.dates] for split, part in parts.items()},
-            **fields.field_lists(),
+            **spec.field_lists(),
             "checks": checks.check(parts, str(window.partition), previous),
         }
         aside.commit({**about, "profile": checks.profiles(parts)})
     return about
 
 
-def build_table(files: Mapping[str, Sequence[str]], window: Window, span: Span, build: engines.Build) -> pl.DataFrame:
+def build_table(
+    spec: TableSpec, files: Mapping[str, Sequence[str]], window: Window, span: Span, build: engines.Build
+) -> pl.DataFrame:
     """Return the rows of one span of the window, in order of time."""
-    within = pl.col(fields.DATE).is_between(span.first, span.last)
+    within = pl.col(spec.date_name).is_between(span.first, span.last)
     try:
-        return build(files, span).filter(within).sort(fields.ORDER).collect(engine="streaming")
+        return build(files, span).filter(within).sort(spec.order).collect(engine="streaming")
     except pl.exceptions.ComputeError:
-        raw.explain_unreadable(files, window)
+        raw.explain_unreadable(spec, files, window)
         raise
 
 
 def _add(table: pl.DataFrame, window: Window, split_by: str, aside: output.Aside, parts: Parts) -> None:
     """Write and count the rows of a span; nothing refers to them when this returns."""
-    for split, rows in splits.split(table, window, split_by).items():
+    for split, rows in splits.split(parts.spec, table, window, split_by).items():
         aside.add(split, rows)
         parts[split].add(rows)
 
 
 def _require_ids_once(parts: Parts, window: Window) -> None:
-    twice = parts.repeated
-    if twice.height:
+    repeated, name = parts.repeated, parts.spec.id_name
+    if repeated.height:
         raise TableError(
-            f"partition {window.partition}: {fields.ID} {twice[fields.ID][0]!r} stands on several rows "
-            f"({twice.height} rows share an id); expected one row per flight"
+            f"partition {window.partition}: {name} {repeated[name][0]!r} is on several rows "
+            f"({repeated.height} rows share an id); expected one row per id"
         )

@@ -10,46 +10,9 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from preprocessing import fields
 from preprocessing.errors import MissingDataError, RawDataError
+from preprocessing.spec import DAY, INTEGER, NUMBER, TEXT, TIME, TableSpec
 from preprocessing.window import Span, Window
-
-INTEGER, NUMBER, TEXT, DAY, TIME = "integer", "number", "text", "date", "time stamp in UTC"
-
-SCHEMAS: dict[str, dict[str, str]] = {
-    "flights": {
-        "flight_date": DAY,
-        "time_hour": TIME,
-        "hour": INTEGER,
-        "minute": INTEGER,
-        "sched_arr_time": INTEGER,
-        "arr_delay": INTEGER,
-        "arrived_at": TIME,
-        "carrier": TEXT,
-        "flight": INTEGER,
-        "tailnum": TEXT,
-        "origin": TEXT,
-        "dest": TEXT,
-        "distance": INTEGER,
-    },
-    "weather": {
-        "origin": TEXT,
-        "time_hour": TIME,
-        "temp": NUMBER,
-        "dewp": NUMBER,
-        "humid": NUMBER,
-        "wind_dir": NUMBER,
-        "wind_speed": NUMBER,
-        "wind_gust": NUMBER,
-        "precip": NUMBER,
-        "pressure": NUMBER,
-        "visib": NUMBER,
-    },
-    "planes": {"flight_date": DAY, "tailnum": TEXT, "year": INTEGER, "seats": INTEGER, "model": TEXT},
-}
-"""Columns that each raw table must have; further columns are ignored."""
-MAY_BE_EMPTY = ("weather", "planes")
-"""Tables that only add features: a date without their rows gives missing values, not an error."""
 
 
 class File(NamedTuple):
@@ -68,29 +31,30 @@ def raw_key(table: str, day: date) -> str:
     return f"{table}/date={day}/{table}.parquet"
 
 
-def checked_files(folder: Path, window: Window) -> Files:
+def checked_files(spec: TableSpec, folder: Path, window: Window) -> Files:
     """Return the files of each table that the window reads. Raises RawDataError at the first bad file."""
     try:
-        return {table: _checked(folder, table, window.dates(table)) for table in SCHEMAS}
+        return {table: _checked(spec, folder, table, dates) for table, dates in spec.raw_dates(window).items()}
     except RawDataError as error:
         raise type(error)(f"partition {window.partition}: {error}") from None
 
 
-def paths(files: Files, span: Window | Span) -> dict[str, list[str]]:
+def paths(spec: TableSpec, files: Files, span: Window | Span) -> dict[str, list[str]]:
     """Return the paths of each table that a window, or a span of it, reads."""
-    return {table: [of_table[day].path for day in span.dates(table)] for table, of_table in files.items()}
+    return {table: [files[table][day].path for day in dates] for table, dates in spec.raw_dates(span).items()}
 
 
-def explain_unreadable(files: Mapping[str, Sequence[str]], window: Window) -> None:
+def explain_unreadable(spec: TableSpec, files: Mapping[str, Sequence[str]], window: Window) -> None:
     """Read every file and raise RawDataError at the first that cannot be read, or whose texts are not UTF-8.
 
     For after the fact: an engine that meets such a file names neither it nor the column.
     """
     for table, paths in files.items():
-        texts = [name for name, kind in SCHEMAS[table].items() if kind == TEXT]
+        columns = spec.raw[table].columns
+        texts = [name for name, kind in columns.items() if kind == TEXT]
         for path in paths:
             try:
-                rows = pq.read_table(path, columns=[*SCHEMAS[table]], partitioning=None)
+                rows = pq.read_table(path, columns=[*columns], partitioning=None)
                 problem = next(filter(None, (_not_utf8(rows, name) for name in texts)), None)
             except (pa.ArrowException, OSError) as error:
                 problem = f"cannot be read: {' '.join(str(error).split())}"
@@ -114,7 +78,7 @@ def _is_utf8(value: bytes) -> bool:
     return True
 
 
-def _checked(folder: Path, table: str, dates: Sequence[date]) -> dict[date, File]:
+def _checked(spec: TableSpec, folder: Path, table: str, dates: Sequence[date]) -> dict[date, File]:
     files = {day: folder / raw_key(table, day) for day in dates}
     missing = [day for day, file in files.items() if not file.is_file()]
     if missing:
@@ -124,10 +88,10 @@ def _checked(folder: Path, table: str, dates: Sequence[date]) -> dict[date, File
         )
     before = [None, *files.values()]
     found = {
-        day: File(str(file), check_file(file, table, day, good))
+        day: File(str(file), check_file(spec, file, table, day, good))
         for (day, file), good in zip(files.items(), before, strict=False)
     }
-    if sum(file.rows for file in found.values()) == 0 and table not in MAY_BE_EMPTY:
+    if sum(file.rows for file in found.values()) == 0 and not spec.raw[table].may_be_empty:
         raise RawDataError(f"{table}: the {len(files)} raw files from {dates[0]} to {dates[-1]} hold no rows")
     return found
 
@@ -137,7 +101,7 @@ def _dates(days: Sequence[date]) -> str:
     return shown if len(days) <= 3 else f"{shown} and {len(days) - 3} more dates"
 
 
-def check_file(file: Path, table: str, day: date, good: Path | None = None) -> int:
+def check_file(spec: TableSpec, file: Path, table: str, day: date, good: Path | None = None) -> int:
     """Return a raw file's number of rows after a look at its footer. Raises RawDataError when it is not as expected.
 
     `good`: a file of another date that was as expected; the message says what that one has.
@@ -149,10 +113,11 @@ def check_file(file: Path, table: str, day: date, good: Path | None = None) -> i
         schema = metadata.schema.to_arrow_schema()
     except (pa.ArrowException, OSError) as error:
         raise RawDataError(f"{file} is no complete Parquet file ({error}); expected one of {table}") from None
-    _check_columns(file, schema, SCHEMAS[table], good)
-    if fields.DATE in SCHEMAS[table]:
-        _check_dates(file, metadata, day)
-    if metadata.num_rows == 0 and table not in MAY_BE_EMPTY:
+    expected = spec.raw[table]
+    _check_columns(file, schema, expected.columns, good)
+    if spec.date_name in expected.columns:
+        _check_dates(file, metadata, spec.date_name, day)
+    if metadata.num_rows == 0 and not expected.may_be_empty:
         raise RawDataError(f"{file} holds no rows; expected the {table} of one date")
     return int(metadata.num_rows)
 
@@ -174,13 +139,13 @@ def _check_columns(file: Path, schema: pa.Schema, expected: Mapping[str, str], g
             )
 
 
-def _check_dates(file: Path, metadata: pq.FileMetaData, day: date) -> None:
+def _check_dates(file: Path, metadata: pq.FileMetaData, name: str, day: date) -> None:
     """Refuse rows of other dates, where the file has statistics: they would be built twice, or not at all."""
-    column = metadata.schema.names.index(fields.DATE)
+    column = metadata.schema.names.index(name)
     known = (metadata.row_group(group).column(column).statistics for group in range(metadata.num_row_groups))
     for found in known:
         if found is not None and found.has_min_max and not found.min == found.max == day:
-            raise RawDataError(f"{file}: {fields.DATE} holds {found.min} to {found.max}; expected {day} alone")
+            raise RawDataError(f"{file}: {name} holds {found.min} to {found.max}; expected {day} alone")
 
 
 def _example(file: Path, name: str) -> str:

@@ -11,27 +11,27 @@ from collections.abc import Callable
 
 import polars as pl
 
-from preprocessing import fields
 from preprocessing.errors import TableError
 from preprocessing.parts import Parts
+from preprocessing.spec import TableSpec
 from preprocessing.window import Window
 
 Splits = dict[str, pl.DataFrame]
 
 
-def by_time(table: pl.DataFrame, window: Window) -> Splits:
+def by_time(spec: TableSpec, table: pl.DataFrame, window: Window) -> Splits:
     """Return the rows of each split's dates (see `window.Window.splits`)."""
     days = window.splits().items()
-    return {name: table.filter(pl.col(fields.DATE).is_between(first, last)) for name, (first, last) in days}
+    return {name: table.filter(pl.col(spec.date_name).is_between(first, last)) for name, (first, last) in days}
 
 
-def by_hash(table: pl.DataFrame, window: Window) -> Splits:
+def by_hash(spec: TableSpec, table: pl.DataFrame, window: Window) -> Splits:
     """Return the rows of each split by their id's hash; the shares of rows are the window's shares of days.
 
     The share is that of the whole window, also where it is cut at the beginning of the data: an id must not move then.
     """
     test, val = window.test_days / window.days, window.val_days / window.days
-    place = pl.Series([_place(str(row_id)) for row_id in table[fields.ID]], dtype=pl.Float64)
+    place = pl.Series([_place(str(row_id)) for row_id in table[spec.id_name]], dtype=pl.Float64)
     masks = {"train": place >= test + val, "val": (place >= test) & (place < test + val), "test": place < test}
     return {name: table.filter(mask) for name, mask in masks.items()}
 
@@ -41,13 +41,13 @@ def _place(row_id: str) -> float:
     return int.from_bytes(hashlib.blake2b(row_id.encode(), digest_size=6).digest(), "big") / 2**48
 
 
-WAYS: dict[str, Callable[[pl.DataFrame, Window], Splits]] = {"time": by_time, "hash": by_hash}
+WAYS: dict[str, Callable[[TableSpec, pl.DataFrame, Window], Splits]] = {"time": by_time, "hash": by_hash}
 """How a table can be split, by the name that the command line takes."""
 
 
-def split(table: pl.DataFrame, window: Window, by: str = "time") -> Splits:
+def split(spec: TableSpec, table: pl.DataFrame, window: Window, by: str = "time") -> Splits:
     """Return the rows of train, val and test, `by` one of WAYS; the table may be a part of the window's."""
-    return WAYS[by](table, window)
+    return WAYS[by](spec, table, window)
 
 
 def require_both_classes(parts: Parts, window: Window, by: str = "time") -> None:
@@ -56,9 +56,9 @@ def require_both_classes(parts: Parts, window: Window, by: str = "time") -> None
         dates = " ({} to {})".format(*window.splits()[name]) if by == "time" else ""
         where = f"partition {window.partition}: {name}{dates}"
         if part.rows == 0:
-            raise TableError(f"{where} has no rows; expected flights that arrived")
+            raise TableError(f"{where} has no rows; expected at least one of each label")
         classes = sorted(part.labels, key=lambda label: (label is not None, label))
         if classes != [0, 1]:
             raise TableError(
-                f"{where} holds only label {fields.LABEL} = {classes} in {part.rows} rows; expected 0 and 1"
+                f"{where} holds only label {parts.spec.label_name} = {classes} in {part.rows} rows; expected 0 and 1"
             )

@@ -20,6 +20,7 @@ from typing import Any
 
 from preprocessing import output, raw
 from preprocessing.errors import ConflictError, MissingDataError
+from preprocessing.spec import TableSpec
 from preprocessing.window import Window
 
 THREADS = 16
@@ -58,12 +59,12 @@ class Folder:
         self.client.put_object(Bucket=self.bucket, Key=self.key(name), Body=content)
 
 
-def upload_raw(folder: Folder, files: Iterable[tuple[str, bytes]]) -> dict[str, int]:
+def upload_raw(spec: TableSpec, folder: Folder, files: Iterable[tuple[str, bytes]]) -> dict[str, int]:
     """Upload raw files that are not there yet or differ; return how many were written and how many were there.
 
     An object is whole as soon as it is visible, so two runs may write the same date at once.
     """
-    present = {name: etag for table in raw.SCHEMAS for name, etag in folder.etags(f"{table}/").items()}
+    present = {name: etag for table in spec.raw for name, etag in folder.etags(f"{table}/").items()}
 
     def put(file: tuple[str, bytes]) -> bool:
         # The ETag of an object put in one piece is its MD5 (where it is not, it is uploaded again: only slower).
@@ -82,33 +83,33 @@ def upload_raw(folder: Folder, files: Iterable[tuple[str, bytes]]) -> dict[str, 
     return {"written": found[True], "unchanged": found[False]}
 
 
-def write_raw_manifest(folder: Folder, name: str, raw_folder: Folder, window: Window) -> None:
+def write_raw_manifest(spec: TableSpec, folder: Folder, name: str, raw_folder: Folder, window: Window) -> None:
     """Write the list of the window's raw files in SageMaker's ManifestFile format."""
-    content: list[Any] = [{"prefix": f"{raw_folder.uri}/"}, *_raw_names(window)]
+    content: list[Any] = [{"prefix": f"{raw_folder.uri}/"}, *_raw_names(spec, window)]
     folder.put(name, json.dumps(content).encode())
 
 
-def _raw_names(window: Window) -> list[str]:
-    return [raw.raw_key(table, day) for table in raw.SCHEMAS for day in window.dates(table)]
+def _raw_names(spec: TableSpec, window: Window) -> list[str]:
+    return [raw.raw_key(table, day) for table, days in spec.raw_dates(window).items() for day in days]
 
 
-def download_raw(folder: Folder, window: Window, to: Path) -> None:
+def download_raw(spec: TableSpec, folder: Folder, window: Window, to: Path) -> None:
     """Download exactly the raw files that the window reads. Raises MissingDataError naming what is missing."""
-    names = _raw_names(window)
+    names = _raw_names(spec, window)
     with ThreadPoolExecutor(THREADS) as pool:
         missing = [name for name in pool.map(lambda name: _download(folder, name, to / name), names) if name]
-    _refuse(missing, folder, window)
+    _refuse(missing, len(names), folder, window)
 
 
-def require_raw(folder: Folder, window: Window) -> None:
+def require_raw(spec: TableSpec, folder: Folder, window: Window) -> None:
     """Raise MissingDataError unless every raw file that the window reads is there."""
-    present = {name for table in raw.SCHEMAS for name in folder.etags(f"{table}/")}
-    _refuse([name for name in _raw_names(window) if name not in present], folder, window)
+    present = {name for table in spec.raw for name in folder.etags(f"{table}/")}
+    names = _raw_names(spec, window)
+    _refuse([name for name in names if name not in present], len(names), folder, window)
 
 
-def _refuse(missing: list[str], folder: Folder, window: Window) -> None:
+def _refuse(missing: list[str], known: int, folder: Folder, window: Window) -> None:
     if missing:
-        known = len(_raw_names(window))
         raise MissingDataError(
             f"partition {window.partition}: {len(missing)} of {known} raw files are missing, the first is "
             f"{folder.uri}/{missing[0]}; bring these dates, or run extract for them where the source has them"

@@ -2,11 +2,11 @@
 
 Light on purpose (datetime only). For partition D, in days:
 
-    |-- history: 29 --|------------ window: `days` ending with D -------------|
-                      |---- train ----|-- val: `val_days` --|- test: `test_days` -|
+    |----- history ----|------------ window: `days` ending with D -------------|
+                       |---- train ----|-- val: `val_days` --|- test: `test_days` -|
 
-Rows come from the window. The history only feeds the late rates of the first days of the window: RATE_DAYS back from a
-cut-off that may lie on the evening before, to flights that left on the day before that.
+Rows come from the window. The history is what a raw table is read before it (`spec.RawTable.days_before`), for features
+that look back.
 """
 
 from __future__ import annotations
@@ -17,13 +17,6 @@ from datetime import date, timedelta
 
 from preprocessing.errors import WindowError
 
-RATE_DAYS = 28
-"""Days of outcomes behind each late rate: four whole weeks, so that no weekday weighs more than another."""
-HISTORY_DAYS = RATE_DAYS + 1
-"""Days read before the window. Enough for flights that land within 45 hours of the midnight that their date begins with
-(the last of 2013 took 42)."""
-MAX_DAYS = 330
-"""Longest window: with its history it stays below the 364 days after which the source data repeat (see `source`)."""
 MIN_TRAIN_DAYS = 7
 
 DAY = timedelta(days=1)
@@ -52,26 +45,14 @@ class Span:
     start: date | None = None
     """First date that can exist at all: what would be read before it is not."""
 
-    @property
-    def history_first(self) -> date:
-        """First date that is read at all."""
-        return self._since(self.first - HISTORY_DAYS * DAY)
-
     def own_dates(self) -> list[date]:
         """Return the dates of its rows."""
         return _from_to(self.first, self.last)
 
-    def dates(self, table: str = "flights") -> list[date]:
-        """Return every date of a raw table that must be read, in order, and no other.
-
-        Flights: history and rows. Weather: the rows' dates and the day before them (the flights just after midnight).
-        Planes: the rows' dates.
-        """
-        begin = {"flights": self.history_first, "weather": self._since(self.first - DAY)}
-        return _from_to(begin.get(table, self.first), self.last)
-
-    def _since(self, day: date) -> date:
-        return day if self.start is None else max(day, self.start)
+    def dates(self, before: int = 0) -> list[date]:
+        """Return the dates of a raw table that is read so many days `before` the first row, in order."""
+        first = self.first - before * DAY
+        return _from_to(first if self.start is None else max(first, self.start), self.last)
 
 
 @dataclass(frozen=True)
@@ -83,18 +64,21 @@ class Window:
     """Days of rows, the partition's own day included."""
     val_days: int = 14
     test_days: int = 7
-    """Last days of the window: the newest flights are what the model is judged on. A single day is too noisy."""
+    """Last days of the window: the newest rows are what the model is judged on. A single day is too noisy."""
     start: date | None = None
     """First date that can exist at all; a window that would begin earlier is cut there."""
+    longest: int | None = None
+    """Most days that a window may have; None: any number."""
 
     def __post_init__(self) -> None:
         if self.val_days < 1 or self.test_days < 1:
             raise WindowError(f"val_days {self.val_days} and test_days {self.test_days} must each be at least 1")
         least = self.val_days + self.test_days + MIN_TRAIN_DAYS
-        if not least <= self.days <= MAX_DAYS:
+        if self.days < least or (self.longest is not None and self.days > self.longest):
+            most = "or more" if self.longest is None else f"to {self.longest}"
             raise WindowError(
                 f"a window of {self.days} days does not fit; expected {least} (train {MIN_TRAIN_DAYS}, "
-                f"val {self.val_days}, test {self.test_days}) to {MAX_DAYS} days"
+                f"val {self.val_days}, test {self.test_days}) {most} days"
             )
         held = (self.partition - self.first).days + 1
         if held < least:
@@ -114,14 +98,9 @@ class Window:
         """All dates of the window."""
         return Span(self.first, self.partition, self.start)
 
-    @property
-    def history_first(self) -> date:
-        """First date that is read at all."""
-        return self.span.history_first
-
-    def dates(self, table: str = "flights") -> list[date]:
-        """Return every date of a raw table that must be read (see Span)."""
-        return self.span.dates(table)
+    def dates(self, before: int = 0) -> list[date]:
+        """Return the dates of a raw table that is read so many days `before` the first row (see Span)."""
+        return self.span.dates(before)
 
     def splits(self) -> dict[str, tuple[date, date]]:
         """Return first and last date of train, val and test: disjoint, complete and in order of time."""

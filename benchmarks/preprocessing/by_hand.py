@@ -6,12 +6,13 @@ from datetime import date, timedelta
 
 import polars as pl
 
-from preprocessing import fields, raw
+from preprocessing.flights import fields
+from preprocessing.flights.table import FLIGHT_COLUMNS
 
 
 def build(files: dict[str, list[str]], first: date) -> pl.DataFrame:
     # Read once: it is used seven times below.
-    flights = pl.read_parquet(files["flights"], columns=[*raw.SCHEMAS["flights"]]).lazy()
+    flights = pl.read_parquet(files["flights"], columns=[*FLIGHT_COLUMNS]).lazy()
     flights = flights.filter(pl.col("arr_delay").is_not_null())
     flights = flights.with_columns(late=(pl.col("arr_delay") >= 15).cast(pl.Int64))
     departure = pl.col("hour") * 60 + pl.col("minute")

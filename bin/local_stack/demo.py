@@ -67,11 +67,11 @@ def _say(text: str) -> None:
 def _require_trainable(partition: str) -> None:
     """Tell a wrong date at once, not after a minute by the first task."""
     from preprocessing.errors import WindowError
-    from preprocessing.source import FIRST
-    from preprocessing.window import Window, parse_partition
+    from preprocessing.flights.table import FLIGHTS
+    from preprocessing.window import parse_partition
 
     try:
-        Window(parse_partition(partition), start=FIRST)
+        FLIGHTS.window(parse_partition(partition))
     except WindowError as error:
         raise StackError(str(error)) from None
 

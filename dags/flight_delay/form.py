@@ -8,8 +8,9 @@ from typing import Literal, get_args
 
 from airflow.sdk import Param
 
-from preprocessing.fields import field_lists
-from preprocessing.window import MAX_DAYS, Window
+from preprocessing.flights.dates import MAX_DAYS
+from preprocessing.flights.table import FLIGHTS
+from preprocessing.window import Window
 
 AWS_CONN_ID = "aws_default"
 MAX_TRAININGS = 8
@@ -87,7 +88,7 @@ PARAMS = {
 }  # fmt: skip
 
 HYPERPARAMETERS = {
-    **field_lists(),
+    **FLIGHTS.field_lists(),
     "learning_rate": "{{ params.learning_rate }}",
     "batch_size": "{{ params.batch_size }}",
     "epochs": "{{ params.epochs }}",

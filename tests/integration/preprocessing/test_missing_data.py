@@ -13,7 +13,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from preprocessing import raw
-from preprocessing.window import Window
+from preprocessing.flights.table import FLIGHTS
 from tests.integration.preprocessing.conftest import write_empty_source
 
 DAGS = Path(__file__).resolve().parents[3] / "dags"
@@ -78,9 +78,9 @@ def test_extract_waits_until_someone_has_brought_the_dates(
     with caplog.at_level("INFO", "airflow.task"):
         assert not looked().is_done
     assert re.search(f"waiting: {NAMED}", caplog.text)
-    window = Window(date(2014, 3, 1), 28)
+    window = FLIGHTS.window(date(2014, 3, 1), 28)
     s3 = local_sagemaker.client("s3")
-    for name in (raw.raw_key(table, day) for table in raw.SCHEMAS for day in window.dates(table)):
+    for name in (raw.raw_key(table, day) for table, days in FLIGHTS.raw_dates(window).items() for day in days):
         s3.put_object(Bucket=bucket, Key=f"raw/{name}", Body=b"")
     found = looked()
     assert found.is_done

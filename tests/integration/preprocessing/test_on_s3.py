@@ -14,9 +14,10 @@ import polars as pl
 import pytest
 from botocore.exceptions import ClientError
 
-from preprocessing import checks, child, fields, output, raw, source, storage
+from preprocessing import child, output, storage
 from preprocessing.errors import ConflictError, PreprocessingError
-from preprocessing.flights_on_s3 import extract, preprocess, previous_profiles, splits_folder
+from preprocessing.flights.table import FLIGHTS
+from preprocessing.on_s3 import extract, preprocess, previous_profiles, splits_folder
 from preprocessing.window import Window, parse_partition
 
 LOG = logging.getLogger("test")
@@ -31,7 +32,7 @@ def s3(local_sagemaker: Any) -> Any:
 
 
 def window(partition: str, days: int = 28) -> Window:
-    return Window(parse_partition(partition), days, start=source.FIRST)
+    return FLIGHTS.window(parse_partition(partition), days)
 
 
 def objects(s3: Any, prefix: str) -> dict[str, bytes]:
@@ -41,23 +42,23 @@ def objects(s3: Any, prefix: str) -> dict[str, bytes]:
 
 
 def test_a_partition_from_the_source_to_its_splits(s3: Any) -> None:
-    first = extract(s3, "flights", window("2013-07-04"))
-    assert first["written"] == sum(len(window("2013-07-04").dates(table)) for table in raw.SCHEMAS)
-    assert extract(s3, "flights", window("2013-07-04"))["written"] == 0
-    about = preprocess(s3, "flights", PIPELINE, window("2013-07-04"))
+    first = extract(FLIGHTS, s3, "flights", window("2013-07-04"))
+    assert first["written"] == sum(map(len, FLIGHTS.raw_dates(window("2013-07-04")).values()))
+    assert extract(FLIGHTS, s3, "flights", window("2013-07-04"))["written"] == 0
+    about = preprocess(FLIGHTS, s3, "flights", PIPELINE, window("2013-07-04"))
     assert about["input_path"] == "s3://flights/flight-delay-training/input/2013-07-04"
     found = objects(s3, f"{PIPELINE}/input/")
     folder = f"{PIPELINE}/input/2013-07-04"
     assert set(found) == {f"{folder}/manifest.json", *(f"{folder}/{s}/{s}.parquet" for s in ("train", "val", "test"))}
     test = pl.read_parquet(io.BytesIO(found[f"{folder}/test/test.parquet"]))
-    assert test.columns == fields.FULL_FIELD_LIST
+    assert test.columns == FLIGHTS.full_field_list
     assert test.height == about["rows"]["test"] == 5988
     manifest = json.loads(found[f"{folder}/manifest.json"])
     assert manifest["rows"] == about["rows"]
     assert manifest["checks"] == about["checks"]
-    assert set(manifest["profile"]) == set(checks.DAILY)
-    extract(s3, "flights", window("2013-07-05"))
-    following = preprocess(s3, "flights", PIPELINE, window("2013-07-05"))["checks"]
+    assert set(manifest["profile"]) == set(FLIGHTS.daily)
+    extract(FLIGHTS, s3, "flights", window("2013-07-05"))
+    following = preprocess(FLIGHTS, s3, "flights", PIPELINE, window("2013-07-05"))["checks"]
     assert [f["value"] for f in following if f["check"] == "partitions before, compared with"] == [1]
 
 
@@ -85,7 +86,7 @@ def test_the_program_alone_does_the_same(s3: Any, local_sagemaker: Any) -> None:
 
 def test_a_partition_that_was_never_extracted_is_named_and_nothing_is_left(s3: Any) -> None:
     with pytest.raises(PreprocessingError, match=r"partition 2019-06-01: .* raw files are missing, .* run extract"):
-        preprocess(s3, "flights", PIPELINE, window("2019-06-01"))
+        preprocess(FLIGHTS, s3, "flights", PIPELINE, window("2019-06-01"))
     assert objects(s3, f"{PIPELINE}/input/2019-06-01") == {}
 
 
@@ -98,8 +99,9 @@ def test_raw_files_are_uploaded_as_they_come(s3: Any) -> None:
             assert len(folder.etags("flights/")) > number - storage.THREADS
             yield f"flights/{number}", b"x"
 
-    assert storage.upload_raw(folder, coming()) == {"written": 3 * storage.THREADS, "unchanged": 0}
-    assert storage.upload_raw(folder, [("flights/0", b"x"), ("flights/1", b"y")]) == {"written": 1, "unchanged": 1}
+    assert storage.upload_raw(FLIGHTS, folder, coming()) == {"written": 3 * storage.THREADS, "unchanged": 0}
+    again = [("flights/0", b"x"), ("flights/1", b"y")]
+    assert storage.upload_raw(FLIGHTS, folder, again) == {"written": 1, "unchanged": 1}
 
 
 def test_splits_of_several_parts_are_committed(s3: Any, tmp_path: Path) -> None:
@@ -130,13 +132,13 @@ class BreaksAt:
 
 @pytest.mark.parametrize("copies", [0, 1, 2])
 def test_a_commit_that_is_cut_off_is_not_whole_and_the_next_run_makes_it_so(s3: Any, copies: int) -> None:
-    extract(s3, "flights", window("2013-07-05"))
+    extract(FLIGHTS, s3, "flights", window("2013-07-05"))
     with pytest.raises(ClientError, match="cut"):
-        preprocess(BreaksAt(s3, copies), "flights", PIPELINE, window("2013-07-05"))
+        preprocess(FLIGHTS, BreaksAt(s3, copies), "flights", PIPELINE, window("2013-07-05"))
     folder = f"{PIPELINE}/input/2013-07-05"
     assert f"{folder}/manifest.json" not in objects(s3, folder)
     assert objects(s3, f"{PIPELINE}/input/.aside/") == {}
-    preprocess(s3, "flights", PIPELINE, window("2013-07-05"))
+    preprocess(FLIGHTS, s3, "flights", PIPELINE, window("2013-07-05"))
     assert len(objects(s3, folder)) == 4
 
 
@@ -188,9 +190,9 @@ def test_two_runs_of_a_partition_at_once_leave_one_of_them_or_no_manifest(
 
 
 def test_a_partition_that_a_job_is_to_make_has_no_manifest_meanwhile(s3: Any) -> None:
-    extract(s3, "flights", window("2013-07-06"))
-    preprocess(s3, "flights", "by-job", window("2013-07-06"))
+    extract(FLIGHTS, s3, "flights", window("2013-07-06"))
+    preprocess(FLIGHTS, s3, "flights", "by-job", window("2013-07-06"))
     manifest = "by-job/input/2013-07-06/manifest.json"
     assert manifest in objects(s3, "by-job/")
-    extract(s3, "flights", window("2013-07-06"), list_for="by-job")
+    extract(FLIGHTS, s3, "flights", window("2013-07-06"), list_for="by-job")
     assert manifest not in objects(s3, "by-job/")

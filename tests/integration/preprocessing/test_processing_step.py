@@ -12,7 +12,7 @@ import pytest
 
 from airflow_sagemaker import PytorchTrainingConfig
 from airflow_sagemaker.definition.compiler import CompiledPipeline, compile_pipeline
-from preprocessing.fields import field_lists
+from preprocessing.flights.table import FLIGHTS
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -24,7 +24,7 @@ def compiled(partition: str) -> CompiledPipeline:
         "role_arn": "arn:aws:iam::123456789012:role/LocalSageMakerRole",
         "region": "us-east-1",
         "partition": partition,
-        "hyperparameters": field_lists(),
+        "hyperparameters": FLIGHTS.field_lists(),
     }
     return compile_pipeline(
         PytorchTrainingConfig.from_dict(config), dependencies=["flight_delay.processing_step:preprocess_by_hash"]
@@ -60,7 +60,7 @@ def test_the_training_follows_a_processing_step_that_feeds_its_channels(
     assert "2013-07-04" not in result.definition
     code = inputs["code"]["S3Uri"].removeprefix("s3://bucket/")
     shipped = {upload.key.removeprefix(f"{code}/") for upload in result.uploads if upload.key.startswith(code)}
-    assert {"job.sh", "requirements.txt", "__main__.py", "features.py"} <= shipped
+    assert {"job.sh", "requirements.txt", "__main__.py", "flights/features.py"} <= shipped
     assert compiled("2013-07-05").digest == result.digest
 
 

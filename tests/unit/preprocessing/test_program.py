@@ -15,21 +15,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from preprocessing import child, fields, output, program, raw
+from preprocessing import child, output, program, raw
 from preprocessing.errors import PreprocessingError
+from preprocessing.flights import fields
+from preprocessing.flights.table import FLIGHTS
 from preprocessing.window import Window
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_three_splits_and_a_manifest_that_describes_them(raw_folder: Path, tmp_path: Path, window: Window) -> None:
-    about = program.preprocess(raw_folder, tmp_path / "out", window)
+    about = program.preprocess(FLIGHTS, raw_folder, tmp_path / "out", window)
     manifest = json.loads((tmp_path / "out" / output.MANIFEST).read_text())
     ids: list[str] = []
     for split, (first, last) in window.splits().items():
         file = tmp_path / "out" / output.split_key(split)
         table = pl.read_parquet(file)
-        assert table.columns == about["full_field_list"] == fields.FULL_FIELD_LIST
+        assert table.columns == about["full_field_list"] == FLIGHTS.full_field_list
         assert table.height == about["rows"][split] == manifest["files"][output.split_key(split)]["rows"]
         assert table[fields.DATE].is_sorted()
         assert (table[fields.DATE].min(), table[fields.DATE].max()) == (first, last)
@@ -40,15 +42,15 @@ def test_three_splits_and_a_manifest_that_describes_them(raw_folder: Path, tmp_p
 
 
 def test_a_second_run_writes_the_same_bytes(raw_folder: Path, tmp_path: Path, window: Window) -> None:
-    program.preprocess(raw_folder, tmp_path / "a", window)
+    program.preprocess(FLIGHTS, raw_folder, tmp_path / "a", window)
     first = (tmp_path / "a" / output.MANIFEST).read_bytes()
-    program.preprocess(raw_folder, tmp_path / "a", window)
+    program.preprocess(FLIGHTS, raw_folder, tmp_path / "a", window)
     assert (tmp_path / "a" / output.MANIFEST).read_bytes() == first
 
 
 def test_two_runs_at_once_write_into_folders_of_their_own(raw_folder: Path, tmp_path: Path, window: Window) -> None:
     with ThreadPoolExecutor(4) as pool:
-        runs = [pool.submit(program.preprocess, raw_folder, tmp_path / "out", window) for _ in range(4)]
+        runs = [pool.submit(program.preprocess, FLIGHTS, raw_folder, tmp_path / "out", window) for _ in range(4)]
         results = [run.result() for run in runs]
     assert all(result == results[0] for result in results)
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["manifest.json", "test", "train", "val"]
@@ -58,14 +60,14 @@ def test_two_runs_at_once_write_into_folders_of_their_own(raw_folder: Path, tmp_
 
 
 def test_files_of_other_widths_fit_together(raw_folder: Path, tmp_path: Path, window: Window) -> None:
-    before = program.preprocess(raw_folder, tmp_path / "a", window)
+    before = program.preprocess(FLIGHTS, raw_folder, tmp_path / "a", window)
     day = window.partition
     narrow = {pl.Int64: pl.Int32, pl.Float64: pl.Float32, pl.Datetime("us", "UTC"): pl.Datetime("ms", "UTC")}
-    for file in (raw_folder / raw.raw_key(table, day) for table in raw.SCHEMAS):
+    for file in (raw_folder / raw.raw_key(table, day) for table in FLIGHTS.raw):
         pl.read_parquet(file).cast(narrow).write_parquet(file)
     weather = raw_folder / raw.raw_key("weather", day - timedelta(days=1))
     pl.read_parquet(weather).with_columns(pl.col("wind_dir").round().cast(pl.Int16)).write_parquet(weather)
-    assert program.preprocess(raw_folder, tmp_path / "b", window) == before
+    assert program.preprocess(FLIGHTS, raw_folder, tmp_path / "b", window) == before
 
 
 def damaged(raw_folder: Path, window: Window, change: str) -> Path:
@@ -127,7 +129,7 @@ def damaged(raw_folder: Path, window: Window, change: str) -> Path:
         ("page", "partition {day}: {file}: cannot be read"),
         ("zone", "{file}: column 'time_hour' is timestamp.*New_York.*; expected time stamp in UTC"),
         ("date", "{file}: flight_date holds 2021-02-04 to {day}; expected {day} alone$"),
-        ("twice", "flight_id '{day}-.*' stands on several rows"),
+        ("twice", "flight_id '{day}-.*' is on several rows"),
     ],
 )
 def test_bad_raw_data_is_named_and_nothing_is_written(
@@ -136,7 +138,7 @@ def test_bad_raw_data_is_named_and_nothing_is_written(
     file = damaged(raw_folder, window, change)
     expected = message.format(file=file, day=window.partition, before=window.partition - timedelta(days=1))
     with pytest.raises(PreprocessingError, match=expected) as caught:
-        program.preprocess(raw_folder, tmp_path / "out", window)
+        program.preprocess(FLIGHTS, raw_folder, tmp_path / "out", window)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
 
@@ -146,7 +148,7 @@ def test_a_split_with_one_class_is_named(raw_folder: Path, tmp_path: Path, windo
         file = raw_folder / raw.raw_key("flights", window.partition - timedelta(days=i))
         pl.read_parquet(file).with_columns(arr_delay=pl.lit(0)).write_parquet(file)
     with pytest.raises(PreprocessingError, match=r"test \(.* to .*\) holds only label late = \[0\] in 48 rows"):
-        program.preprocess(raw_folder, tmp_path / "out", window)
+        program.preprocess(FLIGHTS, raw_folder, tmp_path / "out", window)
 
 
 def test_a_split_without_arrivals_is_named(raw_folder: Path, tmp_path: Path, window: Window) -> None:
@@ -154,18 +156,18 @@ def test_a_split_without_arrivals_is_named(raw_folder: Path, tmp_path: Path, win
         file = raw_folder / raw.raw_key("flights", window.partition - timedelta(days=i))
         cancelled = pl.read_parquet(file).with_columns(arr_delay=pl.lit(None, pl.Int64))
         cancelled.write_parquet(file)
-    with pytest.raises(PreprocessingError, match=r"test .* has no rows; expected flights that arrived"):
-        program.preprocess(raw_folder, tmp_path / "out", window)
+    with pytest.raises(PreprocessingError, match=r"test .* has no rows; expected at least one of each label"):
+        program.preprocess(FLIGHTS, raw_folder, tmp_path / "out", window)
 
 
 def test_a_failed_rerun_leaves_the_whole_output_of_the_run_before(
     raw_folder: Path, tmp_path: Path, window: Window
 ) -> None:
-    program.preprocess(raw_folder, tmp_path / "out", window)
+    program.preprocess(FLIGHTS, raw_folder, tmp_path / "out", window)
     before = {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()}
     damaged(raw_folder, window, "column")
     with pytest.raises(PreprocessingError):
-        program.preprocess(raw_folder, tmp_path / "out", window)
+        program.preprocess(FLIGHTS, raw_folder, tmp_path / "out", window)
     assert {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()} == before
 
 

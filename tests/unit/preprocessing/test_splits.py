@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preprocessing import fields, splits
+from preprocessing import splits
+from preprocessing.flights import fields
+from preprocessing.flights.table import FLIGHTS
 from preprocessing.window import Window
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -30,14 +32,14 @@ def table_of(found: list[tuple[str, int]]) -> pl.DataFrame:
 @given(rows, st.sampled_from(sorted(splits.WAYS)))
 def test_every_row_is_in_exactly_one_split(found: list[tuple[str, int]], by: str) -> None:
     table = table_of(found)
-    parts = splits.WAYS[by](table, WINDOW)
+    parts = splits.WAYS[by](FLIGHTS, table, WINDOW)
     assert list(parts) == ["train", "val", "test"]
     assert sorted(row_id for part in parts.values() for row_id in part[fields.ID]) == sorted(table[fields.ID])
 
 
 @given(rows)
 def test_by_time_no_row_of_a_split_is_later_than_the_next(found: list[tuple[str, int]]) -> None:
-    parts = splits.by_time(table_of(found), WINDOW)
+    parts = splits.by_time(FLIGHTS, table_of(found), WINDOW)
     ends = [day for part in parts.values() for day in (part[fields.DATE].min(), part[fields.DATE].max()) if day]
     assert ends == sorted(ends)
 
@@ -49,22 +51,22 @@ def test_by_hash_added_rows_and_their_order_move_no_row(
     known = {name for name, _ in found}
     every = [*found, *(row for row in more if row[0] not in known)]
     random.shuffle(every)  # type: ignore[attr-defined]
-    before, after = splits.by_hash(table_of(found), WINDOW), splits.by_hash(table_of(every), WINDOW)
+    before, after = splits.by_hash(FLIGHTS, table_of(found), WINDOW), splits.by_hash(FLIGHTS, table_of(every), WINDOW)
     for name, part in before.items():
         assert set(part[fields.ID]) == set(after[name][fields.ID]) & known
 
 
 def test_by_hash_the_shares_are_those_of_the_window() -> None:
-    parts = splits.by_hash(table_of([(f"row-{i}", i % 36) for i in range(20_000)]), WINDOW)
+    parts = splits.by_hash(FLIGHTS, table_of([(f"row-{i}", i % 36) for i in range(20_000)]), WINDOW)
     assert parts["test"].height / 20_000 == pytest.approx(4 / 36, rel=0.1)
     assert parts["val"].height / 20_000 == pytest.approx(5 / 36, rel=0.1)
 
 
 def test_by_hash_another_process_says_the_same() -> None:
     ids = [f"row-{i}" for i in range(50)]
-    here = splits.by_hash(table_of([(name, 0) for name in ids]), WINDOW)["val"][fields.ID].to_list()
+    here = splits.by_hash(FLIGHTS, table_of([(name, 0) for name in ids]), WINDOW)["val"][fields.ID].to_list()
     program = (
-        "import sys; sys.path.insert(0, '.'); from preprocessing.splits import _place; "
+        "import sys; from preprocessing.splits import _place; "
         "print(*[i for i in sys.argv[1:] if 4 / 36 <= _place(i) < 4 / 36 + 5 / 36])"
     )
     command = [sys.executable, "-c", program, *ids]

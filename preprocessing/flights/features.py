@@ -1,7 +1,6 @@
 """Build the training table: what is known about a flight two hours before its scheduled departure, and its label.
 
-Replace this module (and `fields`) to train on another table. The frames are Narwhals LazyFrames, so the same code runs
-on Polars and on Spark. What is decided here:
+The frames are Narwhals LazyFrames, so the same code runs on Polars and on Spark. What is decided here:
 
 - A flight without arr_delay was cancelled or diverted: it has no label and is left out, of the late rates too.
 - One cut-off for all features: two hours before the hour of departure, in UTC (the hour that a clock shows twice in
@@ -15,15 +14,15 @@ on Polars and on Spark. What is decided here:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import narwhals as nw
 
-from preprocessing import fields
-from preprocessing.window import DAY, RATE_DAYS, Span
+from preprocessing.flights import fields
+from preprocessing.flights.dates import RATE_DAYS
+from preprocessing.window import DAY, Span
 
 SMOOTHING = 20
 """Flights that the overall rate counts for in each group's late rate."""
@@ -37,27 +36,20 @@ ENTERS, LEAVES = "enters", "leaves"
 Frame = nw.LazyFrame[Any]
 
 
-@dataclass(frozen=True)
-class RawTables:
-    """The raw rows that one span of dates reads; see `raw.SCHEMAS` for their columns."""
-
-    flights: Frame
-    weather: Frame
-    planes: Frame
-
-
-def build(raw: RawTables, span: Span) -> Frame:
+def build(raw: Mapping[str, Frame], span: Span) -> Frame:
     """Return the span's table: one row per flight that arrived, columns `fields.FULL_FIELD_LIST`, in no order.
+
+    `raw` holds flights, weather and planes; `table.RAW` says what their columns are.
 
     A large window is built in several spans, each with the history that it needs: a row must not depend on the span.
     """
-    arrived = with_label(raw.flights)
+    arrived = with_label(raw["flights"])
     rows = arrived.filter(nw.col("flight_date") >= nw.lit(span.first))
     rows = rows.with_columns(nw.col("time_hour").dt.offset_by(f"-{HOURS_BEFORE}h").alias(CUT_OFF))
     rows = add_late_rates(rows, arrived, span)
     rows = add_schedule(rows)
-    rows = add_weather(rows, raw.weather)
-    rows = add_plane(rows, raw.planes)
+    rows = add_weather(rows, raw["weather"])
+    rows = add_plane(rows, raw["planes"])
     return rows.select(*fields.FULL_FIELD_LIST)
 
 

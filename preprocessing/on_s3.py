@@ -1,6 +1,6 @@
-"""The two tasks of the example on S3: extract raw dates, and preprocess a partition.
+"""The program's two tasks on S3: extract raw dates, and preprocess a partition.
 
-Layout: `raw/flights/date=2013-07-04/flights.parquet` (weather and planes alike), and for a partition of a pipeline
+Layout: `raw/flights/date=2013-07-04/flights.parquet` for each raw table, and for a partition of a pipeline
 `<pipeline>/input/<partition>/train/train.parquet` (val and test alike) with `manifest.json`.
 """
 
@@ -13,14 +13,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from preprocessing import checks, program, raw, source, storage
+from preprocessing import checks, program, storage
+from preprocessing.errors import PreprocessingError
+from preprocessing.spec import TableSpec
 from preprocessing.window import Window
 
 RAW_MANIFEST = "raw.manifest"
 PREVIOUS = "previous/previous.json"
 
 
-def extract(client: Any, bucket: str, window: Window, list_for: str | None = None) -> dict[str, Any]:
+def extract(spec: TableSpec, client: Any, bucket: str, window: Window, list_for: str | None = None) -> dict[str, Any]:
     """Upload the raw dates of the partition's window from the source; return how many files were written.
 
     Dates that the source lacks may have come from somewhere else. Raises MissingDataError for those that are not there.
@@ -28,26 +30,34 @@ def extract(client: Any, bucket: str, window: Window, list_for: str | None = Non
     With `list_for`, a pipeline's name, the files are also listed in a ManifestFile beside that pipeline's splits, so
     that a Processing job downloads these dates and no others, and the profiles of its earlier partitions lie beside it.
     """
+    if spec.source is None:
+        raise PreprocessingError("this table has no source to extract from; bring its raw dates in another way")
     folder = storage.Folder(client, bucket, "raw")
-    counts = storage.upload_raw(folder, source.extract({table: window.dates(table) for table in raw.SCHEMAS}))
-    storage.require_raw(folder, window)
+    dates = spec.raw_dates(window)
+    counts = storage.upload_raw(spec, folder, spec.source(dates))
+    storage.require_raw(spec, folder, window)
     if list_for is not None:
         target = splits_folder(client, bucket, list_for, window)
-        storage.write_raw_manifest(target, RAW_MANIFEST, folder, window)
+        storage.write_raw_manifest(spec, target, RAW_MANIFEST, folder, window)
         # The job's outputs come one by one, in no known order: with the old manifest beside them they would look whole.
         storage.remove_manifest(target)
         target.put(PREVIOUS, json.dumps(previous_profiles(target, window)).encode())
-    return {"raw_path": folder.uri, "first": str(window.history_first), "last": str(window.partition), **counts}
+    first = min(days[0] for days in dates.values())
+    return {"raw_path": folder.uri, "first": str(first), "last": str(window.partition), **counts}
 
 
-def preprocess(client: Any, bucket: str, pipeline: str, window: Window, split_by: str = "time") -> dict[str, Any]:
+def preprocess(
+    spec: TableSpec, client: Any, bucket: str, pipeline: str, window: Window, split_by: str = "time"
+) -> dict[str, Any]:
     """Build and commit the partition's splits; return input_path and what the program says about them."""
     target = splits_folder(client, bucket, pipeline, window)
     with tempfile.TemporaryDirectory(prefix=f"preprocess-{window.partition}-") as name:
         folder = Path(name)
-        storage.download_raw(storage.Folder(client, bucket, "raw"), window, folder / "raw")
+        storage.download_raw(spec, storage.Folder(client, bucket, "raw"), window, folder / "raw")
         previous = previous_profiles(target, window)
-        about = program.preprocess(folder / "raw", folder / "output", window, previous=previous, split_by=split_by)
+        about = program.preprocess(
+            spec, folder / "raw", folder / "output", window, previous=previous, split_by=split_by
+        )
         storage.publish(folder / "output", target)
     return {"input_path": target.uri, **about}
 

@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from preprocessing import features, fields
-from preprocessing.window import RATE_DAYS, Window
+from preprocessing.flights import features, fields
+from preprocessing.flights.dates import HISTORY_DAYS, RATE_DAYS
+from preprocessing.window import Window
 
 Tables = dict[str, pl.DataFrame]
 Build = Callable[[Tables, Window], pl.DataFrame]
@@ -102,7 +103,7 @@ def test_a_flight_has_the_same_features_in_every_partition(tables: Tables, windo
     earlier = Window(window.partition, window.days + 3, window.val_days, window.test_days)
 
     def cut(w: Window) -> pl.DataFrame:
-        read = pl.col("flight_date").is_between(w.history_first, w.partition)
+        read = pl.col("flight_date").is_in(w.dates(HISTORY_DAYS))
         return build({**tables, "flights": tables["flights"].filter(read)}, w)
 
     short = cut(window)

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preprocessing import source
 from preprocessing.errors import WindowError
-from preprocessing.window import HISTORY_DAYS, MAX_DAYS
+from preprocessing.flights import source
+from preprocessing.flights.dates import FIRST, HISTORY_DAYS, MAX_DAYS
 
 
-@given(st.dates(source.FIRST, date(2200, 1, 1)))
+@given(st.dates(FIRST, date(2200, 1, 1)))
 def test_every_date_from_2013_on_stands_for_one_of_2013_with_its_weekday(day: date) -> None:
     found = source.source_date(day)
     assert found.year == 2013

@@ -1,6 +1,6 @@
-"""The columns of the training table: the one place that names them.
+"""The columns of the flights' table: the one place that names them.
 
-Light on purpose (no imports): DAG files read the lists at parse time. `features.py` builds what stands here; every
+Light on purpose (no imports): DAG files read the lists at parse time. `features.py` builds them; every
 feature is known two hours before the scheduled departure.
 """
 
@@ -45,14 +45,3 @@ ORDER = [DATE, "departure_minute", ID]
 
 NEVER_FEATURES = ["dep_time", "dep_delay", "arr_time", "arr_delay", "air_time", "arrived_at"]
 """Columns known only at or after departure: they may make the label, never a feature."""
-
-
-def field_lists() -> dict[str, object]:
-    """Return id, label and field lists under the names that the training's hyperparameters use."""
-    return {
-        "id_name": ID,
-        "label_name": LABEL,
-        "full_field_list": FULL_FIELD_LIST,
-        "tab_field_list": TAB_FIELD_LIST,
-        "cat_field_list": CAT_FIELD_LIST,
-    }

