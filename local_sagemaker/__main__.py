@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from local_sagemaker import client_environment
+from local_sagemaker.client import environment as client_environment
 from local_sagemaker.errors import StartError
 from local_sagemaker.identifiers import LOOPBACK
 
@@ -211,9 +211,11 @@ def env(arguments: argparse.Namespace) -> None:
 
 def interrupt(arguments: argparse.Namespace) -> None:
     """Take a training job's instance away as a spot interruption does."""
-    from local_sagemaker.client import call
+    from local_sagemaker.client.local_action import call_local_action
 
-    call(client_environment.load(arguments.data_dir), "InterruptTrainingJob", {"TrainingJobName": arguments.job})
+    call_local_action(
+        client_environment.load(arguments.data_dir), "InterruptTrainingJob", {"TrainingJobName": arguments.job}
+    )
 
 
 def gc(arguments: argparse.Namespace) -> None:

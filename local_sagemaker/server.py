@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from local_sagemaker import client_environment, service_model
-from local_sagemaker.context import Context
+from local_sagemaker import service_model
+from local_sagemaker.actions.context import Context
+from local_sagemaker.client import environment as client_environment
 from local_sagemaker.engine import Engine
 from local_sagemaker.errors import StartError
 from local_sagemaker.http.moto_backends import MotoBackends
@@ -22,8 +23,9 @@ from local_sagemaker.http.throttle import Throttle
 from local_sagemaker.http.wsgi import MAX_BODY, Application
 from local_sagemaker.identifiers import LOOPBACK
 from local_sagemaker.jobs import JobSupervisor
-from local_sagemaker.jobs.images import Images
 from local_sagemaker.logs import LogStore
+from local_sagemaker.requests.checks import RequestChecks
+from local_sagemaker.requests.images import Images
 from local_sagemaker.s3.server import S3Server, free_port
 from local_sagemaker.store.database import Database
 
@@ -94,8 +96,8 @@ class Server:
         self._moto = MotoBackends()
         self._db = Database(settings.data_dir / "sagemaker.db")
         self._logs = LogStore(settings.data_dir / "logs.db")
-        self._images = Images(settings.images)
-        self._engine = Engine(self._db, settings.data_dir, self._images)
+        self._checks = RequestChecks(Images(settings.images))
+        self._engine = Engine(self._db, settings.data_dir, self._checks)
         self._supervisor: JobSupervisor | None = None
         self._signals: _SignalPipe | None = None
 
@@ -115,7 +117,7 @@ class Server:
         )
         self._http.set_application(
             Application(
-                Context(self._db, self._engine, self._logs, settings.data_dir, self._images),
+                Context(self._db, self._engine, self._logs, settings.data_dir, self._checks),
                 self._moto,
                 access_key=settings.access_key,
                 secret_key=settings.secret_key,

@@ -6,13 +6,12 @@ import sqlite3
 from typing import Any
 
 from local_sagemaker.actions import lookup
+from local_sagemaker.actions.context import Context, Request, Response
 from local_sagemaker.actions.registry import action
 from local_sagemaker.actions.request_tokens import once
-from local_sagemaker.context import Context, Request, Response
 from local_sagemaker.definition import Definition
-from local_sagemaker.definition.parse import required_parameters
-from local_sagemaker.definition.problem import Problem
 from local_sagemaker.errors import ConflictException, ValidationException
+from local_sagemaker.expressions.problem import Problem
 from local_sagemaker.identifiers import new_execution_id, now
 from local_sagemaker.json_text import dumps
 
@@ -70,7 +69,7 @@ def _parameters(items: list[dict[str, str]], definition: Definition) -> dict[str
             given[name] = definition.parameters[name].parse(item["Value"])
         except Problem as problem:
             raise ValidationException(f"{problem}.") from None
-    missing = [name for name in required_parameters(definition) if name not in given]
+    missing = [name for name in definition.required_parameters if name not in given]
     if missing:
         raise ValidationException(f"Parameters [{', '.join(missing)}] do not have default values and must be provided.")
     return {name: given.get(name, parameter.default) for name, parameter in definition.parameters.items()}

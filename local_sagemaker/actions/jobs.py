@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import sqlite3
 
+from local_sagemaker.actions.context import Context, Request, Response
 from local_sagemaker.actions.paging import Query, page
 from local_sagemaker.actions.registry import action
-from local_sagemaker.context import Context, Request, Response
-from local_sagemaker.definition.checks import refusals
 from local_sagemaker.errors import ValidationException
 from local_sagemaker.json_text import without_none
 from local_sagemaker.store import jobs as job_records
@@ -18,9 +17,9 @@ from local_sagemaker.store.jobs import PROCESSING, TRAINING, Kind
 
 def _create(context: Context, request: Request, kind: Kind) -> Response:
     name = request[kind.name_member]
-    unsupported = [*refusals(kind.word, request), *context.images.refusals(kind.word, request)]
-    if unsupported:
-        raise ValidationException("; ".join(unsupported))
+    problems = context.checks.problems(f"Create{kind.word}Job", request)
+    if problems:
+        raise ValidationException("; ".join(problems))
     with context.db.write() as connection:
         job_records.check_free(connection, kind, name)
         spec = job_records.insert(connection, kind, request)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from local_sagemaker.actions.context import Context, Request, Response
 from local_sagemaker.actions.registry import Action
-from local_sagemaker.context import Context, Request, Response
 from local_sagemaker.errors import ConflictException, ResourceNotFound, ValidationException
 
 

@@ -10,9 +10,9 @@ import sqlite3
 from typing import Any
 
 from local_sagemaker import service_model
+from local_sagemaker.actions.context import Context, Request, Response
 from local_sagemaker.actions.paging import Query, page
 from local_sagemaker.actions.registry import action
-from local_sagemaker.context import Context, Request, Response
 from local_sagemaker.errors import ConflictException, ValidationException
 from local_sagemaker.identifiers import USER, now, sagemaker_arn
 from local_sagemaker.json_text import dumps, without_none

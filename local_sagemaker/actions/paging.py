@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from local_sagemaker.context import Request
+from local_sagemaker.actions.context import Request
 from local_sagemaker.errors import ValidationException
 from local_sagemaker.json_text import dumps
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import sqlite3
 
 from local_sagemaker.actions import lookup
+from local_sagemaker.actions.context import Context, Request, Response
 from local_sagemaker.actions.paging import Query, page
 from local_sagemaker.actions.registry import action
 from local_sagemaker.actions.request_tokens import once
 from local_sagemaker.actions.versions import add_aliases
-from local_sagemaker.context import Context, Request, Response
 from local_sagemaker.definition import parse
-from local_sagemaker.definition.problem import AssignmentProblem, Problem
 from local_sagemaker.errors import ConflictException, ValidationException
+from local_sagemaker.expressions.problem import AssignmentProblem, Problem
 from local_sagemaker.identifiers import USER, now, pipeline_arn
 from local_sagemaker.json_text import without_none
+from local_sagemaker.steps.step_types import STEP_TYPES
 from local_sagemaker.store import tags as tag_records
 
 
@@ -29,7 +30,8 @@ def _definition_text(context: Context, request: Request) -> str | None:
     try:
         definition = parse(text)
         for step in definition.steps.values():
-            for refusal in context.images.refusals(step.type, step.arguments):
+            operation = STEP_TYPES[step.type].creates
+            for refusal in context.checks.images.refusals(operation, step.arguments) if operation else ():
                 raise Problem(f"Step '{step.name}': {refusal}")
     except AssignmentProblem as problem:
         raise ValidationException(str(problem)) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from local_sagemaker.context import Context, Request, Response
+from local_sagemaker.actions.context import Context, Request, Response
 
 Action = Callable[[Context, Request], Response]
 

@@ -7,7 +7,7 @@ import json
 import sqlite3
 from collections.abc import Callable
 
-from local_sagemaker.context import Request, Response
+from local_sagemaker.actions.context import Request, Response
 from local_sagemaker.errors import ValidationException
 from local_sagemaker.identifiers import now
 from local_sagemaker.json_text import dumps

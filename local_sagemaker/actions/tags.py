@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
+from local_sagemaker.actions.context import Context, Request, Response
 from local_sagemaker.actions.registry import action
-from local_sagemaker.context import Context, Request, Response
 from local_sagemaker.errors import ResourceNotFound
 from local_sagemaker.store import tags as tag_records
 

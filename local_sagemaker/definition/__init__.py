@@ -1,6 +1,10 @@
-"""The pipeline definition language: parsed and checked when a pipeline is made, resolved when it runs."""
+"""The pipeline definition language: a text is parsed and checked as a whole when a pipeline is made.
 
-from local_sagemaker.definition.parse import Definition, Parameter, Step, parse
-from local_sagemaker.definition.values import Scope, resolve
+Nothing here runs a step or knows the database.
+"""
 
-__all__ = ["Definition", "Parameter", "Scope", "Step", "parse", "resolve"]
+from local_sagemaker.definition.parameters import Parameter
+from local_sagemaker.definition.parse import Definition, parse
+from local_sagemaker.steps.step import Step
+
+__all__ = ["Definition", "Parameter", "Step", "parse"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import graphlib
 from collections.abc import Mapping
 
-from local_sagemaker.definition.problem import Problem
+from local_sagemaker.expressions.problem import Problem
 
 
 def check_cycles(needs: Mapping[str, frozenset[str]]) -> None:

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from pathlib import Path
 from typing import Any
 
 from local_sagemaker.definition import Definition, Step
-from local_sagemaker.definition.checks import CREATES, refusals
-from local_sagemaker.definition.conditions import holds
-from local_sagemaker.definition.values import UnresolvedError, as_text, resolve
-from local_sagemaker.engine import cache, retry
-from local_sagemaker.engine.scope import ExecutionScope
-from local_sagemaker.errors import ServiceError
-from local_sagemaker.identifiers import now, step_job_name
+from local_sagemaker.engine import retry
+from local_sagemaker.engine.execution_values import StoredValues
+from local_sagemaker.expressions.values import UnresolvedError
+from local_sagemaker.identifiers import now
 from local_sagemaker.jobs import JobSpec
-from local_sagemaker.jobs.images import Images
 from local_sagemaker.json_text import dumps
-from local_sagemaker.service_model import input_shape, validation_text, violations
+from local_sagemaker.requests.checks import RequestChecks
+from local_sagemaker.steps.step_run import StepRun
+from local_sagemaker.steps.step_types import STEP_TYPES
 from local_sagemaker.store import jobs as job_records
-from local_sagemaker.store import models as model_records
-from local_sagemaker.store import tags as tag_records
 
 _LIVE = ("Starting", "Executing", "Stopping")
 _FAILED = "Step failure: One or multiple steps failed."
-_REASON_LENGTH = 1024
 
 
 class Advance:
@@ -36,13 +32,13 @@ class Advance:
         execution: sqlite3.Row,
         definition: Definition,
         s3_dir: Path,
-        images: Images,
+        checks: RequestChecks,
     ) -> None:
         self._connection = connection
         self._execution = execution
         self._definition = definition
         self._s3_dir = s3_dir
-        self._images = images
+        self._checks = checks
         self._steps: dict[str, sqlite3.Row] = {}
         self.submit: list[JobSpec] = []
         """Jobs to hand to the supervisor after the commit."""
@@ -138,97 +134,21 @@ class Advance:
         self._take(step)
 
     def _take(self, step: Step) -> None:
-        """Do what a step is for; one whose values cannot be had fails with the reason."""
+        """Do what a step is for; one with a value that is missing fails with the reason."""
+        run = StepRun(self._connection, self._execution, step, self._values(), self._checks)
         try:
-            if step.type in job_records.STEP_KINDS:
-                self._start_job(step)
-            elif step.type == "Condition":
-                self._decide(step)
-            elif step.type == "Fail":
-                self._fail_step(step)
-            else:
-                self._create_resource(step)
+            STEP_TYPES[step.type].run(run)
         except UnresolvedError as error:
-            self._failed(step.name, f"ClientError: {error}")
+            run.fail(f"ClientError: {error}")
+        if run.job is not None:
+            self.submit.append(run.job)
+        self._read(step.name)
 
-    def _scope(self) -> ExecutionScope:
+    def _values(self) -> StoredValues:
         name = self._connection.execute(
             "SELECT name FROM pipelines WHERE arn = ?", (self._execution["pipeline"],)
         ).fetchone()["name"]
-        return ExecutionScope(self._execution, name, self._definition, self._steps, self._s3_dir)
-
-    def _failed(self, name: str, reason: str) -> None:
-        self._set(name, status="Failed", ended=now(), failure_reason=reason[:_REASON_LENGTH])
-
-    def _decide(self, step: Step) -> None:
-        scope = self._scope()
-        outcome = all(holds(condition, scope) for condition in step.arguments["Conditions"])
-        metadata = {"Condition": {"Outcome": "True" if outcome else "False"}}
-        self._set(
-            step.name, status="Succeeded", ended=now(), attempt=1, metadata=dumps(metadata),
-            properties=dumps({"Outcome": outcome}),
-        )  # fmt: skip
-
-    def _fail_step(self, step: Step) -> None:
-        message = as_text(resolve(step.arguments.get("ErrorMessage", ""), self._scope()))[:3072]
-        self._set(step.name, attempt=1, metadata=dumps({"Fail": {"ErrorMessage": message}}))
-        self._set(step.name, status="Failed", ended=now(), failure_reason=message[:_REASON_LENGTH] or None)
-
-    def _create_resource(self, step: Step) -> None:
-        request = resolve(step.arguments, self._scope())
-        try:
-            arn, properties = model_records.create_for_step(
-                self._connection, step.type, request, self._execution["id"], step.name
-            )
-        except ServiceError as error:
-            operation = CREATES[step.type][0]
-            text = f"ClientError: Failed to invoke sagemaker:{operation}. Error Details: {error.message}"
-            self._set(step.name, attempt=1)
-            self._failed(step.name, text)
-            return
-        self._set(
-            step.name, status="Succeeded", ended=now(), attempt=1, metadata=dumps({step.type: {"Arn": arn}}),
-            properties=dumps(properties),
-        )  # fmt: skip
-
-    def _start_job(self, step: Step) -> None:
-        """Resolve the request; take an earlier result if the cache has one, else write the job down for submission."""
-        kind = job_records.STEP_KINDS[step.type]
-        operation, name_member = CREATES[step.type]
-        scope = self._scope()
-        prefix = step.arguments.get(name_member)
-        name = step_job_name(self._execution["id"], step.name, prefix if isinstance(prefix, str) else None)
-        scope.job_name = {name_member: name}
-        request = {"RoleArn": self._execution["role_arn"]} | resolve(step.arguments, scope) | {name_member: name}
-        broken = list(violations(input_shape(operation), request))
-        refused = [*refusals(step.type, request), *self._images.refusals(step.type, request)]
-        problem = validation_text(broken) if broken else "; ".join(refused)
-        if problem:
-            self._set(step.name, attempt=self._steps[step.name]["attempt"] + 1)
-            self._failed(step.name, f"ClientError: Failed to invoke sagemaker:{operation}. Error Details: {problem}")
-            return
-        cache_key = cache.key(self._execution["pipeline"], step.name, step.type, request) if step.cache_days else None
-        if cache_key and self._take_cached(step, cache_key):
-            return
-        job_records.check_free(self._connection, kind, name)
-        spec = job_records.insert(self._connection, kind, request, owner=self._execution["arn"])
-        tag_records.put(self._connection, spec.arn, request.get("Tags") or [])
-        attempt = self._steps[step.name]["attempt"] + 1
-        metadata = {kind.step_member: {"Arn": spec.arn}}
-        self._set(
-            step.name, status="Executing", attempt=attempt, job=spec.arn, metadata=dumps(metadata), cache_key=cache_key
-        )
-        self.submit.append(spec)
-
-    def _take_cached(self, step: Step, cache_key: str) -> bool:
-        source = cache.find(self._connection, cache_key, step.cache_days or 0)
-        if source is None:
-            return False
-        self._set(
-            step.name, status="Succeeded", ended=now(), attempt=0, metadata=source["metadata"],
-            properties=source["properties"], job=source["job"], cache_key=cache_key, cache_source=source["execution"],
-        )  # fmt: skip
-        return True
+        return StoredValues(self._execution, name, self._definition, self._steps, self._s3_dir)
 
     def _finish(self) -> None:
         """End the execution when none of its steps runs."""
@@ -249,7 +169,7 @@ class Advance:
 
 
 def _outcome(row: sqlite3.Row) -> bool:
-    return '"Outcome":"True"' in row["metadata"]
+    return bool(json.loads(row["properties"])["Outcome"])
 
 
 def finish_job(

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from local_sagemaker.definition import Definition, parse
-from local_sagemaker.definition.problem import Problem
 from local_sagemaker.engine.advance import Advance, finish_job
 from local_sagemaker.errors import ValidationException
+from local_sagemaker.expressions.problem import Problem
 from local_sagemaker.identifiers import now
 from local_sagemaker.jobs import JobSpec
-from local_sagemaker.jobs.images import Images
 from local_sagemaker.jobs.supervisor import UnknownJob
+from local_sagemaker.requests.checks import RequestChecks
 from local_sagemaker.store import jobs as job_records
 from local_sagemaker.store.database import Database
 
@@ -56,10 +56,10 @@ class Jobs(Protocol):
 class Engine:
     """Decides what runs next; every decision is committed before it is acted upon."""
 
-    def __init__(self, db: Database, data_dir: Path, images: Images) -> None:
+    def __init__(self, db: Database, data_dir: Path, checks: RequestChecks) -> None:
         self._db = db
         self._data_dir = data_dir
-        self._images = images
+        self._checks = checks
         self._jobs: Jobs | None = None
         self._condition = threading.Condition()
         self._awake: OrderedDict[str, None] = OrderedDict()
@@ -252,7 +252,7 @@ class Engine:
             if execution is None or execution["status"] not in ("Executing", "Stopping"):
                 return
             definition = self.definition(connection, execution["pipeline"], execution["version"])
-            step = Advance(connection, execution, definition, self._data_dir / "s3", self._images)
+            step = Advance(connection, execution, definition, self._data_dir / "s3", self._checks)
             step.run()
         for moment in step.timers:
             with self._condition:

@@ -13,8 +13,8 @@ from typing import Any
 
 from local_sagemaker import service_model
 from local_sagemaker.actions import ACTIONS
+from local_sagemaker.actions.context import Context
 from local_sagemaker.actions.local import LOCAL_ACTIONS
-from local_sagemaker.context import Context
 from local_sagemaker.errors import ServiceError, UnknownOperation, ValidationException
 from local_sagemaker.http import codeartifact, query_protocol
 from local_sagemaker.http.moto_backends import MotoBackends

@@ -11,17 +11,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from local_sagemaker.jobs.spec import JobEvents, JobKind, JobSpec
     from local_sagemaker.jobs.supervisor import JobSupervisor
-    from local_sagemaker.jobs.unsupported import UnsupportedMember, find_unsupported
 
 _HOMES = {
     "JobEvents": "spec",
     "JobKind": "spec",
     "JobSpec": "spec",
     "JobSupervisor": "supervisor",
-    "UnsupportedMember": "unsupported",
-    "find_unsupported": "unsupported",
 }
-__all__ = ["JobEvents", "JobKind", "JobSpec", "JobSupervisor", "UnsupportedMember", "find_unsupported"]
+__all__ = ["JobEvents", "JobKind", "JobSpec", "JobSupervisor"]
 
 
 def __getattr__(name: str) -> Any:

@@ -22,7 +22,7 @@ from local_sagemaker.jobs.logs import LogShipper
 from local_sagemaker.jobs.spec import JobEvents, JobSpec
 from local_sagemaker.jobs.transfer import channels
 from local_sagemaker.jobs.transfer.s3 import S3, Download, S3Problem
-from local_sagemaker.jobs.unsupported import find_unsupported
+from local_sagemaker.requests.job_rules import find_unsupported
 
 log = logging.getLogger(__name__)
 
@@ -165,7 +165,7 @@ class Job(ABC):
         """Run the job to its last report."""
         try:
             self._prepare_folder()
-            unsupported = find_unsupported(self.spec.kind, self.request)
+            unsupported = find_unsupported(f"Create{self.spec.kind.capitalize()}Job", self.request)
             if unsupported:
                 raise JobFailed("ClientError: " + "; ".join(map(str, unsupported)))
             self._work()

@@ -48,7 +48,6 @@ class Kind:
 TRAINING = Kind("training", "Training", "TrainingJob")
 PROCESSING = Kind("processing", "Processing", "ProcessingJob")
 KINDS: dict[str, Kind] = {"training": TRAINING, "processing": PROCESSING}
-STEP_KINDS = {"Training": TRAINING, "Processing": PROCESSING}
 
 ENDED = ("Completed", "Failed", "Stopped")
 _REASON_LENGTH = 1024

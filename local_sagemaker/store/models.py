@@ -7,7 +7,7 @@ from typing import Any
 
 from local_sagemaker import service_model
 from local_sagemaker.errors import ConflictException, ValidationException
-from local_sagemaker.identifiers import USER, now, sagemaker_arn, step_job_name
+from local_sagemaker.identifiers import USER, now, sagemaker_arn
 from local_sagemaker.json_text import dumps
 from local_sagemaker.store import tags as tag_records
 
@@ -125,21 +125,9 @@ def _next_version(connection: sqlite3.Connection, group: str) -> int:
     return int(row["last_version"])
 
 
-def create_for_step(
-    connection: sqlite3.Connection, kind: str, request: Document, execution_id: str, step: str
-) -> tuple[str, Document]:
-    """What a Model or RegisterModel step makes; a group that is missing is made, as the service does."""
-    operation = "CreateModel" if kind == "Model" else "CreateModelPackage"
-    if kind == "Model":
-        request = {**request, "ModelName": step_job_name(execution_id, step, request.get("ModelName"))}
-    broken = list(service_model.violations(service_model.input_shape(operation), request))
-    if broken:
-        raise ValidationException(f"{operation}: {service_model.validation_text(broken)}")
-    if kind == "Model":
-        return insert_model(connection, request)
+def register_package(connection: sqlite3.Connection, request: Document) -> tuple[str, Document]:
+    """Register a package for a step: a group that is missing is made, as the service does."""
     group = request.get("ModelPackageGroupName")
     if group and not find(connection, GROUP, group_name(group)):
         insert_group(connection, {"ModelPackageGroupName": group_name(group)})
-    elif not group and not request.get("ModelPackageName"):
-        request = {**request, "ModelPackageName": step_job_name(execution_id, step)}
     return insert_package(connection, request)

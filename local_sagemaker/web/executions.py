@@ -6,8 +6,8 @@ import json
 import sqlite3
 from urllib.parse import quote
 
-from local_sagemaker.context import Context
-from local_sagemaker.definition.values import as_text
+from local_sagemaker.actions.context import Context
+from local_sagemaker.expressions.values import as_text
 from local_sagemaker.web import graph
 from local_sagemaker.web import listing as pages
 from local_sagemaker.web.layout import frame

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from local_sagemaker.context import Context
+from local_sagemaker.actions.context import Context
 from local_sagemaker.s3.files import S3ReadError, object_path
 from local_sagemaker.store.jobs import KINDS
 from local_sagemaker.web import curves

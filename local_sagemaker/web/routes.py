@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from local_sagemaker.context import Context
+from local_sagemaker.actions.context import Context
 from local_sagemaker.web import executions, jobs
 from local_sagemaker.web.listing import Place
 from local_sagemaker.web.markup import Markup

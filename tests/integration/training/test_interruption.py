@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from airflow_sagemaker import PytorchTrainingConfig
-from local_sagemaker.client import call
+from local_sagemaker.client.local_action import call_local_action
 from local_sagemaker.testing import LocalSageMaker, start_local_sagemaker
 from tests.integration.compile.harness import Deployed
 
@@ -124,7 +124,7 @@ def test_a_job_that_is_interrupted_ends_with_the_weights_of_one_that_was_not(
     pipeline.sagemaker.retry_pipeline_execution(PipelineExecutionArn=arn, ClientRequestToken="again".ljust(32, "-"))
     second = running.job(arn, after=first)
     until("the second epoch", lambda: running.saved(second) > STEPS + 3)
-    call(patient.env, "InterruptTrainingJob", {"TrainingJobName": second})
+    call_local_action(patient.env, "InterruptTrainingJob", {"TrainingJobName": second})
     step = pipeline.trained(arn)
     told = re.findall(r"^(Resumed after epoch \d|Interrupted: SIGTERM)", running.log(second), re.MULTILINE)
     assert told == ["Resumed after epoch 0", "Interrupted: SIGTERM", "Resumed after epoch 1"]

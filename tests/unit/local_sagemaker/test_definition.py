@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from local_sagemaker.definition import parse, resolve
-from local_sagemaker.definition.conditions import holds
+from local_sagemaker.definition import parse
 from local_sagemaker.definition.duration import duration_seconds
-from local_sagemaker.definition.problem import Problem
-from local_sagemaker.definition.values import UnresolvedError, split_path
+from local_sagemaker.expressions.conditions import evaluate
+from local_sagemaker.expressions.problem import Problem
+from local_sagemaker.expressions.values import UnresolvedError, resolve, split_path
 
 IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.10.0-cpu-py313-ubuntu22.04-sagemaker"
 TRAIN = {
@@ -228,17 +228,17 @@ def test_missing_property_is_named() -> None:
 )
 def test_comparisons(kind: str, left: Any, right: Any, outcome: bool) -> None:
     condition = {"Type": kind, "LeftValue": left, "RightValue": right}
-    assert holds(condition, Values()) is outcome
-    assert holds({"Type": "Not", "Expression": condition}, Values()) is not outcome
+    assert evaluate(condition, Values()) is outcome
+    assert evaluate({"Type": "Not", "Expression": condition}, Values()) is not outcome
 
 
 def test_and_or_in() -> None:
     yes, no = ({"Type": "In", "QueryValue": 1, "Values": values} for values in ([2, 1], ["1"]))
-    assert holds({"Type": "And", "Conditions": [yes, yes]}, Values())
-    assert not holds({"Type": "And", "Conditions": [yes, no]}, Values())
-    assert holds({"Type": "Or", "Conditions": [no, yes]}, Values())
+    assert evaluate({"Type": "And", "Conditions": [yes, yes]}, Values())
+    assert not evaluate({"Type": "And", "Conditions": [yes, no]}, Values())
+    assert evaluate({"Type": "Or", "Conditions": [no, yes]}, Values())
     with pytest.raises(UnresolvedError, match="cannot compare"):
-        holds({"Type": "LessThan", "LeftValue": "a", "RightValue": 1}, Values())
+        evaluate({"Type": "LessThan", "LeftValue": "a", "RightValue": 1}, Values())
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 
 from local_sagemaker import service_model
-from local_sagemaker.engine import cache, retry
+from local_sagemaker.engine import retry
 from local_sagemaker.errors import StartError
 from local_sagemaker.identifiers import step_job_name
 from local_sagemaker.logs.pattern import matches
 from local_sagemaker.s3.files import S3ReadError, read_object
+from local_sagemaker.steps import cache
+from local_sagemaker.steps.request_steps import JobStep
+from local_sagemaker.steps.step_types import STEP_TYPES
 from local_sagemaker.store.database import Database
 
 
@@ -69,12 +72,19 @@ def test_policy_expires() -> None:
     assert retry.delay([policy], LOST, attempts=1, running_seconds=60) is None
 
 
-def test_cache_key_holds_what_the_guide_lists() -> None:
-    request = {"HyperParameters": {"a": "1"}, "OutputDataConfig": {"S3OutputPath": "s3://a/b"}}
-    key = cache.key("p", "s", "Training", request)
-    assert key == cache.key("p", "s", "Training", request | {"OutputDataConfig": {"S3OutputPath": "s3://c/d"}})
-    assert key != cache.key("p", "s", "Training", request | {"HyperParameters": {"a": "2"}})
-    assert key != cache.key("q", "s", "Training", request)
+def test_cache_key_is_for_one_step_of_one_pipeline() -> None:
+    key = cache.key("p", "s", "Training", {"HyperParameters": {"a": "1", "b": "2"}})
+    assert key == cache.key("p", "s", "Training", {"HyperParameters": {"b": "2", "a": "1"}})
+    assert key != cache.key("p", "s", "Training", {"HyperParameters": {"a": "2", "b": "2"}})
+    assert key != cache.key("q", "s", "Training", {"HyperParameters": {"a": "1", "b": "2"}})
+
+
+def test_cache_key_compares_what_the_guide_lists() -> None:
+    compared = {entry.name: entry.cached_by for entry in STEP_TYPES.values() if isinstance(entry, JobStep)}
+    assert "HyperParameters" in compared["Training"]
+    for name, members in compared.items():
+        assert set(members) <= set(service_model.input_shape(f"Create{name}Job").members)
+        assert not {"OutputDataConfig", "ResourceConfig", "ProcessingOutputConfig", "ProcessingResources"} & {*members}
 
 
 def test_job_names_fit() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local_sagemaker.jobs.images import Images
+from local_sagemaker.requests.images import Images
 
 
 @pytest.mark.parametrize(
@@ -40,18 +40,18 @@ def test_pytorch_containers_of_every_partition_and_account_run(image: str) -> No
 )
 def test_another_image_is_refused_with_the_option_that_allows_it(image: str, pattern: str) -> None:
     training: dict[str, Any] = {"AlgorithmSpecification": {"TrainingImage": image}}
-    (said,) = Images().refusals("Training", training)
+    (said,) = Images().refusals("CreateTrainingJob", training)
     assert said.startswith(f"AlgorithmSpecification.TrainingImage '{image}' is not supported")
     assert "pytorch-training and pytorch-inference" in said
     assert said.endswith(f"serve --image '{pattern}'")
-    assert not list(Images((pattern,)).refusals("Training", training))
+    assert not list(Images((pattern,)).refusals("CreateTrainingJob", training))
 
-    (said,) = Images().refusals("Processing", {"AppSpecification": {"ImageUri": image}})
+    (said,) = Images().refusals("CreateProcessingJob", {"AppSpecification": {"ImageUri": image}})
     assert said.startswith(f"AppSpecification.ImageUri '{image}' is not supported")
 
 
 @pytest.mark.parametrize("image", [{"Get": "Parameters.TrainingImage"}, None, 3])
 def test_an_image_that_is_not_known_yet_is_left_alone(image: Any) -> None:
-    assert not list(Images().refusals("Training", {"AlgorithmSpecification": {"TrainingImage": image}}))
-    assert not list(Images().refusals("Training", {"AlgorithmSpecification": image}))
-    assert not list(Images().refusals("Model", {"PrimaryContainer": {"Image": "any"}}))
+    assert not list(Images().refusals("CreateTrainingJob", {"AlgorithmSpecification": {"TrainingImage": image}}))
+    assert not list(Images().refusals("CreateTrainingJob", {"AlgorithmSpecification": image}))
+    assert not list(Images().refusals("CreateModel", {"PrimaryContainer": {"Image": "any"}}))

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local_sagemaker.jobs import find_unsupported
 from local_sagemaker.jobs.failure import LIMIT, algorithm_error
 from local_sagemaker.jobs.host.container import Cluster, Paths
 from local_sagemaker.jobs.host.handle import HostLayout
@@ -18,6 +17,7 @@ from local_sagemaker.jobs.host.python_environment import JobPython
 from local_sagemaker.jobs.logs import batches
 from local_sagemaker.jobs.transfer.archive import write_archive
 from local_sagemaker.jobs.transfer.s3 import S3Problem, S3Uri, safe_path
+from local_sagemaker.requests.job_rules import find_unsupported
 
 
 @given(st.text(max_size=40))
@@ -109,7 +109,7 @@ json_like = st.recursive(
 
 @given(st.dictionaries(st.sampled_from(MEMBERS), json_like, max_size=5), st.sampled_from(["training", "processing"]))
 def test_refusing_survives_any_structure(request: dict[str, Any], kind: Any) -> None:
-    assert all(str(found) for found in find_unsupported(kind, request))
+    assert all(str(found) for found in find_unsupported(f"Create{kind.capitalize()}Job", request))
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_refusing_survives_any_structure(request: dict[str, Any], kind: Any) -> 
 def test_a_legal_request_that_no_job_could_run_is_refused(kind: Any, member: str, value: Any, named: str) -> None:
     started: dict[str, Any] = {"ContainerEntrypoint": ["true"]}
     request = {"AlgorithmSpecification": started, "AppSpecification": started, member: value}
-    (found,) = find_unsupported(kind, request)
+    (found,) = find_unsupported(f"Create{kind.capitalize()}Job", request)
     assert found.member.endswith(named)
 
 
@@ -138,7 +138,7 @@ def test_references_are_not_refused() -> None:
         "InputDataConfig": [{"DataSource": {"S3DataSource": {"S3DataType": {"Get": "Parameters.T"}}}}],
         "ResourceConfig": {"KeepAlivePeriodInSeconds": {"Get": "Parameters.Keep"}},
     }
-    assert find_unsupported("training", request) == []
+    assert find_unsupported("CreateTrainingJob", request) == []
 
 
 @pytest.mark.parametrize(

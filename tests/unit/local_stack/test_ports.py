@@ -10,7 +10,7 @@ from local_stack.processes import free_port
 from local_stack.settings import Home
 from local_stack.stack import port_of_sagemaker
 
-from local_sagemaker.client_environment import client_environment, save
+from local_sagemaker.client.environment import client_environment, save
 
 
 def served_on(folder: Path, port: int) -> Home:

@@ -1,12 +1,10 @@
-"""What the local SageMaker cannot run, refused by name: at Create where the API asks, at the latest at the start."""
+"""What a job's request may not hold here because it could not be honoured, or must not hold anywhere."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-
-from local_sagemaker.jobs.spec import JobKind
 
 
 @dataclass(frozen=True)
@@ -20,13 +18,24 @@ class UnsupportedMember:
         return f"{self.member} is not supported by the local SageMaker: {self.reason}"
 
 
-def find_unsupported(kind: JobKind, request: dict[str, Any]) -> list[UnsupportedMember]:
-    """List every member of a resolved Create*Job request that cannot be honoured, by its path in the request.
+def find_unsupported(operation: str, request: dict[str, Any]) -> list[UnsupportedMember]:
+    """List every member of an action's request that cannot be honoured, by its path in the request.
 
     Values that are no plain data yet (a pipeline's references) are left alone, so a definition can be asked early.
     """
-    members = _training(request) if kind == "training" else _processing(request)
-    return [UnsupportedMember(member, reason) for member, reason in members]
+    find = {"CreateTrainingJob": _training, "CreateProcessingJob": _processing}.get(operation)
+    return [UnsupportedMember(member, reason) for member, reason in find(request)] if find else []
+
+
+def waiting_time_problems(request: dict[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with MaxWaitTimeInSeconds of a CreateTrainingJob request, in the service's words."""
+    condition = _members(request.get("StoppingCondition"))
+    runtime, wait = condition.get("MaxRuntimeInSeconds", 86400), condition.get("MaxWaitTimeInSeconds")
+    if request.get("EnableManagedSpotTraining") in (None, False):
+        if wait is not None:
+            yield "Invalid MaxWaitTimeInSeconds. It is only supported when EnableManagedSpotTraining is set to true"
+    elif wait is None or (isinstance(wait, int) and isinstance(runtime, int) and wait < runtime):
+        yield "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to MaxRuntimeInSeconds"
 
 
 def _members(value: Any) -> dict[str, Any]:

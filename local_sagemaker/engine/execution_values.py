@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import sqlite3
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from local_sagemaker.definition import Definition
-from local_sagemaker.definition.values import UnresolvedError, walk
+from local_sagemaker.expressions.values import UnresolvedError, walk
 from local_sagemaker.identifiers import now
 from local_sagemaker.s3.files import S3ReadError, read_object
 
 _JSON_LIMIT = 10 * 1024 * 1024
 
 
-class ExecutionScope:
+class StoredValues:
     """The values of one execution, read inside the engine's transaction."""
 
     def __init__(
@@ -28,8 +30,13 @@ class ExecutionScope:
         self._steps = steps
         self._s3_dir = s3_dir
         self._parameters: dict[str, Any] = json.loads(row["parameters"])
-        self.job_name: dict[str, str] = {}
-        """`TrainingJobName` or `ProcessingJobName` of the step that is being resolved."""
+        self._variables: Mapping[str, str] = {}
+
+    def with_variables(self, variables: Mapping[str, str]) -> StoredValues:
+        """The same values, with execution variables that only one step has: `TrainingJobName`, `ProcessingJobName`."""
+        found = copy.copy(self)
+        found._variables = variables
+        return found
 
     def parameter(self, name: str) -> Any:
         """The value of a pipeline parameter."""
@@ -37,9 +44,8 @@ class ExecutionScope:
 
     def execution(self, name: str) -> str:
         """The value of an execution variable."""
-        if name in self.job_name:
-            return self.job_name[name]
         values = {
+            **self._variables,
             "PipelineName": self._pipeline_name,
             "PipelineArn": self._row["pipeline"],
             "PipelineExecutionId": self._row["id"],

@@ -10,7 +10,7 @@ from typing import Any
 from local_sagemaker.errors import StartError
 
 
-def call(environment: dict[str, str], action: str, request: dict[str, Any]) -> dict[str, Any]:
+def call_local_action(environment: dict[str, str], action: str, request: dict[str, Any]) -> dict[str, Any]:
     """Send one signed request; raises StartError with the server's refusal or its absence."""
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest

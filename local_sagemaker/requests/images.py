@@ -13,8 +13,8 @@ _PYTORCH = re.compile(
 )
 """By the repository's name: each region has an account of its own, and a mirror has the user's."""
 _MEMBERS = {
-    "Training": ("AlgorithmSpecification", "TrainingImage"),
-    "Processing": ("AppSpecification", "ImageUri"),
+    "CreateTrainingJob": ("AlgorithmSpecification", "TrainingImage"),
+    "CreateProcessingJob": ("AppSpecification", "ImageUri"),
 }
 SUPPORTED = "AWS's PyTorch containers (pytorch-training and pytorch-inference in an ECR of any account and region)"
 
@@ -30,11 +30,11 @@ class Images:
         """Whether the job Python runs the jobs of this image."""
         return bool(_PYTORCH.fullmatch(image)) or any(fnmatchcase(image, pattern) for pattern in self.patterns)
 
-    def refusals(self, kind: str, request: dict[str, Any]) -> Iterator[str]:
-        """Yield why a Training or Processing request is refused; an image that is not known yet is left alone."""
-        if kind not in _MEMBERS:
+    def refusals(self, operation: str, request: dict[str, Any]) -> Iterator[str]:
+        """Yield why a job's image is refused; an image that is not known yet is left alone."""
+        if operation not in _MEMBERS:
             return
-        outer, inner = _MEMBERS[kind]
+        outer, inner = _MEMBERS[operation]
         holder = request.get(outer)
         image = holder.get(inner) if isinstance(holder, dict) else None
         if isinstance(image, str) and not self.allow(image):

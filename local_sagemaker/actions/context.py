@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from local_sagemaker.jobs.images import Images
+from local_sagemaker.engine import Engine
 from local_sagemaker.logs.store import LogStore
+from local_sagemaker.requests.checks import RequestChecks
 from local_sagemaker.store.database import Database
-
-if TYPE_CHECKING:
-    from local_sagemaker.engine import Engine
 
 Request = dict[str, Any]
 Response = dict[str, Any]
@@ -25,7 +23,7 @@ class Context:
     engine: Engine
     logs: LogStore
     data_dir: Path
-    images: Images
+    checks: RequestChecks
 
     @property
     def s3_dir(self) -> Path:

@@ -1,0 +1,61 @@
+"""The form of every expression inside a value, checked before anything runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from local_sagemaker.expressions.problem import Problem
+from local_sagemaker.expressions.values import is_expression, reference, split_path
+
+MAX_NESTING = 60
+"""Levels of one step's own arguments; steps inside a condition are counted anew."""
+
+
+def check_expressions(value: Any, where: str, depth: int = 0) -> None:
+    """Check the form of every expression inside a value; raises Problem."""
+    if depth > MAX_NESTING:
+        raise Problem(f"The arguments of {where} are nested more than {MAX_NESTING} deep")
+    if isinstance(value, list):
+        for item in value:
+            check_expressions(item, where, depth + 1)
+    elif isinstance(value, dict):
+        if is_expression(value):
+            _check_expression(value, where, depth)
+        else:
+            for item in value.values():
+                check_expressions(item, where, depth + 1)
+
+
+def _check_expression(value: dict[str, Any], where: str, depth: int) -> None:
+    kind, argument = next(iter(value.items()))
+    if kind == "Get":
+        try:
+            reference(argument)
+        except ValueError as error:
+            raise Problem(f"{error}, in {where}") from None
+        return
+    if not isinstance(argument, dict):
+        raise Problem(f"{kind} in {where} must be an object")
+    if kind == "Std:Join":
+        if not isinstance(argument.get("On"), str) or not isinstance(argument.get("Values"), list):
+            raise Problem(f"Std:Join in {where} must have the text On and the list Values")
+        check_expressions(argument["Values"], where, depth + 1)
+        return
+    _check_json_get(argument, where, depth)
+
+
+def _check_json_get(argument: dict[str, Any], where: str, depth: int) -> None:
+    path = argument.get("Path")
+    try:
+        split_path(path if isinstance(path, str) else "")
+    except ValueError:
+        raise Problem(f"Std:JsonGet in {where} must have a Path such as a.b[0], found {str(path)[:100]!r}") from None
+    if ("S3Uri" in argument) == ("PropertyFile" in argument):
+        raise Problem(f"Std:JsonGet in {where} must have either PropertyFile or S3Uri")
+    check_expressions(argument.get("S3Uri"), where, depth + 1)
+    if "PropertyFile" in argument:
+        target = argument["PropertyFile"]
+        check_expressions(target, where, depth + 1)
+        found = reference(target["Get"]) if isinstance(target, dict) and set(target) == {"Get"} else None
+        if found is None or found.root != "Steps" or found.path[0] != "PropertyFiles" or len(found.path) != 2:
+            raise Problem(f"PropertyFile of Std:JsonGet in {where} must be a Get on Steps.<step>.PropertyFiles.<name>")

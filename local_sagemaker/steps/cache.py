@@ -1,0 +1,25 @@
+"""The step cache: an earlier result of the same pipeline, step and arguments."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from typing import Any
+
+from local_sagemaker.identifiers import now
+from local_sagemaker.json_text import dumps
+
+
+def key(pipeline: str, step: str, step_type: str, compared: dict[str, Any]) -> str:
+    """The name of a result: equal for equal work."""
+    return hashlib.sha256(dumps([pipeline, step, step_type, compared]).encode()).hexdigest()
+
+
+def find(connection: sqlite3.Connection, cache_key: str, max_days: float) -> sqlite3.Row | None:
+    """The newest success with that key that is not too old; one that was itself a hit does not count."""
+    row: sqlite3.Row | None = connection.execute(
+        "SELECT * FROM steps WHERE cache_key = ? AND status = 'Succeeded' AND cache_source IS NULL AND ended >= ?"
+        " ORDER BY ended DESC LIMIT 1",
+        (cache_key, now() - max_days * 86400),
+    ).fetchone()
+    return row

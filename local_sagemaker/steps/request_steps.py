@@ -1,0 +1,149 @@
+"""Steps whose arguments are the request of an action: they run a job or write a resource down."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from local_sagemaker import service_model
+from local_sagemaker.errors import ServiceError
+from local_sagemaker.expressions.problem import AssignmentProblem, Problem
+from local_sagemaker.expressions.values import is_expression
+from local_sagemaker.identifiers import step_job_name
+from local_sagemaker.requests.checks import refusals
+from local_sagemaker.steps import cache
+from local_sagemaker.steps.step_run import StepRun
+from local_sagemaker.steps.step_type import Arguments, Path, StepType
+from local_sagemaker.store import jobs as job_records
+from local_sagemaker.store import tags as tag_records
+
+
+@dataclass(frozen=True)
+class RequestStep(StepType):
+    """A step whose arguments are the request of an action."""
+
+    name: str
+    creates: str
+    """The action that its arguments are for."""
+    name_member: str
+    """The member that the service fills in when the arguments leave it out."""
+    described_by: str
+    """The action whose answer the step's properties are."""
+
+    def check_arguments(self, step: str, arguments: Arguments) -> None:
+        """Check the arguments against the action's model, and what of it is supported here."""
+        complete = {self.name_member: "x", **arguments}
+        shape = service_model.input_shape(self.creates)
+        broken = list(service_model.violations(shape, complete, is_open=lambda _shape, value: is_expression(value)))
+        if broken:
+            text = service_model.validation_text(broken)
+            raise Problem(f"Model Validation failed: step '{step}', {self.creates}: {text}")
+        refused = refusals(self.creates, arguments)
+        if refused:
+            raise Problem(f"Step '{step}': {'; '.join(refused)}")
+
+    def check_parameters(self, arguments: Arguments, types: Mapping[str, str]) -> None:
+        """Refuse a parameter of another type where the action wants a text.
+
+        In the service's words (aws/sagemaker-python-sdk #4867); the SDK's `to_string()` makes a Join of a parameter.
+        """
+
+        def is_open(shape: Any, value: Any) -> bool:
+            if not is_expression(value):
+                return False
+            name = str(value.get("Get", "")).removeprefix("Parameters.")
+            if shape.type_name == "string" and f"Parameters.{name}" == value.get("Get") and types.get(name) != "String":
+                raise AssignmentProblem(
+                    f"Cannot assign property reference [Parameters.{name}] to argument of type [String]."
+                )
+            return True
+
+        deque(service_model.violations(service_model.input_shape(self.creates), arguments, is_open=is_open), maxlen=0)
+
+    def check_property(self, path: Path, where: str) -> None:
+        """Check a path against the answer of the action that describes the step."""
+        shape = service_model.output_shape(self.described_by)
+        for part in path:
+            if shape.type_name == "structure" and part in shape.members:
+                shape = shape.members[part]
+            elif shape.type_name == "list":
+                shape = shape.member
+            elif shape.type_name == "map":
+                shape = shape.value
+            else:
+                raise Problem(f"{where} names a property that does not exist: {shape.name} has no '{str(part)[:100]}'")
+
+    def problems(self, run: StepRun, request: Arguments) -> str:
+        """What is wrong with the request now that its values are known; empty: nothing."""
+        broken = list(service_model.violations(service_model.input_shape(self.creates), request))
+        if broken:
+            return service_model.validation_text(broken)
+        return "; ".join(run.checks.problems(self.creates, request))
+
+
+@dataclass(frozen=True)
+class JobStep(RequestStep):
+    """Runs a job, or takes an earlier result where caching is on."""
+
+    job: job_records.Kind
+    cached_by: tuple[str, ...]
+    """The members of the request for which an earlier result counts as the same; source: the service's guide, "Default
+    cache key attributes by pipeline step type"."""
+
+    def run(self, run: StepRun) -> None:
+        """Write the job down for submission after the commit."""
+        request = self._request(run)
+        problems = self.problems(run, request)
+        if problems:
+            run.fail_to_create(self.creates, problems)
+            return
+        key = self._cache_key(run, request)
+        if key and run.take_cached(key):
+            return
+        job_records.check_free(run.connection, self.job, request[self.name_member])
+        spec = job_records.insert(run.connection, self.job, request, owner=run.execution["arn"])
+        tag_records.put(run.connection, spec.arn, request.get("Tags") or [])
+        run.submit_job(spec, metadata={self.job.step_member: {"Arn": spec.arn}}, cache_key=key)
+
+    def _request(self, run: StepRun) -> Arguments:
+        prefix = run.step.arguments.get(self.name_member)
+        name = step_job_name(run.execution["id"], run.step.name, prefix if isinstance(prefix, str) else None)
+        given: Arguments = run.resolve(run.step.arguments, variables={self.name_member: name})
+        return {"RoleArn": run.execution["role_arn"], **given, self.name_member: name}
+
+    def _cache_key(self, run: StepRun, request: Arguments) -> str | None:
+        if run.step.cache_days is None:
+            return None
+        compared = {member: request.get(member) for member in self.cached_by}
+        return cache.key(run.execution["pipeline"], run.step.name, self.name, compared)
+
+
+@dataclass(frozen=True)
+class ResourceStep(RequestStep):
+    """Writes a resource down."""
+
+    complete: Callable[[Arguments, Callable[[str | None], str]], Arguments]
+    """Fill in the names that the arguments leave out; the second argument makes one, from a prefix if there is one."""
+    create: Callable[[sqlite3.Connection, Arguments], tuple[str, Arguments]]
+    """Give ARN and description; raises ServiceError."""
+
+    def run(self, run: StepRun) -> None:
+        """Create it, or fail with what the action would have answered."""
+
+        def make_name(prefix: str | None) -> str:
+            return step_job_name(run.execution["id"], run.step.name, prefix)
+
+        request = self.complete(run.resolve(run.step.arguments), make_name)
+        problems = self.problems(run, request)
+        if problems:
+            run.fail_to_create(self.creates, problems)
+            return
+        try:
+            arn, description = self.create(run.connection, request)
+        except ServiceError as error:
+            run.fail_to_create(self.creates, error.message)
+        else:
+            run.succeed(metadata={self.name: {"Arn": arn}}, properties=description)

@@ -1,0 +1,26 @@
+"""One step of a definition, checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step; those inside a condition have that condition's name and the branch that they belong to."""
+
+    name: str
+    type: str
+    arguments: dict[str, Any]
+    display_name: str | None = None
+    description: str | None = None
+    needs: frozenset[str] = frozenset()
+    """The steps that must have succeeded first: DependsOn, and those whose properties it uses."""
+    condition: str | None = None
+    branch: bool = True
+    cache_days: float | None = None
+    """For how long an earlier result is taken, in days; None: caching is off."""
+    property_files: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Output and path of each property file, by its name."""
+    retry_policies: tuple[dict[str, Any], ...] = ()

@@ -1,0 +1,94 @@
+"""One attempt at one step: what a step type's `run` may read and write, inside the engine's transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from local_sagemaker.expressions.values import Scope, resolve
+from local_sagemaker.identifiers import now
+from local_sagemaker.jobs import JobSpec
+from local_sagemaker.json_text import dumps
+from local_sagemaker.requests.checks import RequestChecks
+from local_sagemaker.steps import cache
+from local_sagemaker.steps.step import Step
+
+_REASON_LENGTH = 1024
+
+
+class ExecutionValues(Scope, Protocol):
+    """The values of one execution."""
+
+    def with_variables(self, variables: Mapping[str, str]) -> Scope:
+        """The same values, and execution variables that only one step has."""
+
+
+class StepRun:
+    """Reads a step's resolved arguments, and writes down how it went."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        execution: sqlite3.Row,
+        step: Step,
+        values: ExecutionValues,
+        checks: RequestChecks,
+    ) -> None:
+        self.connection = connection
+        self.execution = execution
+        self.step = step
+        self.values = values
+        self.checks = checks
+        self.job: JobSpec | None = None
+        """The job to hand to the supervisor after the commit."""
+
+    def resolve(self, value: Any, variables: Mapping[str, str] | None = None) -> Any:
+        """A value with its expressions replaced; raises UnresolvedError."""
+        return resolve(value, self.values.with_variables(variables) if variables else self.values)
+
+    def succeed(self, *, metadata: dict[str, Any], properties: dict[str, Any]) -> None:
+        """End the step at its first attempt."""
+        result = {"metadata": dumps(metadata), "properties": dumps(properties)}
+        self._write(status="Succeeded", ended=now(), attempt=1, **result)
+
+    def fail(self, reason: str, *, metadata: dict[str, Any] | None = None) -> None:
+        """End the step as Failed; with metadata it counts as its first attempt."""
+        tried = {} if metadata is None else {"attempt": 1, "metadata": dumps(metadata)}
+        self._write(status="Failed", ended=now(), failure_reason=reason[:_REASON_LENGTH] or None, **tried)
+
+    def fail_to_create(self, action: str, details: str) -> None:
+        """End the step as Failed because what it wants to create is refused."""
+        self._write(attempt=self._attempts() + 1)
+        self.fail(f"ClientError: Failed to invoke sagemaker:{action}. Error Details: {details}")
+
+    def submit_job(self, job: JobSpec, *, metadata: dict[str, Any], cache_key: str | None) -> None:
+        """Let the step run until its job ends; the job is handed to the supervisor after the commit."""
+        self._write(
+            status="Executing", attempt=self._attempts() + 1, job=job.arn, metadata=dumps(metadata), cache_key=cache_key
+        )
+        self.job = job
+
+    def take_cached(self, cache_key: str) -> bool:
+        """End the step with an earlier result, if there is one that is young enough."""
+        source = cache.find(self.connection, cache_key, self.step.cache_days or 0)
+        if source is None:
+            return False
+        self._write(
+            status="Succeeded", ended=now(), attempt=0, metadata=source["metadata"], properties=source["properties"],
+            job=source["job"], cache_key=cache_key, cache_source=source["execution"],
+        )  # fmt: skip
+        return True
+
+    def _attempts(self) -> int:
+        row = self.connection.execute(
+            "SELECT attempt FROM steps WHERE execution = ? AND name = ?", (self.execution["arn"], self.step.name)
+        ).fetchone()
+        return int(row["attempt"])
+
+    def _write(self, **columns: Any) -> None:
+        names = ", ".join(f"{column} = ?" for column in columns)
+        self.connection.execute(
+            f"UPDATE steps SET {names} WHERE execution = ? AND name = ?",  # noqa: S608
+            (*columns.values(), self.execution["arn"], self.step.name),
+        )
