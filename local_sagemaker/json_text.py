@@ -8,21 +8,21 @@ from datetime import UTC, datetime
 from typing import Any
 
 
-def plain(value: Any) -> Any:
+def with_epoch_seconds(value: Any) -> Any:
     """A value with every datetime turned into seconds (a naive one is taken as UTC)."""
     if isinstance(value, datetime):
         aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
         return round(aware.timestamp(), 3)
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+        return {key: with_epoch_seconds(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return [with_epoch_seconds(item) for item in value]
     return value
 
 
 def dumps(value: Any) -> str:
     """Compact text with a fixed key order, so that equal values have equal text."""
-    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"))
+    return json.dumps(with_epoch_seconds(value), sort_keys=True, separators=(",", ":"))
 
 
 def without_none(value: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from local_sagemaker.http.moto_backends import MotoBackends
 from local_sagemaker.http.throttle import Throttle
 from local_sagemaker.http.wsgi import MAX_BODY, Application
 from local_sagemaker.identifiers import LOOPBACK
-from local_sagemaker.jobs import JobSupervisor
+from local_sagemaker.jobs.supervisor import JobSupervisor
 from local_sagemaker.logs import LogStore
 from local_sagemaker.requests.checks import RequestChecks
 from local_sagemaker.requests.images import Images

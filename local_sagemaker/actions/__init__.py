@@ -1,4 +1,7 @@
-"""The actions that this server has, by the service's names."""
+"""The SageMaker actions that this server has, one function each, by the service's names.
+
+No HTTP here, and no decision about what an execution does next: an action reads or writes, and wakes the engine.
+"""
 
 from __future__ import annotations
 

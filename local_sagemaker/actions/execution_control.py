@@ -8,7 +8,7 @@ from typing import Any
 from local_sagemaker.actions import lookup
 from local_sagemaker.actions.context import Context, Request, Response
 from local_sagemaker.actions.registry import action
-from local_sagemaker.actions.request_tokens import once
+from local_sagemaker.actions.request_tokens import answer_once
 from local_sagemaker.definition import Definition
 from local_sagemaker.errors import ConflictException, ValidationException
 from local_sagemaker.expressions.problem import Problem
@@ -25,7 +25,9 @@ def start_pipeline_execution(context: Context, request: Request) -> Response:
         if request.get(member) is not None:
             raise ValidationException(f"{member} is not supported by this local SageMaker.")
     with context.db.write() as connection:
-        response = once(connection, "StartPipelineExecution", request, lambda: _start(context, connection, request))
+        response = answer_once(
+            connection, "StartPipelineExecution", request, lambda: _start(context, connection, request)
+        )
     context.engine.wake(response["PipelineExecutionArn"])
     return response
 
@@ -80,7 +82,7 @@ def stop_pipeline_execution(context: Context, request: Request) -> Response:
     """Ask an execution to stop: nothing new starts, running jobs get SIGTERM."""
     arn = request["PipelineExecutionArn"]
     with context.db.write() as connection:
-        response = once(connection, "StopPipelineExecution", request, lambda: (_stop(connection, arn), arn))
+        response = answer_once(connection, "StopPipelineExecution", request, lambda: (_stop(connection, arn), arn))
     context.engine.wake(response["PipelineExecutionArn"])
     return response
 
@@ -101,7 +103,9 @@ def retry_pipeline_execution(context: Context, request: Request) -> Response:
     """Run a failed or stopped execution on, from the steps that did not succeed."""
     arn = request["PipelineExecutionArn"]
     with context.db.write() as connection:
-        response = once(connection, "RetryPipelineExecution", request, lambda: (_retry(connection, request), arn))
+        response = answer_once(
+            connection, "RetryPipelineExecution", request, lambda: (_retry(connection, request), arn)
+        )
     context.engine.wake(response["PipelineExecutionArn"])
     return response
 

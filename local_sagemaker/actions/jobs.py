@@ -21,9 +21,9 @@ def _create(context: Context, request: Request, kind: Kind) -> Response:
     if problems:
         raise ValidationException("; ".join(problems))
     with context.db.write() as connection:
-        job_records.check_free(connection, kind, name)
+        job_records.check_name_is_free(connection, kind, name)
         spec = job_records.insert(connection, kind, request)
-        tag_records.put(connection, spec.arn, request.get("Tags") or [])
+        tag_records.write(connection, spec.arn, request.get("Tags") or [])
     context.engine.submit(spec)
     return {kind.arn_member: spec.arn}
 
@@ -51,7 +51,7 @@ def _stop(context: Context, request: Request, kind: Kind) -> Response:
             raise ValidationException(
                 f"The request was rejected because the {kind.key} job is in status {row['status']}."
             )
-        job_records.mark_stopping(connection, row, kind)
+        job_records.mark_as_stopping(connection, row, kind)
     context.engine.stop_job(row["arn"])
     return {}
 

@@ -8,7 +8,7 @@ from local_sagemaker.actions import lookup
 from local_sagemaker.actions.context import Context, Request, Response
 from local_sagemaker.actions.paging import Query, page
 from local_sagemaker.actions.registry import action
-from local_sagemaker.actions.request_tokens import once
+from local_sagemaker.actions.request_tokens import answer_once
 from local_sagemaker.actions.versions import add_aliases
 from local_sagemaker.definition import parse
 from local_sagemaker.errors import ConflictException, ValidationException
@@ -59,7 +59,7 @@ def create_pipeline(context: Context, request: Request) -> Response:
     if definition is None:
         raise ValidationException("Either PipelineDefinition or PipelineDefinitionS3Location must be specified.")
     with context.db.write() as connection:
-        return once(connection, "CreatePipeline", request, lambda: _create(connection, request, definition))
+        return answer_once(connection, "CreatePipeline", request, lambda: _create(connection, request, definition))
 
 
 def _create(connection: sqlite3.Connection, request: Request, definition: str) -> tuple[Response, str]:
@@ -81,7 +81,7 @@ def _create(connection: sqlite3.Connection, request: Request, definition: str) -
     )  # fmt: skip
     _add_version(connection, arn, 1, definition, moment)
     add_aliases(connection, arn, 1, request.get("PipelineVersionAliases") or [])
-    tag_records.put(connection, arn, request.get("Tags") or [])
+    tag_records.write(connection, arn, request.get("Tags") or [])
     return {"PipelineArn": arn}, arn
 
 
@@ -188,7 +188,7 @@ def _summary(row: sqlite3.Row) -> Response:
 def delete_pipeline(context: Context, request: Request) -> Response:
     """Delete a pipeline with its versions and executions; refused while one of them runs."""
     with context.db.write() as connection:
-        return once(connection, "DeletePipeline", request, lambda: _delete(connection, request["PipelineName"]))
+        return answer_once(connection, "DeletePipeline", request, lambda: _delete(connection, request["PipelineName"]))
 
 
 def _delete(connection: sqlite3.Connection, name: str) -> tuple[Response, None]:

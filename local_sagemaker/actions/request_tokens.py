@@ -13,7 +13,7 @@ from local_sagemaker.identifiers import now
 from local_sagemaker.json_text import dumps
 
 
-def once(
+def answer_once(
     connection: sqlite3.Connection,
     action: str,
     request: Request,

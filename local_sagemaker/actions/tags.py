@@ -23,15 +23,15 @@ def add_tags(context: Context, request: Request) -> Response:
     """Add or overwrite tags."""
     with context.db.write() as connection:
         arn = _known(connection, request["ResourceArn"])
-        tag_records.put(connection, arn, request["Tags"])
-        return {"Tags": tag_records.of(connection, arn)}
+        tag_records.write(connection, arn, request["Tags"])
+        return {"Tags": tag_records.read(connection, arn)}
 
 
 @action
 def list_tags(context: Context, request: Request) -> Response:
     """All tags of a resource; at most 50, so one page holds them."""
     connection = context.db.read()
-    return {"Tags": tag_records.of(connection, _known(connection, request["ResourceArn"]))}
+    return {"Tags": tag_records.read(connection, _known(connection, request["ResourceArn"]))}
 
 
 @action

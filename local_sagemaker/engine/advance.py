@@ -12,7 +12,7 @@ from local_sagemaker.engine import retry
 from local_sagemaker.engine.execution_values import StoredValues
 from local_sagemaker.expressions.values import UnresolvedError
 from local_sagemaker.identifiers import now
-from local_sagemaker.jobs import JobSpec
+from local_sagemaker.jobs.spec import JobSpec
 from local_sagemaker.json_text import dumps
 from local_sagemaker.requests.checks import RequestChecks
 from local_sagemaker.steps.step_run import StepRun
@@ -83,7 +83,7 @@ class Advance:
             if job is None:
                 self._set(row["name"], status="Stopped", ended=now(), not_before=None)
             else:
-                job_records.mark_stopping(self._connection, job, job_records.KINDS[job["kind"]])
+                job_records.mark_as_stopping(self._connection, job, job_records.KINDS[job["kind"]])
                 self._set(row["name"], status="Stopping")
                 self.stop.append(job["arn"])
 

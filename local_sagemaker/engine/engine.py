@@ -17,7 +17,7 @@ from local_sagemaker.engine.advance import Advance, finish_job
 from local_sagemaker.errors import ValidationException
 from local_sagemaker.expressions.problem import Problem
 from local_sagemaker.identifiers import now
-from local_sagemaker.jobs import JobSpec
+from local_sagemaker.jobs.spec import JobSpec
 from local_sagemaker.jobs.supervisor import UnknownJob
 from local_sagemaker.requests.checks import RequestChecks
 from local_sagemaker.store import jobs as job_records
@@ -193,7 +193,7 @@ class Engine:
             row = connection.execute("SELECT * FROM jobs WHERE arn = ?", (arn,)).fetchone()
             if row is None:
                 return None
-            ended = job_records.apply(connection, row, changes)
+            ended = job_records.apply_changes(connection, row, changes)
             if ended is None:
                 return None
             step = connection.execute("SELECT * FROM steps WHERE job = ?", (arn,)).fetchone()

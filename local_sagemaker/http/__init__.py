@@ -1,1 +1,4 @@
-"""What a request meets first: protocol, signature, throttling, and the services that moto answers; no actions."""
+"""What a request meets first: protocol, signature, throttling, and the services that moto answers.
+
+No action belongs here.
+"""

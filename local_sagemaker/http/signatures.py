@@ -46,7 +46,7 @@ def _canonical_request(environ: dict[str, Any], body: bytes, headers: list[str])
         (
             environ["REQUEST_METHOD"],
             # WSGI hands the path decoded, as latin-1; every service but S3 encodes it twice
-            quote(quote(environ.get("PATH_INFO", "/").encode("latin-1"), safe="/-_.~"), safe="/-_.~%"),
+            quote(quote(environ.get("PATH_INFO", "/").encode("latin-1"), safe="/-_.~"), safe="/-_.~"),
             "&".join(f"{name}={value}" for name, value in encoded),
             *(f"{name}:{_header(environ, name)}" for name in headers),
             "",

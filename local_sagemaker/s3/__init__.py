@@ -1,1 +1,4 @@
-"""S3 over a plain folder; nothing here knows SageMaker."""
+"""S3 over a plain folder, for clients by HTTP and for the server's own reads.
+
+Nothing here knows SageMaker.
+"""

@@ -103,9 +103,9 @@ class JobStep(RequestStep):
         key = self._cache_key(run, request)
         if key and run.take_cached(key):
             return
-        job_records.check_free(run.connection, self.job, request[self.name_member])
+        job_records.check_name_is_free(run.connection, self.job, request[self.name_member])
         spec = job_records.insert(run.connection, self.job, request, owner=run.execution["arn"])
-        tag_records.put(run.connection, spec.arn, request.get("Tags") or [])
+        tag_records.write(run.connection, spec.arn, request.get("Tags") or [])
         run.submit_job(spec, metadata={self.job.step_member: {"Arn": spec.arn}}, cache_key=key)
 
     def _request(self, run: StepRun) -> Arguments:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from local_sagemaker.expressions.values import Scope, resolve
 from local_sagemaker.identifiers import now
-from local_sagemaker.jobs import JobSpec
+from local_sagemaker.jobs.spec import JobSpec
 from local_sagemaker.json_text import dumps
 from local_sagemaker.requests.checks import RequestChecks
 from local_sagemaker.steps import cache

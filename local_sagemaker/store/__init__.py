@@ -1,1 +1,4 @@
-"""The database and what is read from and written to it; nothing here knows HTTP or runs anything."""
+"""The tables of the database, and what is read from and written to them.
+
+Nothing here knows HTTP or runs anything.
+"""

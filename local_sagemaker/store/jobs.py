@@ -11,8 +11,8 @@ from typing import Any
 from local_sagemaker import service_model
 from local_sagemaker.errors import ResourceInUse
 from local_sagemaker.identifiers import now, sagemaker_arn
-from local_sagemaker.jobs import JobKind, JobSpec
-from local_sagemaker.json_text import dumps, plain
+from local_sagemaker.jobs.spec import JobKind, JobSpec
+from local_sagemaker.json_text import dumps, with_epoch_seconds
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,12 @@ ENDED = ("Completed", "Failed", "Stopped")
 _REASON_LENGTH = 1024
 
 
-def describe_members(kind: Kind) -> frozenset[str]:
+def members_of_describe(kind: Kind) -> frozenset[str]:
     """What Describe tells of a job of this kind."""
     return frozenset(service_model.output_shape(f"Describe{kind.word}Job").members)
 
 
-def check_free(connection: sqlite3.Connection, kind: Kind, name: str) -> None:
+def check_name_is_free(connection: sqlite3.Connection, kind: Kind, name: str) -> None:
     """Raise ResourceInUse when a job of that name is there."""
     if connection.execute("SELECT 1 FROM jobs WHERE kind = ? AND name = ?", (kind.key, name)).fetchone():
         raise ResourceInUse(
@@ -74,7 +74,7 @@ def insert(connection: sqlite3.Connection, kind: Kind, request: dict[str, Any], 
     """
     name, moment = request[kind.name_member], now()
     arn = kind.arn(name)
-    description = {key: value for key, value in request.items() if key in describe_members(kind)}
+    description = {key: value for key, value in request.items() if key in members_of_describe(kind)}
     description |= {
         kind.arn_member: arn,
         kind.status_member: "InProgress",
@@ -97,15 +97,19 @@ def spec_of(row: sqlite3.Row) -> JobSpec:
     return JobSpec(row["kind"], row["name"], row["arn"], json.loads(row["request"]), row["owner"] or "")
 
 
-def apply(connection: sqlite3.Connection, row: sqlite3.Row, changes: Mapping[str, Any]) -> dict[str, Any] | None:
+def apply_changes(
+    connection: sqlite3.Connection, row: sqlite3.Row, changes: Mapping[str, Any]
+) -> dict[str, Any] | None:
     """Write a job's changes down; gives its description if it ended just now. What has ended does not change again."""
     if not row["live"]:
         return None
     kind = KINDS[row["kind"]]
     description: dict[str, Any] = json.loads(row["description"])
     moment = now()
-    known = describe_members(kind)
-    changes = {key: value for key, value in plain(dict(changes)).items() if key in known and value is not None}
+    known = members_of_describe(kind)
+    changes = {
+        key: value for key, value in with_epoch_seconds(dict(changes)).items() if key in known and value is not None
+    }
     if row["status"] == "Stopping" and changes.get(kind.status_member) == "InProgress":
         # reported before the stop arrived
         changes = {key: value for key, value in changes.items() if key not in (kind.status_member, "SecondaryStatus")}
@@ -121,7 +125,7 @@ def apply(connection: sqlite3.Connection, row: sqlite3.Row, changes: Mapping[str
     return description if ended else None
 
 
-def mark_stopping(connection: sqlite3.Connection, row: sqlite3.Row, kind: Kind) -> None:
+def mark_as_stopping(connection: sqlite3.Connection, row: sqlite3.Row, kind: Kind) -> None:
     """Write down that a job was asked to stop."""
     description = json.loads(row["description"]) | {kind.status_member: "Stopping", "LastModifiedTime": now()}
     if kind is TRAINING:

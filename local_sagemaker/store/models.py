@@ -29,7 +29,7 @@ def _insert(
         "INSERT INTO resources (arn, kind, name, parent, description, created, modified) VALUES (?, ?, ?, ?, ?, ?, ?)",
         (arn, kind, name, parent, dumps(description), moment, moment),
     )
-    tag_records.put(connection, arn, request.get("Tags") or [])
+    tag_records.write(connection, arn, request.get("Tags") or [])
     return arn
 
 
@@ -43,7 +43,7 @@ def find(connection: sqlite3.Connection, kind: str, name_or_arn: str) -> sqlite3
     return row
 
 
-def described(operation: str, request: Document) -> Document:
+def members_of_answer(operation: str, request: Document) -> Document:
     """What an action's answer tells of a request."""
     members = service_model.output_shape(operation).members
     return {key: value for key, value in request.items() if key in members}
@@ -56,7 +56,7 @@ def insert_model(connection: sqlite3.Connection, request: Document) -> tuple[str
         raise ValidationException(f'Cannot create already existing model "{sagemaker_arn(f"model/{name}")}".')
     if not request.get("PrimaryContainer") and not request.get("Containers"):
         raise ValidationException("Either PrimaryContainer or Containers must be specified.")
-    description = described("DescribeModel", request)
+    description = members_of_answer("DescribeModel", request)
     description |= {"ModelArn": sagemaker_arn(f"model/{name}"), "CreationTime": now()}
     return _insert(connection, MODEL, name, description, request), description
 
@@ -67,7 +67,7 @@ def insert_group(connection: sqlite3.Connection, request: Document) -> str:
     arn = sagemaker_arn(f"{GROUP}/{name}")
     if find(connection, GROUP, name):
         raise ValidationException(f"Model Package Group already exists: {arn}")
-    description = described("DescribeModelPackageGroup", request) | {
+    description = members_of_answer("DescribeModelPackageGroup", request) | {
         "ModelPackageGroupArn": arn,
         "CreationTime": now(),
         "CreatedBy": USER,
@@ -91,7 +91,7 @@ def insert_package(connection: sqlite3.Connection, request: Document) -> tuple[s
     group, name = request.get("ModelPackageGroupName"), request.get("ModelPackageName")
     if (group is None) == (name is None):
         raise ValidationException("Exactly one of ModelPackageGroupName and ModelPackageName must be specified.")
-    description = described("DescribeModelPackage", request)
+    description = members_of_answer("DescribeModelPackage", request)
     if group is not None:
         group = group_name(group)
         if not find(connection, GROUP, group):

@@ -10,7 +10,7 @@ from local_sagemaker.errors import ValidationException
 MAX_TAGS = 50
 
 
-def put(connection: sqlite3.Connection, arn: str, tags: Sequence[dict[str, str]]) -> None:
+def write(connection: sqlite3.Connection, arn: str, tags: Sequence[dict[str, str]]) -> None:
     """Add tags to a resource; an existing key gets the new value."""
     for tag in tags:
         if tag["Key"].lower().startswith("aws:"):
@@ -24,7 +24,7 @@ def put(connection: sqlite3.Connection, arn: str, tags: Sequence[dict[str, str]]
         raise ValidationException(f"A resource can have at most {MAX_TAGS} tags, this request makes it {count}.")
 
 
-def of(connection: sqlite3.Connection, arn: str) -> list[dict[str, str]]:
+def read(connection: sqlite3.Connection, arn: str) -> list[dict[str, str]]:
     """The tags of a resource, by key."""
     rows = connection.execute("SELECT key, value FROM tags WHERE arn = ? ORDER BY key", (arn,))
     return [{"Key": row["key"], "Value": row["value"]} for row in rows]

@@ -1,4 +1,7 @@
-"""The page at `/`: executions, their steps, their jobs' metrics and logs. Plain HTML made here, without scripts."""
+"""The pages at `/`: executions, their steps, their jobs' metrics and logs, as plain HTML without scripts.
+
+They only read; nothing here changes anything.
+"""
 
 from local_sagemaker.web.layout import missing
 from local_sagemaker.web.routes import render

@@ -119,7 +119,8 @@ SERVER = (
 import sys, time
 from pathlib import Path
 from jobs_harness import Recorder, script_request
-from local_sagemaker.jobs import JobSpec, JobSupervisor
+from local_sagemaker.jobs.spec import JobSpec
+from local_sagemaker.jobs.supervisor import JobSupervisor
 import os
 supervisor = JobSupervisor(Path(sys.argv[1]), client_env={k: v for k, v in os.environ.items() if k.startswith("AWS_")},
     events=Recorder(), max_jobs=1, job_python=sys.executable, stop_grace_seconds=5, rewrite_paths=len(sys.argv) > 3)

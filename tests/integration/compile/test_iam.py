@@ -17,7 +17,8 @@ import pytest
 from airflow_sagemaker import PytorchTrainingConfig
 from airflow_sagemaker.cli import main
 from airflow_sagemaker.definition.compiler import compile_pipeline
-from local_sagemaker.jobs import JobSpec, JobSupervisor
+from local_sagemaker.jobs.spec import JobSpec
+from local_sagemaker.jobs.supervisor import JobSupervisor
 
 from .harness import step, substituted
 

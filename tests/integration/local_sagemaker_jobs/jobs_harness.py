@@ -20,7 +20,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from local_sagemaker.jobs import JobSpec, JobSupervisor
+from local_sagemaker.jobs.spec import JobSpec
+from local_sagemaker.jobs.supervisor import JobSupervisor
 
 BUCKET = "jobs-bucket"
 IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.10-cpu-py313"
