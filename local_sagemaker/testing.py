@@ -4,8 +4,9 @@ Where the package is installed pytest finds it by itself; elsewhere conftest.py 
 `pytest_plugins = ["local_sagemaker.testing"]`. It costs a run nothing until a test asks for it. The fixture
 `local_sagemaker` is the server, whose `client("sagemaker")` is a boto3 client of it; `local_aws` is the same and lets
 every boto3 client, SDK session and child process of the test find it. It needs pytest beside the package's `local`
-extra. The ini option `local_sagemaker_options` holds options of `serve`. The server ends with the session; its folder
-stays where pytest keeps its temporary folders.
+extra. The ini option `local_sagemaker_options` holds options of `serve`; the environment variable
+LOCAL_SAGEMAKER_PYTHON names another interpreter to run the server, for tests in an environment whose pins leave no room
+for its packages. The server ends with the session; its folder stays where pytest keeps its temporary folders.
 """
 
 from __future__ import annotations
@@ -85,6 +86,11 @@ class LocalSageMaker:
         self.process.wait(timeout=_STOP_SECONDS)
 
 
+def server_python() -> str:
+    """Return the interpreter that runs the server: LOCAL_SAGEMAKER_PYTHON, else this one."""
+    return os.environ.get("LOCAL_SAGEMAKER_PYTHON") or sys.executable
+
+
 def start_local_sagemaker(data_dir: Path, *options: str) -> LocalSageMaker:
     """Start a server over `data_dir` on free ports; `options` are those of `serve`.
 
@@ -95,7 +101,7 @@ def start_local_sagemaker(data_dir: Path, *options: str) -> LocalSageMaker:
     log = data_dir / "serve.log"
     with log.open("a") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-m", "local_sagemaker", "serve", "--data-dir", str(data_dir), "--port", "0", *options],
+            [server_python(), "-m", "local_sagemaker", "serve", "--data-dir", str(data_dir), "--port", "0", *options],
             cwd=_IMPORT_ROOT,
             env={name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "AIRFLOW"))},
             stdin=subprocess.DEVNULL,

@@ -149,7 +149,8 @@ def _opened_lock(home: Home) -> IO[str]:
 
 def _start_sagemaker(processes: ProcessSet, home: Home, ports: Ports, options: list[str]) -> None:
     env = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "AIRFLOW"))}
-    command = [sys.executable, "-m", "local_sagemaker", "serve", "--data-dir", str(home.sagemaker)]
+    python = os.environ.get("LOCAL_SAGEMAKER_PYTHON") or sys.executable
+    command = [python, "-m", "local_sagemaker", "serve", "--data-dir", str(home.sagemaker)]
     processes.start("local-sagemaker", [*command, "--port", str(ports.sagemaker), *options], env=env, cwd=ROOT)
 
 

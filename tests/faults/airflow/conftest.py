@@ -39,6 +39,8 @@ for epoch in range(seconds):
 if seconds == 3:
     raise RuntimeError("the user's own fault")
 """
+SDK_PYTHON = "AIRFLOW_SAGEMAKER_SDK_PYTHON"
+"""Where this environment has no SDK, another one compiles."""
 FAILS = 3
 """Epochs (and seconds) after which the program above raises."""
 
@@ -256,7 +258,7 @@ def workshop(local_sagemaker: Any, tmp_path_factory: pytest.TempPathFactory) -> 
     (path / "source").mkdir()
     (path / "source" / "train.py").write_text(TRAIN)
     environment = {
-        **{k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "AIRFLOW"))},
+        **{k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "AIRFLOW")) or k == SDK_PYTHON},
         "AIRFLOW_HOME": str(path / "airflow"),
         "AIRFLOW_SAGEMAKER_CACHE_DIR": str(path / "cache"),
         "AWS_EC2_METADATA_DISABLED": "true",

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from config_samples import settings
 
+import airflow_sagemaker
 from airflow_sagemaker import __version__
 from airflow_sagemaker.cli import main
 
@@ -101,7 +102,7 @@ def test_validate_needs_no_aws_library(config_file: Path) -> None:
         "import sys; from airflow_sagemaker.cli import main; main(sys.argv[1:]); "
         "print([m for m in ('boto3', 'botocore', 'sagemaker', 'airflow') if m in sys.modules])"
     )
-    plugins = Path(__file__).resolve().parents[3] / "plugins"
+    plugins = Path(airflow_sagemaker.__file__).parents[1]
     done = subprocess.run(
         [sys.executable, "-c", code, "validate", str(config_file)],
         cwd=plugins,

@@ -158,6 +158,7 @@ def test_files_are_checked_when_they_are_needed(tmp_path: Path) -> None:
 
 def test_every_instance_type_that_is_taken_supports_the_profiler() -> None:
     """The SDK's function says which types do not (its name reads the other way round)."""
+    pytest.importorskip("sagemaker")
     from sagemaker.core.fw_utils import _instance_type_supports_profiler as is_without_profiler
 
     taken = [name for name in training_instance_types() if not instance_type_problem(name)]

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import botocore.session
 import pytest
 
 from airflow_sagemaker.config import container_images as images
 from airflow_sagemaker.config.data import load, refresh
 
+of_the_project = pytest.mark.skipif(
+    find_spec("sagemaker") is None, reason="compares with the newest botocore and SDK, which are not installed"
+)
 
+
+@of_the_project
 def test_instance_types_are_botocores() -> None:
     shape = botocore.session.get_session().get_service_model("sagemaker").shape_for("TrainingInstanceType")
     assert images.training_instance_types() == set(shape.enum)
 
 
+@of_the_project
 def test_images_are_the_sdks_tables() -> None:
     assert load("pytorch_images") == refresh.pytorch_images()
 

@@ -132,6 +132,7 @@ def test_names_and_defaults_equal_the_training_programs() -> None:
 def test_each_metric_regex_finds_its_number_in_one_line_of_the_training_program(number: float) -> None:
     import re
 
+    pytest.importorskip("torch")
     from airflow_sagemaker.config.groups import METRICS, default_metric_definitions
     from training import metrics
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from airflow_sagemaker import ModelHyperparameters, PytorchTrainingConfig
 from airflow_sagemaker.config.extra_arguments import check, create_training_job_shape
 from airflow_sagemaker.exceptions import ConfigurationError
 
+pytestmark = pytest.mark.skipif(find_spec("sagemaker") is None, reason="the SageMaker SDK is not installed")
 SDK_CONFIG = f"""
 SchemaVersion: '1.0'
 SageMaker:
