@@ -7,6 +7,7 @@ import json
 import sys
 import threading
 from collections.abc import Mapping
+from datetime import date
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,12 @@ from .harness import step, substituted
 
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGE = ROOT / "plugins" / "airflow_sagemaker"
-SPECIAL = {"s3:HeadObject": "s3:GetObject", "s3:HeadBucket": "s3:ListBucket", "s3:ListObjectsV2": "s3:ListBucket"}
+SPECIAL = {
+    "s3:CopyObject": "s3:PutObject",
+    "s3:HeadObject": "s3:GetObject",
+    "s3:HeadBucket": "s3:ListBucket",
+    "s3:ListObjectsV2": "s3:ListBucket",
+}
 # Rights that go with a call: CreatePipeline hands the role over and may carry tags.
 COMPANIONS = {"iam:PassRole", "sagemaker:AddTags"}
 
@@ -34,11 +40,10 @@ def action(service: str, operation: str) -> str:
     return SPECIAL.get(name, name)
 
 
-# What SageMaker does under the execution role and no local run can show: the pipeline's calls for its training step,
-# and the image and the metrics of the job, as "SageMaker Roles" of its developer guide lists them.
+# What SageMaker does under the jobs' role and no local run can show: the image and the metrics of the job, as
+# "SageMaker Roles" of its developer guide lists them.
 BY_THE_SERVICE = {
-    "sagemaker:CreateTrainingJob", "sagemaker:DescribeTrainingJob", "sagemaker:StopTrainingJob", "sagemaker:AddTags",
-    "iam:PassRole", "cloudwatch:PutMetricData", "logs:DescribeLogStreams", "ecr:GetAuthorizationToken",
+    "cloudwatch:PutMetricData", "logs:DescribeLogStreams", "ecr:GetAuthorizationToken",
     "ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer",
     "s3:AbortMultipartUpload",  # of an artifact whose upload is given up
     "s3:DeleteObject",  # see the page beside the policies
@@ -136,12 +141,54 @@ class Ends:
 
     def changed(self, arn: str, changes: Mapping[str, Any]) -> None:
         self.changes.update(changes)
-        if changes.get("TrainingJobStatus") in {"Completed", "Failed", "Stopped"}:
+        status = changes.get("TrainingJobStatus") or changes.get("ProcessingJobStatus")
+        if status in {"Completed", "Failed", "Stopped"}:
             self.ended.set()
 
 
-def test_a_job_makes_no_call_that_the_execution_role_lacks(
-    config: PytorchTrainingConfig, local_sagemaker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+class Jobs:
+    """Runs one job at a time on the local SageMaker's S3 and Logs; `calls` are those made for it."""
+
+    def __init__(self, local_sagemaker: Any, folder: Path) -> None:
+        self.calls: set[tuple[str, str]] = set()
+        self._environment = local_sagemaker.env
+        self._folder = folder
+
+    def run(self, kind: Any, request: dict[str, Any]) -> None:
+        ends = Ends()
+        supervisor = JobSupervisor(
+            self._folder, client_env=self._environment, events=ends, max_jobs=1, job_python=sys.executable,
+            stop_grace_seconds=1,
+        )  # fmt: skip
+        try:
+            arn = f"arn:aws:sagemaker:us-east-1:123456789012:{kind}-job/rights"
+            supervisor.submit(JobSpec(kind, "rights", arn, request))
+            assert ends.ended.wait(120)
+        finally:
+            supervisor.shutdown()
+        assert ends.changes[f"{kind.capitalize()}JobStatus"] == "Completed", ends.changes
+
+
+@pytest.fixture
+def jobs(local_sagemaker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Jobs:
+    found = Jobs(local_sagemaker, tmp_path / "jobs")
+    original = botocore.client.BaseClient._make_api_call
+
+    def recorded(client: Any, operation: str, arguments: Any) -> Any:
+        service = client.meta.service_model.signing_name
+        found.calls.add((action(service, operation), resource_of(service, arguments)))
+        return original(client, operation, arguments)
+
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", recorded)
+    return found
+
+
+def words_of(bucket: str) -> dict[str, str]:
+    return {"BUCKET": bucket, "PIPELINE_NAME": bucket, "REGION": "us-east-1", "ACCOUNT": "123456789012"}
+
+
+def test_a_training_job_makes_no_call_that_the_jobs_role_lacks(
+    config: PytorchTrainingConfig, local_sagemaker: Any, jobs: Jobs
 ) -> None:
     """The shipped definition's job with code, channels, a checkpoint to resume from, a report, a model and a log."""
     bucket = "execution-rights"
@@ -155,36 +202,63 @@ def test_a_job_makes_no_call_that_the_execution_role_lacks(
     for uri in (*config.channel_uris().values(), f"{config.checkpoint_path}/old.pt"):
         s3.put_object(Bucket=bucket, Key=uri.removeprefix(f"s3://{bucket}/"), Body=b"of an earlier run")
     request = substituted(step(compiled.definition)["Arguments"], config.pipeline_parameters())
+    jobs.calls.clear()
+    jobs.run("training", {"TrainingJobName": "rights", **request})
 
-    calls: set[tuple[str, str]] = set()
-    original = botocore.client.BaseClient._make_api_call
-
-    def recorded(client: Any, operation: str, arguments: Any) -> Any:
-        service = client.meta.service_model.signing_name
-        calls.add((action(service, operation), resource_of(service, arguments)))
-        return original(client, operation, arguments)
-
-    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", recorded)
-    ends = Ends()
-    supervisor = JobSupervisor(
-        tmp_path / "jobs", client_env=local_sagemaker.env, events=ends, max_jobs=1, job_python=sys.executable,
-        stop_grace_seconds=1,
-    )  # fmt: skip
-    try:
-        arn = "arn:aws:sagemaker:us-east-1:123456789012:training-job/rights"
-        supervisor.submit(JobSpec("training", "rights", arn, {"TrainingJobName": "rights", **request}))
-        assert ends.ended.wait(120)
-    finally:
-        supervisor.shutdown()
-    assert ends.changes["TrainingJobStatus"] == "Completed", ends.changes
-
-    words = {"BUCKET": bucket, "PIPELINE_NAME": bucket, "REGION": "us-east-1", "ACCOUNT": "123456789012"}
-    refused = [call for call in calls if not allows("execution-role", *call, words)]
-    assert refused == []
-    written = {resource.split("/")[2] for name, resource in calls if name == "s3:PutObject"}
-    assert written == {"output", "checkpoints"}, "both places that the policy lets a job write to"
-    assert allowed("execution-role") == {name for name, _ in calls} | BY_THE_SERVICE
-    assert not allows("execution-role", "s3:PutObject", f"arn:aws:s3:::{bucket}/{bucket}/code/x", words)
+    words = words_of(bucket)
+    assert [call for call in jobs.calls if not allows("job-role", *call, words)] == []
+    written = {resource.split("/")[2] for name, resource in jobs.calls if name == "s3:PutObject"}
+    assert written == {"output", "checkpoints"}, "both places that the policy lets a training write to"
+    assert allowed("job-role") == {name for name, _ in jobs.calls} | BY_THE_SERVICE
+    assert not allows("job-role", "s3:PutObject", f"arn:aws:s3:::{bucket}/{bucket}/code/x", words)
     registry, _, image = config.image().partition("/")
     image_arn = f"arn:aws:ecr:us-east-1:{registry.split('.')[0]}:repository/{image.split(':')[0]}"
-    assert allows("execution-role", "ecr:BatchGetImage", image_arn, words)
+    assert allows("job-role", "ecr:BatchGetImage", image_arn, words)
+
+
+def test_the_processing_step_of_the_shipped_dag_makes_no_call_that_the_jobs_role_lacks(
+    config: PytorchTrainingConfig, local_sagemaker: Any, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its inputs and outputs; the program behind them makes no calls."""
+    bucket = "processing-rights"
+    monkeypatch.syspath_prepend(ROOT / "dags")
+    config = config.updated(bucket=bucket, pipeline_name=bucket)
+    compiled = compile_pipeline(config, dependencies=["flight_delay.processing_step:preprocess_by_time"])
+    s3 = local_sagemaker.client("s3")
+    s3.create_bucket(Bucket=bucket)
+    for upload in compiled.uploads:
+        s3.put_object(Bucket=bucket, Key=upload.key, Body=Path(upload.path).read_bytes())
+    raw = "raw/flights/date=2013-07-04/flights.parquet"
+    s3.put_object(Bucket=bucket, Key=raw, Body=b"rows")
+    splits = str(config.input_path).removeprefix(f"s3://{bucket}/")
+    manifest = json.dumps([{"prefix": f"s3://{bucket}/raw/"}, raw.removeprefix("raw/")])
+    s3.put_object(Bucket=bucket, Key=f"{splits}/raw.manifest", Body=manifest.encode())
+    s3.put_object(Bucket=bucket, Key=f"{splits}/previous/previous.json", Body=b"[]")
+    request = substituted(step(compiled.definition, "Preprocess")["Arguments"], config.pipeline_parameters())
+    outputs = "/opt/ml/processing/output"
+    script = f"ls {outputs}; for o in {outputs}/*; do echo x > $o/file; done"
+    request["AppSpecification"] |= {"ContainerEntrypoint": ["/bin/bash", "-c", script]}
+    del request["AppSpecification"]["ContainerArguments"]
+    jobs.calls.clear()
+    jobs.run("processing", {"ProcessingJobName": "rights", **request})
+
+    assert [call for call in jobs.calls if not allows("job-role", *call, words_of(bucket))] == []
+    written = {resource.split("/")[2] for name, resource in jobs.calls if name == "s3:PutObject"}
+    assert written == {"input"}
+    assert any("/ProcessingJobs" in resource for _, resource in jobs.calls)
+    assert {"sagemaker:CreateProcessingJob", "sagemaker:StopProcessingJob"} <= allowed("pipeline-role")
+
+
+def test_the_preprocessing_tasks_make_no_call_that_their_policy_lacks(local_sagemaker: Any, jobs: Jobs) -> None:
+    from preprocessing import flights_on_s3 as on_s3
+    from preprocessing.window import Window
+
+    bucket = "preprocessing-rights"
+    client = local_sagemaker.client("s3")
+    client.create_bucket(Bucket=bucket)
+    jobs.calls.clear()
+    window = Window(date(2014, 3, 1), days=28)
+    on_s3.extract(client, bucket, window, list_for=bucket)
+    on_s3.preprocess(client, bucket, bucket, window)
+    assert [call for call in jobs.calls if not allows("preprocessing-role", *call, words_of(bucket))] == []
+    assert {name for name, _ in jobs.calls} >= {"s3:PutObject", "s3:GetObject", "s3:ListBucket", "s3:DeleteObject"}

@@ -69,7 +69,7 @@ class Repository:
 
 
 def rights_given() -> set[str]:
-    policy = json.loads((ROOT / "docs" / "iam" / "execution-role-codeartifact.json").read_text())
+    policy = json.loads((ROOT / "docs" / "iam" / "job-role-codeartifact.json").read_text())
     listed = [statement["Action"] for statement in policy["Statement"]]
     return {action for actions in listed for action in (actions if isinstance(actions, list) else [actions])}
 
