@@ -39,7 +39,7 @@ def _preprocess(context: StepContext, split_by: str) -> Any:
 
     splits = context.variables["InputPath"]
     processor = Processor(
-        role=context.config.role_arn,
+        role=context.config.jobs_role,
         image_uri=context.variables["TrainingImage"],
         entrypoint=["/bin/bash", f"{IN_CONTAINER}/input/code/preprocessing/job.sh"],
         instance_count=1,

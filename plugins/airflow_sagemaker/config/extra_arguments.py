@@ -22,7 +22,7 @@ MANAGED = {
     "AlgorithmSpecification.ContainerEntrypoint": "set by the SDK",
     "AlgorithmSpecification.ContainerArguments": "set by the step",
     "AlgorithmSpecification.AlgorithmName": "the step trains with an image",
-    "RoleArn": "set by role_arn",
+    "RoleArn": "set by job_role_arn, or role_arn",
     "OutputDataConfig.S3OutputPath": "set by output_path",
     "OutputDataConfig.KmsKeyId": "set by output_kms_key",
     "ResourceConfig.InstanceType": "set by training_instance_type",

@@ -256,6 +256,7 @@ BASE: tuple[Rule, ...] = (
     _matches("pipeline_name", _PIPELINE_NAME, "has 1 to 256 letters, digits and hyphens, with no hyphen at either end"),
     _matches("region", _REGION, "is no region name such as eu-central-1"),
     _matches("role_arn", _ROLE, "is no role ARN such as arn:aws:iam::123456789012:role/Name"),
+    _matches("job_role_arn", _ROLE, "is no role ARN such as arn:aws:iam::123456789012:role/Name"),
     _matches("partition", _PARTITION, "has 1 to 128 letters, digits or _.=:-, and starts with a letter or digit"),
     _image_versions,
     _tags,

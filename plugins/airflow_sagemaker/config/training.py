@@ -102,6 +102,9 @@ class BasePipelineConfig(StrictModel):
     role_arn: str | None = Field(
         default=None, description="Role that SageMaker assumes; else the connection's or the session's."
     )
+    job_role_arn: str | None = Field(
+        None, description="IAM role that the jobs run under, where it is not the pipeline's. Default: `role_arn`."
+    )
     partition: str = Field(
         default_factory=today, description="Partition of the run; else the Airflow run's, else today (UTC)."
     )
@@ -132,6 +135,11 @@ class BasePipelineConfig(StrictModel):
     def to_dict(self) -> dict[str, Any]:
         """Return what was given explicitly, as plain JSON data: `from_dict` builds the same configuration again."""
         return self.model_dump(mode="json", exclude_unset=True)
+
+    @property
+    def jobs_role(self) -> str | None:
+        """The role that jobs run under."""
+        return self.job_role_arn or self.role_arn
 
     def completed(
         self,

@@ -55,6 +55,12 @@ def test_the_arguments_are_ones_that_create_training_job_takes(config: PytorchTr
     assert uri == "s3://compile-tests/pytorch-training/input/2013-07-04/train/train.parquet"
 
 
+def test_the_jobs_may_run_under_a_role_of_their_own(config: PytorchTrainingConfig) -> None:
+    own = "arn:aws:iam::123456789012:role/Jobs"
+    compiled = compile_pipeline(config.updated(job_role_arn=own))
+    assert (compiled.role_arn, step(compiled.definition)["Arguments"]["RoleArn"]) == (config.role_arn, own)
+
+
 def test_digest_and_uploads_are_of_the_content(config: PytorchTrainingConfig) -> None:
     compiled = compile_pipeline(config)
     assert compiled.digest == hashlib.sha256(compiled.definition.encode()).hexdigest()

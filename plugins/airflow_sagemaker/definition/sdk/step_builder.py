@@ -145,7 +145,7 @@ class PyTorchTrainingStepBuilder:
                 code_prefix=f"{config.pipeline_name}/code",
                 fields=None if config.hyperparameters.lists_fit() else encode(config.hyperparameters.lists()),
                 sagemaker_session=self.session,
-                role=config.role_arn,
+                role=config.jobs_role,
                 base_job_name=config.pipeline_name,
                 training_image=self._value(parameters.TRAINING_IMAGE),
                 source_code=source,
