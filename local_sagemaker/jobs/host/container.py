@@ -21,6 +21,8 @@ _INHERITED = re.compile(
     r"CUDA_\w+|NVIDIA_\w+|OMP_NUM_THREADS|MKL_NUM_THREADS"
 )
 _REWRITE_LIMIT = 8 * 2**20
+_ON_LOOPBACK = dict.fromkeys(("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME", "TP_SOCKET_IFNAME"), "lo")
+"""The interface on which torch's backends listen; by themselves they take the one of the host's name."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Cluster:
 def free_port() -> int:
     """Return a TCP port that nothing listens on."""
     with socket.socket() as probe:
-        probe.bind(("", 0))
+        probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
@@ -137,6 +139,7 @@ def job_environment(
         PYTHONDONTWRITEBYTECODE="TRUE",
         PIP_DISABLE_PIP_VERSION_CHECK="1",
         PIP_ROOT_USER_ACTION="ignore",
+        **_ON_LOOPBACK,
     )
     _keep_pip_configuration(environment)
     environment.update(client_env)

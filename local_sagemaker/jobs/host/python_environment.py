@@ -85,6 +85,7 @@ def make_environment(folder: Path, python: JobPython, environments: Path) -> Pat
         path.chmod(0o755)
     shutil.copy(_IN_JOB / "site_hook.py", packages / "_sagemaker_job_site.py")
     shutil.copy(_IN_JOB / "pip_cache.py", packages / "_sagemaker_job_pip.py")
+    shutil.copy(_IN_JOB / "loopback_store.py", packages / "_sagemaker_job_torch.py")
     (packages / "_sagemaker_job_site.pth").write_text("import _sagemaker_job_site\n")
     (packages / "sites.txt").write_text("\n".join(python.sites))
     (packages / "pip_wheel.txt").write_text(python.pip_wheel or "")

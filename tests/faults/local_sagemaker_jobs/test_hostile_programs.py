@@ -12,25 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jobs_harness import BUCKET, Backend, Jobs, channel, script_request, wait_until
+from jobs_harness import BUCKET, Backend, Jobs, channel, processes_with, script_request, wait_until
 
 from tests.faults.small_disk import small_disk
-
-
-def processes_with(mark: str) -> list[int]:
-    """Every living process whose environment or command line holds `mark`."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        try:
-            text = (entry / "environ").read_bytes() + (entry / "cmdline").read_bytes()
-            state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            continue
-        if mark.encode() in text and state != "Z":
-            found.append(int(entry.name))
-    return found
 
 
 @pytest.fixture(params=["jobs", "rewriting_jobs"])

@@ -1,7 +1,8 @@
 """Imported by the job's Python at every start-up (a .pth line), as `_sagemaker_job_site`.
 
 Adds the packages that the job sees: those of the cached environments that it was linked to, then those of
-`job_python`; and hands `python -m pip install -r FILE` to the cache. Small, since every Python of a job pays for it.
+`job_python`; hands `python -m pip install -r FILE` to the cache; and keeps what torch listens on to loopback. Small,
+since every Python of a job pays for it.
 """
 
 # pathlib would double what this module costs.
@@ -33,8 +34,34 @@ def pip_arguments(argv: list[str]) -> "list[str] | None":
     return None
 
 
+class TorchFinder:
+    """Waits on sys.meta_path for torch.distributed, and has its stores listen on loopback once it is imported."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> object:
+        """Find nothing but that one module, whose loader then does a little more."""
+        if name != "torch.distributed":
+            return None
+        sys.meta_path.remove(self)  # type: ignore[arg-type]
+        from importlib.util import find_spec
+
+        spec = find_spec(name)
+        if spec is None or spec.loader is None:
+            return spec
+        load = spec.loader.exec_module
+
+        def load_and_keep(module: object) -> None:
+            load(module)  # type: ignore[arg-type]
+            import _sagemaker_job_torch  # type: ignore[import-not-found,unused-ignore]
+
+            _sagemaker_job_torch.install(module)
+
+        spec.loader.exec_module = load_and_keep  # type: ignore[method-assign,assignment]
+        return spec
+
+
 def start() -> None:
     """Add the packages; answer a cached installation without running pip."""
+    sys.meta_path.insert(0, TorchFinder())  # type: ignore[arg-type]
     sites = lines_of("sites.txt")
     for folder in [*lines_of("linked.txt"), *sites]:
         site.addsitedir(folder)
