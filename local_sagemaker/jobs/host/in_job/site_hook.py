@@ -55,7 +55,7 @@ class TorchFinder:
 
             _sagemaker_job_torch.install(module)
 
-        spec.loader.exec_module = load_and_keep  # type: ignore[method-assign,assignment]
+        spec.loader.exec_module = load_and_keep  # type: ignore[method-assign]
         return spec
 
 
