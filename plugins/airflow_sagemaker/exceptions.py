@@ -6,14 +6,16 @@
     │   ├── CompileTimeout                       the compiler's process took longer than allowed and was ended
     │   └── SdkNotAvailable                      no usable SageMaker SDK in the interpreter that compiles
     ├── DeploymentError                          a definition could not be uploaded, created or updated
+    │   └── AliasMoved                           the alias of a definition names a version that holds another one
     ├── PreflightError                           something the training needs is missing: channels, bucket, entry point
     └── ExecutionError                           an execution could not be started, found, stopped, or did not succeed
         ├── PartitionBusy                        another execution trains the same partition now (on_busy="fail")
+        ├── NotStopped                           a stop was asked for, and it was not seen to stop
         ├── ExecutionNotFound                    an ARN that no execution has, or that is no ARN of one
         └── ExecutionFailed                      it ended otherwise than Succeeded; the message holds step, reason, log
 
-A message says what was found, what was expected and what to do about it. `ConfigurationError` and `PreflightError` are
-worth no retry.
+A message says what was found, what was expected and what to do about it. `ConfigurationError`, `PreflightError` and
+`AliasMoved` are worth no retry.
 """
 
 from __future__ import annotations
@@ -109,6 +111,10 @@ class DeploymentError(AirflowSageMakerError):
     """A definition or its files could not be brought to AWS."""
 
 
+class AliasMoved(DeploymentError):
+    """The alias of a definition names a version that holds another definition: somebody has moved it."""
+
+
 class ExecutionError(AirflowSageMakerError):
     """An execution could not be started, found, described or stopped, or it did not succeed."""
 
@@ -119,6 +125,20 @@ class PreflightError(AirflowSageMakerError):
 
 class PartitionBusy(ExecutionError):
     """Another live execution of the same pipeline trains the same partition."""
+
+
+class NotStopped(ExecutionError):
+    """A stop was asked for and repeated, and Describe has not said that the execution stops; it may run on."""
+
+    def __init__(self, arn: str, answer: str) -> None:
+        self.arn, self.answer = arn, answer
+        super().__init__(
+            f"execution {arn} was not seen to stop ({answer}); it may run on, and "
+            "`python -m airflow_sagemaker orphans --stop` finds it once no task waits for it"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return NotStopped, (self.arn, self.answer)
 
 
 class ExecutionNotFound(ExecutionError):

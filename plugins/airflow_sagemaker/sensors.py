@@ -18,8 +18,8 @@ from airflow.sdk.exceptions import (
     AirflowSkipException,
 )
 
-from airflow_sagemaker.aws.client import error_text
 from airflow_sagemaker.aws.executions import LIVE
+from airflow_sagemaker.aws.faults import error_text
 from airflow_sagemaker.exceptions import ExecutionFailed, ExecutionNotFound
 from airflow_sagemaker.links import LINKS, push_links
 

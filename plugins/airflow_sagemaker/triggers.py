@@ -12,8 +12,8 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_sagemaker.aws.client import classify, error_code, error_text
 from airflow_sagemaker.aws.connections import AwsTarget
+from airflow_sagemaker.aws.faults import classify, error_code, error_text
 from airflow_sagemaker.exceptions import ExecutionNotFound
 from airflow_sagemaker.wait.shared_poller import SharedPoller, Waiter
 

@@ -6,14 +6,16 @@ Only boto3 calls and plain values; no Airflow. Status names are SageMaker's own.
 from __future__ import annotations
 
 import json
+import random
 import re
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from airflow_sagemaker.aws.client import Fault, classify, error_text, explain
-from airflow_sagemaker.exceptions import ExecutionError, ExecutionNotFound
+from airflow_sagemaker.aws.faults import Fault, classify, error_code, error_text, explain
+from airflow_sagemaker.exceptions import ExecutionError, ExecutionNotFound, NotStopped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 PAGE = 100
 """The largest page of SageMaker's lists."""
+
+STOP_SECONDS = 120.0
+"""How long a stop is repeated where nothing presses."""
 
 CLOCK_SKEW = timedelta(minutes=10)
 """How far a worker's clock may run ahead of AWS's before an execution is not found by its creation time."""
@@ -91,6 +96,11 @@ class Execution:
     version_aliases: tuple[str, ...] = ()
 
     @property
+    def id(self) -> str:
+        """What executions are compared by: lists have been seen to write ARNs in lower case (boto3 #4606)."""
+        return execution_id(self.arn)
+
+    @property
     def live(self) -> bool:
         """Whether it may still change; False for a status that nobody knows."""
         return self.status in LIVE
@@ -108,6 +118,37 @@ class Execution:
         except ValueError:
             return {}
         return owner if isinstance(owner, dict) and "dag_id" in owner else {}
+
+
+def execution_id(arn: str) -> str:
+    """The last part of an execution's ARN."""
+    return arn.rpartition("/")[2].lower()
+
+
+@dataclass(frozen=True)
+class StopAttempt:
+    """One StopPipelineExecution and what DescribePipelineExecution said right after it."""
+
+    execution: Execution | None
+    """None when Describe did not answer."""
+    error: Exception | None
+    """What the stop was answered, or Describe, where that was no success."""
+
+    @property
+    def stopped(self) -> Execution | None:
+        """The execution, when Describe says that it is stopping or has ended."""
+        seen = self.execution
+        return seen if seen is not None and seen.status != Status.EXECUTING else None
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether repeating it cannot help."""
+        return self.error is not None and classify(self.error) in {Fault.DENIED, Fault.CREDENTIALS}
+
+    def __str__(self) -> str:
+        if self.error is None:
+            return "SageMaker took the stop, and the execution is still Executing"
+        return f"{classify(self.error).value}: {error_code(self.error)}: {error_text(self.error)}"
 
 
 @dataclass(frozen=True)
@@ -138,18 +179,31 @@ class Step:
         return self.job_arn.rpartition("/")[2] if "-job/" in self.job_arn else ""
 
 
+OWNER_LIMIT = 3072
+"""Characters of PipelineExecutionDescription."""
+
+
 def owner_text(run: TaskRun, partition: str, epoch: int) -> str:
-    """The execution's description: which task run it belongs to, and which epoch of it, as one line of JSON."""
-    return json.dumps(
-        {
-            "dag_id": run.dag_id,
-            "run_id": run.run_id,
-            "task_id": run.task_id,
-            "map_index": run.map_index,
-            "partition": partition,
-            "max_tries": epoch,
-        }
-    )[:3072]
+    """The execution's description: which task run it belongs to, and which epoch of it, as one line of JSON.
+
+    Names that are too long for it are shortened one by one, never the JSON: an owner that cannot be read is nobody.
+    """
+    owner = {
+        "dag_id": run.dag_id,
+        "run_id": run.run_id,
+        "task_id": run.task_id,
+        "map_index": run.map_index,
+        "partition": partition,
+        "max_tries": epoch,
+    }
+    text = json.dumps(owner)
+    if len(text) > OWNER_LIMIT:  # names in other scripts: six characters each as ASCII, one as they are
+        text = json.dumps(owner, ensure_ascii=False)
+    while len(text) > OWNER_LIMIT:
+        longest = max((name for name, value in owner.items() if isinstance(value, str)), key=lambda n: len(str(owner[n])))
+        owner[longest] = str(owner[longest])[: -max(1, len(text) - OWNER_LIMIT)]
+        text = json.dumps(owner, ensure_ascii=False)
+    return text
 
 
 class Executions:
@@ -176,7 +230,7 @@ class Executions:
                 **version,
             )
         except Exception as error:
-            if classify(error) is Fault.NOT_FOUND:
+            if classify(error) is Fault.GONE:
                 return None
             raise
         return str(reply["PipelineExecutionArn"])
@@ -204,7 +258,7 @@ class Executions:
                     **arguments, **token,
                 )  # fmt: skip
             except Exception as error:
-                if classify(error) is Fault.NOT_FOUND:
+                if classify(error) is Fault.GONE:
                     return
                 raise
             yield from (_from_summary(summary) for summary in page.get("PipelineExecutionSummaries", []))
@@ -218,7 +272,7 @@ class Executions:
         try:
             reply = self.aws.call("sagemaker", "describe_pipeline_execution", PipelineExecutionArn=arn)
         except Exception as error:
-            if classify(error) in {Fault.NOT_FOUND, Fault.INVALID}:
+            if classify(error) is Fault.GONE:
                 raise ExecutionNotFound(f"no execution {arn}: {error_text(error)}") from error
             raise
         return _from_description(reply)
@@ -256,15 +310,42 @@ class Executions:
                 return steps
             token = {"NextToken": page["NextToken"]}
 
-    def stop(self, arn: str) -> bool:
-        """Ask SageMaker to stop it; False when it had already ended or is gone."""
+    def stop(self, arn: str, *, within: float = STOP_SECONDS) -> Execution:
+        """Stop it and return what Describe then says of it: Stopping, or an end, its own included.
+
+        Repeated through conflicts and faults: SageMaker answers ConflictException while an execution changes its state.
+        Raises NotStopped, with the last answer, when that did not help for `within` seconds, and ExecutionNotFound.
+        """
+        deadline, pause, said = time.monotonic() + within, 0.25, False
+        while True:
+            attempt = self.try_to_stop(arn)
+            if attempt.stopped is not None:
+                return attempt.stopped
+            if attempt.hopeless or time.monotonic() + pause > deadline:
+                raise NotStopped(arn, str(attempt))
+            if attempt.error is not None and not said:
+                self.aws.log.warning("Stopping %s: %s; trying again", arn, attempt)
+                said = True
+            time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
+            pause = min(pause * 2, 10.0)
+
+    def try_to_stop(self, arn: str) -> StopAttempt:
+        """Ask once for a stop and once what came of it, whatever the first was answered.
+
+        Raises ExecutionNotFound when Describe says that there is no such execution.
+        """
+        error: Exception | None = None
         try:
-            self.aws.call("sagemaker", "stop_pipeline_execution", PipelineExecutionArn=arn)
-        except Exception as error:
-            if classify(error) in {Fault.NOT_FOUND, Fault.CONFLICT, Fault.INVALID}:
-                return False
-            raise
-        return True
+            self.aws.once("sagemaker", "stop_pipeline_execution", PipelineExecutionArn=arn)
+        except Exception as refused:
+            error = refused
+        try:
+            reply = self.aws.once("sagemaker", "describe_pipeline_execution", PipelineExecutionArn=arn)
+        except Exception as unseen:
+            if classify(unseen) is Fault.GONE:
+                raise ExecutionNotFound(f"no execution {arn}: {error_text(unseen)}") from unseen
+            return StopAttempt(None, error or unseen)
+        return StopAttempt(_from_description(reply), error)
 
     def retry(self, arn: str, token: str) -> None:
         """RetryPipelineExecution: run the failed and stopped steps again under the same ARN."""

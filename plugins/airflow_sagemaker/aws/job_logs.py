@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from airflow_sagemaker.aws.client import Fault, classify
+from airflow_sagemaker.aws.faults import Fault, classify
 
 if TYPE_CHECKING:
     from airflow_sagemaker.aws.client import Aws
@@ -30,7 +30,7 @@ def streams(aws: Aws, group: str, job_name: str) -> list[str]:
             "logs", "describe_log_streams", logGroupName=group, logStreamNamePrefix=f"{job_name}/", limit=50
         )
     except Exception as error:
-        if classify(error) is Fault.NOT_FOUND:
+        if classify(error) is Fault.GONE:
             return []
         raise
     return sorted(stream["logStreamName"] for stream in page.get("logStreams", []))

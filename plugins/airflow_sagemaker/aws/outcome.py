@@ -13,8 +13,8 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from airflow_sagemaker.aws import job_logs as joblog
-from airflow_sagemaker.aws.client import error_text
 from airflow_sagemaker.aws.executions import LIVE, Status
+from airflow_sagemaker.aws.faults import error_text
 from airflow_sagemaker.exceptions import ExecutionFailed
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import random
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_sagemaker.aws.client import Fault, classify, explain
+from airflow_sagemaker.aws.faults import Fault, classify, explain
 from airflow_sagemaker.exceptions import DeploymentError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _uploaded(aws: Aws, upload: Upload) -> bool:
     try:
         head = aws.call("s3", "head_object", Bucket=upload.bucket, Key=upload.key)
     except Exception as error:
-        if classify(error) is not Fault.NOT_FOUND:
+        if classify(error) is not Fault.GONE:
             raise DeploymentError(explain(error, f"looking for {where}")) from error
     else:
         if head.get("ContentLength") == upload.size:
@@ -75,7 +75,7 @@ def _has_alias(aws: Aws, compiled: CompiledPipeline) -> bool:
             PipelineName=compiled.pipeline_name, PipelineVersionAlias=compiled.version_alias,
         )  # fmt: skip
     except Exception as error:
-        if classify(error) is Fault.NOT_FOUND:
+        if classify(error) is Fault.GONE:
             return False
         raise DeploymentError(explain(error, f"describing pipeline {compiled.pipeline_name!r}")) from error
     return True
@@ -91,11 +91,11 @@ def _update(aws: Aws, compiled: CompiledPipeline) -> bool:
         )  # fmt: skip
     except Exception as error:
         fault = classify(error)
-        if fault in {Fault.NOT_FOUND, Fault.CONFLICT}:
+        if fault in {Fault.GONE, Fault.CONFLICT}:
             return False
         # An update takes aliases only when it changes the definition: another run may have just made this version (and
         # a third one a later version of another definition since), or its alias may have been removed by hand.
-        if fault is Fault.INVALID and (_name_latest_version(aws, compiled) or _has_alias(aws, compiled)):
+        if fault is Fault.REFUSED and (_name_latest_version(aws, compiled) or _has_alias(aws, compiled)):
             return True
         raise DeploymentError(explain(error, f"updating pipeline {compiled.pipeline_name!r}")) from error
     aws.log.info("Pipeline %s: version %s deployed", compiled.pipeline_name, compiled.version_alias)

@@ -149,7 +149,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
         )
     from botocore.exceptions import BotoCoreError, ClientError
 
-    from airflow_sagemaker.aws.client import ADVICE, Fault, classify
+    from airflow_sagemaker.aws.faults import RULE, Fault, classify
     from airflow_sagemaker.cli import online
 
     known = {
@@ -162,5 +162,5 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
     except (BotoCoreError, ClientError) as error:
         fault = classify(error)
         nobody = "is the network there, and AWS_ENDPOINT_URL right, if you set it?"
-        output.failed(error, hint=nobody if fault is Fault.UNAVAILABLE else ADVICE.get(fault, ""))
+        output.failed(error, hint=nobody if fault is Fault.UNAVAILABLE else RULE[fault].advice)
         return REFUSED

@@ -15,9 +15,10 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from airflow_sagemaker.aws import model_overlay
-from airflow_sagemaker.aws.client import Aws, Fault, classify, explain
+from airflow_sagemaker.aws.client import Aws
 from airflow_sagemaker.aws.connections import AwsTarget
 from airflow_sagemaker.aws.executions import Execution, ExecutionArn, Executions, Status
+from airflow_sagemaker.aws.faults import Fault, classify, explain
 from airflow_sagemaker.aws.live_executions import LONGEST_EXECUTION
 from airflow_sagemaker.aws.outcome import explain_failure, read_outcome
 from airflow_sagemaker.cli.offline import configuration
@@ -108,7 +109,7 @@ def _deployed(aws: Aws, pipeline_name: str) -> str | None:
     try:
         reply = aws.call("sagemaker", "describe_pipeline", PipelineName=pipeline_name)
     except Exception as error:
-        if classify(error) is Fault.NOT_FOUND:
+        if classify(error) is Fault.GONE:
             return None
         raise
     return str(reply["PipelineDefinition"])

@@ -21,7 +21,7 @@ from fastapi.exception_handlers import http_exception_handler
 from fastapi.responses import HTMLResponse
 from starlette.datastructures import MutableHeaders
 
-from airflow_sagemaker.aws.client import explain
+from airflow_sagemaker.aws.faults import explain
 from airflow_sagemaker.pages import assets, history, live
 from airflow_sagemaker.pages.options import live_figures, page_options
 

@@ -6,7 +6,7 @@ import pytest
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
-from airflow_sagemaker.aws.client import Fault, classify, explain
+from airflow_sagemaker.aws.faults import Fault, classify, explain
 
 
 def reply(code: str, message: str = "", status: int = 400) -> boto.ClientError:
@@ -32,17 +32,17 @@ def reply(code: str, message: str = "", status: int = 400) -> boto.ClientError:
         (reply("ExpiredTokenException"), Fault.EXPIRED),
         (reply("UnrecognizedClientException"), Fault.CREDENTIALS),
         (reply("AccessDeniedException"), Fault.DENIED),
-        (reply("ResourceNotFound"), Fault.NOT_FOUND),
-        (reply("ValidationException", "Requested resource not found."), Fault.NOT_FOUND),
-        (reply("404", "Not Found", status=404), Fault.NOT_FOUND),
-        (reply("ValidationException", "1 validation error detected"), Fault.INVALID),
+        (reply("ResourceNotFound"), Fault.GONE),
+        (reply("ValidationException", "Requested resource not found."), Fault.GONE),
+        (reply("404", "Not Found", status=404), Fault.GONE),
+        (reply("ValidationException", "1 validation error detected"), Fault.REFUSED),
         (boto.NoCredentialsError(), Fault.CREDENTIALS),
         (boto.EndpointConnectionError(endpoint_url="http://x"), Fault.UNAVAILABLE),
         (boto.ReadTimeoutError(endpoint_url="http://x"), Fault.UNAVAILABLE),
         (boto.ConnectionClosedError(endpoint_url="http://x"), Fault.UNAVAILABLE),
         (ResponseParserError("<html>"), Fault.UNAVAILABLE),
-        (boto.ParamValidationError(report="x"), Fault.INVALID),
-        (KeyError("x"), Fault.OTHER),
+        (boto.ParamValidationError(report="x"), Fault.REFUSED),
+        (KeyError("x"), Fault.UNKNOWN),
     ],
 )
 def test_faults_are_told_apart(error: Exception, fault: Fault) -> None:

@@ -1,0 +1,247 @@
+"""What an answer means that is not the one asked for: one table, and one place that decides what to do about it.
+
+An answer counts only when it says the very thing. *Gone* is ResourceNotFound or a sentence that SageMaker is known to use,
+never "some 4xx": a corporate proxy answers 404, 407, 408 and 413 with pages of HTML. What has no error code of AWS comes
+from something in between, and heals. There is no catch-all that means "invalid": what nobody knows is `UNKNOWN`, after
+which nothing is believed, neither that a request was refused nor that it was carried out.
+
+docs/reference/faults.md is made from this module.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Fault(StrEnum):
+    """What went wrong with a call, as far as the caller must act differently."""
+
+    GONE = "gone"
+    REFUSED = "refused"
+    CONFLICT = "conflict"
+    THROTTLED = "throttled"
+    UNAVAILABLE = "unavailable"
+    IN_BETWEEN = "not an answer of AWS"
+    CLOCK = "clock skew"
+    QUOTA = "quota"
+    EXPIRED = "expired credentials"
+    CREDENTIALS = "no valid credentials"
+    DENIED = "denied"
+    UNKNOWN = "unknown"
+    NOT_FOUND = "gone"
+    INVALID = "refused"
+    OTHER = "unknown"
+
+
+class Action(StrEnum):
+    """What is done about a fault."""
+
+    REPEAT = "repeat the call with jittered pauses until patience is over"
+    REPEAT_ONCE = "read connection and credentials anew, repeat once"
+    LOOK = "look at what is there now, then repeat or go on with it"
+    BELIEVE = "take it as the answer"
+    WAIT = "give the worker slot back and ask again later, up to max_wait"
+    FAIL = "fail the try; a retry goes on from the record"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One row of the table: how a fault is known, what it means, what is done, and the advice given with it."""
+
+    fault: Fault
+    means: str
+    action: Action
+    codes: tuple[str, ...] = ()
+    """AWS's error codes."""
+    texts: tuple[str, ...] = ()
+    """Regular expressions for the message of an error whose code alone says too little."""
+    errors: tuple[str, ...] = ()
+    """Names of botocore's exceptions that come without any answer."""
+    otherwise: str = ""
+    """What else is taken for it, in words."""
+    advice: str = ""
+
+
+RULES = (
+    Rule(
+        Fault.GONE, "there is no such thing", Action.BELIEVE,
+        codes=("ResourceNotFound", "ResourceNotFoundException", "NoSuchKey", "NoSuchBucket"),
+        # DescribeTrainingJob (aws/aws-sdk#165) and, of other jobs and models, "Could not find ..."
+        texts=(r"^Requested resource not found", r"^Could not find (requested )?\S+ "),
+        otherwise="404 to a HEAD request, with S3's own request id",
+    ),
+    Rule(
+        Fault.CONFLICT, "somebody else is changing it, or it exists already", Action.LOOK,
+        codes=("ConflictException", "ResourceInUse", "ResourceInUseException", "OperationAborted",
+               "ConditionalRequestConflict"),
+        # CreatePipeline for a name that is taken; the service has worded it in both ways (aws/sagemaker-python-sdk#6256)
+        texts=(r"already exists", r"names must be unique within an AWS account"),
+    ),
+    Rule(
+        Fault.THROTTLED, "too many calls", Action.REPEAT,
+        codes=("Throttling", "ThrottlingException", "ThrottledException", "TooManyRequestsException", "SlowDown",
+               "RequestLimitExceeded", "RequestThrottled", "RequestThrottledException", "PriorRequestNotComplete"),
+        otherwise="status 429",
+    ),
+    Rule(
+        Fault.UNAVAILABLE, "AWS or the way to it is down", Action.REPEAT,
+        codes=("InternalFailure", "InternalError", "InternalServerException", "ServiceUnavailable",
+               "ServiceUnavailableException", "RequestTimeout", "RequestTimeoutException"),
+        errors=("HTTPClientError", "ConnectionError", "IncompleteReadError"),
+        otherwise="any status from 500 on; a reply whose body never came",
+    ),
+    Rule(
+        Fault.IN_BETWEEN, "a proxy, gateway or login page answered instead of AWS", Action.REPEAT,
+        errors=("ProxyConnectionError", "SSLError", "ResponseParserError"),
+        otherwise="any status below 500 without an error code of AWS; a body that cannot be read",
+        advice="something between Airflow and AWS answered; see HTTPS_PROXY, NO_PROXY and the proxy's log",
+    ),
+    Rule(
+        Fault.CLOCK, "the request's time differs too much from AWS's", Action.REPEAT,
+        codes=("RequestTimeTooSkewed",), texts=(r"^Signature (expired|not yet current)",),
+        advice="the clock of this host is wrong; synchronise it",
+    ),
+    Rule(
+        Fault.EXPIRED, "the credentials have expired", Action.REPEAT_ONCE,
+        codes=("ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"),
+        errors=("CredentialRetrievalError", "TokenRetrievalError"),
+        otherwise="400 to a HEAD request, with S3's own request id",
+        advice="the credentials have expired; renew them in the Airflow connection or the environment",
+    ),
+    Rule(
+        Fault.QUOTA, "an account limit is reached", Action.WAIT,
+        codes=("ResourceLimitExceeded", "LimitExceededException", "ServiceQuotaExceededException"),
+        advice="an account limit is reached; raise it under Service Quotas or run fewer at once",
+    ),
+    Rule(
+        Fault.DENIED, "the role lacks a right", Action.FAIL,
+        codes=("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized", "OptInRequired",
+               "AllAccessDisabled"),
+        otherwise="403 to a HEAD request, with S3's own request id",
+        advice="the role lacks this permission; see the policy in the documentation",
+    ),
+    Rule(
+        Fault.CREDENTIALS, "the credentials are missing or wrong", Action.FAIL,
+        codes=("InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId", "SignatureDoesNotMatch",
+               "InvalidSignatureException", "MissingAuthenticationToken", "MissingAuthenticationTokenException",
+               "IncompleteSignature", "IncompleteSignatureException"),
+        errors=("NoCredentialsError", "PartialCredentialsError"),
+        advice="the credentials are missing or wrong; give them in the Airflow connection, or to boto3 by "
+        "AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    ),
+    Rule(
+        Fault.REFUSED, "the request itself is wrong and was not carried out", Action.FAIL,
+        codes=("ValidationException", "ValidationError", "InvalidParameterValue", "InvalidParameterException",
+               "InvalidParameterCombination", "MissingParameter", "SerializationException", "UnknownOperationException",
+               "InvalidAction", "InvalidArgument", "InvalidRequest", "InvalidBucketName", "PermanentRedirect",
+               "AuthorizationHeaderMalformed", "EntityTooLarge", "KeyTooLongError"),
+        errors=("ParamValidationError",),
+    ),
+    Rule(
+        Fault.UNKNOWN, "nobody knows whether the request was carried out", Action.FAIL,
+        otherwise="any other error code, any other exception",
+    ),
+)  # fmt: skip
+"""Where several rules fit, the first whose text fits wins, then the one with the code."""
+
+RULE = {rule.fault: rule for rule in RULES}
+HEALING = frozenset(rule.fault for rule in RULES if rule.action in {Action.REPEAT, Action.REPEAT_ONCE})
+NOT_CARRIED_OUT = frozenset({Fault.GONE, Fault.CREDENTIALS, Fault.DENIED, Fault.QUOTA, Fault.REFUSED})
+"""Answers by which AWS itself says that the request has done nothing and will do nothing."""
+
+_BY_CODE = {code: rule.fault for rule in RULES for code in rule.codes}
+_BY_ERROR = {name: rule.fault for rule in RULES for name in rule.errors}
+_BY_TEXT = tuple((re.compile(text, re.IGNORECASE), rule.fault) for rule in RULES for text in rule.texts)
+_TEXTS_COUNT = frozenset({"ValidationException", "ValidationError", "InvalidSignatureException"})
+"""Codes that say so little that the message decides."""
+_HEAD = {404: Fault.GONE, 403: Fault.DENIED, 400: Fault.EXPIRED}
+
+
+class UnreadableReply(Exception):
+    """A reply that is none of the operation's: HTML, JSON of somebody else's, bytes that are no text."""
+
+
+def error_code(error: BaseException) -> str:
+    """The service's error code, or the exception's class name."""
+    response = getattr(error, "response", None)
+    if isinstance(response, dict):
+        return str(response.get("Error", {}).get("Code", "")) or type(error).__name__
+    return type(error).__name__
+
+
+def error_text(error: BaseException) -> str:
+    """The service's message in one line, or the exception's text; a page of HTML is shown by its title."""
+    response = getattr(error, "response", None)
+    text = str(response.get("Error", {}).get("Message", "")) if isinstance(response, dict) else ""
+    return _one_line(text or str(error))
+
+
+def _one_line(text: str) -> str:
+    if "<html" in text[:1000].lower():
+        title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
+        text = f"a page of HTML: {title[1].strip() if title else 'without a title'}"
+    text = " ".join(text.split())
+    return text if len(text) <= 500 else f"{text[:500]}... ({len(text)} characters)"
+
+
+def classify(error: BaseException) -> Fault:
+    """Tell the faults of one call apart; works on botocore's exceptions and never raises."""
+    from botocore.exceptions import ClientError
+
+    if isinstance(error, ClientError):
+        return _of_reply(error)
+    if isinstance(error, UnreadableReply):
+        return Fault.IN_BETWEEN
+    return next((_BY_ERROR[cls.__name__] for cls in type(error).__mro__ if cls.__name__ in _BY_ERROR), Fault.UNKNOWN)
+
+
+def _of_reply(error: Any) -> Fault:
+    code, text = error_code(error), str(error.response.get("Error", {}).get("Message", ""))
+    if code in _TEXTS_COUNT:
+        return next((fault for pattern, fault in _BY_TEXT if pattern.search(text)), _BY_CODE[code])
+    if code in _BY_CODE:
+        return _BY_CODE[code]
+    metadata = error.response.get("ResponseMetadata", {})
+    status = int(metadata.get("HTTPStatusCode") or 0)
+    if status == 429:
+        return Fault.THROTTLED
+    if status >= 500:
+        return Fault.UNAVAILABLE
+    if not _of_aws(code):
+        # A reply to HEAD has no body, hence no code: S3's own is known by its request id.
+        is_head = error.operation_name.startswith("Head") and "x-amz-request-id" in metadata.get("HTTPHeaders", {})
+        return _HEAD.get(status, Fault.UNKNOWN) if is_head else Fault.IN_BETWEEN
+    return Fault.UNKNOWN
+
+
+def _of_aws(code: str) -> bool:
+    """Whether there is a code at all: for a body without one botocore gives the status, or nothing."""
+    return bool(code) and not code.isdigit() and code != "ClientError"
+
+
+def explain(error: BaseException, doing: str) -> str:
+    """One line: what was being done, what was answered, what to do about it."""
+    advice = RULE[classify(error)].advice
+    return f"{doing}: {error_code(error)}: {error_text(error)}{f' ({advice})' if advice else ''}"
+
+
+def check_whole(reply: dict[str, Any], members: frozenset[str]) -> None:
+    """Raise for a "success" that holds nothing of what the operation answers.
+
+    botocore gives a login page, or a body that never came, as an empty success: it would mean "no such execution" or
+    "no execution runs", where it says nothing at all. `members` are the names of the operation's output.
+    """
+    if not members or reply.keys() & members:
+        return
+    headers = reply.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    kind = headers.get("content-type", "")
+    if "html" in kind or not any(name in headers for name in ("x-amzn-requestid", "x-amz-request-id")):
+        raise UnreadableReply(f"status 200, {kind or 'no content type'}, nothing of the answer in it")
+    announced = int(headers.get("content-length") or 0)
+    if announced > len("{}"):
+        from botocore.exceptions import IncompleteReadError
+
+        raise IncompleteReadError(actual_bytes=0, expected_bytes=announced)
