@@ -1,4 +1,4 @@
-"""Writes operators.md and command-line.md beside itself from the code: `python docs/reference/generate.py`.
+"""Writes operators.md, faults.md and command-line.md beside itself from the code: `python docs/reference/generate.py`.
 
 A test runs it with `--check`, which writes nothing and fails when a page is not what the code says.
 """
@@ -22,6 +22,36 @@ ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT / "plugins"), str(ROOT)]
 
 NOTE = "<!-- Written by docs/reference/generate.py; a test compares it with the code. Do not edit. -->"
+
+
+def faults_page() -> str:
+    """Which answer of AWS, or of something before it, is taken as what."""
+    from airflow_sagemaker.aws.faults import RULES
+
+    head = (
+        "# Faults of calls\n\n" + NOTE + "\n\n"
+        "Which answer counts as what, and what operator, sensor, trigger and command line do about it. What is repeated\n"
+        "is repeated with the same token until `patience` is over, and said in the log the first time. An execution is\n"
+        "taken as started only by its ARN, as gone only by the first row, as stopped only by DescribePipelineExecution.\n\n"
+        "| Fault | Known by | Means | What is done |\n|---|---|---|---|\n"
+    )
+    return head + "".join(
+        f"| {rule.fault.value} | {_known_by(rule)} | {rule.means} | {rule.action.value} |\n" for rule in RULES
+    )
+
+
+def _known_by(rule: Any) -> str:
+    parts = []
+    if rule.codes:
+        parts.append("codes " + ", ".join(f"`{code}`" for code in rule.codes))
+    if rule.texts:
+        texts = ", ".join("`" + text.replace("|", "\\|") + "`" for text in rule.texts)
+        parts.append(f"`ValidationException` or `InvalidSignatureException` with a message like {texts}")
+    if rule.errors:
+        parts.append("botocore's " + ", ".join(f"`{name}`" for name in rule.errors))
+    if rule.otherwise:
+        parts.append(rule.otherwise)
+    return "; ".join(parts)
 
 
 def operators_page() -> str:
@@ -137,7 +167,12 @@ def commands_of(parser: argparse.ArgumentParser) -> Iterator[str]:
 def main() -> int:
     """Write the pages, or compare them with `--check`."""
     stale = []
-    for name, text in (("operators.md", operators_page()), ("command-line.md", command_line_page())):
+    written = {
+        "operators.md": operators_page(),
+        "faults.md": faults_page(),
+        "command-line.md": command_line_page(),
+    }
+    for name, text in written.items():
         page = HERE / name
         if "--check" not in sys.argv:
             page.write_text(text, encoding="utf-8")

@@ -1,7 +1,7 @@
 """One way to call AWS: what heals (`aws.faults`) is waited out and said in the log, all else is raised at once.
 
-botocore's own retries are silent and count differently per service, so clients made by `connections.AwsTarget` have them
-off (unless the connection or the caller sets `retries`) and every call goes through `Aws.call`.
+botocore's own retries are silent and count differently per service, so clients made by `connections.AwsTarget` have
+them off (unless the connection or the caller sets `retries`) and every call goes through `Aws.call`.
 """
 
 from __future__ import annotations

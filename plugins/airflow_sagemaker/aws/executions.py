@@ -200,7 +200,7 @@ def owner_text(run: TaskRun, partition: str, epoch: int) -> str:
     if len(text) > OWNER_LIMIT:  # names in other scripts: six characters each as ASCII, one as they are
         text = json.dumps(owner, ensure_ascii=False)
     while len(text) > OWNER_LIMIT:
-        longest = max((name for name, value in owner.items() if isinstance(value, str)), key=lambda n: len(str(owner[n])))
+        longest = max(owner, key=lambda name: len(str(owner[name])))
         owner[longest] = str(owner[longest])[: -max(1, len(text) - OWNER_LIMIT)]
         text = json.dumps(owner, ensure_ascii=False)
     return text
@@ -348,11 +348,25 @@ class Executions:
         return StopAttempt(_from_description(reply), error)
 
     def retry(self, arn: str, token: str) -> None:
-        """RetryPipelineExecution: run the failed and stopped steps again under the same ARN."""
-        try:
-            self.aws.call("sagemaker", "retry_pipeline_execution", PipelineExecutionArn=arn, ClientRequestToken=token)
-        except Exception as error:
-            raise ExecutionError(explain(error, f"retrying the failed steps of {arn}")) from error
+        """RetryPipelineExecution: run the failed and stopped steps again under the same ARN.
+
+        Returns when SageMaker has taken it, or says that it runs: another try's call with the same token came first.
+        """
+        deadline, pause = time.monotonic() + self.aws.patience, 0.5
+        while True:
+            try:
+                self.aws.call(
+                    "sagemaker", "retry_pipeline_execution", PipelineExecutionArn=arn, ClientRequestToken=token
+                )
+            except Exception as error:
+                if classify(error) is Fault.CONFLICT and self.describe(arn).status == Status.EXECUTING:
+                    return
+                if classify(error) is not Fault.CONFLICT or time.monotonic() + pause > deadline:
+                    raise ExecutionError(explain(error, f"retrying the failed steps of {arn}")) from error
+            else:
+                return
+            self.aws.stopped.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
+            pause *= 2
 
 
 def _from_summary(summary: dict[str, Any]) -> Execution:

@@ -1,9 +1,9 @@
 """What an answer means that is not the one asked for: one table, and one place that decides what to do about it.
 
-An answer counts only when it says the very thing. *Gone* is ResourceNotFound or a sentence that SageMaker is known to use,
-never "some 4xx": a corporate proxy answers 404, 407, 408 and 413 with pages of HTML. What has no error code of AWS comes
-from something in between, and heals. There is no catch-all that means "invalid": what nobody knows is `UNKNOWN`, after
-which nothing is believed, neither that a request was refused nor that it was carried out.
+An answer counts only when it says the very thing. *Gone* is ResourceNotFound or a sentence that SageMaker is known to
+use, never "some 4xx": a corporate proxy answers 404, 407, 408 and 413 with pages of HTML. What has no error code of AWS
+comes from something in between, and heals. There is no catch-all that means "invalid": what nobody knows is `UNKNOWN`,
+after which nothing is believed, neither that a request was refused nor that it was carried out.
 
 docs/reference/faults.md is made from this module.
 """
@@ -77,7 +77,7 @@ RULES = (
         Fault.CONFLICT, "somebody else is changing it, or it exists already", Action.LOOK,
         codes=("ConflictException", "ResourceInUse", "ResourceInUseException", "OperationAborted",
                "ConditionalRequestConflict"),
-        # CreatePipeline for a name that is taken; the service has worded it in both ways (aws/sagemaker-python-sdk#6256)
+        # CreatePipeline for a name that is taken; worded in both ways (aws/sagemaker-python-sdk#6256)
         texts=(r"already exists", r"names must be unique within an AWS account"),
     ),
     Rule(

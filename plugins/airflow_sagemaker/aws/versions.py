@@ -1,8 +1,8 @@
 """Bring a compiled definition to AWS: upload what is missing, then create or update the pipeline under its alias.
 
-Called only when a start by alias found no such version, so an unchanged definition costs nothing. Thirty runs that find
-it missing at the same moment are no race: the alias is unique in a pipeline, one of them gets it, the others are told
-of a conflict and start by the alias that is there now.
+`is_deployed` looks before each start whether the alias is there and still names this very definition, so an unchanged
+definition costs one call. Thirty runs that find it missing at the same moment are no race: the alias is unique in a
+pipeline, one of them gets it, the others are answered with a conflict and find the alias that is there now.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_sagemaker.aws.faults import Fault, classify, explain
-from airflow_sagemaker.exceptions import DeploymentError
+from airflow_sagemaker.exceptions import AliasMoved, DeploymentError
 
 if TYPE_CHECKING:
     from airflow_sagemaker.aws.client import Aws
@@ -30,7 +30,7 @@ def deploy(aws: Aws, compiled: CompiledPipeline) -> None:
     """
     upload_all(aws, compiled)
     for attempt in range(ATTEMPTS):
-        if _has_alias(aws, compiled) or _update(aws, compiled) or _create(aws, compiled):
+        if is_deployed(aws, compiled) or _update(aws, compiled) or _create(aws, compiled):
             return
         aws.stopped.wait(random.uniform(0.2, 1.0) * 2**attempt)  # noqa: S311 - jitter, no secret
     raise DeploymentError(
@@ -68,23 +68,69 @@ def _uploaded(aws: Aws, upload: Upload) -> bool:
     return True
 
 
-def _has_alias(aws: Aws, compiled: CompiledPipeline) -> bool:
+def is_deployed(aws: Aws, compiled: CompiledPipeline) -> bool:
+    """Whether the pipeline has a version with the definition's alias; its tags then are the configuration's.
+
+    Raises AliasMoved when that version holds another definition, and DeploymentError when AWS does not answer. A role
+    that may not describe the pipeline is answered True with a warning: the start itself says if the alias is missing.
+    """
+    name, alias = compiled.pipeline_name, compiled.version_alias
     try:
-        aws.call(
-            "sagemaker", "describe_pipeline",
-            PipelineName=compiled.pipeline_name, PipelineVersionAlias=compiled.version_alias,
-        )  # fmt: skip
+        found = aws.call("sagemaker", "describe_pipeline", PipelineName=name, PipelineVersionAlias=alias)
     except Exception as error:
-        if classify(error) is Fault.GONE:
+        fault = classify(error)
+        if fault is Fault.GONE:
             return False
-        raise DeploymentError(explain(error, f"describing pipeline {compiled.pipeline_name!r}")) from error
+        if fault is Fault.DENIED:
+            aws.log.warning(
+                "Whether version %s of pipeline %s still is its definition was not looked at: the role lacks "
+                "sagemaker:DescribePipeline", alias, name,
+            )  # fmt: skip
+            return True
+        raise DeploymentError(explain(error, f"describing pipeline {name!r}")) from error
+    if not _is_same(found["PipelineDefinition"], compiled.definition):
+        raise AliasMoved(
+            f"alias {alias} of pipeline {name!r} names a version that holds another definition, last modified at "
+            f"{found.get('LastModifiedTime')}: somebody has moved it. Move it back or remove it "
+            "(UpdatePipelineVersion); the next start makes a missing one anew"
+        )
+    _follow_tags(aws, found["PipelineArn"], compiled.tags)
     return True
+
+
+def _is_same(one: str, other: str) -> bool:
+    return one == other or bool(json.loads(one) == json.loads(other))
+
+
+def _follow_tags(aws: Aws, pipeline_arn: str, tags: dict[str, str]) -> None:
+    """Give the pipeline the configuration's tags; those of others stay. Tags are no reason to fail a training."""
+    if not tags:
+        return
+    try:
+        found: dict[str, str] = {}
+        token: dict[str, str] = {}
+        while True:
+            page = aws.call("sagemaker", "list_tags", ResourceArn=pipeline_arn, MaxResults=100, **token)
+            found |= {tag["Key"]: tag["Value"] for tag in page.get("Tags", [])}
+            if not page.get("NextToken"):
+                break
+            token = {"NextToken": page["NextToken"]}
+        changed = {key: value for key, value in tags.items() if found.get(key) != value}
+        if changed:
+            aws.call("sagemaker", "add_tags", ResourceArn=pipeline_arn, Tags=_as_tags(changed))
+            aws.log.info("Tags of %s now: %s", pipeline_arn, ", ".join(f"{k}={v}" for k, v in sorted(changed.items())))
+    except Exception as error:
+        aws.log.warning("%s", explain(error, f"the tags of {pipeline_arn} stay as they are"))
+
+
+def _as_tags(tags: dict[str, str]) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
 
 
 def _update(aws: Aws, compiled: CompiledPipeline) -> bool:
     """Whether the pipeline existed and now has the alias; False to look again."""
     try:
-        aws.call(
+        reply = aws.call(
             "sagemaker", "update_pipeline",
             PipelineName=compiled.pipeline_name, PipelineDefinition=compiled.definition, RoleArn=compiled.role_arn,
             PipelineVersionAliases=[compiled.version_alias],
@@ -95,10 +141,11 @@ def _update(aws: Aws, compiled: CompiledPipeline) -> bool:
             return False
         # An update takes aliases only when it changes the definition: another run may have just made this version (and
         # a third one a later version of another definition since), or its alias may have been removed by hand.
-        if fault is Fault.REFUSED and (_name_latest_version(aws, compiled) or _has_alias(aws, compiled)):
+        if fault is Fault.REFUSED and (_name_latest_version(aws, compiled) or is_deployed(aws, compiled)):
             return True
         raise DeploymentError(explain(error, f"updating pipeline {compiled.pipeline_name!r}")) from error
     aws.log.info("Pipeline %s: version %s deployed", compiled.pipeline_name, compiled.version_alias)
+    _follow_tags(aws, reply["PipelineArn"], compiled.tags)
     return True
 
 
@@ -111,7 +158,7 @@ def _name_latest_version(aws: Aws, compiled: CompiledPipeline) -> bool:
         return True
     version = latest["PipelineVersionId"]
     described = aws.call("sagemaker", "describe_pipeline", PipelineName=name, PipelineVersionId=version)
-    if json.loads(described["PipelineDefinition"]) != json.loads(compiled.definition):
+    if not _is_same(described["PipelineDefinition"], compiled.definition):
         return False
     try:
         aws.call(
@@ -122,7 +169,7 @@ def _name_latest_version(aws: Aws, compiled: CompiledPipeline) -> bool:
     except Exception as error:
         if classify(error) is not Fault.CONFLICT:
             raise DeploymentError(explain(error, f"naming version {version} {compiled.version_alias}")) from error
-        return _has_alias(aws, compiled)
+        return is_deployed(aws, compiled)
     aws.log.info("Pipeline %s: version %s is %s again", name, version, compiled.version_alias)
     return True
 
@@ -133,7 +180,7 @@ def _create(aws: Aws, compiled: CompiledPipeline) -> bool:
         aws.call(
             "sagemaker", "create_pipeline",
             PipelineName=compiled.pipeline_name, PipelineDefinition=compiled.definition, RoleArn=compiled.role_arn,
-            Tags=[{"Key": k, "Value": v} for k, v in sorted(compiled.tags.items())],
+            Tags=_as_tags(compiled.tags),
             PipelineVersionAliases=[compiled.version_alias],
         )  # fmt: skip
     except Exception as error:

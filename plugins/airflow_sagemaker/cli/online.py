@@ -18,7 +18,7 @@ from airflow_sagemaker.aws import model_overlay
 from airflow_sagemaker.aws.client import Aws
 from airflow_sagemaker.aws.connections import AwsTarget
 from airflow_sagemaker.aws.executions import Execution, ExecutionArn, Executions, Status
-from airflow_sagemaker.aws.faults import Fault, classify, explain
+from airflow_sagemaker.aws.faults import Fault, classify
 from airflow_sagemaker.aws.live_executions import LONGEST_EXECUTION
 from airflow_sagemaker.aws.outcome import explain_failure, read_outcome
 from airflow_sagemaker.cli.offline import configuration
@@ -31,6 +31,7 @@ from airflow_sagemaker.exceptions import (
     ConfigurationError,
     ExecutionError,
     ExecutionNotFound,
+    NotStopped,
     PartitionBusy,
     Violation,
 )
@@ -271,13 +272,17 @@ def logs(arguments: argparse.Namespace, output: Output) -> int:
 
 
 def stop(arguments: argparse.Namespace, output: Output) -> int:
-    """Ask SageMaker to stop an execution; one that is stopping or has ended is left alone."""
+    """Stop an execution, repeated until SageMaker says that it stops; one that has ended is left alone."""
     config = configuration(arguments)
     executions = _executions(arguments, config, output)
     execution = _chosen(arguments, config, executions, running_first=True)
-    asked = execution.status == Status.EXECUTING and executions.stop(execution.arn)
-    text = f"stopping {execution.arn}" if asked else f"nothing to stop: {execution.arn} is {execution.status}"
-    output.result({"ok": True, "stopped": asked, "execution_arn": execution.arn, "status": execution.status}, text)
+    if execution.status == Status.EXECUTING:
+        execution = executions.stop(execution.arn, within=arguments.patience)
+        stops = execution.status in {Status.STOPPING, Status.STOPPED}
+    else:
+        stops = False
+    text = f"stopping {execution.arn}" if stops else f"nothing to stop: {execution.arn} is {execution.status}"
+    output.result({"ok": True, "stopped": stops, "execution_arn": execution.arn, "status": execution.status}, text)
     return 0
 
 
@@ -320,12 +325,13 @@ def _stopped(arguments: argparse.Namespace, executions: Executions, orphan: Orph
         return False
     arn = orphan.execution.arn
     try:
-        return executions.stop(arn) or executions.describe(arn).status != Status.EXECUTING
+        executions.stop(arn, within=arguments.patience)
     except ExecutionNotFound:
         return True
-    except Exception as error:
-        output.error("%s", explain(error, f"stopping {arn}"))
+    except NotStopped as error:
+        output.error("%s", error)
         return False
+    return True
 
 
 def _airflow(arguments: argparse.Namespace, api: Any) -> Any:
