@@ -30,9 +30,9 @@ def faults_page() -> str:
 
     head = (
         "# Faults of calls\n\n" + NOTE + "\n\n"
-        "Which answer counts as what, and what operator, sensor, trigger and command line do about it. What is repeated\n"
-        "is repeated with the same token until `patience` is over, and said in the log the first time. An execution is\n"
-        "taken as started only by its ARN, as gone only by the first row, as stopped only by DescribePipelineExecution.\n\n"
+        "Which answer counts as what, and what operator, sensor, trigger and command line do about it. What is\n"
+        "repeated is repeated with the same token until `patience` is over, and said in the log. An execution counts\n"
+        "as started only by its ARN, as gone only by the first row, as stopped only by DescribePipelineExecution.\n\n"
         "| Fault | Known by | Means | What is done |\n|---|---|---|---|\n"
     )
     return head + "".join(

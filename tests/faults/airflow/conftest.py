@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.airflow.proxy import FaultProxy
+from tests.support.fault_proxy import FaultProxy
 
 ROOT = Path(__file__).resolve().parents[3]
 ROLE = "arn:aws:iam::123456789012:role/LocalSageMakerRole"

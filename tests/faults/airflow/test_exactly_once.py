@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.faults.airflow.conftest import Bench, wait_until
-from tests.faults.airflow.proxy import Fault
+from tests.support.fault_proxy import Fault
 
 
 @pytest.mark.parametrize("point", ["before_record", "after_record", "before_arn", "after_arn", "before_xcom"])

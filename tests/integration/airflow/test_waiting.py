@@ -19,8 +19,8 @@ from airflow_sagemaker.triggers import SageMakerTrainingPipelineTrigger
 from airflow_sagemaker.wait.progress_report import Narrator
 from airflow_sagemaker.wait.shared_poller import SharedPoller
 from tests.faults.airflow.conftest import connection_of
-from tests.faults.airflow.proxy import FaultProxy
 from tests.integration.airflow.conftest import TARGET, WAITS, Pipelines
+from tests.support.fault_proxy import FaultProxy
 
 
 def trigger_for(arn: str, **options: Any) -> SageMakerTrainingPipelineTrigger:
@@ -188,7 +188,7 @@ def test_a_connection_whose_role_is_assumed_slowly_holds_up_no_other(
         role = "arn:aws:iam::210987654321:role/Trainer"
         monkeypatch.setenv("AIRFLOW_CONN_SLOW", connection_of(env, proxy.url, bucket, assume_role=role))
         monkeypatch.setenv("AIRFLOW_CONN_OTHER", connection_of(env, proxy.url, bucket))
-        held = proxy.inject("POST /", "hold_request")
+        held = proxy.inject("AssumeRole", "hold_request")
         slow, other = AwsTarget("slow"), AwsTarget("other")
         waits = threading.Thread(target=slow.client, args=("sagemaker",), daemon=True)
         waits.start()
