@@ -13,6 +13,7 @@ settings.register_profile("suite", deadline=None, derandomize="CI" in os.environ
 settings.load_profile("suite")
 
 pytest_plugins = ["local_sagemaker.testing"]
+pytest.register_assert_rewrite("tests.support")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.faults.airflow.conftest import connection_of
-
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE / "dags")]
+from tests.support.samples import connection_of
 
 if TYPE_CHECKING:
-    from airflow_server import Airflow
+    from tests.support.pages_airflow import Airflow
 
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     """A running browser; the tests are skipped where there is none."""
-    from chromium import CHROMIUM, FLAGS
+    from tests.support.chromium import CHROMIUM, FLAGS
 
     if not CHROMIUM.exists():
         pytest.skip(f"no browser at {CHROMIUM}: install Debian's chromium, or name one in CHROMIUM")
@@ -38,7 +33,7 @@ def airflow(chromium: Any, local_sagemaker: Any, tmp_path_factory: pytest.TempPa
 
     Its api-server may read live figures from the local SageMaker.
     """
-    from airflow_server import running_airflow
+    from tests.support.pages_airflow import running_airflow
 
     settings = {
         "AIRFLOW__SCHEDULER__ALLOWED_RUN_ID_PATTERN": "^.+$",
@@ -53,8 +48,8 @@ def airflow(chromium: Any, local_sagemaker: Any, tmp_path_factory: pytest.TempPa
 @pytest.fixture(scope="session")
 def session_state(chromium: Any, airflow: Airflow) -> dict[str, Any]:
     """Cookies of a session that the admin opened by the login form."""
-    from airflow_server import PASSWORD
-    from form import sign_in
+    from tests.browser.form import sign_in
+    from tests.support.pages_airflow import PASSWORD
 
     context = chromium.new_context()
     page = context.new_page()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_server import Airflow
+from tests.support.pages_airflow import Airflow
 
 
 def sign_in(page: Any, url: str, user: str, password: str) -> None:

@@ -1,18 +1,15 @@
 """Write a year of finished runs with their XComs into Airflow's database; run with the environment of that Airflow.
 
-`python seed.py DAG_ID FIRST_DATE DAYS`. Running 365 DAG runs for a picture would take minutes; these rows are the same.
+`python -m tests.browser.seed DAG_ID FIRST_DATE DAYS`. Running 365 DAG runs for a picture would take minutes; these rows
+are the same.
 """
 
 from __future__ import annotations
 
 import sys
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent / "dags"))
-
-import shapes
 from airflow.models.dagbag import DBDagBag
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
@@ -23,6 +20,8 @@ from airflow.utils.types import DagRunTriggeredByType, DagRunType
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 from uuid6 import uuid7
+
+from tests.browser.dags import shapes
 
 FAILED = {"2013-03-09", "2013-07-20", "2013-11-02"}
 MISSING = {"2013-04-01", "2013-04-02"}

@@ -6,10 +6,10 @@ from typing import Any
 
 import httpx
 import pytest
-from airflow_server import PASSWORD, Airflow
-from auth_manager import CLOSED, NARROW
 
 from airflow_sagemaker.pages import URL_PREFIX, assets
+from tests.browser.auth_manager import CLOSED, NARROW
+from tests.support.pages_airflow import PASSWORD, Airflow
 
 pytestmark = pytest.mark.browser
 

@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 import pytest
-from airflow_server import PASSWORD, Airflow
 
 from airflow_sagemaker import pages
 from airflow_sagemaker.cli import backfill_summary as backfill
 from airflow_sagemaker.cli import main, orphans
+from tests.support.pages_airflow import PASSWORD, Airflow
 
 pytestmark = pytest.mark.browser
 FAILED = {"2013-03-09", "2013-07-20", "2013-11-02"}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from airflow_server import Airflow
-from form import opened_form
+
+from tests.browser.form import opened_form
+from tests.support.pages_airflow import Airflow
 
 pytestmark = pytest.mark.browser
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import shapes
-from airflow_server import Airflow
 
 from airflow_sagemaker.pages import URL_PREFIX, assets
+from tests.browser.dags import shapes
+from tests.support.pages_airflow import Airflow
 
 pytestmark = pytest.mark.browser
 

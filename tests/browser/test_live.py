@@ -10,11 +10,12 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from airflow_server import Airflow
-from test_access import answers
-from test_report import numbers, report
 
-from tests.integration.airflow.conftest import ROLE, compiled, script_step
+from tests.browser.test_access import answers
+from tests.browser.test_report import numbers, report
+from tests.support.pages_airflow import Airflow
+from tests.support.pipelines import compiled, script_step
+from tests.support.samples import ROLE
 
 pytestmark = pytest.mark.browser
 

@@ -9,11 +9,12 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from airflow_server import Airflow
-from form import opened_form, sign_in
 from local_stack.demo import DAG_ID
 from local_stack.settings import USERNAME, Home
 from local_stack.stack import running_stack
+
+from tests.browser.form import opened_form, sign_in
+from tests.support.pages_airflow import Airflow
 
 pytestmark = [
     pytest.mark.browser,

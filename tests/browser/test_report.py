@@ -7,11 +7,11 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-import shapes
-from airflow_server import Airflow
-from form import opened_form
 
+from tests.browser.dags import shapes
+from tests.browser.form import opened_form
 from tests.docs.pages import ROOT, blocks_of
+from tests.support.pages_airflow import Airflow
 
 pytestmark = pytest.mark.browser
 

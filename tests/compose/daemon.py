@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from shell import TrialError, call, say, wait_until
+from tests.compose.shell import TrialError, call, say, wait_until
 
 START_SECONDS = 60
 STOP_SECONDS = 60

@@ -12,7 +12,7 @@ import sys
 import tarfile
 from pathlib import Path
 
-from shell import ROOT, call, say
+from tests.compose.shell import ROOT, call, say
 
 STANDINS = ROOT / "tests" / "compose" / "standins"
 MIRROR = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian")

@@ -16,12 +16,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import daemon
-import images
-import refusals
-from daemon import left_over, private_daemon
-from project import Stack
-from shell import TrialError, complain, say
+from tests.compose import daemon, images, refusals
+from tests.compose.daemon import left_over, private_daemon
+from tests.compose.project import Stack
+from tests.compose.shell import TrialError, complain, say
 
 CANNOT_RUN = 77
 KILLED = ("dag-processor", "triggerer", "scheduler", "api-server", "local-sagemaker", "postgres")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from shell import ROOT, TrialError, call, say, wait_until
+from local_stack.processes import free_port
+
+from tests.compose.shell import ROOT, TrialError, call, say, wait_until
 
 PROJECT = "stacktrial"
 UP_SECONDS = 900
@@ -176,10 +177,3 @@ def _still_running_after(process: subprocess.Popen[bytes], seconds: float) -> bo
     except subprocess.TimeoutExpired:
         return True
     return False
-
-
-def free_port() -> int:
-    """A loopback port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

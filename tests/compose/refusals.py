@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import socket
 
-from project import Stack, compose_program
-from shell import ROOT, TrialError, call, say
+from tests.compose.project import Stack, compose_program
+from tests.compose.shell import ROOT, TrialError, call, say
 
 ASIDE = "stackrefused"
 

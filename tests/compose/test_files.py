@@ -17,6 +17,8 @@ import pytest
 import yaml
 from local_stack.settings import BUCKET, aws_connection
 
+from tests.compose import images
+
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = ROOT / "docker-compose.yaml"
 ONE_SHOT = {"prepare", "aws-check", "test"}
@@ -82,11 +84,6 @@ def test_the_example_names_every_setting_and_no_other() -> None:
 
 
 def test_image_names_agree_with_the_stand_ins() -> None:
-    sys.path.insert(0, str(Path(__file__).parent))
-    try:
-        import images
-    finally:
-        sys.path.pop(0)
     text = COMPOSE.read_text() + (ROOT / "Dockerfile").read_text()
     assert all(tag in text for tag in images.TAGS.values())
     version = re.search(r"^apache-airflow==(.*)$", (ROOT / "requirements.txt").read_text(), re.MULTILINE)

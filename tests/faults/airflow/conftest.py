@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,65 +16,12 @@ from typing import Any
 import pytest
 
 from tests.support.fault_proxy import FaultProxy
+from tests.support.samples import HYPERPARAMETERS, TRAIN, connection_of
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
-ROLE = "arn:aws:iam::123456789012:role/LocalSageMakerRole"
-HYPERPARAMETERS = {
-    "id_name": "id",
-    "label_name": "y",
-    "full_field_list": ["id", "y", "a", "b"],
-    "tab_field_list": ["a"],
-    "cat_field_list": ["b"],
-}
-TRAIN = """
-import argparse, sys, time
-parser = argparse.ArgumentParser()
-parser.add_argument("--epochs", type=int)
-seconds = parser.parse_known_args()[0].epochs
-print("sleeping", seconds, flush=True)
-for epoch in range(seconds):
-    time.sleep(1)
-    print(f"Train Loss: {1 / (epoch + 1):.6f}", flush=True)
-if seconds == 3:
-    raise RuntimeError("the user's own fault")
-"""
 SDK_PYTHON = "AIRFLOW_SAGEMAKER_SDK_PYTHON"
 """Where this environment has no SDK, another one compiles."""
-FAILS = 3
-"""Epochs (and seconds) after which the program above raises."""
-
-
-def connection_of(
-    aws: dict[str, str], endpoint: str, bucket: str, *, assume_role: str = "", region: str | None = "us-east-1"
-) -> str:
-    extra: dict[str, Any] = {
-        "region_name": region,
-        "endpoint_url": endpoint,
-        "config_kwargs": {
-            "request_checksum_calculation": "when_required",
-            "response_checksum_validation": "when_required",
-            "read_timeout": 60,
-        },
-        "service_config": {
-            "s3": {"bucket_name": bucket, "endpoint_url": aws["AWS_ENDPOINT_URL_S3"]},
-            "sagemaker": {"execution_role_arn": ROLE},
-        },
-    }
-    if assume_role:
-        extra["role_arn"] = assume_role
-        extra["service_config"]["sts"] = {"endpoint_url": endpoint}
-    login, password = aws["AWS_ACCESS_KEY_ID"], aws["AWS_SECRET_ACCESS_KEY"]
-    return json.dumps({"conn_type": "aws", "login": login, "password": password, "extra": extra})
-
-
-def wait_until(condition: Any, what: str, seconds: float = 180) -> Any:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.05)
-    raise AssertionError(f"not within {seconds} s: {what}")
 
 
 @dataclass

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.faults.airflow.conftest import FAILS, Bench, wait_until
+from tests.faults.airflow.conftest import Bench
+from tests.support.samples import FAILS
+from tests.support.waiting import wait_until
 
 ALONE = {"wait_for_completion": True, "poll_interval": 1}
 

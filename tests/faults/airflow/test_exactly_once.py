@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.faults.airflow.conftest import Bench, wait_until
+from tests.faults.airflow.conftest import Bench
 from tests.support.fault_proxy import Fault
+from tests.support.waiting import wait_until
 
 
 @pytest.mark.parametrize("point", ["before_record", "after_record", "before_arn", "after_arn", "before_xcom"])

@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.faults.airflow.conftest import Bench, wait_until
+from tests.faults.airflow.conftest import Bench
+from tests.support.waiting import wait_until
 
 
 def refused(bench: Bench, operator: dict[str, Any], **task: Any) -> str:

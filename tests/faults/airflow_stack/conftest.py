@@ -21,7 +21,7 @@ from local_stack.processes import Child
 from local_stack.settings import BUCKET, ROOT, Home
 from local_stack.stack import Stack, running_stack
 
-from tests.faults.airflow_stack.postgres import programs, running_postgres
+from tests.support.postgres import programs, running_postgres
 
 TRAIN = """
 import argparse, time

@@ -18,7 +18,7 @@ import pytest
 from local_stack.stack import Stack
 
 from tests.faults.airflow_stack.conftest import Faulty, running_faulty
-from tests.faults.airflow_stack.postgres import programs
+from tests.support.postgres import programs
 
 pytestmark = [pytest.mark.timeout(2400), pytest.mark.slow]
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.faults.small_disk import small_disk
+from tests.support.small_disk import small_disk
 
 from .conftest import Server
 from .scenarios import create_training, job, start, wait_end

@@ -1,8 +1,3 @@
-"""The harness of the integration tests serves here too."""
+"""The job supervisor's fixtures."""
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "integration" / "local_sagemaker_jobs"))
-
-from jobs_harness import backend, jobs, rewriting_jobs  # noqa: F401
+from tests.support.local_jobs import backend, jobs, rewriting_jobs  # noqa: F401

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jobs_harness import BUCKET, Backend, Jobs, channel, processes_with, script_request, wait_until
 
-from tests.faults.small_disk import small_disk
+from tests.support.local_jobs import BUCKET, Backend, Jobs, channel, processes_with, script_request
+from tests.support.small_disk import small_disk
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(params=["jobs", "rewriting_jobs"])
@@ -84,25 +85,24 @@ def test_kill_9_of_the_server_leaves_no_process(backend: Backend, tmp_path: Path
     mark = uuid.uuid4().hex
     server = tmp_path / "server.py"
     server.write_text(SERVER)
-    here = Path(__file__).parents[2] / "integration" / "local_sagemaker_jobs"
+    root = Path(__file__).parents[3]
     command = [sys.executable, str(server), str(tmp_path / "data"), mark, *options]
-    path = f"{Path(__file__).parents[3]}:{here}"
-    process = subprocess.Popen(command, env={**os.environ, **backend.env, "PYTHONPATH": path})
+    process = subprocess.Popen(command, env={**os.environ, **backend.env, "PYTHONPATH": f"{root}:{root / 'bin'}"})
     try:
         log = tmp_path / "data/jobs/training/orphan/host-1/output.log"
-        wait_until("the job runs", lambda: log.exists() and "daemons are up" in log.read_text())
+        wait_until(lambda: log.exists() and "daemons are up" in log.read_text(), "the job runs")
         assert len(processes_with(mark)) >= 5
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    wait_until("every process of the job is gone", lambda: not processes_with(mark), 20)
+    wait_until(lambda: not processes_with(mark), "every process of the job is gone", 20)
 
 
 SERVER = (
     """
 import sys, time
 from pathlib import Path
-from jobs_harness import Recorder, script_request
+from tests.support.local_jobs import Recorder, script_request
 from local_sagemaker.jobs.spec import JobSpec
 from local_sagemaker.jobs.supervisor import JobSupervisor
 import os

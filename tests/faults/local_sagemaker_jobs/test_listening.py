@@ -7,7 +7,9 @@ import uuid
 from pathlib import Path
 
 import pytest
-from jobs_harness import TERMINAL, Jobs, free_port, processes_with, training_request, wait_until
+
+from tests.support.local_jobs import TERMINAL, Jobs, free_port, processes_with, training_request
+from tests.support.waiting import wait_until
 
 _LISTEN = "0A"
 
@@ -115,7 +117,7 @@ def test_nothing_of_a_job_listens_beyond_loopback(request: pytest.FixtureRequest
     )
     try:
         logs = [jobs.data_dir / "jobs/training" / name / f"host-{host}/output.log" for host in range(1, hosts + 1)]
-        wait_until("all have met", lambda: jobs.status(arn) in TERMINAL or all(map(has_met, logs)))
+        wait_until(lambda: jobs.status(arn) in TERMINAL or all(map(has_met, logs)), "all have met")
         found = set().union(*(listening(pid) for pid in processes_with(mark)))
     finally:
         go.touch()

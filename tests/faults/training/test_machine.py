@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from tests.integration.training.table import Job, write_channels
+from tests.support.training_jobs import Job, write_channels
 from training import checkpoint
 
 CODE = Path(__file__).resolve().parents[3] / "training"

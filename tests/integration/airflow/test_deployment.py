@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow_sagemaker.aws.executions import Executions
 from airflow_sagemaker.aws.versions import deploy
-from tests.integration.airflow.conftest import Pipelines, compiled
+from tests.support.pipelines import Pipelines, compiled
 
 
 def fail_step(text: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from airflow_sagemaker.cli.orphans import AirflowApi, Orphan, find_orphans
 from airflow_sagemaker.definition.compiler import CompiledPipeline
 from airflow_sagemaker.exceptions import ExecutionError
 from airflow_sagemaker.start.record import ExecutionRecord, TaskRun
-from tests.integration.airflow.conftest import WAITS, Pipelines
+from tests.support.pipelines import WAITS, Pipelines
 
 RUN = TaskRun("train/daily", "scheduled__2026-01-01T00:00:00+00:00", "start", -1)
 RUN_PATH = "/api/v2/dags/train%2Fdaily/dagRuns/scheduled__2026-01-01T00%3A00%3A00%2B00%3A00"

@@ -14,7 +14,7 @@ from airflow_sagemaker.aws.client import Aws
 from airflow_sagemaker.aws.connections import AwsTarget
 from airflow_sagemaker.aws.executions import Executions
 from airflow_sagemaker.aws.live_executions import GOOD_FOR, live_executions
-from tests.integration.airflow.conftest import TARGET, WAITS, Pipelines
+from tests.support.pipelines import TARGET, WAITS, Pipelines
 
 
 class Looks:

@@ -18,9 +18,9 @@ from airflow_sagemaker.aws.outcome import explain_failure, read_outcome
 from airflow_sagemaker.triggers import SageMakerTrainingPipelineTrigger
 from airflow_sagemaker.wait.progress_report import Narrator
 from airflow_sagemaker.wait.shared_poller import SharedPoller
-from tests.faults.airflow.conftest import connection_of
-from tests.integration.airflow.conftest import TARGET, WAITS, Pipelines
 from tests.support.fault_proxy import FaultProxy
+from tests.support.pipelines import TARGET, WAITS, Pipelines
+from tests.support.samples import connection_of
 
 
 def trigger_for(arn: str, **options: Any) -> SageMakerTrainingPipelineTrigger:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from .harness import file_in_archive
+from tests.support.deployed import file_in_archive
 
 ROOT = Path(__file__).resolve().parents[3]
 BUCKET = "command-line"

@@ -24,8 +24,8 @@ from airflow_sagemaker.config.pipeline_parameters import declared
 from airflow_sagemaker.definition.compiler import compile_pipeline
 from airflow_sagemaker.definition.disk_cache import DiskCache
 from airflow_sagemaker.exceptions import CompileError, CompileTimeout, ConfigurationError, SdkNotAvailable
-
-from .harness import step, substituted
+from tests.support.deployed import step, substituted
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -254,11 +254,11 @@ def test_the_child_dies_with_its_parent(config: PytorchTrainingConfig, tmp_path:
     parent = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
-    _until(lambda: "SigIgn" in Path(f"/proc/{child}/status").read_text())
+    wait_until(lambda: "SigIgn" in Path(f"/proc/{child}/status").read_text(), "the child")
     time.sleep(0.5)  # the child asks for the signal in its first lines; before that it checks its parent
     parent.kill()
     parent.wait()
-    _until(lambda: not Path(f"/proc/{child}").exists())
+    wait_until(lambda: not Path(f"/proc/{child}").exists(), "the child's end")
 
 
 def test_what_is_missing_is_said_at_once(config: PytorchTrainingConfig) -> None:
@@ -305,13 +305,6 @@ def test_hyperparameters_of_ones_own_compile(config: PytorchTrainingConfig) -> N
 def _module(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, code: str) -> None:
     (folder / f"{name}.py").write_text(textwrap.dedent(code))
     monkeypatch.syspath_prepend(str(folder))
-
-
-def _until(condition: Any, seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.05)
 
 
 def test_what_a_killed_compile_left_is_removed_a_day_later(tmp_path: Path) -> None:

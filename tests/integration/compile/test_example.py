@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_sagemaker import PytorchTrainingConfig
-
-from .harness import Deployed
+from tests.support.deployed import Deployed
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 AS_GOOD_AS_TOLD = """

@@ -20,8 +20,7 @@ from airflow_sagemaker.cli import main
 from airflow_sagemaker.definition.compiler import compile_pipeline
 from local_sagemaker.jobs.spec import JobSpec
 from local_sagemaker.jobs.supervisor import JobSupervisor
-
-from .harness import step, substituted
+from tests.support.deployed import step, substituted
 
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGE = ROOT / "plugins" / "airflow_sagemaker"

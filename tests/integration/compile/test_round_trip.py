@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from airflow_sagemaker import ModelHyperparameters, PytorchTrainingConfig
 from airflow_sagemaker.definition.compiler import compile_pipeline
-
-from .harness import Deployed
+from tests.support.deployed import Deployed
 
 NAME = "round-trip"
 BAD = "it's \"é\" $(id) `x` \\ ☃ 'a' \\n %s {} ${HOME} !! # ;&|<>*?~"

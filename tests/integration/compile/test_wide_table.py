@@ -13,8 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_sagemaker import PytorchTrainingConfig
-
-from .harness import Deployed
+from tests.support.deployed import Deployed
 
 ROOT = Path(__file__).resolve().parents[3]
 NUMERIC = [f"measured value {number}, größe" for number in range(900)]

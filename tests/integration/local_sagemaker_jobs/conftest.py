@@ -1,8 +1,3 @@
-"""Make the harness importable by its own name, and its fixtures known."""
+"""The job supervisor's fixtures."""
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from jobs_harness import backend, jobs, rewriting_jobs  # noqa: F401
+from tests.support.local_jobs import backend, jobs, rewriting_jobs  # noqa: F401

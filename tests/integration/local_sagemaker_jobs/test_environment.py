@@ -9,7 +9,8 @@ import venv
 from pathlib import Path
 
 import pytest
-from jobs_harness import Backend, Jobs, channel, script_request, training_request
+
+from tests.support.local_jobs import Backend, Jobs, channel, script_request, training_request
 
 
 def make_distribution(folder: Path, name: str, version: str, value: str) -> Path:

@@ -6,7 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from jobs_harness import BUCKET, IMAGE, ROLE, WAITS, Backend, Jobs, wait_until
+
+from tests.support.local_jobs import BUCKET, IMAGE, ROLE, WAITS, Backend, Jobs
+from tests.support.waiting import wait_until
 
 
 def processing_request(command: list[str], **members: Any) -> dict[str, Any]:
@@ -108,7 +110,7 @@ def test_continuous_outputs_go_up_while_the_job_runs(jobs: Jobs, backend: Backen
         ProcessingOutputConfig={"Outputs": [output("o", "proc/live", "/opt/ml/processing/out", "Continuous")]},
     )
     arn = jobs.submit("process-live", job, kind="processing")
-    wait_until("the output is in S3", lambda: backend.path("proc/live/a").exists())
+    wait_until(lambda: backend.path("proc/live/a").exists(), "the output is in S3")
     assert jobs.status(arn) == "InProgress"
     jobs.supervisor.stop(arn)
     assert jobs.wait(arn)["ProcessingJobStatus"] == "Stopped"

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jobs_harness import BUCKET, Backend, Jobs
+
+from tests.support.local_jobs import BUCKET, Backend, Jobs
 
 TRAIN = """
 import json, os, pathlib, sys

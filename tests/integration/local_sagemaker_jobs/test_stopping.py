@@ -7,9 +7,10 @@ import tarfile
 from typing import Any
 
 import pytest
-from jobs_harness import BUCKET, WAITS, Backend, Jobs, script_request, wait_until
 
 from local_sagemaker.jobs.supervisor import UnknownJob
+from tests.support.local_jobs import BUCKET, WAITS, Backend, Jobs, script_request
+from tests.support.waiting import wait_until
 
 GRACEFUL = """
 import os, signal, sys, time
@@ -127,7 +128,7 @@ def test_a_queued_job_is_stopped_without_running(backend: Backend, tmp_path: Any
     assert not (tmp_path / "jobs/training/second").exists()
     single.supervisor.stop(running)
     single.wait(running)
-    wait_until("the job is forgotten", lambda: is_unknown(single, running))
+    wait_until(lambda: is_unknown(single, running), "the job is forgotten")
 
 
 def is_unknown(jobs: Jobs, arn: str) -> bool:
@@ -201,7 +202,7 @@ while not os.path.exists("/opt/ml/checkpoints/go"):
 """
     arn = jobs.submit("both", with_checkpoints(text, "both"))
     jobs.wait_for_log("both", "found old")
-    wait_until("the checkpoint is in S3", lambda: backend.path("checkpoints/both/new").exists())
+    wait_until(lambda: backend.path("checkpoints/both/new").exists(), "the checkpoint is in S3")
     assert jobs.status(arn) == "InProgress"
     assert backend.read("checkpoints/both/new") == b"n" * 100000
     (jobs.data_dir / "jobs/training/both/host-1/ml/checkpoints/go").touch()

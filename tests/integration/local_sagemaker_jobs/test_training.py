@@ -8,7 +8,9 @@ import tarfile
 from typing import Any
 
 import pytest
-from jobs_harness import BUCKET, ROLE, WAITS, Backend, Jobs, channel, script_request, training_request, wait_until
+
+from tests.support.local_jobs import BUCKET, ROLE, WAITS, Backend, Jobs, channel, script_request, training_request
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(params=["jobs", "rewriting_jobs"])
@@ -217,7 +219,7 @@ if json.load(open("/opt/ml/input/config/resourceconfig.json"))["current_host"] =
 def test_jobs_wait_for_a_slot(backend: Backend, tmp_path: Any) -> None:
     single = Jobs(backend, tmp_path, max_jobs=1)
     arns = [single.submit(f"queued-{n}", script_request("import time; time.sleep(0.2)")) for n in range(3)]
-    wait_until("all end", lambda: all(single.status(arn) == "Completed" for arn in arns))
+    wait_until(lambda: all(single.status(arn) == "Completed" for arn in arns), "all end")
     starts = [single.events.records[arn]["TrainingStartTime"] for arn in arns]
     ends = [single.events.records[arn]["TrainingEndTime"] for arn in arns]
     assert starts[1] >= ends[0]

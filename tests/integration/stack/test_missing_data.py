@@ -15,7 +15,7 @@ from local_stack.stack import Stack, running_stack
 
 from preprocessing.flights import source
 from preprocessing.flights.table import FLIGHTS
-from tests.integration.preprocessing.conftest import write_empty_source
+from tests.support.flights import write_empty_source
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]
 DAG_ID = "impatient_training"

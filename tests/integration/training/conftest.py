@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .table import Job, write_channels
+from tests.support.training_jobs import Job, write_channels
 
 TRAINING = Path(__file__).resolve().parents[3] / "training"
 

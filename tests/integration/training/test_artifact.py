@@ -15,10 +15,9 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
+from tests.support.training_jobs import Job
 from training import inference
 from training.predict import main, predict
-
-from .table import Job
 
 SERVER = """
 import json, sys

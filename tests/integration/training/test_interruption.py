@@ -6,10 +6,8 @@ import io
 import os
 import re
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,9 +17,9 @@ import torch
 from airflow_sagemaker import PytorchTrainingConfig
 from local_sagemaker.client.local_action import call_local_action
 from local_sagemaker.testing import LocalSageMaker, start_local_sagemaker
-from tests.integration.compile.harness import Deployed
-
-from .table import DEADLINE, FIELDS, SMALL, Job, make_table
+from tests.support.deployed import Deployed
+from tests.support.training_jobs import DEADLINE, FIELDS, SMALL, Job, make_table
+from tests.support.waiting import wait_until
 
 NAME = "interrupted"
 STEPS = 40  # of an epoch
@@ -45,15 +43,6 @@ def config(shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Py
     )
 
 
-def until(what: str, found: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + DEADLINE
-    while time.monotonic() < deadline:
-        if value := found():
-            return value
-        time.sleep(0.02)
-    raise AssertionError(f"{what}: not in time")
-
-
 class Running:
     """A training job of an execution, seen through the service alone."""
 
@@ -70,7 +59,7 @@ class Running:
             names = [job["Arn"].rsplit("/")[-1] for job in jobs if job]
             return next((name for name in names if name != after), None)
 
-        return str(until("the job", found))
+        return str(wait_until(found, "the job", DEADLINE))
 
     def saved(self, job: str) -> int:
         """Steps of the newest checkpoint in the job's folder: in S3 it is seconds later, too late here."""
@@ -115,7 +104,7 @@ def test_a_job_that_is_interrupted_ends_with_the_weights_of_one_that_was_not(
     running = Running(pipeline, patient)
     arn = pipeline.start(config)
     first = running.job(arn)
-    until("a checkpoint", lambda: running.saved(first) > 3)
+    wait_until(lambda: running.saved(first) > 3, "a checkpoint", DEADLINE)
     os.kill(first_process(first), signal.SIGTERM)
     status, steps = pipeline.ended(arn)
     assert status == "Failed", steps  # for the server, nobody asked for this end
@@ -123,7 +112,7 @@ def test_a_job_that_is_interrupted_ends_with_the_weights_of_one_that_was_not(
 
     pipeline.sagemaker.retry_pipeline_execution(PipelineExecutionArn=arn, ClientRequestToken="again".ljust(32, "-"))
     second = running.job(arn, after=first)
-    until("the second epoch", lambda: running.saved(second) > STEPS + 3)
+    wait_until(lambda: running.saved(second) > STEPS + 3, "the second epoch", DEADLINE)
     call_local_action(patient.env, "InterruptTrainingJob", {"TrainingJobName": second})
     step = pipeline.trained(arn)
     told = re.findall(r"^(Resumed after epoch \d|Interrupted: SIGTERM)", running.log(second), re.MULTILINE)

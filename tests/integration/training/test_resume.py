@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from .table import Job, wait_until
+from tests.support.training_jobs import Job, wait_until
 
 EVERY_STEP = 1e-9  # minutes between checkpoints
 STEPS = 40  # of an epoch: 2030 rows in batches of 50

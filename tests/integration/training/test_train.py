@@ -15,10 +15,9 @@ import torch
 from sklearn.metrics import f1_score, log_loss, roc_auc_score
 
 from airflow_sagemaker.config.groups import default_metric_definitions
+from tests.support.training_jobs import FIELDS, Job
 from training.inference import model_fn
 from training.metrics import NAMES
-
-from .table import FIELDS, Job
 
 REFERENCE = Path(__file__).with_name("reference_losses.json")
 

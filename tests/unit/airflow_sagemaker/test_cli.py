@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 import yaml
-from config_samples import settings
 
 import airflow_sagemaker
 from airflow_sagemaker import __version__
 from airflow_sagemaker.cli import main
+from tests.support.config_samples import settings
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from config_samples import PATHS, ROLE, TABLE, settings
 
 from airflow_sagemaker import BasePipelineConfig, ModelHyperparameters, PytorchTrainingConfig
 from airflow_sagemaker.exceptions import AirflowSageMakerError, ConfigurationError
+from tests.support.config_samples import PATHS, ROLE, TABLE, settings
 
 PLUGINS = Path(__file__).resolve().parents[3] / "plugins"
 

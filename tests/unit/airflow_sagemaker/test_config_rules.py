@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from config_samples import settings
 
 from airflow_sagemaker import PytorchTrainingConfig
 from airflow_sagemaker.config.container_images import instance_type_problem, training_instance_types
 from airflow_sagemaker.exceptions import ConfigurationError
+from tests.support.config_samples import settings
 
 PROFILER_RULE = {"name": "ProfilerReport"}
 

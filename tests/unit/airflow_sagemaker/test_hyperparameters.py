@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 import pytest
-from config_samples import TABLE
 
 from airflow_sagemaker import ModelHyperparameters
 from airflow_sagemaker.config.hyperparameters import encode, parameter_name
 from airflow_sagemaker.exceptions import ConfigurationError
+from tests.support.config_samples import TABLE
 
 
 @pytest.mark.parametrize(

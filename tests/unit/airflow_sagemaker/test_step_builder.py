@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from config_samples import PATHS, ROLE, TABLE, settings
 
 from airflow_sagemaker import ModelHyperparameters, PytorchTrainingConfig
 from airflow_sagemaker.config.extra_arguments import check, create_training_job_shape
 from airflow_sagemaker.exceptions import ConfigurationError
+from tests.support.config_samples import PATHS, ROLE, TABLE, settings
 
 pytestmark = pytest.mark.skipif(find_spec("sagemaker") is None, reason="the SageMaker SDK is not installed")
 SDK_CONFIG = f"""

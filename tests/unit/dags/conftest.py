@@ -1,14 +1,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="session")
@@ -26,16 +23,10 @@ def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def shipped(airflow_home: Path) -> dict[str, Any]:
-    """The shipped DAGs by id, imported as Airflow imports them: with dags/ on the path."""
-    sys.path.insert(0, str(ROOT / "dags"))
-    try:
-        import flight_delay_follow_up
-        import flight_delay_in_pipeline
-        import flight_delay_training
+    """The shipped DAGs by id, imported as Airflow imports them: with dags/ on the path (pyproject.toml)."""
+    import flight_delay_follow_up
+    import flight_delay_in_pipeline
+    import flight_delay_training
 
-        return {
-            module.dag.dag_id: module.dag
-            for module in (flight_delay_training, flight_delay_in_pipeline, flight_delay_follow_up)
-        }
-    finally:
-        sys.path.remove(str(ROOT / "dags"))
+    modules = (flight_delay_training, flight_delay_in_pipeline, flight_delay_follow_up)
+    return {module.dag.dag_id: module.dag for module in modules}

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 from local_stack.errors import StackError
 from local_stack.processes import ProcessSet
+
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
 # a child that starts a grandchild in a session of its own and ignores SIGTERM, as Airflow's workers may
@@ -25,11 +26,7 @@ time.sleep(600)
 
 
 def wait_for_pid(log: Path) -> int:
-    deadline = time.monotonic() + 20
-    while not log.exists() or not log.read_text().strip():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return int(log.read_text().split()[0])
+    return int(wait_until(lambda: log.exists() and log.read_text().split(), "the process", 20)[0])
 
 
 def gone(pid: int) -> bool:
@@ -60,18 +57,16 @@ def test_children_die_with_a_killed_parent(tmp_path: Path) -> None:
     program = f"""
 import os, sys, time
 from pathlib import Path
-sys.path.insert(0, {str(ROOT / "bin")!r})
 from local_stack.processes import ProcessSet
+
+from tests.support.waiting import wait_until
 with ProcessSet(Path({str(tmp_path)!r})) as processes:
     sleep = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
     processes.start("sleeper", [sys.executable, "-c", sleep], env=os.environ, cwd=Path("/"))
     time.sleep(600)
 """
-    parent = subprocess.Popen([sys.executable, "-c", program])
+    parent = subprocess.Popen([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": str(ROOT / "bin")})
     child = wait_for_pid(tmp_path / "sleeper.log")
     parent.kill()
     parent.wait()
-    deadline = time.monotonic() + 20
-    while not gone(child):
-        assert time.monotonic() < deadline, "the child outlived its killed parent"
-        time.sleep(0.05)
+    wait_until(lambda: gone(child), "the end of the killed parent's child", 20)

@@ -6,7 +6,6 @@ import logging
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import polars as pl
@@ -16,6 +15,7 @@ from preprocessing import child, raw
 from preprocessing.errors import ChecksError, PreprocessingError
 from preprocessing.flights.dates import HISTORY_DAYS
 from preprocessing.window import Window
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
 LOG = logging.getLogger("test")
@@ -67,19 +67,11 @@ def test_it_dies_with_its_parent(tmp_path: Path) -> None:
     )
     file = tmp_path / "pid"
     parent = subprocess.Popen([sys.executable, "-c", starting, str(file)], cwd=ROOT)
-    _until(lambda: file.exists() and bool(file.read_text()))
+    wait_until(lambda: file.exists() and file.read_text(), "the program")
     pid = int(file.read_text())
     parent.kill()
     parent.wait()
-    _until(lambda: not _alive(pid))
-
-
-def _until(holds: object, seconds: float = 30) -> None:
-    assert callable(holds)
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: not _alive(pid), "the program's end")
 
 
 def _alive(pid: int) -> bool:

@@ -24,7 +24,7 @@ from preprocessing.flights.dates import HISTORY_DAYS
 from preprocessing.flights.table import FLIGHTS
 from preprocessing.parts import Parts
 from preprocessing.window import Span, Window
-from tests.faults.small_disk import small_disk
+from tests.support.small_disk import small_disk
 
 ROOT = Path(__file__).resolve().parents[3]
 Tables = dict[str, pl.DataFrame]

@@ -9,8 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +18,11 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+from local_stack.processes import free_port
 
 from local_sagemaker.jobs.spec import JobSpec
 from local_sagemaker.jobs.supervisor import JobSupervisor
+from tests.support.waiting import wait_until
 
 BUCKET = "jobs-bucket"
 IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.10-cpu-py313"
@@ -33,22 +34,6 @@ WAITS = (
 )
 """A program that runs until it is stopped."""
 TERMINAL = {"Completed", "Failed", "Stopped"}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_until(what: str, condition: Callable[[], Any], deadline: float = DEADLINE) -> Any:
-    end = time.monotonic() + deadline
-    while time.monotonic() < end:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"{what}: not within {deadline} s")
 
 
 def processes_with(mark: str) -> list[int]:
@@ -141,7 +126,7 @@ def running_backend(folder: Path) -> Iterator[Backend]:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
         backend = Backend(env, s3_folder)
-        wait_until("rclone listens", lambda: _listens(port))
+        wait_until(lambda: _listens(port), "rclone listens")
         yield backend
     finally:
         moto.stop()
@@ -179,12 +164,12 @@ class Jobs:
         return record.get("TrainingJobStatus") or record.get("ProcessingJobStatus")
 
     def wait(self, arn: str, deadline: float = DEADLINE) -> dict[str, Any]:
-        wait_until(f"{arn} ends", lambda: self.status(arn) in TERMINAL, deadline)
+        wait_until(lambda: self.status(arn) in TERMINAL, f"{arn} ends", deadline)
         return self.events.records[arn]
 
     def wait_for_log(self, name: str, text: str, kind: str = "training", host: int = 1) -> None:
         path = self.data_dir / "jobs" / kind / name / f"host-{host}" / "output.log"
-        wait_until(f"{text!r} in the log of {name}", lambda: path.exists() and text in path.read_text(errors="replace"))
+        wait_until(lambda: path.exists() and text in path.read_text(errors="replace"), f"{text!r} in the log of {name}")
 
     def log(self, name: str, kind: str = "training", host: int = 1) -> str:
         return (self.data_dir / "jobs" / kind / name / f"host-{host}" / "output.log").read_text(errors="replace")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from local_stack.processes import ProcessSet, free_port
 from local_stack.rest import AirflowClient
 from local_stack.settings import ROOT, Home, Ports, airflow_environment
 
-HERE = Path(__file__).parent
+BROWSER = ROOT / "tests" / "browser"
 USERS = {"admin": "admin", "reader": "viewer", "narrow": "viewer", "stranger": ""}
 """User and role of SimpleAuthManager; no role means no right to anything."""
 PASSWORD = "browser-tests"
@@ -37,7 +36,7 @@ class Airflow:
 
     def seed_year(self, dag_id: str, *, days: int = 365) -> None:
         """A year of finished runs of `dag_id` in the database."""
-        command = [sys.executable, str(HERE / "seed.py"), dag_id, "2013-01-01", str(days)]
+        command = [sys.executable, "-m", "tests.browser.seed", dag_id, "2013-01-01", str(days)]
         done = subprocess.run(command, env=self.env, capture_output=True, text=True, check=False, cwd=ROOT)
         if done.returncode != 0:
             raise RuntimeError(done.stdout + done.stderr)
@@ -48,14 +47,13 @@ def running_airflow(folder: Path, **settings: str) -> Iterator[Airflow]:
     """An Airflow in `folder` on free ports, ready with its DAGs parsed; `settings` are further AIRFLOW__ variables."""
     home, ports = Home(folder), Ports(free_port(), free_port(), free_port(), free_port())
     env = airflow_environment(home, ports, schedules=False) | {
-        "AIRFLOW__CORE__DAGS_FOLDER": str(HERE / "dags"),
-        "AIRFLOW__CORE__AUTH_MANAGER": "auth_manager.PerDagAuthManager",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(BROWSER / "dags"),
+        "AIRFLOW__CORE__AUTH_MANAGER": "tests.browser.auth_manager.PerDagAuthManager",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{role}" for name, role in USERS.items()),
         "AIRFLOW__AIRFLOW_SAGEMAKER__PRICE_PER_HOUR": json.dumps({"ml.g5.12xlarge": 7.09}),
         "PAGES_HOLD": str(folder / "hold"),
         **settings,
     }
-    env["PYTHONPATH"] = os.pathsep.join([str(HERE), env["PYTHONPATH"]])
     home.airflow.mkdir(parents=True)
     passwords = home.airflow / "simple_auth_manager_passwords.json.generated"
     passwords.write_text(json.dumps(dict.fromkeys(USERS, PASSWORD)))

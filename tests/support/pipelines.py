@@ -1,0 +1,96 @@
+"""Pipelines of one small shell script each, made without the SDK, on the shared local SageMaker."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import uuid
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from typing import Any
+
+from airflow_sagemaker.aws.client import Aws
+from airflow_sagemaker.aws.connections import AwsTarget
+from airflow_sagemaker.aws.executions import Executions
+from airflow_sagemaker.aws.versions import deploy
+from airflow_sagemaker.definition.compiler import CompiledPipeline
+from airflow_sagemaker.start.record import ExecutionRecord
+from tests.support.samples import ROLE
+
+TARGET = AwsTarget("local_sagemaker")
+
+
+WAITS = "trap 'exit 143' TERM; sleep 600 & wait"
+"""A script that runs until it is stopped."""
+
+
+def compiled(name: str, steps: list[dict[str, Any]]) -> CompiledPipeline:
+    """A definition with these steps."""
+    definition = json.dumps({"Version": "2020-12-01", "Metadata": {}, "Parameters": [], "Steps": steps})
+    digest = hashlib.sha256(definition.encode()).hexdigest()
+    return CompiledPipeline(name, definition, digest, ROLE, (), {"team": "tests"}, "us-east-1")
+
+
+def script_step(bucket: str, script: str, name: str = "Train") -> dict[str, Any]:
+    """A training step that runs a shell script."""
+    return {
+        "Name": name,
+        "Type": "Training",
+        "Arguments": {
+            "AlgorithmSpecification": {
+                "TrainingImage": "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.10-cpu-py313",
+                "TrainingInputMode": "File",
+                "ContainerEntrypoint": ["/bin/bash", "-c", script],
+                "MetricDefinitions": [{"Name": "Train Loss", "Regex": "Train Loss: ([0-9.]+)"}],
+            },
+            "OutputDataConfig": {"S3OutputPath": f"s3://{bucket}/output/"},
+            "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10},
+            "RoleArn": ROLE,
+            "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
+        },
+    }
+
+
+@dataclass(eq=False)
+class Pipelines:
+    """Makes pipelines and executions, and stops what is left of them."""
+
+    server: Any
+    bucket: str
+    started: list[str] = field(default_factory=list)
+
+    @cached_property
+    def executions(self) -> Executions:
+        return self.another()
+
+    def another(self) -> Executions:
+        """As another worker's, but with the same boto3 clients (thread-safe, and half a second to make)."""
+        aws = Aws(TARGET, logging.getLogger("test"))
+        for service in ("sagemaker", "s3", "logs"):
+            aws._clients[service] = self._client(service)
+        return Executions(aws)
+
+    @cache  # noqa: B019 - lives as long as the test
+    def _client(self, service: str) -> Any:
+        return TARGET.client(service)
+
+    def deployed(self, script: str, name: str = "") -> CompiledPipeline:
+        made = compiled(name or f"p-{uuid.uuid4().hex[:10]}", [script_step(self.bucket, script)])
+        deploy(self.executions.aws, made)
+        return made
+
+    def start(self, made: CompiledPipeline, **changes: Any) -> str:
+        record = ExecutionRecord.new(
+            max_tries=0, generation=1, pipeline_name=made.pipeline_name, digest=made.digest, parameters={},
+            partition=changes.get("partition", "2013-07-04"),
+        )  # fmt: skip
+        version = {"PipelineVersionAlias": made.version_alias}
+        arn = self.executions.start(record, changes.get("owner", "{}"), version)
+        assert arn is not None
+        self.started.append(arn)
+        return arn
+
+    def stop_all(self) -> None:
+        for arn in self.started:
+            self.executions.stop(arn)
