@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-CHANNELS = ("train", "val", "test")
+from airflow_sagemaker.contract import CHANNELS
 
 
 def lineage_of(inputs: list[str], outputs: list[str]) -> Any:
@@ -22,7 +22,7 @@ def lineage_of(inputs: list[str], outputs: list[str]) -> Any:
     return OperatorLineage(inputs=[dataset(u) for u in inputs], outputs=[dataset(u) for u in outputs])
 
 
-def of_parameters(parameters: dict[str, str], model_artifact: str = "") -> Any:
+def lineage_of_parameters(parameters: dict[str, str], model_artifact: str = "") -> Any:
     """From a pipeline's parameters: the three channels in, the model (or the output path) out."""
     base = parameters.get("InputPath", "").rstrip("/")
     inputs = [f"{base}/{channel}/{channel}.parquet" for channel in CHANNELS] if base else []

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperatorLink
 
+from airflow_sagemaker.contract import XCom
+
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
     from airflow.sdk.types import TaskInstanceKey
@@ -34,28 +36,28 @@ class ExecutionLink(PageLink):
     """The button "SageMaker execution"."""
 
     name = "SageMaker execution"
-    key = "_link_sagemaker_execution"
+    key = XCom.EXECUTION_LINK.value
 
 
 class TrainingJobLink(PageLink):
     """The button "Training job": there once the job has ended."""
 
     name = "Training job"
-    key = "_link_sagemaker_training_job"
+    key = XCom.TRAINING_JOB_LINK.value
 
 
 class TrainingLogLink(PageLink):
     """The button "Training log": there once the job has ended."""
 
     name = "Training log"
-    key = "_link_sagemaker_training_log"
+    key = XCom.TRAINING_LOG_LINK.value
 
 
 class ModelArtifactLink(PageLink):
     """The button "Model artifact": there once the execution has succeeded."""
 
     name = "Model artifact"
-    key = "_link_sagemaker_model_artifact"
+    key = XCom.MODEL_ARTIFACT_LINK.value
 
 
 LINKS: tuple[PageLink, ...] = (ExecutionLink(), TrainingJobLink(), TrainingLogLink(), ModelArtifactLink())

@@ -6,39 +6,49 @@ from airflow_sagemaker import airflow_compat  # noqa: F401 - refuses an old Airf
 
 # isort: split
 import contextlib
-import json
 import os
-import signal
-import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferralTimeout
 
-from airflow_sagemaker.exceptions import AirflowSageMakerError
-from airflow_sagemaker.links import LINKS
-from airflow_sagemaker.start.run_config import RUN_PARTITION, build_config, given_data, one_of, plain, run_parameters
-from airflow_sagemaker.wait.operator_waiting import DEFINITION, DETAILS, FollowingOperator
+from airflow_sagemaker.contract import PROGRESS_LEVELS, ProgressLevel, XCom
+from airflow_sagemaker.exceptions import (
+    AirflowSageMakerError,
+    ConfigurationError,
+    ExecutionFailed,
+    ExecutionNotFound,
+    PreflightError,
+)
+from airflow_sagemaker.links import LINKS, push_links
+from airflow_sagemaker.start.kill_switch import KillSwitch
+from airflow_sagemaker.start.run_config import (
+    RUN_PARTITION,
+    build_config,
+    given_data,
+    one_of,
+    plain_config,
+    run_parameters,
+)
 
 if TYPE_CHECKING:
-    import subprocess
-
     from airflow.sdk import Context
 
     from airflow_sagemaker.aws.client import Aws
+    from airflow_sagemaker.aws.connections import AwsTarget
     from airflow_sagemaker.aws.executions import Execution, Executions
+    from airflow_sagemaker.aws.versions import CompiledPipeline
     from airflow_sagemaker.config.training import PytorchTrainingConfig
-    from airflow_sagemaker.definition.compiler import CompiledPipeline
     from airflow_sagemaker.start.launcher import Launcher
+    from airflow_sagemaker.wait.execution_watch import ExecutionWatch
 
 __all__ = ["RUN_PARTITION", "SageMakerTrainingPipelineOperator"]
 
-KILL_SECONDS = 4.0
-"""How long on_kill waits for its stop call: Airflow kills the process five seconds after the signal."""
 
-
-class SageMakerTrainingPipelineOperator(FollowingOperator):
+class SageMakerTrainingPipelineOperator(BaseOperator):
     """Validate, compile, deploy if the definition is new, and start one execution for this task run, exactly once.
 
     Alone it returns as soon as the execution runs, and a `SageMakerTrainingPipelineSensor` waits for it. With
@@ -56,7 +66,7 @@ class SageMakerTrainingPipelineOperator(FollowingOperator):
     :param wait_for_completion: wait in the worker until the execution has ended.
     :param deferrable: the same in the triggerer, which holds no worker slot.
     :param poll_interval: seconds between two looks at an execution, or at what keeps it from starting.
-    :param progress: what a wait tells in the task's log: "status" the execution's, "steps" also each step's, "logs"
+    :param progress: what a wait writes to the task's log: "status" the execution's, "steps" also each step's, "logs"
         also the jobs' own lines, from which the report page draws live curves.
     :param on_busy: when another execution trains the same partition of this pipeline: "wait" for it, "fail" at once,
         "ignore" it.
@@ -95,7 +105,7 @@ class SageMakerTrainingPipelineOperator(FollowingOperator):
         wait_for_completion: bool = False,
         deferrable: bool = False,
         poll_interval: float = 30.0,
-        progress: str = "steps",
+        progress: str = ProgressLevel.STEPS.value,
         on_busy: str = "wait",
         on_failure: str = "restart",
         stop_on_kill: bool = True,
@@ -108,7 +118,7 @@ class SageMakerTrainingPipelineOperator(FollowingOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.config = plain(config)
+        self.config = plain_config(config)
         self.partition = partition
         self.dependencies = list(dependencies)
         self.aws_conn_id = aws_conn_id
@@ -118,7 +128,7 @@ class SageMakerTrainingPipelineOperator(FollowingOperator):
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
         self.poll_interval = poll_interval
-        self.progress = one_of("progress", progress, ("status", "steps", "logs"))
+        self.progress = one_of("progress", progress, PROGRESS_LEVELS)
         self.on_busy = one_of("on_busy", on_busy, ("wait", "fail", "ignore"))
         self.on_failure = one_of("on_failure", on_failure, ("restart", "resume"))
         self.stop_on_kill = stop_on_kill
@@ -128,12 +138,13 @@ class SageMakerTrainingPipelineOperator(FollowingOperator):
         self.is_dry_run = dry_run
         self.mode = one_of("mode", mode, ("full", "test"))
         self.sdk_python = sdk_python
-        self._children: list[Any] = []
-        self._running: str | None = None
-        self._stopper: Any = None
+        self.page_urls: dict[str, str] = {}
+        self._kill_switch = KillSwitch()
+        self._parameters: dict[str, str] = {}
+        self._model_artifact = ""
 
     @property
-    def follows(self) -> bool:
+    def waits_for_end(self) -> bool:
         """Whether this task itself waits for the end of its execution."""
         return self.wait_for_completion or self.deferrable
 
@@ -147,43 +158,64 @@ class SageMakerTrainingPipelineOperator(FollowingOperator):
         """Called after a pause for a busy partition, a quota or a free place."""
         return self._run(context, waiting_since=since)
 
+    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> str:
+        """Called when the trigger has seen the execution end (deferrable)."""
+        from airflow_sagemaker.aws.executions import ExecutionArn
+        from airflow_sagemaker.wait.execution_watch import checked_event, open_executions
+        from airflow_sagemaker.wait.progress_report import POSITION_KEY
+
+        with self._failing_for_good():
+            event = checked_event(event)
+            arn = ExecutionArn.parse(event["execution_arn"])
+            # the ARN's: which region the configuration gave, only the process that started it knew
+            target = self._target(arn.region)
+            watch = self._watch(open_executions(target, self.log), arn.text, event.get(POSITION_KEY))
+            execution = watch.executions.describe(arn.text)
+            if execution.live:  # its failed steps were retried in the meantime (RetryPipelineExecution)
+                self._defer_to_trigger(target, arn.text)
+            watch.log_progress(to_the_end=True)
+            return self._conclude(context, watch, execution)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """As every operator. A deferral's timeout ends here: the trigger was not told, and nobody would wait on."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except TaskDeferralTimeout:
+            self._stop_after_timeout(context)
+            raise
+
     def on_kill(self) -> None:
-        """End the compiler's processes and stop a known execution; what is not known yet, `execute` stops itself.
+        """End the compiler's processes and stop a known execution; what is not known yet, `execute` stops itself."""
+        self._kill_switch.throw()
 
-        This runs inside a signal handler of the task's main thread: it must not talk to the supervisor, nor share a
-        client's locks with the call it may have interrupted, so the stop call has a client and a thread of its own.
-        """
-        self._killed = True
-        aws = getattr(self, "_aws", None)
-        if aws is not None:
-            aws.stopped.set()
-        for child in self._children:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(child.pid, signal.SIGKILL)
-        if self._running is not None and self.stop_on_kill and self._stopper is not None:
-            thread = threading.Thread(target=self._stopper.stop, args=(self._running,), name="stop-execution")
-            thread.start()
-            thread.join(KILL_SECONDS)
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """Called by Airflow's OpenLineage provider, where it is installed."""
+        from airflow_sagemaker.lineage import lineage_of_parameters
 
-    # --- one run -----------------------------------------------------------------------------------------------------
+        return lineage_of_parameters(self._parameters, self._model_artifact)
+
+    # --- start -------------------------------------------------------------------------------------------------------
 
     def _run(self, context: Context, waiting_since: float | None = None) -> str | None:
-        from airflow_sagemaker.aws.executions import Executions
-        from airflow_sagemaker.start.launcher import Killed, MustWait
+        from airflow_sagemaker.start.start_call import Killed, MustWait
+        from airflow_sagemaker.start.start_xcoms import push_start
 
         with self._failing_for_good():
             config = self._build_config(context)
-            executions = Executions(self._open_aws(config))
-            launcher = self._launcher(context, config, executions)
+            aws = self._open_aws(config)
+            launcher = self._launcher(context, config, aws)
             try:
                 execution = launcher.reattach() or self._launch(context, config, launcher)
             except MustWait as reason:
                 self._defer_until_free(str(reason), waiting_since)
             except Killed as reason:
                 raise AirflowFailException(str(reason)) from reason
-            self._running = execution.arn
-            self._publish(context, launcher, execution)
-            return self._follow(context, executions, execution) if self.follows else execution.arn
+            self._kill_switch.execution_arn = execution.arn
+            self._parameters = launcher.record.parameters if launcher.record else {}
+            watch = self._watch(launcher.executions, execution.arn)
+            push_start(context, launcher, execution, watch.page_urls[XCom.EXECUTION_LINK])
+            push_links(context, watch.page_urls)
+            return self._wait_for_end(context, watch, execution) if self.waits_for_end else execution.arn
 
     def _build_config(self, context: Context) -> PytorchTrainingConfig:
         given = given_data(self.config, context, self.render_template)
@@ -193,48 +225,51 @@ class SageMakerTrainingPipelineOperator(FollowingOperator):
         self.partition = config.partition
         return config
 
+    def _target(self, region: str | None = None) -> AwsTarget:
+        from airflow_sagemaker.aws.connections import AwsTarget
+
+        return AwsTarget(self.aws_conn_id, self.region_name or region, self.verify, self.botocore_config)
+
     def _open_aws(self, config: PytorchTrainingConfig) -> Aws:
         from airflow_sagemaker.aws.client import Aws
-        from airflow_sagemaker.aws.executions import Executions
+        from airflow_sagemaker.aws.executions import KILL_SECONDS, Executions
 
-        self._aws = Aws(self._target(config.region), self.log)
-        if self._killed:
-            self._aws.stopped.set()
+        aws = Aws(self._target(config.region), self.log)
+        self._kill_switch.interrupts(aws)
         if self.stop_on_kill:
-            # Made now, because on_kill runs where no connection can be asked for.
-            stopping = Aws(self._target(config.region), self.log, patience=KILL_SECONDS)
-            stopping.client("sagemaker")
-            self._stopper = Executions(stopping)
-        return self._aws
+            self._kill_switch.stops_by(Executions(Aws(self._target(config.region), self.log, patience=KILL_SECONDS)))
+        return aws
 
-    def _launcher(self, context: Context, config: PytorchTrainingConfig, executions: Executions) -> Launcher:
-        from airflow_sagemaker.start.launcher import Launcher, OnBusy, OnFailure, Request
+    def _launcher(self, context: Context, config: PytorchTrainingConfig, aws: Aws) -> Launcher:
+        from airflow_sagemaker.aws.executions import Executions
+        from airflow_sagemaker.start.decision import OnBusy, OnFailure
+        from airflow_sagemaker.start.launcher import Launcher, Request
         from airflow_sagemaker.start.record import RecordStore, TaskRun
 
         ti: Any = context["ti"]
-        run, epoch = TaskRun.of(ti), int(ti.max_tries or 0)
-        run_key = None if config.step_cache_expires_after else f"run-{run.run_key(epoch)}"
+        run, clear_epoch = TaskRun.of(ti), int(ti.max_tries or 0)
+        run_key = None if config.step_cache_expires_after else f"run-{run.run_key(clear_epoch)}"
         parameters = run_parameters(config, run_key, test=self.mode == "test")
-        request = Request(run, epoch, config.partition, config.pipeline_name, parameters)
         return Launcher(
-            executions,
+            Executions(aws),
             RecordStore(context),
-            request,
-            follows=self.follows,
+            Request(run, clear_epoch, config.partition, config.pipeline_name, parameters),
+            waits_for_end=self.waits_for_end,
             on_failure=OnFailure(self.on_failure),
             on_busy=OnBusy(self.on_busy),
             max_concurrent=self.max_concurrent_executions,
-            killed=lambda: self._killed,
+            killed=lambda: self._kill_switch.thrown,
         )
 
     def _launch(self, context: Context, config: PytorchTrainingConfig, launcher: Launcher) -> Execution:
         from airflow_sagemaker.start.input_check import check_inputs
+        from airflow_sagemaker.start.start_xcoms import push_definition
 
-        launcher.guard()
+        launcher.require_free_place()
         if self.preflight and not (self.dependencies or config.dependencies):
             check_inputs(launcher.executions.aws, config)
         compiled = self._compile(config, launcher.executions.aws)
-        context["ti"].xcom_push(key=DEFINITION, value=json.loads(compiled.definition))
+        push_definition(context, compiled.definition)
         if self.is_dry_run:
             self._describe_dry_run(context, launcher, compiled)
         return launcher.launch(compiled)
@@ -244,23 +279,18 @@ class SageMakerTrainingPipelineOperator(FollowingOperator):
         from airflow_sagemaker.definition.s3_cache import S3Cache
 
         bucket = config.code_bucket
-
         return compile_pipeline(
             config,
             dependencies=self.dependencies,
             sdk_python=self.sdk_python,
-            on_child=self._remember_child,
+            on_child=self._kill_switch.ends_child,
             shared=S3Cache(aws, bucket, config.pipeline_name, str(config.role_arn)) if bucket else None,
         )
 
-    def _remember_child(self, child: subprocess.Popen[bytes]) -> None:
-        self._children.append(child)
-        if self._killed:  # the signal came before the child did
-            self.on_kill()
-
     def _describe_dry_run(self, context: Context, launcher: Launcher, compiled: CompiledPipeline) -> None:
-        details = launcher.request.details(compiled.digest, launcher.request.parameters)
-        context["ti"].xcom_push(key=DETAILS, value=details)
+        from airflow_sagemaker.start.start_xcoms import push_dry_run
+
+        push_dry_run(context, launcher, compiled.digest)
         self.log.info("Dry run: would start %s, version %s, with", compiled.pipeline_name, compiled.version_alias)
         for name, value in sorted(launcher.request.parameters.items()):
             self.log.info("  %s = %s", name, value)
@@ -268,8 +298,6 @@ class SageMakerTrainingPipelineOperator(FollowingOperator):
 
     def _defer_until_free(self, reason: str, since: float | None) -> None:
         """Give the worker slot back for a while; after `max_wait` in all the task fails."""
-        import time
-
         from airflow_sagemaker.triggers import PauseTrigger
 
         now = time.time()
@@ -278,3 +306,72 @@ class SageMakerTrainingPipelineOperator(FollowingOperator):
             raise AirflowSageMakerError(f"waited {now - since:.0f} s in vain: {reason}")
         self.log.info("Not started yet: %s. Looking again in about %.0f s", reason, self.poll_interval)
         self.defer(trigger=PauseTrigger(self.poll_interval), method_name="resume_waiting", kwargs={"since": since})
+
+    # --- wait (operator alone) ---------------------------------------------------------------------------------------
+
+    def _watch(self, executions: Executions, arn: str, position: Any = None) -> ExecutionWatch:
+        from airflow_sagemaker.wait.execution_watch import ExecutionWatch
+        from airflow_sagemaker.wait.progress_report import ProgressReport
+
+        watch = ExecutionWatch(executions, arn, ProgressReport.continued(self.progress, position))
+        self.page_urls = watch.page_urls
+        return watch
+
+    def _wait_for_end(self, context: Context, watch: ExecutionWatch, execution: Execution) -> str:
+        if execution.live and self.deferrable:
+            self._defer_to_trigger(watch.executions.aws.target, execution.arn)
+        ended = watch.poll_until_ended(self.poll_interval, lambda: self._kill_switch.thrown)
+        if self._kill_switch.thrown:
+            raise AirflowFailException(f"killed while waiting for {execution.arn}")
+        return self._conclude(context, watch, ended)
+
+    def _defer_to_trigger(self, target: AwsTarget, arn: str) -> None:
+        from airflow_sagemaker.triggers import SageMakerTrainingPipelineTrigger
+
+        trigger = SageMakerTrainingPipelineTrigger(
+            execution_arn=arn,
+            **target.as_dict(),
+            poll_interval=self.poll_interval,
+            progress=self.progress,
+            stop_on_kill=self.stop_on_kill,
+        )
+        self.defer(trigger=trigger, method_name="execute_complete", timeout=self.execution_timeout)
+
+    def _conclude(self, context: Context, watch: ExecutionWatch, execution: Execution) -> str:
+        """Success, or a failure that a retry follows with a new generation; a stop by hand is not followed."""
+        from airflow_sagemaker.aws.executions import Status
+        from airflow_sagemaker.start.record import RecordStore
+        from airflow_sagemaker.wait.execution_watch import update_assets
+
+        try:
+            outcome = watch.conclude(execution)
+        except ExecutionFailed as error:
+            if execution.status == Status.STOPPED:
+                raise AirflowFailException(str(error)) from error
+            raise
+        self._model_artifact = outcome.model_artifact
+        if not self._parameters:  # resumed in another process than the one that started it
+            record = RecordStore(context).load()
+            self._parameters = record.parameters if record is not None else {}
+        context["ti"].xcom_push(key=XCom.OUTCOME.value, value=outcome.as_dict())
+        update_assets(context, self.outlets, outcome, execution.owner.get("partition", self.partition))
+        return execution.arn
+
+    def _stop_after_timeout(self, context: Context) -> None:
+        from airflow_sagemaker.aws.executions import ExecutionArn
+        from airflow_sagemaker.start.record import RecordStore
+        from airflow_sagemaker.wait.execution_watch import stop_at_timeout
+
+        record = RecordStore(context).load()
+        if record is None or record.arn is None or not self.stop_on_kill:
+            return
+        region = ExecutionArn.parse(record.arn).region
+        stop_at_timeout(self._target(region), record.arn, self.log, "execution_timeout")
+
+    @contextlib.contextmanager
+    def _failing_for_good(self) -> Iterator[None]:
+        """What was configured wrong, is missing or has ended will be the same in a retry."""
+        try:
+            yield
+        except (ConfigurationError, PreflightError, ExecutionNotFound) as error:
+            raise AirflowFailException(str(error)) from None  # the chain would print the same text twice

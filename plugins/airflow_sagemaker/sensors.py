@@ -1,4 +1,4 @@
-"""The sensor: waits for an execution, tells what it does, and returns its outcome or explains its failure."""
+"""The sensor: waits for an execution, reports its progress, and returns its outcome or explains its failure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from airflow_sagemaker import airflow_compat  # noqa: F401 - refuses an old Airf
 
 # isort: split
 import contextlib
-import threading
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -19,19 +18,17 @@ from airflow.sdk.exceptions import (
 )
 
 from airflow_sagemaker.aws.executions import LIVE
-from airflow_sagemaker.aws.faults import error_text
+from airflow_sagemaker.contract import PROGRESS_LEVELS, ProgressLevel
 from airflow_sagemaker.exceptions import ExecutionFailed, ExecutionNotFound
 from airflow_sagemaker.links import LINKS, push_links
+from airflow_sagemaker.wait.progress_report import POSITION_KEY, ProgressReport
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
 
     from airflow_sagemaker.aws.connections import AwsTarget
-    from airflow_sagemaker.aws.executions import Execution, Executions
-
-KILL_SECONDS = 4.0
-TOLD = "told"
-"""Name in the task state store of what a poking sensor has told."""
+    from airflow_sagemaker.aws.executions import Execution
+    from airflow_sagemaker.wait.execution_watch import ExecutionWatch
 
 
 class SageMakerTrainingPipelineSensor(BaseSensorOperator):
@@ -44,7 +41,7 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
     :param execution_arn: what `SageMakerTrainingPipelineOperator` returned.
     :param deferrable: wait in the triggerer (default); otherwise `mode` "poke" or "reschedule" as in any sensor.
     :param poke_interval: seconds, or a timedelta, between two looks.
-    :param progress: what the wait tells in the task's log: "status" the execution's, "steps" also each step's, "logs"
+    :param progress: what the wait writes to the task's log: "status" the execution's, "steps" also each step's, "logs"
         also the jobs' own lines, from which the report page draws live curves.
     :param patience: seconds of uninterrupted faults after which the wait is handed back to the worker as an error.
     :param stop_on_kill: stop the execution when this task is killed, marked or cleared. Off: a cleared sensor must not
@@ -68,15 +65,15 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
         botocore_config: dict[str, Any] | None = None,
         deferrable: bool = True,
         poke_interval: timedelta | float = 30.0,
-        progress: str = "steps",
+        progress: str = ProgressLevel.STEPS.value,
         patience: float = 600.0,
         stop_on_kill: bool = False,
         stop_on_timeout: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(poke_interval=poke_interval, **kwargs)
-        if progress not in {"status", "steps", "logs"}:
-            raise ValueError(f"progress = {progress!r}: must be 'status', 'steps' or 'logs'")
+        if progress not in PROGRESS_LEVELS:
+            raise ValueError(f"progress = {progress!r}: must be one of {', '.join(map(repr, PROGRESS_LEVELS))}")
         self.execution_arn: Any = execution_arn  # of a template field: text when the task runs
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
@@ -88,49 +85,44 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
         self.stop_on_kill = stop_on_kill
         self.stop_on_timeout = stop_on_timeout
         self.page_urls: dict[str, str] = {}
-        self._executions: Any = None
-        self._narrator: Any = None
-        self._last_status = ""
+        self._watch: Any = None
         self._model_artifact = ""
 
     def execute(self, context: Context) -> Any:
         """Look once; defer while it runs, conclude when it has ended. Safe to repeat at any time."""
-        from airflow_sagemaker.wait.progress_report import Narrator
-
         with self._ending_for_good(), self._stopping_at_timeout():
-            self._open(context)
             if not self.deferrable:
-                # Between the pokes of mode "reschedule" only the task state store remembers what was told.
-                self._narrator = Narrator.going_on(self.progress, context["task_state_store"].get(TOLD))
+                # Between the pokes of mode "reschedule" only the task state store remembers what was reported.
+                self._open(context, context["task_state_store"].get(POSITION_KEY))
                 return super().execute(context)
-            execution = self._look()
+            watch = self._open(context)
+            execution = watch.look()
             if not execution.live:
-                return self._conclude(context, execution)
+                return self._conclude(context, watch, execution)
             self._defer()
         return None  # not reached: defer raises
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """Called when the trigger has something to say."""
-        from airflow_sagemaker.wait.conclusion import event_status
-        from airflow_sagemaker.wait.progress_report import Narrator
+        from airflow_sagemaker.wait.execution_watch import checked_event
 
         with self._ending_for_good():
-            self._open(context)
-            event = event_status(event)
-            execution = self._look()
+            watch = self._open(context, (event or {}).get(POSITION_KEY))
+            checked_event(event)
+            execution = watch.look()
             if execution.live:  # retried in the meantime (RetryPipelineExecution)
                 self._defer()
-            self._narrator = Narrator.going_on(self.progress, event.get("told"))
-            return self._conclude(context, execution)
+            return self._conclude(context, watch, execution)
 
     def poke(self, context: Context) -> PokeReturnValue | bool:
         """One look (modes poke and reschedule)."""
+        watch: ExecutionWatch = self._watch
         with self._ending_for_good():
-            execution = self._look()
+            execution = watch.look()
             if not execution.live:
-                return PokeReturnValue(is_done=True, xcom_value=self._conclude(context, execution))
-            self._narrate(to_the_end=False)
-            context["task_state_store"].set(TOLD, self._narrator.told())
+                return PokeReturnValue(is_done=True, xcom_value=self._conclude(context, watch, execution))
+            watch.log_progress()
+            context["task_state_store"].set(POSITION_KEY, watch.report.position())
             return False
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
@@ -140,54 +132,32 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
 
     def on_kill(self) -> None:
         """Killed while poking in the worker; the triggerer has an on_kill of its own."""
-        if not self.stop_on_kill or self._executions is None:
-            return
-        thread = threading.Thread(target=self._executions.stop, args=(self.execution_arn,), name="stop-execution")
-        thread.start()
-        thread.join(KILL_SECONDS)
+        if self.stop_on_kill and self._watch is not None:
+            self._watch.executions.stop_from_signal_handler(self.execution_arn)
 
     def _target(self) -> AwsTarget:
         from airflow_sagemaker.aws.connections import AwsTarget
 
         return AwsTarget(self.aws_conn_id, self.region_name, self.verify, self.botocore_config)
 
-    def _open(self, context: Context) -> Executions:
-        from airflow_sagemaker.wait.conclusion import checked_arn, executions_of, page_urls, pages_for
+    def _open(self, context: Context, position: Any = None) -> ExecutionWatch:
+        from airflow_sagemaker.wait.execution_watch import ExecutionWatch, open_executions, require_own_region
 
-        executions = executions_of(self._target(), self.log)
-        checked_arn(executions, self.execution_arn)
-        self._executions = executions
-        self.page_urls = page_urls(pages_for(executions, self.execution_arn))
+        executions = open_executions(self._target(), self.log)
+        require_own_region(executions, self.execution_arn)
+        report = ProgressReport.continued(self.progress, position)
+        watch = self._watch = ExecutionWatch(executions, self.execution_arn, report)
+        self.page_urls = watch.page_urls
         push_links(context, self.page_urls)
-        return executions
+        return watch
 
-    def _look(self) -> Execution:
-        execution: Execution = self._executions.describe(self.execution_arn)
-        if execution.status != self._last_status:
-            self.log.info("Execution %s is %s", execution.arn, execution.status)
-            self._last_status = execution.status
-        return execution
+    def _conclude(self, context: Context, watch: ExecutionWatch, execution: Execution) -> dict[str, Any]:
+        from airflow_sagemaker.wait.execution_watch import update_assets
 
-    def _narrate(self, *, to_the_end: bool) -> None:
-        from airflow_sagemaker.wait.conclusion import narrate
-        from airflow_sagemaker.wait.progress_report import Narrator
-
-        self._narrator = self._narrator or Narrator(self.progress)
-        narrate(self._executions, self._narrator, self.execution_arn, to_the_end=to_the_end)
-
-    def _conclude(self, context: Context, execution: Execution) -> dict[str, Any]:
-        from airflow_sagemaker.wait.conclusion import page_urls, pages_for, tell_assets, verdict
-
-        self._narrate(to_the_end=True)
-        pages = pages_for(self._executions, execution.arn)
-        try:
-            outcome = verdict(self._executions, execution)
-        except ExecutionFailed as failure:
-            self.page_urls = page_urls(pages, failure.training_job_name)
-            raise
-        self.page_urls = page_urls(pages, outcome.training_job_name, outcome.model_artifact)
+        watch.log_progress(to_the_end=True)
+        outcome = watch.conclude(execution)
         self._model_artifact = outcome.model_artifact
-        tell_assets(context, self.outlets, outcome, execution.owner.get("partition"))
+        update_assets(context, self.outlets, outcome, execution.owner.get("partition"))
         return outcome.as_dict()
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
@@ -228,19 +198,14 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
             raise
         except AirflowSkipException as skip:
             # with soft_fail a timeout is a skip: of a deferral with its cause, of a poking sensor without one
-            if isinstance(skip.__cause__, AirflowSensorTimeout) or self._last_status in LIVE:
+            if isinstance(skip.__cause__, AirflowSensorTimeout) or (self._watch and self._watch.last_status in LIVE):
                 self._stop_after_timeout()
             raise
 
     def _stop_after_timeout(self) -> None:
         if not self.stop_on_timeout:
-            self.log.info("Execution %s goes on: stop_on_timeout is off", self.execution_arn)
+            self.log.info("Execution %s keeps running: stop_on_timeout is off", self.execution_arn)
             return
-        from airflow_sagemaker.wait.conclusion import executions_of
+        from airflow_sagemaker.wait.execution_watch import stop_at_timeout
 
-        try:
-            executions_of(self._target(), self.log).stop(self.execution_arn)
-        except Exception as error:  # the timeout is what must be reported
-            self.log.warning("Execution %s could not be stopped: %s", self.execution_arn, error_text(error))
-        else:
-            self.log.info("Timeout: execution %s is stopping", self.execution_arn)
+        stop_at_timeout(self._target(), self.execution_arn, self.log, "Timeout")

@@ -14,7 +14,9 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_sagemaker.aws.connections import AwsTarget
 from airflow_sagemaker.aws.faults import classify, error_code, error_text
+from airflow_sagemaker.contract import ProgressLevel
 from airflow_sagemaker.exceptions import ExecutionNotFound
+from airflow_sagemaker.wait.progress_report import POSITION_KEY
 from airflow_sagemaker.wait.shared_poller import SharedPoller, Waiter
 
 ENDED = "ended"
@@ -27,7 +29,7 @@ class SageMakerTrainingPipelineTrigger(BaseTrigger):
 
     The event is `{"event": "ended", "status", "execution_arn", "told"}`, `{"event": "missing", "error"}` or
     `{"event": "fault", "fault", "error"}`; the task looks the rest up itself when it resumes, and
-    goes on telling where `told` says that the trigger stopped. `stop_on_kill` stops the
+    continues the progress report at the position that `told` holds. `stop_on_kill` stops the
     execution when a user marks the deferred task failed or successful or clears it; a restart of the triggerer never
     does. Keyword arguments that a later version does not know any more are ignored, so that triggers stored by an
     older version load.
@@ -42,7 +44,7 @@ class SageMakerTrainingPipelineTrigger(BaseTrigger):
         botocore_config: dict[str, Any] | None = None,
         poll_interval: float = 30.0,
         patience: float = 600.0,
-        progress: str = "steps",
+        progress: str = ProgressLevel.STEPS.value,
         stop_on_kill: bool = False,
         **_: Any,
     ) -> None:
@@ -84,28 +86,28 @@ class SageMakerTrainingPipelineTrigger(BaseTrigger):
                 both: set[asyncio.Future[Any]] = {waiter.done, next_line}
                 await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
                 if next_line.done():
-                    self._say(*next_line.result())
+                    self._log_line(*next_line.result())
                     next_line = asyncio.ensure_future(waiter.lines.get())
         finally:
             next_line.cancel()
         while not waiter.lines.empty():
-            self._say(*waiter.lines.get_nowait())
+            self._log_line(*waiter.lines.get_nowait())
         error = waiter.done.exception()
         if error is None:
-            status = waiter.done.result().status
-            return {"event": ENDED, "status": status, "execution_arn": self.execution_arn, "told": waiter.told}
+            ended = {"event": ENDED, "status": waiter.done.result().status, "execution_arn": self.execution_arn}
+            return {**ended, POSITION_KEY: waiter.position}
         if isinstance(error, ExecutionNotFound):
             return {"event": MISSING, "error": str(error), "execution_arn": self.execution_arn}
         text = f"{error_code(error)}: {error_text(error)}"
         return {"event": FAULT, "fault": classify(error).value, "error": text, "execution_arn": self.execution_arn}
 
-    def _say(self, level: str, text: str) -> None:
+    def _log_line(self, level: str, text: str) -> None:
         getattr(self.log, level)(text)
 
     async def on_kill(self) -> None:
         """The user acted on the deferred task."""
         if not self.stop_on_kill:
-            self.log.info("Execution %s goes on: stop_on_kill is off", self.execution_arn)
+            self.log.info("Execution %s keeps running: stop_on_kill is off", self.execution_arn)
             return
         poller = SharedPoller.of(self.target)
         stopped = await poller.stop(self.execution_arn)

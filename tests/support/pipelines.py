@@ -13,9 +13,8 @@ from typing import Any
 from airflow_sagemaker.aws.client import Aws
 from airflow_sagemaker.aws.connections import AwsTarget
 from airflow_sagemaker.aws.executions import Executions
-from airflow_sagemaker.aws.versions import deploy
-from airflow_sagemaker.definition.compiler import CompiledPipeline
-from airflow_sagemaker.start.record import ExecutionRecord
+from airflow_sagemaker.aws.versions import CompiledPipeline, deploy
+from airflow_sagemaker.start.record import display_name
 from tests.support.samples import ROLE
 
 TARGET = AwsTarget("local_sagemaker")
@@ -81,12 +80,15 @@ class Pipelines:
         return made
 
     def start(self, made: CompiledPipeline, **changes: Any) -> str:
-        record = ExecutionRecord.new(
-            max_tries=0, generation=1, pipeline_name=made.pipeline_name, digest=made.digest, parameters={},
-            partition=changes.get("partition", "2013-07-04"),
-        )  # fmt: skip
-        version = {"PipelineVersionAlias": made.version_alias}
-        arn = self.executions.start(record, changes.get("owner", "{}"), version)
+        token = uuid.uuid4().hex
+        arn = self.executions.start(
+            made.pipeline_name,
+            version={"PipelineVersionAlias": made.version_alias},
+            display_name=display_name(changes.get("partition", "2013-07-04"), token),
+            token=token,
+            parameters={},
+            description=changes.get("owner", "{}"),
+        )
         assert arn is not None
         self.started.append(arn)
         return arn

@@ -9,6 +9,8 @@ import re
 from typing import Protocol
 from urllib.parse import quote, urlsplit
 
+from airflow_sagemaker.contract import XCom
+
 _CONSOLES = {
     "aws": "console.aws.amazon.com",
     "aws-cn": "console.amazonaws.cn",
@@ -45,6 +47,17 @@ def pages_of(arn: str, endpoint_url: str) -> Pages:
     if _AWS_HOSTS.search(urlsplit(endpoint_url).hostname or ""):
         return _Console(f"https://{region}.{_CONSOLES.get(aws_partition, _CONSOLES['aws'])}", region)
     return _LocalPages(endpoint_url.rstrip("/"), resource.rpartition("/")[2])
+
+
+def page_urls(pages: Pages, job_name: str = "", artifact: str = "") -> dict[str, str]:
+    """The addresses that are known so far, by the XCom key of their link."""
+    urls = {XCom.EXECUTION_LINK.value: pages.execution()}
+    if job_name:
+        urls[XCom.TRAINING_JOB_LINK.value] = pages.training_job(job_name)
+        urls[XCom.TRAINING_LOG_LINK.value] = pages.training_log(job_name)
+    if job_name and artifact:
+        urls[XCom.MODEL_ARTIFACT_LINK.value] = pages.artifact(artifact, job_name)
+    return urls
 
 
 class _Console:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import threading
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,13 +16,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from airflow_sagemaker.aws.faults import Fault, classify, error_code, error_text, explain
+from airflow_sagemaker.contract import digest_of_alias
 from airflow_sagemaker.exceptions import ExecutionError, ExecutionNotFound, NotStopped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airflow_sagemaker.aws.client import Aws
-    from airflow_sagemaker.start.record import ExecutionRecord, TaskRun
 
 PAGE = 100
 """The largest page of SageMaker's lists."""
@@ -48,6 +49,12 @@ class Status(StrEnum):
     SUCCEEDED = "Succeeded"
     COMPLETED_WITH_FAILURES = "CompletedWithFailures"
 
+
+KILL_SECONDS = 4.0
+"""How long a stop from on_kill may take: Airflow kills the process five seconds after the signal."""
+
+OWNER_CLEAR_EPOCH = "max_tries"
+"""The clear epoch's key in an execution's description, as all versions write it."""
 
 LIVE = frozenset({Status.EXECUTING.value, Status.STOPPING.value})
 """An execution with any other status, known or not, has ended: an unknown status fails closed."""
@@ -108,7 +115,7 @@ class Execution:
     @property
     def digest(self) -> str:
         """Digest of the definition that it runs, from its version's alias; empty where there is none of ours."""
-        return next((alias.removeprefix("d-") for alias in self.version_aliases if alias.startswith("d-")), "")
+        return next(filter(None, map(digest_of_alias, self.version_aliases)), "")
 
     @property
     def owner(self) -> dict[str, Any]:
@@ -118,6 +125,12 @@ class Execution:
         except ValueError:
             return {}
         return owner if isinstance(owner, dict) and "dag_id" in owner else {}
+
+    @property
+    def clear_epoch(self) -> int | None:
+        """After which clear of its task it was asked for; None for executions of others."""
+        epoch = self.owner.get(OWNER_CLEAR_EPOCH)
+        return epoch if isinstance(epoch, int) else None
 
 
 def execution_id(arn: str) -> str:
@@ -183,18 +196,18 @@ OWNER_LIMIT = 3072
 """Characters of PipelineExecutionDescription."""
 
 
-def owner_text(run: TaskRun, partition: str, epoch: int) -> str:
-    """The execution's description: which task run it belongs to, and which epoch of it, as one line of JSON.
+def owner_text(*, dag_id: str, run_id: str, task_id: str, map_index: int, partition: str, clear_epoch: int) -> str:
+    """The execution's description: which task run it belongs to, and after which clear of it, as one line of JSON.
 
     Names that are too long for it are shortened one by one, never the JSON: an owner that cannot be read is nobody.
     """
-    owner = {
-        "dag_id": run.dag_id,
-        "run_id": run.run_id,
-        "task_id": run.task_id,
-        "map_index": run.map_index,
+    owner: dict[str, Any] = {
+        "dag_id": dag_id,
+        "run_id": run_id,
+        "task_id": task_id,
+        "map_index": map_index,
         "partition": partition,
-        "max_tries": epoch,
+        OWNER_CLEAR_EPOCH: clear_epoch,
     }
     text = json.dumps(owner)
     if len(text) > OWNER_LIMIT:  # names in other scripts: six characters each as ASCII, one as they are
@@ -212,21 +225,30 @@ class Executions:
     def __init__(self, aws: Aws) -> None:
         self.aws = aws
 
-    def start(self, record: ExecutionRecord, owner: str, version: dict[str, Any]) -> str | None:
-        """Start what the record says; the execution's ARN, or None when no pipeline or no such version exists.
+    def start(
+        self,
+        pipeline_name: str,
+        *,
+        version: dict[str, Any],
+        display_name: str,
+        token: str,
+        parameters: dict[str, str],
+        description: str,
+    ) -> str | None:
+        """Start a pipeline; the execution's ARN, or None when no pipeline or no such version exists.
 
         `version` is `{"PipelineVersionAlias": ...}` or, where aliases are unknown, `{"PipelineVersionId": ...}`.
-        A repeated start with the same record gives the same ARN. Raises botocore's errors that do not heal.
+        A repeated start with the same token gives the same ARN. Raises botocore's errors that do not heal.
         """
         try:
             reply = self.aws.call(
                 "sagemaker",
                 "start_pipeline_execution",
-                PipelineName=record.pipeline_name,
-                PipelineExecutionDisplayName=record.display_name,
-                PipelineExecutionDescription=owner,
-                PipelineParameters=[{"Name": k, "Value": v} for k, v in sorted(record.parameters.items())],
-                ClientRequestToken=record.token,
+                PipelineName=pipeline_name,
+                PipelineExecutionDisplayName=display_name,
+                PipelineExecutionDescription=description,
+                PipelineParameters=[{"Name": k, "Value": v} for k, v in sorted(parameters.items())],
+                ClientRequestToken=token,
                 **version,
             )
         except Exception as error:
@@ -235,10 +257,13 @@ class Executions:
             raise
         return str(reply["PipelineExecutionArn"])
 
-    def find(self, record: ExecutionRecord) -> Execution | None:
-        """The execution that this record started, by display name; None when there is none."""
-        for execution in self.listed(record.pipeline_name, created_after=record.created - CLOCK_SKEW):
-            if execution.display_name == record.display_name:
+    def find(self, pipeline_name: str, display_name: str, *, created: datetime) -> Execution | None:
+        """The execution of that display name; None when there is none.
+
+        `created` is when its start was asked for, by a worker's clock.
+        """
+        for execution in self.listed(pipeline_name, created_after=created - CLOCK_SKEW):
+            if execution.display_name == display_name:
                 return execution
         return None
 
@@ -346,6 +371,12 @@ class Executions:
                 raise ExecutionNotFound(f"no execution {arn}: {error_text(unseen)}") from unseen
             return StopAttempt(None, error or unseen)
         return StopAttempt(_from_description(reply), error)
+
+    def stop_from_signal_handler(self, arn: str) -> None:
+        """Stop it in a thread of its own, waited for at most KILL_SECONDS: a signal handler must share no locks."""
+        thread = threading.Thread(target=self.stop, args=(arn,), name="stop-execution")
+        thread.start()
+        thread.join(KILL_SECONDS)
 
     def retry(self, arn: str, token: str) -> None:
         """RetryPipelineExecution: run the failed and stopped steps again under the same ARN.

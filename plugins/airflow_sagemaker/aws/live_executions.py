@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_sagemaker.definition.disk_cache import default_folder
+from airflow_sagemaker.cache_folder import cache_folder
 
 if TYPE_CHECKING:
     from airflow_sagemaker.aws.executions import Execution, Executions
@@ -48,7 +48,7 @@ class _Mark:
         target = executions.aws.target
         endpoint = executions.aws.client("sagemaker").meta.endpoint_url
         name = hashlib.sha256(json.dumps([target.key(), endpoint, pipeline]).encode()).hexdigest()[:32]
-        self.file = default_folder() / "settled" / f"{name}.json"
+        self.file = cache_folder() / "live-executions" / f"{name}.json"
         self.whole_at = datetime.now(UTC)
         self.newest = ""
         """The newest execution at the last look: a list back to the mark holds it."""

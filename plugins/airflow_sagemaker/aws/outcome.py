@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from airflow_sagemaker.aws import job_logs as joblog
 from airflow_sagemaker.aws.executions import LIVE, Status
 from airflow_sagemaker.aws.faults import error_text
+from airflow_sagemaker.contract import TRAINING_STEP
 from airflow_sagemaker.exceptions import ExecutionFailed
 
 if TYPE_CHECKING:
     from airflow_sagemaker.aws.client import Aws
     from airflow_sagemaker.aws.executions import Execution, Executions, Step
 
-TRAINING_STEP = "Train"
 REPORT_LIMIT = 64 * 1024
 """Bytes of report.json that an outcome holds at most: it travels through Airflow's database."""
 OUTPUT_LIMIT = 16 * 1024 * 1024

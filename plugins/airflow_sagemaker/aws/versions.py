@@ -9,18 +9,48 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_sagemaker.aws.faults import Fault, classify, explain
+from airflow_sagemaker.contract import version_alias
 from airflow_sagemaker.exceptions import AliasMoved, DeploymentError
 
 if TYPE_CHECKING:
     from airflow_sagemaker.aws.client import Aws
-    from airflow_sagemaker.definition.compiler import CompiledPipeline, Upload
 
 ATTEMPTS = 6
 """How often a deployment looks again after a conflict; each time another run made progress."""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One local file that the definition refers to: it must lie at s3://bucket/key before an execution starts."""
+
+    path: str
+    bucket: str
+    key: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class CompiledPipeline:
+    """A definition and what it needs to run. Equal configurations and sources give equal digests everywhere."""
+
+    pipeline_name: str
+    definition: str
+    digest: str
+    role_arn: str
+    uploads: tuple[Upload, ...]
+    tags: dict[str, str] = field(default_factory=dict)
+    region: str = ""
+
+    @property
+    def version_alias(self) -> str:
+        """The alias under which this definition is deployed as a pipeline version."""
+        return version_alias(self.digest)
 
 
 def deploy(aws: Aws, compiled: CompiledPipeline) -> None:

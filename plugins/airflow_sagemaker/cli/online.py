@@ -21,10 +21,11 @@ from airflow_sagemaker.aws.executions import Execution, ExecutionArn, Executions
 from airflow_sagemaker.aws.faults import Fault, classify
 from airflow_sagemaker.aws.live_executions import LONGEST_EXECUTION
 from airflow_sagemaker.aws.outcome import explain_failure, read_outcome
+from airflow_sagemaker.aws.versions import CompiledPipeline
 from airflow_sagemaker.cli.offline import configuration
 from airflow_sagemaker.cli.output import Interrupted, Output, painted
 from airflow_sagemaker.config.training import PytorchTrainingConfig
-from airflow_sagemaker.definition.compiler import CompiledPipeline, compile_pipeline
+from airflow_sagemaker.definition.compiler import compile_pipeline
 from airflow_sagemaker.definition.s3_cache import S3Cache
 from airflow_sagemaker.exceptions import (
     MISSING,
@@ -35,10 +36,12 @@ from airflow_sagemaker.exceptions import (
     PartitionBusy,
     Violation,
 )
+from airflow_sagemaker.start.decision import OnBusy
 from airflow_sagemaker.start.input_check import check_inputs
-from airflow_sagemaker.start.launcher import Launcher, MustWait, OnBusy, Request
+from airflow_sagemaker.start.launcher import Launcher, Request
 from airflow_sagemaker.start.record import ExecutionRecord, TaskRun
-from airflow_sagemaker.wait.progress_report import Narrator
+from airflow_sagemaker.start.start_call import MustWait
+from airflow_sagemaker.wait.progress_report import ProgressReport
 
 if TYPE_CHECKING:
     from airflow_sagemaker.cli.orphans import Orphan
@@ -65,7 +68,7 @@ class EnvironmentTarget(AwsTarget):
             raise ConfigurationError([Violation("AWS_ENDPOINT_URL", found, rule)], what="environment") from None
 
 
-class OneStart:
+class RecordInMemory:
     """Stands in for a task's state store: a command's record lives as long as the command."""
 
     def __init__(self) -> None:
@@ -162,13 +165,13 @@ def _started(
 def _start(
     arguments: argparse.Namespace, config: PytorchTrainingConfig, compiled: CompiledPipeline, executions: Executions
 ) -> Execution:
-    store: Any = OneStart()
+    store: Any = RecordInMemory()
     launcher = Launcher(
         executions=executions,
         store=store,
         request=Request(
             run=TaskRun(dag_id="", run_id="command line", task_id="", map_index=-1),
-            epoch=0,
+            clear_epoch=0,
             partition=config.partition,
             pipeline_name=config.pipeline_name,
             parameters=config.pipeline_parameters(
@@ -178,7 +181,7 @@ def _start(
         on_busy=OnBusy.IGNORE if arguments.ignore_busy else OnBusy.WAIT,
     )
     try:
-        launcher.guard()
+        launcher.require_free_place()
     except MustWait as busy:
         raise PartitionBusy(
             f"{busy}; `logs --follow` follows it, `stop` stops it, and `run --ignore-busy` starts another beside it"
@@ -190,10 +193,10 @@ def _start(
 
 
 def _follow(executions: Executions, arn: str, level: str) -> Execution:
-    narrator = Narrator(level)
+    report = ProgressReport(level)
     while True:
         execution = executions.describe(arn)
-        for kind, line in narrator.tell(executions, arn, to_the_end=not execution.live):
+        for kind, line in report.new_lines(executions, arn, to_the_end=not execution.live):
             getattr(executions.aws.log, kind)("%s", line)
         if not execution.live:
             return execution
@@ -256,9 +259,9 @@ def logs(arguments: argparse.Namespace, output: Output) -> int:
     config = configuration(arguments)
     executions = _executions(arguments, config, output)
     execution = _chosen(arguments, config, executions)
-    narrator, lines = Narrator("logs", since=datetime.min.replace(tzinfo=UTC)), []
+    report, lines = ProgressReport("logs", since=datetime.min.replace(tzinfo=UTC)), []
     while True:
-        for _, line in narrator.tell(executions, execution.arn, to_the_end=True):
+        for _, line in report.new_lines(executions, execution.arn, to_the_end=True):
             lines.append(line)
             if not output.json_only:
                 output.result({}, line)

@@ -189,4 +189,4 @@ def _named(execution: Execution, stored: dict[str, Any] | None) -> bool:
         record = ExecutionRecord.from_json(stored and stored.get("value"))
     except ValueError:
         return False
-    return record is not None and record.names(execution)
+    return record is not None and record.asked_for(execution)

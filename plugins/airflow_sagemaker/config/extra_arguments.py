@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from airflow_sagemaker.config.rules import SEPARATORS
-from airflow_sagemaker.config.training import CHANNELS
+from airflow_sagemaker.contract import CHANNELS
 from airflow_sagemaker.exceptions import Violation
 
 # What a setting of its own or the pipeline service decides. A dotted name forbids one member of a structure.

@@ -8,15 +8,13 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from airflow_sagemaker.config.strict_model import Rule, StrictModel, needs
+from airflow_sagemaker.contract import METRICS
 from airflow_sagemaker.exceptions import Violation
-
-METRICS = ("Train Loss", "Validation Loss", "Validation F1 Score", "Validation AUC ROC")
-NUMBER = r"([0-9]+\.?[0-9]*(?:[eE][-+]?[0-9]+)?|nan|inf)"
 
 
 def default_metric_definitions() -> dict[str, str]:
     """Return the regexes of the four metrics that training/ prints, each alone on its line."""
-    return {name: f"{name}: {NUMBER}" for name in METRICS}
+    return {metric.name: metric.regex for metric in METRICS}
 
 
 class ProfilerRule(StrictModel):

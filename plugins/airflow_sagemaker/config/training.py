@@ -26,10 +26,9 @@ from airflow_sagemaker.config.groups import (
 from airflow_sagemaker.config.hyperparameters import ModelHyperparameters
 from airflow_sagemaker.config.s3_uris import normalised
 from airflow_sagemaker.config.strict_model import Rule, StrictModel, is_template
+from airflow_sagemaker.contract import CHANNELS
 from airflow_sagemaker.exceptions import MISSING, ConfigurationError, Violation
 
-CHANNELS = ("train", "val", "test")
-TRAINING_STEP_NAME = "Train"
 REQUIREMENTS = "requirements.txt"
 
 

@@ -6,11 +6,11 @@ import hashlib
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from filelock import Timeout
 
+from airflow_sagemaker.aws.versions import CompiledPipeline, Upload
 from airflow_sagemaker.config.training import PytorchTrainingConfig
 from airflow_sagemaker.definition.child_process import OnChild, compile_in_child, default_python
 from airflow_sagemaker.definition.disk_cache import DiskCache, cache_key
@@ -22,35 +22,6 @@ from airflow_sagemaker.exceptions import CompileError, CompileTimeout, Configura
 DEFAULT_TIMEOUT_SECONDS = 180.0
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Upload:
-    """One local file that the definition refers to: it must lie at s3://bucket/key before an execution starts."""
-
-    path: str
-    bucket: str
-    key: str
-    sha256: str
-    size: int
-
-
-@dataclass(frozen=True)
-class CompiledPipeline:
-    """A definition and what it needs to run. Equal configurations and sources give equal digests everywhere."""
-
-    pipeline_name: str
-    definition: str
-    digest: str
-    role_arn: str
-    uploads: tuple[Upload, ...]
-    tags: dict[str, str] = field(default_factory=dict)
-    region: str = ""
-
-    @property
-    def version_alias(self) -> str:
-        """The alias under which this definition is deployed as a pipeline version."""
-        return f"d-{self.digest}"
 
 
 def compile_pipeline(

@@ -19,6 +19,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from airflow_sagemaker.cache_folder import cache_folder
 from airflow_sagemaker.definition.child_process import module_place
 from airflow_sagemaker.definition.source_files import contents_of, digest_of, digest_of_digests
 from airflow_sagemaker.exceptions import CompileError, SdkNotAvailable
@@ -32,20 +33,6 @@ _QUESTION = (
     f"names = {_PACKAGES};"
     "print(json.dumps({d.metadata['Name']: d.version for d in m.distributions() if d.metadata['Name'] in names}))"
 )
-
-
-def default_folder() -> Path:
-    """Return AIRFLOW_SAGEMAKER_CACHE_DIR, else the user's cache folder."""
-    named = os.environ.get("AIRFLOW_SAGEMAKER_CACHE_DIR")
-    if named:
-        return Path(named)
-    try:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    except RuntimeError:  # a user whom nobody knows, as containers have them
-        raise CompileError(
-            "this user has no home folder for the compile cache; set AIRFLOW_SAGEMAKER_CACHE_DIR"
-        ) from None
-    return Path(base) / "airflow-sagemaker"
 
 
 def cache_key(request: dict[str, Any], sources: Mapping[str, str], modules: Iterable[str], python: str) -> str:
@@ -133,7 +120,7 @@ class DiskCache:
     """A folder with one small file per compiled definition and one per content of an upload."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        self.folder = folder or default_folder()
+        self.folder = folder or cache_folder()
         self._entries = self.folder / "compiled"
         self._blobs = self.folder / "files"
         self._work = self.folder / "work"

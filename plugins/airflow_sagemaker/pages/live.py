@@ -22,7 +22,7 @@ from airflow_sagemaker.aws.connections import AwsTarget
 from airflow_sagemaker.aws.executions import Executions
 from airflow_sagemaker.config.groups import default_metric_definitions
 from airflow_sagemaker.pages.history import STARTED_KEY
-from airflow_sagemaker.wait.progress_report import Narrator
+from airflow_sagemaker.wait.progress_report import ProgressReport
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -37,12 +37,12 @@ _FIGURE = re.compile("^Step |" + "|".join(default_metric_definitions().values())
 
 
 class LiveTraining:
-    """What one running execution has told so far."""
+    """The figures in the log of one running execution so far."""
 
     def __init__(self, arn: str, target: AwsTarget) -> None:
         self._arn = arn
         self._executions = Executions(Aws(target, patience=PATIENCE_SECONDS))
-        self._narrator = Narrator("logs", since=_BEGINNING)
+        self._report = ProgressReport("logs", since=_BEGINNING)
         self._lines: list[str] = []
         self._read_at = float("-inf")
         self._lock = threading.Lock()
@@ -51,8 +51,8 @@ class LiveTraining:
         """The lines about steps and metrics, as the waiting task would log them. Raises botocore's errors."""
         with self._lock:
             if time.monotonic() - self._read_at > SHARED_SECONDS:
-                told = self._narrator.tell(self._executions, self._arn)
-                self._lines += [text for _, text in told if _FIGURE.search(text)]
+                lines = self._report.new_lines(self._executions, self._arn)
+                self._lines += [text for _, text in lines if _FIGURE.search(text)]
                 self._read_at = time.monotonic()
             return list(self._lines)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_sagemaker.aws.client import Fault, classify, explain
-from airflow_sagemaker.config.training import CHANNELS
+from airflow_sagemaker.contract import CHANNELS
 from airflow_sagemaker.exceptions import ExecutionError, PreflightError
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ garbage collected for this key. Three values decide everything:
 
 * `token` goes out as ClientRequestToken and, shortened, in the display name: a repeated start gives the same execution,
   and a start whose reply was lost can be found.
-* `max_tries` tells a retry from a clear: clearing *this* task sets it to `try_number + retries`
-  (airflow.models.taskinstance.clear_task_instances), a retry leaves it alone, and clearing a neighbour does too, though
-  that raises the run's clear_number.
+* `clear_epoch` tells a retry from a clear. It is Airflow's `max_tries`: clearing *this* task sets that to
+  `try_number + retries` (airflow.models.taskinstance.clear_task_instances), a retry leaves it alone, and clearing a
+  neighbour does too, though that raises the run's clear_number.
 * `generation` counts the executions that this task run was allowed to start one after the other.
 
 The rest is the request itself. A start that is repeated keeps token and display name whatever the request has become
@@ -26,11 +26,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_sagemaker.aws.executions import owner_text
+
 if TYPE_CHECKING:
     from airflow_sagemaker.aws.executions import Execution
 
 KEY = "training_execution"
 """Name in the task state store. Renaming it would lose the executions that are running during an upgrade."""
+
+STORED_NAMES = {"clear_epoch": "max_tries"}
+"""Fields that are stored under another name: what an earlier version wrote must be readable, and it ours."""
 
 DISPLAY_NAME_LIMIT = 82
 TOKEN_IN_NAME = 20
@@ -52,10 +57,14 @@ class TaskRun:
         map_index = ti.map_index if ti.map_index is not None else -1
         return cls(ti.dag_id, ti.run_id, ti.task_id, map_index)
 
-    def run_key(self, epoch: int) -> str:
-        """16 characters, the same for every try and generation, another after this task was cleared (`max_tries`)."""
-        identity = json.dumps([self.dag_id, self.run_id, self.task_id, self.map_index, epoch])
+    def run_key(self, clear_epoch: int) -> str:
+        """16 characters, the same for every try and generation, others after this task was cleared."""
+        identity = json.dumps([self.dag_id, self.run_id, self.task_id, self.map_index, clear_epoch])
         return hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+    def owner_text(self, partition: str, clear_epoch: int) -> str:
+        """What an execution's description says about whom it belongs to."""
+        return owner_text(**dataclasses.asdict(self), partition=partition, clear_epoch=clear_epoch)
 
 
 @dataclass(frozen=True)
@@ -63,7 +72,8 @@ class ExecutionRecord:
     """What this task run starts or has started."""
 
     token: str
-    max_tries: int
+    clear_epoch: int
+    """Changes when this task is cleared, and only then."""
     generation: int
     arn: str | None
     pipeline_name: str
@@ -86,7 +96,7 @@ class ExecutionRecord:
         """When the record was written, by the worker's clock."""
         return datetime.fromisoformat(self.created_at)
 
-    def names(self, execution: Execution) -> bool:
+    def asked_for(self, execution: Execution) -> bool:
         """Whether this task run asked for that execution: its display name holds a token that nobody else has."""
         return execution.arn == self.arn or execution.display_name in {self.display_name, *self.earlier}
 
@@ -102,7 +112,8 @@ class ExecutionRecord:
 
     def to_json(self) -> dict[str, Any]:
         """As stored: Airflow takes JSON only, which a tuple is not."""
-        return dataclasses.asdict(self) | {"earlier": list(self.earlier)}
+        values = dataclasses.asdict(self) | {"earlier": list(self.earlier)}
+        return {STORED_NAMES.get(name, name): value for name, value in values.items()}
 
     @classmethod
     def from_json(cls, stored: Any) -> ExecutionRecord | None:
@@ -110,8 +121,11 @@ class ExecutionRecord:
         if stored is None:
             return None
         try:
-            known = {f.name for f in dataclasses.fields(cls)}
-            values = {k: v for k, v in dict(stored).items() if k in known}
+            values = {
+                f.name: stored[key]
+                for f in dataclasses.fields(cls)
+                if (key := STORED_NAMES.get(f.name, f.name)) in dict(stored)
+            }
             return cls(**{**values, "earlier": tuple(values.get("earlier", ()))})
         except (TypeError, ValueError) as error:
             raise ValueError(f"the execution record in the task state store cannot be read: {stored!r}") from error
@@ -120,7 +134,7 @@ class ExecutionRecord:
     def new(
         cls,
         *,
-        max_tries: int,
+        clear_epoch: int,
         generation: int,
         pipeline_name: str,
         digest: str,
@@ -132,7 +146,7 @@ class ExecutionRecord:
         token = uuid.uuid4().hex
         return cls(
             token=token,
-            max_tries=max_tries,
+            clear_epoch=clear_epoch,
             generation=generation,
             arn=None,
             pipeline_name=pipeline_name,
@@ -152,7 +166,7 @@ class RecordStore:
         self._store = context["task_state_store"]
 
     def load(self) -> ExecutionRecord | None:
-        """The record of the latest execution of this task instance, whatever its epoch."""
+        """The record of the latest execution of this task instance, whatever its clear epoch."""
         return ExecutionRecord.from_json(self._store.get(KEY))
 
     def save(self, record: ExecutionRecord) -> None:

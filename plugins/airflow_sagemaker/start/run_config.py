@@ -19,7 +19,7 @@ TEST_KNOBS = {"epochs": 1, "max_rows": 2000}
 """What mode="test" changes of the hyperparameters, as far as they have such a knob."""
 
 
-def plain(config: Any) -> Any:
+def plain_config(config: Any) -> Any:
     """A configuration object as the data it was made from: templates in it can be rendered, and it serialises."""
     to_dict = getattr(config, "to_dict", None)
     if callable(to_dict):

@@ -1,8 +1,8 @@
-"""Tells what an execution does while it runs: the transitions of its steps and, if wanted, its jobs' log lines.
+"""Reports what an execution does while it runs: the transitions of its steps and, if wanted, its jobs' log lines.
 
-The same narrator speaks from the triggerer and from the worker. What it has told already is plain data (`told`), which
-travels in the trigger's event, so that the worker goes on at the very line where the triggerer stopped. A restarted
-triggerer has lost that knowledge: lines are told again, marked "earlier", but none is missing.
+The same report is written in the triggerer and in the worker. How far it has come is plain data (`position`), which
+travels in the trigger's event, so that the worker continues at the very line where the triggerer stopped. A restarted
+triggerer has lost its position: lines are repeated, marked "earlier", but none is missing.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_sagemaker.aws.job_logs import Follower, log_group
+from airflow_sagemaker.contract import ProgressLevel
 
 if TYPE_CHECKING:
     from airflow_sagemaker.aws.executions import Executions, Step
 
-LEVELS = ("status", "steps", "logs")
+POSITION_KEY = "told"
+"""Under which a position is stored, in a trigger's event and in the task state store; older versions read it, too."""
+
 ENDED = frozenset({"Succeeded", "Failed", "Stopped"})
 TO_THE_END = 1000
 """Pages of a log (10,000 lines each) that are read when nothing may be left out."""
@@ -27,36 +30,36 @@ Line = tuple[str, str]
 
 
 @dataclass
-class Narrator:
-    """Remembers what was told about one execution. `level` is one of LEVELS."""
+class ProgressReport:
+    """Remembers what was reported about one execution. `level` is a `contract.ProgressLevel`."""
 
     level: str
     since: datetime = field(default_factory=lambda: datetime.now(UTC))
-    """Log lines written before this are marked: an earlier narrator may have told them."""
+    """Log lines written before this are marked: an earlier report may have shown them."""
     steps: dict[str, str] = field(default_factory=dict)
     followers: dict[str, Follower] = field(default_factory=dict)
 
     @property
     def calls(self) -> int:
-        """How many calls `tell` makes, about: what it takes from the budget."""
-        return 1 + (self.level == "logs") * max(1, len(self.followers))
+        """How many calls `new_lines` makes, about: what it takes from the budget."""
+        return 1 + (self.level == ProgressLevel.LOGS) * max(1, len(self.followers))
 
-    def tell(self, executions: Executions, arn: str, *, to_the_end: bool = False) -> list[Line]:
-        """What is new since the last time. Blocking; raises botocore's errors, and what was left untold comes later."""
+    def new_lines(self, executions: Executions, arn: str, *, to_the_end: bool = False) -> list[Line]:
+        """What is new since the last time. Blocking; raises botocore's errors, and what was left out comes later."""
         before = deepcopy((self.steps, self.followers))
         try:
-            return self._news(executions, arn, to_the_end)
+            return self._read_new_lines(executions, arn, to_the_end)
         except Exception:
-            self.steps, self.followers = before  # lines that are not returned have not been told
+            self.steps, self.followers = before  # lines that are not returned have not been reported
             raise
 
-    def _news(self, executions: Executions, arn: str, to_the_end: bool) -> list[Line]:
-        if self.level == "status":
+    def _read_new_lines(self, executions: Executions, arn: str, to_the_end: bool) -> list[Line]:
+        if self.level == ProgressLevel.STATUS:
             return []
         lines: list[Line] = []
         for step in executions.steps(arn):
             lines += self._transition(step)
-            if self.level == "logs" and step.job_name and log_group(step.type):
+            if self.level == ProgressLevel.LOGS and step.job_name and log_group(step.type):
                 lines += self._log_lines(executions, step, to_the_end)
         return lines
 
@@ -85,15 +88,15 @@ class Narrator:
         return [("info", self._formatted(step.name, event)) for event in events]
 
     def _formatted(self, step: str, event: tuple[datetime, str]) -> str:
-        """`[Train] 2026-01-01T00:00:00.000Z the job's own line`; the line stands last, so that it can be matched."""
+        """`[Train] 2026-01-01T00:00:00.000Z the job's own line`; the line comes last, so that it can be matched."""
         moment, line = event
         mark = " earlier" if moment < self.since else ""
         return (
             f"[{step}{mark}] {moment.astimezone(UTC).isoformat(timespec='milliseconds').replace('+00:00', 'Z')} {line}"
         )
 
-    def told(self) -> dict[str, Any]:
-        """As plain data for an event or the task state store: a copy, for the next `tell` runs in another thread."""
+    def position(self) -> dict[str, Any]:
+        """As plain data for an event or the task state store: a copy, for the next lines come from another thread."""
         return {
             "since": self.since.isoformat(),
             "steps": dict(self.steps),
@@ -102,12 +105,11 @@ class Narrator:
         }
 
     @classmethod
-    def going_on(cls, level: str, told: Any) -> Narrator:
-        """A narrator that goes on where another stopped; a new one when nothing (readable) was told."""
-        if not isinstance(told, dict) or "since" not in told:
+    def continued(cls, level: str, position: Any) -> ProgressReport:
+        """A report that continues where another stopped; a new one without a (readable) position."""
+        if not isinstance(position, dict) or "since" not in position:
             return cls(level)
-        groups = told.get("groups", {})
-        followers = {
-            name: Follower(groups.get(name, ""), name, dict(tokens)) for name, tokens in told.get("logs", {}).items()
-        }
-        return cls(level, datetime.fromisoformat(told["since"]), dict(told.get("steps", {})), followers)
+        groups = position.get("groups", {})
+        logs = position.get("logs", {})
+        followers = {name: Follower(groups.get(name, ""), name, dict(tokens)) for name, tokens in logs.items()}
+        return cls(level, datetime.fromisoformat(position["since"]), dict(position.get("steps", {})), followers)

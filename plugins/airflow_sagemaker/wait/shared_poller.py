@@ -1,7 +1,7 @@
 """One poller for all that wait on the same connection, region and botocore configuration in a triggerer.
 
 A triggerer runs a thousand triggers in one event loop. Each registers a `Waiter`; the poller asks SageMaker once per
-pipeline and interval (ListPipelineExecutions tells the status of a hundred executions per call) and Describe only for
+pipeline and interval (ListPipelineExecutions has the status of a hundred executions per call) and Describe only for
 the few that a list does not show. boto3 runs in two threads, never in the event loop. The poller never logs: a line
 would land in whichever sensor's log its task was born under. It puts lines into the waiters, who log their own.
 """
@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_sagemaker.aws.client import HEALING, Aws, Fault, classify, error_code, error_text
 from airflow_sagemaker.aws.executions import LIVE, Execution, ExecutionArn, Executions
-from airflow_sagemaker.wait.progress_report import Narrator
+from airflow_sagemaker.contract import ProgressLevel
+from airflow_sagemaker.wait.progress_report import ProgressReport
 
 if TYPE_CHECKING:
     from airflow_sagemaker.aws.connections import AwsTarget
@@ -35,7 +36,7 @@ PROGRESS_CALLS_PER_SECOND = 2.0
 """What progress="steps" and "logs" may cost together per connection and region; status is not counted."""
 IDLE_SECONDS = 0.5
 MISSING_LOOKS = 3
-"""How often an execution must be reported missing before its waiter is told."""
+"""How often an execution must be reported missing before its waiter gives up."""
 
 STOP_SECONDS = 20.0
 """How long a stop is tried again: Airflow gives a trigger's on_kill thirty seconds ([triggerer] on_kill_timeout)."""
@@ -54,7 +55,7 @@ class Waiter:
     patience: float
     """Seconds of uninterrupted faults before the waiter is given the fault instead of an answer."""
     done: asyncio.Future[Execution]
-    narrator: Narrator
+    report: ProgressReport
     lines: asyncio.Queue[tuple[str, str]] = field(default_factory=asyncio.Queue)
     """(level, text) for the trigger's own log."""
     started_at: datetime | None = None
@@ -63,14 +64,14 @@ class Waiter:
     missing: int = 0
     hopeless: int = 0
     due: float = 0.0
-    told_at: float = 0.0
-    told: dict[str, Any] = field(default_factory=dict)
-    """What the lines given to this waiter so far have told (Narrator.told)."""
+    reported_at: float = 0.0
+    position: dict[str, Any] = field(default_factory=dict)
+    """How far the lines given to this waiter have come (ProgressReport.position)."""
 
     @property
-    def tells(self) -> bool:
+    def wants_progress(self) -> bool:
         """Whether its steps are to be asked for: it wants to know, and the execution runs."""
-        return self.narrator.level != "status" and self.status in LIVE and not self.done.done()
+        return self.report.level != ProgressLevel.STATUS and self.status in LIVE and not self.done.done()
 
     def seen(self, execution: Execution, now: float) -> None:
         """Take in an answer; resolves `done` when the execution has ended."""
@@ -122,17 +123,17 @@ class SharedPoller:
             cls._pollers[key] = cls(target)
         return cls._pollers[key]
 
-    def add(self, arn: str, interval: float, patience: float, progress: str = "status") -> Waiter:
+    def add(self, arn: str, interval: float, patience: float, progress: str = ProgressLevel.STATUS) -> Waiter:
         """Begin to wait for an execution; end it with `remove`."""
         loop = asyncio.get_running_loop()
-        waiter = Waiter(ExecutionArn.parse(arn), interval, patience, loop.create_future(), Narrator(progress))
+        waiter = Waiter(ExecutionArn.parse(arn), interval, patience, loop.create_future(), ProgressReport(progress))
         self._waiters.add(waiter)
         self._wake.set()
         if all(task.done() for task in self._tasks):
             # A context of its own: the triggerer routes log lines and connections by context variables of the trigger.
             self._tasks = [
                 loop.create_task(coroutine, name="sagemaker-poller", context=contextvars.Context())
-                for coroutine in (self._run(), self._narrate())
+                for coroutine in (self._run(), self._report_progress())
             ]
             for task in self._tasks:
                 task.add_done_callback(self._ended)
@@ -198,25 +199,25 @@ class SharedPoller:
             self._wake.clear()
             await self._round()
 
-    async def _narrate(self) -> None:
+    async def _report_progress(self) -> None:
         """Ask for the steps (and logs) of those who want them, in turn, within the budget of calls."""
         while True:
-            ready = [w for w in self._waiters if w.tells and w.told_at + w.interval <= monotonic()]
+            ready = [w for w in self._waiters if w.wants_progress and w.reported_at + w.interval <= monotonic()]
             if not ready:
                 await asyncio.sleep(IDLE_SECONDS)
                 continue
-            waiter = min(ready, key=lambda w: w.told_at)
-            await self._budget.take(waiter.narrator.calls)
-            waiter.told_at = monotonic()
+            waiter = min(ready, key=lambda w: w.reported_at)
+            await self._budget.take(waiter.report.calls)
+            waiter.reported_at = monotonic()
             try:
-                lines = await self.in_thread(waiter.narrator.tell, self._executions, waiter.arn.text)
+                lines = await self.in_thread(waiter.report.new_lines, self._executions, waiter.arn.text)
             except Exception as error:
                 self._slow_down(classify(error))
                 waiter.lines.put_nowait(("debug", f"Progress: {error_code(error)}: {error_text(error)}"))
                 continue
             for line in lines:
                 waiter.lines.put_nowait(line)
-            waiter.told = waiter.narrator.told()
+            waiter.position = waiter.report.position()
 
     async def _round(self) -> None:
         """Ask about every pipeline that has a waiter due now; a pipeline's other waiters learn it too."""

@@ -155,7 +155,7 @@ def serve() -> None:
     import airflow_sagemaker.operators
     import airflow_sagemaker.sensors
     import airflow_sagemaker.start.launcher
-    import airflow_sagemaker.wait.conclusion  # noqa: F401
+    import airflow_sagemaker.wait.execution_watch  # noqa: F401
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the dead are not waited for
     for line in sys.stdin:

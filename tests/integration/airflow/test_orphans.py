@@ -14,9 +14,8 @@ from typing import Any
 
 import pytest
 
-from airflow_sagemaker.aws.executions import owner_text
+from airflow_sagemaker.aws.versions import CompiledPipeline
 from airflow_sagemaker.cli.orphans import AirflowApi, Orphan, find_orphans
-from airflow_sagemaker.definition.compiler import CompiledPipeline
 from airflow_sagemaker.exceptions import ExecutionError
 from airflow_sagemaker.start.record import ExecutionRecord, TaskRun
 from tests.support.pipelines import WAITS, Pipelines
@@ -86,11 +85,18 @@ class Started:
 
     def __init__(self, pipelines: Pipelines, made: CompiledPipeline, after: ExecutionRecord | None = None) -> None:
         self.record = ExecutionRecord.new(
-            max_tries=1, generation=1, pipeline_name=made.pipeline_name, digest=made.digest, parameters={},
+            clear_epoch=1, generation=1, pipeline_name=made.pipeline_name, digest=made.digest, parameters={},
             partition="2026-01-01", after=after,
         )  # fmt: skip
         version = {"PipelineVersionAlias": made.version_alias}
-        self.arn = pipelines.executions.start(self.record, owner_text(RUN, "2026-01-01", 1), version)
+        self.arn = pipelines.executions.start(
+            made.pipeline_name,
+            version=version,
+            display_name=self.record.display_name,
+            token=self.record.token,
+            parameters={},
+            description=RUN.owner_text("2026-01-01", 1),
+        )
         assert self.arn is not None
         pipelines.started.append(self.arn)
 

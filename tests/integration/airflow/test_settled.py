@@ -35,7 +35,7 @@ class Looks:
 
     @property
     def mark(self) -> Path:
-        (file,) = self.folder.glob("settled/*.json")
+        (file,) = self.folder.glob("live-executions/*.json")
         return file
 
     def write_mark(self, **values: Any) -> None:
@@ -119,5 +119,5 @@ def test_another_region_has_a_mark_of_its_own(looks: Looks) -> None:
 
 
 def test_a_folder_that_cannot_be_written_costs_a_longer_list_only(looks: Looks) -> None:
-    (looks.folder / "settled").write_text("in the way")
+    (looks.folder / "live-executions").write_text("in the way")
     assert looks.look() == both(looks)

@@ -16,7 +16,7 @@ from airflow_sagemaker.aws.connections import AwsTarget
 from airflow_sagemaker.aws.executions import Executions, Status
 from airflow_sagemaker.aws.outcome import explain_failure, read_outcome
 from airflow_sagemaker.triggers import SageMakerTrainingPipelineTrigger
-from airflow_sagemaker.wait.progress_report import Narrator
+from airflow_sagemaker.wait.progress_report import ProgressReport
 from airflow_sagemaker.wait.shared_poller import SharedPoller
 from tests.support.fault_proxy import FaultProxy
 from tests.support.pipelines import TARGET, WAITS, Pipelines
@@ -37,9 +37,9 @@ def test_the_trigger_fires_once_the_execution_has_ended(pipelines: Pipelines) ->
     assert (event["event"], event["status"], event["execution_arn"]) == ("ended", "Succeeded", arn)
 
     executions = pipelines.executions
-    rest = Narrator.going_on("logs", event["told"]).tell(executions, arn, to_the_end=True)
-    told_before = event["told"].get("steps", {})
-    assert told_before or any("Step Train" in text for _, text in rest)
+    rest = ProgressReport.continued("logs", event["told"]).new_lines(executions, arn, to_the_end=True)
+    before = event["told"].get("steps", {})
+    assert before or any("Step Train" in text for _, text in rest)
     outcome = read_outcome(executions, executions.describe(arn))
     assert outcome.metrics == {"Train Loss": 0.25}
     assert outcome.billable_seconds is not None
@@ -55,49 +55,50 @@ def test_a_failure_is_explained_with_the_users_own_words(pipelines: Pipelines) -
     assert text.endswith("Look at it: http://there")
 
 
-def test_no_line_is_missed_or_told_twice_when_the_worker_goes_on(pipelines: Pipelines) -> None:
+def test_no_line_is_missed_or_repeated_when_the_worker_continues(pipelines: Pipelines) -> None:
     arn = pipelines.start(pipelines.deployed("for i in $(seq 1 40); do echo line-$i; sleep 0.1; done"))
-    executions, narrator = pipelines.executions, Narrator("logs")
+    executions, report = pipelines.executions, ProgressReport("logs")
     lines: list[str] = []
     while executions.describe(arn).live:
-        lines += [text for _, text in narrator.tell(executions, arn)]
-        narrator = Narrator.going_on("logs", narrator.told())
+        lines += [text for _, text in report.new_lines(executions, arn)]
+        report = ProgressReport.continued("logs", report.position())
         time.sleep(0.3)
-    lines += [text for _, text in Narrator.going_on("logs", narrator.told()).tell(executions, arn, to_the_end=True)]
+    lines += [
+        text
+        for _, text in ProgressReport.continued("logs", report.position()).new_lines(executions, arn, to_the_end=True)
+    ]
     numbers = [text.rpartition("line-")[2] for text in lines if "line-" in text]
     assert numbers == [str(number) for number in range(1, 41)]
 
 
-def test_what_was_told_stays_what_it_was_while_the_narrator_goes_on(pipelines: Pipelines) -> None:
-    """A trigger hands `told` over while a thread may be asking for more, which nobody logs any longer."""
+def test_a_position_stays_what_it_was_while_the_report_continues(pipelines: Pipelines) -> None:
+    """A trigger hands the position over while a thread may be asking for more, which nobody logs any longer."""
     arn = pipelines.start(pipelines.deployed("echo first; sleep 2; echo second"))
-    executions, narrator = pipelines.executions, Narrator("logs")
-    while not any("first" in text for _, text in narrator.tell(executions, arn)):
+    executions, report = pipelines.executions, ProgressReport("logs")
+    while not any("first" in text for _, text in report.new_lines(executions, arn)):
         time.sleep(0.1)
-    told = narrator.told()
+    position = report.position()
     while executions.describe(arn).live:
         time.sleep(0.1)
-    narrator.tell(executions, arn, to_the_end=True)
-    rest = [text for _, text in Narrator.going_on("logs", told).tell(executions, arn, to_the_end=True)]
+    report.new_lines(executions, arn, to_the_end=True)
+    rest = [text for _, text in ProgressReport.continued("logs", position).new_lines(executions, arn, to_the_end=True)]
     assert any("second" in text for text in rest)
     assert any("Step Train: Succeeded" in text for text in rest)
     assert not any("first" in text for text in rest)
 
 
 @pytest.mark.parametrize("action", ["DescribeLogStreams", "GetLogEvents"])
-def test_lines_that_a_fault_kept_from_being_told_come_later(
-    pipelines: Pipelines, polled: FaultProxy, action: str
-) -> None:
+def test_lines_that_a_fault_kept_back_come_later(pipelines: Pipelines, polled: FaultProxy, action: str) -> None:
     arn = pipelines.start(pipelines.deployed("echo line-1"))
     while pipelines.executions.describe(arn).live:
         time.sleep(0.1)
     target = AwsTarget("polled")
     target.forget()  # another test's proxy
-    executions, narrator = Executions(Aws(target, patience=0)), Narrator("logs")
+    executions, report = Executions(Aws(target, patience=0)), ProgressReport("logs")
     polled.inject(action, "throttle")
     with pytest.raises(ClientError, match="Rate exceeded"):
-        narrator.tell(executions, arn)
-    texts = [text for _, text in narrator.tell(executions, arn)]
+        report.new_lines(executions, arn)
+    texts = [text for _, text in report.new_lines(executions, arn)]
     assert texts[0].startswith("Step Train: Succeeded")
     assert texts[1].endswith("line-1")
 

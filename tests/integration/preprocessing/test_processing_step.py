@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from airflow_sagemaker import PytorchTrainingConfig
-from airflow_sagemaker.definition.compiler import CompiledPipeline, compile_pipeline
+from airflow_sagemaker.aws.versions import CompiledPipeline
+from airflow_sagemaker.definition.compiler import compile_pipeline
 from preprocessing.flights.table import FLIGHTS
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -18,7 +18,7 @@ SAGEMAKER_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,81}")
 
 def made(**changes: object) -> ExecutionRecord:
     values: dict[str, object] = {
-        "max_tries": 1, "generation": 1, "pipeline_name": "p", "digest": "d", "parameters": {"A": "1"},
+        "clear_epoch": 1, "generation": 1, "pipeline_name": "p", "digest": "d", "parameters": {"A": "1"},
         "partition": "2013-07-04",
     }  # fmt: skip
     return ExecutionRecord.new(**{**values, **changes})  # type: ignore[arg-type]
@@ -55,10 +55,10 @@ def test_the_names_of_earlier_requests_are_kept() -> None:
 
 def test_a_repeated_request_is_revised_when_it_asks_for_something_else() -> None:
     record = dataclasses.replace(made(), refused=True)
-    asked = {"max_tries": 1, "digest": "d", "parameters": {"A": "1"}, "partition": "2013-07-04"}
+    asked = {"clear_epoch": 1, "digest": "d", "parameters": {"A": "1"}, "partition": "2013-07-04"}
     again = record.asking(**asked)
     assert (again.revised, again.refused, again.token) == (False, False, record.token)
-    cleared = record.asking(**{**asked, "max_tries": 2})
+    cleared = record.asking(**{**asked, "clear_epoch": 2})
     assert (cleared.revised, cleared.token, cleared.display_name) == (True, record.token, record.display_name)
     assert cleared.asking(**asked).revised
 

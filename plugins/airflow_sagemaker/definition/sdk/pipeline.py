@@ -22,7 +22,8 @@ from sagemaker.mlops.workflow.pipeline import Pipeline  # isort: skip
 from sagemaker.mlops.workflow.steps import ProcessingStep, Step  # isort: skip
 
 from airflow_sagemaker.config import pipeline_parameters as parameters
-from airflow_sagemaker.config.training import CHANNELS, PytorchTrainingConfig
+from airflow_sagemaker.config.training import PytorchTrainingConfig
+from airflow_sagemaker.contract import CHANNELS
 from airflow_sagemaker.exceptions import CompileError
 
 

@@ -42,7 +42,8 @@ from airflow_sagemaker.config import pipeline_parameters as parameters
 from airflow_sagemaker.config.extra_arguments import merged
 from airflow_sagemaker.config.groups import STEP_ERRORS, RetryPolicySettings
 from airflow_sagemaker.config.hyperparameters import encode, parameter_name
-from airflow_sagemaker.config.training import CHANNELS, TRAINING_STEP_NAME, PytorchTrainingConfig
+from airflow_sagemaker.config.training import PytorchTrainingConfig
+from airflow_sagemaker.contract import CHANNELS, TRAINING_STEP
 from airflow_sagemaker.definition.sdk.trainer import CONTAINER_ARGUMENTS, ContentAddressedTrainer
 from airflow_sagemaker.exceptions import ConfigurationError
 
@@ -101,7 +102,7 @@ class PyTorchTrainingStepBuilder:
         trainer.with_metric_definitions(definitions)
         arguments = trainer.train(input_data_config=self._channels(channel_folders or {}), wait=False)
         return ConfiguredTrainingStep(
-            name=TRAINING_STEP_NAME,
+            name=TRAINING_STEP,
             step_args=arguments,
             depends_on=list(dependencies) or None,
             cache_config=self._cache(),

@@ -1,0 +1,64 @@
+"""What the operator puts into XCom about its start, for people, pages and tasks downstream."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from airflow_sagemaker.aws.executions import ExecutionArn
+from airflow_sagemaker.contract import XCom, version_alias
+
+if TYPE_CHECKING:
+    from airflow_sagemaker.aws.executions import Execution, Executions
+    from airflow_sagemaker.start.launcher import Launcher, Request
+
+
+def start_details(request: Request, digest: str, parameters: dict[str, str]) -> dict[str, Any]:
+    """The value of `XCom.STARTED` before anything runs: what is only known then is empty."""
+    return {
+        "pipeline_name": request.pipeline_name,
+        "digest": digest,
+        "version_alias": version_alias(digest),
+        "parameters": parameters,
+        "partition": request.partition,
+        "console_url": "",
+        "display_name": "",
+        "execution_arn": "",
+    }
+
+
+def push_start(context: Any, launcher: Launcher, execution: Execution, console_url: str) -> None:
+    """Say what runs as soon as it runs."""
+    record, target = launcher.record, launcher.executions.aws.target
+    if record is not None:  # it always is: typing does not know
+        details = start_details(launcher.request, record.digest, record.parameters) | {
+            "pipeline_name": record.pipeline_name,
+            "display_name": record.display_name,
+            "console_url": console_url,
+            "execution_arn": execution.arn,
+            "aws_conn_id": target.aws_conn_id,
+            "region_name": ExecutionArn.parse(execution.arn).region,
+        }
+        context["ti"].xcom_push(key=XCom.STARTED.value, value=details)
+    if launcher.attached:  # what an earlier try pushed, Airflow has cleared
+        _push_definition_of(context, launcher.executions, execution.arn)
+
+
+def push_dry_run(context: Any, launcher: Launcher, digest: str) -> None:
+    """Say what would be started."""
+    details = start_details(launcher.request, digest, launcher.request.parameters)
+    context["ti"].xcom_push(key=XCom.STARTED.value, value=details)
+
+
+def push_definition(context: Any, definition: str) -> None:
+    """The definition that is about to run."""
+    context["ti"].xcom_push(key=XCom.DEFINITION.value, value=json.loads(definition))
+
+
+def _push_definition_of(context: Any, executions: Executions, arn: str) -> None:
+    """From SageMaker: what compiles today may be another definition than the one that runs."""
+    try:
+        push_definition(context, executions.definition(arn))
+    except Exception as error:  # no reason to fail a task whose training runs
+        key = XCom.DEFINITION.value
+        executions.aws.log.warning("XCom %s is missing: the definition of %s could not be read: %s", key, arn, error)

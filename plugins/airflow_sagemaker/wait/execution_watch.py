@@ -1,0 +1,129 @@
+"""One task's wait for one execution: what operator and sensor do alike, in whichever process they are."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING, Any
+
+from airflow_sagemaker.aws.client import Aws, error_text
+from airflow_sagemaker.aws.console_links import page_urls, pages_of
+from airflow_sagemaker.aws.executions import Execution, ExecutionArn, Executions, Status
+from airflow_sagemaker.aws.outcome import Outcome, explain_failure, read_outcome
+from airflow_sagemaker.exceptions import ExecutionError, ExecutionFailed, ExecutionNotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_sagemaker.aws.connections import AwsTarget
+    from airflow_sagemaker.wait.progress_report import ProgressReport
+
+
+class ExecutionWatch:
+    """Looks at one execution, reports its progress in the task's log, and draws the conclusion at its end."""
+
+    def __init__(self, executions: Executions, arn: str, report: ProgressReport) -> None:
+        self.executions = executions
+        self.arn = arn
+        self.report = report
+        self._pages = pages_of(arn, executions.aws.client("sagemaker").meta.endpoint_url)
+        self.page_urls = page_urls(self._pages)
+        """The addresses of the task's links, by XCom key; more are known after `conclude`."""
+        self.last_status = ""
+        self._log = executions.aws.log
+
+    def look(self) -> Execution:
+        """Describe the execution; a status that is new is logged."""
+        execution = self.executions.describe(self.arn)
+        if execution.status != self.last_status:
+            self._log.info("Execution is %s (%s)", execution.status, execution.arn)
+            self.last_status = execution.status
+        return execution
+
+    def log_progress(self, *, to_the_end: bool = False) -> None:
+        """Log what is new; a fault here is no reason to fail."""
+        try:
+            for level, text in self.report.new_lines(self.executions, self.arn, to_the_end=to_the_end):
+                getattr(self._log, level)("%s", text)
+        except Exception as error:
+            self._log.warning("Its progress could not be read: %s", error_text(error))
+
+    def poll_until_ended(self, interval: float, stop: Callable[[], bool]) -> Execution:
+        """Block the worker until the execution has ended or `stop()`, reporting its progress."""
+        while True:
+            execution = self.look()
+            self.log_progress(to_the_end=not execution.live)
+            if not execution.live or stop():
+                return execution
+            deadline = time.monotonic() + interval * random.uniform(0.9, 1.1)  # noqa: S311 - jitter, no secret
+            while time.monotonic() < deadline and not stop():
+                self.executions.aws.stopped.wait(min(1.0, max(0.0, deadline - time.monotonic())))
+
+    def conclude(self, execution: Execution) -> Outcome:
+        """The outcome of an execution that succeeded; ExecutionFailed with the explanation for any other end."""
+        if execution.status != Status.SUCCEEDED:
+            failure: ExecutionFailed = explain_failure(self.executions, execution, self._pages.execution())
+            self.page_urls |= page_urls(self._pages, failure.training_job_name)
+            raise failure
+        outcome = read_outcome(self.executions, execution)
+        if outcome.cache_hit:
+            self._log.info("A step came from SageMaker's step cache: its artifact is at the older run's output path")
+        for name, value in outcome.metrics.items():
+            self._log.info("%s: %.6g", name, value)
+        self._log.info("Model: %s", outcome.model_artifact or "(no training job)")
+        self.page_urls |= page_urls(self._pages, outcome.training_job_name, outcome.model_artifact)
+        return outcome
+
+
+def open_executions(target: AwsTarget, log: Any) -> Executions:
+    """The executions that a task with this target sees."""
+    return Executions(Aws(target, log))
+
+
+def require_own_region(executions: Executions, arn: Any) -> None:
+    """Raise ExecutionNotFound for what is no ARN, or one of another region than the client's."""
+    parsed = ExecutionArn.parse(arn)
+    region = executions.aws.client("sagemaker").meta.region_name
+    if parsed.region != region:
+        raise ExecutionNotFound(
+            f"{arn} is in {parsed.region}, but this task's connection is for {region}; set region_name"
+        )
+
+
+def checked_event(event: dict[str, Any] | None) -> dict[str, Any]:
+    """A trigger's event, or the error that it reports instead of an end: a retry heals a fault, not a missing one."""
+    event = event or {}
+    if event.get("event") == "missing":
+        raise ExecutionNotFound(str(event.get("error")))
+    if event.get("event") == "fault":
+        raise ExecutionError(f"the execution could not be asked about ({event.get('fault')}): {event.get('error')}")
+    return event
+
+
+def stop_at_timeout(target: AwsTarget, arn: str, log: Any, limit: str) -> None:
+    """Stop an execution whose task has waited too long; a failure to do so is logged, the timeout is what counts."""
+    try:
+        open_executions(target, log).stop(arn)
+    except Exception as error:
+        log.warning("Execution %s could not be stopped: %s", arn, error_text(error))
+    else:
+        log.info("%s: execution %s is stopping", limit, arn)
+
+
+def update_assets(context: Any, outlets: Any, outcome: Outcome, partition: str | None) -> None:
+    """Put the model's place, its metrics and the run's partition into the event of every Asset among the outlets."""
+    from airflow.sdk import Asset
+
+    for asset in outlets or ():
+        if not isinstance(asset, Asset):
+            continue
+        event = context["outlet_events"][asset]
+        event.extra = {
+            **event.extra,
+            "model_artifact": outcome.model_artifact,
+            "execution_arn": outcome.execution_arn,
+            "metrics": outcome.metrics,
+            "partition": partition,
+        }
+        if partition:
+            event.add_partitions(partition)
