@@ -125,18 +125,16 @@ class Launcher:
         self._attach()
         return execution
 
-    def _facts_of(self, record: ExecutionRecord | None) -> Facts:
+    def _facts_of(self, record: ExecutionRecord) -> Facts:
         """What the record alone says."""
-        known = Facts(waits_for_end=self.waits_for_end, on_failure=self.on_failure, on_busy=self.on_busy)
-        if record is None:
-            return known
-        return replace(
-            known,
+        return Facts(
             recorded=True,
             has_arn=record.arn is not None,
             pending=record.arn is None and not record.refused,
             same_pipeline=record.pipeline_name == self.request.pipeline_name,
             same_clear_epoch=record.clear_epoch == self.request.clear_epoch,
+            waits_for_end=self.waits_for_end,
+            on_failure=self.on_failure,
         )
 
     def _find_answer(self, record: ExecutionRecord) -> ExecutionRecord:
