@@ -1,4 +1,4 @@
-"""Writes operators.md, faults.md and command-line.md beside itself from the code: `python docs/reference/generate.py`.
+"""Writes the pages beside itself from the code: `python docs/reference/generate.py`.
 
 A test runs it with `--check`, which writes nothing and fails when a page is not what the code says.
 """
@@ -19,7 +19,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-sys.path[:0] = [str(ROOT / "plugins"), str(ROOT)]
+sys.path[:0] = [str(HERE), str(ROOT / "plugins"), str(ROOT)]
 
 NOTE = "<!-- Written by docs/reference/generate.py; a test compares it with the code. Do not edit. -->"
 
@@ -166,13 +166,16 @@ def commands_of(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 def main() -> int:
     """Write the pages, or compare them with `--check`."""
+    from configuration_page import configuration_page
+
     stale = []
-    written = {
-        "operators.md": operators_page(),
+    pages = {
+        "configuration.md": configuration_page(),
         "faults.md": faults_page(),
+        "operators.md": operators_page(),
         "command-line.md": command_line_page(),
     }
-    for name, text in written.items():
+    for name, text in pages.items():
         page = HERE / name
         if "--check" not in sys.argv:
             page.write_text(text, encoding="utf-8")

@@ -9,7 +9,8 @@ from typing import Any
 
 from airflow_sagemaker.cli.output import Output
 from airflow_sagemaker.config.hyperparameters import ModelHyperparameters
-from airflow_sagemaker.config.training import PytorchTrainingConfig, file_label, read_yaml
+from airflow_sagemaker.config.training import PytorchTrainingConfig
+from airflow_sagemaker.config.yaml_files import file_label, read_yaml
 from airflow_sagemaker.exceptions import ConfigurationError, Violation
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from airflow_sagemaker.config.strict_model import Rule, StrictModel, needs
+from airflow_sagemaker.config.strict_model import Rule, StrictModel, reads_fields
 from airflow_sagemaker.contract import METRICS
 from airflow_sagemaker.exceptions import Violation
 
@@ -48,14 +48,14 @@ RetryError = Literal["service_fault", "throttling", "job_internal_error", "capac
 STEP_ERRORS = frozenset({"service_fault", "throttling"})
 
 
-@needs("max_attempts", "expire_after_minutes")
+@reads_fields("max_attempts", "expire_after_minutes")
 def _one_limit(seen: Any) -> Iterator[Violation]:
     if (seen.max_attempts is None) == (seen.expire_after_minutes is None):
         given = [seen.max_attempts, seen.expire_after_minutes]
         yield Violation("max_attempts", given, "give exactly one of max_attempts and expire_after_minutes")
 
 
-@needs("errors")
+@reads_fields("errors")
 def _one_kind_of_error(seen: Any) -> Iterator[Violation]:
     kinds = {error in STEP_ERRORS for error in seen.errors}
     if len(kinds) > 1:

@@ -1,4 +1,4 @@
-"""What the training program is told: the table's fields and the knobs of the model.
+"""What the training program gets: the table's fields and the knobs of the model.
 
 Every scalar travels as a pipeline parameter, so that changing one needs no new pipeline definition; the three lists
 describe the table and are part of the definition. Users with a program of their own subclass `ModelHyperparameters`
@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from airflow_sagemaker.config.strict_model import Rule, StrictModel, needs
+from airflow_sagemaker.config.strict_model import Rule, StrictModel, reads_fields
 from airflow_sagemaker.exceptions import Violation
 
 PARAMETER_PREFIX = "Hyperparameter"
@@ -35,7 +35,7 @@ def parameter_name(field: str) -> str:
     return PARAMETER_PREFIX + "".join(part[:1].upper() + part[1:] for part in field.split("_"))
 
 
-def encode(value: Any) -> str:
+def encode_json(value: Any) -> str:
     """Return a value as the JSON text that reaches the container, where it is decoded once.
 
     Strings are encoded too: bare, the text `123` would arrive as a number. The text is plain ASCII on one line.
@@ -43,7 +43,7 @@ def encode(value: Any) -> str:
     return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=True, allow_nan=False)
 
 
-@needs("id_name", "label_name", "full_field_list", "tab_field_list", "cat_field_list")
+@reads_fields("id_name", "label_name", "full_field_list", "tab_field_list", "cat_field_list")
 def _fields_fit_together(seen: Any) -> Iterator[Violation]:
     full = set(seen.full_field_list)
     for name in ("id_name", "label_name"):
@@ -81,7 +81,7 @@ def _fits_into_parameters(seen: Any) -> Iterator[Violation]:
     for name, value in vars(seen).items():
         if isinstance(value, str) and _NO_TEXT.search(value):
             yield Violation(name, value, "must not hold control characters other than tabs and line breaks")
-        if not isinstance(value, tuple | list) and len(encode(value)) > MAX_PARAMETER:
+        if not isinstance(value, tuple | list) and len(encode_json(value)) > MAX_PARAMETER:
             rule = f"must be at most {MAX_PARAMETER} characters as JSON, the limit of a pipeline parameter"
             yield Violation(name, value, rule)
     for parameter, names in _by_parameter(vars(seen)).items():
@@ -156,8 +156,8 @@ class ModelHyperparameters(StrictModel):
 
     def parameters(self) -> dict[str, str]:
         """Return the pipeline parameters of the scalars: values are JSON texts."""
-        return {parameter_name(name): encode(value) for name, value in self.scalars().items()}
+        return {parameter_name(name): encode_json(value) for name, value in self.scalars().items()}
 
     def lists_fit(self) -> bool:
         """Whether the lists fit into hyperparameters; if not they travel as a file beside the program."""
-        return all(len(encode(value)) <= MAX_VALUE for value in self.lists().values())
+        return all(len(encode_json(value)) <= MAX_VALUE for value in self.lists().values())

@@ -15,7 +15,7 @@ INSTANCE_COUNT = "TrainingInstanceCount"
 STRINGS = (INPUT_PATH, OUTPUT_PATH, CHECKPOINT_PATH, TRAINING_IMAGE, INSTANCE_TYPE)
 
 
-def declared(scalars: Iterable[str]) -> dict[str, str]:
+def parameter_types(scalars: Iterable[str]) -> dict[str, str]:
     """Return each parameter's type by name, in order. None has a default: each start gives all values.
 
     Hyperparameters are strings that hold JSON, because a number would reach CreateTrainingJob bare, which takes text.

@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from airflow_sagemaker.config import container_images as images
+from airflow_sagemaker.config.extra_arguments import argument_violations
 from airflow_sagemaker.config.hyperparameters import MAX_PARAMETER
-from airflow_sagemaker.config.s3_uris import bucket_problem, is_inside, normalised, uri_problem
-from airflow_sagemaker.config.strict_model import Rule, is_template, needs
+from airflow_sagemaker.config.instance_types import instance_type_problem
+from airflow_sagemaker.config.request_shapes import SEPARATORS, create_training_job_shape, shape_violations
+from airflow_sagemaker.config.s3_uris import bucket_problem, is_inside, normalised_uri, uri_problem
+from airflow_sagemaker.config.strict_model import Rule, is_template, reads_fields
 from airflow_sagemaker.exceptions import Violation
 
 PATHS = ("input_path", "output_path", "checkpoint_path")
@@ -23,7 +26,6 @@ _PIPELINE_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,255}")
 _ROLE = re.compile(r"arn:aws[a-z\-]*:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+")
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d")
 _PARTITION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.=:-]{0,127}")
-SEPARATORS = r" \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"  # \p{Z}: no tabs or line breaks
 _TAG_TEXT = re.compile(rf"([\w{SEPARATORS}_.:/=+\-@]*)")
 _IMAGE = re.compile(r"\S{1,255}")
 _ENTRY_POINT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*\.(py|sh)")
@@ -42,7 +44,7 @@ _LOCAL_STORAGE = ("p3dn", "p4", "p5", "p6", "g4dn", "g5", "g6", "g7", "r5d", "tr
 def _matches(field: str, pattern: re.Pattern[str], rule: str, hint: str = "") -> Rule:
     """Return a rule that a text field, or each text in it, matches a pattern as a whole."""
 
-    @needs(field)
+    @reads_fields(field)
     def check(seen: Any) -> Iterator[Violation]:
         value = getattr(seen, field)
         for text in [value] if isinstance(value, str) else value or ():
@@ -52,15 +54,15 @@ def _matches(field: str, pattern: re.Pattern[str], rule: str, hint: str = "") ->
     return check
 
 
-@needs("bucket")
-def _bucket(seen: Any) -> Iterator[Violation]:
+@reads_fields("bucket")
+def _bucket_name(seen: Any) -> Iterator[Violation]:
     if seen.bucket is not None and not is_template(seen.bucket):
         problem = bucket_problem(seen.bucket)
         if problem:
             yield Violation("bucket", seen.bucket, problem)
 
 
-@needs("framework_version", "py_version")
+@reads_fields("framework_version", "py_version")
 def _image_versions(seen: Any) -> Iterator[Violation]:
     if getattr(seen, "training_image", None):
         return
@@ -75,8 +77,8 @@ def _image_versions(seen: Any) -> Iterator[Violation]:
             yield Violation("region", seen.region, problem, "or name an image by training_image")
 
 
-@needs("tags")
-def _tags(seen: Any) -> Iterator[Violation]:
+@reads_fields("tags")
+def _tag_limits(seen: Any) -> Iterator[Violation]:
     if len(seen.tags) > 50:
         yield Violation("tags", len(seen.tags), "at most 50 tags")
     for key, value in seen.tags.items():
@@ -89,7 +91,7 @@ def _tags(seen: Any) -> Iterator[Violation]:
             yield Violation(name, value, "a tag's value has at most 256 letters, digits, spaces or _.:/=+-@")
 
 
-def _paths(seen: Any) -> Iterator[Violation]:
+def _paths_differ(seen: Any) -> Iterator[Violation]:
     given = {name: getattr(seen, name) for name in PATHS if getattr(seen, name, None) is not None}
     sound: dict[str, str] = {}
     for name, uri in given.items():
@@ -104,7 +106,7 @@ def _paths(seen: Any) -> Iterator[Violation]:
         else:
             sound[name] = uri
     for one, other in combinations(sound, 2):
-        if normalised(sound[one]) == normalised(sound[other]):
+        if normalised_uri(sound[one]) == normalised_uri(sound[other]):
             yield Violation(other, sound[other], f"must differ from {one}")
         elif is_inside(sound[other], sound[one]):
             yield Violation(other, sound[other], f"must not lie inside {one}", f"{one} is {sound[one]}")
@@ -112,7 +114,7 @@ def _paths(seen: Any) -> Iterator[Violation]:
             yield Violation(one, sound[one], f"must not lie inside {other}", f"{other} is {sound[other]}")
 
 
-@needs("training_instance_type")
+@reads_fields("training_instance_type")
 def _instance_type(seen: Any) -> Iterator[Violation]:
     """Refuse what cannot train; Trainium among it, the one family on which the profiler is not supported.
 
@@ -120,12 +122,12 @@ def _instance_type(seen: Any) -> Iterator[Violation]:
     may be profiled, and the profiler's own rule asks for the region only.
     """
     if not is_template(seen.training_instance_type):
-        problem = images.instance_type_problem(seen.training_instance_type)
+        problem = instance_type_problem(seen.training_instance_type)
         if problem:
             yield Violation("training_instance_type", seen.training_instance_type, problem)
 
 
-@needs("use_spot_instances", "max_wait_seconds", "max_runtime_seconds", "keep_alive_seconds")
+@reads_fields("use_spot_instances", "max_wait_seconds", "max_runtime_seconds", "keep_alive_seconds")
 def _spot_and_warm_pool(seen: Any) -> Iterator[Violation]:
     wait = seen.max_wait_seconds
     if wait is not None and not seen.use_spot_instances:
@@ -137,7 +139,7 @@ def _spot_and_warm_pool(seen: Any) -> Iterator[Violation]:
         yield Violation("keep_alive_seconds", seen.keep_alive_seconds, "a warm pool excludes spot instances")
 
 
-@needs("network_isolation", "ca_repository_arn", "install_requirements")
+@reads_fields("network_isolation", "ca_repository_arn", "install_requirements")
 def _installs_need_a_network(seen: Any) -> Iterator[Violation]:
     if seen.ca_repository_arn is None:
         return
@@ -147,14 +149,14 @@ def _installs_need_a_network(seen: Any) -> Iterator[Violation]:
         yield Violation("ca_repository_arn", seen.ca_repository_arn, "has no effect without install_requirements")
 
 
-@needs("subnets", "security_group_ids")
+@reads_fields("subnets", "security_group_ids")
 def _vpc_is_whole(seen: Any) -> Iterator[Violation]:
     if bool(seen.subnets) != bool(seen.security_group_ids):
         missing = "security_group_ids" if seen.subnets else "subnets"
         yield Violation(missing, [], "a VPC needs both subnets and security_group_ids")
 
 
-@needs("volume_kms_key", "training_instance_type")
+@reads_fields("volume_kms_key", "training_instance_type")
 def _volume_key_needs_a_volume(seen: Any) -> Iterator[Violation]:
     family = seen.training_instance_type.removeprefix("ml.").split(".")[0]
     if seen.volume_kms_key and family.startswith(_LOCAL_STORAGE):
@@ -163,8 +165,8 @@ def _volume_key_needs_a_volume(seen: Any) -> Iterator[Violation]:
         yield Violation("volume_kms_key", seen.volume_kms_key, rule)
 
 
-@needs("environment", "ca_repository_arn")
-def _environment(seen: Any) -> Iterator[Violation]:
+@reads_fields("environment", "ca_repository_arn")
+def _environment_limits(seen: Any) -> Iterator[Violation]:
     if len(seen.environment) + bool(seen.ca_repository_arn) > 100:
         yield Violation("environment", len(seen.environment), "at most 100 variables, CA_REPOSITORY_ARN included")
     for name, value in seen.environment.items():
@@ -179,8 +181,8 @@ def _environment(seen: Any) -> Iterator[Violation]:
             yield Violation(path, "(hidden)", "credentials do not belong into a definition", "give the role the right")
 
 
-@needs("metric_definitions")
-def _metrics(seen: Any) -> Iterator[Violation]:
+@reads_fields("metric_definitions")
+def _metric_regexes(seen: Any) -> Iterator[Violation]:
     for name, regex in seen.metric_definitions.items():
         path = f"metric_definitions.{name}"
         if not 1 <= len(name) <= 255 or "\n" in name:
@@ -197,25 +199,23 @@ def _metrics(seen: Any) -> Iterator[Violation]:
             yield Violation(path, regex, "needs a group around the number, such as ([0-9.]+)")
 
 
-@needs("profiler")
+@reads_fields("profiler")
 def _profiler_limits(seen: Any) -> Iterator[Violation]:
     if seen.profiler is None or not (seen.profiler.parameters or seen.profiler.rules_to_run):
         return
-    from airflow_sagemaker.config.extra_arguments import check, create_training_job_shape
-
     members = create_training_job_shape().members
-    parameters = members["ProfilerConfig"].members["ProfilingParameters"]
-    yield from check("profiler.parameters", seen.profiler.parameters, parameters)
+    of_profiler = members["ProfilerConfig"].members["ProfilingParameters"]
+    yield from shape_violations("profiler.parameters", seen.profiler.parameters, of_profiler)
     of_rule = members["ProfilerRuleConfigurations"].member.members
     for number, rule in enumerate(seen.profiler.rules_to_run):
         path = f"profiler.rules_to_run[{number}]"
-        told = {"rule_to_invoke": rule.name, **rule.parameters}
-        yield from check(f"{path}.parameters", told, of_rule["RuleParameters"])
+        parameters = {"rule_to_invoke": rule.name, **rule.parameters}
+        yield from shape_violations(f"{path}.parameters", parameters, of_rule["RuleParameters"])
         if rule.instance_type is not None:
-            yield from check(f"{path}.instance_type", rule.instance_type, of_rule["InstanceType"])
+            yield from shape_violations(f"{path}.instance_type", rule.instance_type, of_rule["InstanceType"])
 
 
-@needs("profiler", "region")
+@reads_fields("profiler", "region")
 def _profiler_region(seen: Any) -> Iterator[Violation]:
     if seen.profiler is None or not seen.profiler.rules_to_run or not seen.region or is_template(seen.region):
         return
@@ -223,12 +223,10 @@ def _profiler_region(seen: Any) -> Iterator[Violation]:
         yield Violation("profiler.rules_to_run", seen.region, "the profiler's rules are not offered in this region")
 
 
-@needs("extra_arguments")
+@reads_fields("extra_arguments")
 def _extra_arguments(seen: Any) -> Iterator[Violation]:
     if seen.extra_arguments:
-        from airflow_sagemaker.config.extra_arguments import violations
-
-        yield from violations(seen.extra_arguments)
+        yield from argument_violations(seen.extra_arguments)
 
 
 def source_violations(seen: Any) -> list[Violation]:
@@ -252,17 +250,17 @@ def source_violations(seen: Any) -> list[Violation]:
 
 
 BASE: tuple[Rule, ...] = (
-    _bucket,
+    _bucket_name,
     _matches("pipeline_name", _PIPELINE_NAME, "has 1 to 256 letters, digits and hyphens, with no hyphen at either end"),
     _matches("region", _REGION, "is no region name such as eu-central-1"),
     _matches("role_arn", _ROLE, "is no role ARN such as arn:aws:iam::123456789012:role/Name"),
     _matches("job_role_arn", _ROLE, "is no role ARN such as arn:aws:iam::123456789012:role/Name"),
     _matches("partition", _PARTITION, "has 1 to 128 letters, digits or _.=:-, and starts with a letter or digit"),
     _image_versions,
-    _tags,
+    _tag_limits,
 )
 TRAINING: tuple[Rule, ...] = (
-    _paths,
+    _paths_differ,
     _instance_type,
     _matches(
         "training_entry_point", _ENTRY_POINT, "must be a relative path of letters, digits and _.- to a .py or .sh"
@@ -280,8 +278,8 @@ TRAINING: tuple[Rule, ...] = (
     _installs_need_a_network,
     _vpc_is_whole,
     _volume_key_needs_a_volume,
-    _environment,
-    _metrics,
+    _environment_limits,
+    _metric_regexes,
     _profiler_limits,
     _profiler_region,
     _extra_arguments,

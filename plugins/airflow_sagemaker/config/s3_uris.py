@@ -31,7 +31,7 @@ def bucket_problem(bucket: str) -> str:
     return next((f"a bucket name {rule}" for holds, rule in rules if not holds), "")
 
 
-def split(uri: str) -> tuple[str, str]:
+def split_uri(uri: str) -> tuple[str, str]:
     """Return bucket and key of an S3 URI; the key has no slash at either end."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     return bucket, key.strip("/")
@@ -41,7 +41,7 @@ def uri_problem(uri: str, *, levels: int = 2) -> str:
     """Return the rule that an S3 URI breaks, or an empty string; `levels` counts the bucket and its folders."""
     if not uri.startswith("s3://"):
         return "must be an S3 URI such as s3://my-bucket/folder"
-    bucket, key = split(uri)
+    bucket, key = split_uri(uri)
     parts = [part for part in key.split("/") if part]
     of_bucket = bucket_problem(bucket)
     rules = (
@@ -54,15 +54,15 @@ def uri_problem(uri: str, *, levels: int = 2) -> str:
     return next((rule for holds, rule in rules if not holds), "")
 
 
-def normalised(uri: str) -> str:
+def normalised_uri(uri: str) -> str:
     """Return the URI without a slash at the end and without empty folders: equal places give equal texts."""
-    bucket, key = split(uri)
+    bucket, key = split_uri(uri)
     return "/".join(["s3:/", bucket, *[part for part in key.split("/") if part]])
 
 
 def is_inside(inner: str, outer: str) -> bool:
     """Whether one folder lies inside another (or is the same)."""
-    return (normalised(inner) + "/").startswith(normalised(outer) + "/")
+    return (normalised_uri(inner) + "/").startswith(normalised_uri(outer) + "/")
 
 
 def _is_ip_address(text: str) -> bool:

@@ -19,7 +19,7 @@ from airflow_sagemaker.exceptions import MISSING, ConfigurationError, Violation
 Rule = Callable[[Any], Iterator[Violation]]
 
 
-def needs(*fields: str) -> Callable[[Rule], Rule]:
+def reads_fields(*fields: str) -> Callable[[Rule], Rule]:
     """Mark a rule with the fields it reads: it is skipped while one of them is invalid by itself."""
 
     def mark(rule: Rule) -> Rule:
@@ -49,7 +49,7 @@ class StrictModel(BaseModel):
         try:
             super().__init__(**data)
         except ValidationError as error:
-            violations = list(_translated(error, type(self)))
+            violations = list(_violations_of(error, type(self)))
             bad = {str(item["loc"][0]) for item in error.errors() if item["loc"]}
             seen: Any = SimpleNamespace(**_sound_values(type(self), data, bad))
         else:
@@ -99,16 +99,16 @@ def _sound_values(model: type[BaseModel], data: Mapping[str, Any], bad: set[str]
     return values
 
 
-def _translated(error: ValidationError, model: type[BaseModel]) -> Iterator[Violation]:
+def _violations_of(error: ValidationError, model: type[BaseModel]) -> Iterator[Violation]:
     for item in error.errors():
-        path = _dotted(item["loc"])
+        path = _dotted_path(item["loc"])
         kind, context = item["type"], item.get("ctx", {})
         inner = context.get("error")
         if isinstance(inner, ConfigurationError):
             for violation in inner.violations:
                 yield Violation(f"{path}.{violation.field}", violation.value, violation.rule, violation.hint)
         elif kind == "extra_forbidden":
-            yield Violation(path, item["input"], "is not a known setting", _nearest(model, item["loc"]))
+            yield Violation(path, item["input"], "is not a known setting", _nearest_name(model, item["loc"]))
         elif kind == "missing":
             yield Violation(path, MISSING, "is required")
         elif inner is not None:
@@ -118,17 +118,17 @@ def _translated(error: ValidationError, model: type[BaseModel]) -> Iterator[Viol
         elif kind == "string_type" and isinstance(item["input"], bool | int | float | datetime.date):
             yield Violation(path, item["input"], "should be a text", "in YAML, put it in quotes: '2.10', '2026-01-31'")
         else:
-            yield Violation(path, item["input"], _lowered(item["msg"]))
+            yield Violation(path, item["input"], _plain_message(item["msg"]))
 
 
-def _dotted(location: tuple[int | str, ...]) -> str:
+def _dotted_path(location: tuple[int | str, ...]) -> str:
     text = ""
     for part in location:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
     return text
 
 
-def _nearest(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
+def _nearest_name(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
     """Return a hint with the most similar known name, here or in a group of settings one level down."""
     if len(location) != 1:
         return ""
@@ -140,5 +140,5 @@ def _nearest(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
     return f"did you mean {known[near[0]]}?" if near else ""
 
 
-def _lowered(message: str) -> str:
+def _plain_message(message: str) -> str:
     return message.removeprefix("Input ").removeprefix("Value error, ") or message

@@ -24,8 +24,9 @@ from airflow_sagemaker.config.groups import (
     default_retry_policies,
 )
 from airflow_sagemaker.config.hyperparameters import ModelHyperparameters
-from airflow_sagemaker.config.s3_uris import normalised
+from airflow_sagemaker.config.s3_uris import normalised_uri
 from airflow_sagemaker.config.strict_model import Rule, StrictModel, is_template
+from airflow_sagemaker.config.yaml_files import file_label, read_yaml
 from airflow_sagemaker.contract import CHANNELS
 from airflow_sagemaker.exceptions import MISSING, ConfigurationError, Violation
 
@@ -38,54 +39,9 @@ def default_source_dir() -> str:
     return named or str(Path(__file__).resolve().parents[3] / "training")
 
 
-def today() -> str:
+def today_utc() -> str:
     """Return today's date in UTC: the partition of a run that names none."""
     return datetime.datetime.now(datetime.UTC).date().isoformat()
-
-
-def file_label(path: str | os.PathLike[str]) -> str:
-    """Return how errors name a configuration file."""
-    return f"configuration file {os.fspath(path)}"
-
-
-def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the settings in a YAML file; a relative `source_dir` is one beside the file.
-
-    Raises ConfigurationError, naming the file, when there are none.
-    """
-    import yaml
-
-    try:
-        content = yaml.load(Path(path).read_text(encoding="utf-8"), yaml_loader())  # noqa: S506 - a SafeLoader
-    except OSError as error:
-        problem = Violation("file", os.fspath(path), error.strerror or str(error))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        problem = Violation("file", os.fspath(path), f"is no valid YAML: {error}")
-    else:
-        if isinstance(content, dict):
-            named = content.get("source_dir")
-            if isinstance(named, str) and named and not is_template(named):
-                content["source_dir"] = str(Path(path).parent / named)  # an absolute one stays as it is
-            return content
-        problem = Violation("file", content, "must be a mapping of names to values")
-    raise ConfigurationError([problem], what=file_label(path))
-
-
-def yaml_loader() -> Any:
-    """Return YAML's safe loader, but for one thing: a name that stands twice is an error, not a value that is lost."""
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        def compose_mapping_node(self, anchor: Any) -> Any:
-            node = super().compose_mapping_node(anchor)
-            names: set[str] = set()
-            for key, _ in node.value:
-                if isinstance(key, yaml.ScalarNode) and key.value in names:
-                    raise yaml.composer.ComposerError(None, None, f"{key.value} stands twice", key.start_mark)
-                names.add(key.value if isinstance(key, yaml.ScalarNode) else "")
-            return node
-
-    return Loader
 
 
 class BasePipelineConfig(StrictModel):
@@ -105,7 +61,7 @@ class BasePipelineConfig(StrictModel):
         None, description="IAM role that the jobs run under, where it is not the pipeline's. Default: `role_arn`."
     )
     partition: str = Field(
-        default_factory=today, description="Partition of the run; else the Airflow run's, else today (UTC)."
+        default_factory=today_utc, description="Partition of the run; else the Airflow run's, else today (UTC)."
     )
     source_dir: str = Field(
         default_factory=default_source_dir,
@@ -266,7 +222,7 @@ class PytorchTrainingConfig(BasePipelineConfig):
             if value is None and self.bucket is not None:
                 value = self._generated(f"{'checkpoints' if kind == 'checkpoint' else kind}/{self.partition}")
             elif value is not None and not is_template(value):
-                value = normalised(value)
+                value = normalised_uri(value)
             # Written past the frozen model so that model_fields_set still tells given from generated.
             self.__dict__[name] = value
 

@@ -38,9 +38,7 @@ def given_data(config: Any, context: Any, render: Callable[[Any, Any], Any]) -> 
     """The configuration as plain data; a file's templates are rendered here, a dict's were by Airflow."""
     if isinstance(config, Mapping):
         return dict(config)
-    import yaml
-
-    from airflow_sagemaker.config.training import yaml_loader
+    from airflow_sagemaker.config.yaml_files import read_yaml
 
     if not isinstance(config, (str, os.PathLike)):
         raise ConfigurationError([Violation("config", config, "must be a configuration, a mapping or a YAML file")])
@@ -48,14 +46,7 @@ def given_data(config: Any, context: Any, render: Callable[[Any, Any], Any]) -> 
     dag: Any = context.get("dag")
     if not path.is_absolute() and dag is not None and dag.fileloc:
         path = Path(dag.fileloc).parent / path
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), yaml_loader())  # noqa: S506 - a SafeLoader
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigurationError([Violation("config", str(path), f"cannot be read as YAML: {error}")]) from error
-    if not isinstance(content, dict):
-        raise ConfigurationError([Violation("config", str(path), "must hold a mapping of names to values")])
-    rendered: dict[str, Any] = render(content, context)
-    return rendered
+    return read_yaml(path, lambda content: render(content, context))
 
 
 def build_config(

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from airflow_sagemaker import PytorchTrainingConfig
-from airflow_sagemaker.config.extra_arguments import check, create_training_job_shape
-from airflow_sagemaker.config.pipeline_parameters import declared
+from airflow_sagemaker.config.pipeline_parameters import parameter_types
+from airflow_sagemaker.config.request_shapes import create_training_job_shape, shape_violations
 from airflow_sagemaker.definition.compiler import compile_pipeline
 from airflow_sagemaker.definition.disk_cache import DiskCache
 from airflow_sagemaker.exceptions import CompileError, CompileTimeout, ConfigurationError, SdkNotAvailable
@@ -34,7 +34,7 @@ def test_a_definition_holds_nothing_of_one_run(config: PytorchTrainingConfig) ->
     compiled = compile_pipeline(config)
     content = json.loads(compiled.definition)
     assert not any("DefaultValue" in parameter for parameter in content["Parameters"])
-    assert {p["Name"]: p["Type"] for p in content["Parameters"]} == declared(config.hyperparameters.scalars())
+    assert {p["Name"]: p["Type"] for p in content["Parameters"]} == parameter_types(config.hyperparameters.scalars())
     for one_run in ("2013-07-04", "ml.m5.large", "pytorch-training:2.10", "0.001"):
         assert one_run not in compiled.definition
     assert set(config.pipeline_parameters()) == {parameter["Name"] for parameter in content["Parameters"]}
@@ -50,7 +50,7 @@ def test_a_definition_holds_nothing_of_one_run(config: PytorchTrainingConfig) ->
 def test_the_arguments_are_ones_that_create_training_job_takes(config: PytorchTrainingConfig) -> None:
     arguments = substituted(step(compile_pipeline(config).definition)["Arguments"], config.pipeline_parameters())
     request = {"TrainingJobName": "job", **arguments}
-    assert list(check("request", request, create_training_job_shape())) == []
+    assert list(shape_violations("request", request, create_training_job_shape())) == []
     uri = arguments["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"]
     assert uri == "s3://compile-tests/pytorch-training/input/2013-07-04/train/train.parquet"
 

@@ -14,8 +14,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from airflow_sagemaker import PytorchTrainingConfig
-from airflow_sagemaker.config.container_images import training_instance_types
-from airflow_sagemaker.config.extra_arguments import check, create_training_job_shape
+from airflow_sagemaker.config.instance_types import training_instance_types
+from airflow_sagemaker.config.request_shapes import create_training_job_shape, shape_violations
 from airflow_sagemaker.exceptions import ConfigurationError
 
 ROLE = "arn:aws:iam::123456789012:role/LocalSageMakerRole"
@@ -148,7 +148,7 @@ def test_a_valid_configuration_becomes_a_request_that_the_service_takes(
     assert len(parameters) <= 200
     assert all(len(value) <= 1024 for value in parameters.values())
     request = {"TrainingJobName": "job", **resolved(step["Arguments"], parameters)}
-    assert list(check("request", request, create_training_job_shape())) == []
+    assert list(shape_violations("request", request, create_training_job_shape())) == []
     for name, text in request["HyperParameters"].items():
         given_value = config.hyperparameters.model_dump(mode="json")[name]
         assert json.loads(text) == given_value

@@ -206,3 +206,7 @@ def test_the_public_names_are_the_documented_ones() -> None:
     ]  # fmt: skip
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         _ = airflow_sagemaker.Nothing
+
+
+def test_each_setting_is_described() -> None:
+    assert [name for name, info in PytorchTrainingConfig.model_fields.items() if not info.description] == []

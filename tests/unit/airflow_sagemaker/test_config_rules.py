@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_sagemaker import PytorchTrainingConfig
-from airflow_sagemaker.config.container_images import instance_type_problem, training_instance_types
+from airflow_sagemaker.config.instance_types import instance_type_problem, training_instance_types
 from airflow_sagemaker.exceptions import ConfigurationError
 from tests.support.config_samples import settings
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_sagemaker import ModelHyperparameters
-from airflow_sagemaker.config.hyperparameters import encode, parameter_name
+from airflow_sagemaker.config.hyperparameters import encode_json, parameter_name
 from airflow_sagemaker.exceptions import ConfigurationError
 from tests.support.config_samples import TABLE
 
@@ -81,7 +81,7 @@ def test_a_name_longer_than_a_pipeline_parameter_is_refused() -> None:
 
 @pytest.mark.parametrize("value", ["123", "true", "it's", 'say "x"', "naïve ☃", "$(id)", 0.1, 1, True, ["a", "1"]])
 def test_a_value_keeps_its_type_as_ascii_json(value: Any) -> None:
-    text = encode(value)
+    text = encode_json(value)
     assert json.loads(text) == value
     assert type(json.loads(text)) is type(value)
     assert text.isascii()

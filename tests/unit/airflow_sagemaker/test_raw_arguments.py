@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from airflow_sagemaker.config.extra_arguments import check, create_training_job_shape, merged, violations
+from airflow_sagemaker.config.extra_arguments import argument_violations, merge_arguments
+from airflow_sagemaker.config.request_shapes import create_training_job_shape, shape_violations
 
 
 @pytest.mark.parametrize(
@@ -30,7 +31,7 @@ from airflow_sagemaker.config.extra_arguments import check, create_training_job_
     ],
 )  # fmt: skip
 def test_what_the_service_would_refuse_is_named(arguments: dict[str, Any], field: str, rule: str) -> None:
-    found = list(violations(arguments))
+    found = list(argument_violations(arguments))
     if rule:
         assert [(v.field, rule in v.rule) for v in found] == [(field, True)]
     else:
@@ -43,10 +44,10 @@ def channel(name: str) -> dict[str, Any]:
 
 
 def test_channels_have_names_of_their_own_and_are_not_too_many() -> None:
-    assert list(violations({"InputDataConfig": [channel(f"more{n}") for n in range(15)]})) == []
-    found = list(violations({"InputDataConfig": [channel("more"), channel("train"), channel("more")]}))
+    assert list(argument_violations({"InputDataConfig": [channel(f"more{n}") for n in range(15)]})) == []
+    found = list(argument_violations({"InputDataConfig": [channel("more"), channel("train"), channel("more")]}))
     assert [v.field for v in found] == [f"extra_arguments.InputDataConfig[{n}].ChannelName" for n in (1, 2)]
-    found = list(violations({"InputDataConfig": [channel(f"more{n}") for n in range(16)]}))
+    found = list(argument_violations({"InputDataConfig": [channel(f"more{n}") for n in range(16)]}))
     assert [(v.field, v.value) for v in found] == [("extra_arguments.InputDataConfig", 21)]
 
 
@@ -58,15 +59,20 @@ def test_sound_arguments_pass() -> None:
         "TensorBoardOutputConfig": {"S3OutputPath": {"Get": "Parameters.OutputPath"}},
         "AlgorithmSpecification": {"TrainingImageConfig": {"TrainingRepositoryAccessMode": "Platform"}},
     }
-    assert list(violations(sound)) == []
+    assert list(argument_violations(sound)) == []
 
 
 def test_merging_goes_member_by_member() -> None:
     base = {"A": {"x": 1}, "L": [1], "k": 1}
-    assert merged(base, {"A": {"y": 2}, "L": [2], "n": 3}) == {"A": {"x": 1, "y": 2}, "L": [1, 2], "k": 1, "n": 3}
+    assert merge_arguments(base, {"A": {"y": 2}, "L": [2], "n": 3}) == {
+        "A": {"x": 1, "y": 2},
+        "L": [1, 2],
+        "k": 1,
+        "n": 3,
+    }
     assert base == {"A": {"x": 1}, "L": [1], "k": 1}
 
 
 def test_a_pipeline_variable_stands_for_any_value() -> None:
     shape = create_training_job_shape().members["ResourceConfig"]
-    assert list(check("r", {"InstanceCount": {"Get": "Parameters.Count"}}, shape)) == []
+    assert list(shape_violations("r", {"InstanceCount": {"Get": "Parameters.Count"}}, shape)) == []

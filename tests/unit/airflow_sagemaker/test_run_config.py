@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
+from airflow_sagemaker.config.yaml_files import read_yaml
 from airflow_sagemaker.exceptions import ConfigurationError
 from airflow_sagemaker.start.run_config import given_data
 
 
-def read(folder: Path, text: str) -> dict[str, Any]:
+def read(folder: Path, text: str, render: Any = lambda content, _: content) -> dict[str, Any]:
     (folder / "training.yaml").write_text(text)
     context = {"dag": SimpleNamespace(fileloc=str(folder / "dag.py"))}
-    return given_data("training.yaml", context, lambda content, _: content)
+    return given_data("training.yaml", context, render)
 
 
 def test_a_relative_file_lies_beside_the_dag(tmp_path: Path) -> None:
@@ -26,11 +27,23 @@ def test_a_relative_file_lies_beside_the_dag(tmp_path: Path) -> None:
     ("text", "reason"),
     [
         ("bucket: a\nbucket: b\n", "bucket stands twice(?s:.*)line 2"),
-        ("- bucket\n", "must hold a mapping"),
-        ("bucket: [\n", "cannot be read as YAML"),
+        ("- bucket\n", "must be a mapping"),
+        ("bucket: [\n", "is no valid YAML"),
     ],
 )
 def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path, text: str, reason: str) -> None:
     with pytest.raises(ConfigurationError, match=reason) as refused:
         read(tmp_path, text)
-    assert "config" in str(refused.value)
+    assert str(tmp_path / "training.yaml") in str(refused.value)
+
+
+@pytest.mark.parametrize("named", ["src", "{{ 'src' }}"])
+def test_a_relative_source_dir_lies_beside_the_file_and_not_in_the_workers_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    (tmp_path / "elsewhere" / "src").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    found = read(tmp_path, f'source_dir: "{named}"\n', lambda content, _: {**content, "source_dir": "src"})
+    assert found["source_dir"] == str(tmp_path / "src")
+    if named == "src":
+        assert found == read_yaml(tmp_path / "training.yaml"), "what `validate` and `from_yaml` read"

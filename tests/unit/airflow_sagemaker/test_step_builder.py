@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_sagemaker import ModelHyperparameters, PytorchTrainingConfig
-from airflow_sagemaker.config.extra_arguments import check, create_training_job_shape
+from airflow_sagemaker.config.request_shapes import create_training_job_shape, shape_violations
 from airflow_sagemaker.exceptions import ConfigurationError
 from tests.support.config_samples import PATHS, ROLE, TABLE, settings
 
@@ -97,7 +97,7 @@ def test_the_documented_snippet(source: Path) -> None:
 def test_each_element_of_the_step(source: Path) -> None:
     request, _ = build(source, environment={"A": "b"})
     arguments = request["Arguments"]
-    assert list(check("request", {"TrainingJobName": "x", **arguments}, create_training_job_shape())) == []
+    assert list(shape_violations("request", {"TrainingJobName": "x", **arguments}, create_training_job_shape())) == []
     channels = {channel["ChannelName"]: channel for channel in arguments["InputDataConfig"]}
     assert list(channels) == ["train", "val", "test", "code", "sm_drivers"]
     uri = channels["val"]["DataSource"]["S3DataSource"]["S3Uri"]
@@ -148,7 +148,7 @@ def test_everything_that_is_configured_arrives(source: Path) -> None:
         },
     )
     arguments = request["Arguments"]
-    assert list(check("request", {"TrainingJobName": "x", **arguments}, create_training_job_shape())) == []
+    assert list(shape_violations("request", {"TrainingJobName": "x", **arguments}, create_training_job_shape())) == []
     assert arguments["Environment"] == {"CA_REPOSITORY_ARN": arn}
     assert arguments["EnableManagedSpotTraining"] is True
     assert arguments["StoppingCondition"] == {"MaxRuntimeInSeconds": 600, "MaxWaitTimeInSeconds": 1200}

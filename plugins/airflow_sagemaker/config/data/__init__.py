@@ -13,7 +13,7 @@ from typing import Any
 
 
 @cache
-def load(name: str) -> dict[str, Any]:
+def load_data(name: str) -> dict[str, Any]:
     """Return the content of `<name>.json` in this folder."""
     content: dict[str, Any] = json.loads(files(__name__).joinpath(f"{name}.json").read_text(encoding="utf-8"))
     return content

@@ -39,7 +39,7 @@ def pytorch_images() -> dict[str, Any]:
         "versions": versions,
         "aliases": {alias: full for alias, full in listed["version_aliases"].items() if full in versions},
         "registries": registries,
-        "domains": {region: _domain(region) for region in regions},
+        "domains": {region: _ecr_domain(region) for region in regions},
         "debugger_rules": _sdk_file("debugger")["versions"]["latest"]["registries"],
     }
 
@@ -53,7 +53,7 @@ def _sdk_file(name: str) -> dict[str, Any]:
     return content
 
 
-def _domain(region: str) -> str:
+def _ecr_domain(region: str) -> str:
     """Return the domain behind `ecr.<region>.`, as the SDK finds it."""
     from botocore.regions import EndpointResolver
 

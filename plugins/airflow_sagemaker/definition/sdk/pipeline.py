@@ -58,7 +58,7 @@ def build_pipeline(
     A ProcessingStep of `dependencies` that has an output named like each channel (train, val, test) feeds them: the
     channels refer to these outputs instead of to places below InputPath.
     """
-    kinds = parameters.declared(config.hyperparameters.scalars())
+    kinds = parameters.parameter_types(config.hyperparameters.scalars())
     variables = {
         name: ParameterInteger(name=name) if kind == "Integer" else ParameterString(name=name)
         for name, kind in kinds.items()

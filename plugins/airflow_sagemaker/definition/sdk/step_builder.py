@@ -39,9 +39,9 @@ from sagemaker.train.distributed import Torchrun
 
 from airflow_sagemaker.config import container_images as images
 from airflow_sagemaker.config import pipeline_parameters as parameters
-from airflow_sagemaker.config.extra_arguments import merged
+from airflow_sagemaker.config.extra_arguments import merge_arguments
 from airflow_sagemaker.config.groups import STEP_ERRORS, RetryPolicySettings
-from airflow_sagemaker.config.hyperparameters import encode, parameter_name
+from airflow_sagemaker.config.hyperparameters import encode_json, parameter_name
 from airflow_sagemaker.config.training import PytorchTrainingConfig
 from airflow_sagemaker.contract import CHANNELS, TRAINING_STEP
 from airflow_sagemaker.definition.sdk.trainer import CONTAINER_ARGUMENTS, ContentAddressedTrainer
@@ -144,7 +144,7 @@ class PyTorchTrainingStepBuilder:
                 uploader=self.uploader,
                 code_bucket=config.code_bucket or "",
                 code_prefix=f"{config.pipeline_name}/code",
-                fields=None if config.hyperparameters.lists_fit() else encode(config.hyperparameters.lists()),
+                fields=None if config.hyperparameters.lists_fit() else encode_json(config.hyperparameters.lists()),
                 sagemaker_session=self.session,
                 role=config.jobs_role,
                 base_job_name=config.pipeline_name,
@@ -202,10 +202,10 @@ class PyTorchTrainingStepBuilder:
         """Return JSON texts: lists as they are unless they travel as a file, scalars as parameters or concrete."""
         given = self.config.hyperparameters
         lists = given.lists() if given.lists_fit() else {}
-        scalars: dict[str, Any] = {name: encode(value) for name, value in given.scalars().items()}
+        scalars: dict[str, Any] = {name: encode_json(value) for name, value in given.scalars().items()}
         if self.variables is not None:
             scalars = {name: self.variables[parameter_name(name)] for name in scalars}
-        return scalars | {name: encode(value) for name, value in lists.items()}
+        return scalars | {name: encode_json(value) for name, value in lists.items()}
 
     def _channels(self, folders: Mapping[str, Any]) -> list[Channel]:
         mode, kind = self.config.channel_input_mode, self.config.channel_data_type
@@ -226,7 +226,7 @@ class PyTorchTrainingStepBuilder:
     def _additions(self) -> dict[str, Any]:
         """Return what ModelTrainer cannot carry: profiler, raw arguments, tags (it drops the value of an empty one)."""
         tags = [{"Key": key, "Value": value} for key, value in self.config.tags.items()]
-        return merged(self._profiler() | ({"Tags": tags} if tags else {}), self.config.extra_arguments)
+        return merge_arguments(self._profiler() | ({"Tags": tags} if tags else {}), self.config.extra_arguments)
 
     def _profiler(self) -> dict[str, Any]:
         settings = self.config.profiler
@@ -264,7 +264,7 @@ class ConfiguredTrainingStep(TrainingStep):  # type: ignore[misc]
     @property
     def arguments(self) -> dict[str, Any]:
         """The SDK's arguments with ours merged in."""
-        found = merged(super().arguments, deepcopy(dict(self._additions)))
+        found = merge_arguments(super().arguments, deepcopy(dict(self._additions)))
         found["AlgorithmSpecification"] = {
             **found["AlgorithmSpecification"],
             "ContainerArguments": list(CONTAINER_ARGUMENTS),
@@ -297,7 +297,9 @@ def _session(config: PytorchTrainingConfig) -> PipelineSession:
     return PipelineSession(
         boto_session=boto3.Session(region_name=config.region),
         default_bucket=config.bucket,
-        sagemaker_config=merged(defaults or {"SchemaVersion": "1.0"}, {"SageMaker": TELEMETRY_OFF["SageMaker"]}),
+        sagemaker_config=merge_arguments(
+            defaults or {"SchemaVersion": "1.0"}, {"SageMaker": TELEMETRY_OFF["SageMaker"]}
+        ),
     )
 
 

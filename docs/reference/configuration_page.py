@@ -1,11 +1,9 @@
-"""Writes docs/reference/configuration.md from the models themselves: `python -m airflow_sagemaker.reference FILE`."""
+"""The page configuration.md, made from the models themselves; `generate.py` writes it."""
 
 from __future__ import annotations
 
-import sys
 import types
 import typing
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -27,19 +25,19 @@ SECTIONS: tuple[tuple[type[BaseModel], str], ...] = (
 )
 HEAD = """# Configuration
 
-<!-- Written by `python -m airflow_sagemaker.reference`; a test compares it with the models. Do not edit. -->
+<!-- Written by docs/reference/generate.py; a test compares it with the code. Do not edit. -->
 
 From keyword arguments, a dict (`from_dict`) or a YAML file (`from_yaml`). An unknown name, a wrong type and a broken
 rule are all reported together in one `ConfigurationError`. `python -m airflow_sagemaker validate FILE` checks a file.
 """
 
 
-def document() -> str:
+def configuration_page() -> str:
     """Return the whole page."""
     parts = [HEAD]
     for model, text in SECTIONS:
-        parts.append(f"\n## {model.__name__}\n\n{text}\n\n{_table(model)}")
-    names = ", ".join(f"`{name}`" for name in parameters.declared([]))
+        parts.append(f"\n## {model.__name__}\n\n{text}\n\n{_settings_table(model)}")
+    names = ", ".join(f"`{name}`" for name in parameters.parameter_types([]))
     parts.append(
         "\n## Pipeline parameters\n\n"
         f"Every start of the pipeline gives all values; none has a default. They are {names} and for each scalar\n"
@@ -54,33 +52,33 @@ def document() -> str:
     return "".join(parts)
 
 
-def _table(model: type[BaseModel]) -> str:
+def _settings_table(model: type[BaseModel]) -> str:
     inherited = BasePipelineConfig.model_fields if model is PytorchTrainingConfig else {}
     rows = [
-        f"| `{name}` | {_type(info.annotation)}{_limits(info)} | {_default(info)} | {info.description or ''} |"
+        f"| `{name}` | {_type_name(info.annotation)}{_limits_text(info)} | {_default_text(info)} | {info.description} |"
         for name, info in model.model_fields.items()
         if name not in inherited
     ]
     return "| Setting | Type | Default | Meaning |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
 
 
-def _type(annotation: Any) -> str:
+def _type_name(annotation: Any) -> str:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Literal:
         return " or ".join(f"`{value}`" for value in arguments)
     if origin in (typing.Union, types.UnionType):
-        return " or ".join(_type(item) for item in arguments if item is not type(None))
+        return " or ".join(_type_name(item) for item in arguments if item is not type(None))
     if origin is tuple:
-        return f"list of {_type(arguments[0])}"
+        return f"list of {_type_name(arguments[0])}"
     if origin is dict:
-        return f"mapping of {_type(arguments[0])} to {_type(arguments[1])}"
+        return f"mapping of {_type_name(arguments[0])} to {_type_name(arguments[1])}"
     if annotation is Any:
         return "anything"
     words = {str: "text", int: "integer", float: "number", bool: "true or false"}
     return words.get(annotation) or f"[{annotation.__name__}](#{annotation.__name__.lower()})"
 
 
-def _limits(info: FieldInfo) -> str:
+def _limits_text(info: FieldInfo) -> str:
     signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤", "min_length": "at least", "max_length": "at most"}
     found = [
         f"{sign} {getattr(item, name)}"
@@ -91,21 +89,12 @@ def _limits(info: FieldInfo) -> str:
     return f" ({', '.join(found)})" if found else ""
 
 
-def _default(info: FieldInfo) -> str:
+def _default_text(info: FieldInfo) -> str:
     if info.is_required():
         return "required"
     if info.default_factory is not None:
-        words = {"dict": "none", "today": "see there", "default_source_dir": "see there"}
+        words = {"dict": "none", "today_utc": "see there", "default_source_dir": "see there"}
         return words.get(getattr(info.default_factory, "__name__", ""), "built in")
     if info.default is None or info.default == ():
         return "none"
     return f"`{str(info.default).lower() if isinstance(info.default, bool) else info.default}`"
-
-
-def main() -> None:
-    """Write the page to the named file."""
-    Path(sys.argv[1]).write_text(document(), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,43 @@
+"""Which instance types train, and on what processor."""
+
+from __future__ import annotations
+
+import difflib
+from functools import cache
+
+from airflow_sagemaker.config.data import load_data
+
+
+@cache
+def training_instance_types() -> frozenset[str]:
+    """Return the instance types that SageMaker training knows: the data file's, written from botocore's model."""
+    return frozenset(load_data("instance_types")["training"])
+
+
+def instance_type_problem(instance_type: str) -> str:
+    """Return why an instance type cannot train, or an empty string.
+
+    A type that the data file lacks is looked up in the installed botocore, which may be newer (0.2 s, only then).
+    """
+    if instance_type not in training_instance_types() and instance_type not in _newest_instance_types():
+        near = difflib.get_close_matches(instance_type, sorted(training_instance_types()), n=1)
+        return "is no instance type of SageMaker training" + (f"; did you mean {near[0]}?" if near else "")
+    if processor_of(instance_type) == "neuron":
+        return "is a Trainium or Inferentia type, which the PyTorch image does not run on"
+    return ""
+
+
+@cache
+def _newest_instance_types() -> frozenset[str]:
+    import botocore.session
+
+    shape = botocore.session.get_session().get_service_model("sagemaker").shape_for("TrainingInstanceType")
+    return frozenset(shape.enum)
+
+
+def processor_of(instance_type: str) -> str:
+    """Return `gpu`, `cpu` or `neuron` for an instance type, by its family as the SDK does it."""
+    family = instance_type.split(".")[1] if "." in instance_type else instance_type
+    if family.startswith(("trn", "inf")):
+        return "neuron"
+    return "gpu" if family[:1] in ("g", "p") else "cpu"
