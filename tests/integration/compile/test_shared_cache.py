@@ -14,8 +14,8 @@ import pytest
 
 from airflow_sagemaker import PytorchTrainingConfig
 from airflow_sagemaker.aws.client import Aws
-from airflow_sagemaker.aws.versions import deploy
-from airflow_sagemaker.definition.compiler import CompiledPipeline, compile_pipeline
+from airflow_sagemaker.aws.versions import CompiledPipeline, deploy
+from airflow_sagemaker.definition.compiler import compile_pipeline
 from airflow_sagemaker.definition.disk_cache import DiskCache
 from airflow_sagemaker.definition.s3_cache import S3Cache
 
