@@ -25,9 +25,11 @@ from airflow_sagemaker.exceptions import (
 )
 from airflow_sagemaker.links import LINKS, push_links
 from airflow_sagemaker.start.kill_switch import KillSwitch
+from airflow_sagemaker.start.rendering import render_settings, render_text
 from airflow_sagemaker.start.run_config import (
     RUN_PARTITION,
     build_config,
+    check_when_parsed,
     given_data,
     one_of,
     plain_config,
@@ -97,7 +99,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         *,
         config: PytorchTrainingConfig | Mapping[str, Any] | str | os.PathLike[str],
         partition: str = RUN_PARTITION,
-        dependencies: Sequence[str] = (),
+        dependencies: Sequence[str] | str = (),
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
@@ -120,7 +122,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         super().__init__(**kwargs)
         self.config = plain_config(config)
         self.partition = partition
-        self.dependencies = list(dependencies)
+        self.dependencies = [dependencies] if isinstance(dependencies, str) else list(dependencies)
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
         self.verify = verify
@@ -140,6 +142,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         self.sdk_python = sdk_python
         self.page_urls: dict[str, str] = {}
         self._kill_switch = KillSwitch()
+        check_when_parsed(self.config, self.get_dag())
         self._parameters: dict[str, str] = {}
         self._model_artifact = ""
 
@@ -149,6 +152,18 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         return self.wait_for_completion or self.deferrable
 
     # --- Airflow's entry points ---
+
+    def render_template(self, content: Any, context: Context, *args: Any, **kwargs: Any) -> Any:
+        """As every operator, but a partition and the settings that take texts stay texts under native rendering."""
+
+        def render(value: Any) -> Any:
+            return super(SageMakerTrainingPipelineOperator, self).render_template(value, context, *args, **kwargs)
+
+        if content is self.partition:
+            return render_text(content, render)
+        if content is self.config and isinstance(content, Mapping):
+            return render_settings(content, render)
+        return render(content)
 
     def execute(self, context: Context) -> str | None:
         """Returns the execution's ARN; raises AirflowFailException for what no retry can heal."""
@@ -217,8 +232,11 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
             push_links(context, watch.page_urls)
             return self._wait_for_end(context, watch, execution) if self.waits_for_end else execution.arn
 
+    def _render_settings(self, settings: dict[str, Any], context: Context) -> dict[str, Any]:
+        return render_settings(settings, lambda value: self.render_template(value, context))
+
     def _build_config(self, context: Context) -> PytorchTrainingConfig:
-        given = given_data(self.config, context, self.render_template)
+        given = given_data(self.config, context, self._render_settings)
         config = build_config(
             given, context, partition=self.partition, aws_conn_id=self.aws_conn_id, region_name=self.region_name
         )

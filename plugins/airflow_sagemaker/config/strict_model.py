@@ -34,6 +34,20 @@ def is_template(value: Any) -> bool:
     return isinstance(value, str) and ("{{" in value or "{%" in value)
 
 
+def holds_template(value: Any) -> bool:
+    """Whether a template is anywhere in a value."""
+    if isinstance(value, Mapping):
+        return any(holds_template(inner) for inner in value.values())
+    if isinstance(value, list | tuple):
+        return any(holds_template(inner) for inner in value)
+    return is_template(value)
+
+
+def _root(field: str) -> str:
+    """Return the first part of a dotted path: `hyperparameters` of `hyperparameters.lists[2]`."""
+    return field.split(".", maxsplit=1)[0].split("[", maxsplit=1)[0]
+
+
 class StrictModel(BaseModel):
     """A frozen model without unknown keys whose violations arrive together.
 
@@ -59,7 +73,7 @@ class StrictModel(BaseModel):
                 violations.extend(rule(seen))
         if violations:
             order = {name: position for position, name in enumerate(type(self).model_fields)}
-            violations.sort(key=lambda violation: order.get(violation.field.split(".")[0].split("[")[0], len(order)))
+            violations.sort(key=lambda violation: order.get(_root(violation.field), len(order)))
             raise ConfigurationError(violations, what=self.what)
 
     @classmethod
@@ -69,6 +83,21 @@ class StrictModel(BaseModel):
         for base in reversed(cls.__mro__):
             found.extend(rule for rule in vars(base).get("rules", ()) if rule not in found)
         return tuple(found)
+
+    @classmethod
+    def unrendered_violations(cls, data: Mapping[str, Any]) -> list[Violation]:
+        """Return what is wrong whatever the templates in `data` will give: fields that hold one are not judged."""
+        open_fields = {name for name, value in data.items() if holds_template(value)}
+        try:
+            cls(**{name: value for name, value in data.items() if name not in open_fields})
+        except ConfigurationError as error:
+            reads = {name: name for name in open_fields}
+            for rule in cls.all_rules():
+                fields = getattr(rule, "fields", ())
+                if open_fields.intersection(fields):
+                    reads |= dict.fromkeys(fields, "")
+            return [found for found in error.violations if _root(found.field) not in reads]
+        return []
 
     def updated(self, **changes: Any) -> Self:
         """Return a copy with changed values, validated anew; what was not given is filled in anew."""

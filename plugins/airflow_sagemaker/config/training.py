@@ -11,9 +11,9 @@ import datetime
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, SerializeAsAny
+from pydantic import BeforeValidator, Field, SerializeAsAny
 
 from airflow_sagemaker.config import container_images as images
 from airflow_sagemaker.config import rules as config_rules
@@ -42,6 +42,10 @@ def default_source_dir() -> str:
 def today_utc() -> str:
     """Return today's date in UTC: the partition of a run that names none."""
     return datetime.datetime.now(datetime.UTC).date().isoformat()
+
+
+References = Annotated[tuple[str, ...], BeforeValidator(lambda given: [given] if isinstance(given, str) else given)]
+"""References "module:function"; a single one may be given as a text."""
 
 
 class BasePipelineConfig(StrictModel):
@@ -202,12 +206,12 @@ class PytorchTrainingConfig(BasePipelineConfig):
     step_cache_expires_after: str | None = Field(
         default=None, description="ISO 8601 duration in which an equal step is not run again; none: cache off."
     )
-    dependencies: tuple[str, ...] = Field(
+    dependencies: References = Field(
         default=(),
         description='Steps that must complete first: "module:function" references that return a step. A processing '
         "step with outputs named train, val and test feeds the channels.",
     )
-    followups: tuple[str, ...] = Field(
+    followups: References = Field(
         default=(), description='Steps of the same pipeline that come after training: "module:function" references.'
     )
     extra_arguments: dict[str, Any] = Field(

@@ -43,18 +43,50 @@ def read_yaml(
     raise ConfigurationError([problem], what=file_label(path))
 
 
+MAX_DEPTH = 50
+MAX_NODES = 100_000
+"""Far above any configuration; below what takes seconds to read or fills the memory through aliases of aliases."""
+
+
 def _yaml_loader() -> Any:
-    """Return YAML's safe loader, but for one thing: a duplicate key is an error, not a value that is lost."""
+    """Return YAML's safe loader with limits, and with duplicate keys as errors where YAML would lose a value."""
     import yaml
 
     class Loader(yaml.SafeLoader):
+        def __init__(self, stream: Any) -> None:
+            super().__init__(stream)
+            self._depth = 0
+            self._nodes: dict[int, int] = {}  # how many nodes each one stands for, aliases expanded
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            self._depth += 1
+            if self._depth > MAX_DEPTH:
+                self._refuse(f"nested more than {MAX_DEPTH} levels deep")
+            node = super().compose_node(parent, index)
+            self._depth -= 1
+            if node is not None and id(node) not in self._nodes:
+                self._nodes[id(node)] = 1 + sum(self._nodes[id(inner)] for inner in _inner_nodes(node))
+                if self._nodes[id(node)] > MAX_NODES:
+                    self._refuse(f"more than {MAX_NODES:,} values")
+            return node
+
+        def _refuse(self, problem: str) -> None:
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, problem, mark)
+
         def compose_mapping_node(self, anchor: Any) -> Any:
             node = super().compose_mapping_node(anchor)
             names: set[str] = set()
             for key, _ in node.value:
                 if isinstance(key, yaml.ScalarNode) and key.value in names:
-                    raise yaml.composer.ComposerError(None, None, f"{key.value} stands twice", key.start_mark)
+                    raise yaml.composer.ComposerError(None, None, f"duplicate key {key.value!r}", key.start_mark)
                 names.add(key.value if isinstance(key, yaml.ScalarNode) else "")
             return node
 
     return Loader
+
+
+def _inner_nodes(node: Any) -> list[Any]:
+    if isinstance(node.value, str):
+        return []
+    return [inner for item in node.value for inner in (item if isinstance(item, tuple) else (item,))]

@@ -42,11 +42,31 @@ def given_data(config: Any, context: Any, render: Callable[[Any, Any], Any]) -> 
 
     if not isinstance(config, (str, os.PathLike)):
         raise ConfigurationError([Violation("config", config, "must be a configuration, a mapping or a YAML file")])
+    return read_yaml(_file_beside(config, context.get("dag")), lambda content: render(content, context))
+
+
+def check_when_parsed(config: Any, dag: Any) -> None:
+    """Refuse a configuration file whose faults no template can mend, when the DAG file is parsed.
+
+    Raises ConfigurationError. A file that is not there (yet), or that a template names, is left to the task.
+    """
+    if not isinstance(config, str):
+        return
+    path = _file_beside(config, dag)
+    if not path.is_file():
+        return
+    from airflow_sagemaker.config.training import PytorchTrainingConfig
+    from airflow_sagemaker.config.yaml_files import file_label, read_yaml
+
+    violations = PytorchTrainingConfig.unrendered_violations(read_yaml(path))
+    if violations:
+        raise ConfigurationError(violations, what=file_label(path))
+
+
+def _file_beside(config: str | os.PathLike[str], dag: Any) -> Path:
+    """The path of a configuration file; a relative one is beside the DAG file."""
     path = Path(config)
-    dag: Any = context.get("dag")
-    if not path.is_absolute() and dag is not None and dag.fileloc:
-        path = Path(dag.fileloc).parent / path
-    return read_yaml(path, lambda content: render(content, context))
+    return path if path.is_absolute() or dag is None or not dag.fileloc else Path(dag.fileloc).parent / path
 
 
 def build_config(

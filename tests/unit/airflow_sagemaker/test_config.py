@@ -109,8 +109,14 @@ def test_a_relative_source_dir_in_a_file_lies_beside_the_file(tmp_path: Path) ->
 
 
 def test_a_text_where_a_list_belongs_is_told_so() -> None:
-    with pytest.raises(ConfigurationError, match="followups = 'module:function': should be a list"):
-        PytorchTrainingConfig(**settings(followups="module:function"))
+    with pytest.raises(ConfigurationError, match="subnets = 'subnet-1': should be a list"):
+        PytorchTrainingConfig(**settings(subnets="subnet-1"))
+
+
+def test_one_reference_may_be_given_as_a_text() -> None:
+    config = PytorchTrainingConfig(hyperparameters=TABLE, dependencies="module:function")
+    assert config.dependencies == ("module:function",)
+    assert PytorchTrainingConfig.from_dict(config.to_dict()) == config
 
 
 @pytest.mark.parametrize(
@@ -118,7 +124,7 @@ def test_a_text_where_a_list_belongs_is_told_so() -> None:
     [
         ("bucket: [", "is no valid YAML"),
         ("- 1", "must be a mapping"),
-        ("hyperparameters:\n  epochs: 3\n  batch_size: 4\n  epochs: 5\n", "epochs stands twice(?s:.*)line 4"),
+        ("hyperparameters:\n  epochs: 3\n  batch_size: 4\n  epochs: 5\n", "duplicate key 'epochs'(?s:.*)line 4"),
         ("", "must be a mapping"),
         (None, "No such file"),
     ],

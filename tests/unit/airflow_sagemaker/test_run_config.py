@@ -26,9 +26,11 @@ def test_a_relative_file_lies_beside_the_dag(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("bucket: a\nbucket: b\n", "bucket stands twice(?s:.*)line 2"),
+        ("bucket: a\nbucket: b\n", "duplicate key 'bucket'(?s:.*)line 2"),
         ("- bucket\n", "must be a mapping"),
         ("bucket: [\n", "is no valid YAML"),
+        ("bucket: " + "[" * 3000 + "\n", "nested more than 50 levels deep"),
+        ("".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9) if n else 1}]\n" for n in range(12)), "values"),
     ],
 )
 def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path, text: str, reason: str) -> None:

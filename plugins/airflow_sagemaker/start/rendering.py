@@ -1,0 +1,62 @@
+"""Templates in a configuration, rendered so that texts stay texts.
+
+Where a DAG renders native objects, Jinja turns a text that looks like a Python value into that value: the partition
+`2013_07_04` into a number, `2.10` into 2.1. A mark behind the text of each setting that takes texts prevents that.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable, Mapping
+from functools import cache
+from types import NoneType
+from typing import Any
+
+_MARK = "\u200b"  # no Python value ends with a zero-width space
+
+
+def render_text(template: Any, render: Callable[[Any], Any]) -> Any:
+    """Render one template whose result is a text."""
+    return _unmarked(render(_marked(template)))
+
+
+def render_settings(settings: Mapping[str, Any], render: Callable[[Any], Any]) -> dict[str, Any]:
+    """Render a configuration's settings; those that take numbers, lists or objects become what the template gives."""
+    texts = _text_settings()
+    marked = {name: _marked(value) if name in texts else value for name, value in settings.items()}
+    return {name: _unmarked(value) if name in texts else value for name, value in render(marked).items()}
+
+
+def _marked(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _marked(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_marked(inner) for inner in value]
+    return value + _MARK if isinstance(value, str) else value
+
+
+def _unmarked(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _unmarked(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_unmarked(inner) for inner in value]
+    if not isinstance(value, str) or not value.endswith(_MARK):
+        return value
+    text = value.removesuffix(_MARK)
+    return None if text == "None" else text  # what a template gives for a value that is not set
+
+
+@cache
+def _text_settings() -> frozenset[str]:
+    """Return the settings that take a text, or a list or mapping of texts."""
+    from airflow_sagemaker.config.training import PytorchTrainingConfig
+
+    hints = typing.get_type_hints(PytorchTrainingConfig)
+    return frozenset(
+        name for name in PytorchTrainingConfig.model_fields if _leaves(hints[name]) <= {str, NoneType, Ellipsis}
+    )
+
+
+def _leaves(hint: Any) -> set[Any]:
+    inner = typing.get_args(hint)
+    return set().union(*map(_leaves, inner)) if inner else {hint}
