@@ -1,7 +1,7 @@
 """What every benchmark's result holds beside its figures: the machine, the versions, the command, the date.
 
 A benchmark is a folder with an executable `run [--quick]`. It prints one JSON object and, unless `--quick` is given,
-keeps it in `last.json` beside itself. Start it with the project's Python: `.venv/bin/python benchmarks/<name>/run`.
+keeps it in `last.json` beside itself. It finds the project's Python itself (`project_environment`).
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -21,7 +22,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    items.sort(key=_order)
+    items.sort(key=lambda item: order_of(item.nodeid))
     if config.getoption("--slow"):
         return
     skip = pytest.mark.skip(reason="takes minutes: run with --slow")
@@ -30,12 +31,40 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(skip)
 
 
-def _order(item: pytest.Item) -> int:
-    """The real Airflow's runs first: they take longest, and the other worker of `bin/test` goes on beside them.
+TOGETHER = ("tests/browser/",)
+"""Folders whose files share what is costly to start: one worker of `bin/test` gets all of them."""
 
-    The browser last, because Playwright keeps an event loop running for the rest of its process, where asyncio.run is
-    refused.
-    """
-    if "browser" in item.keywords:
-        return 2
-    return 0 if "integration/stack" in item.nodeid else 1
+LONGEST = (
+    "tests/integration/stack/",
+    "tests/browser/",
+    "tests/integration/training/",
+    "tests/integration/compile/",
+    "tests/faults/airflow/",
+    "tests/faults/training/",
+    "tests/docs/test_blocks.py",
+    "tests/integration/",
+    "tests/faults/",
+)
+"""What takes longest begins first: what is left for the end is short, and no worker waits long for another."""
+
+
+def order_of(nodeid: str) -> int:
+    """The place of a test's file among the others."""
+    return next((place for place, start in enumerate(LONGEST) if nodeid.startswith(start)), len(LONGEST))
+
+
+def unit_of(nodeid: str) -> str:
+    """What one worker gets as a whole: a file, so that its fixtures are made once, or a folder of TOGETHER."""
+    return next((folder for folder in TOGETHER if nodeid.startswith(folder)), nodeid.partition("::")[0])
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist, which debugging does without
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """`--dist loadfile`, with units of `unit_of`."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class InUnits(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return unit_of(nodeid)
+
+    return InUnits(config, log) if config.getoption("dist") == "loadfile" else None

@@ -1,4 +1,4 @@
-"""One Airflow and one Chromium for all tests of this folder."""
+"""One Airflow and one Chromium for all tests of this folder. Both end with it: an idle Airflow takes CPU time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tests.support.pages_airflow import Airflow
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Any]:
     """A running browser; the tests are skipped where there is none."""
     from tests.support.chromium import CHROMIUM, FLAGS
@@ -27,7 +27,7 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def airflow(chromium: Any, local_sagemaker: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
     """A real Airflow with the test DAGs and a seeded year of partitions; any name is allowed for a run.
 
@@ -45,7 +45,7 @@ def airflow(chromium: Any, local_sagemaker: Any, tmp_path_factory: pytest.TempPa
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def session_state(chromium: Any, airflow: Airflow) -> dict[str, Any]:
     """Cookies of a session that the admin opened by the login form."""
     from tests.browser.form import sign_in

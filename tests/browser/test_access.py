@@ -114,7 +114,7 @@ def test_history_of_one_dag_holds_only_that_dag(airflow: Airflow) -> None:
 
 
 def test_history_gives_the_figures_of_each_run(airflow: Airflow) -> None:
-    import shapes
+    from tests.browser.dags import shapes
 
     rows = answers(airflow, "/data/history?dag_id=pages_year&limit=400", "reader").json()
     assert len(rows) == 363

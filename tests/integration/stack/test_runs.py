@@ -1,4 +1,4 @@
-"""The shipped DAG in the real Airflow: every kind of run trains with the default form."""
+"""The shipped DAG in the real Airflow: every kind of run trains, with the default form and with another."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ pytestmark = pytest.mark.timeout(600)
 
 MINUTES = 60
 FOLLOWER = "flight_delay_follow_up"
+SMALL = {"window_days": 28, "epochs": 2}
+"""What is set in the form of most runs: a whole window of 90 days is trained once or twice, not six times."""
 
 
 def wait_for_runs(
@@ -55,7 +57,9 @@ def model_exists(stack: Stack, outcome: dict[str, Any]) -> bool:
     return int(stack.client("s3").head_object(Bucket=bucket, Key=key)["ContentLength"]) > 0
 
 
-def test_backfill_trains_one_model_per_date_and_another_dag_follows(stack: Stack) -> None:
+@pytest.fixture(scope="module")
+def manual(stack: Stack) -> dict[str | None, str]:
+    """The manual runs' ids by partition. All kinds of runs begin at once: the stack runs no longer than it must."""
     for dag_id in (DAG_ID, FOLLOWER):
         stack.airflow.call("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
     body = {
@@ -64,15 +68,26 @@ def test_backfill_trains_one_model_per_date_and_another_dag_follows(stack: Stack
         "to_date": "2013-05-03T00:00:00Z",
         "max_active_runs": 2,
         "reprocess_behavior": "none",
+        "dag_run_conf": SMALL,
     }
     stack.airflow.call("POST", "/backfills", json=body)
+    forms: dict[str | None, dict[str, Any]] = {"2013-07-04": SMALL, None: {}}
+    return {
+        partition: stack.airflow.trigger(DAG_ID, partition=partition, conf=form)["dag_run_id"]
+        for partition, form in forms.items()
+    }
+
+
+@pytest.mark.usefixtures("manual")
+def test_backfill_trains_one_model_per_date_and_another_dag_follows(stack: Stack) -> None:
     runs = wait_for_runs(stack, 3, run_type="backfill")
     assert sorted(run["partition_key"] for run in runs) == ["2013-05-01", "2013-05-02", "2013-05-03"]
     outcomes = [outcome_of(stack, run) for run in runs]
     assert all(model_exists(stack, outcome) for outcome in outcomes)
     assert len({outcome["model_artifact"] for outcome in outcomes}) == 3
     assert len({outcome["metrics"]["Validation AUC ROC"] for outcome in outcomes}) == 3
-    assert all(outcome["report"]["test"]["AUC ROC"] > 0.6 for outcome in outcomes)
+    assert all(outcome["report"]["test"]["AUC ROC"] > 0.55 for outcome in outcomes)
+    assert all(outcome["report"]["hyperparameters"]["epochs"] == SMALL["epochs"] for outcome in outcomes)
     # one definition for all partitions
     assert len({outcome["digest"] for outcome in outcomes}) == 1
     for run in runs:
@@ -88,17 +103,15 @@ def test_backfill_trains_one_model_per_date_and_another_dag_follows(stack: Stack
     assert models == {}
 
 
+@pytest.mark.usefixtures("manual")
 def test_scheduled_run_trains(stack: Stack) -> None:
-    stack.airflow.call("PATCH", f"/dags/{DAG_ID}", json={"is_paused": False})
     runs = wait_for_runs(stack, 1, run_type="scheduled")
     assert all(model_exists(stack, outcome_of(stack, run)) for run in runs)
 
 
 @pytest.mark.parametrize("partition", ["2013-07-04", None])
-def test_manual_run_trains(stack: Stack, partition: str | None) -> None:
-    stack.airflow.call("PATCH", f"/dags/{DAG_ID}", json={"is_paused": False})
-    run_id = stack.airflow.trigger(DAG_ID, partition=partition)["dag_run_id"]
-    runs = wait_for_runs(stack, 1, run_id_pattern=run_id)
+def test_manual_run_trains(stack: Stack, manual: dict[str | None, str], partition: str | None) -> None:
+    runs = wait_for_runs(stack, 1, run_id_pattern=manual[partition])
     assert [run["partition_key"] for run in runs] == [partition]
     assert model_exists(stack, outcome_of(stack, runs[0]))
     buttons_and_definition(stack, runs[0])

@@ -13,8 +13,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 BENCHMARK = """
 import pathlib, subprocess, sys
-sys.path[:0] = ["bin", "benchmarks"]
-import common
+sys.path[:0] = ["benchmarks"]
+import project_environment, common
 from local_stack.processes import ProcessSet
 common.arguments("a benchmark")
 sleeping = ["sh", "-c", "sleep 300 & sleep 300"]
@@ -38,3 +38,23 @@ def test_sigterm_ends_a_benchmark_with_all_that_it_started(tmp_path: Path, signa
         benchmark.send_signal(signal.SIGTERM)
     assert benchmark.wait(timeout=60) == 128 + signal.SIGTERM
     assert [process for process in family if process.is_running()] == []
+
+
+@pytest.mark.parametrize("benchmark", sorted(path.parent.name for path in (ROOT / "benchmarks").glob("*/run")))
+def test_it_runs_in_the_projects_python_whatever_python_starts_it(benchmark: str) -> None:
+    """A Python without any package: what is installed is found in .venv alone."""
+    system = Path(sys.base_prefix) / "bin" / "python3"
+    command = [str(system), "-I", str(ROOT / "benchmarks" / benchmark / "run"), "--help"]
+    done = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "--quick" in done.stdout
+
+
+def test_without_an_environment_it_says_how_to_make_one(tmp_path: Path) -> None:
+    folder = tmp_path / "benchmarks"
+    folder.mkdir()
+    (folder / "project_environment.py").write_text((ROOT / "benchmarks" / "project_environment.py").read_text())
+    command = [sys.executable, str(folder / "project_environment.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"make it with {tmp_path / 'bin' / 'setup'}" in done.stderr
