@@ -24,6 +24,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+TOP = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")]
 MARK = re.compile(r"<!-- (run|file|config|dag|connection|settings)(?:: (.+?))? -->")
 FENCE = re.compile(r"(\s*)(`{3,}|~{3,})\s*(\S*)")
 
@@ -45,7 +46,7 @@ class Block:
 @cache
 def pages() -> tuple[Path, ...]:
     """All pages for readers."""
-    return tuple(sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/**/*.md")]))
+    return tuple(sorted([*TOP, *ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/**/*.md")]))
 
 
 @cache
