@@ -11,7 +11,7 @@ import pytest
 from local_stack.demo import DAG_ID
 from local_stack.stack import Stack
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1200)
 
 MINUTES = 60
 FOLLOWER = "flight_delay_follow_up"
@@ -20,7 +20,7 @@ SMALL = {"window_days": 28, "epochs": 2}
 
 
 def wait_for_runs(
-    stack: Stack, count: int, *, dag_id: str = DAG_ID, minutes: float = 8, **query: Any
+    stack: Stack, count: int, *, dag_id: str = DAG_ID, minutes: float = 16, **query: Any
 ) -> list[dict[str, Any]]:
     """The runs that match `query`, once `count` have ended; fails with the tasks' logs when one did not succeed."""
     deadline = time.monotonic() + minutes * MINUTES
