@@ -9,14 +9,14 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 _PYTORCH = re.compile(
-    r"\d{12}\.dkr[.-]ecr(-fips)?\.[a-z0-9.-]+/([a-z0-9._/-]+/)?pytorch-(training|inference)([:@][\w.:@+-]+)?"
+    r"\d{12}\.dkr[.-]ecr(-fips)?\.[a-z0-9.-]+/([a-z0-9._/-]+/)?pytorch(-training|-inference)?([:@][\w.:@+-]+)?"
 )
 """By the repository's name: each region has an account of its own, and a mirror has the user's."""
 _MEMBERS = {
     "CreateTrainingJob": ("AlgorithmSpecification", "TrainingImage"),
     "CreateProcessingJob": ("AppSpecification", "ImageUri"),
 }
-SUPPORTED = "AWS's PyTorch containers (pytorch-training and pytorch-inference in an ECR of any account and region)"
+SUPPORTED = "AWS's PyTorch containers (pytorch, pytorch-training, pytorch-inference in any account's ECR in any region)"
 
 
 @dataclass(frozen=True)

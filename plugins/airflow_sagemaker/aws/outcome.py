@@ -54,6 +54,8 @@ class Outcome:
     """Of each step name, type, status, started_at (ISO 8601, UTC), seconds, cache_hit and its job's arn."""
     training_job_name: str = ""
     """The training step's job."""
+    instance_type: str = ""
+    """What it trained on: of several that were asked for, the one that SageMaker chose."""
 
     @property
     def cache_hit(self) -> bool:
@@ -82,7 +84,12 @@ def read_outcome(executions: Executions, execution: Execution) -> Outcome:
         billable_seconds=job.get("BillableTimeInSeconds"),
         steps=[_step_entry(step) for step in steps],
         training_job_name=trained.job_name if trained else "",
+        instance_type=_instance_type(job.get("ResourceConfig", {})),
     )
+
+
+def _instance_type(resources: dict[str, Any]) -> str:
+    return str(resources.get("SelectedInstanceType") or resources.get("InstanceType", ""))
 
 
 def training_step(steps: list[Step]) -> Step | None:

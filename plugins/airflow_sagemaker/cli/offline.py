@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import os
 from pathlib import Path
 from typing import Any
 
 from airflow_sagemaker.cli.output import Output
+from airflow_sagemaker.config import container_images as images
 from airflow_sagemaker.config.hyperparameters import ModelHyperparameters
 from airflow_sagemaker.config.training import PytorchTrainingConfig
 from airflow_sagemaker.config.yaml_files import file_label, read_yaml
@@ -70,10 +72,17 @@ def validate(arguments: argparse.Namespace, output: Output) -> int:
     text = f"{arguments.config} is valid: pipeline {config.pipeline_name}, partition {config.partition}"
     if missing:
         text += f"\nleft to the environment or the Airflow connection: {', '.join(missing)}"
-    output.result(
-        {"ok": True, "pipeline_name": config.pipeline_name, "config": config.to_dict(), "missing": missing}, text
-    )
+    warnings = [] if config.training_image else _image_warnings(config)
+    for warning in warnings:
+        output.note(f"warning: {warning}", "warning")
+    data = {"ok": True, "pipeline_name": config.pipeline_name, "config": config.to_dict(), "missing": missing}
+    output.result({**data, "warnings": warnings}, text)
     return 0
+
+
+def _image_warnings(config: PytorchTrainingConfig) -> list[str]:
+    warning = images.patch_warning(config.framework_version, datetime.datetime.now(datetime.UTC).date())
+    return [warning] if warning else []
 
 
 def compile_(arguments: argparse.Namespace, output: Output) -> int:

@@ -2,25 +2,50 @@
 
 from __future__ import annotations
 
+import datetime
 import difflib
+from typing import Any
 
 from airflow_sagemaker.config.data import load_data
 from airflow_sagemaker.config.instance_types import processor_of
 
-DEFAULT_FRAMEWORK_VERSION = "2.10"
-DEFAULT_PY_VERSION = "py313"
+DEFAULT_FRAMEWORK_VERSION: str = load_data("pytorch_images")["default"]
+"""The newest that the SageMaker SDK lists."""
+WARN_BEFORE = datetime.timedelta(days=90)
+"""How long before the end of an image's security patches `validate` begins to say so."""
 
 
-def version_problem(framework_version: str, py_version: str) -> str:
-    """Return why there is no PyTorch image of these versions, or an empty string."""
+def version_problem(framework_version: str, py_version: str | None) -> tuple[str, str] | None:
+    """Return the field and the rule that it breaks when there is no PyTorch image of these versions."""
     data = load_data("pytorch_images")
-    full = data["aliases"].get(framework_version, framework_version)
-    if full not in data["versions"]:
+    image = _image_of(framework_version)
+    if image is None:
         known = ", ".join(sorted(data["aliases"], key=_as_numbers))
-        return f"no PyTorch image of this version is known; known are {known}"
-    offered = data["versions"][full]["py_versions"]
-    if py_version not in offered:
-        return f"the PyTorch {framework_version} image has {' or '.join(offered)}"
+        return "framework_version", f"no PyTorch image of this version is known; known are {known}"
+    offered = image["py_versions"]
+    if py_version is None or py_version in offered:
+        return None
+    if not offered:
+        return "py_version", f"the PyTorch {framework_version} image comes with one Python only; leave py_version out"
+    return "py_version", f"the PyTorch {framework_version} image has {' or '.join(offered)}"
+
+
+def patch_warning(framework_version: str, today: datetime.date) -> str:
+    """Return that an image gets no security patches, or not for much longer; else an empty string."""
+    data = load_data("pytorch_images")
+    ends = data["end_of_patch"]
+    name = ".".join(framework_version.split(".")[:2])
+    newest = data["default"]
+    advice = f"framework_version: '{newest}' is the newest image"
+    if name not in ends:
+        if _as_numbers(name) < min(_as_numbers(known) for known in ends):
+            return f"the PyTorch {name} image gets no security patches any more; {advice}"
+        return ""  # newer than the dates that are published
+    last = datetime.date.fromisoformat(ends[name])
+    if today > last:
+        return f"the PyTorch {name} image has had no security patches since {last}; {advice}"
+    if today > last - WARN_BEFORE:
+        return f"the PyTorch {name} image gets no security patches after {last}; {advice}"
     return ""
 
 
@@ -30,18 +55,26 @@ def region_problem(region: str, framework_version: str) -> str:
     if region in known:
         return ""
     near = difflib.get_close_matches(region, sorted(known), n=1)
-    return f"no PyTorch {framework_version} image is known there" + (f"; did you mean {near[0]}?" if near else "")
+    aliases = sorted(load_data("pytorch_images")["aliases"], key=_as_numbers)
+    there = [version for version in aliases if region in _registries_of(version)]
+    other = f"; the newest there is {there[-1]}" if there else f"; did you mean {near[0]}?" if near else ""
+    return f"no PyTorch {framework_version} image is known there{other}"
 
 
-def training_image(region: str, instance_type: str, framework_version: str, py_version: str) -> str:
+def training_image(region: str, instance_type: str, framework_version: str, py_version: str | None = None) -> str:
     """Return the URI of the PyTorch Deep Learning Container that fits the instance type.
 
-    A GPU type always gets the GPU image and a CPU type the CPU image. Raises KeyError for an unknown region.
+    A GPU type always gets the GPU image and a CPU type the CPU image; without `py_version` it is the image's newest
+    Python. Raises KeyError for an unknown region or version.
     """
     data = load_data("pytorch_images")
     account = _registries_of(framework_version)[region]
-    tag = f"{framework_version}-{processor_of(instance_type)}-{py_version}"
-    return f"{account}.dkr.ecr.{region}.{data['domains'][region]}/{data['repository']}:{tag}"
+    image = _image_of(framework_version)
+    if image is None:
+        raise KeyError(framework_version)
+    py = py_version or max(image["py_versions"], default="")
+    tag = image["tags"][processor_of(instance_type)].format(version=framework_version, py=py)
+    return f"{account}.dkr.ecr.{region}.{data['domains'][region]}/{image['repository']}:{tag}"
 
 
 def debugger_rules_image(region: str) -> str | None:
@@ -51,11 +84,16 @@ def debugger_rules_image(region: str) -> str | None:
     return f"{account}.dkr.ecr.{region}.{data['domains'][region]}/sagemaker-debugger-rules:latest" if account else None
 
 
-def _registries_of(framework_version: str) -> dict[str, str]:
+def _image_of(framework_version: str) -> dict[str, Any] | None:
     data = load_data("pytorch_images")
-    full = data["aliases"].get(framework_version, framework_version)
-    registries: dict[str, str] = data["registries"][data["versions"][full]["registries"]]
-    return registries
+    found: dict[str, Any] | None = data["versions"].get(data["aliases"].get(framework_version, framework_version))
+    return found
+
+
+def _registries_of(framework_version: str) -> dict[str, str]:
+    image = _image_of(framework_version)
+    registries: list[dict[str, str]] = load_data("pytorch_images")["registries"]
+    return registries[image["registries"]] if image is not None else {}
 
 
 def _as_numbers(version: str) -> tuple[int, ...]:

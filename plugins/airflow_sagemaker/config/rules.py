@@ -15,7 +15,7 @@ from typing import Any
 from airflow_sagemaker.config import container_images as images
 from airflow_sagemaker.config.extra_arguments import argument_violations
 from airflow_sagemaker.config.hyperparameters import MAX_PARAMETER
-from airflow_sagemaker.config.instance_types import instance_type_problem
+from airflow_sagemaker.config.instance_types import instance_type_problem, processor_of
 from airflow_sagemaker.config.request_shapes import SEPARATORS, create_training_job_shape, shape_violations
 from airflow_sagemaker.config.s3_uris import bucket_problem, is_inside, normalised_uri, uri_problem
 from airflow_sagemaker.config.strict_model import Rule, is_template, reads_fields
@@ -38,6 +38,8 @@ _REPOSITORY = re.compile(
 _DURATION = re.compile(r"P(?=.)(\d+Y)?(\d+M)?(\d+W)?(\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+S)?)?")
 _REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _CREDENTIALS = frozenset({"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"})
+MAX_INSTANCE_TYPES = 5
+"""InstancePreferenceList of botocore's model."""
 _LOCAL_STORAGE = ("p3dn", "p4", "p5", "p6", "g4dn", "g5", "g6", "g7", "r5d", "trn")
 
 
@@ -67,14 +69,13 @@ def _image_versions(seen: Any) -> Iterator[Violation]:
     if getattr(seen, "training_image", None):
         return
     problem = images.version_problem(seen.framework_version, seen.py_version)
-    if problem:
-        unknown = problem.startswith("no PyTorch")
-        name = "framework_version" if unknown else "py_version"
-        yield Violation(name, getattr(seen, name), problem)
+    if problem is not None:
+        name, rule = problem
+        yield Violation(name, getattr(seen, name), rule)
     elif seen.region is not None and _REGION.fullmatch(seen.region):
-        problem = images.region_problem(seen.region, seen.framework_version)
-        if problem:
-            yield Violation("region", seen.region, problem, "or name an image by training_image")
+        rule = images.region_problem(seen.region, seen.framework_version)
+        if rule:
+            yield Violation("region", seen.region, rule, "or name an image by training_image")
 
 
 @reads_fields("tags")
@@ -127,6 +128,31 @@ def _instance_type(seen: Any) -> Iterator[Violation]:
             yield Violation("training_instance_type", seen.training_instance_type, problem)
 
 
+@reads_fields("training_instance_types", "use_spot_instances")
+def _instance_preferences(seen: Any) -> Iterator[Violation]:
+    """Refuse what CreateTrainingJob's ResourceConfig.InstancePreferences excludes, and types that share no image."""
+    types = seen.training_instance_types
+    name = "training_instance_types"
+    if not types or any(is_template(one) for one in types):
+        return
+    for one in types:
+        problem = instance_type_problem(one)
+        if problem:
+            yield Violation(name, one, problem)
+    if len(types) > MAX_INSTANCE_TYPES:
+        yield Violation(name, len(types), f"at most {MAX_INSTANCE_TYPES} instance types")
+    if len(set(types)) < len(types):
+        yield Violation(name, list(types), "each instance type once")
+    if len({processor_of(one) for one in types}) > 1:
+        rule = "must all have a GPU or all have none: one image runs on whichever becomes free"
+        yield Violation(name, list(types), rule)
+    if seen.use_spot_instances:
+        yield Violation("use_spot_instances", True, "spot capacity excludes a list of instance types")
+    if "training_instance_type" in seen.model_fields_set:
+        rule = "give either one type or a list"
+        yield Violation("training_instance_type", seen.training_instance_type, rule, "leave training_instance_type out")
+
+
 @reads_fields("use_spot_instances", "max_wait_seconds", "max_runtime_seconds", "keep_alive_seconds")
 def _spot_and_warm_pool(seen: Any) -> Iterator[Violation]:
     wait = seen.max_wait_seconds
@@ -156,12 +182,14 @@ def _vpc_is_whole(seen: Any) -> Iterator[Violation]:
         yield Violation(missing, [], "a VPC needs both subnets and security_group_ids")
 
 
-@reads_fields("volume_kms_key", "training_instance_type")
+@reads_fields("volume_kms_key", "training_instance_type", "training_instance_types")
 def _volume_key_needs_a_volume(seen: Any) -> Iterator[Violation]:
-    family = seen.training_instance_type.removeprefix("ml.").split(".")[0]
-    if seen.volume_kms_key and family.startswith(_LOCAL_STORAGE):
+    for instance_type in seen.training_instance_types or (seen.training_instance_type,):
+        family = instance_type.removeprefix("ml.").split(".")[0]
+        if not seen.volume_kms_key or not family.startswith(_LOCAL_STORAGE):
+            continue
         # CreateTrainingJob, ResourceConfig.VolumeKmsKeyId: refused for types with local instance storage.
-        rule = f"cannot be used with {seen.training_instance_type}, whose storage is local and encrypted by its own key"
+        rule = f"cannot be used with {instance_type}, whose storage is local and encrypted by its own key"
         yield Violation("volume_kms_key", seen.volume_kms_key, rule)
 
 
@@ -262,6 +290,7 @@ BASE: tuple[Rule, ...] = (
 TRAINING: tuple[Rule, ...] = (
     _paths_differ,
     _instance_type,
+    _instance_preferences,
     _matches(
         "training_entry_point", _ENTRY_POINT, "must be a relative path of letters, digits and _.- to a .py or .sh"
     ),

@@ -74,7 +74,10 @@ class BasePipelineConfig(StrictModel):
     framework_version: str = Field(
         default=images.DEFAULT_FRAMEWORK_VERSION, description="PyTorch version of the container."
     )
-    py_version: str = Field(default=images.DEFAULT_PY_VERSION, description="Python version of the container.")
+    py_version: str | None = Field(
+        default=None,
+        description="Python version of the container, where the image offers some (PyTorch 2.10 and older).",
+    )
     tags: dict[str, str] = Field(default_factory=dict, description="Tags of the pipeline and its jobs.")
 
     @classmethod
@@ -151,6 +154,10 @@ class PytorchTrainingConfig(BasePipelineConfig):
     output_path: str | None = Field(default=None, description="S3 folder for models and reports; generated.")
     checkpoint_path: str | None = Field(default=None, description="S3 folder for checkpoints; generated.")
     training_instance_type: str = Field(default="ml.g5.12xlarge", description="Instance type; also chooses the image.")
+    training_instance_types: tuple[str, ...] = Field(
+        default=(),
+        description="Instance types in order of preference, instead of one: the first that has capacity trains.",
+    )
     training_instance_count: int = Field(default=1, ge=1, description="Number of instances.")
     training_volume_size: int = Field(default=30, ge=1, le=16384, description="Volume of each instance in GB.")
     training_entry_point: str = Field(default="train.py", description="Program inside source_dir (.py or .sh).")
@@ -268,9 +275,11 @@ class PytorchTrainingConfig(BasePipelineConfig):
         if self.training_image:
             return self.training_image
         self.require(["region"])
-        return images.training_image(
-            str(self.region), self.training_instance_type, self.framework_version, self.py_version
-        )
+        return images.training_image(str(self.region), self.instance_type(), self.framework_version, self.py_version)
+
+    def instance_type(self) -> str:
+        """Return the instance type, of several the preferred one."""
+        return self.training_instance_types[0] if self.training_instance_types else self.training_instance_type
 
     def pipeline_parameters(self, *, run_key: str | None = None) -> dict[str, str]:
         """Return the values of one run for StartPipelineExecution.
@@ -285,7 +294,7 @@ class PytorchTrainingConfig(BasePipelineConfig):
             "OutputPath": str(self.output_path),
             "CheckpointPath": str(checkpoint_path),
             "TrainingImage": self.image(),
-            "TrainingInstanceType": self.training_instance_type,
+            "TrainingInstanceType": self.instance_type(),
             "TrainingInstanceCount": str(self.training_instance_count),
             **self.hyperparameters.parameters(),
         }

@@ -97,8 +97,10 @@ def run_parameters(config: PytorchTrainingConfig, run_key: str | None, *, test: 
     if test:
         known = type(config.hyperparameters).model_fields
         knobs = {name: value for name, value in TEST_KNOBS.items() if name in known}
+        # a list of types is part of the definition, which a test shares
+        one_type = {} if config.training_instance_types else {"training_instance_type": TEST_INSTANCE_TYPE}
         config = config.updated(
-            training_instance_type=TEST_INSTANCE_TYPE,
+            **one_type,
             training_instance_count=1,
             hyperparameters=config.hyperparameters.model_dump(exclude_unset=True) | knobs,
         )

@@ -75,6 +75,7 @@ def configurations(draw: st.DrawFn) -> dict[str, Any]:
         "pipeline_name": draw(st.from_regex(r"[a-zA-Z0-9](-?[a-zA-Z0-9]){0,30}", fullmatch=True)),
         "role_arn": ROLE,
         "region": draw(st.sampled_from(["us-east-1", "eu-central-1", "cn-north-1"])),
+        "framework_version": draw(st.sampled_from(["2.10", "2.13"])),
         "training_instance_type": draw(st.sampled_from(TRAINABLE)),
         "training_instance_count": draw(st.integers(1, 100)),
         "training_volume_size": draw(st.integers(1, 16384)),

@@ -95,6 +95,15 @@ def test_a_missing_file_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert "/nowhere/training.yaml" in capsys.readouterr().err
 
 
+def test_validate_warns_of_an_image_whose_patches_have_ended(
+    config_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, said = validated(capsys, config_file, "--param", "framework_version='2.9'")
+    assert code == 0
+    assert ["since 2026-10-15" in warning for warning in said["warnings"]] == [True]
+    assert validated(capsys, config_file, "--param", "training_image=mine:1")[1]["warnings"] == []
+
+
 def test_validate_needs_no_aws_library(config_file: Path) -> None:
     import subprocess
 

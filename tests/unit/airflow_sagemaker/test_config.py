@@ -36,7 +36,7 @@ def test_defaults_are_the_documented_ones() -> None:
     config = PytorchTrainingConfig(hyperparameters=TABLE)
     assert config.training_instance_type == "ml.g5.12xlarge"
     assert config.training_instance_count == 1
-    assert (config.framework_version, config.py_version) == ("2.10", "py313")
+    assert (config.framework_version, config.py_version) == ("2.14", None)
     assert config.partition == datetime.datetime.now(datetime.UTC).date().isoformat()
     assert Path(config.source_dir).name == "training"
     assert config.step_cache_expires_after is None
@@ -74,17 +74,27 @@ def test_pipeline_parameters_hold_all_values_of_a_run_as_text() -> None:
     values = config.pipeline_parameters(run_key="k1")
     assert values["CheckpointPath"] == "s3://my-bucket/checkpoints/k1"
     assert values["TrainingInstanceCount"] == "2"
-    assert values["TrainingImage"].endswith(".dkr.ecr.eu-central-1.amazonaws.com/pytorch-training:2.10-gpu-py313")
+    assert values["TrainingImage"].endswith(".dkr.ecr.eu-central-1.amazonaws.com/pytorch:2.14-cu133-amzn2023-sagemaker")
     assert values["HyperparameterIdName"] == '"customer_id"'
     assert values["HyperparameterLearningRate"] == "0.001"
     assert values["HyperparameterCompileModel"] == "false"
     assert all(isinstance(value, str) for value in values.values())
 
 
-@pytest.mark.parametrize(("instance_type", "kind"), [("ml.m5.large", "cpu"), ("ml.p5.48xlarge", "gpu")])
-def test_the_image_follows_the_instance_type(instance_type: str, kind: str) -> None:
-    config = PytorchTrainingConfig(**settings(region="us-east-1", training_instance_type=instance_type))
-    assert f":2.10-{kind}-py313" in config.image()
+@pytest.mark.parametrize(
+    ("version", "instance_type", "image"),
+    [
+        ("2.14", "ml.m5.large", "pytorch:2.14-cpu-amzn2023-sagemaker"),
+        ("2.14", "ml.p5.48xlarge", "pytorch:2.14-cu133-amzn2023-sagemaker"),
+        ("2.11", "ml.p5.48xlarge", "pytorch:2.11-cu130-amzn2023-sagemaker"),
+        ("2.10", "ml.m5.large", "pytorch-training:2.10-cpu-py313"),
+        ("2.5.1", "ml.g5.xlarge", "pytorch-training:2.5.1-gpu-py311"),
+    ],
+)
+def test_the_image_follows_version_and_instance_type(version: str, instance_type: str, image: str) -> None:
+    given = settings(region="us-east-1", training_instance_type=instance_type, framework_version=version)
+    config = PytorchTrainingConfig(**given)
+    assert config.image() == f"763104351884.dkr.ecr.us-east-1.amazonaws.com/{image}"
     assert config.updated(training_image="mine:1").image() == "mine:1"
 
 

@@ -12,6 +12,7 @@ from airflow_sagemaker.config.instance_types import instance_type_problem, train
 from airflow_sagemaker.exceptions import ConfigurationError
 from tests.support.config_samples import settings
 
+SIX_TYPES = [f"ml.g5.{size}xlarge" for size in ("", 2, 4, 8, 12, 16)]
 PROFILER_RULE = {"name": "ProfilerReport"}
 
 
@@ -25,11 +26,13 @@ PROFILER_RULE = {"name": "ProfilerReport"}
         ({"bucket": "bucket-s3alias"}, "bucket", "must not end with"),
         ({"pipeline_name": "-flights"}, "pipeline_name", "hyphen"),
         ({"region": "europe"}, "region", "no region name"),
-        ({"region": "xx-north-1"}, "region", "no PyTorch 2.10 image"),
+        ({"region": "xx-north-1"}, "region", "no PyTorch 2.14 image"),
         ({"role_arn": "arn:aws:iam::1:role/x"}, "role_arn", "no role ARN"),
         ({"partition": "2013/07/04"}, "partition", "letters, digits"),
         ({"framework_version": "9.9"}, "framework_version", "no PyTorch image"),
-        ({"py_version": "py27"}, "py_version", "has py313"),
+        ({"framework_version": "2.10", "py_version": "py27"}, "py_version", "has py313"),
+        ({"py_version": "py313"}, "py_version", "comes with one Python only"),
+        ({"region": "cn-north-1"}, "region", "the newest there is 2.13"),
         ({"tags": {"aws:x": "1"}}, "tags.aws:x", "reserved"),
         ({"tags": {"key": "v" * 257}}, "tags.key", "at most 256"),
         ({"tags": {str(n): "" for n in range(51)}}, "tags", "at most 50"),
@@ -80,6 +83,22 @@ PROFILER_RULE = {"name": "ProfilerReport"}
         ({"subnets": ["subnet-1"]}, "security_group_ids", "needs both"),
         ({"subnets": ["subnet 1"], "security_group_ids": ["sg-1"]}, "subnets", "no subnet id"),
         ({"volume_kms_key": "alias/k"}, "volume_kms_key", "storage is local"),
+        ({"training_instance_types": ["ml.m5.tiny"]}, "training_instance_types", "no instance type"),
+        ({"training_instance_types": SIX_TYPES}, "training_instance_types", "at most 5"),
+        ({"training_instance_types": ["ml.m5.large"] * 2}, "training_instance_types", "each instance type once"),
+        ({"training_instance_types": ["ml.m5.large", "ml.g5.xlarge"]}, "training_instance_types", "all have a GPU"),
+        (
+            {"training_instance_types": ["ml.g5.xlarge"], "use_spot_instances": True},
+            "use_spot_instances", "excludes a list",
+        ),
+        (
+            {"training_instance_types": ["ml.g5.xlarge"], "training_instance_type": "ml.g5.xlarge"},
+            "training_instance_type", "either one type or a list",
+        ),
+        (
+            {"training_instance_types": ["ml.p3.2xlarge", "ml.g5.xlarge"], "volume_kms_key": "alias/k"},
+            "volume_kms_key", "storage is local",
+        ),
         ({"output_kms_key": "a b"}, "output_kms_key", "no KMS key"),
         ({"environment": {"1X": "y"}}, "environment.1X", "does not start with a digit"),
         ({"environment": {"X": "y" * 513}}, "environment.X", "at most 512"),

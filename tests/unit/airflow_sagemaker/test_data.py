@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from importlib.util import find_spec
 
 import botocore.session
@@ -19,6 +20,36 @@ of_the_project = pytest.mark.skipif(
 def test_instance_types_are_botocores() -> None:
     shape = botocore.session.get_session().get_service_model("sagemaker").shape_for("TrainingInstanceType")
     assert instance_types.training_instance_types() == set(shape.enum)
+
+
+@of_the_project
+def test_every_image_is_the_one_that_the_sdk_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    from sagemaker.core import image_uris
+
+    for version, image in load("pytorch_images")["versions"].items():
+        family = "pytorch" if image["py_versions"] else "pytorch-amzn2023"
+        for instance_type in ("ml.m5.large", "ml.g5.xlarge"):
+            py = {"py_version": max(image["py_versions"])} if image["py_versions"] else {}
+            theirs = image_uris.retrieve(
+                family, "eu-central-1", version=version, instance_type=instance_type, image_scope="training", **py
+            )
+            assert images.training_image("eu-central-1", instance_type, version) == theirs
+
+
+@pytest.mark.parametrize(
+    ("version", "day", "said"),
+    [
+        ("2.10", "2026-10-23", ""),
+        ("2.10", "2026-10-24", "gets no security patches after 2027-01-21"),
+        ("2.10", "2027-01-22", "has had no security patches since 2027-01-21"),
+        ("2.5.1", "2026-01-01", "gets no security patches any more"),
+        ("2.14", "2027-01-01", ""),
+    ],
+)
+def test_the_end_of_an_images_patches_is_said_ninety_days_before(version: str, day: str, said: str) -> None:
+    warning = images.patch_warning(version, datetime.date.fromisoformat(day))
+    assert (said in warning) if said else not warning
 
 
 @of_the_project

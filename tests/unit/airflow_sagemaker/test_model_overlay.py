@@ -32,7 +32,8 @@ def without_aliases(model: dict[str, Any]) -> dict[str, Any]:
     for name, shape in model["shapes"].items():
         if name.startswith(ALIAS) or name == "AliasOperations":
             continue
-        members = {m: described for m, described in shape.get("members", {}).items() if not m.startswith(ALIAS)}
+        newer = (ALIAS, "SelectedInstance")
+        members = {m: described for m, described in shape.get("members", {}).items() if not m.startswith(newer)}
         shapes[name] = {**shape, "members": members} if "members" in shape else shape
     return {**model, "shapes": shapes}
 

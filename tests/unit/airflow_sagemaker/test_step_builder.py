@@ -119,6 +119,14 @@ def test_each_element_of_the_step(source: Path) -> None:
     assert json.loads(arguments["HyperParameters"]["learning_rate"]) == 0.001
 
 
+def test_instance_types_in_order_of_preference(source: Path) -> None:
+    request, _ = build(source, training_instance_types=["ml.g5.12xlarge", "ml.g6.12xlarge"])
+    resources = request["Arguments"]["ResourceConfig"]
+    assert resources["InstancePreferences"] == [{"InstanceType": "ml.g5.12xlarge"}, {"InstanceType": "ml.g6.12xlarge"}]
+    assert "InstanceType" not in resources
+    assert resources["InstanceCount"] == 1
+
+
 def test_everything_that_is_configured_arrives(source: Path) -> None:
     (source / "requirements.txt").write_text("tabm\n")
     arn = "arn:aws:codeartifact:us-east-1:123456789012:repository/domain/repository"

@@ -42,7 +42,7 @@ def test_another_image_is_refused_with_the_option_that_allows_it(image: str, pat
     training: dict[str, Any] = {"AlgorithmSpecification": {"TrainingImage": image}}
     (said,) = Images().refusals("CreateTrainingJob", training)
     assert said.startswith(f"AlgorithmSpecification.TrainingImage '{image}' is not supported")
-    assert "pytorch-training and pytorch-inference" in said
+    assert "pytorch, pytorch-training, pytorch-inference" in said
     assert said.endswith(f"serve --image '{pattern}'")
     assert not list(Images((pattern,)).refusals("CreateTrainingJob", training))
 

@@ -1,10 +1,10 @@
-"""Pipeline version aliases for every boto3: what botocore's own model of SageMaker may not know yet.
+"""What botocore's own model of SageMaker may not know yet: pipeline version aliases and the selected instance type.
 
-The aliases came with botocore 1.44; Airflow's constraint files and MWAA's images name older ones, which refuse the
-parameter before anything is sent. botocore merges `service-2.sdk-extras.json` from any folder on its loader's search
-path into the service's model, which is how this package adds the shapes to the sessions that it makes itself. The
-sessions of other code in the process are left alone, and with a botocore that knows the aliases the merge changes
-nothing (a test compares them).
+Both came with botocore 1.44; Airflow's constraint files and MWAA's images name older ones, which refuse a parameter
+that they do not know before anything is sent, and drop it from an answer. botocore merges `service-2.sdk-extras.json`
+from any folder on its loader's search path into the model, which is how this package adds the shapes to the sessions
+that it makes itself. The sessions of other code in the process are left alone, and with a botocore that knows both the
+merge changes nothing (a test compares them).
 
 `python -m airflow_sagemaker.aws.model_overlay.refresh` writes the file again from the installed botocore.
 """
@@ -19,7 +19,7 @@ FOLDER = Path(__file__).parent
 
 
 def extend(session: Any) -> Any:
-    """Return the boto3 session, whose clients made from now on know the aliases."""
+    """Return the boto3 session, whose clients made from now on know what the overlay adds."""
     loader = session._session.get_component("data_loader")  # boto3 adds its own folder to it in the same way
     if str(FOLDER) not in loader.search_paths:
         loader.search_paths.insert(0, str(FOLDER))

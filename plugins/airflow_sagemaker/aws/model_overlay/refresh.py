@@ -11,10 +11,12 @@ from airflow_sagemaker.aws.model_overlay import FOLDER
 
 FILE = FOLDER / "sagemaker" / "2017-07-24" / "service-2.sdk-extras.json"
 ALIAS = "PipelineVersionAlias"
+SELECTED = "SelectedInstance"
+"""Members of ResourceConfig: which of several instance types a job got."""
 
 
 def overlay(model: dict[str, Any]) -> dict[str, Any]:
-    """Return the shapes of botocore's model of SageMaker that make up the version aliases, without their prose."""
+    """Return what this package needs of botocore's model of SageMaker and an older one lacks, without the prose."""
     shapes = {}
     for name, shape in model["shapes"].items():
         if name.startswith(ALIAS) or name == "AliasOperations":
@@ -23,7 +25,7 @@ def overlay(model: dict[str, Any]) -> dict[str, Any]:
         members = {
             member: _without_prose(described)
             for member, described in shape.get("members", {}).items()
-            if member.startswith(ALIAS)
+            if member.startswith(ALIAS) or (name == "ResourceConfig" and member.startswith(SELECTED))
         }
         if members:
             shapes[name] = {"members": members}

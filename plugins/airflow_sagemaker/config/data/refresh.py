@@ -13,6 +13,23 @@ import botocore.session
 
 HERE = Path(__file__).parent
 OLDEST = (2, 0)  # PyTorch 1.x containers lack Python 3.10, which the SDK's drivers need
+FAMILIES = ("pytorch", "pytorch-amzn2023")
+"""The SDK's names of the containers, the older ones on Ubuntu first."""
+END_OF_PATCH = {
+    "2.6": "2026-01-29",
+    "2.7": "2026-04-23",
+    "2.8": "2026-08-06",
+    "2.9": "2026-10-15",
+    "2.10": "2027-01-21",
+    "2.11": "2027-04-30",
+    "2.12": "2027-07-02",
+    "2.13": "2027-07-20",
+}
+"""Last day of security patches of the training images; older ones have none, of newer ones it is not published yet.
+
+Source, to be looked at with each refresh: https://aws.github.io/deep-learning-containers/reference/support_policy/ and
+docs/src/data of github.com/aws/deep-learning-containers, August 2026.
+"""
 
 
 def instance_types() -> dict[str, Any]:
@@ -22,26 +39,43 @@ def instance_types() -> dict[str, Any]:
 
 
 def pytorch_images() -> dict[str, Any]:
-    """Return versions, Python versions, registry accounts and domains of the PyTorch training images."""
-    listed = _sdk_file("pytorch")["training"]
+    """Return the PyTorch training images: versions, tags, registry accounts, domains and the end of their patches."""
     registries: list[dict[str, str]] = []
     versions: dict[str, Any] = {}
-    for name, entry in listed["versions"].items():
-        if tuple(int(part) for part in name.split(".")[:2]) < OLDEST:
-            continue
-        if entry["registries"] not in registries:
-            registries.append(entry["registries"])
-        versions[name] = {"py_versions": entry["py_versions"], "registries": registries.index(entry["registries"])}
+    aliases: dict[str, str] = {}
+    for family in FAMILIES:
+        listed = _sdk_file(family)["training"]
+        for name, entry in listed["versions"].items():
+            if tuple(int(part) for part in name.split(".")[:2]) < OLDEST:
+                continue
+            if entry["registries"] not in registries:
+                registries.append(entry["registries"])
+            versions[name] = _image(entry) | {"registries": registries.index(entry["registries"])}
+            aliases[".".join(name.split(".")[:2])] = name
     regions = sorted({region for table in registries for region in table})
     return {
-        "source": f"sagemaker {version('sagemaker')}, image_uri_config/pytorch.json and debugger.json",
-        "repository": "pytorch-training",
+        "source": f"sagemaker {version('sagemaker')}, image_uri_config/{{{','.join(FAMILIES)},debugger}}.json",
+        "default": _sdk_file(FAMILIES[-1])["training"]["version_aliases"]["latest"],
         "versions": versions,
-        "aliases": {alias: full for alias, full in listed["version_aliases"].items() if full in versions},
+        "aliases": aliases,
         "registries": registries,
         "domains": {region: _ecr_domain(region) for region in regions},
         "debugger_rules": _sdk_file("debugger")["versions"]["latest"]["registries"],
+        "end_of_patch": END_OF_PATCH,
     }
+
+
+def _image(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return repository, tags and Python versions of one version's images.
+
+    In a tag {version} stands for the version as it is asked for, {py} for one of the Python versions; the images on
+    Amazon Linux 2023 have tags of their own and one Python each, which is not part of the tag.
+    """
+    if "tag_prefix" in entry:
+        tags = {kind: f"{entry['tag_prefix']}-{tail}" for kind, tail in entry["container_version"].items()}
+    else:
+        tags = {kind: f"{{version}}-{kind}-{{py}}" for kind in ("cpu", "gpu")}
+    return {"repository": entry["repository"], "tags": tags, "py_versions": entry.get("py_versions", [])}
 
 
 def _sdk_file(name: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import boto3
 from sagemaker.core.config.config import load_sagemaker_config
 from sagemaker.core.helper.iam_role_resolver import RoleValidationError, resolve_and_validate_role
 from sagemaker.core.helper.session_helper import Session
-from sagemaker.core.shapes import CheckpointConfig, OutputDataConfig
+from sagemaker.core.shapes import CheckpointConfig, InstancePreference, OutputDataConfig
 from sagemaker.core.workflow.functions import Join
 from sagemaker.core.workflow.pipeline_context import PipelineSession
 from sagemaker.mlops.workflow.retry import (
@@ -176,8 +176,14 @@ class PyTorchTrainingStepBuilder:
             "keep_alive_period_in_seconds": config.keep_alive_seconds,
             "enable_managed_spot_training": config.use_spot_instances or None,
         }
+        if config.training_instance_types:
+            # part of the definition: a list of a length that is only known at the start is not possible
+            preferences = [InstancePreference(instance_type=one) for one in config.training_instance_types]
+            types: dict[str, Any] = {"instance_preferences": preferences}
+        else:
+            types = {"instance_type": self._value(parameters.INSTANCE_TYPE)}
         return Compute(
-            instance_type=self._value(parameters.INSTANCE_TYPE),
+            **types,
             instance_count=self._value(parameters.INSTANCE_COUNT),
             volume_size_in_gb=config.training_volume_size,
             **{name: value for name, value in optional.items() if value is not None},
