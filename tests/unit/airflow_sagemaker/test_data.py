@@ -8,6 +8,7 @@ from importlib.util import find_spec
 import botocore.session
 import pytest
 
+from airflow_sagemaker.config import container_images as images
 from airflow_sagemaker.config import instance_types
 from airflow_sagemaker.config.data import load_data, refresh
 
@@ -27,7 +28,7 @@ def test_every_image_is_the_one_that_the_sdk_finds(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     from sagemaker.core import image_uris
 
-    for version, image in load("pytorch_images")["versions"].items():
+    for version, image in load_data("pytorch_images")["versions"].items():
         family = "pytorch" if image["py_versions"] else "pytorch-amzn2023"
         for instance_type in ("ml.m5.large", "ml.g5.xlarge"):
             py = {"py_version": max(image["py_versions"])} if image["py_versions"] else {}
