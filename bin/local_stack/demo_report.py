@@ -9,10 +9,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from airflow_sagemaker.contract import METRICS, report_problem
 from local_stack.errors import StackError
 from local_stack.stack import Stack
-
-METRICS = ("Train Loss", "Validation Loss", "Validation F1 Score", "Validation AUC ROC")
 
 
 def show(console: Console, stack: Stack, dag_id: str, run_id: str, tasks: Sequence[str]) -> None:
@@ -30,7 +29,7 @@ def show(console: Console, stack: Stack, dag_id: str, run_id: str, tasks: Sequen
     console.print(f"\n[bold]partition {partition}[/bold]: {counts} rows", soft_wrap=True)
     console.print(_steps(stack.airflow.task_instances(dag_id, run_id), tasks))
     console.print(f"metrics of the training job {job['TrainingJobName']}", soft_wrap=True)
-    console.print(_metrics(job, (outcome.get("report") or {}).get("baseline") or {}))
+    console.print(_metrics(job, _baseline(outcome.get("report") or {})))
     console.print(f"model artifact   {artifact} ({artifact.stat().st_size / 1024:.0f} kB)", soft_wrap=True)
     console.print(f"checkpoints      {_as_file(stack, job['CheckpointConfig']['S3Uri'])}", soft_wrap=True)
 
@@ -53,13 +52,21 @@ def _metrics(job: Mapping[str, Any], baseline: Mapping[str, float]) -> Table:
     table.add_column("model", justify="right")
     table.add_column("constant predictor", justify="right")
     final = {metric["MetricName"]: metric["Value"] for metric in job["FinalMetricDataList"]}
-    missing = [name for name in METRICS if name not in final]
+    names = [metric.name for metric in METRICS]
+    missing = [name for name in names if name not in final]
     if missing:
         raise StackError(f"the training job left no value for {', '.join(missing)}; its log has no line that matches")
-    for name in METRICS:
+    for name in names:
         constant = baseline.get(name)
         table.add_row(name, f"{final[name]:.4f}", "-" if constant is None else f"{constant:.4f}")
     return table
+
+
+def _baseline(report: Mapping[str, Any]) -> Mapping[str, float]:
+    problem = report_problem(report)
+    if problem:
+        raise StackError(problem)
+    return report.get("baseline") or {}
 
 
 def _as_file(stack: Stack, uri: str) -> Path:

@@ -11,6 +11,7 @@ from typing import Any
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from airflow_sagemaker.aws.connections import connection_defaults
+from airflow_sagemaker.contract import report_problem
 from flight_delay.form import MISSING_DATA, SPLIT_BY
 from preprocessing import child
 from preprocessing.errors import ChecksError, MissingDataError, PreprocessingError
@@ -85,6 +86,10 @@ def findings(aws_conn_id: str, input_path: str) -> list[dict[str, Any]]:
 def report(partition: str, outcome: dict[str, Any], prepared: dict[str, Any] | None = None) -> dict[str, Any]:
     """Log the model's metrics beside those of a constant predictor, and return them."""
     found = outcome.get("report") or {}
+    problem = report_problem(found)
+    if problem:
+        log.warning("%s", problem)
+        found = {}
     baseline = found.get("baseline") or {}
     metrics = {
         name: {"model": value, "constant": baseline.get(name)} for name, value in sorted(outcome["metrics"].items())

@@ -8,15 +8,14 @@ from typing import Any
 from airflow.sdk import DAG, Asset, CronPartitionTimetable, PokeReturnValue, task
 
 from airflow_sagemaker import SageMakerTrainingPipelineOperator, SageMakerTrainingPipelineSensor
+from airflow_sagemaker.contract import XCom
 from airflow_sagemaker.operators import RUN_PARTITION
 from flight_delay import form, tasks
 from flight_delay.form import AWS_CONN_ID, HYPERPARAMETERS, MAX_TRAININGS, PARAMS, POOL, WAIT_EVERY, WAIT_WITHIN
 from preprocessing.window import Window
 
-DATA_CHECKS = "data_checks"
-"""Key of the XCom that the pages draw (docs/data-checks.md)."""
 PROCESSING_STEP = "flight_delay.processing_step:preprocess_by_{{ params.split_by }}"
-STEPS_SPLITS = "{{ ti.xcom_pull(task_ids='start_training', key='training_pipeline')['parameters']['InputPath'] }}"
+STEPS_SPLITS = f"{{{{ ti.xcom_pull(task_ids='start_training', key='{XCom.STARTED}')['parameters']['InputPath'] }}}}"
 """Where the Processing step has left its splits and their manifest."""
 
 
@@ -103,7 +102,7 @@ def preprocess(
     """
 
     def keep(findings: list[dict[str, Any]]) -> None:
-        ti.xcom_push(key=DATA_CHECKS, value=findings)
+        ti.xcom_push(key=XCom.DATA_CHECKS.value, value=findings)
 
     return tasks.preprocess(AWS_CONN_ID, pipeline, partition, window_days, missing_data, split_by, keep)
 
@@ -147,7 +146,7 @@ def report(
     `checked`: the splits whose manifest holds the findings of the data checks, where no task has told them before.
     """
     if checked:
-        context["ti"].xcom_push(key=DATA_CHECKS, value=tasks.findings(AWS_CONN_ID, checked))
+        context["ti"].xcom_push(key=XCom.DATA_CHECKS.value, value=tasks.findings(AWS_CONN_ID, checked))
     summary = tasks.report(partition, outcome, prepared)
     extra = {name: summary[name] for name in ("model_artifact", "partition")}
     for asset in context["task"].outlets:

@@ -138,7 +138,7 @@ def package_commands() -> Iterator[str]:
 
     doc = inspect.cleandoc(cli.__doc__ or "")
     yield doc[doc.index("Exit codes") :]
-    yield from commands_of(cli.parser())
+    yield from commands_of(cli.build_parser())
 
 
 def server_commands() -> Iterator[str]:

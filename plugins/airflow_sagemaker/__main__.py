@@ -1,4 +1,4 @@
-"""`python -m airflow_sagemaker`: the same work without Airflow."""
+"""`airflow-sagemaker`, or `python -m airflow_sagemaker`: the same work without Airflow."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ import sys
 
 from airflow_sagemaker.cli import main
 
-if __name__ == "__main__":
+
+def run() -> None:
+    """Run the command line and exit with its code."""
     code = main()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would only end the clean-up with a traceback
     sys.exit(code)
+
+
+if __name__ == "__main__":
+    run()

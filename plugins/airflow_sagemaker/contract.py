@@ -7,8 +7,10 @@ command line, `bin/`. `training/` is shipped to the container alone and keeps it
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 NUMBER = r"([0-9]+\.?[0-9]*(?:[eE][-+]?[0-9]+)?|nan|inf)"
 
@@ -47,6 +49,8 @@ class XCom(StrEnum):
     """The pipeline definition that runs."""
     OUTCOME = "outcome"
     """The Outcome, of an operator that waits itself."""
+    DATA_CHECKS = "data_checks"
+    """What a preprocessing task found in its data (docs/data-checks.md)."""
     EXECUTION_LINK = "_link_sagemaker_execution"
     TRAINING_JOB_LINK = "_link_sagemaker_training_job"
     TRAINING_LOG_LINK = "_link_sagemaker_training_log"
@@ -75,6 +79,9 @@ TRAINING_STEP = "Train"
 CHANNELS = ("train", "val", "test")
 """The training job's input channels."""
 
+PAGES_URL_PREFIX = "/sagemaker-training"
+"""Where the pages are below Airflow's address."""
+
 REPORT_SCHEMA = 1
 """The version of report.json that this package reads; raised when a key changes its meaning."""
 
@@ -89,14 +96,23 @@ def digest_of_alias(alias: str) -> str:
     return alias.removeprefix(ALIAS_PREFIX) if alias.startswith(ALIAS_PREFIX) else ""
 
 
+def report_problem(report: Mapping[str, Any]) -> str:
+    """Why a report.json cannot be read by this version, or an empty string.
+
+    A report without a `schema` is that of a user's own program: it is read as far as it goes.
+    """
+    found = report.get("schema", REPORT_SCHEMA)
+    if found == REPORT_SCHEMA:
+        return ""
+    return f"report.json has schema {found!r}, expected {REPORT_SCHEMA}: use training/ and package of one version"
+
+
 def as_json() -> str:
     """What the pages' JavaScript needs, as one JSON object."""
     return json.dumps(
         {
-            "metrics": [asdict(metric) for metric in METRICS],
-            "xcom": {key.name.lower(): key.value for key in XCom},
-            "aliasPrefix": ALIAS_PREFIX,
-            "trainingStep": TRAINING_STEP,
+            "metrics": [{"name": m.name, "regex": m.regex, "higherIsBetter": m.higher_is_better} for m in METRICS],
+            "xcom": {key.name: key.value for key in XCom},
             "reportSchema": REPORT_SCHEMA,
         }
     )

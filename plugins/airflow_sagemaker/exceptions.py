@@ -44,12 +44,12 @@ class Violation:
     hint: str = ""
 
     def __str__(self) -> str:
-        text = f"{self.field} = {_shown(self.value)}: {self.rule}"
+        text = f"{self.field} = {_shortened(self.value)}: {self.rule}"
         return f"{text} ({self.hint})" if self.hint else text
 
     def as_dict(self) -> dict[str, Any]:
         """Return the violation as plain JSON data."""
-        return {"field": self.field, "value": _plain(self.value), "rule": self.rule, "hint": self.hint}
+        return {"field": self.field, "value": _as_json_value(self.value), "rule": self.rule, "hint": self.hint}
 
 
 class _Missing:
@@ -62,12 +62,12 @@ class _Missing:
 MISSING: Any = _Missing()
 
 
-def _shown(value: Any, limit: int = 120) -> str:
+def _shortened(value: Any, limit: int = 120) -> str:
     text = repr(value)
     return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
 
 
-def _plain(value: Any) -> Any:
+def _as_json_value(value: Any) -> Any:
     try:
         json.dumps(value)
     except (TypeError, ValueError):

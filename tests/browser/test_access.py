@@ -13,7 +13,7 @@ from tests.support.pages_airflow import PASSWORD, Airflow
 
 pytestmark = pytest.mark.browser
 
-STATIC = f"/static/{assets.load().digest}/report.js"
+STATIC = f"/static/{assets.load_assets().digest}/report.js"
 PAGES = ("/report?dag_id=pages_year&run_id=x", "/history", "/history?dag_id=pages_year")
 LIVE = "/data/live?dag_id=pages_year&run_id=x&task_id=start_training"
 DATA = ("/data/dags", "/data/history?dag_id=pages_year")

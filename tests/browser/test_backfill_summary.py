@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from airflow_sagemaker import pages
 from airflow_sagemaker.cli import backfill_summary as backfill
-from airflow_sagemaker.cli import main, orphans
+from airflow_sagemaker.cli import main
 from tests.support.pages_airflow import PASSWORD, Airflow
 
 pytestmark = pytest.mark.browser
@@ -51,7 +50,3 @@ def test_a_stranger_learns_nothing(airflow: Airflow, capsys: pytest.CaptureFixtu
     command = ["backfill-summary", "pages_year", "--airflow-url", airflow.url, "--username", "stranger"]
     assert main([*command, "--password", PASSWORD]) == 4
     assert "answered 403" in capsys.readouterr().err
-
-
-def test_the_pages_are_where_the_command_looks() -> None:
-    assert orphans.PAGES == pages.URL_PREFIX

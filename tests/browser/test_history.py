@@ -112,7 +112,7 @@ def evaluate(chromium: Any, session_state: dict[str, Any], airflow: Airflow) -> 
     context = chromium.new_context(storage_state=session_state)
     tab = context.new_page()
     tab.goto(f"{airflow.url}{URL_PREFIX}/history?dag_id=pages_without_training")
-    folder = f"{URL_PREFIX}/static/{assets.load().digest}"
+    folder = f"{URL_PREFIX}/static/{assets.load_assets().digest}"
     yield lambda name, script: tab.evaluate(f"async () => {{ const m = await import('{folder}/{name}'); {script} }}")
     context.close()
 

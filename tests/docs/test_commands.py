@@ -49,9 +49,9 @@ def of(*begin: str) -> list[tuple[str, list[str]]]:
 
 @pytest.mark.parametrize(("where", "words"), of("python", "-m", "airflow_sagemaker"))
 def test_the_packages_own_commands(where: str, words: list[str]) -> None:
-    from airflow_sagemaker.cli import parser
+    from airflow_sagemaker.cli import build_parser
 
-    parser().parse_args(words)
+    build_parser().parse_args(words)
 
 
 @pytest.mark.parametrize(("where", "words"), of("python", "-m", "local_sagemaker"))

@@ -13,44 +13,54 @@ import math
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from airflow_sagemaker import __version__
 from airflow_sagemaker.cli.output import Interrupted, Output
+from airflow_sagemaker.contract import PROGRESS_LEVELS, ProgressLevel
 from airflow_sagemaker.exceptions import AirflowSageMakerError, CompileError, ConfigurationError
 
 CHANGED, WRONG, NOT_COMPILED, REFUSED, INTERRUPTED = 1, 2, 3, 4, 130
 
 
-def parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     root = argparse.ArgumentParser(
-        prog="python -m airflow_sagemaker", description="Train PyTorch models on SageMaker Pipelines, without Airflow."
+        prog=_program_name(), description="Train PyTorch models on SageMaker Pipelines, without Airflow."
     )
     root.add_argument("--version", action="version", version=f"airflow-sagemaker {__version__}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _command(commands, "validate", "check the configuration and its files; no network, no SDK")
-    made = _command(commands, "compile", "print the pipeline's definition; AWS is not called")
+    _add_command(commands, "validate", "check the configuration and its files; no network, no SDK")
+    made = _add_command(commands, "compile", "print the pipeline's definition; AWS is not called")
     made.add_argument("--output", metavar="FILE", help="write the definition there instead of printing it")
-    _command(commands, "diff", "show what an upsert would change; exit code 1 when something would")
-    run = _command(commands, "run", "deploy if needed, start an execution, follow it to its end")
+    _add_command(commands, "diff", "show what an upsert would change; exit code 1 when something would")
+    run = _add_command(commands, "run", "deploy if needed, start an execution, follow it to its end")
     run.add_argument("--no-wait", action="store_true", help="return as soon as the execution has started")
-    run.add_argument("--progress", choices=("status", "steps", "logs"), default="logs", help="what to tell meanwhile")
+    run.add_argument(
+        "--progress", choices=PROGRESS_LEVELS, default=ProgressLevel.LOGS.value, help="what to report meanwhile"
+    )
     run.add_argument("--ignore-busy", action="store_true", help="start even if this partition is being trained")
     for name, text in (("logs", "print the log of an execution's jobs"), ("stop", "stop an execution")):
-        command = _command(commands, name, text)
+        command = _add_command(commands, name, text)
         latest = "the partition's latest" + (" that runs" if name == "stop" else "")
         command.add_argument("--execution", metavar="ARN", help=f"this execution instead of {latest}")
         if name == "logs":
             command.add_argument("--follow", action="store_true", help="go on until the execution has ended")
-    _orphans(commands)
-    _backfill_summary(commands)
+    _add_orphans(commands)
+    _add_backfill_summary(commands)
     return root
 
 
-def _orphans(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _program_name() -> str:
+    """As it was called: the script is there only where the package is installed, not in a plugins folder."""
+    script = Path(sys.argv[0]).stem
+    return script if script == "airflow-sagemaker" else "python -m airflow_sagemaker"
+
+
+def _add_orphans(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     text = "list executions that run though no Airflow task will ever look at them; exit code 1 when some are left"
     command = commands.add_parser("orphans", help=text, description=text)
-    _airflow(command)
+    _add_airflow_options(command)
     command.add_argument("--pipeline", action="append", help="look at this pipeline only; may be repeated")
     command.add_argument("--region", help="AWS region (default: boto3's)")
     command.add_argument("--stop", action="store_true", help="stop those that this Airflow started and is done with")
@@ -58,32 +68,32 @@ def _orphans(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--unknown-too", action="store_true", help="with --stop: also those that may be another Airflow's"
     )
     command.add_argument("--json", action="store_true", help="print one JSON object on standard output")
-    _patience(command)
+    _add_patience(command)
 
 
-def _backfill_summary(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_backfill_summary(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     text = "list a DAG's partitions with what their newest runs came to; exit code 1 unless all are done or skipped"
     command = commands.add_parser("backfill-summary", help=text, description=text)
     command.add_argument("dag_id", metavar="DAG_ID", help="the DAG that trains them")
     command.add_argument("--from-date", metavar="PARTITION", help="first partition (default: the first that ran)")
     command.add_argument("--to-date", metavar="PARTITION", help="last partition (default: the last that ran)")
-    _airflow(command)
+    _add_airflow_options(command)
     command.add_argument("--json", action="store_true", help="print one JSON object on standard output")
 
 
-def _airflow(command: argparse.ArgumentParser) -> None:
+def _add_airflow_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--airflow-url", default=os.environ.get("AIRFLOW_URL"), help="default: AIRFLOW_URL")
     command.add_argument("--token", default=os.environ.get("AIRFLOW_API_TOKEN"), help="default: AIRFLOW_API_TOKEN")
     command.add_argument("--username", help="sign in with this name instead of a token")
     command.add_argument("--password", default=os.environ.get("AIRFLOW_PASSWORD"), help="default: AIRFLOW_PASSWORD")
 
 
-def _patience(command: argparse.ArgumentParser) -> None:
+def _add_patience(command: argparse.ArgumentParser) -> None:
     text = "how long a call may wait for AWS to answer"
-    command.add_argument("--patience", type=_seconds, default=30.0, metavar="SECONDS", help=text)
+    command.add_argument("--patience", type=_positive_seconds, default=30.0, metavar="SECONDS", help=text)
 
 
-def _seconds(text: str) -> float:
+def _positive_seconds(text: str) -> float:
     try:
         seconds = float(text)
     except ValueError:
@@ -93,7 +103,7 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _command(
+def _add_command(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str
 ) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=text, description=text)
@@ -107,7 +117,7 @@ def _command(
     )  # fmt: skip
     command.add_argument("--json", action="store_true", help="print one JSON object on standard output")
     if name not in ("validate", "compile"):
-        _patience(command)
+        _add_patience(command)
     if name not in ("validate", "logs", "stop"):
         command.add_argument("--sdk-python", metavar="PYTHON", help="the interpreter that has the SageMaker SDK")
     return command
@@ -115,10 +125,10 @@ def _command(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    arguments = parser().parse_args(argv)
+    arguments = build_parser().parse_args(argv)
     output = Output(json_only=arguments.json)
     try:
-        return _run(arguments, output)
+        return _run_command(arguments, output)
     except ConfigurationError as error:
         output.failed(error, violations=[violation.as_dict() for violation in error.violations])
         return WRONG
@@ -138,7 +148,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _run(arguments: argparse.Namespace, output: Output) -> int:
+def _run_command(arguments: argparse.Namespace, output: Output) -> int:
     if arguments.command in ("validate", "compile"):
         from airflow_sagemaker.cli import offline
 

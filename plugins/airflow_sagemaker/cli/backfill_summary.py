@@ -13,17 +13,18 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from airflow_sagemaker.contract import VALIDATION_AUC, VALIDATION_F1, VALIDATION_LOSS
 from airflow_sagemaker.exceptions import ExecutionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from airflow_sagemaker.cli.orphans import AirflowApi
+    from airflow_sagemaker.cli.airflow_api import AirflowApi
 
 MOST_RUNS = 2000
 """As many runs as the history gives in one answer: more than five years of days."""
 DONE, FAILED, SKIPPED, NO_RUN = "done", "failed", "skipped", "no run"
-METRICS = {"auc": "Validation AUC ROC", "f1": "Validation F1 Score", "loss": "Validation Loss"}
+METRICS = {metric.short: metric.name for metric in (VALIDATION_AUC, VALIDATION_F1, VALIDATION_LOSS)}
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class PartitionResult:
     """The tasks that failed."""
 
 
-def summary(airflow: AirflowApi, dag_id: str, first: str | None, last: str | None) -> list[PartitionResult]:
+def summarize_backfill(airflow: AirflowApi, dag_id: str, first: str | None, last: str | None) -> list[PartitionResult]:
     """Return the newest run of every partition of a DAG, in order; within `first` and `last` (inclusive) where given.
 
     With both of them dates, a date without a run is in the list, too. Raises ExecutionError when Airflow cannot be
@@ -59,12 +60,12 @@ def summary(airflow: AirflowApi, dag_id: str, first: str | None, last: str | Non
         newest.setdefault(str(row["partition"]), row)
     keys = {key for key in newest if (first is None or key >= first) and (last is None or key <= last)}
     return [
-        _result(airflow, dag_id, newest[key]) if key in newest else PartitionResult(key, NO_RUN)
-        for key in sorted(keys | set(_days(first, last)))
+        _partition_result(airflow, dag_id, newest[key]) if key in newest else PartitionResult(key, NO_RUN)
+        for key in sorted(keys | set(_dates_between(first, last)))
     ]
 
 
-def _days(first: str | None, last: str | None) -> Iterator[str]:
+def _dates_between(first: str | None, last: str | None) -> Iterator[str]:
     if first and last and all(re.fullmatch(r"\d{4}-\d{2}-\d{2}", text) for text in (first, last)):
         day = date.fromisoformat(first)
         while day <= date.fromisoformat(last):
@@ -72,7 +73,7 @@ def _days(first: str | None, last: str | None) -> Iterator[str]:
             day += timedelta(days=1)
 
 
-def _result(airflow: AirflowApi, dag_id: str, row: dict[str, Any]) -> PartitionResult:
+def _partition_result(airflow: AirflowApi, dag_id: str, row: dict[str, Any]) -> PartitionResult:
     trained = [training for training in row["trainings"] if training["status"] == "Succeeded"]
     state = {"success": DONE if trained else SKIPPED}.get(row["state"], row["state"])
     found = trained[-1] if trained else {"metrics": {}, "billable_seconds": None}
@@ -80,14 +81,14 @@ def _result(airflow: AirflowApi, dag_id: str, row: dict[str, Any]) -> PartitionR
         partition=str(row["partition"]),
         state=state,
         run_id=row["run_id"],
-        seconds=_seconds(row["start"], row["end"]),
+        seconds=_run_seconds(row["start"], row["end"]),
         metrics={short: found["metrics"][name] for short, name in METRICS.items() if name in found["metrics"]},
         billable_seconds=found["billable_seconds"],
         reason=_failed_tasks(airflow, dag_id, row["run_id"]) if state == FAILED else "",
     )
 
 
-def _seconds(start: str | None, end: str | None) -> float | None:
+def _run_seconds(start: str | None, end: str | None) -> float | None:
     if not start or not end:
         return None
     return round((datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds(), 1)
@@ -111,12 +112,12 @@ def as_text(results: Iterable[PartitionResult]) -> str:
     results = list(results)
     lines = [f"{'partition':<12}{'state':<10}{'AUC':>8}{'F1':>8}{'loss':>8}{'run, s':>9}{'billed, s':>11}"]
     for result in results:
-        numbers = "".join(f"{_number(result.metrics.get(name), 4):>8}" for name in METRICS)
-        seconds = f"{_number(result.seconds, 0):>9}{_number(result.billable_seconds, 0):>11}"
+        numbers = "".join(f"{_formatted_number(result.metrics.get(name), 4):>8}" for name in METRICS)
+        seconds = f"{_formatted_number(result.seconds, 0):>9}{_formatted_number(result.billable_seconds, 0):>11}"
         lines.append(f"{result.partition:<12}{result.state:<10}{numbers}{seconds}  {result.reason}".rstrip())
     counts = Counter(result.state for result in results)
     return "\n".join([*lines, ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "no runs"])
 
 
-def _number(value: float | None, digits: int) -> str:
+def _formatted_number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"

@@ -16,14 +16,14 @@ from airflow_sagemaker.config.yaml_files import file_label, read_yaml
 from airflow_sagemaker.exceptions import ConfigurationError, Violation
 
 
-def configuration(arguments: argparse.Namespace) -> PytorchTrainingConfig:
+def read_configuration(arguments: argparse.Namespace) -> PytorchTrainingConfig:
     """Return the file's configuration with the command line's partition and parameters, region from the environment.
 
     Raises ConfigurationError with all violations.
     """
     content = read_yaml(arguments.config)
     for text in arguments.params:
-        _override(content, text)
+        _apply_override(content, text)
     if arguments.partition is not None:  # an empty one, from a variable that is not set, must not train today
         content["partition"] = arguments.partition
     try:
@@ -34,7 +34,7 @@ def configuration(arguments: argparse.Namespace) -> PytorchTrainingConfig:
     return config.completed(region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"))
 
 
-def _override(content: dict[str, Any], text: str) -> None:
+def _apply_override(content: dict[str, Any], text: str) -> None:
     """Apply `name=value`: a setting, a hyperparameter by its bare name, or a dotted path. The value is YAML."""
     import yaml
 
@@ -64,7 +64,7 @@ def _is_hyperparameter(content: dict[str, Any], name: str) -> bool:
 
 def validate(arguments: argparse.Namespace, output: Output) -> int:
     """Check everything that can be checked on this machine alone."""
-    config = configuration(arguments)
+    config = read_configuration(arguments)
     problems = config.source_violations()
     if problems:
         raise ConfigurationError(problems, what=file_label(arguments.config))
@@ -89,9 +89,9 @@ def compile_(arguments: argparse.Namespace, output: Output) -> int:
     """Print or write the definition."""
     from airflow_sagemaker.definition.compiler import compile_pipeline
 
-    compiled = compile_pipeline(configuration(arguments), sdk_python=arguments.sdk_python)
+    compiled = compile_pipeline(read_configuration(arguments), sdk_python=arguments.sdk_python)
     if arguments.output:
-        _write(arguments.output, compiled.definition)
+        _write_definition(arguments.output, compiled.definition)
     data = {
         "ok": True,
         "pipeline_name": compiled.pipeline_name,
@@ -108,7 +108,7 @@ def compile_(arguments: argparse.Namespace, output: Output) -> int:
     return 0
 
 
-def _write(path: str, definition: str) -> None:
+def _write_definition(path: str, definition: str) -> None:
     try:
         Path(path).write_text(definition, encoding="utf-8")
     except OSError as error:

@@ -22,8 +22,8 @@ from airflow_sagemaker.aws.faults import Fault, classify
 from airflow_sagemaker.aws.live_executions import LONGEST_EXECUTION
 from airflow_sagemaker.aws.outcome import explain_failure, read_outcome
 from airflow_sagemaker.aws.versions import CompiledPipeline
-from airflow_sagemaker.cli.offline import configuration
-from airflow_sagemaker.cli.output import Interrupted, Output, painted
+from airflow_sagemaker.cli.offline import read_configuration
+from airflow_sagemaker.cli.output import Interrupted, Output, paint_text
 from airflow_sagemaker.config.training import PytorchTrainingConfig
 from airflow_sagemaker.definition.compiler import compile_pipeline
 from airflow_sagemaker.definition.s3_cache import S3Cache
@@ -83,7 +83,7 @@ class RecordInMemory:
         self.record = record
 
 
-def _executions(arguments: argparse.Namespace, config: PytorchTrainingConfig, output: Output) -> Executions:
+def _open_executions(arguments: argparse.Namespace, config: PytorchTrainingConfig, output: Output) -> Executions:
     config.require(["region"])
     target = EnvironmentTarget(aws_conn_id=None, region_name=config.region)
     return Executions(Aws(target, output, patience=arguments.patience))
@@ -91,10 +91,10 @@ def _executions(arguments: argparse.Namespace, config: PytorchTrainingConfig, ou
 
 def diff(arguments: argparse.Namespace, output: Output) -> int:
     """Show what an upsert would change in the deployed definition."""
-    config = configuration(arguments)
+    config = read_configuration(arguments)
     compiled = compile_pipeline(config, sdk_python=arguments.sdk_python)
-    deployed = _deployed(_executions(arguments, config, output).aws, compiled.pipeline_name)
-    before, after = _pretty(deployed) if deployed else "", _pretty(compiled.definition)
+    deployed = _deployed_definition(_open_executions(arguments, config, output).aws, compiled.pipeline_name)
+    before, after = _pretty_json(deployed) if deployed else "", _pretty_json(compiled.definition)
     lines = list(difflib.unified_diff(before.splitlines(), after.splitlines(), "deployed", "compiled", lineterm=""))
     data = {
         "ok": True, "pipeline_name": compiled.pipeline_name, "exists": deployed is not None,
@@ -105,11 +105,11 @@ def diff(arguments: argparse.Namespace, output: Output) -> int:
     elif not lines:
         output.note(f"pipeline {compiled.pipeline_name} is up to date ({compiled.version_alias})")
     kinds = {"+": "added", "-": "removed", "@": "strong"}
-    output.result(data, "\n".join(painted(line, kinds.get(line[:1], ""), sys.stdout) for line in lines))
+    output.result(data, "\n".join(paint_text(line, kinds.get(line[:1], ""), sys.stdout) for line in lines))
     return 1 if lines else 0
 
 
-def _deployed(aws: Aws, pipeline_name: str) -> str | None:
+def _deployed_definition(aws: Aws, pipeline_name: str) -> str | None:
     try:
         reply = aws.call("sagemaker", "describe_pipeline", PipelineName=pipeline_name)
     except Exception as error:
@@ -119,26 +119,26 @@ def _deployed(aws: Aws, pipeline_name: str) -> str | None:
     return str(reply["PipelineDefinition"])
 
 
-def _pretty(definition: str) -> str:
+def _pretty_json(definition: str) -> str:
     return json.dumps(json.loads(definition), indent=2, sort_keys=True)
 
 
 def run(arguments: argparse.Namespace, output: Output) -> int:
     """Compile, deploy if needed, start, and follow to the end unless told not to wait."""
-    config = configuration(arguments)
-    executions = _executions(arguments, config, output)
+    config = read_configuration(arguments)
+    executions = _open_executions(arguments, config, output)
     if not config.dependencies:  # a step before the training may be what writes the channels
         check_inputs(executions.aws, config)
     shared = S3Cache(executions.aws, str(config.code_bucket), config.pipeline_name, str(config.role_arn))
     compiled = compile_pipeline(config, sdk_python=arguments.sdk_python, shared=shared)
-    execution = _started(arguments, config, compiled, executions)
+    execution = _start_or_interrupt(arguments, config, compiled, executions)
     if arguments.no_wait:
         output.result(
             {"ok": True, "execution_arn": execution.arn, "version_alias": compiled.version_alias}, execution.arn
         )
         return 0
     try:
-        ended = _follow(executions, execution.arn, arguments.progress)
+        ended = _follow_to_end(executions, execution.arn, arguments.progress)
     except KeyboardInterrupt:
         this = f"{quote(arguments.config)} --execution {execution.arn}"
         raise Interrupted(
@@ -147,14 +147,14 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
             f"stop it:   python -m airflow_sagemaker stop {this}",
             execution.arn,
         ) from None
-    return _told(executions, ended, output)
+    return _report_end(executions, ended, output)
 
 
-def _started(
+def _start_or_interrupt(
     arguments: argparse.Namespace, config: PytorchTrainingConfig, compiled: CompiledPipeline, executions: Executions
 ) -> Execution:
     try:
-        return _start(arguments, config, compiled, executions)
+        return _start_execution(arguments, config, compiled, executions)
     except KeyboardInterrupt:
         raise Interrupted(
             "interrupted while starting: a training may run all the same\n"
@@ -162,7 +162,7 @@ def _started(
         ) from None
 
 
-def _start(
+def _start_execution(
     arguments: argparse.Namespace, config: PytorchTrainingConfig, compiled: CompiledPipeline, executions: Executions
 ) -> Execution:
     store: Any = RecordInMemory()
@@ -192,7 +192,7 @@ def _start(
         raise ExecutionError(str(error)) from error
 
 
-def _follow(executions: Executions, arn: str, level: str) -> Execution:
+def _follow_to_end(executions: Executions, arn: str, level: str) -> Execution:
     report = ProgressReport(level)
     while True:
         execution = executions.describe(arn)
@@ -203,7 +203,7 @@ def _follow(executions: Executions, arn: str, level: str) -> Execution:
         time.sleep(POLL_SECONDS)
 
 
-def _told(executions: Executions, execution: Execution, output: Output) -> int:
+def _report_end(executions: Executions, execution: Execution, output: Output) -> int:
     if execution.status != Status.SUCCEEDED:
         text = str(explain_failure(executions, execution))
         data = {"ok": False, "status": execution.status, "execution_arn": execution.arn, "message": text}
@@ -218,7 +218,7 @@ def _told(executions: Executions, execution: Execution, output: Output) -> int:
     return 0
 
 
-def _chosen(
+def _chosen_execution(
     arguments: argparse.Namespace, config: PytorchTrainingConfig, executions: Executions, *, running_first: bool = False
 ) -> Execution:
     """Return the named execution, else the latest of the partition; `running_first`: the latest that runs, if any."""
@@ -256,9 +256,9 @@ def _partition_of(execution: Execution) -> str:
 
 def logs(arguments: argparse.Namespace, output: Output) -> int:
     """Print the log lines of an execution's jobs."""
-    config = configuration(arguments)
-    executions = _executions(arguments, config, output)
-    execution = _chosen(arguments, config, executions)
+    config = read_configuration(arguments)
+    executions = _open_executions(arguments, config, output)
+    execution = _chosen_execution(arguments, config, executions)
     report, lines = ProgressReport("logs", since=datetime.min.replace(tzinfo=UTC)), []
     while True:
         for _, line in report.new_lines(executions, execution.arn, to_the_end=True):
@@ -276,9 +276,9 @@ def logs(arguments: argparse.Namespace, output: Output) -> int:
 
 def stop(arguments: argparse.Namespace, output: Output) -> int:
     """Stop an execution, repeated until SageMaker says that it stops; one that has ended is left alone."""
-    config = configuration(arguments)
-    executions = _executions(arguments, config, output)
-    execution = _chosen(arguments, config, executions, running_first=True)
+    config = read_configuration(arguments)
+    executions = _open_executions(arguments, config, output)
+    execution = _chosen_execution(arguments, config, executions, running_first=True)
     if execution.status == Status.EXECUTING:
         execution = executions.stop(execution.arn, within=arguments.patience)
         stops = execution.status in {Status.STOPPING, Status.STOPPED}
@@ -291,14 +291,15 @@ def stop(arguments: argparse.Namespace, output: Output) -> int:
 
 def orphans(arguments: argparse.Namespace, output: Output) -> int:
     """List, and with --stop stop, executions whose Airflow task is gone."""
-    from airflow_sagemaker.cli.orphans import AirflowApi, find_orphans
+    from airflow_sagemaker.cli.airflow_api import AirflowApi
+    from airflow_sagemaker.cli.orphans import find_orphans
 
-    airflow = _airflow(arguments, AirflowApi)
+    airflow = _open_airflow(arguments, AirflowApi)
     target = EnvironmentTarget(aws_conn_id=None, region_name=arguments.region)
     executions = Executions(Aws(target, output, patience=arguments.patience))
     entries, lines = [], []
     for orphan in list(find_orphans(executions, airflow, arguments.pipeline)):
-        stopped = _stopped(arguments, executions, orphan, output)
+        stopped = _is_stopped(arguments, executions, orphan, output)
         entries.append({**orphan.as_dict(), "stopped": stopped})
         owner, told = orphan.execution.owner, "stopping" if stopped else "it runs"
         task = f"{owner.get('dag_id')}/{owner.get('run_id')}, partition {owner.get('partition')}"
@@ -311,16 +312,16 @@ def orphans(arguments: argparse.Namespace, output: Output) -> int:
 def backfill_summary(arguments: argparse.Namespace, output: Output) -> int:
     """List the partitions of a DAG with what became of them."""
     from airflow_sagemaker.cli import backfill_summary as backfill
-    from airflow_sagemaker.cli.orphans import AirflowApi
+    from airflow_sagemaker.cli.airflow_api import AirflowApi
 
-    airflow = _airflow(arguments, AirflowApi)
-    results = backfill.summary(airflow, arguments.dag_id, arguments.from_date, arguments.to_date)
+    airflow = _open_airflow(arguments, AirflowApi)
+    results = backfill.summarize_backfill(airflow, arguments.dag_id, arguments.from_date, arguments.to_date)
     whole = all(result.state in (backfill.DONE, backfill.SKIPPED) for result in results)
     output.result({"ok": whole, **backfill.as_dict(results)}, backfill.as_text(results))
     return 0 if whole else 1
 
 
-def _stopped(arguments: argparse.Namespace, executions: Executions, orphan: Orphan, output: Output) -> bool:
+def _is_stopped(arguments: argparse.Namespace, executions: Executions, orphan: Orphan, output: Output) -> bool:
     """Whether it is being stopped or has ended; one that cannot be stopped must not keep the others running."""
     if orphan.stopping:
         return True
@@ -337,7 +338,7 @@ def _stopped(arguments: argparse.Namespace, executions: Executions, orphan: Orph
     return True
 
 
-def _airflow(arguments: argparse.Namespace, api: Any) -> Any:
+def _open_airflow(arguments: argparse.Namespace, api: Any) -> Any:
     wrong = []
     if not arguments.airflow_url:
         wrong.append(Violation("--airflow-url", MISSING, "is required", "or set AIRFLOW_URL"))

@@ -34,7 +34,7 @@ class Output:
 
     def note(self, text: str, kind: str = "") -> None:
         """Say something about the progress."""
-        sys.stderr.write(painted(text, kind, sys.stderr) + "\n")
+        sys.stderr.write(paint_text(text, kind, sys.stderr) + "\n")
         sys.stderr.flush()
 
     def failed(self, error: BaseException, hint: str = "", **details: Any) -> None:
@@ -62,7 +62,7 @@ class Output:
         self.note(text % arguments if arguments else text, "error")
 
 
-def painted(text: str, kind: str, stream: Any) -> str:
+def paint_text(text: str, kind: str, stream: Any) -> str:
     """Return the text in the colour of its kind, where the stream is a terminal that wants colours."""
     plain = not kind or not stream.isatty() or "NO_COLOR" in os.environ
     return text if plain else f"{_COLOURS[kind]}{text}\033[0m"

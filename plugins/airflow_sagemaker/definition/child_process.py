@@ -48,12 +48,12 @@ def compile_in_child(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         cwd=folder,
-        env=_environment(folder, _module_folder(folder, modules)),
+        env=_child_environment(folder, _module_folder(folder, modules)),
         start_new_session=True,
         close_fds=True,
     )
     last_lines: deque[str] = deque(maxlen=30)
-    reader = threading.Thread(target=_forward, args=(process, last_lines), name="compiler-log", daemon=True)
+    reader = threading.Thread(target=_forward_output, args=(process, last_lines), name="compiler-log", daemon=True)
     reader.start()
     try:
         if on_child is not None:
@@ -66,7 +66,7 @@ def compile_in_child(
     finally:
         end_group(process)
         reader.join(_GRACE_SECONDS)
-    return _response(folder, process, last_lines, python)
+    return _answer_of(folder, process, last_lines, python)
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
@@ -76,7 +76,9 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _response(folder: Path, process: subprocess.Popen[bytes], last_lines: Iterable[str], python: str) -> dict[str, Any]:
+def _answer_of(
+    folder: Path, process: subprocess.Popen[bytes], last_lines: Iterable[str], python: str
+) -> dict[str, Any]:
     path = folder / "response.json"
     if not path.is_file():
         code = process.returncode
@@ -91,7 +93,7 @@ def _response(folder: Path, process: subprocess.Popen[bytes], last_lines: Iterab
     return response
 
 
-def _environment(folder: Path, modules: Path) -> dict[str, str]:
+def _child_environment(folder: Path, modules: Path) -> dict[str, str]:
     settings = folder / "sagemaker-config.yaml"
     settings.write_text(_TELEMETRY_OFF, encoding="utf-8")
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
@@ -134,7 +136,7 @@ def module_place(name: str) -> Path:
     return Path(str(spec.origin)).resolve()
 
 
-def _forward(process: subprocess.Popen[bytes], last_lines: deque[str]) -> None:
+def _forward_output(process: subprocess.Popen[bytes], last_lines: deque[str]) -> None:
     stream = process.stdout
     if stream is None:
         return

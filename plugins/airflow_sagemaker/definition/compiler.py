@@ -56,9 +56,9 @@ def compile_pipeline(
     if entry is None:
         try:
             with cache.lock(key, timeout_seconds):
-                entry = cache.get(key) or _fetched(key, cache, shared, sources)
+                entry = cache.get(key) or _from_s3(key, cache, shared, sources)
                 if entry is None:
-                    entry = _compile(request, key, cache, python, modules, timeout_seconds, on_child)
+                    entry = _compile_anew(request, key, cache, python, modules, timeout_seconds, on_child)
                     if shared is not None:
                         shared.put(key, entry)
         except Timeout:
@@ -66,7 +66,7 @@ def compile_pipeline(
         except OSError as error:
             hint = "make room, or name another folder by AIRFLOW_SAGEMAKER_CACHE_DIR"
             raise CompileError(f"the compile cache {cache.folder} cannot be used: {error}; {hint}") from error
-    return _result(config, entry, cache)
+    return _compiled_pipeline(config, entry, cache)
 
 
 def _with_references(
@@ -98,7 +98,7 @@ def _checked_sources(config: PytorchTrainingConfig) -> dict[str, str]:
     return sha256s_of(source.files)
 
 
-def _fetched(key: str, cache: DiskCache, shared: S3Cache | None, sources: Mapping[str, str]) -> dict[str, Any] | None:
+def _from_s3(key: str, cache: DiskCache, shared: S3Cache | None, sources: Mapping[str, str]) -> dict[str, Any] | None:
     """Return another host's entry, moved into this host's cache, or None."""
     if shared is None:
         return None
@@ -109,7 +109,7 @@ def _fetched(key: str, cache: DiskCache, shared: S3Cache | None, sources: Mappin
     return entry
 
 
-def _compile(
+def _compile_anew(
     request: dict[str, Any],
     key: str,
     cache: DiskCache,
@@ -124,7 +124,7 @@ def _compile(
     return response
 
 
-def _result(config: PytorchTrainingConfig, entry: dict[str, Any], cache: DiskCache) -> CompiledPipeline:
+def _compiled_pipeline(config: PytorchTrainingConfig, entry: dict[str, Any], cache: DiskCache) -> CompiledPipeline:
     definition: str = entry["definition"]
     uploads = tuple(
         Upload(

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-URL_PREFIX = "/sagemaker-training"
+from airflow_sagemaker.contract import PAGES_URL_PREFIX
+
+URL_PREFIX = PAGES_URL_PREFIX
 _BASE = URL_PREFIX.removeprefix("/")  # links to plugin pages are relative to Airflow's base URL
 
 

@@ -61,7 +61,7 @@ def create_app() -> FastAPI:
     """The application; without documentation pages, which Airflow would mount unguarded."""
     app = FastAPI(title="SageMaker training", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.add_middleware(SecurityHeaders)
-    app.exception_handler(HTTPException)(_refuse)
+    app.exception_handler(HTTPException)(_refuse_in_words)
     _add_pages(app)
     _add_data(app)
     if live_figures():
@@ -73,17 +73,17 @@ def _add_pages(app: FastAPI) -> None:
     @app.get("/report", dependencies=[READS_XCOM], response_class=HTMLResponse)
     def report(dag_id: str, run_id: str) -> HTMLResponse:
         """The shell of the training report; the script in it reads the same query."""
-        return _shell("report")
+        return _html_shell("report")
 
     @app.get("/history", dependencies=[READS_XCOM], response_class=HTMLResponse)
     def partition_history() -> HTMLResponse:
         """The shell of the partition history."""
-        return _shell("history")
+        return _html_shell("history")
 
     @app.get("/static/{digest}/{path:path}")
     def static(path: str, user: GetUserDep) -> Response:
         """A static file, for any user who is signed in; the digest only names the version in browsers' caches."""
-        asset = assets.load().files.get(path)
+        asset = assets.load_assets().files.get(path)
         if asset is None:
             raise HTTPException(404, "No such file")
         return Response(asset.content, media_type=asset.media_type, headers={"Cache-Control": FOR_EVER})
@@ -113,7 +113,7 @@ def _add_live_figures(app: FastAPI) -> None:
     @app.get("/data/live", dependencies=[READS_XCOM, READS_LOGS])
     def lines(dag_id: str, run_id: str, task_id: str, session: SessionDep, map_index: int = -1) -> list[str]:
         """Lines about steps and metrics of a running training, read from AWS."""
-        details = live.started(session, dag_id, run_id, task_id, map_index)
+        details = live.started_by(session, dag_id, run_id, task_id, map_index)
         if details is None:
             raise HTTPException(404, "No training was started there")
         try:
@@ -123,25 +123,25 @@ def _add_live_figures(app: FastAPI) -> None:
             raise HTTPException(502, explain(error, "Asking AWS")) from error
 
 
-def _shell(name: str) -> HTMLResponse:
-    return HTMLResponse(_filled(name, options=json.dumps(page_options())), headers={"Cache-Control": "no-store"})
+def _html_shell(name: str) -> HTMLResponse:
+    return HTMLResponse(_filled_page(name, options=json.dumps(page_options())), headers={"Cache-Control": "no-store"})
 
 
-def _filled(name: str, **texts: str) -> str:
+def _filled_page(name: str, **texts: str) -> str:
     """An HTML file of static/ with the digest and `texts` in their places."""
-    loaded = assets.load()
+    loaded = assets.load_assets()
     page = loaded.pages[name]
     for place, text in {"digest": loaded.digest, **texts}.items():
         page = page.replace(f"{{{{{place}}}}}", html.escape(text, quote=True))
     return page
 
 
-async def _refuse(request: Request, error: HTTPException) -> Response:
+async def _refuse_in_words(request: Request, error: HTTPException) -> Response:
     """Who opens a page in the browser reads why it is not shown; data routes answer in JSON, as FastAPI does."""
     reason = REASONS.get(error.status_code)
     if reason is None or "text/html" not in request.headers.get("accept", ""):
         return await http_exception_handler(request, error)
-    return HTMLResponse(_filled("refused", reason=reason), error.status_code, headers=error.headers)
+    return HTMLResponse(_filled_page("refused", reason=reason), error.status_code, headers=error.headers)
 
 
 class SecurityHeaders:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from airflow_sagemaker import contract
+
 FOLDER = Path(__file__).parent / "static"
 MEDIA_TYPES = {
     ".js": "text/javascript; charset=utf-8",
@@ -34,11 +36,13 @@ class Assets:
 
 
 @cache
-def load() -> Assets:
-    """Read static/. The HTML shells are kept apart: they are served under the pages' own addresses."""
+def load_assets() -> Assets:
+    """Read static/ and make contract.js. The HTML shells are kept apart: they are served under their own addresses."""
     files: dict[str, Asset] = {}
     pages: dict[str, str] = {}
-    tree = hashlib.sha256()
+    script = f"// Made from contract.py.\nexport const CONTRACT = {contract.as_json()};\n"
+    files["contract.js"] = Asset(script.encode(), MEDIA_TYPES[".js"])
+    tree = hashlib.sha256(script.encode())
     for path in sorted(FOLDER.rglob("*")):
         name = path.relative_to(FOLDER).as_posix()
         if path.suffix == ".html":

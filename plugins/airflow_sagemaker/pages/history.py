@@ -14,11 +14,12 @@ from airflow.models.dagrun import DagRun
 from airflow.models.xcom import XComModel
 from sqlalchemy import Select, func, select
 
+from airflow_sagemaker.contract import XCom
+
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-STARTED_KEY = "training_pipeline"
-OUTCOME_KEYS = ("return_value", "outcome")
+OUTCOME_KEYS = (XCom.RETURN_VALUE.value, XCom.OUTCOME.value)
 MOST_RUNS = 2000
 
 
@@ -27,7 +28,7 @@ def training_dags(session: Session, readable: set[str]) -> list[dict[str, Any]]:
     latest = func.max(XComModel.timestamp)
     rows = session.execute(
         select(XComModel.dag_id, func.count(func.distinct(XComModel.dag_run_id)), latest)
-        .where(XComModel.key == STARTED_KEY)
+        .where(XComModel.key == XCom.STARTED.value)
         .group_by(XComModel.dag_id)
         .order_by(latest.desc())
     )
@@ -40,23 +41,23 @@ def partition_runs(session: Session, dag_id: str, *, limit: int, before: str | N
     `before` is the id of a run. Partitions are compared as text (dates written YYYY-MM-DD sort by time); runs without
     a partition by the time they were due.
     """
-    runs = session.execute(_runs(session, dag_id, limit=min(limit, MOST_RUNS), before=before)).all()
-    outcomes = _outcomes(session, [run.id for run in runs])
+    runs = session.execute(_runs_statement(session, dag_id, limit=min(limit, MOST_RUNS), before=before)).all()
+    outcomes = _outcomes_of(session, [run.id for run in runs])
     return [
         {
             "run_id": run.run_id,
-            "partition": run.partition_key or _day(run.logical_date or run.run_after),
+            "partition": run.partition_key or _iso_day(run.logical_date or run.run_after),
             "state": str(getattr(run.state, "value", run.state)),
             "run_type": str(getattr(run.run_type, "value", run.run_type)),
-            "start": _iso(run.start_date),
-            "end": _iso(run.end_date),
+            "start": _iso_time(run.start_date),
+            "end": _iso_time(run.end_date),
             "trainings": outcomes[run.id],
         }
         for run in runs
     ]
 
 
-def _runs(session: Session, dag_id: str, *, limit: int, before: str | None) -> Select[Any]:
+def _runs_statement(session: Session, dag_id: str, *, limit: int, before: str | None) -> Select[Any]:
     statement = select(
         DagRun.id,
         DagRun.run_id,
@@ -81,7 +82,7 @@ def _runs(session: Session, dag_id: str, *, limit: int, before: str | None) -> S
     return earlier.order_by(DagRun.partition_key.desc(), DagRun.id.desc()).limit(limit)
 
 
-def _outcomes(session: Session, run_ids: list[int]) -> dict[int, list[dict[str, Any]]]:
+def _outcomes_of(session: Session, run_ids: list[int]) -> dict[int, list[dict[str, Any]]]:
     """Of each run the figures of its finished trainings: the entries that look like an Outcome."""
     value = XComModel.value
     statement = select(
@@ -107,22 +108,22 @@ def _outcomes(session: Session, run_ids: list[int]) -> dict[int, list[dict[str, 
                 "map_index": row.map_index,
                 "status": row.status,
                 "digest": row.digest,
-                "metrics": _numbers(metrics),
+                "metrics": _kept_metrics(metrics),
                 "billable_seconds": row.billable_seconds,
             }
         )
     return found
 
 
-def _numbers(metrics: Any) -> dict[str, float]:
+def _kept_metrics(metrics: Any) -> dict[str, float]:
     """The metrics of the epoch that the model was kept from, else (no report) those that the job printed last."""
     pairs = metrics.items() if isinstance(metrics, dict) else ()
     return {str(name): value for name, value in pairs if isinstance(value, int | float)}
 
 
-def _day(moment: Any) -> str:
+def _iso_day(moment: Any) -> str:
     return moment.strftime("%Y-%m-%d") if moment else ""
 
 
-def _iso(moment: Any) -> str | None:
+def _iso_time(moment: Any) -> str | None:
     return moment.isoformat() if moment else None

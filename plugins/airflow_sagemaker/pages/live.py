@@ -20,8 +20,7 @@ from sqlalchemy import select
 from airflow_sagemaker.aws.client import Aws
 from airflow_sagemaker.aws.connections import AwsTarget
 from airflow_sagemaker.aws.executions import Executions
-from airflow_sagemaker.config.groups import default_metric_definitions
-from airflow_sagemaker.pages.history import STARTED_KEY
+from airflow_sagemaker.contract import METRICS, ProgressLevel, XCom
 from airflow_sagemaker.wait.progress_report import ProgressReport
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ MOST_TRAININGS = 100
 """Trainings that one api-server process remembers; the one not looked at for longest goes first."""
 PATIENCE_SECONDS = 5.0
 _BEGINNING = datetime.fromtimestamp(0, UTC)
-_FIGURE = re.compile("^Step |" + "|".join(default_metric_definitions().values()))
+_FIGURE = re.compile("^Step |" + "|".join(metric.regex for metric in METRICS))
 
 
 class LiveTraining:
@@ -42,7 +41,7 @@ class LiveTraining:
     def __init__(self, arn: str, target: AwsTarget) -> None:
         self._arn = arn
         self._executions = Executions(Aws(target, patience=PATIENCE_SECONDS))
-        self._report = ProgressReport("logs", since=_BEGINNING)
+        self._report = ProgressReport(ProgressLevel.LOGS, since=_BEGINNING)
         self._lines: list[str] = []
         self._read_at = float("-inf")
         self._lock = threading.Lock()
@@ -76,7 +75,7 @@ class LiveTrainings:
             return self._known[key]
 
 
-def started(session: Session, dag_id: str, run_id: str, task_id: str, map_index: int) -> dict[str, Any] | None:
+def started_by(session: Session, dag_id: str, run_id: str, task_id: str, map_index: int) -> dict[str, Any] | None:
     """What the start task pushed: the execution's ARN and the connection come from here, never from a request."""
     value = session.scalar(
         select(XComModel.value).where(
@@ -84,7 +83,7 @@ def started(session: Session, dag_id: str, run_id: str, task_id: str, map_index:
             XComModel.run_id == run_id,
             XComModel.task_id == task_id,
             XComModel.map_index == map_index,
-            XComModel.key == STARTED_KEY,
+            XComModel.key == XCom.STARTED.value,
         )
     )
     return value if isinstance(value, dict) and value.get("execution_arn") else None

@@ -40,7 +40,7 @@ def _region_findings(aws: Aws, bucket: str) -> Iterator[str]:
         reply: dict[str, Any] = aws.call("s3", "head_bucket", Bucket=bucket)
     except Exception as error:
         doing = f"looking for bucket {bucket!r}"
-        fault = _answered(error, doing)
+        fault = _definite_answer(error, doing)
         if fault is Fault.NOT_FOUND:
             yield f"bucket {bucket!r} does not exist"
         elif fault is not Fault.DENIED:  # s3:ListBucket is not needed for training: the objects decide
@@ -57,7 +57,7 @@ def _object_findings(aws: Aws, bucket: str, key: str, channel: str) -> Iterator[
         head = aws.call("s3", "head_object", Bucket=bucket, Key=key)
     except Exception as error:
         doing = f"channel {channel!r}: looking for {where}"
-        if _answered(error, doing) is Fault.NOT_FOUND:
+        if _definite_answer(error, doing) is Fault.NOT_FOUND:
             yield f"channel {channel!r}: {where} does not exist"
         else:
             yield explain(error, doing)
@@ -66,7 +66,7 @@ def _object_findings(aws: Aws, bucket: str, key: str, channel: str) -> Iterator[
         yield f"channel {channel!r}: {where} is empty"
 
 
-def _answered(error: Exception, doing: str) -> Fault:
+def _definite_answer(error: Exception, doing: str) -> Fault:
     """What S3 said about the thing; raise when it did not come to that."""
     fault = classify(error)
     if fault in {Fault.NOT_FOUND, Fault.DENIED, Fault.INVALID}:

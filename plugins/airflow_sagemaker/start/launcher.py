@@ -117,7 +117,8 @@ class Launcher:
             raise ExecutionNotFound(f"{execution.failure_reason}; {hint}")
         failed = execution.status not in {Status.EXECUTING, Status.SUCCEEDED}
         what_now = "the sensor reports it" if decision is Decision.ATTACH and failed else DECISION_TEXTS[decision]
-        self.log.info("Execution %s is %s: %s", execution.arn, execution.status, what_now)
+        # not "execution ... is ...": by that the report page knows the end of a wait
+        self.log.info("Found %s, %s: %s", execution.arn, execution.status, what_now)
         if decision in STARTS:
             return None
         if decision is Decision.RESUME:

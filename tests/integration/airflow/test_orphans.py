@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from airflow_sagemaker.aws.versions import CompiledPipeline
-from airflow_sagemaker.cli.orphans import AirflowApi, Orphan, find_orphans
+from airflow_sagemaker.cli.airflow_api import AirflowApi
+from airflow_sagemaker.cli.orphans import Orphan, find_orphans
 from airflow_sagemaker.exceptions import ExecutionError
 from airflow_sagemaker.start.record import ExecutionRecord, TaskRun
 from tests.support.pipelines import WAITS, Pipelines

@@ -11,17 +11,17 @@ import pytest
 
 from airflow_sagemaker.pages import EXTERNAL_VIEWS, URL_PREFIX, assets
 
-OURS = sorted(name for name in assets.load().files if name.endswith(".js") and not name.startswith("vendor/"))
+OURS = sorted(name for name in assets.load_assets().files if name.endswith(".js") and not name.startswith("vendor/"))
 
 
 @pytest.mark.parametrize("name", OURS)
 def test_scripts_never_make_markup_or_code_from_text(name: str) -> None:
-    text = assets.load().files[name].content.decode()
+    text = assets.load_assets().files[name].content.decode()
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|\.srcdoc", text)
 
 
 def test_nothing_is_fetched_from_elsewhere() -> None:
-    loaded = assets.load()
+    loaded = assets.load_assets()
     texts = {name: asset.content.decode() for name, asset in loaded.files.items() if not name.endswith(".txt")}
     for name, text in (texts | loaded.pages).items():
         urls = set(re.findall(r"(?:https?:)?//[a-z][\w.-]+\.[a-z]{2,}[^\s\"'`]*", text))
@@ -31,7 +31,7 @@ def test_nothing_is_fetched_from_elsewhere() -> None:
 
 @pytest.mark.parametrize("page", ["report", "history"])
 def test_pages_name_files_that_exist_by_relative_addresses(page: str) -> None:
-    loaded = assets.load()
+    loaded = assets.load_assets()
     named = re.findall(r'(?:src|href)="([^"]+)"', loaded.pages[page])
     assert named
     for address in named:
@@ -43,7 +43,7 @@ def test_pages_name_files_that_exist_by_relative_addresses(page: str) -> None:
 @pytest.mark.parametrize("page", ["report", "history"])
 def test_every_imported_module_is_preloaded(page: str) -> None:
     """A browser that learns of a module only from another one asks for it a round trip later."""
-    loaded = assets.load()
+    loaded = assets.load_assets()
     wanted, seen = [f"{page}.js"], set()
     while wanted:
         name = wanted.pop()
@@ -60,7 +60,7 @@ def test_every_imported_module_is_preloaded(page: str) -> None:
 
 
 def test_the_chart_library_comes_with_its_licence() -> None:
-    files = assets.load().files
+    files = assets.load_assets().files
     assert b"MIT License" in files["vendor/uplot-LICENSE.txt"].content
     assert b"v1.6.32" in files["vendor/uplot-1.6.32.min.js"].content
 

@@ -1,6 +1,9 @@
 // Numbers, times and names as people read them.
 
-export const METRICS = ["Train Loss", "Validation Loss", "Validation F1 Score", "Validation AUC ROC"];
+import { CONTRACT } from "./contract.js";
+
+export const METRICS = CONTRACT.metrics.map(({ name }) => name);
+const LOWER_IS_BETTER = new Map(CONTRACT.metrics.map(({ name, higherIsBetter }) => [name, !higherIsBetter]));
 const NONE = "–";
 const PREFERRED = METRICS.toReversed();
 
@@ -24,8 +27,8 @@ export const ofTraining = (name) => /^train/i.test(name);
 
 const known = (value) => typeof value === "number" && Number.isFinite(value);
 
-/** Whether a larger value of this metric is worse: anything called a loss or an error. */
-export const lowerIsBetter = (name) => /loss|error|rmse|mae/i.test(name);
+/** Whether a larger value of this metric is worse: of others than our own, anything called a loss or an error. */
+export const lowerIsBetter = (name) => LOWER_IS_BETTER.get(name) ?? /loss|error|rmse|mae/i.test(name);
 
 export const metric = (value) => (known(value) ? value.toFixed(4) : value === undefined || value === null ? NONE : String(value));
 

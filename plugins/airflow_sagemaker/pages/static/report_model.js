@@ -2,12 +2,11 @@
 // XCom yet: until then its curves come from the metric lines in the waiting task's log.
 
 import { all, api, data, path } from "./airflow.js";
+import { CONTRACT } from "./contract.js";
 import { changes } from "./definition_diff.js";
-import { METRICS } from "./format.js";
 
 const UNFINISHED = new Set([null, "none", "scheduled", "queued", "running", "deferred", "up_for_retry", "up_for_reschedule", "restarting"]);
-const NUMBER = "([0-9]+\\.?[0-9]*(?:[eE][-+]?[0-9]+)?|nan|inf)";
-const BUILT_IN = METRICS.map((name) => ({ name, regex: new RegExp(`(?:^|\\W)${name}: ${NUMBER}\\s*$`) }));
+const BUILT_IN = CONTRACT.metrics.map(({ name, regex }) => ({ name, regex: new RegExp(`(?:^|\\W)${regex}\\s*$`) }));
 /** A line of the job as the waiting task logs it: step and the job's own time stamp in front. */
 const OF_JOB = /^\[[^\]]*\] \d{4}-\d\d-\d\dT\S+ (.*)$/;
 const LONGEST_LINE = 1000;
@@ -19,13 +18,18 @@ const KEPT = /^Kept epoch \d+: /;
 const ENDED = /Execution (?:\S+ )?(?:is|ended as) (Succeeded|Failed|Stopped|CompletedWithFailures)/;
 
 const MOST_VALUES = 200;
-const STARTED = "training_pipeline";
-const DEFINITION = "training_definition";
-const CHECKS = "data_checks";
+const { STARTED, DEFINITION, DATA_CHECKS: CHECKS, RETURN_VALUE, OUTCOME } = CONTRACT.xcom;
 /** The XComs that the report is made of. */
-const KEYS = [STARTED, CHECKS, "return_value", "outcome"];
+const KEYS = [STARTED, CHECKS, RETURN_VALUE, OUTCOME];
 
 export const isLive = (state) => UNFINISHED.has(state ?? null);
+
+/** An outcome without its report when that is of another schema than this page knows, saying so. */
+function withReadableReport(outcome) {
+  const found = outcome?.report?.schema ?? CONTRACT.reportSchema;
+  if (found === CONTRACT.reportSchema) return outcome;
+  return { ...outcome, report: null, reportProblem: `report.json has schema ${found}, this page reads ${CONTRACT.reportSchema}: use one version of training/ and package` };
+}
 
 /** The metrics that a pipeline definition reads from its jobs' logs: [{name, regex}]; the built-in ones without any. */
 export function metricsOf(definition) {
@@ -134,7 +138,7 @@ export class RunReader {
       .map((one) => {
         const found = outcomes.find(({ outcome }) => outcome.execution_arn === one.arn);
         const waits = tasks.filter((task) => task !== one.start && (task.rendered_fields?.execution_arn === one.arn || same(task, found?.entry)));
-        return { ...one, outcome: found?.outcome ?? null, waits: one.arn ? waits : [] };
+        return { ...one, outcome: withReadableReport(found?.outcome ?? null), waits: one.arn ? waits : [] };
       });
   }
 
@@ -142,8 +146,8 @@ export class RunReader {
   async outcomes(tasks, entries, starts) {
     const candidates = entries.filter(
       (entry) =>
-        entry.key === "outcome" ||
-        (entry.key === "return_value" && !starts.some((start) => same(start, entry)) && tasks.some((task) => same(task, entry))),
+        entry.key === OUTCOME ||
+        (entry.key === RETURN_VALUE && !starts.some((start) => same(start, entry)) && tasks.some((task) => same(task, entry))),
     );
     const read = await Promise.all(candidates.slice(0, MOST_VALUES).map(async (entry) => ({ entry, outcome: await this.value(entry, entry.key).catch(() => null) })));
     return read.filter(({ outcome }) => outcome && typeof outcome === "object" && outcome.execution_arn);

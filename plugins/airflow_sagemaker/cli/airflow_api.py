@@ -1,0 +1,77 @@
+"""Airflow's REST API and this package's own pages in it, as the command line asks them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from http.client import HTTPException
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+from airflow_sagemaker.contract import PAGES_URL_PREFIX
+from airflow_sagemaker.exceptions import ExecutionError
+
+
+@dataclass(frozen=True)
+class AirflowApi:
+    """Airflow's public REST API; `token` as from POST /auth/token. What goes wrong is an ExecutionError."""
+
+    url: str
+    token: str
+
+    def get(self, path: str) -> Any:
+        """The decoded answer, or None when there is no such thing."""
+        return _fetch_json(self.url, f"/api/v2{path}", {"Authorization": f"Bearer {self.token}"})
+
+    def page_data(self, path: str) -> Any:
+        """The decoded answer of this package's own pages in that Airflow, or None when they are not there."""
+        return _fetch_json(self.url, f"{PAGES_URL_PREFIX}{path}", {"Authorization": f"Bearer {self.token}"})
+
+    def check(self) -> None:
+        """Raise ExecutionError unless an Airflow 3 answers there: else every task run would seem to be gone."""
+        version = self.get("/version")
+        if not isinstance(version, dict) or "version" not in version:
+            raise ExecutionError(f"no Airflow 3 answers at {self.url}: give the address that its UI has")
+
+    @classmethod
+    def signed_in(cls, url: str, username: str, password: str) -> AirflowApi:
+        """Fetch a token."""
+        body = json.dumps({"username": username, "password": password}).encode()
+        answer = _fetch_json(url, "/auth/token", {"Content-Type": "application/json"}, body)
+        if not isinstance(answer, dict) or "access_token" not in answer:
+            raise ExecutionError(f"Airflow at {url} gives no token for a name and a password: use --token")
+        return cls(url, str(answer["access_token"]))
+
+
+class _SameHost(HTTPRedirectHandler):
+    """Follows a redirect within one host: urllib sends the token along, which is for no other host."""
+
+    def redirect_request(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: str) -> Any:
+        """None, which makes it an error, for a redirect that leads away."""
+        before, after = urlsplit(req.full_url), urlsplit(newurl)
+        if before.hostname != after.hostname or (before.scheme, after.scheme) == ("https", "http"):
+            return None
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _fetch_json(url: str, path: str, headers: dict[str, str], body: bytes | None = None) -> Any:
+    """The decoded answer, None for 404."""
+    try:
+        request = Request(f"{url.rstrip('/')}{path}", data=body, headers=headers)  # noqa: S310 - the user's own address
+        with build_opener(_SameHost).open(request, timeout=30) as reply:
+            return json.load(reply)
+    except HTTPError as error:
+        if error.code == 404:
+            return None
+        hints = {401: "name, password or token are wrong, or the token has expired", 403: "this user may not read that"}
+        away = f"it leads to {error.headers.get('Location')}: give Airflow's own address"
+        hint = away if 300 <= error.code < 400 else hints.get(error.code, "see the API server's log")
+        raise ExecutionError(f"Airflow at {url} answered {error.code} {error.reason} ({hint})") from error
+    except (OSError, HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        raise ExecutionError(f"Airflow at {url} cannot be reached: {reason} (is --airflow-url right?)") from error
+    except ValueError:  # no URL, or no JSON; its text may hold the token
+        hint = "give the address that its UI has, with http:// or https://"
+        raise ExecutionError(f"{url} is not the address of an Airflow: {hint}") from None
