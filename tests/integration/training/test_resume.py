@@ -6,6 +6,7 @@ import shutil
 import signal
 from pathlib import Path
 
+import pytest
 import torch
 
 from tests.support.training_jobs import Job, wait_until
@@ -50,6 +51,7 @@ def test_killed_twice_mid_epoch_it_ends_with_the_same_weights(job: Job, finished
     assert metrics == [{k: v for k, v in epoch.items() if k != "seconds"} for epoch in finished.report["history"]]
 
 
+@pytest.mark.slow  # three trainings of two processes each
 def test_two_processes_stop_together_and_resume(job: Job, tmp_path: Path) -> None:
     undisturbed = Job(tmp_path / "undisturbed", job.code, job.channels)
     undisturbed.run(2)
