@@ -16,7 +16,7 @@ from airflow_sagemaker import BasePipelineConfig, ModelHyperparameters, PytorchT
 from airflow_sagemaker.exceptions import AirflowSageMakerError, ConfigurationError
 from tests.support.config_samples import PATHS, ROLE, TABLE, settings
 
-PLUGINS = Path(__file__).resolve().parents[3] / "plugins"
+PLUGINS = Path(__file__).resolve().parents[4] / "plugins"
 
 
 def test_the_documented_example_works_and_paths_lose_their_trailing_slash() -> None:
