@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -82,6 +83,15 @@ def _serve_options(command: argparse.ArgumentParser) -> None:
         " LOCAL_SAGEMAKER_IMAGES may hold some with spaces between",
     )
     add(
+        "--no-capacity",
+        action="append",
+        type=_instance_type,
+        default=[],
+        metavar="TYPE",
+        help="an instance type without capacity, such as ml.g5.12xlarge: a job takes the next of its"
+        " InstancePreferences, or fails with CapacityError; may be given more than once",
+    )
+    add(
         "--stop-grace",
         type=_positive,
         default=120.0,
@@ -146,6 +156,12 @@ def _pattern(text: str) -> str:
     return text
 
 
+def _instance_type(text: str) -> str:
+    if not re.fullmatch(r"ml\.[a-z0-9-]+\.[a-z0-9-]+", text):
+        raise argparse.ArgumentTypeError(f"'{text}' is no instance type such as ml.g5.12xlarge")
+    return text
+
+
 def _program(text: str) -> str:
     if shutil.which(text) is None:
         raise argparse.ArgumentTypeError(f"'{text}' is no program that can be run")
@@ -197,6 +213,7 @@ def serve(arguments: argparse.Namespace) -> None:
             package_index=arguments.package_index,
             throttle=arguments.throttle,
             images=tuple(arguments.image),
+            no_capacity=tuple(arguments.no_capacity),
         )
     )
     server.start()

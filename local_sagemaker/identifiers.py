@@ -5,14 +5,18 @@ from __future__ import annotations
 import secrets
 import string
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 ACCOUNT_ID = "123456789012"
 REGION = "us-east-1"
+"""Of the clients that this server's own variables make, and of what nobody asked for."""
 ROLE_NAME = "LocalSageMakerRole"
 ROLE_ARN = f"arn:aws:iam::{ACCOUNT_ID}:role/{ROLE_NAME}"
-USER: dict[str, Any] = {"IamIdentity": {"Arn": f"arn:aws:iam::{ACCOUNT_ID}:user/local", "PrincipalId": "LOCAL"}}
-"""Who made everything here: CreatedBy and LastModifiedBy."""
+USER_NAME, USER_ID = "local", "AIDALOCALSAGEMAKER000"
+"""The one caller, whom STS, IAM, CreatedBy and LastModifiedBy name alike."""
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 """Addresses that only this machine reaches."""
@@ -27,9 +31,52 @@ def now() -> float:
     return round(time.time(), 3)
 
 
+_region: ContextVar[str] = ContextVar("region", default=REGION)
+
+
+@contextmanager
+def in_region(region: str) -> Iterator[None]:
+    """Give and look up names in the region that a request was signed for, or that an ARN is of."""
+    token = _region.set(region)
+    try:
+        yield
+    finally:
+        _region.reset(token)
+
+
+def current_region() -> str:
+    """The region of the request, or of the execution, that is being worked on."""
+    return _region.get()
+
+
+def region_of(arn: str) -> str:
+    """The region in an ARN."""
+    return arn.split(":")[3]
+
+
+def partition_of(region: str) -> str:
+    """The partition that a region belongs to."""
+    return next((name for begin, name in _PARTITIONS.items() if region.startswith(begin)), "aws")
+
+
+_PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
+
+
+def regional_arn(service: str, resource: str) -> str:
+    """An ARN in the current region."""
+    region = current_region()
+    return f"arn:{partition_of(region)}:{service}:{region}:{ACCOUNT_ID}:{resource}"
+
+
 def sagemaker_arn(resource: str) -> str:
-    """The ARN of a SageMaker resource such as `pipeline/name`."""
-    return f"arn:aws:sagemaker:{REGION}:{ACCOUNT_ID}:{resource}"
+    """The ARN of a SageMaker resource such as `pipeline/name`, in the current region."""
+    return regional_arn("sagemaker", resource)
+
+
+def caller() -> dict[str, Any]:
+    """CreatedBy and LastModifiedBy of everything here."""
+    arn = f"arn:{partition_of(current_region())}:iam::{ACCOUNT_ID}:user/{USER_NAME}"
+    return {"IamIdentity": {"Arn": arn, "PrincipalId": USER_ID}}
 
 
 def pipeline_arn(name: str) -> str:

@@ -26,6 +26,7 @@ from local_sagemaker.jobs.supervisor import JobSupervisor
 from local_sagemaker.logs import LogStore
 from local_sagemaker.requests.checks import RequestChecks
 from local_sagemaker.requests.images import Images
+from local_sagemaker.requests.instances import Capacity
 from local_sagemaker.s3.server import S3Server, free_port
 from local_sagemaker.store.database import Database
 
@@ -50,6 +51,7 @@ class Settings:
     package_index: str
     throttle: float
     images: tuple[str, ...]
+    no_capacity: tuple[str, ...]
 
 
 def lock(data_dir: Path) -> IO[str]:
@@ -93,10 +95,12 @@ class Server:
         self.environment = client_environment.client_environment(
             f"http://127.0.0.1:{port}", f"http://127.0.0.1:{s3_port}", settings.access_key, settings.secret_key
         )
-        self._moto = MotoBackends()
+        self._moto = MotoBackends(settings.access_key)
         self._db = Database(settings.data_dir / "sagemaker.db")
         self._logs = LogStore(settings.data_dir / "logs.db")
-        self._checks = RequestChecks(Images(settings.images))
+        self._checks = RequestChecks(
+            settings.data_dir / "s3", Images(settings.images), Capacity(frozenset(settings.no_capacity))
+        )
         self._engine = Engine(self._db, settings.data_dir, self._checks)
         self._supervisor: JobSupervisor | None = None
         self._signals: _SignalPipe | None = None

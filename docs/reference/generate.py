@@ -1,4 +1,4 @@
-"""Writes the pages beside itself from the code: `python docs/reference/generate.py`.
+"""Writes the pages beside itself, and a part of ../fidelity.md, from the code: `python docs/reference/generate.py`.
 
 A test runs it with `--check`, which writes nothing and fails when a page is not what the code says.
 """
@@ -164,6 +164,27 @@ def commands_of(parser: argparse.ArgumentParser) -> Iterator[str]:
             yield f"| `{called}{takes}` | {action.help} |"
 
 
+MEMBERS_BEGIN = "<!-- Members: written by docs/reference/generate.py; a test compares them with the code. -->"
+MEMBERS_END = "<!-- End of members -->"
+
+
+def fidelity_page() -> str:
+    """The page as it is, with the members that the local SageMaker accepts without effect or refuses."""
+    from local_sagemaker.requests.members import MEMBERS
+
+    before, _, rest = (ROOT / "docs" / "fidelity.md").read_text(encoding="utf-8").partition(MEMBERS_BEGIN)
+    _, _, after = rest.partition(MEMBERS_END)
+    parts = [MEMBERS_BEGIN]
+    for title, kind in (("Accepted without effect", "without_effect"), ("Refused by name", "refused")):
+        parts.append(f"\n### {title}\n\n| Action | Member | Why |\n|---|---|---|")
+        parts += [
+            f"| {action} | `{path}` | {reason} |"
+            for action, members in MEMBERS.items()
+            for path, reason in getattr(members, kind).items()
+        ]
+    return "\n".join([before + parts[0], *parts[1:], "", MEMBERS_END]) + after
+
+
 def main() -> int:
     """Write the pages, or compare them with `--check`."""
     from configuration_page import configuration_page
@@ -174,6 +195,7 @@ def main() -> int:
         "faults.md": faults_page(),
         "operators.md": operators_page(),
         "command-line.md": command_line_page(),
+        "../fidelity.md": fidelity_page(),
     }
     for name, text in pages.items():
         page = HERE / name

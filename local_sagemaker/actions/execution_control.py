@@ -15,15 +15,10 @@ from local_sagemaker.expressions.problem import Problem
 from local_sagemaker.identifiers import new_execution_id, now
 from local_sagemaker.json_text import dumps
 
-_UNSUPPORTED = ("SelectiveExecutionConfig", "MlflowExperimentName")
-
 
 @action
 def start_pipeline_execution(context: Context, request: Request) -> Response:
     """Start the version asked for, else the latest; it runs as soon as this has been committed."""
-    for member in _UNSUPPORTED:
-        if request.get(member) is not None:
-            raise ValidationException(f"{member} is not supported by this local SageMaker.")
     with context.db.write() as connection:
         response = answer_once(
             connection, "StartPipelineExecution", request, lambda: _start(context, connection, request)

@@ -12,7 +12,7 @@ from local_sagemaker.actions.paging import DEFAULT_PAGE, Query, page
 from local_sagemaker.actions.registry import action
 from local_sagemaker.errors import ValidationException
 from local_sagemaker.expressions.values import as_text
-from local_sagemaker.identifiers import USER, now
+from local_sagemaker.identifiers import caller, now
 from local_sagemaker.json_text import without_none
 
 
@@ -31,8 +31,8 @@ def describe_pipeline_execution(context: Context, request: Request) -> Response:
             "FailureReason": row["failure_reason"],
             "CreationTime": row["created"],
             "LastModifiedTime": row["modified"],
-            "CreatedBy": USER,
-            "LastModifiedBy": USER,
+            "CreatedBy": caller(),
+            "LastModifiedBy": caller(),
             "ParallelismConfiguration": lookup.parallelism(row["parallelism"]),
             "PipelineVersionId": row["version"],
             "PipelineVersionAliases": lookup.aliases(connection, row["pipeline"], row["version"]) or None,

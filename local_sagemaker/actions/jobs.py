@@ -22,7 +22,7 @@ def _create(context: Context, request: Request, kind: Kind) -> Response:
         raise ValidationException("; ".join(problems))
     with context.db.write() as connection:
         job_records.check_name_is_free(connection, kind, name)
-        spec = job_records.insert(connection, kind, request)
+        spec = job_records.insert(connection, kind, request, context.checks.capacity)
         tag_records.write(connection, spec.arn, request.get("Tags") or [])
     context.engine.submit(spec)
     return {kind.arn_member: spec.arn}
@@ -30,7 +30,7 @@ def _create(context: Context, request: Request, kind: Kind) -> Response:
 
 def _find(connection: sqlite3.Connection, request: Request, kind: Kind) -> sqlite3.Row:
     name = request[kind.name_member]
-    row = connection.execute("SELECT * FROM jobs WHERE kind = ? AND name = ?", (kind.key, name)).fetchone()
+    row = connection.execute("SELECT * FROM jobs WHERE arn = ?", (kind.arn(name),)).fetchone()
     if row is None:
         # the service answers a missing job with ValidationException or ResourceNotFound, see docs/fidelity.md
         if kind is PROCESSING:
@@ -62,6 +62,7 @@ _SORT = {"Name": "name", "CreationTime": "created", "Status": "status", None: "c
 def _list(context: Context, request: Request, kind: Kind) -> Response:
     query = Query("jobs")
     query.add("kind = ?", kind.key)
+    query.add_region()
     if request.get("NameContains"):
         query.add("instr(lower(name), lower(?)) > 0", request["NameContains"])
     if request.get("StatusEquals"):

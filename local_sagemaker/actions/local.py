@@ -5,6 +5,7 @@ from __future__ import annotations
 from local_sagemaker.actions.context import Context, Request, Response
 from local_sagemaker.actions.registry import Action
 from local_sagemaker.errors import ConflictException, ResourceNotFound, ValidationException
+from local_sagemaker.store.jobs import TRAINING
 
 
 def interrupt_training_job(context: Context, request: Request) -> Response:
@@ -12,7 +13,7 @@ def interrupt_training_job(context: Context, request: Request) -> Response:
     name = request.get("TrainingJobName")
     if not isinstance(name, str):
         raise ValidationException("TrainingJobName must be a string.")
-    row = context.db.read().execute("SELECT arn, status FROM jobs WHERE kind = 'training' AND name = ?", (name,))
+    row = context.db.read().execute("SELECT arn, status FROM jobs WHERE arn = ?", (TRAINING.arn(name),))
     found = row.fetchone()
     if found is None:
         raise ResourceNotFound(f"There is no training job '{name[:100]}'.")

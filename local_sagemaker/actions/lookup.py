@@ -6,18 +6,14 @@ import sqlite3
 from typing import Any
 
 from local_sagemaker.errors import ResourceNotFound, ValidationException
-from local_sagemaker.identifiers import ACCOUNT_ID, REGION, pipeline_arn
+from local_sagemaker.identifiers import pipeline_arn, sagemaker_arn
 
 
 def pipeline(connection: sqlite3.Connection, name_or_arn: str) -> sqlite3.Row:
-    """The pipeline of that name or ARN, whatever its case."""
-    name = name_or_arn.rsplit("/", 1)[-1]
-    arn = name_or_arn if name_or_arn.startswith("arn:") else pipeline_arn(name)
-    own = f":sagemaker:{REGION}:{ACCOUNT_ID}:" in arn
-    row = (
-        connection.execute("SELECT * FROM pipelines WHERE name = ? COLLATE NOCASE", (name,)).fetchone() if own else None
-    )
-    if row is None:
+    """The pipeline of that name or ARN in the caller's region, whatever its case."""
+    arn = name_or_arn if name_or_arn.startswith("arn:") else pipeline_arn(name_or_arn)
+    row = connection.execute("SELECT * FROM pipelines WHERE arn = ? COLLATE NOCASE", (arn,)).fetchone()
+    if row is None or not _is_here(arn):
         raise ResourceNotFound(f"Pipeline '{arn}' does not exist.")
     return row  # type: ignore[no-any-return]
 
@@ -56,11 +52,15 @@ def aliases(connection: sqlite3.Connection, arn: str, number: int) -> list[str]:
 
 
 def execution(connection: sqlite3.Connection, arn: str) -> sqlite3.Row:
-    """The execution of that ARN."""
+    """The execution of that ARN in the caller's region."""
     row = connection.execute("SELECT * FROM executions WHERE id = ?", (arn.rsplit("/", 1)[-1].lower(),)).fetchone()
-    if row is None or row["arn"].lower() != arn.lower():
+    if row is None or row["arn"].lower() != arn.lower() or not _is_here(arn):
         raise ResourceNotFound(f"Pipeline execution with ARN '{arn}' does not exist.")
     return row  # type: ignore[no-any-return]
+
+
+def _is_here(arn: str) -> bool:
+    return arn.lower().startswith(sagemaker_arn("").lower())
 
 
 def parallelism(value: int | None) -> dict[str, int] | None:

@@ -13,8 +13,9 @@ from local_sagemaker import service_model
 from local_sagemaker.actions.context import Context, Request, Response
 from local_sagemaker.actions.paging import Query, page
 from local_sagemaker.actions.registry import action
+from local_sagemaker.actions.request_tokens import answer_once
 from local_sagemaker.errors import ConflictException, ValidationException
-from local_sagemaker.identifiers import USER, now, sagemaker_arn
+from local_sagemaker.identifiers import caller, now, sagemaker_arn
 from local_sagemaker.json_text import dumps, without_none
 from local_sagemaker.store import models as model_records
 from local_sagemaker.store.models import GROUP, MODEL, PACKAGE
@@ -35,6 +36,9 @@ def _delete(connection: sqlite3.Connection, arn: str) -> None:
 @action
 def create_model(context: Context, request: Request) -> Response:
     """Write a model down."""
+    problems = context.checks.problems("CreateModel", request)
+    if problems:
+        raise ValidationException("; ".join(problems))
     with context.db.write() as connection:
         return {"ModelArn": model_records.insert_model(connection, request)[0]}
 
@@ -62,6 +66,7 @@ def delete_model(context: Context, request: Request) -> Response:
 
 def _listed(context: Context, request: Request, kind: str, query: Query) -> tuple[list[Response], dict[str, str]]:
     query.add("kind = ?", kind)
+    query.add_region()
     if request.get("NameContains"):
         query.add("instr(lower(name), lower(?)) > 0", request["NameContains"])
     query.add_range("created", request.get("CreationTimeAfter"), request.get("CreationTimeBefore"))
@@ -105,7 +110,9 @@ def delete_model_package_group(context: Context, request: Request) -> Response:
     name = model_records.group_name(request["ModelPackageGroupName"])
     with context.db.write() as connection:
         row = _find(connection, GROUP, name, model_records.missing_group(name))
-        if connection.execute("SELECT 1 FROM resources WHERE kind = ? AND parent = ?", (PACKAGE, name)).fetchone():
+        if connection.execute(
+            "SELECT 1 FROM resources WHERE kind = ? AND parent = ?", (PACKAGE, row["arn"])
+        ).fetchone():
             raise ConflictException(f"Model Package Group {row['arn']} still has model packages: delete them first.")
         _delete(connection, row["arn"])
     return {}
@@ -114,15 +121,23 @@ def delete_model_package_group(context: Context, request: Request) -> Response:
 @action
 def list_model_package_groups(context: Context, request: Request) -> Response:
     """Groups, the newest first unless asked otherwise."""
-    found, token = _listed(context, request, GROUP, Query("resources"))
+    query = Query("resources")
+    if request.get("CrossAccountFilterOption") == "CrossAccount":
+        query.add("0")
+    found, token = _listed(context, request, GROUP, query)
     return {"ModelPackageGroupSummaryList": _summaries("ModelPackageGroupSummary", found), **token}
 
 
 @action
 def create_model_package(context: Context, request: Request) -> Response:
     """Register a package."""
+
+    def create() -> tuple[Response, str]:
+        arn, _ = model_records.insert_package(connection, request)
+        return {"ModelPackageArn": arn}, arn
+
     with context.db.write() as connection:
-        return {"ModelPackageArn": model_records.insert_package(connection, request)[0]}
+        return answer_once(connection, "CreateModelPackage", request, create, keyed_by="ClientToken")
 
 
 def _missing_package(name: str) -> str:
@@ -145,7 +160,7 @@ def list_model_packages(context: Context, request: Request) -> Response:
     query = Query("resources")
     kind = request.get("ModelPackageType", "Unversioned")
     if request.get("ModelPackageGroupName"):
-        query.add("parent = ?", model_records.group_name(request["ModelPackageGroupName"]))
+        query.add("parent = ?", model_records.group_arn(request["ModelPackageGroupName"]))
     elif kind != "Both":
         query.add("parent IS NULL" if kind == "Unversioned" else "parent IS NOT NULL")
     if request.get("ModelApprovalStatus"):
@@ -160,25 +175,28 @@ _UPDATED = ("ModelApprovalStatus", "ApprovalDescription", "SourceUri", "Inferenc
 @action
 def update_model_package(context: Context, request: Request) -> Response:
     """Approve or reject a package, change its description."""
-    for member in ("AdditionalInferenceSpecificationsToAdd", "ModelCard", "ModelPackageRegistrationType"):
-        if request.get(member) is not None:
-            raise ValidationException(f"{member} is not supported by this local SageMaker.")
-    arn = request["ModelPackageArn"]
     with context.db.write() as connection:
-        row = _find(connection, PACKAGE, arn, _missing_package(arn))
-        description: dict[str, Any] = json.loads(row["description"])
-        description |= without_none({member: request.get(member) for member in _UPDATED})
-        properties = description.get("CustomerMetadataProperties") or {}
-        properties |= request.get("CustomerMetadataProperties") or {}
-        for key in request.get("CustomerMetadataPropertiesToRemove") or []:
-            properties.pop(key, None)
-        if properties or "CustomerMetadataProperties" in description:
-            description["CustomerMetadataProperties"] = properties
-        description |= {"LastModifiedTime": now(), "LastModifiedBy": USER}
-        connection.execute(
-            "UPDATE resources SET description = ?, modified = ? WHERE arn = ?", (dumps(description), now(), row["arn"])
+        return answer_once(
+            connection, "UpdateModelPackage", request, lambda: _update(connection, request), keyed_by="ClientToken"
         )
-    return {"ModelPackageArn": row["arn"]}
+
+
+def _update(connection: sqlite3.Connection, request: Request) -> tuple[Response, str]:
+    arn = request["ModelPackageArn"]
+    row = _find(connection, PACKAGE, arn, _missing_package(arn))
+    description: dict[str, Any] = json.loads(row["description"])
+    description |= without_none({member: request.get(member) for member in _UPDATED})
+    properties = description.get("CustomerMetadataProperties") or {}
+    properties |= request.get("CustomerMetadataProperties") or {}
+    for key in request.get("CustomerMetadataPropertiesToRemove") or []:
+        properties.pop(key, None)
+    if properties or "CustomerMetadataProperties" in description:
+        description["CustomerMetadataProperties"] = properties
+    description |= {"LastModifiedTime": now(), "LastModifiedBy": caller()}
+    connection.execute(
+        "UPDATE resources SET description = ?, modified = ? WHERE arn = ?", (dumps(description), now(), row["arn"])
+    )
+    return {"ModelPackageArn": row["arn"]}, row["arn"]
 
 
 @action

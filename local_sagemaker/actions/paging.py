@@ -12,6 +12,7 @@ from typing import Any
 
 from local_sagemaker.actions.context import Request
 from local_sagemaker.errors import ValidationException
+from local_sagemaker.identifiers import sagemaker_arn
 from local_sagemaker.json_text import dumps
 
 DEFAULT_PAGE = 100
@@ -31,6 +32,11 @@ class Query:
         """Add a condition and what its question marks stand for."""
         self.where.append(condition)
         self.values.extend(values)
+
+    def add_region(self) -> None:
+        """Leave only what is in the caller's region; the table must have the column `arn`."""
+        prefix = sagemaker_arn("")
+        self.add("substr(arn, 1, ?) = ?", len(prefix), prefix)
 
     def add_range(self, column: str, after: float | None, before: float | None) -> None:
         """Add the bounds that are given; both are exclusive."""

@@ -13,7 +13,7 @@ from local_sagemaker.actions.versions import add_aliases
 from local_sagemaker.definition import parse
 from local_sagemaker.errors import ConflictException, ValidationException
 from local_sagemaker.expressions.problem import AssignmentProblem, Problem
-from local_sagemaker.identifiers import USER, now, pipeline_arn
+from local_sagemaker.identifiers import caller, now, pipeline_arn
 from local_sagemaker.json_text import without_none
 from local_sagemaker.steps.step_types import STEP_TYPES
 from local_sagemaker.store import tags as tag_records
@@ -43,8 +43,6 @@ def _definition_text(context: Context, request: Request) -> str | None:
 def _read_s3(context: Context, location: dict[str, str]) -> str:
     from local_sagemaker.s3.files import S3ReadError, read_object
 
-    if location.get("VersionId"):
-        raise ValidationException("PipelineDefinitionS3Location.VersionId is not supported by this local SageMaker.")
     uri = f"s3://{location['Bucket']}/{location['ObjectKey']}"
     try:
         return read_object(context.s3_dir, uri, limit=1_048_576).decode("utf-8")
@@ -65,7 +63,7 @@ def create_pipeline(context: Context, request: Request) -> Response:
 def _create(connection: sqlite3.Connection, request: Request, definition: str) -> tuple[Response, str]:
     name = request["PipelineName"]
     arn, moment = pipeline_arn(name), now()
-    if connection.execute("SELECT 1 FROM pipelines WHERE name = ? COLLATE NOCASE", (name,)).fetchone():
+    if connection.execute("SELECT 1 FROM pipelines WHERE arn = ? COLLATE NOCASE", (arn,)).fetchone():
         # `Pipeline.upsert` of the SDK recognises this text
         raise ValidationException(
             "Pipeline names must be unique within an AWS account and region."
@@ -140,8 +138,8 @@ def describe_pipeline(context: Context, request: Request) -> Response:
             "CreationTime": found["created"],
             "LastModifiedTime": found["modified"],
             "LastRunTime": found["last_run"],
-            "CreatedBy": USER,
-            "LastModifiedBy": USER,
+            "CreatedBy": caller(),
+            "LastModifiedBy": caller(),
             "ParallelismConfiguration": lookup.parallelism(found["parallelism"]),
             "PipelineVersionDisplayName": version["display_name"],
             "PipelineVersionDescription": version["description"],
@@ -154,6 +152,7 @@ def describe_pipeline(context: Context, request: Request) -> Response:
 def list_pipelines(context: Context, request: Request) -> Response:
     """Pipelines by name or by creation time; the newest first unless asked otherwise."""
     query = Query("pipelines")
+    query.add_region()
     if request.get("PipelineNamePrefix"):
         query.add("substr(name, 1, ?) = ?", len(request["PipelineNamePrefix"]), request["PipelineNamePrefix"])
     if request.get("ManagedBy") == "AWS":

@@ -6,7 +6,7 @@ import sqlite3
 
 from local_sagemaker.actions.context import Context, Request, Response
 from local_sagemaker.actions.registry import action
-from local_sagemaker.errors import ResourceNotFound
+from local_sagemaker.errors import ResourceNotFound, ValidationException
 from local_sagemaker.store import tags as tag_records
 
 
@@ -30,6 +30,8 @@ def add_tags(context: Context, request: Request) -> Response:
 @action
 def list_tags(context: Context, request: Request) -> Response:
     """All tags of a resource; at most 50, so one page holds them."""
+    if request.get("NextToken"):
+        raise ValidationException("Invalid NextToken: it is not one that this list gave")
     connection = context.db.read()
     return {"Tags": tag_records.read(connection, _known(connection, request["ResourceArn"]))}
 

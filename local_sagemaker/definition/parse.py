@@ -28,6 +28,7 @@ _STEP_KEYS = {
     "RetryPolicies",
 }  # fmt: skip
 _DEFINITION_KEYS = {"Version", "Metadata", "Parameters", "PipelineExperimentConfig", "MlflowConfig", "Steps"}
+"""Metadata and PipelineExperimentConfig are without effect, see docs/fidelity.md."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ def parse(text: str) -> Definition:
     check_members(document, _DEFINITION_KEYS, "The definition")
     if document.get("Version") != VERSION:
         raise Problem(f"Version must be '{VERSION}', found {json.dumps(document.get('Version'))[:100]}")
+    if document.get("MlflowConfig"):
+        raise Problem("MlflowConfig is not supported by the local SageMaker: there is no MLflow server")
     parameters = parse_parameters(document.get("Parameters") or [])
     steps: dict[str, Step] = {}
     try:

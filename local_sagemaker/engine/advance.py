@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from pathlib import Path
 from typing import Any
 
 from local_sagemaker.definition import Definition, Step
@@ -31,13 +30,11 @@ class Advance:
         connection: sqlite3.Connection,
         execution: sqlite3.Row,
         definition: Definition,
-        s3_dir: Path,
         checks: RequestChecks,
     ) -> None:
         self._connection = connection
         self._execution = execution
         self._definition = definition
-        self._s3_dir = s3_dir
         self._checks = checks
         self._steps: dict[str, sqlite3.Row] = {}
         self.submit: list[JobSpec] = []
@@ -148,7 +145,7 @@ class Advance:
         name = self._connection.execute(
             "SELECT name FROM pipelines WHERE arn = ?", (self._execution["pipeline"],)
         ).fetchone()["name"]
-        return StoredValues(self._execution, name, self._definition, self._steps, self._s3_dir)
+        return StoredValues(self._execution, name, self._definition, self._steps, self._checks.s3_dir)
 
     def _finish(self) -> None:
         """End the execution when none of its steps runs."""
@@ -198,9 +195,14 @@ def finish_job(
         if pause is not None:
             values = {"status": "Starting", "not_before": moment + pause, "failure_reason": reason}
         else:
-            values |= {"status": "Failed", "failure_reason": reason}
+            values |= {"status": "Failed", "failure_reason": _step_reason(reason)}
     columns = ", ".join(f"{column} = ?" for column in values)
     connection.execute(f"UPDATE steps SET {columns} WHERE seq = ?", (*values.values(), row["seq"]))  # noqa: S608
+
+
+def _step_reason(job_reason: str) -> str:
+    """The program's own failure is a client's error to the pipeline (the SDK's test_step_decorator.py)."""
+    return f"ClientError: {job_reason}" if job_reason.startswith("AlgorithmError:") else job_reason
 
 
 def _job_reason(kind: job_records.Kind, status: str, description: dict[str, Any]) -> str:

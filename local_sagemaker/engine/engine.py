@@ -16,10 +16,11 @@ from local_sagemaker.definition import Definition, parse
 from local_sagemaker.engine.advance import Advance, finish_job
 from local_sagemaker.errors import ValidationException
 from local_sagemaker.expressions.problem import Problem
-from local_sagemaker.identifiers import now
+from local_sagemaker.identifiers import in_region, now, region_of
 from local_sagemaker.jobs.spec import JobSpec
 from local_sagemaker.jobs.supervisor import UnknownJob
 from local_sagemaker.requests.checks import RequestChecks
+from local_sagemaker.requests.instances import NO_CAPACITY
 from local_sagemaker.store import jobs as job_records
 from local_sagemaker.store.database import Database
 
@@ -101,6 +102,9 @@ class Engine:
                 return
             if row["status"] == "Stopping":
                 self._end(row, "Stopped", "Training job stopped")
+                return
+            if not self._checks.capacity.can_run(spec.kind, spec.request):
+                self._end(row, "Failed", NO_CAPACITY)
                 return
             try:
                 self._supervisor().submit(spec)
@@ -252,8 +256,9 @@ class Engine:
             if execution is None or execution["status"] not in ("Executing", "Stopping"):
                 return
             definition = self.definition(connection, execution["pipeline"], execution["version"])
-            step = Advance(connection, execution, definition, self._data_dir / "s3", self._checks)
-            step.run()
+            step = Advance(connection, execution, definition, self._checks)
+            with in_region(region_of(arn)):
+                step.run()
         for moment in step.timers:
             with self._condition:
                 heapq.heappush(self._timers, (moment, arn))

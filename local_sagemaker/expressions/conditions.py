@@ -72,7 +72,7 @@ def _any(condition: Condition, scope: Scope) -> bool:
 
 
 def _not(condition: Condition, scope: Scope) -> bool:
-    return not evaluate(condition["Expression"], scope)
+    return not evaluate(condition["Condition"], scope)
 
 
 def _in(condition: Condition, scope: Scope) -> bool:
@@ -117,7 +117,7 @@ CONDITION_TYPES = {
     "LessThan": ConditionType(partial(_ordered, operator.lt), values=_SIDES),
     "LessThanOrEqualTo": ConditionType(partial(_ordered, operator.le), values=_SIDES),
     "In": ConditionType(_in, values=("QueryValue",), lists=("Values",)),
-    "Not": ConditionType(_not, inner=("Expression",)),
+    "Not": ConditionType(_not, inner=("Condition",)),
     "Or": ConditionType(_any, inner_lists=("Conditions",)),
     "And": ConditionType(_all, inner_lists=("Conditions",)),
 }

@@ -8,13 +8,14 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from local_sagemaker.identifiers import ACCOUNT_ID, ROLE_NAME
+from local_sagemaker.identifiers import ACCOUNT_ID, REGION, ROLE_NAME, USER_ID, USER_NAME
 
 
 class MotoBackends:
-    """moto's WSGI application, with the role that jobs run under."""
+    """moto's WSGI application, with the role that jobs run under, and the user whose access key every client has."""
 
-    def __init__(self) -> None:
+    def __init__(self, access_key: str) -> None:
+        self._access_key = access_key
         self._lock = threading.Lock()
         self._application: Any = None
 
@@ -26,6 +27,7 @@ class MotoBackends:
 
                 self._application = DomainDispatcherApplication(create_backend_app)
                 _create_role()
+                _create_user(self._access_key)
             return self._application
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any], body: bytes) -> Iterable[bytes]:
@@ -54,3 +56,12 @@ def _create_role() -> None:
         tags=[],
         max_session_duration="3600",
     )
+
+
+def _create_user(access_key: str) -> None:
+    """GetCallerIdentity and GetUser find the caller by the access key."""
+    from moto.iam.models import iam_backends
+
+    user = iam_backends[ACCOUNT_ID]["aws"].create_user(REGION, USER_NAME)
+    user.id = USER_ID
+    user.create_access_key(prefix="AKIA").access_key_id = access_key

@@ -20,8 +20,10 @@ from local_sagemaker.http import codeartifact, query_protocol
 from local_sagemaker.http.moto_backends import MotoBackends
 from local_sagemaker.http.signatures import is_valid
 from local_sagemaker.http.throttle import Throttle
+from local_sagemaker.identifiers import REGION, in_region
 from local_sagemaker.json_text import loads
 from local_sagemaker.logs import LOG_ACTIONS
+from local_sagemaker.requests.members import unsupported_members
 from local_sagemaker.web import missing, render
 
 log = logging.getLogger(__name__)
@@ -79,7 +81,9 @@ class Application:
                 _, body = self._authenticated(environ)
                 if prefix == "SageMaker":  # jobs write their logs through this server, too
                     self._throttle.take(operation)
-                return _json(start_response, 200, answer(self._context, _TARGETS[prefix], operation, body))
+                with in_region(_region(environ)):
+                    response = answer(self._context, _TARGETS[prefix], operation, body)
+                return _json(start_response, 200, response)
             return self._other(environ, start_response)
         except ServiceError as error:
             scope = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
@@ -163,6 +167,12 @@ class Application:
         return secrets.compare_digest(environ.get("HTTP_AUTHORIZATION", "").encode(), f"Basic {expected}".encode())
 
 
+def _region(environ: Environ) -> str:
+    """The region that a request was signed for; only what a region's name may hold gets into an ARN."""
+    scope = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
+    return scope[2] if scope is not None and re.fullmatch(r"[a-z0-9-]{1,32}", scope[2]) else REGION
+
+
 def _refusal(service: str) -> str:
     if service == "s3":
         return "S3 is at AWS_ENDPOINT_URL_S3, not at AWS_ENDPOINT_URL: set both, see python -m local_sagemaker env"
@@ -188,6 +198,9 @@ def answer(context: Context, service: str, operation: str, body: bytes) -> dict[
     if broken:
         raise _invalid(service, service_model.validation_text(broken))
     request = {key: value for key, value in request.items() if value is not None}
+    unsupported = list(unsupported_members(operation, request))
+    if unsupported:
+        raise _invalid(service, "; ".join(unsupported))
     if service == "sagemaker":
         response = ACTIONS[operation](context, request)
     else:

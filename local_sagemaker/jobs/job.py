@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from local_sagemaker import disk
+from local_sagemaker.identifiers import region_of
 from local_sagemaker.jobs.host.container import Cluster, Paths, job_environment
 from local_sagemaker.jobs.host.handle import HostConfig, HostExit, HostLayout, HostRun, Isolation
 from local_sagemaker.jobs.host.python_environment import JobPython, make_environment
 from local_sagemaker.jobs.logs import LogShipper
-from local_sagemaker.jobs.spec import JobEvents, JobSpec
+from local_sagemaker.jobs.spec import JobEvents, JobSpec, job_folder
 from local_sagemaker.jobs.transfer import channels
 from local_sagemaker.jobs.transfer.s3 import S3, Download, S3Problem
-from local_sagemaker.requests.job_rules import find_unsupported
+from local_sagemaker.requests.checks import refusals
 
 log = logging.getLogger(__name__)
 
@@ -63,11 +64,6 @@ class Services:
     disk_reserve_bytes: int
     max_processes: int
 
-    @property
-    def region(self) -> str:
-        """The region that the server plays."""
-        return self.client_env.get("AWS_DEFAULT_REGION", "us-east-1")
-
 
 @dataclass
 class Outcome:
@@ -106,7 +102,7 @@ class Job(ABC):
         self.spec = spec
         self.services = services
         self.request = spec.request
-        self.folder = services.data_dir / "jobs" / spec.kind / spec.name
+        self.folder = job_folder(services.data_dir, spec.kind, spec.name, spec.arn)
         self.cluster = self._cluster(slot)
         self.layouts = [HostLayout(self.folder / f"host-{n}") for n in range(1, len(self.cluster.names) + 1)]
         self.paths = [Paths(layout, services.isolation.mount) for layout in self.layouts]
@@ -165,9 +161,9 @@ class Job(ABC):
         """Run the job to its last report."""
         try:
             self._prepare_folder()
-            unsupported = find_unsupported(f"Create{self.spec.kind.capitalize()}Job", self.request)
-            if unsupported:
-                raise JobFailed("ClientError: " + "; ".join(map(str, unsupported)))
+            refused = refusals(f"Create{self.spec.kind.capitalize()}Job", self.request)
+            if refused:
+                raise JobFailed("ClientError: " + "; ".join(refused))
             self._work()
         except (JobFailed, S3Problem) as problem:
             self._report_failed(str(problem)[:1024])
@@ -325,7 +321,7 @@ class Job(ABC):
     def plan(self, source: dict[str, Any]) -> list[Download]:
         """List what an S3 source of this job brings."""
         role = str(self.request.get("RoleArn", ""))
-        return channels.plan(self.services.s3, source, region=self.services.region, role=role)
+        return channels.plan(self.services.s3, source, region=region_of(self.spec.arn), role=role)
 
     def host_config(self, index: int, argv: list[str], own: Mapping[str, str], cwd: str) -> HostConfig:
         """Make one host's environment and describe its program."""

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from local_sagemaker.identifiers import region_of
 from local_sagemaker.jobs.failure import algorithm_error
 from local_sagemaker.jobs.host.container import ML, Cluster, write_json
 from local_sagemaker.jobs.host.handle import HostConfig
@@ -110,7 +111,8 @@ class ProcessingJob(Job):
         application = self.request["AppSpecification"]
         argv = [*application["ContainerEntrypoint"], *(application.get("ContainerArguments") or [])]
         own = {
-            "AWS_REGION": self.services.region,
+            "AWS_REGION": region_of(self.spec.arn),
+            "AWS_DEFAULT_REGION": region_of(self.spec.arn),
             "PROCESSING_JOB_NAME": self.spec.name,
             **(self.request.get("Environment") or {}),
         }

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol
+
+from local_sagemaker.identifiers import REGION, region_of
 
 JobKind = Literal["training", "processing"]
 
@@ -20,6 +23,12 @@ class JobSpec:
     """The resolved CreateTrainingJob or CreateProcessingJob request."""
     owner: str = ""
     """The execution that it belongs to, for a fair queue; empty for a job that was created by itself."""
+
+
+def job_folder(data_dir: Path, kind: str, name: str, arn: str) -> Path:
+    """Where a job's files are; names are unique in a region, and other regions than the server's own have a folder."""
+    region = region_of(arn)
+    return data_dir / "jobs" / kind / name if region == REGION else data_dir / "jobs" / region / kind / name
 
 
 class JobEvents(Protocol):

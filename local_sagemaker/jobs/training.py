@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from local_sagemaker.identifiers import region_of
 from local_sagemaker.jobs.failure import algorithm_error
 from local_sagemaker.jobs.host.container import ML, Cluster, write_json
 from local_sagemaker.jobs.host.handle import HostConfig, HostExit
@@ -137,7 +138,8 @@ class TrainingJob(Job):
         own = {
             "TRAINING_JOB_NAME": self.spec.name,
             "TRAINING_JOB_ARN": self.spec.arn,
-            "AWS_REGION": self.services.region,
+            "AWS_REGION": region_of(self.spec.arn),
+            "AWS_DEFAULT_REGION": region_of(self.spec.arn),
             **(self.request.get("Environment") or {}),
         }
         return self.host_config(index, argv, own, ML)

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from local_sagemaker.errors import ServiceError
-from local_sagemaker.identifiers import ACCOUNT_ID, REGION
+from local_sagemaker.identifiers import regional_arn
 from local_sagemaker.logs.pattern import matches
 from local_sagemaker.logs.store import LogStore
 
@@ -20,6 +20,8 @@ Response = dict[str, Any]
 
 _PAGE_BYTES = 1_048_576
 _PAGE_EVENTS = 10_000
+_LAST = 2**63 - 1
+"""A time after every event."""
 _EVENT_OVERHEAD = 26
 """Bytes that the service counts for an event beside its text."""
 
@@ -62,7 +64,7 @@ def _stream(store: LogStore, request: Request) -> sqlite3.Row:
 
 
 def _group_arn(name: str) -> str:
-    return f"arn:aws:logs:{REGION}:{ACCOUNT_ID}:log-group:{name}"
+    return regional_arn("logs", f"log-group:{name}")
 
 
 def create_log_group(store: LogStore, request: Request) -> Response:
@@ -260,7 +262,7 @@ def _position(request: Request) -> tuple[bool, list[int] | None]:
 
 
 def filter_log_events(store: LogStore, request: Request) -> Response:
-    """Events of a group's streams that match a pattern of terms, in time order."""
+    """Events of a group's streams that match a pattern of terms, in time order; the latest first if asked to."""
     group, limit = _group(store, request), request.get("limit") or _PAGE_EVENTS
     pattern = request.get("filterPattern") or ""
     matches(pattern, "")  # a pattern that is not supported is refused whatever there is to filter
@@ -278,15 +280,18 @@ def filter_log_events(store: LogStore, request: Request) -> Response:
         if request.get(member) is not None:
             conditions.append(f"events.time {sign} ?")
             values.append(request[member])
-    conditions.append("(events.time, events.seq) > (?, ?)")
+    forward = request.get("startFromHead", True)
+    time, seq, forward = _decode(request.get("nextToken"), [0 if forward else _LAST, 0, forward])
+    sign, way = (">", "ASC") if forward else ("<", "DESC")
+    conditions.append(f"(events.time, events.seq) {sign} (?, ?)")
     rows = store.rows(
         "SELECT events.*, streams.name AS stream_name FROM events JOIN streams ON streams.seq = events.stream"  # noqa: S608
-        f" WHERE {' AND '.join(conditions)} ORDER BY events.time, events.seq LIMIT ?",
-        (*values, *_decode(request.get("nextToken"), [0, 0]), limit + 1),
+        f" WHERE {' AND '.join(conditions)} ORDER BY events.time {way}, events.seq {way} LIMIT ?",
+        (*values, time, seq, limit + 1),
     )
     fitting = _fit(rows[:limit])
     events = [_filtered(row) for row in fitting if matches(pattern, row["message"])]
-    more = {"nextToken": _encode(_place(fitting[-1]))} if len(fitting) < len(rows) else {}
+    more = {"nextToken": _encode([*_place(fitting[-1]), forward])} if len(fitting) < len(rows) else {}
     return {"events": events, "searchedLogStreams": [], **more}
 
 

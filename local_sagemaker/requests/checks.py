@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from local_sagemaker.identifiers import current_region
 from local_sagemaker.requests.images import Images
-from local_sagemaker.requests.job_rules import find_unsupported, waiting_time_problems
+from local_sagemaker.requests.instances import Capacity
+from local_sagemaker.requests.job_rules import broken_rules, unsupported_values
+from local_sagemaker.requests.members import unsupported_members
+from local_sagemaker.requests.s3_sources import missing_sources
 
 
 def refusals(operation: str, request: dict[str, Any]) -> list[str]:
     """What of a request is not supported here, or breaks a rule that the model does not have; a sentence each.
 
-    The request may be a step's arguments: expressions that have no value yet are left alone.
+    The request may be a step's arguments: expressions that have no value yet are let by.
     """
-    found = [str(item) for item in find_unsupported(operation, request)]
-    if operation == "CreateTrainingJob":
-        found += waiting_time_problems(request)
-    return found
+    return [
+        *unsupported_members(operation, request),
+        *unsupported_values(operation, request),
+        *broken_rules(operation, request),
+    ]
 
 
 @dataclass(frozen=True)
 class RequestChecks:
-    """The checks that depend on how the server was started."""
+    """The checks that depend on how the server was started and on what is in S3."""
 
-    images: Images
+    s3_dir: Path
+    images: Images = field(default_factory=Images)
+    capacity: Capacity = field(default_factory=Capacity)
 
     def problems(self, operation: str, request: dict[str, Any]) -> list[str]:
         """What is wrong with a request whose values are all known; a sentence each."""
-        return [*refusals(operation, request), *self.images.refusals(operation, request)]
+        return [
+            *refusals(operation, request),
+            *self.images.refusals(operation, request),
+            *missing_sources(operation, request, self.s3_dir, current_region()),
+        ]

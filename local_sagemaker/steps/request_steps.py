@@ -104,7 +104,7 @@ class JobStep(RequestStep):
         if key and run.take_cached(key):
             return
         job_records.check_name_is_free(run.connection, self.job, request[self.name_member])
-        spec = job_records.insert(run.connection, self.job, request, owner=run.execution["arn"])
+        spec = job_records.insert(run.connection, self.job, request, run.checks.capacity, owner=run.execution["arn"])
         tag_records.write(run.connection, spec.arn, request.get("Tags") or [])
         run.submit_job(spec, metadata={self.job.step_member: {"Arn": spec.arn}}, cache_key=key)
 

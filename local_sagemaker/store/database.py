@@ -41,12 +41,17 @@ class Database:
                 f"{self._path} was written by a newer version (schema {version}, this one knows {len(MIGRATIONS)}):"
                 " use that version, or another --data-dir"
             )
+        if version == len(MIGRATIONS):
+            return
+        # a table is rebuilt by dropping the old one, which must not delete the rows that refer to it
+        self._writer.execute("PRAGMA foreign_keys=OFF")
         for number in range(version, len(MIGRATIONS)):
             with self.write() as writer:
                 for statement in MIGRATIONS[number].split(";"):
                     if statement.strip():
                         writer.execute(statement)
                 writer.execute(f"PRAGMA user_version={number + 1}")
+        self._writer.execute("PRAGMA foreign_keys=ON")
 
     def read(self) -> sqlite3.Connection:
         """This thread's own connection, for reading; for threads that live as long as the server."""

@@ -13,6 +13,7 @@ from local_sagemaker.errors import ResourceInUse
 from local_sagemaker.identifiers import now, sagemaker_arn
 from local_sagemaker.jobs.spec import JobKind, JobSpec
 from local_sagemaker.json_text import dumps, with_epoch_seconds
+from local_sagemaker.requests.instances import Capacity, with_selection
 
 
 @dataclass(frozen=True)
@@ -60,21 +61,24 @@ def members_of_describe(kind: Kind) -> frozenset[str]:
 
 def check_name_is_free(connection: sqlite3.Connection, kind: Kind, name: str) -> None:
     """Raise ResourceInUse when a job of that name is there."""
-    if connection.execute("SELECT 1 FROM jobs WHERE kind = ? AND name = ?", (kind.key, name)).fetchone():
+    if connection.execute("SELECT 1 FROM jobs WHERE arn = ?", (kind.arn(name),)).fetchone():
         raise ResourceInUse(
             f"{kind.word} job names must be unique within an AWS account and region, and a {kind.key} job with this"
             f" name already exists ({kind.arn(name)})"
         )
 
 
-def insert(connection: sqlite3.Connection, kind: Kind, request: dict[str, Any], *, owner: str = "") -> JobSpec:
+def insert(
+    connection: sqlite3.Connection, kind: Kind, request: dict[str, Any], capacity: Capacity, *, owner: str = ""
+) -> JobSpec:
     """Write a new job down, queued; the caller has checked that its name is free, and submits it after the commit.
 
     `owner` is the execution whose step makes it.
     """
     name, moment = request[kind.name_member], now()
-    arn = kind.arn(name)
-    description = {key: value for key, value in request.items() if key in members_of_describe(kind)}
+    arn, chosen = kind.arn(name), capacity.choose(kind.key, request)
+    told = with_selection(kind.key, request, chosen)
+    description = {key: value for key, value in told.items() if key in members_of_describe(kind)}
     description |= {
         kind.arn_member: arn,
         kind.status_member: "InProgress",
@@ -87,9 +91,9 @@ def insert(connection: sqlite3.Connection, kind: Kind, request: dict[str, Any], 
     connection.execute(
         "INSERT INTO jobs (arn, kind, name, status, live, begun, request, description, created, modified)"
         " VALUES (?, ?, ?, 'InProgress', 1, 0, ?, ?, ?, ?)",
-        (arn, kind.key, name, dumps(request), dumps(description), moment, moment),
+        (arn, kind.key, name, dumps(chosen), dumps(description), moment, moment),
     )
-    return JobSpec(kind.key, name, arn, request, owner)
+    return JobSpec(kind.key, name, arn, chosen, owner)
 
 
 def spec_of(row: sqlite3.Row) -> JobSpec:

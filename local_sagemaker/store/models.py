@@ -7,7 +7,7 @@ from typing import Any
 
 from local_sagemaker import service_model
 from local_sagemaker.errors import ConflictException, ValidationException
-from local_sagemaker.identifiers import USER, now, sagemaker_arn
+from local_sagemaker.identifiers import caller, now, sagemaker_arn
 from local_sagemaker.json_text import dumps
 from local_sagemaker.store import tags as tag_records
 
@@ -34,11 +34,10 @@ def _insert(
 
 
 def find(connection: sqlite3.Connection, kind: str, name_or_arn: str) -> sqlite3.Row | None:
-    """The row of a resource by its name or ARN, if there is one."""
-    column = "arn" if name_or_arn.startswith("arn:") else "name"
+    """The row of a resource by its ARN, or its name in the caller's region, if there is one."""
+    arn = name_or_arn if name_or_arn.startswith("arn:") else sagemaker_arn(f"{kind}/{name_or_arn}")
     row: sqlite3.Row | None = connection.execute(
-        f"SELECT * FROM resources WHERE kind = ? AND {column} = ?",  # noqa: S608
-        (kind, name_or_arn),
+        "SELECT * FROM resources WHERE kind = ? AND arn = ?", (kind, arn)
     ).fetchone()
     return row
 
@@ -70,7 +69,7 @@ def insert_group(connection: sqlite3.Connection, request: Document) -> str:
     description = members_of_answer("DescribeModelPackageGroup", request) | {
         "ModelPackageGroupArn": arn,
         "CreationTime": now(),
-        "CreatedBy": USER,
+        "CreatedBy": caller(),
         "ModelPackageGroupStatus": "Completed",
     }
     return _insert(connection, GROUP, name, description, request)
@@ -79,6 +78,11 @@ def insert_group(connection: sqlite3.Connection, request: Document) -> str:
 def group_name(name_or_arn: str) -> str:
     """The name of a group that is given by name or ARN."""
     return name_or_arn.rsplit("/", 1)[-1]
+
+
+def group_arn(name_or_arn: str) -> str:
+    """The ARN of a group that is given by name or ARN."""
+    return sagemaker_arn(f"{GROUP}/{group_name(name_or_arn)}")
 
 
 def missing_group(name: str) -> str:
@@ -109,18 +113,18 @@ def insert_package(connection: sqlite3.Connection, request: Document) -> tuple[s
         "ModelPackageArn": sagemaker_arn(f"{PACKAGE}/{name}"),
         "CreationTime": moment,
         "LastModifiedTime": moment,
-        "CreatedBy": USER,
+        "CreatedBy": caller(),
         "ModelPackageStatus": "Completed",
         "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
     }
-    return _insert(connection, PACKAGE, name, description, request, group), description
+    return _insert(connection, PACKAGE, name, description, request, group_arn(group) if group else None), description
 
 
 def _next_version(connection: sqlite3.Connection, group: str) -> int:
     """One more than any version that the group has had; a deleted version's number does not come again."""
     row = connection.execute(
-        "UPDATE resources SET last_version = last_version + 1 WHERE kind = ? AND name = ? RETURNING last_version",
-        (GROUP, group),
+        "UPDATE resources SET last_version = last_version + 1 WHERE arn = ? RETURNING last_version",
+        (group_arn(group),),
     ).fetchone()
     return int(row["last_version"])
 

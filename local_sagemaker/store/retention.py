@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local_sagemaker.identifiers import now
+from local_sagemaker.jobs.spec import job_folder
 from local_sagemaker.logs import LogStore
 from local_sagemaker.store.database import Database
 
@@ -61,7 +62,7 @@ def _collect(database: Database, logs: LogStore, data_dir: Path, cutoff: float, 
         pass
     size = 0
     for job in jobs:
-        folder = data_dir / "jobs" / job["kind"] / job["name"]
+        folder = job_folder(data_dir, job["kind"], job["name"], job["arn"])
         size += _size(folder)
         if not dry_run:
             _forget_logs(logs, _LOG_GROUPS[job["kind"]], job["name"])

@@ -124,4 +124,60 @@ _CASE = """
 CREATE UNIQUE INDEX pipelines_by_name ON pipelines(name COLLATE NOCASE)
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _CASE)
+_REGIONS = """
+CREATE TABLE pipelines_new (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL,
+    arn TEXT NOT NULL UNIQUE,
+    display_name TEXT NOT NULL,
+    description TEXT,
+    role_arn TEXT NOT NULL,
+    parallelism INTEGER,
+    created REAL NOT NULL,
+    modified REAL NOT NULL,
+    last_run REAL
+);
+INSERT INTO pipelines_new SELECT * FROM pipelines;
+DROP TABLE pipelines;
+ALTER TABLE pipelines_new RENAME TO pipelines;
+CREATE UNIQUE INDEX pipelines_by_arn ON pipelines(arn COLLATE NOCASE);
+CREATE TABLE jobs_new (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    arn TEXT NOT NULL UNIQUE,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    status TEXT NOT NULL,
+    live INTEGER NOT NULL,
+    begun INTEGER NOT NULL,
+    request TEXT NOT NULL,
+    description TEXT NOT NULL,
+    created REAL NOT NULL,
+    modified REAL NOT NULL
+);
+INSERT INTO jobs_new SELECT * FROM jobs;
+DROP TABLE jobs;
+ALTER TABLE jobs_new RENAME TO jobs;
+CREATE INDEX jobs_by_created ON jobs(kind, created, seq);
+CREATE INDEX jobs_live ON jobs(live) WHERE live = 1;
+CREATE TABLE resources_new (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    arn TEXT NOT NULL UNIQUE,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    parent TEXT,
+    description TEXT NOT NULL,
+    created REAL NOT NULL,
+    modified REAL NOT NULL,
+    last_version INTEGER NOT NULL DEFAULT 0
+);
+INSERT INTO resources_new SELECT seq, arn, kind, name,
+    (SELECT groups.arn FROM resources AS groups
+        WHERE groups.kind = 'model-package-group' AND groups.name = resources.parent),
+    description, created, modified, last_version FROM resources;
+DROP TABLE resources;
+ALTER TABLE resources_new RENAME TO resources;
+CREATE INDEX resources_by_parent ON resources(kind, parent, created, seq)
+"""
+"""Names are unique in a region, no longer in the database; a package's parent is its group's ARN."""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _CASE, _REGIONS)

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from local_sagemaker.actions.context import Context
+from local_sagemaker.jobs.spec import job_folder
 from local_sagemaker.s3.files import S3ReadError, object_path
 from local_sagemaker.store.jobs import KINDS
 from local_sagemaker.web import curves
@@ -40,14 +41,18 @@ def listing(context: Context, place: pages.Place) -> Markup:
 
 def detail(context: Context, kind: str, name: str) -> Markup | None:
     """One job."""
-    row = context.db.read().execute("SELECT * FROM jobs WHERE kind = ? AND name = ?", (kind, name)).fetchone()
+    row = (
+        context.db.read()
+        .execute("SELECT * FROM jobs WHERE kind = ? AND name = ? ORDER BY seq DESC", (kind, name))
+        .fetchone()
+    )
     if row is None:
         return None
     job = json.loads(row["description"])
     word = KINDS[kind].word
     start, end = job.get(f"{word}StartTime"), job.get(f"{word}EndTime")
     artifact = (job.get("ModelArtifacts") or {}).get("S3ModelArtifacts")
-    folder = context.data_dir / "jobs" / kind / name
+    folder = job_folder(context.data_dir, kind, name, row["arn"])
     facts = {
         "Status": status(row["status"]),
         "Execution": _execution(context, row["arn"]),

@@ -107,7 +107,9 @@ def test_failing_job_fails_its_step_and_nothing_follows(service: Service) -> Non
     steps = service.steps(arn)
     assert set(steps) == {"Train"}
     assert "3" in steps["Train"]["FailureReason"]
-    assert steps["Train"]["FailureReason"] == service.job(arn, "Train")["FailureReason"]
+    own = service.job(arn, "Train")["FailureReason"]
+    assert own.startswith("AlgorithmError: ")
+    assert steps["Train"]["FailureReason"] == f"ClientError: {own}"
 
 
 def test_retry_runs_on_from_what_did_not_succeed(service: Service) -> None:

@@ -72,7 +72,7 @@ def seeds(output: str) -> list[Document]:
         {"Type": "In", "QueryValue": {"Get": "Parameters.Text"}, "Values": ["red", "blue"]},
         {
             "Type": "Not",
-            "Expression": {"Type": "GreaterThan", "LeftValue": {"Get": "Parameters.Count"}, "RightValue": 5},
+            "Condition": {"Type": "GreaterThan", "LeftValue": {"Get": "Parameters.Count"}, "RightValue": 5},
         },
         {"Type": "Or", "Conditions": [{"Type": "LessThanOrEqualTo", "LeftValue": 1, "RightValue": 2}]},
     ]

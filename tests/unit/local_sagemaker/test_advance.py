@@ -15,7 +15,6 @@ from local_sagemaker.definition import Definition, parse
 from local_sagemaker.engine.advance import Advance, finish_job
 from local_sagemaker.identifiers import now
 from local_sagemaker.requests.checks import RequestChecks
-from local_sagemaker.requests.images import Images
 from local_sagemaker.store import jobs as job_records
 from local_sagemaker.store.database import Database
 
@@ -87,7 +86,7 @@ class Execution:
     def advance(self) -> Advance:
         with self.db.write() as connection:
             execution = connection.execute("SELECT * FROM executions").fetchone()
-            advance = Advance(connection, execution, self.definition, self.folder / "s3", RequestChecks(Images()))
+            advance = Advance(connection, execution, self.definition, RequestChecks(self.folder / "s3"))
             advance.run()
         return advance
 

@@ -89,7 +89,7 @@ CHECK = {
                     {"Type": "GreaterThan", "LeftValue": SCORE, "RightValue": 0.5},
                     {
                         "Type": "Not",
-                        "Expression": {"Type": "In", "QueryValue": {"Get": "Parameters.Rate"}, "Values": ["a"]},
+                        "Condition": {"Type": "In", "QueryValue": {"Get": "Parameters.Rate"}, "Values": ["a"]},
                     },
                 ],
             }
@@ -229,7 +229,7 @@ def test_missing_property_is_named() -> None:
 def test_comparisons(kind: str, left: Any, right: Any, outcome: bool) -> None:
     condition = {"Type": kind, "LeftValue": left, "RightValue": right}
     assert evaluate(condition, Values()) is outcome
-    assert evaluate({"Type": "Not", "Expression": condition}, Values()) is not outcome
+    assert evaluate({"Type": "Not", "Condition": condition}, Values()) is not outcome
 
 
 def test_and_or_in() -> None:

@@ -1,0 +1,60 @@
+"""Which instance type a job gets: the first of its preferences that has capacity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+NO_CAPACITY = (
+    "CapacityError: Unable to provision requested ML compute capacity. Please retry using a different ML instance type."
+)
+"""The service's words, as a job's FailureReason."""
+
+_CLUSTERS = {"training": ("ResourceConfig",), "processing": ("ProcessingResources", "ClusterConfig")}
+"""Where a request of each kind of job says what it runs on."""
+
+Kind = Literal["training", "processing"]
+Request = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What the machine plays to have: every instance type but those of `serve --no-capacity`."""
+
+    without: frozenset[str] = frozenset()
+
+    def choose(self, kind: Kind, request: Request) -> Request:
+        """The request with an instance type in the place of its preferences; as it is where none has capacity."""
+        cluster = _cluster(kind, request)
+        for preference in cluster.get("InstancePreferences") or ():
+            if preference["InstanceType"] not in self.without:
+                others = {key: value for key, value in cluster.items() if key != "InstancePreferences"}
+                return _with_cluster(request, _CLUSTERS[kind], others | preference)
+        return request
+
+    def can_run(self, kind: Kind, chosen: Request) -> bool:
+        """Whether there is capacity for what `choose` gave."""
+        cluster = _cluster(kind, chosen)
+        return not cluster.get("InstancePreferences") and cluster.get("InstanceType") not in self.without
+
+
+def with_selection(kind: Kind, request: Request, chosen: Request) -> Request:
+    """The request as Describe tells of it: with what was chosen from its preferences."""
+    if chosen is request:
+        return request
+    found = _cluster(kind, chosen)
+    selected = {f"Selected{member}": found.get(member, 1) for member in ("InstanceType", "InstanceCount")}
+    return _with_cluster(request, _CLUSTERS[kind], _cluster(kind, request) | selected)
+
+
+def _cluster(kind: Kind, request: Request) -> Request:
+    found = request
+    for member in _CLUSTERS[kind]:
+        found = found.get(member) or {}
+    return found
+
+
+def _with_cluster(request: Request, path: tuple[str, ...], cluster: Request) -> Request:
+    if not path:
+        return cluster
+    return request | {path[0]: _with_cluster(request[path[0]], path[1:], cluster)}

@@ -1,0 +1,320 @@
+"""Every member of every request that this server answers, and what becomes of it: the one table.
+
+A member is *done*, *kept* (written down and given back by Describe, with all below it), *without effect*, or *refused*
+by name. What the table does not have is refused, so that a newer model of the service cannot add a member that is
+silently ignored; a test holds the table against botocore's model, and docs/fidelity.md lists what it says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from local_sagemaker.expressions.values import is_expression
+
+
+@dataclass(frozen=True)
+class Members:
+    """The members of one action's request, as paths such as `Tags[].Key`."""
+
+    done: str = ""
+    """Paths of what the server acts on, to the last member; the structures around them are implied."""
+    kept: str = ""
+    without_effect: Mapping[str, str] = field(default_factory=dict)
+    """Paths, with all below them, and why nothing is missed."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Paths, with all below them, and why or what to use; a value that asks for nothing, such as false, is let by."""
+
+    @cached_property
+    def structures(self) -> frozenset[str]:
+        """The paths that have others below them."""
+        paths = [*self.done.split(), *self.without_effect, *self.refused]
+        return frozenset(path[:end] for path in paths for end, sign in enumerate(path) if sign in ".[")
+
+    @cached_property
+    def settled(self) -> frozenset[str]:
+        """The paths below which nothing need be looked at."""
+        return frozenset([*self.done.split(), *self.kept.split(), *self.without_effect]) - self.structures
+
+
+def unsupported_members(operation: str, request: dict[str, Any]) -> Iterator[str]:
+    """Yield a sentence for each member of a request that is refused; expressions that have no value yet are let by."""
+    yield from _unsupported(MEMBERS.get(operation, Members()), request, "", "")
+
+
+def _unsupported(members: Members, value: dict[str, Any], path: str, shown: str) -> Iterator[str]:
+    for name, item in value.items():
+        here, seen = (f"{path}.{name}", f"{shown}.{name}") if path else (name, name)
+        if not item or is_expression(item) or here in members.settled:
+            continue
+        if here in members.refused:
+            yield f"{seen} is not supported by the local SageMaker: {members.refused[here]}"
+        elif here not in members.structures:
+            yield f"{seen} is not supported by the local SageMaker: it is newer than this server"
+        elif isinstance(item, dict):
+            yield from _unsupported(members, item, here, seen)
+        elif isinstance(item, list):
+            for number, part in enumerate(item):
+                if isinstance(part, dict) and not is_expression(part):
+                    yield from _unsupported(members, part, f"{here}[]", f"{seen}[{number}]")
+
+
+_PERMISSIONS = "no permission is ever refused"
+_NETWORK = "jobs share this machine's network"
+_KEYS = "nothing is encrypted here"
+_NO_IMAGE = "no image is pulled"
+_HUB = "models of a hub are not here"
+_ANSWER = "the service fills it in; leave it out"
+_TRAINING_PLANS = "there are no training plans"
+_EXPERIMENTS = "no trial is made"
+
+_PAGE = "NextToken MaxResults"
+_SORTED_PAGE = f"{_PAGE} SortBy SortOrder"
+_CREATION_TIMES = "CreationTimeAfter CreationTimeBefore"
+_CREATED = "CreatedAfter CreatedBefore"
+_TAGS = "Tags[].Key Tags[].Value"
+_PARALLELISM = "ParallelismConfiguration.MaxParallelExecutionSteps"
+_DEFINITION = "PipelineDefinition PipelineDefinitionS3Location.Bucket PipelineDefinitionS3Location.ObjectKey"
+_NO_VERSIONS = {"PipelineDefinitionS3Location.VersionId": "S3 keeps no versions here"}
+
+_JOBS: dict[str, Members] = {
+    "CreateTrainingJob": Members(
+        done=f"""
+            TrainingJobName HyperParameters Environment EnableManagedSpotTraining {_TAGS}
+            AlgorithmSpecification.TrainingImage AlgorithmSpecification.TrainingInputMode
+            AlgorithmSpecification.ContainerEntrypoint AlgorithmSpecification.ContainerArguments
+            AlgorithmSpecification.MetricDefinitions[].Name AlgorithmSpecification.MetricDefinitions[].Regex
+            InputDataConfig[].ChannelName InputDataConfig[].ContentType InputDataConfig[].InputMode
+            InputDataConfig[].CompressionType InputDataConfig[].RecordWrapperType
+            InputDataConfig[].DataSource.S3DataSource.S3DataType InputDataConfig[].DataSource.S3DataSource.S3Uri
+            InputDataConfig[].DataSource.S3DataSource.S3DataDistributionType
+            OutputDataConfig.S3OutputPath OutputDataConfig.CompressionType
+            ResourceConfig.InstanceType ResourceConfig.InstanceCount ResourceConfig.VolumeSizeInGB
+            ResourceConfig.InstancePreferences[].InstanceType ResourceConfig.InstancePreferences[].InstanceCount
+            StoppingCondition.MaxRuntimeInSeconds StoppingCondition.MaxWaitTimeInSeconds
+            CheckpointConfig.S3Uri CheckpointConfig.LocalPath
+        """,
+        without_effect={
+            "RoleArn": _PERMISSIONS,
+            "AlgorithmSpecification.EnableSageMakerMetricsTimeSeries": "the page draws curves of its own",
+            "AlgorithmSpecification.TrainingImageConfig": _NO_IMAGE,
+            "OutputDataConfig.KmsKeyId": _KEYS,
+            "ResourceConfig.VolumeKmsKeyId": _KEYS,
+            "ResourceConfig.KeepAlivePeriodInSeconds": "a job starts at once, there is no pool to keep warm",
+            "VpcConfig": _NETWORK,
+            "EnableInterContainerTrafficEncryption": "the hosts of a job talk over loopback",
+            "DebugHookConfig": "the debugger's hook is part of AWS's images",
+            "DebugRuleConfigurations": "no rule is evaluated",
+            "ExperimentConfig": _EXPERIMENTS,
+            "ProfilerConfig": "nothing is profiled",
+            "ProfilerRuleConfigurations": "nothing is profiled",
+            "RetryStrategy": "a job is lost only with the server, and then ends as InternalServerError",
+            "RemoteDebugConfig": "the job's processes are on this machine",
+            "InfraCheckConfig": "there is no hardware to check",
+            "SessionChainingConfig": _PERMISSIONS,
+        },
+        refused={
+            "AlgorithmSpecification.AlgorithmName": "algorithms of the Marketplace are not here, give a training image",
+            "InputDataConfig[].DataSource.FileSystemDataSource": "use S3DataSource",
+            "InputDataConfig[].DataSource.DatasetSource": "use S3DataSource",
+            "InputDataConfig[].DataSource.S3DataSource.AttributeNames": "use S3Prefix or ManifestFile",
+            "InputDataConfig[].DataSource.S3DataSource.InstanceGroupNames": "there are no heterogeneous clusters",
+            "InputDataConfig[].DataSource.S3DataSource.ModelAccessConfig": _HUB,
+            "InputDataConfig[].DataSource.S3DataSource.HubAccessConfig": _HUB,
+            "InputDataConfig[].ShuffleConfig": "objects come in the order of their keys",
+            "ResourceConfig.InstanceGroups": "there are no heterogeneous clusters",
+            "ResourceConfig.TrainingPlanArn": _TRAINING_PLANS,
+            "ResourceConfig.InstancePlacementConfig": "there are no UltraServers",
+            "ResourceConfig.InstancePreferences[].TrainingPlanArns": _TRAINING_PLANS,
+            "ResourceConfig.SelectedInstanceType": _ANSWER,
+            "ResourceConfig.SelectedInstanceCount": _ANSWER,
+            "StoppingCondition.MaxPendingTimeInSeconds": "a job starts when a slot is free, however long that takes",
+            "EnableNetworkIsolation": _NETWORK,
+            "TensorBoardOutputConfig": "write to /opt/ml/output or to S3",
+            "ServerlessJobConfig": "customising a model without instances needs AWS's own images",
+            "MlflowConfig": "there is no MLflow server, set MLFLOW_TRACKING_URI in Environment",
+            "ModelPackageConfig": "register the model with CreateModelPackage or a RegisterModel step",
+        },
+    ),
+    "CreateProcessingJob": Members(
+        done=f"""
+            ProcessingJobName Environment {_TAGS}
+            ProcessingInputs[].InputName ProcessingInputs[].S3Input.S3Uri ProcessingInputs[].S3Input.LocalPath
+            ProcessingInputs[].S3Input.S3DataType ProcessingInputs[].S3Input.S3InputMode
+            ProcessingInputs[].S3Input.S3DataDistributionType ProcessingInputs[].S3Input.S3CompressionType
+            ProcessingOutputConfig.Outputs[].OutputName ProcessingOutputConfig.Outputs[].S3Output.S3Uri
+            ProcessingOutputConfig.Outputs[].S3Output.LocalPath ProcessingOutputConfig.Outputs[].S3Output.S3UploadMode
+            ProcessingResources.ClusterConfig.InstanceCount ProcessingResources.ClusterConfig.InstanceType
+            ProcessingResources.ClusterConfig.InstancePreferences[].InstanceType
+            ProcessingResources.ClusterConfig.InstancePreferences[].InstanceCount
+            StoppingCondition.MaxRuntimeInSeconds
+            AppSpecification.ImageUri AppSpecification.ContainerEntrypoint AppSpecification.ContainerArguments
+        """,
+        without_effect={
+            "RoleArn": _PERMISSIONS,
+            "ProcessingOutputConfig.KmsKeyId": _KEYS,
+            "ProcessingResources.ClusterConfig.VolumeSizeInGB": "the disk of this machine is the limit",
+            "ProcessingResources.ClusterConfig.VolumeKmsKeyId": _KEYS,
+            "NetworkConfig.VpcConfig": _NETWORK,
+            "NetworkConfig.EnableInterContainerTrafficEncryption": "the hosts of a job talk over loopback",
+            "ExperimentConfig": _EXPERIMENTS,
+        },
+        refused={
+            "ProcessingInputs[].AppManaged": "leave it out: the server downloads the input",
+            "ProcessingInputs[].DatasetDefinition": "use S3Input",
+            "ProcessingOutputConfig.Outputs[].AppManaged": "leave it out: the server uploads the output",
+            "ProcessingOutputConfig.Outputs[].FeatureStoreOutput": "use S3Output",
+            "ProcessingResources.ClusterConfig.SelectedInstanceType": _ANSWER,
+            "ProcessingResources.ClusterConfig.SelectedInstanceCount": _ANSWER,
+            "NetworkConfig.EnableNetworkIsolation": _NETWORK,
+        },
+    ),
+    **{
+        f"{verb}{kind}Job": Members(done=f"{kind}JobName")
+        for kind in ("Training", "Processing")
+        for verb in ("Describe", "Stop")
+    },
+    "ListTrainingJobs": Members(
+        done=f"{_SORTED_PAGE} {_CREATION_TIMES} LastModifiedTimeAfter LastModifiedTimeBefore NameContains StatusEquals"
+        " WarmPoolStatusEquals TrainingPlanArnEquals"
+    ),
+    "ListProcessingJobs": Members(
+        done=f"{_SORTED_PAGE} {_CREATION_TIMES} LastModifiedTimeAfter LastModifiedTimeBefore NameContains StatusEquals"
+    ),
+}
+
+_PIPELINES: dict[str, Members] = {
+    "CreatePipeline": Members(
+        done=f"PipelineName PipelineDisplayName PipelineDescription {_DEFINITION} ClientRequestToken {_TAGS}"
+        f" {_PARALLELISM} PipelineVersionAliases RoleArn",
+        refused=_NO_VERSIONS,
+    ),
+    "UpdatePipeline": Members(
+        done=f"PipelineName PipelineDisplayName PipelineDescription {_DEFINITION} {_PARALLELISM}"
+        " PipelineVersionAliases RoleArn",
+        refused=_NO_VERSIONS,
+    ),
+    "DescribePipeline": Members(done="PipelineName PipelineVersionId PipelineVersionAlias"),
+    "ListPipelines": Members(done=f"PipelineNamePrefix {_CREATED} {_SORTED_PAGE} ManagedBy"),
+    "DeletePipeline": Members(done="PipelineName ClientRequestToken"),
+    "ListPipelineVersions": Members(done=f"PipelineName {_CREATED} SortOrder {_PAGE}"),
+    "UpdatePipelineVersion": Members(
+        done="PipelineArn PipelineVersionId PipelineVersionDisplayName PipelineVersionDescription"
+        " PipelineVersionAliasOperations.Add PipelineVersionAliasOperations.Remove"
+    ),
+    "StartPipelineExecution": Members(
+        done="PipelineName PipelineExecutionDisplayName PipelineExecutionDescription ClientRequestToken RoleArn"
+        f" PipelineParameters[].Name PipelineParameters[].Value {_PARALLELISM} PipelineVersionId PipelineVersionAlias",
+        refused={
+            "SelectiveExecutionConfig": "start the whole pipeline, or use CacheConfig for the steps to skip",
+            "MlflowExperimentName": "there is no MLflow server",
+        },
+    ),
+    "StopPipelineExecution": Members(done="PipelineExecutionArn ClientRequestToken"),
+    "RetryPipelineExecution": Members(done=f"PipelineExecutionArn ClientRequestToken {_PARALLELISM}"),
+    "UpdatePipelineExecution": Members(
+        done=f"PipelineExecutionArn PipelineExecutionDescription PipelineExecutionDisplayName {_PARALLELISM}"
+    ),
+    "DescribePipelineExecution": Members(done="PipelineExecutionArn"),
+    "DescribePipelineDefinitionForExecution": Members(done="PipelineExecutionArn"),
+    "ListPipelineExecutions": Members(done=f"PipelineName PipelineVersionAlias {_CREATED} {_SORTED_PAGE}"),
+    "ListPipelineExecutionSteps": Members(done=f"PipelineExecutionArn SortOrder {_PAGE}"),
+    "ListPipelineParametersForExecution": Members(done=f"PipelineExecutionArn {_PAGE}"),
+    "AddTags": Members(done=f"ResourceArn {_TAGS}"),
+    "ListTags": Members(done=f"ResourceArn {_PAGE}"),
+    "DeleteTags": Members(done="ResourceArn TagKeys"),
+}
+
+_MODELS: dict[str, Members] = {
+    "CreateModel": Members(
+        done=f"ModelName {_TAGS}",
+        kept="PrimaryContainer Containers InferenceExecutionConfig ExecutionRoleArn VpcConfig EnableNetworkIsolation",
+    ),
+    "DescribeModel": Members(done="ModelName"),
+    "DeleteModel": Members(done="ModelName"),
+    "ListModels": Members(done=f"{_SORTED_PAGE} NameContains {_CREATION_TIMES}"),
+    "CreateModelPackageGroup": Members(
+        done=f"ModelPackageGroupName {_TAGS}",
+        kept="ModelPackageGroupDescription",
+        refused={"ManagedConfiguration": "models stay in the bucket that they are in"},
+    ),
+    "DescribeModelPackageGroup": Members(done="ModelPackageGroupName"),
+    "DeleteModelPackageGroup": Members(done="ModelPackageGroupName"),
+    "ListModelPackageGroups": Members(done=f"{_SORTED_PAGE} NameContains {_CREATION_TIMES} CrossAccountFilterOption"),
+    "CreateModelPackage": Members(
+        done=f"ModelPackageName ModelPackageGroupName ModelApprovalStatus ClientToken {_TAGS}",
+        kept="""
+            ModelPackageDescription ModelPackageRegistrationType InferenceSpecification SourceAlgorithmSpecification
+            MetadataProperties ModelMetrics Domain Task SamplePayloadUrl CustomerMetadataProperties DriftCheckBaselines
+            AdditionalInferenceSpecifications SkipModelValidation SourceUri ModelCard ModelLifeCycle
+        """,
+        without_effect={
+            "ValidationSpecification": "nothing is validated; Describe gives it back",
+            "CertifyForMarketplace": "there is no Marketplace; Describe gives it back",
+            "SecurityConfig": f"{_KEYS}; Describe gives it back",
+        },
+        refused={"ManagedStorageType": "models stay in the bucket that they are in"},
+    ),
+    "UpdateModelPackage": Members(
+        done="ModelPackageArn CustomerMetadataProperties CustomerMetadataPropertiesToRemove ClientToken",
+        kept="ModelApprovalStatus ApprovalDescription InferenceSpecification SourceUri ModelLifeCycle",
+        refused={
+            "AdditionalInferenceSpecificationsToAdd": "register another version",
+            "ModelCard": "register another version",
+            "ModelPackageRegistrationType": "register another version",
+        },
+    ),
+    "DescribeModelPackage": Members(
+        done="ModelPackageName", without_effect={"IncludedData": "all that was given is answered"}
+    ),
+    "DeleteModelPackage": Members(done="ModelPackageName"),
+    "ListModelPackages": Members(
+        done=f"{_SORTED_PAGE} NameContains {_CREATION_TIMES} ModelApprovalStatus ModelPackageGroupName ModelPackageType"
+    ),
+}
+
+_LOGS: dict[str, Members] = {
+    "CreateLogGroup": Members(
+        done="logGroupName",
+        without_effect={
+            "kmsKeyId": _KEYS,
+            "logGroupClass": "all groups are kept alike",
+            "tags": "no action here reads them",
+        },
+        refused={"deletionProtectionEnabled": "a group can always be deleted"},
+    ),
+    "DeleteLogGroup": Members(done="logGroupName"),
+    "CreateLogStream": Members(done="logGroupName logStreamName"),
+    "DeleteLogStream": Members(done="logGroupName logStreamName"),
+    "DescribeLogGroups": Members(
+        done="logGroupNamePrefix nextToken limit",
+        refused={
+            "logGroupNamePattern": "use logGroupNamePrefix",
+            "logGroupIdentifiers": "use logGroupNamePrefix",
+            "logGroupClass": "all groups are kept alike",
+            "accountIdentifiers": "there is one account",
+            "includeLinkedAccounts": "there is one account",
+        },
+    ),
+    "DescribeLogStreams": Members(
+        done="logGroupName logGroupIdentifier logStreamNamePrefix orderBy descending nextToken limit"
+    ),
+    "PutLogEvents": Members(
+        done="logGroupName logStreamName logEvents[].timestamp logEvents[].message",
+        without_effect={"sequenceToken": "the service ignores it, too", "entity": "no action here reads it"},
+    ),
+    "GetLogEvents": Members(
+        done="logGroupName logGroupIdentifier logStreamName startTime endTime nextToken limit startFromHead",
+        without_effect={"unmask": "nothing is masked"},
+    ),
+    "FilterLogEvents": Members(
+        done="logGroupName logGroupIdentifier logStreamNames logStreamNamePrefix startTime endTime filterPattern"
+        " nextToken limit startFromHead",
+        without_effect={"interleaved": "events are always interleaved", "unmask": "nothing is masked"},
+    ),
+}
+
+MEMBERS: dict[str, Members] = {**_JOBS, **_PIPELINES, **_MODELS, **_LOGS}
+"""By action; a step's arguments are the request of the action that the step calls."""

@@ -1,0 +1,43 @@
+"""S3 URIs in a request under which nothing is: the service refuses them when the job or model is created."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from local_sagemaker.s3.files import has_objects
+
+
+def missing_sources(operation: str, request: dict[str, Any], s3_dir: Path, region: str) -> Iterator[str]:
+    """Yield a sentence, in the service's words, for each source of a resolved request that is not there."""
+    if operation == "CreateTrainingJob":
+        for channel in request.get("InputDataConfig") or []:
+            uri = channel["DataSource"].get("S3DataSource", {}).get("S3Uri")
+            if uri is not None and not has_objects(s3_dir, uri):
+                yield _no_input(uri, request["RoleArn"], region)
+    elif operation == "CreateModel":
+        for uri in _model_data(request):
+            if not has_objects(s3_dir, uri):
+                yield f"Could not find model data at {uri}."
+
+
+def _no_input(uri: str, role: str, region: str) -> str:
+    """In full in aws/amazon-sagemaker-examples #2267."""
+    bucket = uri.removeprefix("s3://").partition("/")[0]
+    return (
+        f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the bucket exists in'
+        f" the selected region ({region}), that objects exist under that S3 prefix, and that the role"
+        f' "{role}" has "s3:ListBucket" permissions on bucket "{bucket}".'
+    )
+
+
+def _model_data(request: dict[str, Any]) -> Iterator[str]:
+    """Where the containers' models are; the text is in full in aws/amazon-sagemaker-examples #4479."""
+    primary = request.get("PrimaryContainer")
+    for container in [*([primary] if primary else []), *(request.get("Containers") or [])]:
+        if container.get("ModelDataUrl"):
+            yield container["ModelDataUrl"]
+        source = (container.get("ModelDataSource") or {}).get("S3DataSource")
+        if source:
+            yield source["S3Uri"]
