@@ -7,6 +7,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -271,3 +272,30 @@ def test_many_executions_with_stops_between_all_settle(service: Service) -> None
     with ThreadPoolExecutor(12) as pool:
         ends = list(pool.map(run, range(12)))
     assert set(ends) <= {"Succeeded", "Failed", "Stopped"}
+
+
+def nested(depth: int) -> dict[str, Any]:
+    inner = [nested(depth - 1)] if depth > 1 else []
+    return condition(f"Level{depth}", 3.0, 3.0, IfSteps=inner)
+
+
+def test_conditions_nested_as_in_airflows_system_test(service: Service) -> None:
+    """apache/airflow, providers/amazon, example_sagemaker_pipeline.py: 31 Condition steps inside one another."""
+    arn = service.start(service.create(nested(31)))
+    assert service.wait(arn)["PipelineExecutionStatus"] == "Succeeded"
+    names = [f"Level{depth}" for depth in range(31, 0, -1)]
+    found = service.sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=arn, SortOrder="Ascending")
+    assert [step["StepName"] for step in found["PipelineExecutionSteps"]] == names
+
+
+@pytest.mark.parametrize("negated", [True, False])
+def test_a_negated_condition(service: Service, negated: bool) -> None:
+    inner = {"Type": "Equals", "LeftValue": 1, "RightValue": 2 if negated else 1}
+    step = condition("Check", 1, 1)
+    step["Arguments"]["Conditions"] = [{"Type": "Not", "Condition": inner}]
+    arn = service.start(service.create(step))
+    assert service.wait(arn)["PipelineExecutionStatus"] == "Succeeded"
+    assert service.steps(arn)["Check"]["Metadata"]["Condition"]["Outcome"] == str(negated)
+    step["Arguments"]["Conditions"] = [{"Type": "Not", "Expression": inner}]
+    with refused("ValidationException", "The Not condition in step 'Check' misses 'Condition'"):
+        service.create(step)

@@ -18,6 +18,7 @@ from local_sagemaker.steps import cache
 from local_sagemaker.steps.request_steps import JobStep
 from local_sagemaker.steps.step_types import STEP_TYPES
 from local_sagemaker.store.database import Database
+from local_sagemaker.store.schema import MIGRATIONS
 
 
 @pytest.mark.parametrize(
@@ -155,3 +156,37 @@ def test_log_patterns() -> None:
     assert not matches("Loss -Train", "Train Loss: 0.5")
     assert matches("?a ?b", "only b")
     assert matches("", "anything")
+
+
+def test_rows_of_an_earlier_schema_are_kept(tmp_path: Path) -> None:
+    """Tables are rebuilt on the way: what refers to their rows must still be there, and still go with them."""
+    path = tmp_path / "d.db"
+    connection = sqlite3.connect(path)
+    for script in MIGRATIONS[:2]:
+        connection.executescript(script)
+    connection.executescript("""
+        PRAGMA user_version=2;
+        INSERT INTO pipelines (name, arn, display_name, role_arn, created, modified) VALUES ('p', 'A', 'p', 'r', 1, 1);
+        INSERT INTO versions (pipeline, version, definition, created) VALUES ('A', 1, '{}', 1);
+        INSERT INTO aliases VALUES ('A', 'live', 1, 1);
+        INSERT INTO executions (arn, id, pipeline, version, status, role_arn, parameters, created, modified)
+            VALUES ('A/execution/x', 'x', 'A', 1, 'Succeeded', 'r', '{}', 1, 1);
+        INSERT INTO jobs (arn, kind, name, status, live, begun, request, description, created, modified)
+            VALUES ('J', 'training', 'j', 'Completed', 0, 1, '{}', '{}', 1, 1);
+        INSERT INTO resources (arn, kind, name, description, created, modified, last_version)
+            VALUES ('G', 'model-package-group', 'g', '{}', 1, 1, 4);
+        INSERT INTO resources (arn, kind, name, parent, description, created, modified)
+            VALUES ('P', 'model-package', 'g/4', 'g', '{}', 1, 1);
+    """)
+    connection.close()
+    db = Database(path)
+    counts = {
+        table: db.read().execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+        for table in ("pipelines", "versions", "aliases", "executions", "jobs", "resources")
+    }
+    assert counts == {"pipelines": 1, "versions": 1, "aliases": 1, "executions": 1, "jobs": 1, "resources": 2}
+    assert db.read().execute("SELECT parent FROM resources WHERE arn = 'P'").fetchone()[0] == "G"
+    with db.write() as writer:
+        assert writer.execute("PRAGMA foreign_key_check").fetchall() == []
+        writer.execute("DELETE FROM pipelines")
+    assert db.read().execute("SELECT count(*) FROM executions").fetchone()[0] == 0
