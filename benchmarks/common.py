@@ -50,15 +50,18 @@ def versions(packages: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def arguments(description: str, parts: Sequence[str] = ()) -> argparse.Namespace:
+def arguments(description: str, parts: Sequence[str] = (), minutes: float | None = None) -> argparse.Namespace:
     """The arguments that every benchmark takes: `--quick` for a small run that is not kept.
 
-    A long benchmark names its `parts`: `--only PART` measures one, to be gathered by a later run (see Kept).
+    A long benchmark names its `parts`: `--only PART` measures one, to be gathered by a later run (see Kept). One that
+    runs for as long as it is told gives the default as `minutes`.
     From here on SIGTERM ends the benchmark as Ctrl-C does, and nothing that it has started goes on.
     """
     parser = argparse.ArgumentParser(description=description)
     if parts:
         parser.add_argument("--only", choices=parts, help="measure this part and keep it for a later full run")
+    if minutes is not None:
+        parser.add_argument("--minutes", type=float, default=minutes, help=f"how long to run (default {minutes:g})")
     parser.add_argument("--quick", action="store_true", help="a small run; its result is printed and not kept")
     told = parser.parse_args()
     signal.signal(signal.SIGTERM, _leave)
