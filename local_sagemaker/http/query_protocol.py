@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from html import escape
 from urllib.parse import parse_qs
 
-from local_sagemaker.errors import ValidationException
+from local_sagemaker import service_model
+from local_sagemaker.errors import ServiceError, ValidationException
 from local_sagemaker.identifiers import ACCOUNT_ID
 
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/(?:[\w+=,.@/-]+/)?([\w+=,.@-]+)")
@@ -46,6 +47,22 @@ def own_answer(service: str, form: str, access_key: str, secret_key: str) -> str
     if (service, action) == ("sts", "AssumeRole"):
         return _assumed_role(fields, access_key, secret_key)
     return None
+
+
+def check_action(service: str, form: str) -> None:
+    """Refuse a request that names no action of the service, or misses a member that the action requires."""
+    fields = parse_qs(form, keep_blank_values=True)
+    action = fields.get("Action", [""])[0]
+    if action not in service_model.operation_names(service):
+        refusal = ServiceError(
+            f"Could not find operation {action[:100]} for version {fields.get('Version', [''])[0][:50]}"
+        )
+        refusal.code = "InvalidAction"
+        raise refusal
+    shape = service_model.input_shape(action, service)
+    for name in shape.required_members if shape is not None else ():
+        if not any(field == name or field.startswith(f"{name}.") for field in fields):
+            raise ValidationException(f"Value null at '{name}' failed to satisfy constraint: Member must not be null")
 
 
 def _simulation(fields: dict[str, str]) -> str:

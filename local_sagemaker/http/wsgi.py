@@ -137,7 +137,11 @@ class Application:
             )
         if service not in SERVICES:
             raise UnknownOperation(_refusal(service))
-        own = query_protocol.own_answer(service, body.decode("utf-8", "replace"), self._access_key, self._secret_key)
+        form = (
+            environ.get("QUERY_STRING", "") if environ["REQUEST_METHOD"] == "GET" else body.decode("utf-8", "replace")
+        )
+        query_protocol.check_action(service, form)
+        own = query_protocol.own_answer(service, form, self._access_key, self._secret_key)
         if own is not None:
             return _send(start_response, "200 OK", "text/xml", own)
         return self._moto(environ, start_response, body)

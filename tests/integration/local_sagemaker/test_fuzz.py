@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from local_sagemaker import service_model
@@ -23,7 +24,7 @@ SAMPLES = {
     "PipelineExecutionArn": "arn:aws:sagemaker:us-east-1:123456789012:pipeline/fuzz/execution/abcdefghijkl",
     "ResourceArn": "arn:aws:sagemaker:us-east-1:123456789012:pipeline/fuzz",
 }
-BOUNDED = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+BOUNDED = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def values(shape: Any, name: str = "", depth: int = 0) -> st.SearchStrategy[Any]:
@@ -89,17 +90,16 @@ def check(status: int, answer: dict[str, Any]) -> str:
     return str(answer["message"])
 
 
-@BOUNDED
-@given(data=st.data())
-def test_fitting_requests_are_answered(raw: Raw, data: st.DataObject) -> None:
+Case = Callable[[Raw, st.DataObject], None]
+
+
+def fitting_request(raw: Raw, data: st.DataObject) -> None:
     operation = data.draw(st.sampled_from(HARMLESS))
     request = data.draw(values(service_model.input_shape(operation)))
     check(*raw.post(operation, json.dumps(request).encode()))
 
 
-@settings(BOUNDED, max_examples=60)
-@given(data=st.data())
-def test_fitting_log_requests_are_answered(raw: Raw, data: st.DataObject) -> None:
+def fitting_log_request(raw: Raw, data: st.DataObject) -> None:
     operation = data.draw(st.sampled_from(sorted(LOG_ACTIONS)))
     request = data.draw(values(service_model.input_shape(operation, "logs")))
     check(*raw.post(operation, json.dumps(request).encode(), "Logs_20140328"))
@@ -109,9 +109,7 @@ def fits(shape: Any, value: Any) -> bool:
     return not list(service_model.violations(shape, value))
 
 
-@BOUNDED
-@given(data=st.data())
-def test_one_broken_member_is_named(raw: Raw, data: st.DataObject) -> None:
+def one_broken_member(raw: Raw, data: st.DataObject) -> None:
     operation = data.draw(st.sampled_from(sorted(ACTIONS)))
     shape = service_model.input_shape(operation)
     request = data.draw(values(shape))
@@ -129,6 +127,73 @@ def test_one_broken_member_is_named(raw: Raw, data: st.DataObject) -> None:
         assume(member is None or not fits(member, request[name]))
     message = check(*raw.post(operation, json.dumps(request).encode()))
     assert name[1:] in message
+
+
+HEADERS = {
+    "X-Amz-Target": st.sampled_from(
+        ["SageMaker.", "SageMaker.ListPipelines", "Logs_20140328.X", "x", "\xff", "a" * 9000]
+    ),
+    "Content-Type": st.sampled_from(["", "application/x-www-form-urlencoded", "text/plain; charset=x"]),
+    "Host": st.sampled_from(["127.0.0.1", "localhost:1", "example.com", "[::1]:80", ""]),
+    "Range": st.sampled_from(["bytes=0-", "bytes=9-1", "x"]),
+}
+SCOPES = ("sts", "iam", "sagemaker", "logs", "codeartifact", "s3", "ec2", "")
+PATHS = ("/", "/ui/jobs", "/ui/executions/x", "/health", "/v1/authorization-token", "/codeartifact/x", "/%00")
+FORMS = (
+    "Action=GetCallerIdentity", "Action=AssumeRole&RoleArn=x", "Action=GetUser", "Action=GetRole", "Action=CreateRole",
+    "Action=GetRole&RoleName=%ff", "Action=ListUsers&MaxItems=x", "Action=%ff", "=&=&", "Version=1", "domain=a",
+)  # fmt: skip
+QUERIES = ("", *(f"?{form}" for form in FORMS), "?after=9", "?before=x&after=-1", "?" + "a=b&" * 500)
+
+
+def any_http_request(raw: Raw, data: st.DataObject) -> None:
+    """Whatever comes in over HTTP: methods, paths, queries, scopes and headers that no client of AWS sends."""
+    method = data.draw(st.sampled_from(["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "BREW"]))
+    path = data.draw(st.sampled_from(PATHS))
+    query = data.draw(st.sampled_from(QUERIES))
+    headers = data.draw(st.fixed_dictionaries({}, optional=HEADERS))
+    scope = data.draw(st.sampled_from(SCOPES))
+    if data.draw(st.booleans()):
+        headers["Authorization"] = raw.scope.replace("/sagemaker/", f"/{scope}/")
+    body = data.draw(st.sampled_from([*(form.encode() for form in FORMS), b"", b"\x00" * 100, b"{}"]))
+    connection = http.client.HTTPConnection(raw.host, timeout=30)
+    connection.request(method, path + query, body, {name: value.encode("latin-1") for name, value in headers.items()})
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    assert answer.status < 500, (method, path, query, headers, body)
+
+
+CASES: dict[str, tuple[Case, int]] = {
+    "fitting": (fitting_request, 150),
+    "fitting_logs": (fitting_log_request, 60),
+    "broken": (one_broken_member, 150),
+    "http": (any_http_request, 60),
+}
+"""And how many requests of each are tried each time; all together, with --slow, more than 20,000."""
+
+
+def try_many(raw: Raw, case: Case, examples: int) -> None:
+    # a shorter example of a failure is not worth the minutes that looking for it takes over HTTP
+    @settings(BOUNDED, max_examples=examples, phases=[Phase.reuse, Phase.generate])
+    @given(data=st.data())
+    def run(data: st.DataObject) -> None:
+        case(raw, data)
+
+    run()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_generated_requests_are_answered_or_refused_by_name(raw: Raw, name: str) -> None:
+    try_many(raw, *CASES[name])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", CASES)
+def test_twenty_thousand_generated_requests(raw: Raw, name: str) -> None:
+    case, examples = CASES[name]
+    try_many(raw, case, 50 * examples)
 
 
 @pytest.mark.parametrize(
