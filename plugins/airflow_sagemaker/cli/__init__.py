@@ -1,4 +1,6 @@
-"""The command line: validate, compile, diff, run, logs, stop, orphans, backfill-summary.
+"""The command line, where Airflow is known by its REST API alone and the pages are not imported.
+
+Commands: validate, compile, diff, run, logs, stop, orphans, backfill-summary.
 
 Exit codes: 0 success (diff: nothing would change), 1 diff found changes, the training did not succeed or orphans are
 left, 2 the command line or the configuration is wrong, 3 compiling failed, 4 AWS (or Airflow) refused or could not be

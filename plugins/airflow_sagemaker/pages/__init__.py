@@ -1,4 +1,4 @@
-"""Pages inside Airflow's own UI: the training report of a run, and the history of a DAG's partitions.
+"""Pages inside Airflow's own UI, report and history; the one room that reads Airflow's tables, and imports no command.
 
 Everything is drawn in the browser from Airflow's REST API and from XCom, with the reader's own session, so it works
 the same on AWS and on the local SageMaker and shows nobody more than Airflow itself would. Every Airflow process that
