@@ -294,15 +294,18 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
 
     def _compile(self, config: PytorchTrainingConfig, aws: Aws) -> CompiledPipeline:
         from airflow_sagemaker.definition.compiler import compile_pipeline
+        from airflow_sagemaker.definition.published import Publications
         from airflow_sagemaker.definition.s3_cache import S3Cache
 
         bucket = config.code_bucket
+        place = (aws, str(bucket), config.pipeline_name, str(config.role_arn))
         return compile_pipeline(
             config,
             dependencies=self.dependencies,
             sdk_python=self.sdk_python,
             on_child=self._kill_switch.ends_child,
-            shared=S3Cache(aws, bucket, config.pipeline_name, str(config.role_arn)) if bucket else None,
+            shared=S3Cache(*place) if bucket else None,
+            published=Publications(*place) if bucket else None,
         )
 
     def _describe_dry_run(self, context: Context, launcher: Launcher, compiled: CompiledPipeline) -> None:

@@ -1,10 +1,10 @@
 """The command line, where Airflow is known by its REST API alone and the pages are not imported.
 
-Commands: validate, compile, diff, run, logs, stop, orphans, backfill-summary.
+Commands: validate, compile, diff, publish, run, logs, stop, orphans, backfill-summary.
 
-Exit codes: 0 success (diff: nothing would change), 1 diff found changes, the training did not succeed or orphans are
-left, 2 the command line or the configuration is wrong, 3 compiling failed, 4 AWS (or Airflow) refused or could not be
-reached, 130 interrupted. `--version` names the installed version.
+Exit codes: 0 success (diff, publish --check: nothing would change), 1 something would change, the training did not
+succeed or orphans are left, 2 the command line or the configuration is wrong, 3 compiling failed, 4 AWS (or Airflow)
+refused or could not be reached, 130 interrupted. `--version` names the installed version.
 Nothing heavy is imported before it is needed: `validate` needs neither SDK nor network.
 """
 
@@ -36,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     made = _add_command(commands, "compile", "print the pipeline's definition; AWS is not called")
     made.add_argument("--output", metavar="FILE", help="write the definition there instead of printing it")
     _add_command(commands, "diff", "show what an upsert would change; exit code 1 when something would")
+    _add_publish(commands)
     run = _add_command(commands, "run", "deploy if needed, start an execution, follow it to its end")
     run.add_argument("--no-wait", action="store_true", help="return as soon as the execution has started")
     run.add_argument(
@@ -57,6 +58,21 @@ def _program_name() -> str:
     """As it was called: the script is there only where the package is installed, not in a plugins folder."""
     script = Path(sys.argv[0]).stem
     return script if script == "airflow-sagemaker" else "python -m airflow_sagemaker"
+
+
+def _add_publish(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "compile, upload and deploy what an Airflow without the SageMaker SDK then starts"
+    command = commands.add_parser("publish", help=text, description=text)
+    command.add_argument("source", metavar="SOURCE", help="a configuration file, or a folder with DAGs")
+    command.add_argument("--check", action="store_true", help="change nothing; exit code 1 when something would change")
+    of_connection = "where the configuration names none, as from the Airflow connection"
+    command.add_argument("--bucket", help=f"bucket, {of_connection}")
+    command.add_argument("--role-arn", metavar="ARN", help=f"execution role, {of_connection}")
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    command.add_argument("--region", default=region, help=f"region, {of_connection} (default: AWS_DEFAULT_REGION)")
+    _add_overrides(command)
+    _add_patience(command)
+    _add_sdk_python(command)
 
 
 def _add_orphans(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -113,16 +129,24 @@ def _add_command(
     command.add_argument(
         "--partition", metavar="DATE", help="partition of the run (default: the file's, else today, UTC)"
     )
+    _add_overrides(command)
+    if name not in ("validate", "compile"):
+        _patience(command)
+    if name not in ("validate", "logs", "stop"):
+        _sdk_python(command)
+    return command
+
+
+def _add_overrides(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--param", action="append", default=[], metavar="NAME=VALUE", dest="params",
         help="override a setting or hyperparameter, such as epochs=3 or tags.team=ml; may be repeated",
     )  # fmt: skip
     command.add_argument("--json", action="store_true", help="print one JSON object on standard output")
-    if name not in ("validate", "compile"):
-        _add_patience(command)
-    if name not in ("validate", "logs", "stop"):
-        command.add_argument("--sdk-python", metavar="PYTHON", help="the interpreter that has the SageMaker SDK")
-    return command
+
+
+def _add_sdk_python(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--sdk-python", metavar="PYTHON", help="the interpreter that has the SageMaker SDK")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -162,11 +186,11 @@ def _run_command(arguments: argparse.Namespace, output: Output) -> int:
     from botocore.exceptions import BotoCoreError, ClientError
 
     from airflow_sagemaker.aws.faults import RULE, Fault, classify
-    from airflow_sagemaker.cli import online
+    from airflow_sagemaker.cli import online, publish
 
     known = {
-        "diff": online.diff, "run": online.run, "logs": online.logs, "stop": online.stop, "orphans": online.orphans,
-        "backfill-summary": online.backfill_summary,
+        "diff": online.diff, "publish": publish.publish, "run": online.run, "logs": online.logs, "stop": online.stop,
+        "orphans": online.orphans, "backfill-summary": online.backfill_summary,
     }  # fmt: skip
     command = known[arguments.command]
     try:

@@ -23,7 +23,7 @@ def read_configuration(arguments: argparse.Namespace) -> PytorchTrainingConfig:
     """
     content = read_yaml(arguments.config)
     for text in arguments.params:
-        _apply_override(content, text)
+        apply_override(content, text)
     if arguments.partition is not None:  # an empty one, from a variable that is not set, must not train today
         content["partition"] = arguments.partition
     try:
@@ -34,7 +34,7 @@ def read_configuration(arguments: argparse.Namespace) -> PytorchTrainingConfig:
     return config.completed(region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"))
 
 
-def _apply_override(content: dict[str, Any], text: str) -> None:
+def apply_override(content: dict[str, Any], text: str) -> None:
     """Apply `name=value`: a setting, a hyperparameter by its bare name, or a dotted path. The value is YAML."""
     import yaml
 

@@ -13,11 +13,18 @@ from filelock import Timeout
 from airflow_sagemaker.aws.versions import CompiledPipeline, Upload
 from airflow_sagemaker.config.training import PytorchTrainingConfig
 from airflow_sagemaker.definition.child_process import OnChild, compile_in_child, default_python
-from airflow_sagemaker.definition.disk_cache import DiskCache, cache_key
+from airflow_sagemaker.definition.disk_cache import DiskCache, cache_key, module_digests
+from airflow_sagemaker.definition.published import COMMAND, Publications, Subject, modules_of
 from airflow_sagemaker.definition.request import request_of
 from airflow_sagemaker.definition.s3_cache import S3Cache
 from airflow_sagemaker.definition.source_files import IGNORE_FILE, sha256s_of, source_files
-from airflow_sagemaker.exceptions import CompileError, CompileTimeout, ConfigurationError, Violation
+from airflow_sagemaker.exceptions import (
+    CompileError,
+    CompileTimeout,
+    ConfigurationError,
+    SdkNotAvailable,
+    Violation,
+)
 
 DEFAULT_TIMEOUT_SECONDS = 180.0
 
@@ -34,13 +41,15 @@ def compile_pipeline(
     on_child: OnChild | None = None,
     cache: DiskCache | None = None,
     shared: S3Cache | None = None,
+    published: Publications | None = None,
 ) -> CompiledPipeline:
     """Return the definition of a configuration, from the cache or compiled in a child process.
 
     `dependencies` and `followups` are "module:function" references added to the configuration's own. `sdk_python` is
     the interpreter that has the SDK (default: AIRFLOW_SAGEMAKER_SDK_PYTHON, else this one). `on_child` is called with
     the child process while it runs. Nothing is uploaded and AWS is not called, but for the entry of a `shared` cache,
-    which lets other hosts find the result in S3. Of equal calls at the same time, in any process of this machine, one
+    which lets other hosts find the result in S3, and for `published` definitions, one of which is taken without an SDK
+    and before anything is compiled. Of equal calls at the same time, in any process of this machine, one
     compiles and the others wait for it. What is left out of `source_dir` is named in the log.
 
     Raises ConfigurationError for what is missing or wrong in configuration or sources, and CompileError.
@@ -49,9 +58,18 @@ def compile_pipeline(
     sources = _checked_sources(config)
     python = sdk_python or default_python()
     request = request_of(config)
-    modules = sorted({reference.split(":")[0] for reference in (*config.dependencies, *config.followups)})
+    modules = modules_of((*config.dependencies, *config.followups))
+    if published is not None:
+        found = published.find(config, Subject.of(config, sources, module_digests(modules)), sources)
+        if found is not None:
+            return found
     cache = cache or DiskCache()
-    key = cache_key(request, sources, modules, python)
+    try:
+        key = cache_key(request, sources, modules, python)
+    except SdkNotAvailable as error:
+        if published is None:
+            raise
+        raise SdkNotAvailable(f"{published.miss}: run {COMMAND}. Nor can it be compiled here: {error}") from None
     entry = cache.get(key)
     if entry is None:
         try:
@@ -67,6 +85,13 @@ def compile_pipeline(
             hint = "make room, or name another folder by AIRFLOW_SAGEMAKER_CACHE_DIR"
             raise CompileError(f"the compile cache {cache.folder} cannot be used: {error}; {hint}") from error
     return _compiled_pipeline(config, entry, cache)
+
+
+def subject_of(config: PytorchTrainingConfig) -> Subject:
+    """Return what a publication of this configuration is of. Raises as `compile_pipeline` does."""
+    return Subject.of(
+        config, _checked_sources(config), module_digests(modules_of((*config.dependencies, *config.followups)))
+    )
 
 
 def _with_references(

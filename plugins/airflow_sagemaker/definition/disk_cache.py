@@ -46,7 +46,7 @@ def cache_key(request: dict[str, Any], sources: Mapping[str, str], modules: Iter
         "request": stable,
         "source": digest_of_digests(sources),
         "package": _own_digest(),
-        "modules": {name: _module_digest(name) for name in sorted(modules)},
+        "modules": module_digests(modules),
         "sdk": dict(sdk_versions(python)),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -56,6 +56,11 @@ def cache_key(request: dict[str, Any], sources: Mapping[str, str], modules: Iter
 def _own_digest() -> str:
     """Return the digest of this package: another version may compile another definition."""
     return digest_of(contents_of(Path(__file__).parents[1]))
+
+
+def module_digests(modules: Iterable[str]) -> dict[str, str]:
+    """Return a digest of each module's top-level package by the module's name."""
+    return {name: _module_digest(name) for name in sorted(modules)}
 
 
 def _module_digest(name: str) -> str:

@@ -27,6 +27,19 @@ def request_of(config: PytorchTrainingConfig) -> dict[str, Any]:
     return {"config": static, "scalars": scalars, "lists": config.hyperparameters.lists()}
 
 
+def static_settings(config: PytorchTrainingConfig) -> dict[str, Any]:
+    """Return the settings that decide a definition, as far as they differ from the defaults.
+
+    So the same configuration has the same static settings in versions of this package that know more settings.
+    """
+    own = {"hyperparameters", "training_image", "source_dir", *RUN_FIELDS}
+    static = config.model_dump(mode="json", exclude=own, exclude_defaults=True)
+    static["bucket"] = config.code_bucket
+    if config.training_image:
+        static["training_image"] = "given-at-start"
+    return static
+
+
 def config_of(request: dict[str, Any]) -> PytorchTrainingConfig:
     """Return a configuration with the request's static part and placeholders for what belongs to a run."""
     lists = request["lists"]

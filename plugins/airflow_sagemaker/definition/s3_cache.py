@@ -18,14 +18,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_sagemaker.definition.source_files import FIELDS_FILE, digest_of_digests
+from airflow_sagemaker.definition.source_files import digest_of_digests
+from airflow_sagemaker.definition.trust import Distrusted, code_channels, require_deployed, require_own_code
 
 if TYPE_CHECKING:
     from airflow_sagemaker.aws.client import Aws
-
-
-class Distrusted(Exception):
-    """An entry that must not be used; the message says what is wrong with it."""
 
 
 class S3Cache:
@@ -45,7 +42,7 @@ class S3Cache:
         try:
             entry: dict[str, Any] = json.loads(self._read(self._bucket, self._key(key)))
             self._check_uploads(entry, sources)
-            self._check_deployed(entry["definition"])
+            require_deployed(self._aws, self._pipeline_name, self._role_arn, entry["definition"])
             for upload in entry["uploads"]:
                 content = self._read(upload["bucket"], upload["key"])
                 if hashlib.sha256(content).hexdigest() != upload["sha256"]:
@@ -72,23 +69,12 @@ class S3Cache:
         except Exception as error:
             self._aws.log.debug("The compiled definition was not stored in S3: %s", error)
 
-    def _check_deployed(self, definition: str) -> None:
-        """Raise unless SageMaker holds this definition; its own error where it has no such version (yet)."""
-        alias = f"d-{hashlib.sha256(definition.encode()).hexdigest()}"
-        version = self._aws.call(
-            "sagemaker", "describe_pipeline", PipelineName=self._pipeline_name, PipelineVersionAlias=alias
-        )
-        if json.loads(version["PipelineDefinition"]) != json.loads(definition):
-            raise Distrusted(f"SageMaker holds another definition under the alias {alias}")
-        if version["RoleArn"] != self._role_arn:
-            raise Distrusted(f"SageMaker runs it as {version['RoleArn']}, and the configuration says {self._role_arn}")
-
     def _check_uploads(self, entry: dict[str, Any], sources: Mapping[str, str]) -> None:
         """Raise unless the uploads are the folders that the training step names by their content, the code being ours.
 
         What other steps upload has names of their own choice, which prove nothing.
         """
-        channels = _channels(entry["definition"])
+        channels = code_channels(entry["definition"])
         folders: defaultdict[str, dict[str, str]] = defaultdict(dict)
         for upload in entry["uploads"]:
             where = f"s3://{upload['bucket']}/{upload['key']}"
@@ -99,8 +85,7 @@ class S3Cache:
         for folder, files in folders.items():
             if digest_of_digests(files) != folder.rpartition("/")[2]:
                 raise Distrusted(f"the files below {folder} are not those that it is named for")
-        if _without_fields(folders[channels["code"]]) != _without_fields(sources):
-            raise Distrusted("it ships other code than this host's source_dir")
+        require_own_code(folders[channels["code"]], sources)
 
     def _key(self, key: str) -> str:
         return f"{self._pipeline_name}/compiled/{key}.json"
@@ -108,19 +93,3 @@ class S3Cache:
     def _read(self, bucket: str, key: str) -> bytes:
         content: bytes = self._aws.call("s3", "get_object", Bucket=bucket, Key=key)["Body"].read()
         return content
-
-
-def _channels(definition: str) -> dict[str, str]:
-    """Return the S3 URIs of the training step's channels `code` and `sm_drivers`."""
-    for step in json.loads(definition)["Steps"]:
-        if step["Type"] == "Training":
-            uris = {
-                channel["ChannelName"]: channel["DataSource"]["S3DataSource"]["S3Uri"]
-                for channel in step["Arguments"]["InputDataConfig"]
-            }
-            return {name: str(uris[name]) for name in ("code", "sm_drivers")}
-    raise Distrusted("it has no training step")
-
-
-def _without_fields(files: Mapping[str, str]) -> dict[str, str]:
-    return {name: sha256 for name, sha256 in files.items() if name != FIELDS_FILE}

@@ -1,0 +1,130 @@
+"""The training configurations of a file or of all DAGs in a folder, as far as they decide a definition."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_sagemaker.cli.offline import apply_override
+from airflow_sagemaker.config.strict_model import holds_template, is_template
+from airflow_sagemaker.config.training import PytorchTrainingConfig
+from airflow_sagemaker.config.yaml_files import file_label, read_yaml
+from airflow_sagemaker.definition.request import RUN_FIELDS
+from airflow_sagemaker.exceptions import ConfigurationError, Violation
+
+if TYPE_CHECKING:
+    import argparse
+
+_OPERATOR = "SageMakerTrainingPipelineOperator"
+
+
+@dataclass(frozen=True)
+class Found:
+    """One configuration and where it was found."""
+
+    config: PytorchTrainingConfig
+    where: str
+
+
+def configurations(arguments: argparse.Namespace) -> list[Found]:
+    """Return what `arguments.source` holds: a configuration file's, or those of a folder's DAGs.
+
+    A folder's DAG files are imported, as Airflow's dag-processor does it; where Airflow is not installed, the YAML
+    files in the folder that hold hyperparameters are taken. Raises ConfigurationError, also when there is none.
+    """
+    source = Path(arguments.source)
+    if not source.is_dir():
+        return [_found(read_yaml(source), file_label(source), arguments)]
+    by_dags = find_spec("airflow") is not None
+    found = list(_of_dags(source, arguments) if by_dags else _of_yaml_files(source, arguments))
+    if not found:
+        rule = f"no task of a DAG there is a {_OPERATOR}" if by_dags else "holds no YAML file with hyperparameters"
+        hint = "" if by_dags else "Airflow is not installed here, so that no DAG file was looked at"
+        raise ConfigurationError([Violation("SOURCE", str(source), rule, hint)], what="command line")
+    return found
+
+
+def _of_yaml_files(folder: Path, arguments: argparse.Namespace) -> Iterator[Found]:
+    for path in sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")]):
+        try:
+            content = read_yaml(path)
+        except ConfigurationError:
+            continue  # something else's YAML
+        if isinstance(content.get("hyperparameters"), Mapping):
+            yield _found(content, file_label(path), arguments)
+
+
+def _of_dags(folder: Path, arguments: argparse.Namespace) -> Iterator[Found]:
+    os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder.resolve()))
+    with redirect_stdout(sys.stderr):  # where Airflow logs is no place for it here
+        from airflow.dag_processing.dagbag import DagBag
+
+        bag = DagBag(str(folder.resolve()), bundle_name="publish", load_op_links=False)
+    if bag.import_errors:
+        problems = [
+            Violation("DAG file", path, text.strip().splitlines()[-1])
+            for path, text in sorted(bag.import_errors.items())
+        ]
+        raise ConfigurationError(problems, what=f"DAG folder {folder}")
+    for dag_id, dag in sorted(bag.dags.items()):
+        for task in dag.tasks:
+            given = _arguments_of(task)
+            if given is None:
+                continue
+            where = f"task {dag_id}.{task.task_id}"
+            if "config" not in given:
+                rule = "is mapped over configurations, which are known only when it runs"
+                raise ConfigurationError([Violation("config", where, rule, "publish their files by name")], what=where)
+            yield _found(_data(given["config"], dag), where, arguments, given.get("dependencies") or ())
+
+
+def _arguments_of(task: Any) -> dict[str, Any] | None:
+    """Return `config` and `dependencies` of an operator of this package; None of any other task."""
+    kind = task.operator_class if getattr(task, "is_mapped", False) else type(task)
+    if not isinstance(kind, type) or _OPERATOR not in {base.__name__ for base in kind.__mro__}:
+        return None
+    if getattr(task, "is_mapped", False):
+        return dict(task.partial_kwargs)
+    return {"config": task.config, "dependencies": task.dependencies}
+
+
+def _data(config: Any, dag: Any) -> dict[str, Any]:
+    if isinstance(config, Mapping):
+        return dict(config)
+    to_dict = getattr(config, "to_dict", None)
+    if callable(to_dict):
+        return dict(to_dict())
+    return read_yaml(Path(dag.fileloc).parent / Path(config))
+
+
+def _found(content: Mapping[str, Any], where: str, arguments: argparse.Namespace, dependencies: Any = ()) -> Found:
+    # what belongs to a run decides nothing here, but for an output path that names the bucket of the code
+    data = {name: value for name, value in content.items() if name not in RUN_FIELDS or not holds_template(value)}
+    for text in arguments.params:
+        apply_override(data, text)
+    given = data.get("hyperparameters")
+    if isinstance(given, Mapping):  # of a scalar that a run renders only the name is part of the definition
+        data["hyperparameters"] = {name: value for name, value in given.items() if not is_template(value)}
+    templates = [
+        Violation(name, value, "decides the definition, and holds a template that only a run renders", "write it out")
+        for name, value in data.items()
+        if holds_template(value)
+    ]
+    if templates:
+        raise ConfigurationError(templates, what=where)
+    try:
+        config = PytorchTrainingConfig.from_dict(data)
+    except ConfigurationError as error:
+        raise ConfigurationError(error.violations, what=where) from None
+    config = config.completed(bucket=arguments.bucket, role_arn=arguments.role_arn, region=arguments.region)
+    if dependencies:
+        config = config.updated(dependencies=(*config.dependencies, *dependencies))
+    return Found(config, where)

@@ -1,0 +1,207 @@
+"""Definitions that were compiled elsewhere, in CI say, and published for an Airflow without the SageMaker SDK.
+
+A publication is one JSON object beside the code that it names. It is found by what decides a definition and is known
+without an SDK: pipeline name, static configuration (as far as it differs from the defaults), source tree and reference
+modules. Which versions of SDK and package compiled it is recorded, and no part of its name: both may be others where
+Airflow runs. It is written last, when code and pipeline version are there, so that one that was interrupted half-way
+is not found; and it is believed only as far as SageMaker confirms it (`trust`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_sagemaker.aws.faults import Fault, classify, explain
+from airflow_sagemaker.aws.versions import CompiledPipeline, deploy
+from airflow_sagemaker.definition.request import request_of, static_settings
+from airflow_sagemaker.definition.source_files import digest_of_digests
+from airflow_sagemaker.definition.trust import Distrusted, code_channels, require_deployed, require_own_code
+from airflow_sagemaker.exceptions import CompileError, DeploymentError
+
+if TYPE_CHECKING:
+    from airflow_sagemaker.aws.client import Aws
+    from airflow_sagemaker.config.training import PytorchTrainingConfig
+
+FORMAT = 1
+COMMAND = "airflow-sagemaker publish CONFIG.yaml"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a publication is of: all that decides a definition but the SDK and this package."""
+
+    parts: dict[str, Any]
+
+    @classmethod
+    def of(cls, config: PytorchTrainingConfig, sources: Mapping[str, str], modules: Mapping[str, str]) -> Subject:
+        """`sources` are the files of source_dir and `modules` the reference modules: sha256 by name."""
+        request = request_of(config)
+        parameters = {"scalars": request["scalars"], "lists": request["lists"]}
+        return cls(
+            {
+                "settings": static_settings(config),
+                "hyperparameters": _digest(parameters),
+                "source_dir": digest_of_digests(sources),
+                "modules": dict(modules),
+            }
+        )
+
+    @property
+    def key(self) -> str:
+        """The publication's name."""
+        return _digest({"format": FORMAT, **self.parts})
+
+    def differences(self, other: Mapping[str, Any]) -> list[str]:
+        """Return the names of what another subject has otherwise."""
+        ours, theirs = self.parts, other
+        settings = {*ours["settings"], *theirs.get("settings", {})}
+        found = [name for name in settings if ours["settings"].get(name) != theirs.get("settings", {}).get(name)]
+        found += [name for name in ("hyperparameters", "source_dir", "modules") if ours[name] != theirs.get(name)]
+        return sorted(found)
+
+
+class Publications:
+    """Publications at s3://bucket/<pipeline name>/published/<key>.json for a pipeline that runs under `role_arn`."""
+
+    def __init__(self, aws: Aws, bucket: str, pipeline_name: str, role_arn: str) -> None:
+        self._aws = aws
+        self._bucket = bucket
+        self._pipeline_name = pipeline_name
+        self._role_arn = role_arn
+        self.miss = ""
+        """Why the last `find` found nothing, in one line."""
+
+    def find(
+        self, config: PytorchTrainingConfig, subject: Subject, sources: Mapping[str, str]
+    ) -> CompiledPipeline | None:
+        """Return the published definition of this configuration and these sources, or None.
+
+        Raises CompileError for one in a format that this version does not know.
+        """
+        where = self.uri(subject)
+        try:
+            published = self._read(self._key(subject.key))
+            if published is None:
+                self.miss = f"no definition is published at {where}{self._nearest(subject)}"
+                return None
+            found = self._compiled(config, published)
+            require_own_code(published["code"], sources)
+            require_deployed(self._aws, self._pipeline_name, self._role_arn, found.definition)
+        except CompileError:
+            raise
+        except Distrusted as reason:
+            self.miss = f"the definition published at {where} is not used, because {reason}"
+            self._aws.log.warning("%s", self.miss)
+            return None
+        except Exception as error:
+            self.miss = explain(error, f"looking for the definition published at {where}")
+            self._aws.log.debug("%s", self.miss)
+            return None
+        self._aws.log.info(
+            "Published definition %s of %s (airflow-sagemaker %s, sagemaker %s)",
+            found.version_alias, published["published_at"], published["package"], published["sdk"].get("sagemaker"),
+        )  # fmt: skip
+        return found
+
+    def is_published(self, subject: Subject, compiled: CompiledPipeline) -> bool:
+        """Whether this very definition is published and deployed. Raises DeploymentError when AWS does not answer."""
+        try:
+            published = self._read(self._key(subject.key))
+            if published is None or published.get("definition") != compiled.definition:
+                return False
+            require_deployed(self._aws, self._pipeline_name, self._role_arn, compiled.definition)
+        except Distrusted:
+            return False
+        except Exception as error:
+            if classify(error) is Fault.GONE:
+                return False
+            raise DeploymentError(
+                explain(error, f"looking for the definition published at {self.uri(subject)}")
+            ) from error
+        return True
+
+    def publish(self, subject: Subject, compiled: CompiledPipeline, versions: Mapping[str, str], package: str) -> None:
+        """Upload the code, deploy the version, and then leave the publication where `find` looks.
+
+        Raises DeploymentError; what is missing then a second call completes.
+        """
+        code = code_channels(compiled.definition)["code"]
+        files = {f"s3://{upload.bucket}/{upload.key}": upload.sha256 for upload in compiled.uploads}
+        body = {
+            "format": FORMAT,
+            "published_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "package": package,
+            "sdk": dict(versions),
+            "subject": subject.parts,
+            "code": {uri.removeprefix(f"{code}/"): sha for uri, sha in files.items() if uri.startswith(f"{code}/")},
+            "definition": compiled.definition,
+        }
+        deploy(self._aws, compiled)
+        for key in (subject.key, "latest"):
+            try:
+                self._aws.call(
+                    "s3", "put_object", Bucket=self._bucket, Key=self._key(key), Body=json.dumps(body).encode()
+                )
+            except Exception as error:
+                where = f"s3://{self._bucket}/{self._key(key)}"
+                raise DeploymentError(explain(error, f"writing the publication {where}")) from error
+
+    def uri(self, subject: Subject) -> str:
+        """Return where the publication is, or would be."""
+        return f"s3://{self._bucket}/{self._key(subject.key)}"
+
+    def _compiled(self, config: PytorchTrainingConfig, published: Mapping[str, Any]) -> CompiledPipeline:
+        if published.get("format") != FORMAT:
+            raise CompileError(
+                f"pipeline {self._pipeline_name!r} was published in format {published.get('format')!r}, and this "
+                f"version reads format {FORMAT}: install the airflow-sagemaker that published it, or run {COMMAND}"
+            )
+        definition = str(published["definition"])
+        return CompiledPipeline(
+            pipeline_name=self._pipeline_name,
+            definition=definition,
+            digest=hashlib.sha256(definition.encode()).hexdigest(),
+            role_arn=self._role_arn,
+            uploads=(),  # publishing has brought them
+            tags=dict(config.tags),
+            region=str(config.region),
+        )
+
+    def _nearest(self, subject: Subject) -> str:
+        """Return in what the last publication differs, for the one who must find out why it does not fit."""
+        try:
+            latest = self._read(self._key("latest"))
+        except Exception:
+            return ""
+        if latest is None:
+            return ""
+        names = ", ".join(subject.differences(latest.get("subject", {})))
+        return f"; the last one of this pipeline, of {latest.get('published_at')}, differs in {names}"
+
+    def _key(self, name: str) -> str:
+        return f"{self._pipeline_name}/published/{name}.json"
+
+    def _read(self, key: str) -> dict[str, Any] | None:
+        """Return an object's content, None when there is none."""
+        try:
+            body = self._aws.call("s3", "get_object", Bucket=self._bucket, Key=key)["Body"].read()
+        except Exception as error:
+            if classify(error) is Fault.GONE:
+                return None
+            raise
+        content: dict[str, Any] = json.loads(body)
+        return content
+
+
+def modules_of(references: Iterable[str]) -> list[str]:
+    """Return the modules of "module:function" references."""
+    return sorted({reference.split(":")[0] for reference in references})
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,55 @@
+"""What makes a definition that was found in a bucket one that may run.
+
+Write access to the bucket is no reason to believe what is in it: it decides what runs, and under which role. SageMaker
+must hold the same definition under its alias and role, which takes sagemaker:UpdatePipeline to bring about, and the
+code that it ships must be this host's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from airflow_sagemaker.contract import version_alias
+from airflow_sagemaker.definition.source_files import FIELDS_FILE
+
+if TYPE_CHECKING:
+    from airflow_sagemaker.aws.client import Aws
+
+
+class Distrusted(Exception):
+    """A definition that must not be used; the message says what is wrong with it."""
+
+
+def require_deployed(aws: Aws, pipeline_name: str, role_arn: str, definition: str) -> None:
+    """Raise Distrusted unless SageMaker holds this definition; its own error where it has no such version (yet)."""
+    alias = version_alias(hashlib.sha256(definition.encode()).hexdigest())
+    version = aws.call("sagemaker", "describe_pipeline", PipelineName=pipeline_name, PipelineVersionAlias=alias)
+    if json.loads(version["PipelineDefinition"]) != json.loads(definition):
+        raise Distrusted(f"SageMaker holds another definition under the alias {alias}")
+    if version["RoleArn"] != role_arn:
+        raise Distrusted(f"SageMaker runs it as {version['RoleArn']}, and the configuration says {role_arn}")
+
+
+def require_own_code(shipped: Mapping[str, str], sources: Mapping[str, str]) -> None:
+    """Raise Distrusted unless the shipped files are those of this host's source_dir (sha256 by relative path)."""
+    if _without_fields(shipped) != _without_fields(sources):
+        raise Distrusted("it ships other code than this host's source_dir")
+
+
+def code_channels(definition: str) -> dict[str, str]:
+    """Return the S3 URIs of the training step's channels `code` and `sm_drivers`."""
+    for step in json.loads(definition)["Steps"]:
+        if step["Type"] == "Training":
+            uris = {
+                channel["ChannelName"]: channel["DataSource"]["S3DataSource"]["S3Uri"]
+                for channel in step["Arguments"]["InputDataConfig"]
+            }
+            return {name: str(uris[name]) for name in ("code", "sm_drivers")}
+    raise Distrusted("it has no training step")
+
+
+def _without_fields(files: Mapping[str, str]) -> dict[str, str]:
+    return {name: sha256 for name, sha256 in files.items() if name != FIELDS_FILE}
