@@ -131,9 +131,9 @@ def _add_command(
     )
     _add_overrides(command)
     if name not in ("validate", "compile"):
-        _patience(command)
+        _add_patience(command)
     if name not in ("validate", "logs", "stop"):
-        _sdk_python(command)
+        _add_sdk_python(command)
     return command
 
 
