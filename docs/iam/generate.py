@@ -58,6 +58,7 @@ def policies() -> dict[str, dict[str, Any]]:
     of_role = {policy["PolicyName"]: policy["PolicyDocument"] for policy in role["Policies"]}
     return {
         "airflow-role": resources["AirflowPolicy"]["Properties"]["PolicyDocument"],
+        "airflow-start-role": resources["AirflowStartPolicy"]["Properties"]["PolicyDocument"],
         "preprocessing-role": resources["PreprocessingPolicy"]["Properties"]["PolicyDocument"],
         "pipeline-role": of_role["pipeline"],
         "job-role": of_role["jobs"],

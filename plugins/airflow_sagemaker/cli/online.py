@@ -26,6 +26,7 @@ from airflow_sagemaker.cli.offline import read_configuration
 from airflow_sagemaker.cli.output import Interrupted, Output, paint_text
 from airflow_sagemaker.config.training import PytorchTrainingConfig
 from airflow_sagemaker.definition.compiler import compile_pipeline
+from airflow_sagemaker.definition.published import Publications
 from airflow_sagemaker.definition.s3_cache import S3Cache
 from airflow_sagemaker.exceptions import (
     MISSING,
@@ -129,8 +130,10 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     executions = _open_executions(arguments, config, output)
     if not config.dependencies:  # a step before the training may be what writes the channels
         check_inputs(executions.aws, config)
-    shared = S3Cache(executions.aws, str(config.code_bucket), config.pipeline_name, str(config.role_arn))
-    compiled = compile_pipeline(config, sdk_python=arguments.sdk_python, shared=shared)
+    place = (executions.aws, str(config.code_bucket), config.pipeline_name, str(config.role_arn))
+    compiled = compile_pipeline(
+        config, sdk_python=arguments.sdk_python, shared=S3Cache(*place), published=Publications(*place)
+    )
     execution = _start_or_interrupt(arguments, config, compiled, executions)
     if arguments.no_wait:
         output.result(

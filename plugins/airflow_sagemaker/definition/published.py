@@ -167,8 +167,7 @@ class Publications:
             definition=definition,
             digest=hashlib.sha256(definition.encode()).hexdigest(),
             role_arn=self._role_arn,
-            uploads=(),  # publishing has brought them
-            tags=dict(config.tags),
+            uploads=(),  # `publish` has brought them, and the pipeline's tags
             region=str(config.region),
         )
 

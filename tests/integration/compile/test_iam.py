@@ -30,6 +30,7 @@ SPECIAL = {
     "s3:HeadBucket": "s3:ListBucket",
     "s3:ListObjectsV2": "s3:ListBucket",
 }
+CALLS = {"call", "once"}
 # Rights that go with a call: CreatePipeline hands the role over and may carry tags.
 COMPANIONS = {"iam:PassRole", "sagemaker:AddTags"}
 
@@ -87,11 +88,11 @@ def resource_of(service: str, arguments: Mapping[str, Any]) -> str:
 
 
 def called_in_source() -> set[str]:
-    """Every `call("service", "operation", ...)` of the package: all its calls go through Aws.call."""
+    """Every `call` or `once("service", "operation", ...)` of the package: all its calls go through these of Aws."""
     found = set()
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "call":
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CALLS:
                 names = [argument.value for argument in node.args[:2] if isinstance(argument, ast.Constant)]
                 if len(names) == 2:
                     found.add(action(names[0], "".join(part.capitalize() for part in names[1].split("_"))))
@@ -129,6 +130,32 @@ def test_a_run_makes_no_call_that_the_policy_lacks(
     assert main(["logs", str(path), "--json"]) == 0
     assert "sagemaker:StartPipelineExecution" in calls
     assert calls <= allowed()
+
+
+def test_a_start_of_what_was_published_makes_no_call_that_the_start_only_policy_lacks(
+    config: PytorchTrainingConfig, local_aws: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "start-rights"
+    s3 = local_aws.client("s3")
+    s3.create_bucket(Bucket=name)
+    config = config.updated(bucket=name, pipeline_name=name, distribution="none", tags={"team": "flights"})
+    for uri in config.channel_uris().values():
+        s3.put_object(Bucket=name, Key=uri.removeprefix(f"s3://{name}/"), Body=b"rows")
+    path = tmp_path / "training.yaml"
+    path.write_text(json.dumps(config.to_dict()))
+    calls: set[str] = set()
+    original = botocore.client.BaseClient._make_api_call
+
+    def recorded(client: Any, operation: str, arguments: Any) -> Any:
+        calls.add(action(client.meta.service_model.signing_name, operation))
+        return original(client, operation, arguments)
+
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", recorded)
+    assert main(["publish", str(path), "--json"]) == 0
+    assert calls <= allowed()
+    calls.clear()
+    assert main(["run", str(path), "--json", "--sdk-python", "/bin/false"]) == 0
+    assert {"sagemaker:StartPipelineExecution", "s3:GetObject"} <= calls <= allowed("airflow-start-role")
 
 
 class Ends:
