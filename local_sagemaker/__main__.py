@@ -12,9 +12,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from local_sagemaker.addresses import is_loopback, listening_address
 from local_sagemaker.client import environment as client_environment
 from local_sagemaker.errors import StartError
-from local_sagemaker.identifiers import LOOPBACK
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -179,7 +179,7 @@ def _keys(data_dir: Path, host: str) -> tuple[str, str]:
     access, secret = (os.environ.get(f"LOCAL_SAGEMAKER_{name}") for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"))
     if access and secret:
         return access, secret
-    if host not in LOOPBACK:
+    if not is_loopback(listening_address(host)):
         raise StartError(
             f"--host {host} can be reached from other machines: set LOCAL_SAGEMAKER_ACCESS_KEY_ID and"
             " LOCAL_SAGEMAKER_SECRET_ACCESS_KEY to the keys that clients must have"
@@ -198,6 +198,7 @@ def serve(arguments: argparse.Namespace) -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     from local_sagemaker.server import Server, Settings
 
+    os.umask(0o077)  # the data folder holds keys, logs and data, and other users share this machine
     access, secret = _keys(arguments.data_dir, arguments.host)
     server = Server(
         Settings(

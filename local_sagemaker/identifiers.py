@@ -18,9 +18,6 @@ ROLE_ARN = f"arn:aws:iam::{ACCOUNT_ID}:role/{ROLE_NAME}"
 USER_NAME, USER_ID = "local", "AIDALOCALSAGEMAKER000"
 """The one caller, whom STS, IAM, CreatedBy and LastModifiedBy name alike."""
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-"""Addresses that only this machine reaches."""
-
 _LOWER = string.ascii_lowercase + string.digits
 _MIXED = string.ascii_letters + string.digits
 _JOB_NAME_LENGTH = 63

@@ -11,17 +11,17 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-from local_sagemaker import service_model
+from local_sagemaker import addresses, service_model
 from local_sagemaker.actions.context import Context
 from local_sagemaker.client import environment as client_environment
 from local_sagemaker.engine import Engine
 from local_sagemaker.errors import StartError
+from local_sagemaker.http.listener import Listener
 from local_sagemaker.http.moto_backends import MotoBackends
 from local_sagemaker.http.throttle import Throttle
-from local_sagemaker.http.wsgi import MAX_BODY, Application
-from local_sagemaker.identifiers import LOOPBACK
+from local_sagemaker.http.wsgi import Application
 from local_sagemaker.jobs.supervisor import JobSupervisor
 from local_sagemaker.logs import LogStore
 from local_sagemaker.requests.checks import RequestChecks
@@ -31,8 +31,6 @@ from local_sagemaker.s3.server import S3Server, free_port
 from local_sagemaker.store.database import Database
 
 log = logging.getLogger(__name__)
-
-THREADS = 16
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,8 @@ class Settings:
 def lock(data_dir: Path) -> IO[str]:
     """Hold the data folder for this process; raises StartError when another server has it or it cannot be written."""
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _keep_private(data_dir)
         stream = (data_dir / "server.lock").open("a+")
     except OSError as error:
         raise StartError(f"--data-dir {data_dir} is no folder that can be written: {error.strerror}") from None
@@ -73,27 +72,42 @@ def lock(data_dir: Path) -> IO[str]:
     return stream
 
 
+def _keep_private(data_dir: Path) -> None:
+    """Close the folder to other users; StartError where one of them could put something in the server's place."""
+    found = data_dir.stat()
+    if found.st_uid != os.geteuid():
+        if os.geteuid() != 0:
+            raise StartError(f"--data-dir {data_dir} belongs to user {found.st_uid}: choose a folder of your own")
+    elif found.st_mode & 0o077:
+        if (data_dir / "server.lock").exists() or not any(data_dir.iterdir()):
+            data_dir.chmod(0o700)
+        elif found.st_mode & 0o022:
+            raise StartError(f"--data-dir {data_dir} can be written to by other users: choose a folder of its own")
+
+
 class Server:
     """One server over one data folder."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._lock = lock(settings.data_dir)
-        self._http = _listen(settings)
+        address = addresses.listening_address(settings.host)
+        self._is_open = not addresses.is_loopback(address)
+        self._http = Listener(address, settings.port, settings.access_key)
         port = self._http.effective_port
-        s3_port = settings.s3_port or _earlier_s3_port(settings.data_dir, settings.host) or free_port(settings.host)
-        if s3_port is None or (settings.s3_port and free_port(settings.host, s3_port) is None):
+        s3_port = settings.s3_port or _earlier_s3_port(settings.data_dir, address) or free_port(address)
+        if s3_port is None or (settings.s3_port and free_port(address, s3_port) is None):
             raise StartError(f"port {s3_port} for S3 is taken: choose another with --s3-port")
         self._s3 = S3Server(
             settings.data_dir / "s3",
-            host=settings.host,
+            host=address,
             port=s3_port,
             access_key=settings.access_key,
             secret_key=settings.secret_key,
             log_file=settings.data_dir / "rclone.log",
         )
         self.environment = client_environment.client_environment(
-            f"http://127.0.0.1:{port}", f"http://127.0.0.1:{s3_port}", settings.access_key, settings.secret_key
+            addresses.url(address, port), addresses.url(address, s3_port), settings.access_key, settings.secret_key
         )
         self._moto = MotoBackends(settings.access_key)
         self._db = Database(settings.data_dir / "sagemaker.db")
@@ -125,7 +139,7 @@ class Server:
                 self._moto,
                 access_key=settings.access_key,
                 secret_key=settings.secret_key,
-                is_open=settings.host not in LOOPBACK,
+                is_open=self._is_open,
                 s3_answers=self._s3.answers,
                 package_index=settings.package_index,
                 throttle=Throttle(settings.throttle),
@@ -174,54 +188,13 @@ class _SignalPipe:
             pass
 
 
-class _Listener:
-    """waitress, bound before the rest is up so that a taken port is known at once."""
-
-    def __init__(self, host: str, port: int) -> None:
-        import waitress
-
-        self._application: Any = None
-        try:
-            self._server = waitress.create_server(
-                self._dispatch,
-                host=host,
-                port=port,
-                threads=THREADS,
-                max_request_body_size=MAX_BODY * 2,
-                ident="local_sagemaker",
-                clear_untrusted_proxy_headers=True,
-            )
-        except OSError as error:
-            raise StartError(f"port {port} cannot be used ({error.strerror}): choose another with --port") from None
-        self.effective_port: int = self._server.effective_port
-
-    def _dispatch(self, environ: dict[str, Any], start_response: Any) -> Any:
-        return self._application(environ, start_response)
-
-    def set_application(self, application: Application) -> None:
-        """Say who answers; before `run`."""
-        self._application = application
-
-    def run(self) -> None:
-        """Serve until the process ends."""
-        self._server.run()
-
-    def close(self) -> None:
-        """Listen no more."""
-        self._server.close()
-
-
-def _listen(settings: Settings) -> _Listener:
-    return _Listener(settings.host, settings.port)
-
-
-def _earlier_s3_port(data_dir: Path, host: str) -> int | None:
+def _earlier_s3_port(data_dir: Path, address: str) -> int | None:
     """The S3 port of the server before, if it is still free: clients that remember it keep working."""
     try:
         url = client_environment.load(data_dir)["AWS_ENDPOINT_URL_S3"]
     except (StartError, KeyError, ValueError):
         return None
-    return free_port(host, int(url.rsplit(":", 1)[1]))
+    return free_port(address, int(url.rsplit(":", 1)[1]))
 
 
 def _job_environment(client: Mapping[str, str]) -> dict[str, str]:

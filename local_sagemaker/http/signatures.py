@@ -1,4 +1,4 @@
-"""AWS Signature Version 4, checked on the server's side; used when others than this machine can reach the server."""
+"""AWS Signature Version 4, checked on the server's side."""
 
 from __future__ import annotations
 
@@ -14,29 +14,44 @@ _AUTHORIZATION = re.compile(
     r"(?P<scope>(?P<date>\d{8})/(?P<region>[^/,]+)/(?P<service>[^/,]+)/aws4_request),"
     r"\s*SignedHeaders=(?P<headers>[a-z0-9;-]+),\s*Signature=(?P<signature>[0-9a-f]{64})"
 )
-_CLOCK = timedelta(minutes=15)
+_CLOCK = timedelta(minutes=5)
+"""How far a client's clock may be off, as in the service (IAM User Guide, "Signature Version 4")."""
+_MOMENT = "%Y%m%dT%H%M%SZ"
+_DIFFERS = (
+    "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key"
+    " and signing method. Consult the service documentation for details."
+)
 
 
-def is_valid(environ: dict[str, Any], body: bytes, secret_key: str) -> bool:
-    """Whether the request was signed with that key within the last (or next) fifteen minutes."""
+def problem(environ: dict[str, Any], body: bytes, secret_key: str) -> str | None:
+    """Why a request's signature does not count, in the service's words; None when it does."""
     match = _AUTHORIZATION.fullmatch(environ.get("HTTP_AUTHORIZATION", ""))
     moment = environ.get("HTTP_X_AMZ_DATE", "")
-    if match is None or "host" not in match["headers"].split(";") or not _is_fresh(moment, match["date"]):
-        return False
+    if match is None or "host" not in match["headers"].split(";") or not moment.startswith(match["date"]):
+        return _DIFFERS
     request = _canonical_request(environ, body, match["headers"].split(";"))
     text = "\n".join(("AWS4-HMAC-SHA256", moment, match["scope"], hashlib.sha256(request.encode()).hexdigest()))
     key = f"AWS4{secret_key}".encode()
     for part in (match["date"], match["region"], match["service"], "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")
-    return hmac.compare_digest(hmac.digest(key, text.encode(), "sha256").hex(), match["signature"])
+    if not hmac.compare_digest(hmac.digest(key, text.encode(), "sha256").hex(), match["signature"]):
+        return _DIFFERS
+    return _clock_problem(moment)
 
 
-def _is_fresh(moment: str, date: str) -> bool:
+def _clock_problem(moment: str) -> str | None:
     try:
-        signed = datetime.strptime(moment, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        signed = datetime.strptime(moment, _MOMENT).replace(tzinfo=UTC)
     except ValueError:
-        return False
-    return moment.startswith(date) and abs(datetime.now(UTC) - signed) <= _CLOCK
+        return _DIFFERS
+    now = datetime.now(UTC)
+    for limit, sign, text in (
+        (now - _CLOCK, "-", "Signature expired: {} is now earlier than {} ({} {} 5 min.)"),
+        (now + _CLOCK, "+", "Signature not yet current: {} is still later than {} ({} {} 5 min.)"),
+    ):
+        if signed < limit if sign == "-" else signed > limit:
+            return text.format(moment, limit.strftime(_MOMENT), now.strftime(_MOMENT), sign)
+    return None
 
 
 def _canonical_request(environ: dict[str, Any], body: bytes, headers: list[str]) -> str:

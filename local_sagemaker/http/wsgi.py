@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import os
 import re
 import secrets
 import sqlite3
@@ -15,10 +16,11 @@ from local_sagemaker import service_model
 from local_sagemaker.actions import ACTIONS
 from local_sagemaker.actions.context import Context
 from local_sagemaker.actions.local import LOCAL_ACTIONS
+from local_sagemaker.addresses import is_own_name
 from local_sagemaker.errors import ServiceError, UnknownOperation, ValidationException
-from local_sagemaker.http import codeartifact, query_protocol
+from local_sagemaker.http import codeartifact, query_protocol, signatures
 from local_sagemaker.http.moto_backends import MotoBackends
-from local_sagemaker.http.signatures import is_valid
+from local_sagemaker.http.peer import peer_uid
 from local_sagemaker.http.throttle import Throttle
 from local_sagemaker.identifiers import REGION, in_region
 from local_sagemaker.json_text import loads
@@ -28,17 +30,18 @@ from local_sagemaker.web import missing, render
 
 log = logging.getLogger(__name__)
 
-MAX_BODY = 8 * 1024 * 1024
-"""Bytes of a request; a definition has at most 1 MB, log events at most 1 MB."""
-
 SERVICES = ("sts", "iam")
 """What moto answers; what neither it nor this server has is refused by name."""
 
 _TARGETS = {"SageMaker": "sagemaker", "Logs_20140328": "logs", "LocalSageMaker": "local"}
 """The first part of X-Amz-Target, and botocore's name of the service."""
 
-_OWN_NAMES = ("127.0.0.1", "localhost", "[::1]")
-"""By which a browser on this machine calls a server on loopback."""
+_XML_CODES = {
+    "InvalidSignatureException": "SignatureDoesNotMatch",
+    "MissingAuthenticationTokenException": "MissingAuthenticationToken",
+    "UnrecognizedClientException": "InvalidClientTokenId",
+}
+"""What services that speak XML call it (IAM API reference, "Common Errors")."""
 
 _SCOPE = re.compile(r"Credential=([^/,\s]+)/[^/]*/([^/]*)/([^/]*)/")
 
@@ -61,7 +64,7 @@ class Application:
         package_index: str,
         throttle: Throttle,
     ) -> None:
-        """`is_open`: others than this machine reach the server; signatures are checked, and pages ask for the keys."""
+        """`is_open`: others than this machine reach the server; then any Host is right, and pages ask for the keys."""
         self._context = context
         self._moto = moto
         self._access_key = access_key
@@ -76,6 +79,7 @@ class Application:
         """Answer one request."""
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         try:
+            self._check_host(environ)
             prefix, _, operation = target.partition(".")
             if prefix in _TARGETS:
                 _, body = self._authenticated(environ)
@@ -88,7 +92,7 @@ class Application:
         except ServiceError as error:
             scope = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
             if scope is not None and scope[3] in (*SERVICES, "s3"):
-                text = query_protocol.error(scope[3], error.code, error.message)
+                text = query_protocol.error(scope[3], _XML_CODES.get(error.code, error.code), error.message)
                 return _send(start_response, _STATUS[error.status], "text/xml", text)
             return _json(start_response, error.status, {"__type": error.code, "message": error.message}, error.code)
         except sqlite3.OperationalError as error:
@@ -100,12 +104,19 @@ class Application:
             fault = {"__type": "InternalFailure", "message": "The local SageMaker failed, its log says why."}
             return _json(start_response, 500, fault, "InternalFailure")
 
+    def _check_host(self, environ: Environ) -> None:
+        is_health = environ["REQUEST_METHOD"] in ("GET", "HEAD") and environ.get("PATH_INFO") == "/health"
+        if not (self._is_open or is_health or is_own_name(environ.get("HTTP_HOST", ""))):
+            error = ServiceError("On loopback this server answers under localhost and loopback's addresses alone.")
+            error.code, error.status = "AccessDeniedException", 403
+            raise error
+
     def _authenticated(self, environ: Environ) -> tuple[str, bytes]:
-        """The service that the request was signed for, and its body; the signature counts where others can call."""
+        """The service that the request was signed for, and its body."""
         service = self._check_key(environ)
         body = _body(environ)
-        if self._is_open and not is_valid(environ, body, self._secret_key):
-            error = ServiceError("The request signature we calculated does not match the signature you provided.")
+        if (problem := signatures.problem(environ, body, self._secret_key)) is not None:
+            error = ServiceError(problem)
             error.code, error.status = "InvalidSignatureException", 403
             raise error
         return service, body
@@ -154,17 +165,17 @@ class Application:
             return _send(start_response, status, "text/plain", "ok\n" if healthy else "S3 does not answer\n")
         if (location := codeartifact.index_location(path, self._package_index, self._index_secret)) is not None:
             return _send(start_response, "302 Found", "text/plain", "", [("Location", location)])
-        if not self._is_open and environ.get("HTTP_HOST", "").rsplit(":", 1)[0] not in _OWN_NAMES:
-            # a page of another site whose name points to this machine must not read it
-            text = f"On loopback this server shows its pages under {', '.join(_OWN_NAMES)} alone.\n"
-            return _send(start_response, "403 Forbidden", "text/plain", text)
-        if self._is_open and not self._has_keys(environ):
+        if not self._may_read(environ):
             extra = [("WWW-Authenticate", 'Basic realm="local SageMaker: access key and secret key"')]
             return _send(start_response, "401 Unauthorized", "text/plain", "access key and secret key, please\n", extra)
         page = render(self._context, path, environ.get("QUERY_STRING", ""))
         if page is None:
             return _send(start_response, "404 Not Found", "text/html", missing(), _PAGE_HEADERS)
         return _send(start_response, "200 OK", "text/html", page, _PAGE_HEADERS)
+
+    def _may_read(self, environ: Environ) -> bool:
+        """On loopback the user who serves, and root, see the pages as they see the files; others need the keys."""
+        return (not self._is_open and peer_uid(environ) in (0, os.geteuid())) or self._has_keys(environ)
 
     def _has_keys(self, environ: Environ) -> bool:
         expected = base64.b64encode(f"{self._access_key}:{self._secret_key}".encode()).decode()
@@ -251,10 +262,6 @@ def _body(environ: Environ) -> bytes:
         length = int(environ.get("CONTENT_LENGTH") or 0)
     except ValueError:
         length = 0
-    if length > MAX_BODY:
-        error = ServiceError(f"The request has {length} bytes, at most {MAX_BODY} are allowed.")
-        error.code, error.status = "RequestEntityTooLargeException", 413
-        raise error
     body: bytes = environ["wsgi.input"].read(length)
     return body
 

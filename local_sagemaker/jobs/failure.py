@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 LIMIT = 1024
 _DRIVER_NOISE = re.compile(
@@ -15,13 +14,12 @@ _DRIVER_TRACEBACK = "Command failed with exit code"
 _DRIVER_FAILURES = ("subprocess.CalledProcessError", "Training Execution failed. For more details")
 
 
-def algorithm_error(failure_file: Path | None, tail: Sequence[str], exit_code: int) -> str:
+def algorithm_error(said: str, tail: Sequence[str], exit_code: int) -> str:
     """Compose the FailureReason: the failure file, and the log's tail where the file does not explain itself.
 
-    A processing job has no failure file (None). The SDK's drivers write only that a command failed; the traceback of
-    the user's program is in the log alone.
+    `said` is the file's text; a processing job has none. The SDK's drivers write only that a command failed; the
+    traceback of the user's program is in the log alone.
     """
-    said = _read(failure_file) if failure_file else ""
     from_driver = any(mark in said for mark in _DRIVER_FAILURES)
     if from_driver:
         said = said.strip().splitlines()[-1] if said.strip() else ""
@@ -46,13 +44,3 @@ def user_tail(tail: Sequence[str]) -> str:
     starts = [number for number, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
     chosen = lines[starts[-1] :] if starts and len(lines) - starts[-1] < 60 else lines[-20:]
     return "\n".join(line for line in chosen if line)
-
-
-def _read(path: Path) -> str:
-    try:
-        if path.is_symlink():
-            return ""
-        with path.open("rb") as file:
-            return file.read(16 * LIMIT).decode("utf-8", "replace")
-    except OSError:
-        return ""

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from local_sagemaker import disk
 from local_sagemaker.identifiers import region_of
+from local_sagemaker.job_files import UnsafeFile, remove_tree, walk
 from local_sagemaker.jobs.host.container import Cluster, Paths, job_environment
 from local_sagemaker.jobs.host.handle import HostConfig, HostExit, HostLayout, HostRun, Isolation
 from local_sagemaker.jobs.host.python_environment import JobPython, make_environment
@@ -183,7 +184,7 @@ class Job(ABC):
         self._report_stopped()
 
     def _prepare_folder(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_tree(self.folder)
         self.folder.mkdir(parents=True)
         if short := self._disk_shortage():
             raise JobFailed(f"ClientError: No space left on device: {short}")
@@ -310,9 +311,17 @@ class Job(ABC):
             self._inbox.put(("disk", short))
             return
         volume = self._volume_bytes()
-        used = sum(_size(path) for path in self.folder.rglob("*")) if volume else 0
+        try:
+            used = sum(512 * entry.status.st_blocks for entry in walk(self.folder, self.folder)) if volume else 0
+        except UnsafeFile as error:  # what cannot be measured has no limit
+            self._inbox.put(("disk", f"the job's size cannot be measured, {error}"))
+            return
         if volume and used > volume:
             self._inbox.put(("disk", f"the job uses {used // 2**20} MB and its volume has {volume // 2**20} MB"))
+
+    def room_bytes(self) -> int:
+        """The most that what a host leaves may have: its volume, or the disk of this machine."""
+        return self._volume_bytes() or shutil.disk_usage(self.folder).total
 
     def _volume_bytes(self) -> int:
         """Return the size of the volume that the request asks for; 0 for no limit."""
@@ -376,10 +385,3 @@ class _Ticker:
     def close(self) -> None:
         self._closing.set()
         self._thread.join()
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.lstat().st_size
-    except OSError:
-        return 0

@@ -14,6 +14,10 @@ _BATCH_EVENTS = 5000
 _BATCH_BYTES = 900_000
 """PutLogEvents takes 10,000 events and 1,048,576 bytes, 26 of them for each event."""
 _INTERVAL_SECONDS = 0.5
+_MAX_WAITING = 4 * _BATCH_EVENTS
+"""Lines of a job that are not stored yet."""
+_MAX_WAIT_SECONDS = 60.0
+"""A job does not wait for its log for ever."""
 
 
 class LogShipper:
@@ -24,29 +28,37 @@ class LogShipper:
         self._group = group
         self._pending: dict[str, list[tuple[int, str]]] = {}
         self._created: set[str] = set()
-        self._lock = threading.Lock()
+        self._waiting = 0
+        self._room = threading.Condition()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="log-shipper", daemon=True)
         self._thread.start()
 
     def add(self, stream: str, lines: Sequence[Sequence[Any]]) -> None:
-        """Queue [milliseconds, line] pairs."""
-        with self._lock:
+        """Queue [milliseconds, line] pairs; waits while too many do, and with it the program that prints them."""
+        with self._room:
+            self._room.wait_for(lambda: self._waiting < _MAX_WAITING or self._closing.is_set(), _MAX_WAIT_SECONDS)
             self._pending.setdefault(stream, []).extend((int(ms), str(line)) for ms, line in lines)
+            self._waiting += len(lines)
 
     def close(self) -> None:
         """Write what is left."""
-        self._closing.set()
+        with self._room:
+            self._closing.set()
+            self._room.notify_all()
         self._thread.join(30)
 
     def _work(self) -> None:
-        while not self._closing.wait(_INTERVAL_SECONDS):
+        while not self._closing.is_set():
+            with self._room:
+                self._room.wait_for(lambda: self._waiting >= _BATCH_EVENTS or self._closing.is_set(), _INTERVAL_SECONDS)
             self._flush()
         self._flush()
 
     def _flush(self) -> None:
-        with self._lock:
-            pending, self._pending = self._pending, {}
+        with self._room:
+            pending, self._pending, self._waiting = self._pending, {}, 0
+            self._room.notify_all()
         for stream, lines in pending.items():
             for batch in batches(lines):
                 self._put(stream, batch)

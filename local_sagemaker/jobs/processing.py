@@ -6,13 +6,14 @@ import json
 import threading
 from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from local_sagemaker.identifiers import region_of
+from local_sagemaker.job_files import read_text
 from local_sagemaker.jobs.failure import algorithm_error
 from local_sagemaker.jobs.host.container import ML, Cluster, write_json
 from local_sagemaker.jobs.host.handle import HostConfig
+from local_sagemaker.jobs.host.runner.output import Mask
 from local_sagemaker.jobs.job import Cause, Job, Outcome, utc_now
 from local_sagemaker.jobs.transfer.channels import share
 from local_sagemaker.jobs.transfer.checkpoints import CheckpointSync
@@ -59,7 +60,7 @@ class ProcessingJob(Job):
         elif outcome.failed:
             _, failed = outcome.failed
             reason = f"ClientError: {failed.reason}, exit code: {failed.code}" if failed.reason else None
-            reason = reason or algorithm_error(None, failed.tail, failed.code)
+            reason = reason or algorithm_error("", failed.tail, failed.code)
             self._end("Failed", FailureReason=reason[:1024], **more)
         else:
             self._end("Completed", **more)
@@ -132,8 +133,8 @@ class ProcessingJob(Job):
                 for _, source, output in self._outputs():
                     if output.get("S3UploadMode") == "Continuous":
                         scratch = layout.root / "output.snapshot"
-                        uri = S3Uri.parse(output["S3Uri"])
-                        self._syncs.append(CheckpointSync(self.services.s3, paths.inside(source), uri, scratch))
+                        folder, uri = paths.inside(source), S3Uri.parse(output["S3Uri"])
+                        self._syncs.append(CheckpointSync(self.services.s3, layout.root, folder, uri, scratch))
         return self._syncs
 
     def _tick(self, *, final: bool = False) -> None:
@@ -145,15 +146,15 @@ class ProcessingJob(Job):
         for paths in reversed(self.paths):
             for _, source, output in self._outputs():
                 folder = paths.inside(source)
-                if output.get("S3UploadMode") != "Continuous" and folder.is_dir():
-                    self.services.s3.upload_folder(folder, S3Uri.parse(output["S3Uri"]))
+                if output.get("S3UploadMode") != "Continuous":
+                    self.services.s3.upload_folder(
+                        paths.layout.root, folder, S3Uri.parse(output["S3Uri"]), self.room_bytes()
+                    )
 
     def _exit_message(self) -> str:
-        path: Path = self.layouts[0].ml / "output" / "message"
-        if path.is_symlink() or not path.is_file():
-            return ""
-        with path.open("rb") as file:
-            return file.read(4096).decode("utf-8", "replace").strip()[:1024]
+        layout = self.layouts[0]
+        said = read_text(layout.root, layout.ml / "output" / "message", 4096)
+        return Mask(self.services.client_env)(said).strip()[:1024]
 
     # --- reports ------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import shutil
 import threading
 import time
 from datetime import UTC, datetime
@@ -18,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from local_sagemaker.identifiers import region_of
-from local_sagemaker.jobs.failure import algorithm_error
+from local_sagemaker.job_files import read_text, remove_tree
+from local_sagemaker.jobs.failure import LIMIT, algorithm_error
 from local_sagemaker.jobs.host.container import ML, Cluster, write_json
 from local_sagemaker.jobs.host.handle import HostConfig, HostExit
+from local_sagemaker.jobs.host.runner.output import Mask
 from local_sagemaker.jobs.job import Cause, Job, JobFailed, Outcome, utc_now
 from local_sagemaker.jobs.transfer.archive import write_archive
 from local_sagemaker.jobs.transfer.channels import share
@@ -128,7 +129,9 @@ class TrainingJob(Job):
     def _why(self, index: int, ended: HostExit) -> str:
         if ended.reason:
             return f"ClientError: {ended.reason}, exit code: {ended.code}"
-        return algorithm_error(self.layouts[index].ml / "output" / "failure", ended.tail, ended.code)
+        layout = self.layouts[index]
+        said = read_text(layout.root, layout.ml / "output" / "failure", 16 * LIMIT)
+        return algorithm_error(Mask(self.services.client_env)(said), ended.tail, ended.code)
 
     # --- what goes in -------------------------------------------------------------------------------------------
 
@@ -207,7 +210,7 @@ class TrainingJob(Job):
         uri = S3Uri.parse(config["S3Uri"])
         for layout, paths in zip(self.layouts, self.paths, strict=True):
             folder = paths.inside(config.get("LocalPath") or "/opt/ml/checkpoints")
-            sync = CheckpointSync(self.services.s3, folder, uri, layout.root / "checkpoint.snapshot")
+            sync = CheckpointSync(self.services.s3, layout.root, folder, uri, layout.root / "checkpoint.snapshot")
             self.check_stop()
             sync.download()
             self._syncs.append(sync)
@@ -225,11 +228,11 @@ class TrainingJob(Job):
         return S3Uri.parse(self.request["OutputDataConfig"]["S3OutputPath"]).child(self.spec.name, "output", *parts)
 
     def _upload_model(self) -> dict[str, str]:
-        folders = [layout.ml / "model" for layout in self.layouts]
+        folders = [(layout.root, layout.ml / "model") for layout in self.layouts]
         if self.request["OutputDataConfig"].get("CompressionType") == "NONE":
             uri = self._output_uri("model")
-            for folder in reversed(folders):
-                self.services.s3.upload_folder(folder, uri)
+            for anchor, folder in reversed(folders):
+                self.services.s3.upload_folder(anchor, folder, uri, self.room_bytes())
             return {"S3ModelArtifacts": f"{uri}/"}
         uri = self._output_uri("model.tar.gz")
         self._upload_archive(folders, uri)
@@ -237,16 +240,17 @@ class TrainingJob(Job):
 
     def _upload_output(self) -> None:
         self._upload_archive(
-            [layout.ml / "output" / "data" for layout in self.layouts], self._output_uri("output.tar.gz")
+            [(layout.root, layout.ml / "output" / "data") for layout in self.layouts],
+            self._output_uri("output.tar.gz"),
         )
 
-    def _upload_archive(self, folders: list[Path], uri: S3Uri) -> None:
+    def _upload_archive(self, folders: list[tuple[Path, Path]], uri: S3Uri) -> None:
         packed = self.folder / uri.key.rpartition("/")[2]
         try:
-            if write_archive(folders, packed):
+            if write_archive(folders, packed, len(folders) * self.room_bytes()):
                 self.services.s3.upload(packed, uri)
         except OSError as error:
-            raise S3Problem(f"ClientError: Artifact upload failed: {error.strerror} ({packed})") from error
+            raise S3Problem(f"ClientError: Artifact upload failed: {error.strerror or error} ({packed})") from error
         finally:
             packed.unlink(missing_ok=True)
 
@@ -254,7 +258,7 @@ class TrainingJob(Job):
         """After success the data lies in S3; a failed job keeps its folder for whoever looks for the reason."""
         for layout in self.layouts:
             for folder in ("ml/input/data", "ml/model", "ml/checkpoints", "ml/tmp", "python", "home"):
-                shutil.rmtree(layout.root / folder, ignore_errors=True)
+                remove_tree(layout.root / folder)
 
     def _volume_bytes(self) -> int:
         return int((self.request.get("ResourceConfig") or {}).get("VolumeSizeInGB") or 0) * 2**30

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from local_sagemaker import disk
+from local_sagemaker.addresses import family
 from local_sagemaker.errors import StartError
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ def rclone_binary() -> str:
 
 def free_port(host: str, wanted: int = 0) -> int | None:
     """`wanted` if nobody listens there, any free port for 0, None when it is taken."""
-    with socket.socket() as probe:
+    with socket.socket(family(host)) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, wanted))
@@ -83,7 +84,7 @@ class S3Server:
     def answers(self) -> bool:
         """Whether something listens on its port."""
         try:
-            with socket.create_connection(("127.0.0.1" if self.host == "0.0.0.0" else self.host, self.port), timeout=1):  # noqa: S104
+            with socket.create_connection((self.host, self.port), timeout=1):  # any address is loopback's, too
                 return True
         except OSError:
             return False
@@ -122,7 +123,7 @@ class S3Server:
 
     def _command(self) -> list[str]:
         return [
-            rclone_binary(), "serve", "s3", "data:", "--addr", f"{self.host}:{self.port}",
+            rclone_binary(), "serve", "s3", "data:", "--addr", f"[{self.host}]:{self.port}",
             # what comes into the folder by other ways is seen within this time; with 0s rclone 1.75 locks itself up
             # under parallel writes into new folders
             "--dir-cache-time", "1s", "--poll-interval", "0s", "--vfs-cache-mode", "off",

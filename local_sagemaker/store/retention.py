@@ -5,12 +5,12 @@ Works beside a running server: each part is one transaction, and only what has e
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
 from local_sagemaker.identifiers import now
+from local_sagemaker.job_files import remove_tree, walk
 from local_sagemaker.jobs.spec import job_folder
 from local_sagemaker.logs import LogStore
 from local_sagemaker.store.database import Database
@@ -66,7 +66,7 @@ def _collect(database: Database, logs: LogStore, data_dir: Path, cutoff: float, 
         size += _size(folder)
         if not dry_run:
             _forget_logs(logs, _LOG_GROUPS[job["kind"]], job["name"])
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(folder)
     return Collected(executions, len(jobs), size)
 
 
@@ -89,4 +89,7 @@ def _forget_logs(logs: LogStore, group: str, job: str) -> None:
 
 
 def _size(folder: Path) -> int:
-    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    try:
+        return sum(entry.status.st_size for entry in walk(folder, folder) if entry.is_file)
+    except OSError:  # too deep to be counted, which keeps nobody from removing it
+        return 0

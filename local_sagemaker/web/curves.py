@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from local_sagemaker.job_files import open_file
 from local_sagemaker.web.markup import Markup, tag
 
 _WIDTH, _HEIGHT = 320, 130
@@ -17,7 +18,7 @@ _MAX_BYTES = 4 * 1024 * 1024
 def read(folder: Path) -> dict[str, list[float]]:
     """The values of each metric in their order; at most the first 4 MB of the file."""
     try:
-        with (folder / "metrics.jsonl").open("rb") as stream:
+        with open_file(folder, folder / "metrics.jsonl") as stream:
             lines = stream.read(_MAX_BYTES).splitlines()
     except OSError:
         return {}

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from local_sagemaker.actions.context import Context
+from local_sagemaker.job_files import open_file
 from local_sagemaker.jobs.spec import job_folder
 from local_sagemaker.s3.files import S3ReadError, object_path
 from local_sagemaker.store.jobs import KINDS
@@ -108,7 +109,7 @@ def _file(context: Context, uri: str | None) -> str | None:
 def _log(host: Path, anchor: str | None) -> list[Markup]:
     """A host's log; the anchor is what Airflow's button "Training log" links to."""
     try:
-        with (host / "output.log").open("rb") as stream:
+        with open_file(host, host / "output.log") as stream:
             size = stream.seek(0, 2)
             stream.seek(max(size - _TAIL_BYTES, 0))
             content = stream.read(_TAIL_BYTES).decode("utf-8", "replace")

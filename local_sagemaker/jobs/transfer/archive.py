@@ -2,37 +2,54 @@
 
 from __future__ import annotations
 
-import os
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
+
+from local_sagemaker.job_files import Entry, TooMuch, walk
 
 _COMPRESSION = 3
 """Weights hardly compress; a higher level costs seconds and gains nothing."""
 
 
-def merge_listing(folders: Sequence[Path]) -> dict[str, Path]:
-    """Map names to files and folders over all hosts; what two hosts wrote under one name is the first host's."""
-    merged: dict[str, Path] = {}
-    for folder in folders:
-        for root, names, files in os.walk(folder):
-            names.sort()
-            for name in sorted(files) + names:
-                path = Path(root, name)
-                merged.setdefault(path.relative_to(folder).as_posix(), path)
-    return merged
+def write_archive(folders: Sequence[tuple[Path, Path]], target: Path, limit: int) -> bool:
+    """Pack the content of folders, each below its anchor, into `target`; False, and no file, when there is none.
 
-
-def write_archive(folders: Sequence[Path], target: Path) -> bool:
-    """Pack the folders' content into `target`; False, and no file, when there is none.
-
-    Links are packed as links, never followed: they could lead out of the job's folder.
+    What two hosts wrote under one name is the first host's. Links are packed as links, never followed: they could lead
+    out of the job's folder. TooMuch when the files, holes included, have more than `limit` bytes: packing the holes
+    of a sparse file could take for ever.
     """
-    members = merge_listing(folders)
-    if not members:
-        return False
+    written: set[str] = set()
+    left = limit
     with tarfile.open(target, "w:gz", compresslevel=_COMPRESSION) as archive:
-        for name, path in members.items():
-            if path.is_symlink() or path.is_file() or path.is_dir():
-                archive.add(path, arcname=name, recursive=False)
+        for anchor, folder in folders:
+            for entry in walk(anchor, folder):
+                if entry.relative in written:
+                    continue
+                left -= entry.status.st_size if entry.is_file else 0
+                if left < 0:
+                    raise TooMuch(limit)
+                if _add(archive, entry):
+                    written.add(entry.relative)
+    if not written:
+        target.unlink()
+    return bool(written)
+
+
+def _add(archive: tarfile.TarFile, entry: Entry) -> bool:
+    """Pack one file, folder or link; whether it was one."""
+    if entry.is_file:
+        with entry.open() as stream:
+            archive.addfile(archive.gettarinfo(arcname=entry.relative, fileobj=stream), stream)
+        return True
+    info = tarfile.TarInfo(entry.relative)
+    info.mode, info.mtime = entry.status.st_mode & 0o7777, int(entry.status.st_mtime)
+    info.uid, info.gid = entry.status.st_uid, entry.status.st_gid
+    if entry.is_folder:
+        info.type = tarfile.DIRTYPE
+    elif entry.is_link:
+        info.type, info.linkname = tarfile.SYMTYPE, entry.link_target()
+    else:
+        return False
+    archive.addfile(info)
     return True

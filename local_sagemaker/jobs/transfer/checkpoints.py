@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-import shutil
+import os
 import time
 from pathlib import Path
+from typing import BinaryIO
 
-from local_sagemaker.jobs.transfer.s3 import S3, S3Problem, S3Uri, walk_files
+from local_sagemaker.job_files import Entry, UnsafeFile, walk
+from local_sagemaker.jobs.transfer.s3 import S3, S3Problem, S3Uri
 
 log = logging.getLogger(__name__)
 
@@ -18,49 +20,68 @@ _QUIET_SECONDS = 1.0
 class CheckpointSync:
     """One folder and one prefix. Each file goes up whole: from a snapshot that did not change while it was taken."""
 
-    def __init__(self, s3: S3, folder: Path, uri: S3Uri, scratch: Path) -> None:
+    def __init__(self, s3: S3, anchor: Path, folder: Path, uri: S3Uri, scratch: Path) -> None:
+        """`folder` is below `anchor`, which the server made; `scratch` is where the snapshot lies meanwhile."""
         self._s3 = s3
+        self._anchor = anchor
         self._folder = folder
         self._uri = S3Uri(uri.bucket, uri.key.rstrip("/") + "/")
         self._snapshot = scratch
-        self._stored: dict[Path, tuple[int, int, int]] = {}
+        self._stored: dict[str, tuple[int, int, int]] = {}
 
     def download(self) -> None:
         """Bring the prefix's objects; none is no error."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for item in self._s3.prefix_downloads(self._uri):
             self._s3.download(item, self._folder)
-        for path in walk_files(self._folder):
-            self._stored[path] = _identity(path)
+        for entry in walk(self._anchor, self._folder):
+            self._stored[entry.relative] = _identity(entry.status)
 
     def upload_changes(self, *, final: bool) -> None:
         """Store every file that changed; `final` stores also the fresh ones and raises S3Problem when S3 refuses."""
-        for path in walk_files(self._folder):
-            try:
-                self._upload(path, final=final)
-            except FileNotFoundError:
-                continue
-            except (S3Problem, OSError) as problem:
-                if final:
-                    raise
-                log.warning("checkpoint %s waits for the next round: %s", path.name, problem)
-
-    def _upload(self, path: Path, *, final: bool) -> None:
-        identity = _identity(path)
-        if self._stored.get(path) == identity:
-            return
-        if not final and time.time() - identity[0] / 1e9 < _QUIET_SECONDS:
-            return
-        shutil.copyfile(path, self._snapshot, follow_symlinks=False)
         try:
-            if _identity(path) != identity and not final:
-                return
-            self._s3.upload(self._snapshot, self._uri.child(path.relative_to(self._folder).as_posix()))
-        finally:
-            self._snapshot.unlink(missing_ok=True)
-        self._stored[path] = identity
+            for entry in walk(self._anchor, self._folder):
+                if entry.is_file:
+                    self._upload_or_wait(entry, final=final)
+        except OSError as error:
+            reason = error.strerror or error
+            raise S3Problem(f"ClientError: Artifact upload failed: {reason} ({self._folder})") from error
+
+    def _upload_or_wait(self, entry: Entry, *, final: bool) -> None:
+        try:
+            self._upload(entry, final=final)
+        except (FileNotFoundError, UnsafeFile):
+            return
+        except (S3Problem, OSError) as problem:
+            if final:
+                raise
+            log.warning("checkpoint %s waits for the next round: %s", entry.relative, problem)
+
+    def _upload(self, entry: Entry, *, final: bool) -> None:
+        if self._stored.get(entry.relative) == _identity(entry.status):
+            return
+        if not final and time.time() - entry.status.st_mtime < _QUIET_SECONDS:
+            return
+        with entry.open() as stream:
+            identity = _identity(os.fstat(stream.fileno()))
+            self._s3.check_room(2 * identity[1])  # the snapshot's and the object's
+            try:
+                with self._snapshot.open("wb") as copy:
+                    _copy(stream, copy, identity[1])
+                if _identity(os.fstat(stream.fileno())) != identity and not final:
+                    return
+                self._s3.upload(self._snapshot, self._uri.child(entry.relative))
+            finally:
+                self._snapshot.unlink(missing_ok=True)
+        self._stored[entry.relative] = identity
 
 
-def _identity(path: Path) -> tuple[int, int, int]:
-    status = path.lstat()
+def _copy(source: BinaryIO, target: BinaryIO, size: int) -> None:
+    """Copy at most `size` bytes: a file that grows as fast as it is read would never end."""
+    while size > 0 and (data := source.read(min(size, 2**20))):
+        target.write(data)
+        size -= len(data)
+
+
+def _identity(status: os.stat_result) -> tuple[int, int, int]:
     return status.st_mtime_ns, status.st_size, status.st_ino

@@ -8,9 +8,10 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 from local_sagemaker import disk
+from local_sagemaker.job_files import TooMuch, walk
 
 _BLOCKS_BYTES = 2**20
 """What a file takes beyond its bytes, at most: a disk with less than both left was full."""
@@ -152,18 +153,25 @@ class S3:
             raise S3Problem(f"ClientError: Data download failed: {error.strerror} ({target})") from error
 
     def upload(self, path: Path, uri: S3Uri) -> None:
-        """Store one file as one object."""
+        """Store one file of the server's own as one object."""
+        with path.open("rb") as stream:
+            self.upload_stream(stream, uri)
+
+    def upload_stream(self, stream: BinaryIO, uri: S3Uri) -> None:
+        """Store a file that is open as one object, with the bytes that it has now."""
         from boto3.exceptions import S3UploadFailedError
         from botocore.exceptions import BotoCoreError, ClientError
 
+        size = os.fstat(stream.fileno()).st_size
+        self.check_room(size)
         if above := self._object_above(uri):
             raise S3Problem(
                 f"ClientError: Artifact upload failed: {above} is an object, here no key may lie below one ({uri})"
             )
         try:
-            self.client.upload_file(str(path), uri.bucket, uri.key, Config=_transfer_config())
+            self.client.upload_fileobj(stream, uri.bucket, uri.key, Config=_transfer_config())
         except (ClientError, BotoCoreError, S3UploadFailedError, OSError) as error:
-            raise S3Problem(f"ClientError: Artifact upload failed: {self._why(error, path)} ({uri})") from error
+            raise S3Problem(f"ClientError: Artifact upload failed: {self._why(error, size)} ({uri})") from error
 
     def _object_above(self, uri: S3Uri) -> S3Uri | None:
         """The object that keeps a key from being a file; S3 would say InternalError, and only after some retries."""
@@ -171,18 +179,32 @@ class S3:
         found = [key for key in parents if (self._folder / uri.bucket / key).is_file()]
         return S3Uri(uri.bucket, found[0]) if found else None
 
-    def _why(self, error: Exception, path: Path) -> str:
-        size = path.stat().st_size if path.exists() else 0
-        short = disk.shortage(self._folder, size + _BLOCKS_BYTES) if self._folder.is_dir() else None
-        return f"No space left on device: {short}, {path.name} has {size // 2**20} MB" if short else str(error)
+    def check_room(self, size: int) -> None:
+        """Raise S3Problem for a file that the disk cannot hold, holes included: it would fill it for everybody."""
+        if short := self._no_room(size):
+            raise S3Problem(f"ClientError: Artifact upload failed: {short}")
 
-    def upload_folder(self, folder: Path, uri: S3Uri) -> int:
-        """Store every file below `folder`; returns how many."""
-        count = 0
-        for path in walk_files(folder):
-            self.upload(path, uri.child(path.relative_to(folder).as_posix()))
-            count += 1
-        return count
+    def _no_room(self, size: int) -> str | None:
+        short = disk.shortage(self._folder, size) if self._folder.is_dir() else None
+        return f"No space left on device: {short}, the file has {size // 2**20} MB" if short else None
+
+    def _why(self, error: Exception, size: int) -> str:
+        return self._no_room(size + _BLOCKS_BYTES) or str(error)
+
+    def upload_folder(self, anchor: Path, folder: Path, uri: S3Uri, limit: int) -> None:
+        """Store every regular file that a job left below `folder`, which is below `anchor`; at most `limit` bytes."""
+        left = limit
+        try:
+            for entry in walk(anchor, folder):
+                if entry.is_file:
+                    left -= entry.status.st_size
+                    if left < 0:
+                        raise TooMuch(limit)
+                    with entry.open() as stream:
+                        self.upload_stream(stream, uri.child(entry.relative))
+        except OSError as error:
+            reason = error.strerror or error
+            raise S3Problem(f"ClientError: Artifact upload failed: {reason} ({folder})") from error
 
 
 def walk_files(folder: Path) -> list[Path]:

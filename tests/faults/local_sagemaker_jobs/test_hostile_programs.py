@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.local_jobs import BUCKET, Backend, Jobs, channel, processes_with, script_request
+from tests.support.local_jobs import BUCKET, IMAGE, ROLE, Backend, Jobs, channel, processes_with, script_request
 from tests.support.small_disk import small_disk
 from tests.support.waiting import wait_until
 
@@ -181,14 +181,145 @@ os.write(1, b"\\nafter\\r\\n")
     assert list_events(backend, "binary")[-1] == "after"
 
 
-def test_a_regex_that_never_ends_holds_up_only_its_own_job(backend: Backend, tmp_path: Path) -> None:
-    jobs = Jobs(backend, tmp_path, stop_grace_seconds=0.5)
-    request = script_request("print('a' * 60 + '!', flush=True); import time; time.sleep(600)")
-    request["AlgorithmSpecification"]["MetricDefinitions"] = [{"Name": "Evil", "Regex": "^(a+)+$"}]
-    request["StoppingCondition"] = {"MaxRuntimeInSeconds": 2}
-    arn = jobs.submit("evil-regex", request)
-    assert jobs.run("beside", script_request("print('fine')"))["TrainingJobStatus"] == "Completed"
-    assert jobs.wait(arn)["TrainingJobStatus"] in {"Stopped", "Failed"}
+@pytest.mark.parametrize("regex", ["^(a+)+$", "(a|aa)+$", "(a*)*b", "^(([a-z])+.)+[A-Z]([a-z])+$"])
+def test_a_regex_that_never_ends_is_given_up_and_the_job_goes_on(jobs: Jobs, backend: Backend, regex: str) -> None:
+    request = script_request("print('a' * 60 + '!', flush=True); print('loss=0.5')")
+    request["AlgorithmSpecification"]["MetricDefinitions"] = [
+        {"Name": "Evil", "Regex": regex},
+        {"Name": "Loss", "Regex": "loss=([0-9.]+)"},
+    ]
+    name = f"evil-regex-{len(regex)}"
+    ended = jobs.run(name, request)
+    assert ended["TrainingJobStatus"] == "Completed"
+    assert [metric["MetricName"] for metric in ended["FinalMetricDataList"]] == ["Loss"]
+    assert "the metric 'Evil' is given up" in jobs.log(name)
+
+
+STRANGE = {
+    "FIFO": "os.mkfifo(path)",
+    "link to a FIFO": "os.mkfifo('/opt/ml/tmp/fifo'); os.symlink('/opt/ml/tmp/fifo', path)",
+    "socket": "import socket; socket.socket(socket.AF_UNIX).bind(path)",
+    "folder": "os.mkdir(path)",
+    "link to a device": "os.symlink('/dev/zero', path)",
+    "link to itself": "os.symlink(path, path)",
+}
+
+
+@pytest.mark.parametrize("strange", STRANGE)
+def test_what_is_no_file_ends_no_job_late(jobs: Jobs, backend: Backend, strange: str) -> None:
+    text = f"""
+import os
+os.makedirs("/opt/ml/tmp", exist_ok=True)
+os.chdir("/opt/ml")  # a socket's path is short
+for path in ("output/failure", "model/x", "output/data/x", "checkpoints/x"):
+    try:
+        {STRANGE[strange]}
+    except FileExistsError:
+        os.symlink("/opt/ml/tmp/fifo", path)
+print("made", flush=True)
+raise SystemExit(CODE)
+"""
+    for code in (0, 1):
+        name = f"strange-{strange.replace(' ', '-')}-{code}"
+        config = {"S3Uri": f"s3://{BUCKET}/{name}"}
+        ended = jobs.run(name, script_request(text.replace("CODE", str(code)), CheckpointConfig=config))
+        assert ended["TrainingJobStatus"] == ("Failed" if code else "Completed"), ended
+        assert not backend.path(f"{name}/x").exists()
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> Path:
+    """A folder that a job has no business with."""
+    for name in ("failure", "data/failure", "x"):
+        (tmp_path / "foreign" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "foreign" / name).write_text("foreign words")
+    return tmp_path / "foreign"
+
+
+@pytest.mark.parametrize(
+    ("replaced", "compression"),
+    [("output/data", "GZIP"), ("model", "GZIP"), ("model", "NONE"), ("checkpoints", "GZIP"), ("output", "GZIP")],
+)
+def test_a_folder_that_became_a_link_is_not_followed(
+    jobs: Jobs, backend: Backend, foreign: Path, replaced: str, compression: str
+) -> None:
+    text = f"""
+import os, shutil
+shutil.rmtree("/opt/ml/{replaced}")
+os.symlink({str(foreign)!r}, "/opt/ml/{replaced}")
+raise SystemExit(CODE)
+"""
+    for code in (0, 1):
+        out = f"linked-{uuid.uuid4().hex}"
+        request = script_request(
+            text.replace("CODE", str(code)),
+            OutputDataConfig={"S3OutputPath": f"s3://{BUCKET}/{out}", "CompressionType": compression},
+            CheckpointConfig={"S3Uri": f"s3://{BUCKET}/{out}"},
+        )
+        ended = jobs.run(out, request)
+        assert ended["TrainingJobStatus"] == ("Failed" if code else "Completed"), ended
+        assert "foreign" not in ended.get("FailureReason", "")
+        assert [path for path in backend.path(out).rglob("*") if path.is_file()] == []
+
+
+def test_outputs_of_processing_are_not_followed_out_of_their_folder(
+    both: Jobs, backend: Backend, foreign: Path
+) -> None:
+    text = f"""
+import os, shutil
+os.mkfifo("/opt/ml/output/message")
+for name in ("end", "live"):
+    shutil.rmtree("/opt/ml/processing/" + name)
+    os.symlink({str(foreign)!r}, "/opt/ml/processing/" + name)
+os.mkfifo("/opt/ml/processing/plain/fifo")
+os.symlink({str(foreign / "x")!r}, "/opt/ml/processing/plain/link")
+open("/opt/ml/processing/plain/x", "w").write("own")
+"""
+    out = f"processed-{uuid.uuid4().hex}"
+    outputs = [
+        {
+            "OutputName": name,
+            "S3Output": {"S3Uri": f"s3://{BUCKET}/{out}/{name}", "LocalPath": f"/opt/ml/processing/{name}",
+                         "S3UploadMode": "Continuous" if name == "live" else "EndOfJob"},
+        }
+        for name in ("end", "live", "plain")
+    ]  # fmt: skip
+    request = {
+        "RoleArn": ROLE,
+        "AppSpecification": {"ImageUri": IMAGE, "ContainerEntrypoint": ["python3", "-c", text]},
+        "ProcessingResources": {"ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large"}},
+        "ProcessingOutputConfig": {"Outputs": outputs},
+    }
+    ended = both.run(out, request, "processing")
+    assert ended["ProcessingJobStatus"] == "Completed", ended
+    stored = [path for path in backend.path(out).rglob("*") if path.is_file()]
+    assert stored == [backend.path(f"{out}/plain/x")]
+    assert backend.read(f"{out}/plain/x") == b"own"
+
+
+@pytest.mark.parametrize("compression", ["GZIP", "NONE"])
+def test_a_file_of_holes_ends_the_job_and_names_it(jobs: Jobs, backend: Backend, compression: str) -> None:
+    text = "import os; os.truncate(open('/opt/ml/model/holes', 'wb').name, 10**13)"
+    output = {"S3OutputPath": f"s3://{BUCKET}/holes", "CompressionType": compression}
+    ended = jobs.run(f"holes-{compression}", script_request(text, OutputDataConfig=output))
+    assert ended["TrainingJobStatus"] == "Failed"
+    assert ended["FailureReason"].startswith("ClientError: Artifact upload failed: ")
+    assert "more than the 1024 MB that there is room for" in ended["FailureReason"]
+
+
+def test_folders_without_an_end_end_the_job_and_can_be_removed(jobs: Jobs) -> None:
+    deep = """
+import os
+os.chdir("/opt/ml/model")
+for _ in range(3000):
+    os.mkdir("d")
+    os.chdir("d")
+"""
+    for text, status in ((deep, "Failed"), (deep, "Failed"), ("print('as before')", "Completed")):
+        ended = jobs.run("deep", script_request(text))
+        assert ended["TrainingJobStatus"] == status, ended
+        assert "nested more than 128 deep" in ended.get("FailureReason", "nested more than 128 deep")
+    assert jobs.log("deep") == "as before\n"
 
 
 def test_filling_the_volume_ends_the_job_and_names_it(jobs: Jobs) -> None:

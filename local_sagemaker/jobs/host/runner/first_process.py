@@ -102,6 +102,7 @@ def _start(config: dict[str, Any], output: int) -> int:
         for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        os.umask(0o022)  # a container's; the server's own is stricter, and so is the folder above
         os.chdir(config["cwd"])
         os.execvpe(config["argv"][0], config["argv"], config["env"])  # noqa: S606 (no shell is the point)
     except OSError as error:

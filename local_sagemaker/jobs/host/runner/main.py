@@ -22,10 +22,19 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[4]))
 
 from local_sagemaker.jobs.host.runner import first_process, linux, processes
-from local_sagemaker.jobs.host.runner.output import CappedSink, LineSplitter, MetricFinder, now_ms, open_append
+from local_sagemaker.jobs.host.runner.output import (
+    LINE_OVERHEAD,
+    CappedSink,
+    LineSplitter,
+    Mask,
+    MetricFinder,
+    now_ms,
+    open_append,
+)
 
 _FLUSH_SECONDS = 0.2
 _FLUSH_LINES = 500
+_FLUSH_CHARACTERS = 2**18
 
 
 class Pump:
@@ -33,15 +42,17 @@ class Pump:
 
     def __init__(self, config: dict[str, Any]) -> None:
         self._batch: list[list[Any]] = []
+        self._batch_size = 0
         self._metrics: list[list[Any]] = []
-        self._splitter = LineSplitter()
-        self._finder = MetricFinder.of(config["metric_definitions"])
+        self._notes: list[str] = []
+        self._splitter = LineSplitter(Mask(config["env"]))
+        self._finder = MetricFinder.of(config["metric_definitions"], self._notes.append)
         self._log = open_append(config["log_file"])
         self._series = open_append(config["metrics_file"])
         self._series_left = int(config["log_file_bytes"])
         self._tail: deque[str] = deque(maxlen=200)
         self._file = CappedSink(self._to_file, int(config["log_file_bytes"]), "log file")
-        self._server = CappedSink(self._to_server, int(config["log_stream_bytes"]), "log stream")
+        self._server = CappedSink(self._to_server, int(config["log_stream_bytes"]), "log stream", LINE_OVERHEAD)
 
     def feed(self, data: bytes) -> None:
         """Take bytes of output."""
@@ -49,7 +60,12 @@ class Pump:
             self.line(line)
 
     def line(self, line: str) -> None:
-        """Take one line of output."""
+        """Take one line of output, and write what is to be said about it behind it."""
+        self._one_line(line)
+        while self._notes:
+            self._one_line(self._notes.pop())
+
+    def _one_line(self, line: str) -> None:
         milliseconds = now_ms()
         self._tail.append(line[:2000])
         self._file.add(milliseconds, line)
@@ -60,6 +76,8 @@ class Pump:
             self._series_left -= len(record)
             if self._series_left > 0:
                 self._series.write(record)
+        if len(self._metrics) >= _FLUSH_LINES:
+            self.flush()
 
     def _to_file(self, _milliseconds: int, line: str) -> None:
         try:
@@ -69,7 +87,8 @@ class Pump:
 
     def _to_server(self, milliseconds: int, line: str) -> None:
         self._batch.append([milliseconds, line])
-        if len(self._batch) >= _FLUSH_LINES:
+        self._batch_size += len(line)
+        if len(self._batch) >= _FLUSH_LINES or self._batch_size >= _FLUSH_CHARACTERS:
             self.flush()
 
     @property
@@ -81,7 +100,7 @@ class Pump:
         """Send what has gathered to the server."""
         if self._batch:
             send({"log": self._batch})
-            self._batch = []
+            self._batch, self._batch_size = [], 0
         if self._metrics:
             send({"metrics": self._metrics})
             self._metrics = []

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,24 +14,48 @@ from typing import Any, BinaryIO
 MAX_LINE = 64 * 1024
 """Longer lines are cut here (CloudWatch Logs takes at most 256 KB an event, four bytes a character)."""
 _METRIC_LINE = 4096
+LINE_OVERHEAD = 26
+"""What CloudWatch Logs counts for an event beside its text (PutLogEvents); many empty lines need room, too."""
+_GIVEN_UP = (
+    "local SageMaker: the metric '{name}' is given up, its regex took more than {seconds} s for one line: {regex!r}."
+    " Do not repeat what already repeats, as in (a+)+."
+)
 _SECRETS = (
     (re.compile(r"(://[^\s:/@]{0,256}:)[^\s@/]+(@)"), r"\1******\2"),
     (re.compile(r"((?:AUTH_TOKEN|SECRET_ACCESS_KEY|SESSION_TOKEN)\s*[=:]\s*)\S+"), r"\1******"),
 )
 
 
-def mask(line: str) -> str:
-    """Hide passwords in URLs and tokens in assignments: the SDK's installer logs its CodeArtifact token."""
-    if "://" in line or "TOKEN" in line or "SECRET" in line:
-        for pattern, replacement in _SECRETS:
-            line = pattern.sub(replacement, line)
-    return line
+_SECRET_NAMES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+_SECRET_LENGTH = 16
+"""The least of an access key id (IAM API reference, AccessKey); a shorter word would blot out innocent text."""
+
+
+class Mask:
+    """Hides the job's own keys wherever they stand, passwords in URLs, and tokens in assignments.
+
+    The SDK's driver logs the whole environment, and its installer the CodeArtifact token.
+    """
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        values = {env.get(name, "") for name in _SECRET_NAMES}
+        self._values = sorted(value for value in values if len(value) >= _SECRET_LENGTH)
+
+    def __call__(self, text: str) -> str:
+        """The text without them."""
+        for value in self._values:
+            text = text.replace(value, "******")
+        if "://" in text or "TOKEN" in text or "SECRET" in text:
+            for pattern, replacement in _SECRETS:
+                text = pattern.sub(replacement, text)
+        return text
 
 
 class LineSplitter:
     """Lines out of arbitrary bytes, binary ones included."""
 
-    def __init__(self) -> None:
+    def __init__(self, mask: Callable[[str], str]) -> None:
+        self._mask = mask
         self._rest = b""
 
     def feed(self, data: bytes) -> Iterator[str]:
@@ -49,21 +74,51 @@ class LineSplitter:
             yield from self._cut(self._rest)
             self._rest = b""
 
-    @staticmethod
-    def _cut(line: bytes) -> Iterator[str]:
+    def _cut(self, line: bytes) -> Iterator[str]:
         text = line.decode("utf-8", "replace").rstrip("\r").replace("\x00", "\ufffd")
         for start in range(0, max(len(text), 1), MAX_LINE):
-            yield mask(text[start : start + MAX_LINE])
+            yield self._mask(text[start : start + MAX_LINE])
+
+
+class _TooSlow(Exception):
+    """A regex has taken its time for one line."""
+
+
+class _Stopwatch:
+    """Interrupts a regex after some CPU time: Python's matcher looks for signals while it works, in the main thread."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._runs = False
+        signal.signal(signal.SIGVTALRM, self._ring)
+
+    def _ring(self, _number: int, _frame: object) -> None:
+        if self._runs:
+            raise _TooSlow
+
+    def __enter__(self) -> None:
+        self._runs = True
+        signal.setitimer(signal.ITIMER_VIRTUAL, self._seconds)
+
+    def __exit__(self, *_: object) -> None:
+        self._runs = False
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
 
 @dataclass
 class MetricFinder:
-    """The MetricDefinitions of a job, applied to each line."""
+    """The MetricDefinitions of a job, applied to each line; use it in the main thread.
+
+    One regex may take `line_seconds` of CPU time for a line. One that takes longer is given up, and said so to `note`:
+    `(a+)+$` would work on 60 characters for centuries.
+    """
 
     definitions: list[tuple[str, re.Pattern[str]]]
+    note: Callable[[str], None] = lambda _: None
+    line_seconds: float = 0.5
 
     @classmethod
-    def of(cls, definitions: list[dict[str, str]]) -> MetricFinder:
+    def of(cls, definitions: list[dict[str, str]], note: Callable[[str], None] = lambda _: None) -> MetricFinder:
         """Compile Name and Regex pairs; a regex that Python cannot compile finds nothing."""
         compiled = []
         for definition in definitions:
@@ -71,17 +126,31 @@ class MetricFinder:
                 compiled.append((definition["Name"], re.compile(definition["Regex"])))
             except re.error:
                 continue
-        return cls(compiled)
+        return cls(compiled, note)
+
+    def __post_init__(self) -> None:
+        self._stopwatch = _Stopwatch(self.line_seconds) if self.definitions else None
 
     def find(self, line: str) -> Iterator[tuple[str, float]]:
         """Yield (name, value) of every metric in `line`: the first group, as a number."""
         line = line[:_METRIC_LINE]
-        for name, pattern in self.definitions:
-            for match in pattern.finditer(line):
+        for name, pattern in list(self.definitions):
+            for match in self._matches(name, pattern, line):
                 try:
                     yield name, float(match.group(1))
                 except (IndexError, TypeError, ValueError):
                     continue
+
+    def _matches(self, name: str, pattern: re.Pattern[str], line: str) -> list[re.Match[str]]:
+        if self._stopwatch is None:
+            return []
+        try:
+            with self._stopwatch:
+                return list(pattern.finditer(line))
+        except _TooSlow:
+            self.definitions.remove((name, pattern))
+            self.note(_GIVEN_UP.format(name=name, regex=pattern.pattern[:200], seconds=self.line_seconds))
+            return []
 
 
 @dataclass
@@ -91,6 +160,8 @@ class CappedSink:
     write: Callable[[int, str], None]
     limit: int
     what: str
+    overhead: int = 1
+    """Bytes that a line takes beside its text."""
     tail_lines: int = 200
     _used: int = 0
     _dropped: int = 0
@@ -98,7 +169,7 @@ class CappedSink:
 
     def add(self, milliseconds: int, line: str) -> None:
         """Take one line."""
-        self._used += len(line) + 1
+        self._used += len(line) + self.overhead
         if self._used <= self.limit:
             self.write(milliseconds, line)
             return

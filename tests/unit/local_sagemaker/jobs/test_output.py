@@ -8,11 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local_sagemaker.jobs.host.runner.output import MAX_LINE, CappedSink, LineSplitter, MetricFinder, mask
+from local_sagemaker.jobs.host.runner.output import MAX_LINE, CappedSink, LineSplitter, Mask, MetricFinder
+
+KEYS = {"AWS_ACCESS_KEY_ID": "AKIALOCAL0123456789A", "AWS_SECRET_ACCESS_KEY": "5e" * 20, "AWS_SESSION_TOKEN": "short"}
+mask = Mask(KEYS)
 
 
 def lines_of(chunks: list[bytes]) -> list[str]:
-    splitter = LineSplitter()
+    splitter = LineSplitter(mask)
     found = [line for chunk in chunks for line in splitter.feed(chunk)]
     return found + list(splitter.close())
 
@@ -45,6 +48,9 @@ def test_an_endless_line_is_cut() -> None:
         ("CODEARTIFACT_AUTH_TOKEN=abc next", "CODEARTIFACT_AUTH_TOKEN=****** next"),
         ("see https://example.org:443/a@b", "see https://example.org:443/a@b"),
         ("s3://bucket/key", "s3://bucket/key"),
+        ('{"AWS_ACCESS_KEY_ID": "AKIALOCAL0123456789A"}', '{"AWS_ACCESS_KEY_ID": "******"}'),
+        (f"key={KEYS['AWS_SECRET_ACCESS_KEY']}.", "key=******."),
+        ("a short line", "a short line"),
     ],
 )
 def test_secrets_are_masked_and_nothing_else(line: str, masked: str) -> None:

@@ -1,0 +1,150 @@
+"""waitress with limits: idle, slow and oversized clients cost the others nothing."""
+
+from __future__ import annotations
+
+import re
+import resource
+import time
+from collections.abc import Callable
+from typing import Any
+
+from waitress.adjustments import Adjustments
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
+from waitress.server import TcpWSGIServer
+from waitress.task import ThreadedTaskDispatcher
+from waitress.utilities import BadRequest, RequestEntityTooLarge
+
+from local_sagemaker.errors import StartError
+
+THREADS = 16
+MAX_CONNECTIONS = 1500
+"""The next one takes the place of the one that has been idle for longest; each costs every request 3 µs."""
+MAX_BODY = 8 * 1024 * 1024
+"""Bytes of a request; a definition has at most 1 MB, log events at most 1 MB."""
+_FREE_BODY = 64 * 1024
+"""What anybody may send; more only who names the server's access key."""
+_MAX_DISCARD = 2**30
+"""A refused body up to here is read and thrown away, so that its sender gets the answer and no reset."""
+_REQUEST_SECONDS = 60.0
+"""From a request's first byte to its last."""
+_KEY = re.compile(r"Credential=([^/,\s]+)/")
+
+
+class _Forbidden(BadRequest):  # type: ignore[misc]
+    code = 403
+    reason = "Forbidden"
+
+
+class _Parser(HTTPRequestParser):  # type: ignore[misc]
+    """Refuses a body by the headers before it."""
+
+    access_key = ""
+    expect_continue: bool
+
+    def __init__(self, adj: Any) -> None:
+        super().__init__(adj)
+        self.began = time.time()
+        self._is_admitted = False
+        self._discard = 0
+
+    def received(self, data: bytes) -> int:
+        """Take bytes; how many belong to this request."""
+        if self._discard:
+            taken = min(len(data), self._discard)
+            self._discard -= taken
+            self.completed = not self._discard
+            return taken
+        taken = int(super().received(data))
+        if self.headers_finished and not self._is_admitted and not self.empty:
+            self._is_admitted = True
+            if (refusal := self._refusal()) is not None:
+                self._refuse(refusal)
+        return taken
+
+    def _refusal(self) -> BadRequest | None:
+        if self.content_length > MAX_BODY:
+            return RequestEntityTooLarge(f"The request has {self.content_length} bytes, at most {MAX_BODY} are allowed")
+        key = _KEY.search(self.headers.get("AUTHORIZATION", ""))
+        if (self.content_length > _FREE_BODY or self.chunked) and (key is None or key[1] != self.access_key):
+            return _Forbidden("The request has a body and is not signed with the access key of this server")
+        return None
+
+    def _refuse(self, refusal: BadRequest) -> None:
+        self.error = refusal
+        waits = self.expect_continue  # for a word before it sends the body; the answer is that word
+        self.expect_continue = False
+        self._discard = 0 if waits or self.content_length > _MAX_DISCARD else self.content_length
+        self.completed = not self._discard
+
+
+class _Server(TcpWSGIServer):  # type: ignore[misc]
+    """Never stops accepting: when it is full, an idle connection goes."""
+
+    def __init__(self, application: Any, parser: type[_Parser], **options: Any) -> None:
+        self.channel_class = type("Channel", (HTTPChannel,), {"parser_class": parser})
+        super().__init__(application, **options)
+        self._most = min(MAX_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] * 3 // 4)
+
+    def handle_accept(self) -> None:
+        """Take a connection."""
+        if len(self.active_channels) >= self._most:
+            idle = [channel for channel in self.active_channels.values() if not channel.requests]
+            if idle:
+                min(idle, key=lambda channel: channel.last_activity).handle_close()
+        super().handle_accept()
+
+    def maintenance(self, now: float) -> None:
+        """End what is idle, and who is too slow with a request."""
+        super().maintenance(now)
+        for channel in self.active_channels.values():
+            if channel.request is not None and now - channel.request.began > _REQUEST_SECONDS:
+                channel.will_close = True
+
+
+class Listener:
+    """The HTTP port, bound before the rest is up so that a taken port is known at once."""
+
+    def __init__(self, address: str, port: int, access_key: str) -> None:
+        """Listen at a numeric address; StartError when the port is taken."""
+        self._application: Callable[..., Any] | None = None
+        options = Adjustments(
+            host=address,
+            port=port,
+            threads=THREADS,
+            connection_limit=10 * MAX_CONNECTIONS,
+            asyncore_use_poll=True,
+            cleanup_interval=10,
+            max_request_header_size=64 * 1024,
+            max_request_body_size=MAX_BODY + 1,
+            ident="local_sagemaker",
+            clear_untrusted_proxy_headers=True,
+        )
+        dispatcher = ThreadedTaskDispatcher()
+        dispatcher.set_thread_count(THREADS)
+        parser = type("Parser", (_Parser,), {"access_key": access_key})
+        try:
+            self._server = _Server(
+                self._dispatch, parser, map={}, dispatcher=dispatcher, adj=options, sockinfo=options.listen[0]
+            )
+        except OSError as error:
+            raise StartError(f"port {port} cannot be used ({error.strerror}): choose another with --port") from None
+        self.effective_port = int(self._server.effective_port)
+
+    def _dispatch(self, environ: dict[str, Any], start_response: Any) -> Any:
+        if self._application is None:
+            start_response("503 Service Unavailable", [("Content-Length", "0"), ("Retry-After", "1")])
+            return [b""]
+        return self._application(environ, start_response)
+
+    def set_application(self, application: Callable[..., Any]) -> None:
+        """Say who answers; before `run`."""
+        self._application = application
+
+    def run(self) -> None:
+        """Serve until the process ends."""
+        self._server.run()
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._server.close()

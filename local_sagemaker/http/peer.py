@@ -1,0 +1,25 @@
+"""Which user of this machine is at the other end of a connection: the kernel's tables of sockets name the owner."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+_UID = 7
+"""The column of /proc/net/tcp (proc(5), Linux)."""
+
+
+def peer_uid(environ: dict[str, Any]) -> int | None:
+    """The user whose socket sent this request; None where the kernel does not say."""
+    port = f":{int(environ.get('REMOTE_PORT') or 0):04X}"
+    server = f":{int(environ.get('SERVER_PORT') or 0):04X}"
+    for table in ("tcp", "tcp6"):
+        try:
+            lines = Path(f"/proc/net/{table}").read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            fields = line.split()
+            if fields[1].endswith(port) and fields[2].endswith(server):
+                return int(fields[_UID])
+    return None
