@@ -27,7 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"local_sagemaker: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:  # installed without what only the server needs
-        missing = f'the module {error.name!r} is not installed: pip install ".[local]" in the checkout'
+        missing = (
+            f'the module {str(error.name).partition(".")[0]!r} is not installed: pip install ".[local]" in the checkout'
+        )
         print(f"local_sagemaker: {missing}", file=sys.stderr)
         return 1
     return 0
