@@ -65,15 +65,23 @@ class Raw:
         self.host = server.endpoint_url.removeprefix("http://")
         self.key, self.secret = (server.env[f"AWS_{name}"] for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"))
 
+    def signed(
+        self, method: str, path: str, body: bytes, headers: dict[str, str], service: str, key: str | None = None
+    ) -> dict[str, str]:
+        """The headers with a signature by the server's secret key."""
+        request = AWSRequest(method, self.url + path, data=body, headers=headers)
+        SigV4Auth(Credentials(key or self.key, self.secret), service, "us-east-1").add_auth(request)
+        return dict(request.headers.items())
+
     def post(
         self, operation: str, body: bytes, prefix: str = "SageMaker", key: str | None = None, service: str = "sagemaker"
     ) -> tuple[int, dict[str, Any]]:
         """Sign with the server's key, or another one; with none for an empty key."""
-        request = AWSRequest("POST", self.url, data=body, headers={"X-Amz-Target": f"{prefix}.{operation}"})
+        headers = {"X-Amz-Target": f"{prefix}.{operation}"}
         if key != "":
-            SigV4Auth(Credentials(key or self.key, self.secret), service, "us-east-1").add_auth(request)
+            headers = self.signed("POST", "/", body, headers, service, key)
         connection = http.client.HTTPConnection(self.host, timeout=30)
-        connection.request("POST", "/", body, dict(request.headers.items()))
+        connection.request("POST", "/", body, headers)
         answer = connection.getresponse()
         content = answer.read()
         connection.close()
@@ -157,10 +165,10 @@ def any_http_request(raw: Raw, data: st.DataObject) -> None:
     path = data.draw(st.sampled_from(PATHS))
     query = data.draw(st.sampled_from(QUERIES))
     headers = data.draw(st.fixed_dictionaries({}, optional=HEADERS))
+    body = data.draw(st.sampled_from([*(form.encode() for form in FORMS), b"", b"\x00" * 100, b"{}"]))
     scope = data.draw(st.sampled_from(SCOPES))
     if data.draw(st.booleans()):
-        headers["Authorization"] = raw.scope.replace("/sagemaker/", f"/{scope}/")
-    body = data.draw(st.sampled_from([*(form.encode() for form in FORMS), b"", b"\x00" * 100, b"{}"]))
+        headers = raw.signed(method, path + query, body, headers, scope)
     connection = http.client.HTTPConnection(raw.host, timeout=30)
     connection.request(method, path + query, body, {name: value.encode("latin-1") for name, value in headers.items()})
     answer = connection.getresponse()
