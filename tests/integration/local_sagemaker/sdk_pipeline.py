@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sagemaker.core.processing import ScriptProcessor
 from sagemaker.core.shapes import ProcessingOutput, ProcessingS3Output
-from sagemaker.core.workflow.conditions import ConditionGreaterThanOrEqualTo
+from sagemaker.core.workflow.conditions import ConditionGreaterThanOrEqualTo, ConditionNot
 from sagemaker.core.workflow.functions import Join, JsonGet
 from sagemaker.core.workflow.parameters import ParameterFloat
 from sagemaker.core.workflow.pipeline_context import PipelineSession
@@ -73,7 +73,10 @@ def make_pipeline(name: str, role: str, bucket: str, image: str) -> Pipeline:
     message = Join(on=" ", values=["an AUC of", auc, "is too low"])
     check = ConditionStep(
         name="GoodEnough",
-        conditions=[ConditionGreaterThanOrEqualTo(left=found, right=0.6)],
+        conditions=[
+            ConditionGreaterThanOrEqualTo(left=found, right=0.6),
+            ConditionNot(ConditionGreaterThanOrEqualTo(left=found, right=1.0)),
+        ],
         if_steps=[register],
         else_steps=[FailStep(name="TooLow", error_message=message)],
     )

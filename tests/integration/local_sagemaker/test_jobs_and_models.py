@@ -131,18 +131,22 @@ def test_registration_makes_versions_of_a_group(service: Service) -> None:
         service.sagemaker.delete_model_package_group(ModelPackageGroupName=group)
 
 
+def run_sdk(program: str, service: Service, name: str, folder: Path) -> list[dict[str, Any]]:
+    """The JSON objects that a script with the SDK prints."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")} | service.server.env
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name(program)), name, ROLE, service.bucket, IMAGE],
+        env=environment, cwd=folder, capture_output=True, text=True, timeout=3 * DEADLINE, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
 def test_the_sdks_own_classes_are_clients(service: Service, tmp_path: Path) -> None:
     """Pipeline, ScriptProcessor, PropertyFile, JsonGet, ConditionStep, FailStep, ModelBuilder and ModelStep."""
     name = f"sdk-{uuid.uuid4().hex[:8]}"
     service.s3.put_object(Bucket=service.bucket, Key="model.tar.gz", Body=b"weights")
-    program = Path(__file__).with_name("sdk_pipeline.py")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")} | service.server.env
-    done = subprocess.run(
-        [sys.executable, str(program), name, ROLE, service.bucket, IMAGE],
-        env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=2 * DEADLINE, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    good, bad = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"status"')]
+    good, bad = run_sdk("sdk_pipeline.py", service, name, tmp_path)
     assert good["status"] == "Succeeded", good
     assert set(good["steps"]) == {"Score", "GoodEnough", "Register"}
     [package] = service.sagemaker.list_model_packages(ModelPackageGroupName=name)["ModelPackageSummaryList"]
@@ -150,3 +154,12 @@ def test_the_sdks_own_classes_are_clients(service: Service, tmp_path: Path) -> N
     assert bad["status"] == "Failed"
     assert bad["steps"]["TooLow"]["FailureReason"] == "an AUC of 0.1 is too low"
     assert bad["steps"]["Score"]["StepStatus"] == "Succeeded"
+
+
+@pytest.mark.slow
+def test_functions_as_steps_of_the_sdk(service: Service, tmp_path: Path) -> None:
+    """`@step` with a warm pool: each job imports the SDK. The reason's form is that of the SDK's own tests."""
+    [done] = run_sdk("sdk_step_decorator.py", service, f"sdk-{uuid.uuid4().hex[:8]}", tmp_path)
+    assert (done["sum"], done["steps"]["Add"]["StepStatus"]) == (5, "Succeeded")
+    assert done["steps"]["Refuse"]["FailureReason"].startswith("ClientError: AlgorithmError: ")
+    assert "ValueError" in done["steps"]["Refuse"]["FailureReason"]

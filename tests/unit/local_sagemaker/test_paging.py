@@ -38,7 +38,7 @@ def test_what_was_there_comes_once_and_in_order(
     before: list[int], between: list[int], size: int, descending: bool
 ) -> None:
     connection, seen, token = table(before), [], None
-    while True:
+    for _ in range(len(before) + len(between) + 1):
         request = {"MaxResults": size, **({"NextToken": token} if token else {})}
         found, token = read(connection, request, descending)
         assert len(found) <= size
@@ -46,6 +46,7 @@ def test_what_was_there_comes_once_and_in_order(
         if token is None:
             break
         add(connection, [between.pop()] if between else [])
+    assert token is None, "the pages do not end"
     there = [(moment, seq) for seq, moment in enumerate(before, 1)]
     expected = [seq for _, seq in sorted(there, reverse=descending)]
     assert [seq for seq in seen if seq <= len(before)] == expected
