@@ -72,7 +72,7 @@ def test_the_plugins_folder_beside_it_registers_nothing_twice(site: Path, tmp_pa
 
 
 def test_pages_and_data_are_in_the_package(site: Path) -> None:
-    for folder in ("pages/static", "data"):
+    for folder in ("pages/static", "config/data", "aws/model_overlay"):
         ours = {
             p.name for p in (ROOT / "plugins/airflow_sagemaker" / folder).rglob("*") if p.suffix in {".js", ".json"}
         }

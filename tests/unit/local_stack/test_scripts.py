@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def run_module(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "PYTHONPATH": str(ROOT / "bin"), "COLUMNS": "300"}
+    env = {**os.environ, "PYTHONPATH": f"{ROOT / 'bin'}:{ROOT / 'plugins'}", "COLUMNS": "300"}
     command = [sys.executable, "-m", f"local_stack.{module}", *arguments]
     return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=120, cwd=ROOT)
 
