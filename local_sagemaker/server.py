@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import signal
+import socket
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from local_sagemaker.logs import LogStore
 from local_sagemaker.requests.checks import RequestChecks
 from local_sagemaker.requests.images import Images
 from local_sagemaker.requests.instances import Capacity
-from local_sagemaker.s3.server import S3Server, free_port
+from local_sagemaker.s3.server import S3Server, listen, port_of
 from local_sagemaker.store.database import Database
 
 log = logging.getLogger(__name__)
@@ -95,19 +96,20 @@ class Server:
         self._is_open = not addresses.is_loopback(address)
         self._http = Listener(address, settings.port, settings.access_key)
         port = self._http.effective_port
-        s3_port = settings.s3_port or _earlier_s3_port(settings.data_dir, address) or free_port(address)
-        if s3_port is None or (settings.s3_port and free_port(address, s3_port) is None):
-            raise StartError(f"port {s3_port} for S3 is taken: choose another with --s3-port")
+        s3_listener = _listen_for_s3(settings, address)
         self._s3 = S3Server(
             settings.data_dir / "s3",
-            host=address,
-            port=s3_port,
+            s3_listener,
             access_key=settings.access_key,
             secret_key=settings.secret_key,
-            log_file=settings.data_dir / "rclone.log",
+            any_host=self._is_open,
+            log_file=settings.data_dir / "s3.log",
         )
         self.environment = client_environment.client_environment(
-            addresses.url(address, port), addresses.url(address, s3_port), settings.access_key, settings.secret_key
+            addresses.url(address, port),
+            addresses.url(address, port_of(s3_listener)),
+            settings.access_key,
+            settings.secret_key,
         )
         self._moto = MotoBackends(settings.access_key)
         self._db = Database(settings.data_dir / "sagemaker.db")
@@ -157,7 +159,7 @@ class Server:
         self.stop()
 
     def stop(self) -> None:
-        """End the jobs, rclone and the listener, in that order."""
+        """End the jobs, S3 and the listener, in that order."""
         self._engine.shutdown()
         if self._supervisor is not None:
             self._supervisor.shutdown()
@@ -188,13 +190,22 @@ class _SignalPipe:
             pass
 
 
-def _earlier_s3_port(data_dir: Path, address: str) -> int | None:
-    """The S3 port of the server before, if it is still free: clients that remember it keep working."""
+def _listen_for_s3(settings: Settings, address: str) -> socket.socket:
+    """The wanted port, else the one of the server before, so that clients that remember it keep working, else any."""
+    wanted = settings.s3_port or _earlier_s3_port(settings.data_dir)
+    listener = listen(address, wanted)
+    if listener is None and not settings.s3_port:
+        listener = listen(address, 0)
+    if listener is None:
+        raise StartError(f"port {settings.s3_port} for S3 cannot be used: choose another with --s3-port")
+    return listener
+
+
+def _earlier_s3_port(data_dir: Path) -> int:
     try:
-        url = client_environment.load(data_dir)["AWS_ENDPOINT_URL_S3"]
+        return int(client_environment.load(data_dir)["AWS_ENDPOINT_URL_S3"].rsplit(":", 1)[1])
     except (StartError, KeyError, ValueError):
-        return None
-    return free_port(address, int(url.rsplit(":", 1)[1]))
+        return 0
 
 
 def _job_environment(client: Mapping[str, str]) -> dict[str, str]:

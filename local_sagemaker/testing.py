@@ -63,11 +63,7 @@ class LocalSageMaker:
         from botocore.config import Config
 
         url = self.env["AWS_ENDPOINT_URL_S3"] if service == "s3" else self.endpoint_url
-        config = Config(
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-            retries={"max_attempts": 0},
-        )
+        config = Config(retries={"max_attempts": 0})
         with _session_lock:  # sessions are not thread-safe, the clients that they make are
             return _session().client(
                 service,

@@ -113,10 +113,6 @@ def aws_connection(aws: Mapping[str, str], *, bucket: str, role_arn: str) -> str
             "extra": {
                 "region_name": aws["AWS_DEFAULT_REGION"],
                 "endpoint_url": aws["AWS_ENDPOINT_URL"],
-                "config_kwargs": {
-                    "request_checksum_calculation": "when_required",
-                    "response_checksum_validation": "when_required",
-                },
                 "service_config": {
                     "s3": {"bucket_name": bucket, "endpoint_url": aws["AWS_ENDPOINT_URL_S3"]},
                     "sagemaker": {"execution_role_arn": role_arn},

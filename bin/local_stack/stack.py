@@ -48,14 +48,12 @@ class Stack:
     def client(self, service: str) -> Any:
         """A boto3 client of the local SageMaker."""
         import boto3
-        from botocore.config import Config
 
         session = boto3.Session(
             self.aws["AWS_ACCESS_KEY_ID"], self.aws["AWS_SECRET_ACCESS_KEY"], region_name="us-east-1"
         )
         key = "AWS_ENDPOINT_URL_S3" if service == "s3" else "AWS_ENDPOINT_URL"
-        config = Config(request_checksum_calculation="when_required", response_checksum_validation="when_required")
-        return session.client(service, endpoint_url=self.aws[key], config=config)
+        return session.client(service, endpoint_url=self.aws[key])
 
 
 @contextmanager

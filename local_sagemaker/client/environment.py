@@ -21,9 +21,6 @@ def client_environment(endpoint: str, s3_endpoint: str, access_key: str, secret_
         "AWS_ACCESS_KEY_ID": access_key,
         "AWS_SECRET_ACCESS_KEY": secret_key,
         "AWS_DEFAULT_REGION": REGION,
-        # a ranged GET of rclone returns the whole object's checksum, which boto3 would compare with the part's
-        "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
-        "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
         "AWS_EC2_METADATA_DISABLED": "true",
     }
 

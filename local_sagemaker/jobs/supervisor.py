@@ -101,8 +101,6 @@ class JobSupervisor:
         )
         endpoint = env.get(f"AWS_ENDPOINT_URL_{service.upper()}") or env["AWS_ENDPOINT_URL"]
         config = Config(
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
             retries={"max_attempts": 4, "mode": "standard"},
             s3={"addressing_style": "path"},
             max_pool_connections=4 * self._max_jobs + 8,

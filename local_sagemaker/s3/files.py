@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from local_sagemaker.s3.errors import S3Error
+from local_sagemaker.s3.storage import keys
+
 
 class S3ReadError(Exception):
     """The object cannot be read; the message says why."""
@@ -12,13 +15,16 @@ class S3ReadError(Exception):
 
 def object_path(s3_dir: Path, uri: str) -> Path:
     """The file of an S3 URI; refused when it would lie outside the bucket's folder."""
-    if not uri.startswith("s3://"):
-        raise S3ReadError(f"'{uri[:200]}' is no S3 URI")
-    bucket, _, key = uri[5:].partition("/")
-    parts = [part for part in key.split("/") if part]
-    if not bucket or not parts or bucket in (".", "..") or "\0" in uri or any(part in (".", "..") for part in parts):
-        raise S3ReadError(f"'{uri[:200]}' names no object")
-    path = s3_dir / bucket / Path(*parts)
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    if not uri.startswith("s3://") or not keys.is_bucket_name(bucket):
+        raise S3ReadError(f"'{uri[:200]}' is not an S3 URI")
+    try:
+        names = keys.file_names(key)
+    except S3Error as error:
+        raise S3ReadError(f"'{uri[:200]}' names no object: {error.message}") from None
+    path = (s3_dir / bucket).joinpath(*names)
+    if not path.is_file() and path.with_name(names[-1] + keys.MARK).is_file():
+        path = path.with_name(names[-1] + keys.MARK)
     if not path.resolve().is_relative_to((s3_dir / bucket).resolve()):
         raise S3ReadError(f"'{uri[:200]}' leads out of its bucket")
     return path
@@ -28,6 +34,8 @@ def read_object(s3_dir: Path, uri: str, *, limit: int) -> bytes:
     """The content of an object of at most `limit` bytes."""
     path = object_path(s3_dir, uri)
     try:
+        if not path.is_file():  # a pipe would keep the reader waiting
+            raise S3ReadError(f"'{uri}' cannot be read: there is no such object")
         with path.open("rb") as stream:
             content = stream.read(limit + 1)
     except OSError as error:

@@ -1,16 +1,17 @@
 """The one database: SQLite in WAL mode, one writer at a time, each write committed before it is answered.
 
 Readers have a connection per thread and never wait. A writer takes the lock and BEGIN IMMEDIATE, so that what it read
-inside its transaction still holds when it writes. `synchronous=FULL`: a commit is on the disk when it returns.
+inside its transaction still holds when it writes. With `synchronous=FULL` a commit is on the disk when it returns.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from local_sagemaker.errors import StartError
 from local_sagemaker.store.schema import MIGRATIONS
@@ -19,8 +20,12 @@ from local_sagemaker.store.schema import MIGRATIONS
 class Database:
     """Connections to one database file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, *, migrations: Sequence[str] = MIGRATIONS, synchronous: Literal["FULL", "NORMAL"] = "FULL"
+    ) -> None:
         self._path = path
+        self._migrations = migrations
+        self._synchronous = synchronous
         self._local = threading.local()
         self._lock = threading.RLock()
         self._readers: list[sqlite3.Connection] = []
@@ -30,24 +35,25 @@ class Database:
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, isolation_level=None, timeout=30, check_same_thread=False)
         connection.row_factory = sqlite3.Row
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-4000"):
+        for pragma in ("journal_mode=WAL", f"synchronous={self._synchronous}", "foreign_keys=ON", "cache_size=-4000"):
             connection.execute(f"PRAGMA {pragma}")
         return connection
 
     def _migrate(self) -> None:
         version = self._writer.execute("PRAGMA user_version").fetchone()[0]
-        if version > len(MIGRATIONS):
+        known = len(self._migrations)
+        if version > known:
             raise StartError(
-                f"{self._path} was written by a newer version (schema {version}, this one knows {len(MIGRATIONS)}):"
+                f"{self._path} was written by a newer version (schema {version}, this one knows {known}):"
                 " use that version, or another --data-dir"
             )
-        if version == len(MIGRATIONS):
+        if version == known:
             return
         # a table is rebuilt by dropping the old one, which must not delete the rows that refer to it
         self._writer.execute("PRAGMA foreign_keys=OFF")
-        for number in range(version, len(MIGRATIONS)):
+        for number in range(version, known):
             with self.write() as writer:
-                for statement in MIGRATIONS[number].split(";"):
+                for statement in self._migrations[number].split(";"):
                     if statement.strip():
                         writer.execute(statement)
                 writer.execute(f"PRAGMA user_version={number + 1}")

@@ -1,12 +1,9 @@
-"""A job supervisor over a real S3 (rclone) and a real CloudWatch Logs (moto), without the rest of the server."""
+"""A job supervisor over a real S3 and a real CloudWatch Logs (moto), without the rest of the server."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
-import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -17,11 +14,10 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.config import Config
-from local_stack.processes import free_port
 
 from local_sagemaker.jobs.spec import JobSpec
 from local_sagemaker.jobs.supervisor import JobSupervisor
+from local_sagemaker.s3.server import S3Server, listen, port_of
 from tests.support.waiting import wait_until
 
 BUCKET = "jobs-bucket"
@@ -79,11 +75,7 @@ class Backend:
         url = self.env["AWS_ENDPOINT_URL_S3"] if service == "s3" else self.env["AWS_ENDPOINT_URL"]
         return boto3.Session(
             self.env["AWS_ACCESS_KEY_ID"], self.env["AWS_SECRET_ACCESS_KEY"], region_name="us-east-1"
-        ).client(
-            service,
-            endpoint_url=url,
-            config=Config(request_checksum_calculation="when_required", response_checksum_validation="when_required"),
-        )
+        ).client(service, endpoint_url=url)
 
     def put(self, key: str, content: str | bytes) -> None:
         body = content.encode() if isinstance(content, str) else content
@@ -102,41 +94,28 @@ def running_backend(folder: Path) -> Iterator[Backend]:
 
     s3_folder = folder / "s3"
     (s3_folder / BUCKET).mkdir(parents=True)
-    port = free_port()
-    rclone = shutil.which("rclone", path=str(Path(sys.executable).parent)) or "rclone"
-    command = [rclone, "serve", "s3", str(s3_folder), "--addr", f"127.0.0.1:{port}", "--auth-key", "local,locallocal"]
-    process = subprocess.Popen(
-        [*command, "--config", os.devnull, "--vfs-cache-mode", "off"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=(folder / "rclone.log").open("wb"),
-    )
+    listener = listen("127.0.0.1", 0)
+    assert listener is not None
+    keys = {"access_key": "local", "secret_key": "locallocal"}
+    s3 = S3Server(s3_folder, listener, log_file=folder / "s3.log", **keys)
+    s3.start()
     moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     moto.start()
     try:
         _, moto_port = moto.get_host_and_port()
         env = {
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{moto_port}",
-            "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{port}",
+            "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{port_of(listener)}",
             "AWS_ACCESS_KEY_ID": "local",
             "AWS_SECRET_ACCESS_KEY": "locallocal",
             "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
-            "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
             "AWS_EC2_METADATA_DISABLED": "true",
         }
         backend = Backend(env, s3_folder)
-        wait_until(lambda: _listens(port), "rclone listens")
         yield backend
     finally:
         moto.stop()
-        process.terminate()
-        process.wait(10)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        s3.stop()
 
 
 class Jobs:

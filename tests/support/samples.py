@@ -36,11 +36,7 @@ def connection_of(
     extra: dict[str, Any] = {
         "region_name": region,
         "endpoint_url": endpoint,
-        "config_kwargs": {
-            "request_checksum_calculation": "when_required",
-            "response_checksum_validation": "when_required",
-            "read_timeout": 60,
-        },
+        "config_kwargs": {"read_timeout": 60},
         "service_config": {
             "s3": {"bucket_name": bucket, "endpoint_url": aws["AWS_ENDPOINT_URL_S3"]},
             "sagemaker": {"execution_role_arn": ROLE},

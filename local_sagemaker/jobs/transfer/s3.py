@@ -17,10 +17,6 @@ _BLOCKS_BYTES = 2**20
 """What a file takes beyond its bytes, at most: a disk with less than both left was full."""
 
 
-_SINGLE_PUT_BYTES = 2**45
-"""More than any disk here has."""
-
-
 class S3Problem(Exception):
     """An S3 operation failed; the text is meant for a FailureReason."""
 
@@ -164,20 +160,10 @@ class S3:
 
         size = os.fstat(stream.fileno()).st_size
         self.check_room(size)
-        if above := self._object_above(uri):
-            raise S3Problem(
-                f"ClientError: Artifact upload failed: {above} is an object, here no key may lie below one ({uri})"
-            )
         try:
             self.client.upload_fileobj(stream, uri.bucket, uri.key, Config=_transfer_config())
         except (ClientError, BotoCoreError, S3UploadFailedError, OSError) as error:
             raise S3Problem(f"ClientError: Artifact upload failed: {self._why(error, size)} ({uri})") from error
-
-    def _object_above(self, uri: S3Uri) -> S3Uri | None:
-        """The object that keeps a key from being a file; S3 would say InternalError, and only after some retries."""
-        parents = [str(parent) for parent in PurePosixPath(uri.key).parents if ".." not in parent.parts]
-        found = [key for key in parents if (self._folder / uri.bucket / key).is_file()]
-        return S3Uri(uri.bucket, found[0]) if found else None
 
     def check_room(self, size: int) -> None:
         """Raise S3Problem for a file that the disk cannot hold, holes included: it would fill it for everybody."""
@@ -222,5 +208,4 @@ def walk_files(folder: Path) -> list[Path]:
 def _transfer_config() -> Any:
     from boto3.s3.transfer import TransferConfig
 
-    # a single PUT goes through to the disk; of a multipart upload rclone keeps the parts in memory that come too early
-    return TransferConfig(multipart_threshold=_SINGLE_PUT_BYTES, max_concurrency=2, use_threads=True)
+    return TransferConfig(max_concurrency=2)

@@ -7,8 +7,9 @@ import uuid
 from pathlib import Path
 
 import pytest
+from local_stack.processes import free_port
 
-from tests.support.local_jobs import TERMINAL, Jobs, free_port, processes_with, training_request
+from tests.support.local_jobs import TERMINAL, Jobs, processes_with, training_request
 from tests.support.waiting import wait_until
 
 _LISTEN = "0A"

@@ -8,7 +8,6 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from .conftest import ROLE
@@ -28,8 +27,7 @@ def test_role_can_be_assumed(local_sagemaker: Any) -> None:
     assert answer["AssumedRoleUser"]["Arn"].endswith("assumed-role/LocalSageMakerRole/session")
     keys = answer["Credentials"]
     assumed = boto3.Session(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"], "us-east-1")
-    checksums = Config(request_checksum_calculation="when_required")
-    s3 = assumed.client("s3", endpoint_url=local_sagemaker.env["AWS_ENDPOINT_URL_S3"], config=checksums)
+    s3 = assumed.client("s3", endpoint_url=local_sagemaker.env["AWS_ENDPOINT_URL_S3"])
     s3.create_bucket(Bucket="by-assumed-role")
     sagemaker = assumed.client("sagemaker", endpoint_url=local_sagemaker.endpoint_url)
     assert "PipelineSummaries" in sagemaker.list_pipelines()

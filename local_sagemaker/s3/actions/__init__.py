@@ -1,0 +1,1 @@
+"""What each served operation does, by its name."""

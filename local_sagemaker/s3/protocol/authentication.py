@@ -1,0 +1,279 @@
+"""Who asks: signatures of version 4 and 2, in the headers or in the query (presigned). Nobody is let in without one.
+
+Sources: the service's pages "Authenticating Requests (AWS Signature Version 4)" and "Signing and authenticating REST
+requests (AWS signature version 2)".
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from urllib.parse import quote
+
+from local_sagemaker.s3.errors import S3Error
+from local_sagemaker.s3.protocol.target import Target
+
+UNSIGNED = "UNSIGNED-PAYLOAD"
+_ALGORITHM = "AWS4-HMAC-SHA256"
+_CLOCK_SKEW = timedelta(minutes=15)
+_MAX_EXPIRES = 7 * 86400
+_DATE = "%Y%m%dT%H%M%SZ"
+_V2_RESOURCES = frozenset(
+    {
+        "accelerate", "acl", "analytics", "cors", "defaultObjectAcl", "delete", "inventory", "lifecycle", "location",
+        "logging", "metrics", "notification", "object-lock", "partNumber", "policy", "replication", "requestPayment",
+        "response-cache-control", "response-content-disposition", "response-content-encoding",
+        "response-content-language", "response-content-type", "response-expires", "restore", "select", "select-type",
+        "storageClass", "tagging", "torrent", "uploadId", "uploads", "versionId", "versioning", "versions", "website",
+    }
+)  # fmt: skip
+"""Query parameters that version 2 signs."""
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The one pair of keys that is let in."""
+
+    access_key: str
+    secret_key: str
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A request whose signature is right.
+
+    `payload` is what it says about its body: a SHA-256 in hex, UNSIGNED-PAYLOAD or STREAMING-...; the rest seeds the
+    signatures of a body's chunks.
+    """
+
+    region: str
+    payload: str = UNSIGNED
+    signature: str = ""
+    signing_key: bytes = b""
+    moment: str = ""
+    scope: str = ""
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """What a request of version 4 says about its signature."""
+
+    access_key: str
+    date: str
+    region: str
+    moment: str
+    signed_headers: Sequence[str]
+    signature: str
+
+    @property
+    def scope(self) -> str:
+        return f"{self.date}/{self.region}/s3/aws4_request"
+
+
+def authenticate(method: str, target: Target, headers: Mapping[str, str], keys: Keys) -> Caller:
+    """Check a request's signature; `headers` has lower-case names. S3Error with the service's code otherwise."""
+    query = dict(target.query)
+    authorization = headers.get("authorization", "")
+    if authorization.startswith(_ALGORITHM):
+        claim = _claim_of_header(authorization, headers)
+        payload = headers.get("x-amz-content-sha256")
+        if payload is None:
+            raise S3Error("InvalidRequest", "Missing required header for this request: x-amz-content-sha256")
+        _check_clock(_moment(claim.moment))
+        return _check_v4(method, target, headers, keys, claim, payload, target.query)
+    if authorization.startswith("AWS "):
+        access_key, _, signature = authorization[4:].rpartition(":")
+        moment = headers.get("x-amz-date") or headers.get("date", "")
+        _check_clock(_http_date(moment))
+        signed_date = "" if "x-amz-date" in headers else moment
+        return _check_v2(method, target, headers, keys, (access_key, signature, signed_date))
+    if authorization:
+        raise S3Error("InvalidArgument", "Unsupported Authorization Type", {"ArgumentName": "Authorization"})
+    if "X-Amz-Algorithm" in query:
+        claim = _claim_of_query(query)
+        rest = [(name, value) for name, value in target.query if name != "X-Amz-Signature"]
+        payload = headers.get("x-amz-content-sha256", query.get("X-Amz-Content-Sha256", UNSIGNED))
+        return _check_v4(method, target, headers, keys, claim, payload, rest)
+    if "AWSAccessKeyId" in query:
+        expires = query.get("Expires", "")
+        if not expires.isdecimal() or int(expires) < datetime.now(UTC).timestamp():
+            raise S3Error("AccessDenied", "Request has expired")
+        claimed = (query["AWSAccessKeyId"], query.get("Signature", ""), expires)
+        return _check_v2(method, target, headers, keys, claimed)
+    raise S3Error("AccessDenied", "Access Denied: the request is not signed")
+
+
+def _claim_of_header(authorization: str, headers: Mapping[str, str]) -> _Claim:
+    fields = dict(item.strip().partition("=")[::2] for item in authorization[len(_ALGORITHM) :].split(","))
+    try:
+        return _claim(
+            fields["Credential"],
+            headers.get("x-amz-date", ""),
+            fields["SignedHeaders"],
+            fields["Signature"],
+        )
+    except (KeyError, ValueError):
+        raise S3Error("AuthorizationHeaderMalformed", "The authorization header is malformed.") from None
+
+
+def _claim_of_query(query: Mapping[str, str]) -> _Claim:
+    try:
+        if query["X-Amz-Algorithm"] != _ALGORITHM:
+            raise ValueError
+        claim = _claim(
+            query["X-Amz-Credential"], query["X-Amz-Date"], query["X-Amz-SignedHeaders"], query["X-Amz-Signature"]
+        )
+        seconds = int(query["X-Amz-Expires"])
+        if not 0 < seconds <= _MAX_EXPIRES:
+            raise ValueError
+        begin = _moment(claim.moment)
+    except (KeyError, ValueError):
+        text = (
+            "Query-string authentication version 4 requires valid X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature,"
+        )
+        text += f" X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires (1 to {_MAX_EXPIRES}) parameters."
+        raise S3Error("AuthorizationQueryParametersError", text) from None
+    now = datetime.now(UTC)
+    if now > begin + timedelta(seconds=seconds):
+        raise S3Error("AccessDenied", "Request has expired", {"X-Amz-Expires": str(seconds)})
+    if begin - now > _CLOCK_SKEW:
+        raise S3Error("AccessDenied", "Request is not valid yet")
+    return claim
+
+
+def _claim(credential: str, moment: str, signed_headers: str, signature: str) -> _Claim:
+    access_key, date, region, service, end = credential.rsplit("/", 4)
+    if (service, end) != ("s3", "aws4_request") or not re.fullmatch(r"\d{8}", date) or not moment.startswith(date):
+        raise ValueError
+    names = signed_headers.split(";")
+    if "host" not in names:
+        raise ValueError
+    return _Claim(access_key, date, region, moment, names, signature)
+
+
+def _check_v4(
+    method: str,
+    target: Target,
+    headers: Mapping[str, str],
+    keys: Keys,
+    claim: _Claim,
+    payload: str,
+    query: Sequence[tuple[str, str]],
+) -> Caller:
+    _check_access_key(claim.access_key, keys)
+    for name in headers:
+        if name.startswith("x-amz-") and name not in claim.signed_headers:
+            text = "There were headers present in the request which were not signed"
+            raise S3Error("AccessDenied", text, {"HeadersNotSigned": name})
+    canonical = "\n".join(
+        (
+            method,
+            quote(target.path, safe="/-_.~"),
+            "&".join(f"{name}={value}" for name, value in sorted((_quoted(a), _quoted(b)) for a, b in query)),
+            *(f"{name}:{_folded(headers.get(name, ''))}" for name in claim.signed_headers),
+            "",
+            ";".join(claim.signed_headers),
+            payload,
+        )
+    )
+    digest = hashlib.sha256(canonical.encode("utf-8", "surrogateescape")).hexdigest()
+    key = signing_key(keys.secret_key, claim.date, claim.region)
+    text = "\n".join((_ALGORITHM, claim.moment, claim.scope, digest))
+    if not _same(hmac.digest(key, text.encode("utf-8", "surrogateescape"), "sha256").hex(), claim.signature.lower()):
+        raise _does_not_match()
+    return Caller(claim.region, payload, claim.signature, key, claim.moment, claim.scope)
+
+
+def signing_key(secret_key: str, date: str, region: str) -> bytes:
+    """The key of one day, region and service."""
+    key = f"AWS4{secret_key}".encode()
+    for part in (date, region, "s3", "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
+
+
+def _check_v2(
+    method: str, target: Target, headers: Mapping[str, str], keys: Keys, claimed: tuple[str, str, str]
+) -> Caller:
+    access_key, signature, date = claimed
+    _check_access_key(access_key, keys)
+    amz = sorted(name for name in headers if name.startswith("x-amz-"))
+    resource = (
+        target.raw_path if target.raw_path.startswith(f"/{target.bucket}") else f"/{target.bucket}{target.raw_path}"
+    )
+    signed = sorted((name, value) for name, value in target.query if name in _V2_RESOURCES)
+    if signed:
+        resource += "?" + "&".join(f"{name}={value}" if value else name for name, value in signed)
+    text = "\n".join(
+        (
+            method,
+            headers.get("content-md5", ""),
+            headers.get("content-type", ""),
+            date,
+            *(f"{name}:{_folded(headers[name])}" for name in amz),
+            resource,
+        )
+    )
+    expected = hmac.digest(keys.secret_key.encode(), text.encode("utf-8", "surrogateescape"), "sha1")
+    if not _same(base64.b64encode(expected).decode(), signature):
+        raise _does_not_match()
+    return Caller(region="us-east-1", payload=headers.get("x-amz-content-sha256", UNSIGNED))
+
+
+def _check_access_key(claimed: str, keys: Keys) -> None:
+    if not _same(keys.access_key, claimed):
+        text = "The AWS Access Key Id you provided does not exist in our records."
+        raise S3Error("InvalidAccessKeyId", text)
+
+
+def _same(expected: str, claimed: str) -> bool:
+    return hmac.compare_digest(expected.encode(), claimed.encode("utf-8", "surrogateescape"))
+
+
+def _does_not_match() -> S3Error:
+    text = "The request signature we calculated does not match the signature you provided. Check your key and signing"
+    return S3Error("SignatureDoesNotMatch", f"{text} method.")
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.strptime(text, _DATE).replace(tzinfo=UTC)
+    except ValueError:
+        raise _no_date() from None
+
+
+def _http_date(text: str) -> datetime:
+    try:
+        found = parsedate_to_datetime(text)
+    except ValueError:
+        try:
+            return _moment(text)
+        except S3Error:
+            raise _no_date() from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _no_date() -> S3Error:
+    return S3Error("AccessDenied", "AWS authentication requires a valid Date or x-amz-date header")
+
+
+def _check_clock(moment: datetime) -> None:
+    now = datetime.now(UTC)
+    if abs(now - moment) > _CLOCK_SKEW:
+        text = "The difference between the request time and the current time is too large."
+        details = {"RequestTime": moment.strftime(_DATE), "ServerTime": now.strftime(_DATE)}
+        raise S3Error("RequestTimeTooSkewed", text, {**details, "MaxAllowedSkewMilliseconds": "900000"})
+
+
+def _quoted(text: str) -> str:
+    return quote(text, safe="-_.~")
+
+
+def _folded(value: str) -> str:
+    return " ".join(value.split())

@@ -1,0 +1,1 @@
+"""Buckets and objects as folders and plain files; nothing here knows HTTP."""

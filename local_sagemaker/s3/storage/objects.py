@@ -1,0 +1,312 @@
+"""Buckets and objects: found, written whole or not at all, removed. Thread-safe; one instance owns the folder."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from local_sagemaker.s3.errors import S3Error
+from local_sagemaker.s3.storage import keys, staging
+from local_sagemaker.s3.storage.catalog import Bucket, Catalog, Info
+from local_sagemaker.s3.storage.staging import StagedFile
+
+_NO_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG}
+DEFAULT_TYPE = "binary/octet-stream"
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """An object as it is at one moment; `modified` is in nanoseconds since the epoch."""
+
+    key: str
+    size: int
+    modified: int
+    info: Info
+
+    @property
+    def modified_second(self) -> int:
+        """As far as HTTP's dates go."""
+        return self.modified // 10**9
+
+
+Precondition = Callable[[StoredObject | None], None]
+"""Raises S3Error when a write is not wanted in view of the object that is there."""
+
+
+def no_condition(_current: StoredObject | None) -> None:
+    """Write in any case."""
+
+
+class Objects:
+    """The buckets below one folder."""
+
+    def __init__(self, folder: Path, catalog: Catalog) -> None:
+        self.folder = folder.resolve()
+        self.staging = self.folder / staging.FOLDER
+        self.staging.mkdir(parents=True, exist_ok=True)
+        self.catalog = catalog
+        self._lock = threading.RLock()
+        self._last_modified = 0
+
+    # --- buckets ---
+
+    def buckets(self) -> list[Bucket]:
+        """All buckets by name; a folder that was made by hand is one."""
+        with os.scandir(self.folder) as entries:
+            names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        return [self.bucket(name) for name in sorted(names) if keys.is_bucket_name(name)]
+
+    def bucket(self, name: str) -> Bucket:
+        """One bucket; NoSuchBucket."""
+        folder = self.bucket_folder(name)
+        return self.catalog.bucket(name) or Bucket(name, folder.stat().st_mtime, None, None)
+
+    def bucket_folder(self, name: str) -> Path:
+        """The folder of a bucket; NoSuchBucket."""
+        folder = self.folder / name
+        if not keys.is_bucket_name(name) or not _is_folder(folder):
+            raise S3Error("NoSuchBucket", "The specified bucket does not exist", {"BucketName": name})
+        return folder
+
+    def create_bucket(self, name: str, location: str, tags: Mapping[str, str] | None) -> bool:
+        """Create a bucket; False when it was there."""
+        with self._lock:
+            keys.check_new_bucket(name)
+            try:
+                (self.folder / name).mkdir()
+            except FileExistsError:
+                self.bucket_folder(name)
+                return False
+            self.catalog.forget_bucket(name)
+            self.catalog.save_bucket(Bucket(name, time.time(), location, tags))
+            return True
+
+    def delete_bucket(self, name: str) -> None:
+        """Remove an empty bucket; BucketNotEmpty when it holds any file, also one that is no object."""
+        with self._lock:
+            folder = self.bucket_folder(name)
+            for root, _folders, files in os.walk(folder, topdown=False):
+                try:
+                    if files:
+                        raise OSError(errno.ENOTEMPTY, "")
+                    Path(root).rmdir()
+                except OSError:
+                    text = "The bucket you tried to delete is not empty"
+                    raise S3Error("BucketNotEmpty", text, {"BucketName": name}) from None
+            self.catalog.forget_bucket(name)
+
+    def tag_bucket(self, name: str, tags: Mapping[str, str] | None) -> None:
+        """Replace a bucket's tags."""
+        with self._lock:
+            self.catalog.save_bucket(replace(self.bucket(name), tags=tags))
+
+    # --- objects ---
+
+    @contextmanager
+    def open(self, bucket: str, key: str) -> Iterator[tuple[int, StoredObject]]:
+        """An open descriptor of an object's file and what belongs to it; NoSuchKey."""
+        descriptor, found = self.open_descriptor(bucket, key)
+        try:
+            yield descriptor, found
+        finally:
+            os.close(descriptor)
+
+    def open_descriptor(self, bucket: str, key: str) -> tuple[int, StoredObject]:
+        """The same for a caller who closes the descriptor."""
+        folder = self.bucket_folder(bucket)
+        while True:
+            descriptor = self._open_file(folder, key)
+            if descriptor is None:
+                raise no_such_key(key)
+            status = os.fstat(descriptor)
+            info = self.catalog.info(bucket, key, status.st_mtime_ns, status.st_size)
+            if info is not None or self._is_current(folder, key, status):
+                info = info or foreign_info(status)
+                return descriptor, StoredObject(key, status.st_size, status.st_mtime_ns, info)
+            os.close(descriptor)  # replaced after it was opened, and its row is gone already
+
+    def find(self, bucket: str, key: str) -> StoredObject:
+        """An object without its content; NoSuchKey."""
+        with self.open(bucket, key) as (_descriptor, found):
+            return found
+
+    def check_writable(self, bucket: str, key: str, precondition: Precondition = no_condition) -> None:
+        """Refuse a write before its body is sent, for what can be known by then."""
+        self.bucket_folder(bucket)
+        keys.file_names(key)
+        if precondition is not no_condition:
+            precondition(self._current(bucket, key))
+
+    def stage(self) -> StagedFile:
+        """A new file to write an object's content into."""
+        return StagedFile(self.staging / secrets.token_hex(16))
+
+    def publish(
+        self, staged: StagedFile, bucket: str, key: str, info: Info, precondition: Precondition = no_condition
+    ) -> StoredObject:
+        """Make a file the object of a key: all of it, with what belongs to it, or nothing is changed."""
+        with self._lock:
+            folder = self.bucket_folder(bucket)
+            names = keys.file_names(key)
+            current = self._current(bucket, key)
+            precondition(current)
+            target = _make_place(folder, names)
+            self._last_modified = max(time.time_ns(), self._last_modified + 1)
+            modified = staged.stamp(self._last_modified)
+            self.catalog.save_info(bucket, key, modified, staged.size, info)
+            staged.place(target)  # from here on the object is there
+            if current is not None:
+                self.catalog.forget_infos(bucket, key, but=modified)
+            return StoredObject(key, staged.size, modified, info)
+
+    def delete(self, bucket: str, key: str, precondition: Precondition = no_condition) -> bool:
+        """Remove an object; False when there was none."""
+        with self._lock:
+            folder = self.bucket_folder(bucket)
+            precondition(self._current(bucket, key))
+            removed = False
+            parent = _parent(folder, key)
+            if parent is None:
+                return False
+            name = keys.file_names(key)[-1]
+            for path in (parent / (name + keys.MARK), parent / name):
+                if _is_file(path):
+                    path.unlink()
+                    removed = True
+            if removed:
+                self.catalog.forget_infos(bucket, key)
+                _remove_empty(parent, folder)
+            return removed
+
+    def tag(self, bucket: str, key: str, tags: Mapping[str, str]) -> None:
+        """Replace an object's tags; NoSuchKey."""
+        with self._lock:
+            found = self.find(bucket, key)
+            info = replace(found.info, tags=tags)
+            self.catalog.save_info(bucket, key, found.modified, found.size, info)
+
+    def _current(self, bucket: str, key: str) -> StoredObject | None:
+        try:
+            return self.find(bucket, key)
+        except S3Error as error:
+            if error.code == "NoSuchKey":
+                return None
+            raise
+
+    def _open_file(self, folder: Path, key: str) -> int | None:
+        parent = _parent(folder, key)
+        if parent is None:
+            return None
+        name = keys.file_names(key)[-1]
+        for candidate in (name, name + keys.MARK):
+            try:
+                # what is no regular file is no object, and must not keep a thread waiting; neither is a link
+                flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+                descriptor = os.open(parent / candidate, flags)
+            except OSError as error:
+                if error.errno in _NO_FILE:
+                    continue
+                if error.errno == errno.EACCES:
+                    raise S3Error("AccessDenied", f"The file of '{key}' cannot be read by this server") from None
+                raise
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return descriptor
+            os.close(descriptor)
+        return None
+
+    def _is_current(self, folder: Path, key: str, status: os.stat_result) -> bool:
+        descriptor = self._open_file(folder, key)
+        if descriptor is None:
+            return False
+        with contextlib.closing(_Descriptor(descriptor)):
+            return os.path.samestat(os.fstat(descriptor), status)
+
+
+class _Descriptor:
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def close(self) -> None:
+        os.close(self._number)
+
+
+def no_such_key(key: str) -> S3Error:
+    """The refusal of a key that has no object."""
+    return S3Error("NoSuchKey", "The specified key does not exist.", {"Key": key})
+
+
+def foreign_info(status: Any) -> Info:
+    """For a file that was put there by hand: an ETag of its size and time, which like one of parts is no MD5."""
+    return Info(etag=f"{status.st_mtime_ns:016x}{status.st_size:016x}-1", headers={"content-type": DEFAULT_TYPE})
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def _parent(folder: Path, key: str) -> Path | None:
+    """The folder of an object's file, when it is there and no link leads to it."""
+    try:
+        names = keys.file_names(key)
+    except S3Error:
+        return None
+    parent = folder.joinpath(*names[:-1])
+    return parent if len(names) == 1 or os.path.realpath(parent) == str(parent) else None
+
+
+def _make_place(folder: Path, names: list[str]) -> Path:
+    """The path for an object's file, its folders made; a file whose name a folder needs steps aside."""
+    parent = folder
+    try:
+        for name in names[:-1]:
+            parent = parent / name
+            _make_folder(parent)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise S3Error("KeyTooLongError", "The path of this key's file is too long for this system") from None
+        raise
+    primary, alternative = parent / names[-1], parent / (names[-1] + keys.MARK)
+    return alternative if _is_folder(primary) or (_is_file(alternative) and not _is_file(primary)) else primary
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir()
+    except FileExistsError:
+        mode = path.lstat().st_mode
+        if stat.S_ISREG(mode):
+            path.rename(path.with_name(path.name + keys.MARK))
+            path.mkdir()
+        elif not stat.S_ISDIR(mode):
+            text = f"{path} is neither a file nor a folder: no object can be stored below it"
+            raise S3Error("InvalidRequest", text) from None
+
+
+def _remove_empty(path: Path, folder: Path) -> None:
+    """Remove folders that hold nothing any more, up to the bucket's."""
+    while path != folder:
+        try:
+            path.rmdir()
+        except OSError:
+            return
+        path = path.parent
