@@ -23,8 +23,8 @@ def object_path(s3_dir: Path, uri: str) -> Path:
     except S3Error as error:
         raise S3ReadError(f"'{uri[:200]}' names no object: {error.message}") from None
     path = (s3_dir / bucket).joinpath(*names)
-    if not path.is_file() and path.with_name(names[-1] + keys.MARK).is_file():
-        path = path.with_name(names[-1] + keys.MARK)
+    if not path.is_file() and path.with_name(keys.aside(names[-1])).is_file():
+        path = path.with_name(keys.aside(names[-1]))
     if not path.resolve().is_relative_to((s3_dir / bucket).resolve()):
         raise S3ReadError(f"'{uri[:200]}' leads out of its bucket")
     return path

@@ -3,8 +3,8 @@
 A key's parts between slashes are the names of folders and, last, of the file: a user finds an object by its key. What
 no file system can name so is written with `%` and two hexadecimal digits and ends in the mark `%s3`: an empty part
 (`a//b` is `a/%s3/b`, the folder marker `a/` is `a/%s3`), `.` and `..`, a NUL, and a part that holds the mark itself.
-An object whose own name is needed for a folder (`a` beside `a/b`) has the mark, once more, behind its file's name. Both
-are undone by `part_of_name`.
+An object whose own name is needed for a folder (`a` beside `a/b`) steps `aside`: its file is called `a%s3`. Both are
+undone by `part_of_name`.
 """
 
 from __future__ import annotations
@@ -33,6 +33,11 @@ def name_of_part(part: str) -> str:
     return (escaped.replace(".", "%2E") if part in (".", "..") else escaped) + MARK
 
 
+def aside(name: str) -> str:
+    """The name of a file whose own name is needed for a folder."""
+    return name + MARK if MARK in name else name.replace("%", "%25") + MARK
+
+
 def part_of_name(name: str) -> str | None:
     """The part of a key that a folder or file stands for; None for a name that no key leads to."""
     plain = _MARKS.sub("", name)
@@ -42,7 +47,7 @@ def part_of_name(name: str) -> str | None:
     except UnicodeEncodeError:  # not UTF-8, which keys are
         return None
     primary = name_of_part(part)
-    return part if name in (primary, primary + MARK) else None
+    return part if name in (primary, aside(primary)) else None
 
 
 def file_names(key: str) -> list[str]:
@@ -52,11 +57,9 @@ def file_names(key: str) -> list[str]:
         raise S3Error("KeyTooLongError", f"Your key has {size} bytes, keys have 1 to {_MAX_KEY_BYTES}.")
     names = [name_of_part(part) for part in key.split("/")]
     for name in names:
-        if len(name.encode()) + len(MARK) > _MAX_NAME_BYTES:
-            text = (
-                f"Here each part of a key between slashes is a file name of at most {_MAX_NAME_BYTES - len(MARK)} bytes"
-            )
-            raise S3Error("KeyTooLongError", f"{text}: '{name[:50]}...' has {len(name.encode())}.")
+        if len(aside(name).encode()) > _MAX_NAME_BYTES:
+            text = f"Here each part of a key between slashes is a file name of at most {_MAX_NAME_BYTES - len(MARK)}"
+            raise S3Error("KeyTooLongError", f"{text} bytes, `%` counts three: '{name[:50]}...' is too long.")
     return names
 
 

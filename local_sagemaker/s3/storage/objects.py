@@ -179,7 +179,7 @@ class Objects:
             if parent is None:
                 return False
             name = keys.file_names(key)[-1]
-            for path in (parent / (name + keys.MARK), parent / name):
+            for path in (parent / keys.aside(name), parent / name):
                 if _is_file(path):
                     path.unlink()
                     removed = True
@@ -208,7 +208,7 @@ class Objects:
         if parent is None:
             return None
         name = keys.file_names(key)[-1]
-        for candidate in (name, name + keys.MARK):
+        for candidate in (name, keys.aside(name)):
             try:
                 # what is no regular file is no object, and must not keep a thread waiting; neither is a link
                 flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -285,7 +285,7 @@ def _make_place(folder: Path, names: list[str]) -> Path:
         if error.errno == errno.ENAMETOOLONG:
             raise S3Error("KeyTooLongError", "The path of this key's file is too long for this system") from None
         raise
-    primary, alternative = parent / names[-1], parent / (names[-1] + keys.MARK)
+    primary, alternative = parent / names[-1], parent / keys.aside(names[-1])
     return alternative if _is_folder(primary) or (_is_file(alternative) and not _is_file(primary)) else primary
 
 
@@ -295,7 +295,7 @@ def _make_folder(path: Path) -> None:
     except FileExistsError:
         mode = path.lstat().st_mode
         if stat.S_ISREG(mode):
-            path.rename(path.with_name(path.name + keys.MARK))
+            path.rename(path.with_name(keys.aside(path.name)))
             path.mkdir()
         elif not stat.S_ISDIR(mode):
             text = f"{path} is neither a file nor a folder: no object can be stored below it"
