@@ -57,7 +57,7 @@ def test_taken_port_is_one_line(tmp_path: Path) -> None:
         assert f"port {port} cannot be used" in line
         assert "--port" in line
         line = refusal("serve", "--data-dir", str(tmp_path), "--port", "0", "--s3-port", port)
-        assert f"port {port} for S3 is taken" in line
+        assert f"port {port} for S3 cannot be used" in line
 
 
 def test_other_hosts_need_keys(tmp_path: Path) -> None:
