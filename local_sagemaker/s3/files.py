@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from local_sagemaker.s3.errors import S3Error
 from local_sagemaker.s3.storage import keys
+from local_sagemaker.s3.storage.listing import first_key
 
 
 class S3ReadError(Exception):
@@ -48,17 +48,6 @@ def read_object(s3_dir: Path, uri: str, *, limit: int) -> bytes:
 def has_objects(s3_dir: Path, uri: str) -> bool:
     """Whether there is an object whose URI begins with `uri`; the URI may be a bucket's alone."""
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
-    if not uri.startswith("s3://") or not bucket or "\0" in uri or {".", ".."} & {bucket, *prefix.split("/")}:
+    if not uri.startswith("s3://") or not keys.is_bucket_name(bucket):
         return False
-    folder, _, name = prefix.rpartition("/")
-    try:
-        entries = [entry for entry in os.scandir(s3_dir / bucket / folder) if entry.name.startswith(name)]
-    except OSError:
-        return False
-    return any(_holds_file(entry) for entry in entries)
-
-
-def _holds_file(entry: os.DirEntry[str]) -> bool:
-    if not entry.is_dir(follow_symlinks=False):
-        return True
-    return any(files for _, _, files in os.walk(entry.path))
+    return first_key(s3_dir / bucket, prefix) is not None

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from local_sagemaker.store.database import Database
+from local_sagemaker.sqlite_database import SqliteDatabase
 
 _MIGRATIONS = (
     """
@@ -113,7 +113,7 @@ class Catalog:
     """The SQLite database of one folder of buckets."""
 
     def __init__(self, path: Path) -> None:
-        self._db = Database(path, migrations=_MIGRATIONS, synchronous="NORMAL")
+        self._db = SqliteDatabase(path, migrations=_MIGRATIONS, synchronous="NORMAL")
 
     def bucket(self, name: str) -> Bucket | None:
         """The row of a bucket; one that was made by hand has none."""

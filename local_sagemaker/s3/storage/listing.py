@@ -101,6 +101,12 @@ def list_page(
     return Page(page.objects, page.prefixes, more, name)
 
 
+def first_key(folder: Path, prefix: str) -> str | None:
+    """The first key of a bucket's folder that begins with `prefix`."""
+    found = next(_walk(folder, _Folders(), prefix.encode(), b""), None)
+    return found[0] if found else None
+
+
 def _common_prefix(key: str, prefix: str, delimiter: str) -> str:
     return key[: key.index(delimiter, len(prefix)) + len(delimiter)]
 
