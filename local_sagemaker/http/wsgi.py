@@ -148,9 +148,10 @@ class Application:
             )
         if service not in SERVICES:
             raise UnknownOperation(_refusal(service))
-        form = (
-            environ.get("QUERY_STRING", "") if environ["REQUEST_METHOD"] == "GET" else body.decode("utf-8", "replace")
-        )
+        method = environ["REQUEST_METHOD"]
+        if method not in ("GET", "POST"):
+            raise UnknownOperation(f"{service} takes GET and POST, not {method[:20]}")
+        form = environ.get("QUERY_STRING", "") if method == "GET" else body.decode("utf-8", "replace")
         query_protocol.check_action(service, form)
         own = query_protocol.own_answer(service, form, self._access_key, self._secret_key)
         if own is not None:
