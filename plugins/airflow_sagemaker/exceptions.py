@@ -7,6 +7,7 @@
     │   └── SdkNotAvailable                      no usable SageMaker SDK in the interpreter that compiles
     ├── DeploymentError                          a definition could not be uploaded, created or updated
     │   └── AliasMoved                           the alias of a definition names a version that holds another one
+    ├── RecordUnreadable (also a ValueError)     what a task run has stored about its execution is of a later version
     ├── PreflightError                           something the training needs is missing: channels, bucket, entry point
     └── ExecutionError                           an execution could not be started, found, stopped, or did not succeed
         ├── PartitionBusy                        another execution trains the same partition now (on_busy="fail")
@@ -14,8 +15,8 @@
         ├── ExecutionNotFound                    an ARN that no execution has, or that is no ARN of one
         └── ExecutionFailed                      it ended otherwise than Succeeded; the message holds step, reason, log
 
-A message says what was found, what was expected and what to do about it. `ConfigurationError`, `PreflightError` and
-`AliasMoved` are worth no retry.
+A message says what was found, what was expected and what to do about it. `ConfigurationError`, `PreflightError`,
+`RecordUnreadable` and `AliasMoved` are worth no retry.
 """
 
 from __future__ import annotations
@@ -119,6 +120,10 @@ class ExecutionError(AirflowSageMakerError):
     """An execution could not be started, found, described or stopped, or it did not succeed."""
 
 
+class RecordUnreadable(AirflowSageMakerError, ValueError):
+    """The stored record of a task run's execution is of a later version, or no record at all."""
+
+
 class PreflightError(AirflowSageMakerError):
     """What the training needs is not in place; found before anything is started."""
 
@@ -130,15 +135,15 @@ class PartitionBusy(ExecutionError):
 class NotStopped(ExecutionError):
     """A stop was asked for and repeated, and Describe has not said that the execution stops; it may run on."""
 
-    def __init__(self, arn: str, answer: str) -> None:
-        self.arn, self.answer = arn, answer
+    def __init__(self, arn: str, answer: str, *, hopeless: bool = False) -> None:
+        self.arn, self.answer, self.hopeless = arn, answer, hopeless
         super().__init__(
             f"execution {arn} was not seen to stop ({answer}); it may run on, and "
             "`python -m airflow_sagemaker orphans --stop` finds it once no task waits for it"
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return NotStopped, (self.arn, self.answer)
+        return NotStopped, (self.arn, self.answer)  # across processes the text is what counts
 
 
 class ExecutionNotFound(ExecutionError):

@@ -13,15 +13,19 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferralTimeout
+from airflow.sdk.configuration import conf
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, AirflowTaskTimeout, TaskDeferralTimeout
 
-from airflow_sagemaker.contract import PROGRESS_LEVELS, ProgressLevel, XCom
+from airflow_sagemaker.aws.stopping import TIMEOUT_STOP_SECONDS
+from airflow_sagemaker.contract import ProgressLevel, XCom
 from airflow_sagemaker.exceptions import (
     AirflowSageMakerError,
+    AliasMoved,
     ConfigurationError,
     ExecutionFailed,
     ExecutionNotFound,
     PreflightError,
+    RecordUnreadable,
 )
 from airflow_sagemaker.links import LINKS, push_links
 from airflow_sagemaker.start.kill_switch import KillSwitch
@@ -31,10 +35,10 @@ from airflow_sagemaker.start.run_config import (
     build_config,
     check_when_parsed,
     given_data,
-    one_of,
     plain_config,
     run_parameters,
 )
+from airflow_sagemaker.start.task_settings import SETTINGS, check_rendered
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -66,8 +70,10 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
     :param verify: whether TLS certificates are checked, or the path of a CA bundle; else the connection's.
     :param botocore_config: options of `botocore.config.Config` as a dict; else the connection's.
     :param wait_for_completion: wait in the worker until the execution has ended.
-    :param deferrable: the same in the triggerer, which holds no worker slot.
-    :param poll_interval: seconds between two looks at an execution, or at what keeps it from starting.
+    :param deferrable: wait in the triggerer, which holds no worker slot. Not given, a `wait_for_completion` is deferred
+        where `[operators] default_deferrable` says so.
+    :param poll_interval: seconds, or a timedelta, between two looks at an execution, or at what keeps it from starting;
+        a task that waits for its turn is deferred for at least 10 seconds.
     :param progress: what a wait writes to the task's log: "status" the execution's, "steps" also each step's, "logs"
         also the jobs' own lines, from which the report page draws live curves.
     :param on_busy: when another execution trains the same partition of this pipeline: "wait" for it, "fail" at once,
@@ -88,7 +94,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = (
-        "config", "partition", "aws_conn_id", "region_name", "verify", "botocore_config", "dependencies",
+        "config", "partition", "aws_conn_id", "region_name", "verify", "botocore_config", "dependencies", *SETTINGS,
     )  # fmt: skip
     template_fields_renderers = {"config": "json", "botocore_config": "json"}  # noqa: RUF012 - Airflow's own convention
     operator_extra_links = LINKS
@@ -105,14 +111,14 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         verify: bool | str | None = None,
         botocore_config: dict[str, Any] | None = None,
         wait_for_completion: bool = False,
-        deferrable: bool = False,
-        poll_interval: float = 30.0,
+        deferrable: bool | None = None,
+        poll_interval: timedelta | float | str = 30.0,
         progress: str = ProgressLevel.STEPS.value,
         on_busy: str = "wait",
         on_failure: str = "restart",
         stop_on_kill: bool = True,
-        max_concurrent_executions: int | None = None,
-        max_wait: timedelta | float = timedelta(days=1),
+        max_concurrent_executions: int | str | None = None,
+        max_wait: timedelta | float | str = timedelta(days=1),
         preflight: bool = True,
         dry_run: bool = False,
         mode: str = "full",
@@ -122,23 +128,26 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         super().__init__(**kwargs)
         self.config = plain_config(config)
         self.partition = partition
+        self._partition_is_given = partition != RUN_PARTITION
         self.dependencies = [dependencies] if isinstance(dependencies, str) else list(dependencies)
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
         self.verify = verify
         self.botocore_config = botocore_config
-        self.wait_for_completion = wait_for_completion
-        self.deferrable = deferrable
-        self.poll_interval = poll_interval
-        self.progress = one_of("progress", progress, PROGRESS_LEVELS)
-        self.on_busy = one_of("on_busy", on_busy, ("wait", "fail", "ignore"))
-        self.on_failure = one_of("on_failure", on_failure, ("restart", "resume"))
+        self.wait_for_completion = wait_for_completion or bool(deferrable)
+        self.deferrable = _default_deferrable() if deferrable is None else deferrable
+        self.poll_interval: Any = SETTINGS["poll_interval"]("poll_interval", poll_interval)
+        self.progress: Any = SETTINGS["progress"]("progress", progress)
+        self.on_busy: Any = SETTINGS["on_busy"]("on_busy", on_busy)
+        self.on_failure: Any = SETTINGS["on_failure"]("on_failure", on_failure)
         self.stop_on_kill = stop_on_kill
-        self.max_concurrent_executions = max_concurrent_executions
-        self.max_wait = max_wait.total_seconds() if isinstance(max_wait, timedelta) else float(max_wait)
+        self.max_concurrent_executions: Any = SETTINGS["max_concurrent_executions"](
+            "max_concurrent_executions", max_concurrent_executions
+        )
+        self.max_wait: Any = SETTINGS["max_wait"]("max_wait", max_wait)
         self.preflight = preflight
         self.is_dry_run = dry_run
-        self.mode = one_of("mode", mode, ("full", "test"))
+        self.mode: Any = SETTINGS["mode"]("mode", mode)
         self.sdk_python = sdk_python
         self.page_urls: dict[str, str] = {}
         self._kill_switch = KillSwitch()
@@ -149,7 +158,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
     @property
     def waits_for_end(self) -> bool:
         """Whether this task itself waits for the end of its execution."""
-        return self.wait_for_completion or self.deferrable
+        return self.wait_for_completion
 
     # --- Airflow's entry points ---
 
@@ -180,6 +189,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         from airflow_sagemaker.wait.progress_report import POSITION_KEY
 
         with self._failing_for_good():
+            check_rendered(self, SETTINGS)
             event = checked_event(event)
             arn = ExecutionArn.parse(event["execution_arn"])
             # the ARN's: which region the configuration gave, only the process that started it knew
@@ -209,13 +219,29 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
 
         return lineage_of_parameters(self._parameters, self._model_artifact)
 
+    def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
+        """As every operator; a configuration object that a task has returned is explained in one line."""
+        try:
+            super().render_template_fields(context, jinja_env)
+        except ImportError as error:
+            if "allow list" not in str(error) or "Config" not in str(error):
+                raise
+            hint = "return config.to_dict() from that task, which Airflow hands on as it is"
+            raise AirflowFailException(
+                f"config: a task has returned a configuration object; {hint} ({error})"
+            ) from None
+
     # --- start -------------------------------------------------------------------------------------------------------
 
     def _run(self, context: Context, waiting_since: float | None = None) -> str | None:
+        from airflow_sagemaker.start.record import require_lasting_records
         from airflow_sagemaker.start.start_call import Killed, MustWait
         from airflow_sagemaker.start.start_xcoms import push_start
 
-        with self._failing_for_good():
+        with self._failing_for_good(), self._time_for_a_stop():
+            check_rendered(self, SETTINGS)
+            if not self.waits_for_end:
+                require_lasting_records()
             config = self._build_config(context)
             aws = self._open_aws(config)
             launcher = self._launcher(context, config, aws)
@@ -238,7 +264,12 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
     def _build_config(self, context: Context) -> PytorchTrainingConfig:
         given = given_data(self.config, context, self._render_settings)
         config = build_config(
-            given, context, partition=self.partition, aws_conn_id=self.aws_conn_id, region_name=self.region_name
+            given,
+            context,
+            partition=self.partition,
+            partition_is_given=self._partition_is_given,
+            aws_conn_id=self.aws_conn_id,
+            region_name=self.region_name,
         )
         self.partition = config.partition
         return config
@@ -250,7 +281,8 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
 
     def _open_aws(self, config: PytorchTrainingConfig) -> Aws:
         from airflow_sagemaker.aws.client import Aws
-        from airflow_sagemaker.aws.executions import KILL_SECONDS, Executions
+        from airflow_sagemaker.aws.executions import Executions
+        from airflow_sagemaker.aws.stopping import KILL_SECONDS
 
         aws = Aws(self._target(config.region), self.log)
         self._kill_switch.interrupts(aws)
@@ -262,21 +294,24 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         from airflow_sagemaker.aws.executions import Executions
         from airflow_sagemaker.start.decision import OnBusy, OnFailure
         from airflow_sagemaker.start.launcher import Launcher, Request
-        from airflow_sagemaker.start.record import RecordStore, TaskRun
+        from airflow_sagemaker.start.record import Clears, TaskRun, record_store
 
         ti: Any = context["ti"]
-        run, clear_epoch = TaskRun.of(ti), int(ti.max_tries or 0)
-        run_key = None if config.step_cache_expires_after else f"run-{run.run_key(clear_epoch)}"
+        run, store = TaskRun.of(ti), record_store(context)
+        clear_number = getattr(context.get("dag_run"), "clear_number", None)
+        clears = Clears(int(ti.max_tries or 0), self.retries, clear_number)
+        unseen = clears.unseen(store.load())
+        run_key = None if config.step_cache_expires_after else f"run-{run.run_key(clears.max_tries, unseen)}"
         parameters = run_parameters(config, run_key, test=self.mode == "test")
         return Launcher(
             Executions(aws),
-            RecordStore(context),
-            Request(run, clear_epoch, config.partition, config.pipeline_name, parameters),
+            store,
+            Request(run, clears, config.partition, config.pipeline_name, parameters, unseen),
             waits_for_end=self.waits_for_end,
             on_failure=OnFailure(self.on_failure),
             on_busy=OnBusy(self.on_busy),
             max_concurrent=self.max_concurrent_executions,
-            killed=lambda: self._kill_switch.thrown,
+            kill_switch=self._kill_switch,
         )
 
     def _launch(self, context: Context, config: PytorchTrainingConfig, launcher: Launcher) -> Execution:
@@ -325,8 +360,9 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         since = since or now
         if now - since > self.max_wait:
             raise AirflowSageMakerError(f"waited {now - since:.0f} s in vain: {reason}")
-        self.log.info("Not started yet: %s. Looking again in about %.0f s", reason, self.poll_interval)
-        self.defer(trigger=PauseTrigger(self.poll_interval), method_name="resume_waiting", kwargs={"since": since})
+        pause = PauseTrigger(self.poll_interval)
+        self.log.info("Not started yet: %s. Looking again in about %.0f s", reason, pause.seconds)
+        self.defer(trigger=pause, method_name="resume_waiting", kwargs={"since": since})
 
     # --- wait (operator alone) ---------------------------------------------------------------------------------------
 
@@ -361,7 +397,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
     def _conclude(self, context: Context, watch: ExecutionWatch, execution: Execution) -> str:
         """Success, or a failure that a retry follows with a new generation; a stop by hand is not followed."""
         from airflow_sagemaker.aws.executions import Status
-        from airflow_sagemaker.start.record import RecordStore
+        from airflow_sagemaker.start.record import record_store
         from airflow_sagemaker.wait.execution_watch import update_assets
 
         try:
@@ -372,7 +408,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
             raise
         self._model_artifact = outcome.model_artifact
         if not self._parameters:  # resumed in another process than the one that started it
-            record = RecordStore(context).load()
+            record = record_store(context).load()
             self._parameters = record.parameters if record is not None else {}
         context["ti"].xcom_push(key=XCom.OUTCOME.value, value=outcome.as_dict())
         update_assets(context, self.outlets, outcome, execution.owner.get("partition", self.partition))
@@ -380,19 +416,32 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
 
     def _stop_after_timeout(self, context: Context) -> None:
         from airflow_sagemaker.aws.executions import ExecutionArn
-        from airflow_sagemaker.start.record import RecordStore
+        from airflow_sagemaker.start.record import record_store
         from airflow_sagemaker.wait.execution_watch import stop_at_timeout
 
-        record = RecordStore(context).load()
+        record = record_store(context).load()
         if record is None or record.arn is None or not self.stop_on_kill:
             return
         region = ExecutionArn.parse(record.arn).region
-        stop_at_timeout(self._target(region), record.arn, self.log, "execution_timeout")
+        stop_at_timeout(lambda: self._target(region), record.arn, self.log, "execution_timeout")
 
     @contextlib.contextmanager
     def _failing_for_good(self) -> Iterator[None]:
         """What was configured wrong, is missing or has ended will be the same in a retry."""
         try:
             yield
-        except (ConfigurationError, PreflightError, ExecutionNotFound) as error:
+        except (ConfigurationError, PreflightError, ExecutionNotFound, AliasMoved, RecordUnreadable) as error:
             raise AirflowFailException(str(error)) from None  # the chain would print the same text twice
+
+    @contextlib.contextmanager
+    def _time_for_a_stop(self) -> Iterator[None]:
+        """After `execution_timeout` Airflow calls on_kill and waits for it; after SIGTERM it kills the process soon."""
+        try:
+            yield
+        except AirflowTaskTimeout:
+            self._kill_switch.seconds = TIMEOUT_STOP_SECONDS
+            raise
+
+
+def _default_deferrable() -> bool:
+    return bool(conf.getboolean("operators", "default_deferrable", fallback=False))

@@ -17,10 +17,12 @@ from airflow.sdk.exceptions import (
     AirflowSkipException,
 )
 
-from airflow_sagemaker.aws.executions import LIVE
+from airflow_sagemaker.aws.executions import LIVE, ExecutionArn
+from airflow_sagemaker.aws.stopping import stop_from_signal_handler
 from airflow_sagemaker.contract import PROGRESS_LEVELS, ProgressLevel
 from airflow_sagemaker.exceptions import ExecutionFailed, ExecutionNotFound
 from airflow_sagemaker.links import LINKS, push_links
+from airflow_sagemaker.start.task_settings import seconds
 from airflow_sagemaker.wait.progress_report import POSITION_KEY, ProgressReport
 
 if TYPE_CHECKING:
@@ -43,7 +45,8 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
     :param poke_interval: seconds, or a timedelta, between two looks.
     :param progress: what the wait writes to the task's log: "status" the execution's, "steps" also each step's, "logs"
         also the jobs' own lines, from which the report page draws live curves.
-    :param patience: seconds of uninterrupted faults after which the wait is handed back to the worker as an error.
+    :param patience: seconds, or a timedelta, of uninterrupted faults after which the wait is handed back to the worker
+        as an error.
     :param stop_on_kill: stop the execution when this task is killed, marked or cleared. Off: a cleared sensor must not
         kill what it then waits for.
     :param stop_on_timeout: stop the execution when the sensor's `timeout` has passed.
@@ -66,7 +69,7 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
         deferrable: bool = True,
         poke_interval: timedelta | float = 30.0,
         progress: str = ProgressLevel.STEPS.value,
-        patience: float = 600.0,
+        patience: timedelta | float = 600.0,
         stop_on_kill: bool = False,
         stop_on_timeout: bool = False,
         **kwargs: Any,
@@ -81,7 +84,7 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
         self.botocore_config = botocore_config
         self.deferrable = deferrable
         self.progress = progress
-        self.patience = patience
+        self.patience: float = seconds("patience", patience)
         self.stop_on_kill = stop_on_kill
         self.stop_on_timeout = stop_on_timeout
         self.page_urls: dict[str, str] = {}
@@ -133,12 +136,13 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
     def on_kill(self) -> None:
         """Killed while poking in the worker; the triggerer has an on_kill of its own."""
         if self.stop_on_kill and self._watch is not None:
-            self._watch.executions.stop_from_signal_handler(self.execution_arn)
+            stop_from_signal_handler(self._watch.executions, lambda _: str(self.execution_arn))
 
     def _target(self) -> AwsTarget:
         from airflow_sagemaker.aws.connections import AwsTarget
 
-        return AwsTarget(self.aws_conn_id, self.region_name, self.verify, self.botocore_config)
+        region = self.region_name or ExecutionArn.parse(self.execution_arn).region
+        return AwsTarget(self.aws_conn_id, region, self.verify, self.botocore_config)
 
     def _open(self, context: Context, position: Any = None) -> ExecutionWatch:
         from airflow_sagemaker.wait.execution_watch import ExecutionWatch, open_executions, require_own_region
@@ -208,4 +212,4 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
             return
         from airflow_sagemaker.wait.execution_watch import stop_at_timeout
 
-        stop_at_timeout(self._target(), self.execution_arn, self.log, "Timeout")
+        stop_at_timeout(self._target, self.execution_arn, self.log, "Timeout")

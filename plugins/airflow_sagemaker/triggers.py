@@ -8,6 +8,8 @@ from airflow_sagemaker import airflow_compat  # noqa: F401 - refuses an old Airf
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from datetime import timedelta
+from time import monotonic
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -15,9 +17,21 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_sagemaker.aws.connections import AwsTarget
 from airflow_sagemaker.aws.faults import classify, error_code, error_text
 from airflow_sagemaker.contract import ProgressLevel
-from airflow_sagemaker.exceptions import ExecutionNotFound
+from airflow_sagemaker.exceptions import ExecutionNotFound, NotStopped
+from airflow_sagemaker.start.task_settings import seconds
 from airflow_sagemaker.wait.progress_report import POSITION_KEY
 from airflow_sagemaker.wait.shared_poller import SharedPoller, Waiter
+
+SHORTEST_PAUSE_SECONDS = 10.0
+"""How long a task that waits for its turn is deferred at least (see `SHORTEST_DEFERRAL_SECONDS`)."""
+
+SHORTEST_DEFERRAL_SECONDS = 5.0
+"""How long a deferral lasts at least.
+
+Where a trigger fires before the scheduler has taken in that the task was deferred, Airflow 3.3 fails the task:
+"Executor reported that the task instance finished with state success, but the task instance's state attribute is
+queued".
+"""
 
 ENDED = "ended"
 MISSING = "missing"
@@ -32,7 +46,7 @@ class SageMakerTrainingPipelineTrigger(BaseTrigger):
     continues the progress report at the position that `told` holds. `stop_on_kill` stops the
     execution when a user marks the deferred task failed or successful or clears it; a restart of the triggerer never
     does. Keyword arguments that a later version does not know any more are ignored, so that triggers stored by an
-    older version load.
+    older version load. `shortest` seconds pass before it fires.
     """
 
     def __init__(
@@ -42,19 +56,21 @@ class SageMakerTrainingPipelineTrigger(BaseTrigger):
         region_name: str | None = None,
         verify: bool | str | None = None,
         botocore_config: dict[str, Any] | None = None,
-        poll_interval: float = 30.0,
-        patience: float = 600.0,
+        poll_interval: timedelta | float = 30.0,
+        patience: timedelta | float = 600.0,
         progress: str = ProgressLevel.STEPS.value,
         stop_on_kill: bool = False,
+        shortest: float = SHORTEST_DEFERRAL_SECONDS,
         **_: Any,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.execution_arn = execution_arn
         self.target = AwsTarget(aws_conn_id, region_name, verify, botocore_config)
-        self.poll_interval = poll_interval
-        self.patience = patience
+        self.poll_interval: float = seconds("poll_interval", poll_interval)
+        self.patience: float = seconds("patience", patience)
         self.progress = progress
         self.stop_on_kill = stop_on_kill
+        self.shortest = shortest
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Everything the constructor takes; JSON only."""
@@ -67,15 +83,19 @@ class SageMakerTrainingPipelineTrigger(BaseTrigger):
                 "patience": self.patience,
                 "progress": self.progress,
                 "stop_on_kill": self.stop_on_kill,
+                "shortest": self.shortest,
             },
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait with the shared poller, logging what it says about this execution."""
+        begun = monotonic()
         poller = SharedPoller.of(self.target)
         waiter = poller.add(self.execution_arn, self.poll_interval, self.patience, self.progress)
         try:
-            yield TriggerEvent(await self._wait(waiter))  # type: ignore[no-untyped-call]
+            event = await self._wait(waiter)
+            await asyncio.sleep(max(0.0, begun + self.shortest - monotonic()))
+            yield TriggerEvent(event)  # type: ignore[no-untyped-call]
         finally:
             poller.remove(waiter)
 
@@ -109,17 +129,20 @@ class SageMakerTrainingPipelineTrigger(BaseTrigger):
         if not self.stop_on_kill:
             self.log.info("Execution %s keeps running: stop_on_kill is off", self.execution_arn)
             return
-        poller = SharedPoller.of(self.target)
-        stopped = await poller.stop(self.execution_arn)
-        self.log.info("Execution %s %s", self.execution_arn, "is stopping" if stopped else "had already ended")
+        try:
+            stopped = await SharedPoller.of(self.target).stop(self.execution_arn)
+        except (NotStopped, ExecutionNotFound) as error:
+            self.log.error("%s", error)
+        else:
+            self.log.info("Execution %s is %s", self.execution_arn, stopped.status)
 
 
 class PauseTrigger(BaseTrigger):
-    """Fires after about `seconds`: a task that waits for its turn holds no worker slot."""
+    """Fires after about `seconds`, ten at least: a task that waits for its turn holds no worker slot."""
 
     def __init__(self, seconds: float, **_: Any) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.seconds = seconds
+        self.seconds = max(float(seconds), SHORTEST_PAUSE_SECONDS)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Everything the constructor takes."""
@@ -127,5 +150,5 @@ class PauseTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Jittered, so that three hundred waiting tasks do not come back together."""
-        await asyncio.sleep(self.seconds * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, no secret
+        await asyncio.sleep(self.seconds * random.uniform(1.0, 1.4))  # noqa: S311 - jitter, no secret
         yield TriggerEvent({"event": "paused"})  # type: ignore[no-untyped-call]

@@ -111,6 +111,8 @@ class FaultProxy:
         self.faults: list[Fault] = []
         self.answers: dict[str, tuple[int, dict[str, str], bytes]] = {}
         """The last answer of the server by operation."""
+        self.rewrite: dict[str, Callable[[bytes], bytes]] = {}
+        """What becomes of the bodies of the server's answers, by operation."""
         self.watch: Callable[[str, Mapping[str, str], bytes], None] = lambda *_: None
         """Called with operation, headers and body of each request."""
         self._lock = threading.Lock()
@@ -215,6 +217,8 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
                 self._hang_up()
                 return
             answer = status, headers, content = proxy.forward(self.command, self.path, dict(self.headers), body)
+            if action in proxy.rewrite:
+                content = proxy.rewrite[action](content)
             proxy.answers[action] = answer
             if fault:
                 fault.forwarded.set()

@@ -13,6 +13,7 @@ from typing import Any
 from airflow_sagemaker.aws.client import Aws
 from airflow_sagemaker.aws.connections import AwsTarget
 from airflow_sagemaker.aws.executions import Executions
+from airflow_sagemaker.aws.stopping import stop
 from airflow_sagemaker.aws.versions import CompiledPipeline, deploy
 from airflow_sagemaker.start.record import display_name
 from tests.support.samples import ROLE
@@ -95,4 +96,4 @@ class Pipelines:
 
     def stop_all(self) -> None:
         for arn in self.started:
-            self.executions.stop(arn)
+            stop(self.executions, arn)

@@ -30,7 +30,13 @@ FAILS = 3
 
 
 def connection_of(
-    aws: dict[str, str], endpoint: str, bucket: str, *, assume_role: str = "", region: str | None = "us-east-1"
+    aws: dict[str, str],
+    endpoint: str,
+    bucket: str,
+    *,
+    assume_role: str = "",
+    region: str | None = "us-east-1",
+    s3_endpoint: str = "",
 ) -> str:
     """The Airflow connection of a local SageMaker, as JSON."""
     extra: dict[str, Any] = {
@@ -38,7 +44,7 @@ def connection_of(
         "endpoint_url": endpoint,
         "config_kwargs": {"read_timeout": 60},
         "service_config": {
-            "s3": {"bucket_name": bucket, "endpoint_url": aws["AWS_ENDPOINT_URL_S3"]},
+            "s3": {"bucket_name": bucket, "endpoint_url": s3_endpoint or aws["AWS_ENDPOINT_URL_S3"]},
             "sagemaker": {"execution_role_arn": ROLE},
         },
     }

@@ -29,7 +29,6 @@ from airflow_sagemaker.aws.faults import (
     classify,
     error_code,
     error_text,
-    explain,
 )
 
 if TYPE_CHECKING:
@@ -137,6 +136,3 @@ def _first_expiry_or_healing() -> Callable[[BaseException], bool]:
         return fault in HEALING
 
     return heals
-
-
-__all__ = ["HEALING", "PATIENCE_SECONDS", "Aws", "Fault", "classify", "error_code", "error_text", "explain"]

@@ -5,19 +5,18 @@ Only boto3 calls and plain values; no Airflow. Status names are SageMaker's own.
 
 from __future__ import annotations
 
-import json
 import random
 import re
-import threading
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from airflow_sagemaker.aws.faults import Fault, classify, error_code, error_text, explain
+from airflow_sagemaker.aws.faults import Fault, classify, error_text, explain
+from airflow_sagemaker.aws.owner import owners_clear_epoch, read_owner
 from airflow_sagemaker.contract import digest_of_alias
-from airflow_sagemaker.exceptions import ExecutionError, ExecutionNotFound, NotStopped
+from airflow_sagemaker.exceptions import ExecutionError, ExecutionNotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
 
 PAGE = 100
 """The largest page of SageMaker's lists."""
-
-STOP_SECONDS = 120.0
-"""How long a stop is repeated where nothing presses."""
 
 CLOCK_SKEW = timedelta(minutes=10)
 """How far a worker's clock may run ahead of AWS's before an execution is not found by its creation time."""
@@ -49,12 +45,6 @@ class Status(StrEnum):
     SUCCEEDED = "Succeeded"
     COMPLETED_WITH_FAILURES = "CompletedWithFailures"
 
-
-KILL_SECONDS = 4.0
-"""How long a stop from on_kill may take: Airflow kills the process five seconds after the signal."""
-
-OWNER_CLEAR_EPOCH = "max_tries"
-"""The clear epoch's key in an execution's description, as all versions write it."""
 
 LIVE = frozenset({Status.EXECUTING.value, Status.STOPPING.value})
 """An execution with any other status, known or not, has ended: an unknown status fails closed."""
@@ -120,48 +110,17 @@ class Execution:
     @property
     def owner(self) -> dict[str, Any]:
         """The task run that started it, from the description; empty for executions of others."""
-        try:
-            owner = json.loads(self.description)
-        except ValueError:
-            return {}
-        return owner if isinstance(owner, dict) and "dag_id" in owner else {}
+        return read_owner(self.description)
 
     @property
-    def clear_epoch(self) -> int | None:
-        """After which clear of its task it was asked for; None for executions of others."""
-        epoch = self.owner.get(OWNER_CLEAR_EPOCH)
-        return epoch if isinstance(epoch, int) else None
+    def clear_epoch(self) -> tuple[int, int] | None:
+        """After which clear of its task it was asked for (epoch, unseen clears); None for executions of others."""
+        return owners_clear_epoch(self.owner)
 
 
 def execution_id(arn: str) -> str:
     """The last part of an execution's ARN."""
     return arn.rpartition("/")[2].lower()
-
-
-@dataclass(frozen=True)
-class StopAttempt:
-    """One StopPipelineExecution and what DescribePipelineExecution said right after it."""
-
-    execution: Execution | None
-    """None when Describe did not answer."""
-    error: Exception | None
-    """What the stop was answered, or Describe, where that was no success."""
-
-    @property
-    def stopped(self) -> Execution | None:
-        """The execution, when Describe says that it is stopping or has ended."""
-        seen = self.execution
-        return seen if seen is not None and seen.status != Status.EXECUTING else None
-
-    @property
-    def hopeless(self) -> bool:
-        """Whether repeating it cannot help."""
-        return self.error is not None and classify(self.error) in {Fault.DENIED, Fault.CREDENTIALS}
-
-    def __str__(self) -> str:
-        if self.error is None:
-            return "SageMaker took the stop, and the execution is still Executing"
-        return f"{classify(self.error).value}: {error_code(self.error)}: {error_text(self.error)}"
 
 
 @dataclass(frozen=True)
@@ -190,33 +149,6 @@ class Step:
     def job_name(self) -> str:
         """Name of the training or processing job behind the step, or empty."""
         return self.job_arn.rpartition("/")[2] if "-job/" in self.job_arn else ""
-
-
-OWNER_LIMIT = 3072
-"""Characters of PipelineExecutionDescription."""
-
-
-def owner_text(*, dag_id: str, run_id: str, task_id: str, map_index: int, partition: str, clear_epoch: int) -> str:
-    """The execution's description: which task run it belongs to, and after which clear of it, as one line of JSON.
-
-    Names that are too long for it are shortened one by one, never the JSON: an owner that cannot be read is nobody.
-    """
-    owner: dict[str, Any] = {
-        "dag_id": dag_id,
-        "run_id": run_id,
-        "task_id": task_id,
-        "map_index": map_index,
-        "partition": partition,
-        OWNER_CLEAR_EPOCH: clear_epoch,
-    }
-    text = json.dumps(owner)
-    if len(text) > OWNER_LIMIT:  # names in other scripts: six characters each as ASCII, one as they are
-        text = json.dumps(owner, ensure_ascii=False)
-    while len(text) > OWNER_LIMIT:
-        longest = max(owner, key=lambda name: len(str(owner[name])))
-        owner[longest] = str(owner[longest])[: -max(1, len(text) - OWNER_LIMIT)]
-        text = json.dumps(owner, ensure_ascii=False)
-    return text
 
 
 class Executions:
@@ -300,7 +232,7 @@ class Executions:
             if classify(error) is Fault.GONE:
                 raise ExecutionNotFound(f"no execution {arn}: {error_text(error)}") from error
             raise
-        return _from_description(reply)
+        return execution_of_description(reply)
 
     def definition(self, arn: str) -> str:
         """The pipeline definition that an execution runs, whatever the pipeline has become since."""
@@ -334,49 +266,6 @@ class Executions:
             if not page.get("NextToken"):
                 return steps
             token = {"NextToken": page["NextToken"]}
-
-    def stop(self, arn: str, *, within: float = STOP_SECONDS) -> Execution:
-        """Stop it and return what Describe then says of it: Stopping, or an end, its own included.
-
-        Repeated through conflicts and faults: SageMaker answers ConflictException while an execution changes its state.
-        Raises NotStopped, with the last answer, when that did not help for `within` seconds, and ExecutionNotFound.
-        """
-        deadline, pause, said = time.monotonic() + within, 0.25, False
-        while True:
-            attempt = self.try_to_stop(arn)
-            if attempt.stopped is not None:
-                return attempt.stopped
-            if attempt.hopeless or time.monotonic() + pause > deadline:
-                raise NotStopped(arn, str(attempt))
-            if attempt.error is not None and not said:
-                self.aws.log.warning("Stopping %s: %s; trying again", arn, attempt)
-                said = True
-            time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
-            pause = min(pause * 2, 10.0)
-
-    def try_to_stop(self, arn: str) -> StopAttempt:
-        """Ask once for a stop and once what came of it, whatever the first was answered.
-
-        Raises ExecutionNotFound when Describe says that there is no such execution.
-        """
-        error: Exception | None = None
-        try:
-            self.aws.once("sagemaker", "stop_pipeline_execution", PipelineExecutionArn=arn)
-        except Exception as refused:
-            error = refused
-        try:
-            reply = self.aws.once("sagemaker", "describe_pipeline_execution", PipelineExecutionArn=arn)
-        except Exception as unseen:
-            if classify(unseen) is Fault.GONE:
-                raise ExecutionNotFound(f"no execution {arn}: {error_text(unseen)}") from unseen
-            return StopAttempt(None, error or unseen)
-        return StopAttempt(_from_description(reply), error)
-
-    def stop_from_signal_handler(self, arn: str) -> None:
-        """Stop it in a thread of its own, waited for at most KILL_SECONDS: a signal handler must share no locks."""
-        thread = threading.Thread(target=self.stop, args=(arn,), name="stop-execution")
-        thread.start()
-        thread.join(KILL_SECONDS)
 
     def retry(self, arn: str, token: str) -> None:
         """RetryPipelineExecution: run the failed and stopped steps again under the same ARN.
@@ -412,7 +301,8 @@ def _from_summary(summary: dict[str, Any]) -> Execution:
     )
 
 
-def _from_description(reply: dict[str, Any]) -> Execution:
+def execution_of_description(reply: dict[str, Any]) -> Execution:
+    """What DescribePipelineExecution has answered."""
     status = reply.get("PipelineExecutionStatus", "")
     return Execution(
         arn=reply["PipelineExecutionArn"],

@@ -31,9 +31,6 @@ class Fault(StrEnum):
     CREDENTIALS = "no valid credentials"
     DENIED = "denied"
     UNKNOWN = "unknown"
-    NOT_FOUND = "gone"
-    INVALID = "refused"
-    OTHER = "unknown"
 
 
 class Action(StrEnum):

@@ -4,7 +4,7 @@ Commands: validate, compile, diff, publish, run, logs, stop, orphans, backfill-s
 
 Exit codes: 0 success (diff, publish --check: nothing would change), 1 something would change, the training did not
 succeed or orphans are left, 2 the command line or the configuration is wrong, 3 compiling failed, 4 AWS (or Airflow)
-refused or could not be reached, 130 interrupted. `--version` names the installed version.
+refused, could not be reached or gave what cannot be read, 130 interrupted. `--version` names the installed version.
 Nothing heavy is imported before it is needed: `validate` needs neither SDK nor network.
 """
 
@@ -76,7 +76,10 @@ def _add_publish(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _add_orphans(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    text = "list executions that run though no Airflow task will ever look at them; exit code 1 when some are left"
+    text = (
+        "list executions that run though no Airflow task will ever look at them; exit code 1 when some are left, "
+        "4 when some could not be looked at"
+    )
     command = commands.add_parser("orphans", help=text, description=text)
     _add_airflow_options(command)
     command.add_argument("--pipeline", action="append", help="look at this pipeline only; may be repeated")
@@ -90,7 +93,10 @@ def _add_orphans(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _add_backfill_summary(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    text = "list a DAG's partitions with what their newest runs came to; exit code 1 unless all are done or skipped"
+    text = (
+        "list a DAG's partitions with what their newest runs came to; exit code 1 unless all are done or skipped, "
+        "4 when figures could not be read"
+    )
     command = commands.add_parser("backfill-summary", help=text, description=text)
     command.add_argument("dag_id", metavar="DAG_ID", help="the DAG that trains them")
     command.add_argument("--from-date", metavar="PARTITION", help="first partition (default: the first that ran)")

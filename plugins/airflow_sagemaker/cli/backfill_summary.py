@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MOST_RUNS = 2000
 """As many runs as the history gives in one answer: more than five years of days."""
-DONE, FAILED, SKIPPED, NO_RUN = "done", "failed", "skipped", "no run"
+DONE, FAILED, SKIPPED, NO_RUN, UNREAD = "done", "failed", "skipped", "no run", "unread"
 METRICS = {metric.short: metric.name for metric in (VALIDATION_AUC, VALIDATION_F1, VALIDATION_LOSS)}
 
 
@@ -33,7 +33,8 @@ class PartitionResult:
 
     partition: str
     state: str
-    """done, failed, skipped, no run, or the state of a run that has not ended (queued, running)."""
+    """done, failed, skipped, no run, unread (its figures are in an XCom backend that could not be read),
+    or the state of a run that has not ended (queued, running)."""
     run_id: str = ""
     seconds: float | None = None
     """From the run's start to its end."""
@@ -41,13 +42,14 @@ class PartitionResult:
     """auc, f1 and loss on the validation rows, of the epoch that the model was kept from."""
     billable_seconds: float | None = None
     reason: str = ""
-    """The tasks that failed."""
+    """The tasks that failed, or what could not be read."""
 
 
 def summarize_backfill(airflow: AirflowApi, dag_id: str, first: str | None, last: str | None) -> list[PartitionResult]:
     """Return the newest run of every partition of a DAG, in order; within `first` and `last` (inclusive) where given.
 
-    With both of them dates, a date without a run is in the list, too. Raises ExecutionError when Airflow cannot be
+    `last` includes what begins with it: `2026-06-10` the hours of that day. With both of them dates, a date on which
+    nothing ran is in the list, too. Raises ExecutionError when Airflow cannot be
     asked.
     """
     rows = airflow.page_data(f"/data/history?dag_id={quote(dag_id, safe='')}&limit={MOST_RUNS}")
@@ -58,10 +60,11 @@ def summarize_backfill(airflow: AirflowApi, dag_id: str, first: str | None, last
     newest: dict[str, dict[str, Any]] = {}
     for row in rows:
         newest.setdefault(str(row["partition"]), row)
-    keys = {key for key in newest if (first is None or key >= first) and (last is None or key <= last)}
+    keys = {key for key in newest if (first is None or key >= first) and (last is None or key[: len(last)] <= last)}
+    idle = {day for day in _dates_between(first, last) if not any(key.startswith(day) for key in keys)}
     return [
         _partition_result(airflow, dag_id, newest[key]) if key in newest else PartitionResult(key, NO_RUN)
-        for key in sorted(keys | set(_dates_between(first, last)))
+        for key in sorted(keys | idle)
     ]
 
 
@@ -75,7 +78,8 @@ def _dates_between(first: str | None, last: str | None) -> Iterator[str]:
 
 def _partition_result(airflow: AirflowApi, dag_id: str, row: dict[str, Any]) -> PartitionResult:
     trained = [training for training in row["trainings"] if training["status"] == "Succeeded"]
-    state = {"success": DONE if trained else SKIPPED}.get(row["state"], row["state"])
+    unread = row.get("unread", "")
+    state = {"success": DONE if trained else UNREAD if unread else SKIPPED}.get(row["state"], row["state"])
     found = trained[-1] if trained else {"metrics": {}, "billable_seconds": None}
     return PartitionResult(
         partition=str(row["partition"]),
@@ -84,7 +88,7 @@ def _partition_result(airflow: AirflowApi, dag_id: str, row: dict[str, Any]) -> 
         seconds=_run_seconds(row["start"], row["end"]),
         metrics={short: found["metrics"][name] for short, name in METRICS.items() if name in found["metrics"]},
         billable_seconds=found["billable_seconds"],
-        reason=_failed_tasks(airflow, dag_id, row["run_id"]) if state == FAILED else "",
+        reason=_failed_tasks(airflow, dag_id, row["run_id"]) if state == FAILED else unread if state == UNREAD else "",
     )
 
 
@@ -110,11 +114,12 @@ def as_dict(results: Iterable[PartitionResult]) -> dict[str, Any]:
 def as_text(results: Iterable[PartitionResult]) -> str:
     """Return a table for people, with the counts as its last line."""
     results = list(results)
-    lines = [f"{'partition':<12}{'state':<10}{'AUC':>8}{'F1':>8}{'loss':>8}{'run, s':>9}{'billed, s':>11}"]
+    width = 2 + max([len("partition"), *(len(result.partition) for result in results)])
+    lines = [f"{'partition':<{width}}{'state':<10}{'AUC':>8}{'F1':>8}{'loss':>8}{'run, s':>9}{'billed, s':>11}"]
     for result in results:
         numbers = "".join(f"{_formatted_number(result.metrics.get(name), 4):>8}" for name in METRICS)
         seconds = f"{_formatted_number(result.seconds, 0):>9}{_formatted_number(result.billable_seconds, 0):>11}"
-        lines.append(f"{result.partition:<12}{result.state:<10}{numbers}{seconds}  {result.reason}".rstrip())
+        lines.append(f"{result.partition:<{width}}{result.state:<10}{numbers}{seconds}  {result.reason}".rstrip())
     counts = Counter(result.state for result in results)
     return "\n".join([*lines, ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "no runs"])
 

@@ -21,6 +21,7 @@ from airflow_sagemaker.aws.executions import Execution, ExecutionArn, Executions
 from airflow_sagemaker.aws.faults import Fault, classify
 from airflow_sagemaker.aws.live_executions import LONGEST_EXECUTION
 from airflow_sagemaker.aws.outcome import explain_failure, read_outcome
+from airflow_sagemaker.aws.stopping import stop as stop_execution
 from airflow_sagemaker.aws.versions import CompiledPipeline
 from airflow_sagemaker.cli.offline import read_configuration
 from airflow_sagemaker.cli.output import Interrupted, Output, paint_text
@@ -40,7 +41,7 @@ from airflow_sagemaker.exceptions import (
 from airflow_sagemaker.start.decision import OnBusy
 from airflow_sagemaker.start.input_check import check_inputs
 from airflow_sagemaker.start.launcher import Launcher, Request
-from airflow_sagemaker.start.record import ExecutionRecord, TaskRun
+from airflow_sagemaker.start.record import Clears, ExecutionRecord, TaskRun
 from airflow_sagemaker.start.start_call import MustWait
 from airflow_sagemaker.wait.progress_report import ProgressReport
 
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
     from airflow_sagemaker.cli.orphans import Orphan
 
 POLL_SECONDS = 2.0
+NOT_LOOKED = 4
+"""Exit code for what could not be looked at: it is neither well nor wrong."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +177,7 @@ def _start_execution(
         store=store,
         request=Request(
             run=TaskRun(dag_id="", run_id="command line", task_id="", map_index=-1),
-            clear_epoch=0,
+            clears=Clears(0),
             partition=config.partition,
             pipeline_name=config.pipeline_name,
             parameters=config.pipeline_parameters(
@@ -283,7 +286,7 @@ def stop(arguments: argparse.Namespace, output: Output) -> int:
     executions = _open_executions(arguments, config, output)
     execution = _chosen_execution(arguments, config, executions, running_first=True)
     if execution.status == Status.EXECUTING:
-        execution = executions.stop(execution.arn, within=arguments.patience)
+        execution = stop_execution(executions, execution.arn, within=arguments.patience)
         stops = execution.status in {Status.STOPPING, Status.STOPPED}
     else:
         stops = False
@@ -302,14 +305,16 @@ def orphans(arguments: argparse.Namespace, output: Output) -> int:
     executions = Executions(Aws(target, output, patience=arguments.patience))
     entries, lines = [], []
     for orphan in list(find_orphans(executions, airflow, arguments.pipeline)):
-        stopped = _is_stopped(arguments, executions, orphan, output)
+        stopped = not orphan.unread and _is_stopped(arguments, executions, orphan, output)
         entries.append({**orphan.as_dict(), "stopped": stopped})
         owner, told = orphan.execution.owner, "stopping" if stopped else "it runs"
         task = f"{owner.get('dag_id')}/{owner.get('run_id')}, partition {owner.get('partition')}"
         lines += [f"{orphan.execution.display_name}  {task}: {orphan.reason} ({told})", f"    {orphan.execution.arn}"]
-    left = sum(not entry["stopped"] for entry in entries)
-    output.result({"ok": not left, "orphans": entries, "left": left}, "\n".join(lines) or "no orphans")
-    return 1 if left else 0
+    unread = sum(entry["unread"] for entry in entries)
+    left = sum(not entry["stopped"] for entry in entries) - unread
+    data = {"ok": not left and not unread, "orphans": entries, "left": left, "unread": unread}
+    output.result(data, "\n".join(lines) or "no orphans")
+    return NOT_LOOKED if unread else 1 if left else 0
 
 
 def backfill_summary(arguments: argparse.Namespace, output: Output) -> int:
@@ -321,6 +326,8 @@ def backfill_summary(arguments: argparse.Namespace, output: Output) -> int:
     results = backfill.summarize_backfill(airflow, arguments.dag_id, arguments.from_date, arguments.to_date)
     whole = all(result.state in (backfill.DONE, backfill.SKIPPED) for result in results)
     output.result({"ok": whole, **backfill.as_dict(results)}, backfill.as_text(results))
+    if any(result.state == backfill.UNREAD for result in results):
+        return NOT_LOOKED
     return 0 if whole else 1
 
 
@@ -332,7 +339,7 @@ def _is_stopped(arguments: argparse.Namespace, executions: Executions, orphan: O
         return False
     arn = orphan.execution.arn
     try:
-        executions.stop(arn, within=arguments.patience)
+        stop_execution(executions, arn, within=arguments.patience)
     except ExecutionNotFound:
         return True
     except NotStopped as error:

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from airflow_sagemaker.aws.executions import Status
 from airflow_sagemaker.aws.live_executions import LONGEST_EXECUTION
+from airflow_sagemaker.exceptions import ExecutionError, RecordUnreadable
 from airflow_sagemaker.start.record import KEY, ExecutionRecord
 
 if TYPE_CHECKING:
@@ -33,12 +34,13 @@ class Orphan:
     """A live execution and why nobody waits for it.
 
     `known` is False when the asked Airflow has no such task run, or one that did not start it: the run was deleted, or
-    another Airflow's started it.
+    another Airflow's started it. `unread` means that Airflow could not be asked about it: it is left alone.
     """
 
     execution: Execution
     reason: str
     known: bool = True
+    unread: bool = False
 
     @property
     def stopping(self) -> bool:
@@ -53,6 +55,7 @@ class Orphan:
             "status": self.execution.status,
             "reason": self.reason,
             "known": self.known,
+            "unread": self.unread,
             **self.execution.owner,
         }
 
@@ -60,13 +63,19 @@ class Orphan:
 def find_orphans(executions: Executions, airflow: AirflowApi, pipelines: list[str] | None = None) -> Iterator[Orphan]:
     """Look at the live executions of these pipelines (all of the account's by default), newest first.
 
-    Executions that no task run started (by hand, by other tools) are none of ours and never reported.
+    Executions that no task run started (by hand, by other tools) are none of ours and never reported. Who waits is
+    known by the task run's record and the execution's id alone: an XCom may be a reference into a store of its own.
     """
     airflow.check()
     since = datetime.now(UTC) - LONGEST_EXECUTION
     for pipeline in pipelines if pipelines is not None else _all_pipelines(executions):
         for execution in executions.live(pipeline, created_after=since):
-            orphan = _orphan_or_none(airflow, execution) if execution.owner.get("task_id") else None
+            if not execution.owner.get("task_id"):
+                continue
+            try:
+                orphan = _orphan_or_none(airflow, execution)
+            except ExecutionError as error:
+                orphan = Orphan(execution, f"left alone, for its task run could not be read: {error}", unread=True)
             if orphan is not None:
                 yield orphan
 
@@ -81,8 +90,8 @@ def _all_pipelines(executions: Executions) -> Iterator[str]:
         token = {"NextToken": page["NextToken"]}
 
 
-def _orphan_or_none(airflow: AirflowApi, execution: Execution) -> Orphan | None:
-    """None when somebody still waits, or will."""
+def _orphan_or_none(airflow: AirflowApi, execution: Execution) -> Orphan | None:  # noqa: PLR0911 - one return per case
+    """None when somebody still waits, or will. Raises ExecutionError when Airflow cannot be asked about it."""
     owner = execution.owner
     run_path = f"/dags/{quote(owner['dag_id'], safe='')}/dagRuns/{quote(owner['run_id'], safe='')}"
     task_path = f"{run_path}/taskInstances/{quote(owner['task_id'], safe='')}"
@@ -96,28 +105,25 @@ def _orphan_or_none(airflow: AirflowApi, execution: Execution) -> Orphan | None:
     if task["state"] not in OVER:
         return None
     mapped = f"?map_index={index}" if index >= 0 else ""
-    if task["state"] == "success":
-        # A start task that succeeded handed its execution to a sensor: who waits is the rest of the run.
-        reason = _left_by_success(execution, run, airflow.get(f"{task_path}/xcomEntries/return_value{mapped}"))
-    else:
-        reason = f"its task is {task['state']}"
-    if not reason:
-        return None
-    if not _is_recorded(execution, airflow.get(f"{task_path}/state-store/{KEY}{mapped}")):
+    record = _record(airflow.get(f"{task_path}/state-store/{KEY}{mapped}"))
+    if record is None or not record.asked_for(execution):
         return Orphan(execution, "this Airflow has its task run, and did not start it", known=False)
-    return Orphan(execution, reason)
+    if not record.is_current(execution):
+        return Orphan(execution, f"its task has started another one since: {record.arn or record.display_name}")
+    if task["state"] != "success":
+        return Orphan(execution, f"its task is {task['state']}")
+    # A start task that succeeded handed its execution to a sensor: who waits is the rest of the run.
+    if run["state"] in RUN_ALIVE:
+        return None
+    return Orphan(execution, f"its task succeeded and its DAG run is {run['state']}")
 
 
-def _left_by_success(execution: Execution, run: dict[str, Any], returned: dict[str, Any] | None) -> str:
-    if returned is not None and returned.get("value") != execution.arn:
-        return f"its task has started another one since: {returned.get('value')}"
-    return "" if run["state"] in RUN_ALIVE else f"its task succeeded and its DAG run is {run['state']}"
+def _record(stored: dict[str, Any] | None) -> ExecutionRecord | None:
+    """The task run's record, written before each start; None without one. Raises ExecutionError for what is no record.
 
-
-def _is_recorded(execution: Execution, stored: dict[str, Any] | None) -> bool:
-    """Whether the task run's record, written before each start, names the execution; not one that nobody can read."""
+    A state store backend may keep its values elsewhere: what the API then gives is no record, and says nothing.
+    """
     try:
-        record = ExecutionRecord.from_json(stored and stored.get("value"))
-    except ValueError:
-        return False
-    return record is not None and record.asked_for(execution)
+        return ExecutionRecord.from_json(stored and stored.get("value"))
+    except RecordUnreadable as error:
+        raise ExecutionError(str(error)) from error

@@ -16,6 +16,7 @@ from airflow_sagemaker.config import container_images as images
 from airflow_sagemaker.config.extra_arguments import argument_violations
 from airflow_sagemaker.config.hyperparameters import MAX_PARAMETER
 from airflow_sagemaker.config.instance_types import instance_type_problem, processor_of
+from airflow_sagemaker.config.partition_keys import partition_problem
 from airflow_sagemaker.config.request_shapes import SEPARATORS, create_training_job_shape, shape_violations
 from airflow_sagemaker.config.s3_uris import bucket_problem, is_inside, normalised_uri, uri_problem
 from airflow_sagemaker.config.strict_model import Rule, is_template, reads_fields
@@ -25,7 +26,6 @@ PATHS = ("input_path", "output_path", "checkpoint_path")
 _PIPELINE_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,255}")
 _ROLE = re.compile(r"arn:aws[a-z\-]*:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+")
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d")
-_PARTITION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.=:-]{0,127}")
 _TAG_TEXT = re.compile(rf"([\w{SEPARATORS}_.:/=+\-@]*)")
 _IMAGE = re.compile(r"\S{1,255}")
 _ENTRY_POINT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*\.(py|sh)")
@@ -62,6 +62,13 @@ def _bucket_name(seen: Any) -> Iterator[Violation]:
         problem = bucket_problem(seen.bucket)
         if problem:
             yield Violation("bucket", seen.bucket, problem)
+
+
+@reads_fields("partition")
+def _partition_key(seen: Any) -> Iterator[Violation]:
+    problem = "" if is_template(seen.partition) else partition_problem(seen.partition)
+    if problem:
+        yield Violation("partition", seen.partition, problem)
 
 
 @reads_fields("framework_version", "py_version")
@@ -283,7 +290,7 @@ BASE: tuple[Rule, ...] = (
     _matches("region", _REGION, "is no region name such as eu-central-1"),
     _matches("role_arn", _ROLE, "is no role ARN such as arn:aws:iam::123456789012:role/Name"),
     _matches("job_role_arn", _ROLE, "is no role ARN such as arn:aws:iam::123456789012:role/Name"),
-    _matches("partition", _PARTITION, "has 1 to 128 letters, digits or _.=:-, and starts with a letter or digit"),
+    _partition_key,
     _image_versions,
     _tag_limits,
 )

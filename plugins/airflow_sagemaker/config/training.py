@@ -24,6 +24,7 @@ from airflow_sagemaker.config.groups import (
     default_retry_policies,
 )
 from airflow_sagemaker.config.hyperparameters import ModelHyperparameters
+from airflow_sagemaker.config.partition_keys import partition_folder
 from airflow_sagemaker.config.s3_uris import normalised_uri
 from airflow_sagemaker.config.strict_model import Rule, StrictModel, is_template
 from airflow_sagemaker.config.yaml_files import file_label, read_yaml
@@ -79,6 +80,11 @@ class BasePipelineConfig(StrictModel):
         description="Python version of the container, where the image offers some (PyTorch 2.10 and older).",
     )
     tags: dict[str, str] = Field(default_factory=dict, description="Tags of the pipeline and its jobs.")
+
+    @property
+    def partition_folder(self) -> str:
+        """The partition as one part of a path (`partition_keys`)."""
+        return self.partition if is_template(self.partition) else partition_folder(self.partition)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -231,7 +237,7 @@ class PytorchTrainingConfig(BasePipelineConfig):
             name = f"{kind}_path"
             value = getattr(self, name)
             if value is None and self.bucket is not None:
-                value = self._generated(f"{'checkpoints' if kind == 'checkpoint' else kind}/{self.partition}")
+                value = self._generated(f"{'checkpoints' if kind == 'checkpoint' else kind}/{self.partition_folder}")
             elif value is not None and not is_template(value):
                 value = normalised_uri(value)
             # Written past the frozen model so that model_fields_set still tells given from generated.

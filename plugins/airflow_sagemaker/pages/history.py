@@ -8,11 +8,13 @@ outcome inside the database. The models are no public interface of Airflow; test
 from __future__ import annotations
 
 from collections import defaultdict
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from airflow.models.dagrun import DagRun
 from airflow.models.xcom import XComModel
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, exists, func, select
+from sqlalchemy.orm import aliased
 
 from airflow_sagemaker.contract import XCom
 
@@ -43,6 +45,7 @@ def partition_runs(session: Session, dag_id: str, *, limit: int, before: str | N
     """
     runs = session.execute(_runs_statement(session, dag_id, limit=min(limit, MOST_RUNS), before=before)).all()
     outcomes = _outcomes_of(session, [run.id for run in runs])
+    unread = _add_referred_to(session, outcomes, [run.id for run in runs if run.id not in outcomes])
     return [
         {
             "run_id": run.run_id,
@@ -52,6 +55,7 @@ def partition_runs(session: Session, dag_id: str, *, limit: int, before: str | N
             "start": _iso_time(run.start_date),
             "end": _iso_time(run.end_date),
             "trainings": outcomes[run.id],
+            "unread": unread.get(run.id, ""),
         }
         for run in runs
     ]
@@ -113,6 +117,49 @@ def _outcomes_of(session: Session, run_ids: list[int]) -> dict[int, list[dict[st
             }
         )
     return found
+
+
+def _add_referred_to(session: Session, outcomes: dict[int, list[dict[str, Any]]], run_ids: list[int]) -> dict[int, str]:
+    """Of runs without an outcome in the database: those that an XCom backend keeps elsewhere (`[core] xcom_backend`).
+
+    What it keeps is added to `outcomes`; returned is, by run, why it could not be read. Only tasks that have pushed the
+    link to an execution are looked at: a string that another task returns is no reference to an outcome.
+    """
+    linked = aliased(XComModel)
+    same_task = (
+        linked.dag_run_id == XComModel.dag_run_id,
+        linked.task_id == XComModel.task_id,
+        linked.map_index == XComModel.map_index,
+        linked.key == XCom.EXECUTION_LINK.value,
+    )
+    statement = select(XComModel.dag_run_id, XComModel.task_id, XComModel.map_index, XComModel.value).where(
+        XComModel.dag_run_id.in_(run_ids), XComModel.key.in_(OUTCOME_KEYS), exists().where(*same_task)
+    )
+    unread: dict[int, str] = {}
+    for row in session.execute(statement.order_by(XComModel.task_id, XComModel.map_index)):
+        if not isinstance(row.value, str) or row.value.startswith("arn:"):
+            continue
+        found = _resolved(row.value)
+        if isinstance(found, dict) and "execution_arn" in found:
+            metrics = (found.get("report") or {}).get("metrics") or found.get("metrics")
+            figures = {key: found.get(key) for key in ("status", "digest", "billable_seconds")}
+            task = {"task_id": row.task_id, "map_index": row.map_index}
+            outcomes[row.dag_run_id].append({**task, **figures, "metrics": _kept_metrics(metrics)})
+        elif not isinstance(found, dict):
+            unread[row.dag_run_id] = found
+    return unread
+
+
+def _resolved(reference: str) -> Any:
+    """What the configured XCom backend keeps under a reference; a text that says why it cannot be read."""
+    from airflow.sdk.execution_time.xcom import XCom as Backend
+
+    name = f"{Backend.__module__}.{Backend.__qualname__}"
+    try:
+        found = Backend.deserialize_value(SimpleNamespace(value=reference))
+    except Exception as error:
+        return f"XCom backend {name} could not read {reference}: {error}"
+    return f"XCom backend {name} of the api-server does not know {reference}" if isinstance(found, str) else found
 
 
 def _kept_metrics(metrics: Any) -> dict[str, float]:

@@ -9,6 +9,8 @@ from airflow_sagemaker.aws.executions import Status
 
 GONE = "gone"
 """In the place of a status: SageMaker has no execution with the record's ARN."""
+UNSEEN = "unseen"
+"""In the place of a status: the role may not describe executions."""
 
 
 class OnBusy(StrEnum):
@@ -88,6 +90,7 @@ _BY_STATUS: dict[str, Decision] = {
     Status.EXECUTING: Decision.ATTACH,
     Status.SUCCEEDED: Decision.ATTACH,
     Status.STOPPED: Decision.START_ANEW,
+    UNSEEN: Decision.ATTACH,
 }
 
 
@@ -108,6 +111,7 @@ def decide(facts: Facts) -> Decision:
     with ARN                          same         Stopping                           await stop
     with ARN                          same         Executing, Succeeded               attach
     with ARN                          same         Stopped                            start anew
+    with ARN                          same         may not be described               attach
     with ARN                          same         any other; the task does not wait  attach (the sensor reports it)
     with ARN                          same         any other; on_failure="resume"     resume
     with ARN                          same         any other; on_failure="restart"    start anew

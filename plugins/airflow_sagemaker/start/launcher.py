@@ -10,33 +10,41 @@ from __future__ import annotations
 import hashlib
 import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_sagemaker.aws.client import Fault, classify, error_text, explain
 from airflow_sagemaker.aws.executions import Execution, Executions, Status
+from airflow_sagemaker.aws.faults import NOT_CARRIED_OUT, Fault, classify, error_text, explain
 from airflow_sagemaker.aws.live_executions import live_executions
+from airflow_sagemaker.aws.stopping import stop
 from airflow_sagemaker.contract import version_alias
-from airflow_sagemaker.exceptions import ExecutionError, ExecutionNotFound, PartitionBusy
+from airflow_sagemaker.exceptions import (
+    ExecutionError,
+    ExecutionNotFound,
+    NotStopped,
+    PartitionBusy,
+    PreflightError,
+)
 from airflow_sagemaker.start.decision import (
     GONE,
     PRELIMINARY,
     STARTS,
+    UNSEEN,
     Decision,
     Facts,
     OnBusy,
     OnFailure,
     decide,
 )
-from airflow_sagemaker.start.record import ExecutionRecord, RecordStore, TaskRun
-from airflow_sagemaker.start.start_call import REFUSALS, MustWait, StartCall
+from airflow_sagemaker.start.kill_switch import KillSwitch
+from airflow_sagemaker.start.record import Clears, ExecutionRecord, RecordStore, TaskRun
+from airflow_sagemaker.start.start_call import MustWait, StartCall, was_refused
 
 if TYPE_CHECKING:
     from airflow_sagemaker.aws.versions import CompiledPipeline
 
-STOP_SECONDS = 300.0
-"""How long to wait until an execution that is being stopped has stopped."""
+WAIT_IN_WORKER_SECONDS = 15.0
+"""How long a worker waits for a stop before it gives its slot back: most stops take a few seconds."""
 
 DECISION_TEXTS = {
     Decision.ATTACH: "carrying on with it",
@@ -51,11 +59,18 @@ class Request:
     """What one task run wants to have started."""
 
     run: TaskRun
-    clear_epoch: int
-    """The task's `max_tries`: changes when this task is cleared."""
+    clears: Clears
+    """What Airflow knows of the clears of this task."""
     partition: str
     pipeline_name: str
     parameters: dict[str, str]
+    unseen_clears: int = 0
+    """Clears that `clears.max_tries` does not show (`Clears.unseen`)."""
+
+    @property
+    def clear_epoch(self) -> tuple[int, int]:
+        """Changes when this task is cleared, and only then."""
+        return self.clears.max_tries, self.unseen_clears
 
 
 @dataclass
@@ -69,14 +84,14 @@ class Launcher:
     on_failure: OnFailure = OnFailure.RESTART
     on_busy: OnBusy = OnBusy.WAIT
     max_concurrent: int | None = None
-    killed: Callable[[], bool] = lambda: False
+    kill_switch: KillSwitch = field(default_factory=KillSwitch)
     record: ExecutionRecord | None = None
     attached: bool = False
     """Whether the execution is one that an earlier try asked for."""
     _facts: Facts = field(default_factory=Facts, init=False)
 
     def __post_init__(self) -> None:
-        self._call = StartCall(self.executions, self.request.run, self.killed)
+        self._call = StartCall(self.executions, self.request.run, self.kill_switch)
 
     @property
     def log(self) -> Any:
@@ -91,6 +106,9 @@ class Launcher:
         record = self.store.load()
         if record is None:
             return None
+        self.kill_switch.execution_arn = record.arn
+        if record.arn is None and not record.refused:
+            self._call.is_pending(record)
         record = self.record = self._find_answer(record)
         execution: Execution | None = None
         facts = self._facts_of(record)
@@ -120,6 +138,7 @@ class Launcher:
         # not "execution ... is ...": by that the report page knows the end of a wait
         self.log.info("Found %s, %s: %s", execution.arn, execution.status, what_now)
         if decision in STARTS:
+            self.kill_switch.execution_arn = None  # it has ended: what is started now is what there is to stop
             return None
         if decision is Decision.RESUME:
             execution = self._resume(record, execution)
@@ -133,7 +152,7 @@ class Launcher:
             has_arn=record.arn is not None,
             pending=record.arn is None and not record.refused,
             same_pipeline=record.pipeline_name == self.request.pipeline_name,
-            same_clear_epoch=record.clear_epoch == self.request.clear_epoch,
+            same_clear_epoch=_clear_epoch(record) == self.request.clear_epoch,
             waits_for_end=self.waits_for_end,
             on_failure=self.on_failure,
         )
@@ -142,11 +161,12 @@ class Launcher:
         """A record without an ARN: the start call may have been made. Look for what it started."""
         if record.arn is not None:
             return record
-        found = self.executions.find(record.pipeline_name, record.display_name, created=record.created)
-        if found is None:
+        arn = self._call.find(record)
+        if arn is None:
             return record
-        self.log.info("Found the execution of an earlier try whose reply was lost: %s", found.arn)
-        return self._save(record.with_arn(found.arn))
+        self.kill_switch.execution_arn = arn
+        self.log.info("Found the execution of an earlier try whose reply was lost: %s", arn)
+        return self._save(record.with_arn(arn))
 
     def _claim(self, record: ExecutionRecord) -> ExecutionRecord:
         """Repeat the request of a record without an ARN and of another pipeline, to the letter.
@@ -156,13 +176,14 @@ class Launcher:
         """
         self.log.info("An earlier try's start of pipeline %s had no answer: repeating it", record.pipeline_name)
         try:
-            arn = self._call.send(record, {"PipelineVersionAlias": version_alias(record.digest)})
+            arn = self._call.send(record)
         except Exception as error:
             fault = classify(error)
-            if fault in REFUSALS - {Fault.QUOTA}:
+            if fault in NOT_CARRIED_OUT - {Fault.QUOTA}:
                 return record
             text = explain(error, f"repeating the start of pipeline {record.pipeline_name!r}")
-            raise (MustWait if fault is Fault.QUOTA else ExecutionError)(text) from error
+            waits = fault in {Fault.QUOTA, Fault.CONFLICT}
+            raise (MustWait if waits else ExecutionError)(text) from error
         return record if arn is None else self._save(record.with_arn(arn))
 
     def _attach(self) -> None:
@@ -191,6 +212,11 @@ class Launcher:
             return self.executions.describe(arn)
         except ExecutionNotFound as error:
             return Execution(arn=arn, status=GONE, failure_reason=str(error))
+        except Exception as error:
+            if classify(error) is not Fault.DENIED:
+                raise
+            self.log.warning("The role lacks sagemaker:DescribePipelineExecution: the state of %s is not known", arn)
+            return Execution(arn=arn, status=UNSEEN)
 
     def _resume(self, record: ExecutionRecord, execution: Execution) -> Execution:
         token = uuid.uuid5(uuid.UUID(record.token), str(record.retried)).hex
@@ -200,28 +226,38 @@ class Launcher:
         return replace(execution, status=Status.EXECUTING.value)
 
     def _end_predecessor(self, record: ExecutionRecord) -> None:
-        """The execution that was started before this task was cleared must not go on beside the new one."""
+        """The execution that was started before this task was cleared must not run on beside the new one.
+
+        Raises MustWait while it is not seen to have ended: the worker slot is for others meanwhile.
+        """
         if record.arn is None:
             return
         try:
             execution = self.executions.describe(record.arn)
+            if execution.status == Status.EXECUTING:
+                self.log.info("Stopping the execution from before the clear: %s", execution.arn)
+                execution = stop(self.executions, execution.arn, within=WAIT_IN_WORKER_SECONDS)
         except ExecutionNotFound:
             return
-        if execution.live:
-            self.log.info("Stopping the execution from before the clear: %s", execution.arn)
-            self.executions.stop(execution.arn)
-            self._await_stop(execution)
+        except NotStopped as error:
+            if error.hopeless:
+                raise
+            raise MustWait(f"the execution from before the clear must end first: {error}") from error
+        except ExecutionError:
+            raise
+        except Exception as error:
+            raise ExecutionError(explain(error, f"ending {record.arn}, from before the clear")) from error
+        self._await_stop(execution)
+        self.kill_switch.execution_arn = None
 
     def _await_stop(self, execution: Execution) -> Execution:
-        self.log.info("Waiting until %s has stopped", execution.arn)
-        deadline = time.monotonic() + STOP_SECONDS
-        pause = 0.5
-        while execution.live and time.monotonic() < deadline and not self.killed():
+        deadline, pause = time.monotonic() + WAIT_IN_WORKER_SECONDS, 0.5
+        while execution.live and time.monotonic() < deadline and not self.kill_switch.thrown:
             self.executions.aws.stopped.wait(pause)
-            pause = min(pause * 1.5, 10)
+            pause = min(pause * 1.5, 5)
             execution = self.executions.describe(execution.arn)
         if execution.live:
-            raise ExecutionError(f"execution {execution.arn} has not stopped within {STOP_SECONDS:.0f} s")
+            raise MustWait(f"execution {execution.arn} is {execution.status} and must end first")
         return execution
 
     def require_free_place(self) -> None:
@@ -231,7 +267,15 @@ class Launcher:
         """
         if self.on_busy is OnBusy.IGNORE and self.max_concurrent is None:
             return
-        live = live_executions(self.executions, self.request.pipeline_name)
+        try:
+            live = live_executions(self.executions, self.request.pipeline_name)
+        except Exception as error:
+            if classify(error) is not Fault.DENIED:
+                raise
+            needs = "which on_busy and max_concurrent_executions need; grant it, or set on_busy='ignore' and no maximum"
+            raise PreflightError(
+                f"the role lacks sagemaker:ListPipelineExecutions, {needs} ({error_text(error)})"
+            ) from error
         ours = self.record.display_name if self.record else ""
         others = [e for e in live if e.display_name != ours]
         busy = [e for e in others if e.owner.get("partition") == self.request.partition]
@@ -260,12 +304,13 @@ class Launcher:
         return Execution(arn=arn, status=Status.EXECUTING.value, display_name=record.display_name)
 
     def _start_once(self, compiled: CompiledPipeline) -> tuple[ExecutionRecord, str]:
+        self._call.prepare(compiled)
         record = self._save(self._next_record(compiled))
         self._call.stop_if_killed(None)
         try:
-            arn = self._call.start(record, compiled)
+            arn = self._call.start(record)
         except (ExecutionError, MustWait) as error:
-            if error.__cause__ is not None and classify(error.__cause__) in REFUSALS:
+            if was_refused(error):
                 self._save(replace(record, refused=True))
             raise
         record = self._save(record.with_arn(arn))
@@ -278,10 +323,13 @@ class Launcher:
         A dead worker's request may still be on its way, so that even after a clear, or with a definition that changed
         between the tries, the old token goes out: whichever request comes first, the other starts nothing.
         """
-        old, clear_epoch = self.record, self.request.clear_epoch
-        same_epoch = old is not None and old.clear_epoch == clear_epoch
+        old, clears = self.record, self.request.clears
+        same_epoch = old is not None and _clear_epoch(old) == self.request.clear_epoch
         wanted: dict[str, Any] = {
-            "clear_epoch": clear_epoch,
+            "clear_epoch": clears.max_tries,
+            "retries": clears.retries,
+            "clear_number": clears.clear_number,
+            "unseen_clears": self.request.unseen_clears,
             "digest": compiled.digest,
             "parameters": self.request.parameters,
             "partition": self.request.partition,
@@ -302,6 +350,10 @@ class Launcher:
         return record
 
 
+def _clear_epoch(record: ExecutionRecord) -> tuple[int, int]:
+    return record.clear_epoch, record.unseen_clears
+
+
 def _is_before_clear(execution: Execution, record: ExecutionRecord) -> bool:
     """Whether it runs a request from before a clear: the token stays the same, and the older request may come first."""
-    return execution.clear_epoch not in {None, record.clear_epoch}
+    return execution.clear_epoch not in {None, _clear_epoch(record)}

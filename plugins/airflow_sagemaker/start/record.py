@@ -24,15 +24,20 @@ import re
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_sagemaker.aws.executions import owner_text
+from airflow_sagemaker.aws.executions import execution_id
+from airflow_sagemaker.aws.owner import owner_text
+from airflow_sagemaker.exceptions import ConfigurationError, RecordUnreadable, Violation
 
 if TYPE_CHECKING:
     from airflow_sagemaker.aws.executions import Execution
 
 KEY = "training_execution"
 """Name in the task state store. Renaming it would lose the executions that are running during an upgrade."""
+
+SCHEMA = 2
+"""The version of the stored record; raised when an older reader would misunderstand it."""
 
 STORED_NAMES = {"clear_epoch": "max_tries"}
 """Fields that are stored under another name: what an earlier version wrote must be readable, and it ours."""
@@ -57,14 +62,38 @@ class TaskRun:
         map_index = ti.map_index if ti.map_index is not None else -1
         return cls(ti.dag_id, ti.run_id, ti.task_id, map_index)
 
-    def run_key(self, clear_epoch: int) -> str:
+    def run_key(self, clear_epoch: int, unseen_clears: int = 0) -> str:
         """16 characters, the same for every try and generation, others after this task was cleared."""
-        identity = json.dumps([self.dag_id, self.run_id, self.task_id, self.map_index, clear_epoch])
-        return hashlib.sha256(identity.encode()).hexdigest()[:16]
+        identity = [self.dag_id, self.run_id, self.task_id, self.map_index, clear_epoch]
+        text = json.dumps([*identity, unseen_clears] if unseen_clears else identity)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def owner_text(self, partition: str, clear_epoch: int) -> str:
+    def owner_text(self, partition: str, clear_epoch: int, unseen_clears: int = 0) -> str:
         """What an execution's description says about whom it belongs to."""
-        return owner_text(**dataclasses.asdict(self), partition=partition, clear_epoch=clear_epoch)
+        who = dataclasses.asdict(self)
+        return owner_text(**who, partition=partition, clear_epoch=clear_epoch, unseen_clears=unseen_clears)
+
+
+@dataclass(frozen=True)
+class Clears:
+    """What Airflow knows of the clears of a task run; with the record it says whether one came in between.
+
+    Clearing a task sets its `max_tries` to `try_number + retries`. Where somebody has changed the task's `retries` in
+    the meantime that may be the number from before; then a raised `clear_number` of the run counts as a clear.
+    """
+
+    max_tries: int
+    retries: int | None = None
+    clear_number: int | None = None
+    """Of the DAG run: it rises when any of its tasks is cleared."""
+
+    def unseen(self, record: ExecutionRecord | None) -> int:
+        """How many clears in a row have left `max_tries` as it was, the one since the record included."""
+        if record is None or record.clear_epoch != self.max_tries:
+            return 0
+        known = None not in {record.retries, record.clear_number, self.retries, self.clear_number}
+        hidden = known and record.retries != self.retries and (self.clear_number or 0) > (record.clear_number or 0)
+        return record.unseen_clears + int(hidden)
 
 
 @dataclass(frozen=True)
@@ -90,6 +119,12 @@ class ExecutionRecord:
     """SageMaker has refused the request: nothing of it is on its way."""
     earlier: tuple[str, ...] = ()
     """Display names of this task run's requests before this one, for `orphans` to know them by."""
+    retries: int | None = None
+    """The task's, when the record was written."""
+    clear_number: int | None = None
+    """The DAG run's, when the record was written."""
+    unseen_clears: int = 0
+    """Clears that left `clear_epoch` as it was (`Clears`)."""
 
     @property
     def created(self) -> datetime:
@@ -98,7 +133,12 @@ class ExecutionRecord:
 
     def asked_for(self, execution: Execution) -> bool:
         """Whether this task run asked for that execution: its display name holds a token that nobody else has."""
-        return execution.arn == self.arn or execution.display_name in {self.display_name, *self.earlier}
+        return self.is_current(execution) or execution.display_name in self.earlier
+
+    def is_current(self, execution: Execution) -> bool:
+        """Whether it is the execution that this task run asked for last."""
+        same = self.arn is not None and execution.id == execution_id(self.arn)
+        return same or execution.display_name == self.display_name
 
     def with_arn(self, arn: str) -> ExecutionRecord:
         """The record after the start call has answered."""
@@ -113,13 +153,19 @@ class ExecutionRecord:
     def to_json(self) -> dict[str, Any]:
         """As stored: Airflow takes JSON only, which a tuple is not."""
         values = dataclasses.asdict(self) | {"earlier": list(self.earlier)}
-        return {STORED_NAMES.get(name, name): value for name, value in values.items()}
+        return {"schema": SCHEMA, **{STORED_NAMES.get(name, name): value for name, value in values.items()}}
 
     @classmethod
     def from_json(cls, stored: Any) -> ExecutionRecord | None:
-        """As read; unknown keys of a later version are ignored, an unreadable record raises ValueError."""
+        """As read; unknown keys are ignored. Raises RecordUnreadable for one of a later version, or of none."""
         if stored is None:
             return None
+        schema = stored.get("schema") if isinstance(stored, dict) else None
+        if isinstance(schema, int) and schema > SCHEMA:
+            raise RecordUnreadable(
+                f"the record of this task run's execution was written by a later version of airflow_sagemaker (schema "
+                f"{schema}, this one reads {SCHEMA}): upgrade it on all workers"
+            )
         try:
             values = {
                 f.name: stored[key]
@@ -128,7 +174,7 @@ class ExecutionRecord:
             }
             return cls(**{**values, "earlier": tuple(values.get("earlier", ()))})
         except (TypeError, ValueError) as error:
-            raise ValueError(f"the execution record in the task state store cannot be read: {stored!r}") from error
+            raise RecordUnreadable(f"the record of this task run's execution cannot be read: {stored!r}") from error
 
     @classmethod
     def new(
@@ -141,6 +187,7 @@ class ExecutionRecord:
         parameters: dict[str, str],
         partition: str,
         after: ExecutionRecord | None = None,
+        **clears: int | None,
     ) -> ExecutionRecord:
         """A record of an execution that is not started yet, `after` another one of the same task run."""
         token = uuid.uuid4().hex
@@ -156,11 +203,27 @@ class ExecutionRecord:
             partition=partition,
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
             earlier=(*after.earlier, after.display_name)[-EARLIER_LIMIT:] if after else (),
+            **clears,  # type: ignore[arg-type]
         )
 
 
-class RecordStore:
-    """Reads and writes the record in `context["task_state_store"]`."""
+class RecordStore(Protocol):
+    """Where the record of one task run is kept, through retries, deferrals and clears.
+
+    A store promises two things: what `save` has returned from is what any later `load` gives, in any process; and a
+    store that others may write to refuses a `save` that was not preceded by a `load` of what is there (a fence), so
+    that the record of a worker that was taken for dead cannot replace its successor's.
+    """
+
+    def load(self) -> ExecutionRecord | None:
+        """The record of the latest execution of this task instance, whatever its clear epoch."""
+
+    def save(self, record: ExecutionRecord) -> None:
+        """Write, and return only when the store has it."""
+
+
+class TaskStateRecordStore:
+    """The record in `context["task_state_store"]`; Airflow itself refuses writes of a task that is not running."""
 
     def __init__(self, context: Any) -> None:
         self._store = context["task_state_store"]
@@ -174,6 +237,24 @@ class RecordStore:
         from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
         self._store.set(KEY, record.to_json(), retention=NEVER_EXPIRE)
+
+
+def record_store(context: Any) -> RecordStore:
+    """The store of this task run's record."""
+    return TaskStateRecordStore(context)
+
+
+def require_lasting_records() -> None:
+    """Raise ConfigurationError where Airflow empties the task state store of a task that succeeds.
+
+    A start task succeeds while its execution runs: without its record a clear would start a second one beside it.
+    """
+    from airflow.sdk.configuration import conf
+
+    if conf.getboolean("state_store", "clear_on_success", fallback=False):
+        rule = "empties the task state store of a start task while its execution runs, and a clear would start another"
+        hint = "set it to False, or let the operator wait itself (deferrable=True)"
+        raise ConfigurationError([Violation("[state_store] clear_on_success", True, rule, hint)], what="airflow.cfg")
 
 
 def display_name(partition: str, token: str) -> str:

@@ -12,8 +12,16 @@ from airflow_sagemaker.exceptions import ConfigurationError, Violation
 if TYPE_CHECKING:
     from airflow_sagemaker.config.training import PytorchTrainingConfig
 
-RUN_PARTITION = "{{ dag_run.partition_key or (dag_run.logical_date or dag_run.run_after) | ds }}"
-"""The run's date for scheduled, manual and backfill runs alike; `ds` alone is undefined in partitioned runs."""
+_ZONE = "dag.timetable.timezone if dag.timetable.timezone is defined else dag.timezone"
+RUN_PARTITION = (
+    "{% set zone = " + _ZONE + " %}"
+    "{{ dag_run.partition_key or (dag_run.logical_date or dag_run.run_after)"
+    ".astimezone(macros.dateutil.tz.gettz(zone) if zone is string else zone) | ds }}"
+)
+"""The run's date for scheduled, manual and backfill runs alike, where it has no partition key the timetable's own date.
+
+`ds` alone is undefined in partitioned runs, and UTC's date in all others (apache/airflow #67537).
+"""
 TEST_INSTANCE_TYPE = "ml.m5.large"
 TEST_KNOBS = {"epochs": 1, "max_rows": 2000}
 """What mode="test" changes of the hyperparameters, as far as they have such a knob."""
@@ -25,13 +33,6 @@ def plain_config(config: Any) -> Any:
     if callable(to_dict):
         return to_dict()
     return os.fspath(config) if isinstance(config, os.PathLike) else config
-
-
-def one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
-    """The value itself, when it is allowed; else ValueError."""
-    if value not in allowed:
-        raise ValueError(f"{name} = {value!r}: must be one of {', '.join(map(repr, allowed))}")
-    return value
 
 
 def given_data(config: Any, context: Any, render: Callable[[Any, Any], Any]) -> dict[str, Any]:
@@ -70,16 +71,23 @@ def _file_beside(config: str | os.PathLike[str], dag: Any) -> Path:
 
 
 def build_config(
-    given: dict[str, Any], context: Any, *, partition: Any, aws_conn_id: str | None, region_name: str | None
+    given: dict[str, Any],
+    context: Any,
+    *,
+    partition: Any,
+    partition_is_given: bool,
+    aws_conn_id: str | None,
+    region_name: str | None,
 ) -> PytorchTrainingConfig:
     """The validated configuration of this run: what it leaves out comes from the run and the connection.
 
-    Raises ConfigurationError with all that is wrong.
+    `partition_is_given` says that `partition` is not the default. Raises ConfigurationError with all that is wrong.
     """
     from airflow_sagemaker.aws.connections import connection_defaults
     from airflow_sagemaker.config.training import PytorchTrainingConfig
 
     key = _checked_partition(partition)
+    _refuse_two_partitions(given, context, key if partition_is_given else None)
     defaults = connection_defaults(aws_conn_id)
     region = region_name or defaults.region or os.environ.get("AWS_DEFAULT_REGION")
     config = PytorchTrainingConfig.from_dict(given).completed(
@@ -115,6 +123,16 @@ def _checked_partition(partition: Any) -> str:
     return key
 
 
+def _refuse_two_partitions(given: dict[str, Any], context: Any, ours: str | None) -> None:
+    """The configuration's partition must be that of the operator, and of a partitioned run."""
+    theirs = str(given.get("partition") or "").strip()
+    key = getattr(context.get("dag_run"), "partition_key", None)
+    other, whose = (ours, "the operator's partition") if ours is not None else (key, "the run's partition key")
+    if theirs and other is not None and theirs != other:
+        hint = "leave it out of the configuration"
+        raise ConfigurationError([Violation("config.partition", theirs, f"disagrees with {whose}, {other!r}", hint)])
+
+
 def _partition_violations(context: Any, config: PytorchTrainingConfig) -> list[Violation]:
     """Explicit output and checkpoint paths of a partitioned run must differ from partition to partition."""
     violations = []
@@ -123,9 +141,13 @@ def _partition_violations(context: Any, config: PytorchTrainingConfig) -> list[V
         path = getattr(config, name)
         if name not in config.model_fields_set or path is None:
             continue
+        holds = config.partition in path or config.partition_folder in path
         if "None" in path.split("/"):
             violations.append(Violation(name, path, "holds a part 'None': a template rendered to nothing"))
-        elif partitioned and name != "input_path" and config.partition not in path:
-            hint = "put {{ dag_run.partition_key }} into the path, or leave the path out to have it generated"
+        elif partitioned and name != "input_path" and not holds:
+            hint = (
+                "put {{ macros.airflow_sagemaker.partition_folder(dag_run.partition_key) }} into the path, or leave it "
+                "out to have it generated"
+            )
             violations.append(Violation(name, path, f"must hold the run's partition {config.partition!r}", hint))
     return violations

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import random
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_sagemaker.aws.client import Fault, classify, explain
-from airflow_sagemaker.aws.versions import deploy
-from airflow_sagemaker.exceptions import ExecutionError
+from airflow_sagemaker.aws.faults import NOT_CARRIED_OUT, Fault, classify, explain
+from airflow_sagemaker.aws.stopping import stop
+from airflow_sagemaker.aws.versions import deploy, is_deployed
+from airflow_sagemaker.contract import version_alias
+from airflow_sagemaker.exceptions import ExecutionError, ExecutionNotFound, NotStopped
 
 if TYPE_CHECKING:
     from airflow_sagemaker.aws.executions import Executions
     from airflow_sagemaker.aws.versions import CompiledPipeline
+    from airflow_sagemaker.start.kill_switch import KillSwitch
     from airflow_sagemaker.start.record import ExecutionRecord, TaskRun
-
-REFUSALS = frozenset({Fault.QUOTA, Fault.CREDENTIALS, Fault.DENIED, Fault.INVALID, Fault.CONFLICT})
-"""Answers after which a request has started nothing and will not."""
 
 
 class MustWait(Exception):
@@ -29,59 +30,114 @@ class Killed(Exception):
 
 @dataclass(frozen=True)
 class StartCall:
-    """Starts what a record asks for; `killed` says whether the task was killed meanwhile."""
+    """Starts what a record asks for; the kill switch knows of each request while it has no answer."""
 
     executions: Executions
     run: TaskRun
-    killed: Callable[[], bool]
+    kill_switch: KillSwitch
 
     @property
     def log(self) -> Any:
         """The task's log."""
         return self.executions.aws.log
 
-    def send(self, record: ExecutionRecord, version: dict[str, Any]) -> str | None:
+    def prepare(self, compiled: CompiledPipeline) -> None:
+        """See to it that the definition's version is there, and still is that definition."""
+        if is_deployed(self.executions.aws, compiled):
+            return
+        self.log.info("Pipeline %s has no version %s: deploying", compiled.pipeline_name, compiled.version_alias)
+        deploy(self.executions.aws, compiled)
+        self.stop_if_killed(None)
+
+    def send(self, record: ExecutionRecord) -> str | None:
         """The call itself, once; None when no pipeline or no such version exists. Raises botocore's errors."""
-        return self.executions.start(
+        with self.kill_switch.starting(lambda executions: self._send(executions, record)):
+            arn = self._send(self.executions, record)
+            self.kill_switch.execution_arn = arn
+        return arn
+
+    def is_pending(self, record: ExecutionRecord) -> None:
+        """An earlier try has sent the record's request, and nobody knows what came of it."""
+        self.kill_switch.unanswered(lambda executions: self._send(executions, record))
+
+    def _send(self, executions: Executions, record: ExecutionRecord) -> str | None:
+        return executions.start(
             record.pipeline_name,
-            version=version,
+            version={"PipelineVersionAlias": version_alias(record.digest)},
             display_name=record.display_name,
             token=record.token,
             parameters=record.parameters,
-            description=self.run.owner_text(record.partition, record.clear_epoch),
+            description=self.run.owner_text(record.partition, record.clear_epoch, record.unseen_clears),
         )
 
-    def start(self, record: ExecutionRecord, compiled: CompiledPipeline) -> str:
-        """Start the record's request under the compiled definition, deploying that when its alias is missing."""
-        version = {"PipelineVersionAlias": compiled.version_alias}
-        arn = self._call(record, version)
-        if arn is None:
-            self.log.info("Pipeline %s has no version %s: deploying", compiled.pipeline_name, compiled.version_alias)
-            deploy(self.executions.aws, compiled)
+    def start(self, record: ExecutionRecord) -> str:
+        """Start the record's request; repeated through conflicts and until SageMaker sees a version that is new."""
+        deadline, pause = time.monotonic() + self.executions.aws.patience, 0.5
+        while True:
+            arn, error = self._attempt(record)
+            if arn is not None:
+                return arn
             self.stop_if_killed(None)
-            arn = self._call(record, version)
-        if arn is None:
-            raise ExecutionError(f"pipeline {compiled.pipeline_name!r} has lost version {compiled.version_alias} again")
-        return arn
+            if time.monotonic() + pause > deadline:
+                if error is not None:
+                    raise ExecutionError(explain(error, f"starting pipeline {record.pipeline_name!r}")) from error
+                raise ExecutionError(
+                    f"pipeline {record.pipeline_name!r} has no version {version_alias(record.digest)}, though it was "
+                    "deployed: was it removed? A retry deploys it again"
+                )
+            answer = explain(error, "the answer") if error else "the version is not visible yet"
+            self.log.warning("Starting pipeline %s: %s; trying again in %.1f s", record.pipeline_name, answer, pause)
+            self.executions.aws.stopped.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
+            pause = min(pause * 2, 10.0)
 
-    def _call(self, record: ExecutionRecord, version: dict[str, Any]) -> str | None:
+    def _attempt(self, record: ExecutionRecord) -> tuple[str | None, Exception | None]:
+        """The ARN, or the conflict that stands in the way, or neither where the version is not visible."""
         try:
-            return self.send(record, version)
+            return self.send(record), None
         except Exception as error:
             fault = classify(error)
             if fault is Fault.QUOTA:
                 raise MustWait(explain(error, "starting the execution")) from error
-            if fault in {Fault.INVALID, Fault.CONFLICT}:
+            if fault in {Fault.REFUSED, Fault.CONFLICT}:
                 # The token may be taken: an earlier try's other request has arrived since this one looked.
-                found = self.executions.find(record.pipeline_name, record.display_name, created=record.created)
+                found = self.find(record)
                 if found is not None:
-                    return found.arn
+                    return found, None
+            if fault is Fault.CONFLICT:
+                return None, error
             raise ExecutionError(explain(error, f"starting pipeline {record.pipeline_name!r}")) from error
+
+    def find(self, record: ExecutionRecord) -> str | None:
+        """The ARN of the execution that bears the record's display name.
+
+        None, too, for a role that may not list executions: the request is then repeated under its token, and
+        SageMaker's promise about ClientRequestToken is all there is.
+        """
+        try:
+            found = self.executions.find(record.pipeline_name, record.display_name, created=record.created)
+        except Exception as error:
+            if classify(error) is not Fault.DENIED:
+                raise
+            self.log.warning(
+                "The role lacks sagemaker:ListPipelineExecutions: what an earlier try has started is found by its "
+                "token alone"
+            )
+            return None
+        return found.arn if found is not None else None
 
     def stop_if_killed(self, arn: str | None) -> None:
         """Raise Killed when the task was killed meanwhile, having stopped what was started."""
-        if not self.killed():
+        if not self.kill_switch.thrown:
             return
-        if arn is not None:
-            self.executions.stop(arn)
-        raise Killed(f"killed while starting; {arn or 'nothing'} was stopped")
+        if arn is None:
+            raise Killed("killed before anything was started")
+        try:
+            status = stop(self.executions, arn, within=self.kill_switch.seconds).status
+        except (NotStopped, ExecutionNotFound) as error:
+            raise Killed(f"killed while starting: {error}") from error
+        raise Killed(f"killed while starting: execution {arn} is {status}")
+
+
+def was_refused(error: BaseException) -> bool:
+    """Whether the answer behind this error says that the request has started nothing and will not."""
+    return error.__cause__ is not None and classify(error.__cause__) in NOT_CARRIED_OUT

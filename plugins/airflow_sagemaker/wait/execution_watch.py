@@ -6,10 +6,12 @@ import random
 import time
 from typing import TYPE_CHECKING, Any
 
-from airflow_sagemaker.aws.client import Aws, error_text
+from airflow_sagemaker.aws.client import Aws
 from airflow_sagemaker.aws.console_links import page_urls, pages_of
 from airflow_sagemaker.aws.executions import Execution, ExecutionArn, Executions, Status
+from airflow_sagemaker.aws.faults import error_text, explain
 from airflow_sagemaker.aws.outcome import Outcome, explain_failure, read_outcome
+from airflow_sagemaker.aws.stopping import TIMEOUT_STOP_SECONDS, stop
 from airflow_sagemaker.exceptions import ExecutionError, ExecutionFailed, ExecutionNotFound
 
 if TYPE_CHECKING:
@@ -85,9 +87,7 @@ def require_own_region(executions: Executions, arn: Any) -> None:
     parsed = ExecutionArn.parse(arn)
     region = executions.aws.client("sagemaker").meta.region_name
     if parsed.region != region:
-        raise ExecutionNotFound(
-            f"{arn} is in {parsed.region}, but this task's connection is for {region}; set region_name"
-        )
+        raise ExecutionNotFound(f"{arn} is in {parsed.region}, but this task's region_name is {region}; leave it out")
 
 
 def checked_event(event: dict[str, Any] | None) -> dict[str, Any]:
@@ -100,14 +100,14 @@ def checked_event(event: dict[str, Any] | None) -> dict[str, Any]:
     return event
 
 
-def stop_at_timeout(target: AwsTarget, arn: str, log: Any, limit: str) -> None:
+def stop_at_timeout(target: Callable[[], AwsTarget], arn: str, log: Any, limit: str) -> None:
     """Stop an execution whose task has waited too long; a failure to do so is logged, the timeout is what counts."""
     try:
-        open_executions(target, log).stop(arn)
+        stopped = stop(open_executions(target(), log), arn, within=TIMEOUT_STOP_SECONDS)
     except Exception as error:
-        log.warning("Execution %s could not be stopped: %s", arn, error_text(error))
+        log.error("%s: %s", limit, error if isinstance(error, ExecutionError) else explain(error, f"stopping {arn}"))
     else:
-        log.info("%s: execution %s is stopping", limit, arn)
+        log.info("%s: execution %s is %s", limit, arn, stopped.status)
 
 
 def update_assets(context: Any, outlets: Any, outcome: Outcome, partition: str | None) -> None:

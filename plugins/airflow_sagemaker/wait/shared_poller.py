@@ -18,9 +18,12 @@ from math import ceil
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_sagemaker.aws.client import HEALING, Aws, Fault, classify, error_code, error_text
+from airflow_sagemaker.aws.client import Aws
 from airflow_sagemaker.aws.executions import LIVE, Execution, ExecutionArn, Executions
+from airflow_sagemaker.aws.faults import Fault, classify, error_code, error_text
+from airflow_sagemaker.aws.stopping import StopAttempt, try_to_stop
 from airflow_sagemaker.contract import ProgressLevel
+from airflow_sagemaker.exceptions import ExecutionNotFound, NotStopped
 from airflow_sagemaker.wait.progress_report import ProgressReport
 
 if TYPE_CHECKING:
@@ -40,6 +43,13 @@ MISSING_LOOKS = 3
 
 STOP_SECONDS = 20.0
 """How long a stop is tried again: Airflow gives a trigger's on_kill thirty seconds ([triggerer] on_kill_timeout)."""
+
+MAY_NOT_LIST = (
+    "The role lacks sagemaker:ListPipelineExecutions: each waiting task is asked about by a call of its own "
+    "(sagemaker:DescribePipelineExecution)"
+)
+ALL_ALIKE = frozenset({Fault.THROTTLED, Fault.UNAVAILABLE, Fault.IN_BETWEEN, Fault.EXPIRED, Fault.CREDENTIALS})
+"""Faults of one Describe after which the others of the round are not asked about: they would meet the same."""
 
 HOPELESS = frozenset({Fault.EXPIRED, Fault.CREDENTIALS, Fault.DENIED})
 HOPELESS_LOOKS = 2
@@ -91,8 +101,12 @@ class Waiter:
             self.failing_since = now
             self.lines.put_nowait(("warning", f"Polling: {error_code(error)}: {error_text(error)}; trying again"))
         self.hopeless = self.hopeless + 1 if classify(error) in HOPELESS else 0
-        given_up = self.hopeless >= HOPELESS_LOOKS or now - self.failing_since >= self.patience
-        if given_up and not self.done.done():
+        if self.hopeless >= HOPELESS_LOOKS or now - self.failing_since >= self.patience:
+            self.give_up(error)
+
+    def give_up(self, error: Exception) -> None:
+        """End the wait with this error."""
+        if not self.done.done():
             self.done.set_exception(error)
 
 
@@ -114,6 +128,7 @@ class SharedPoller:
         self._executions = Executions(self._aws)
         self._slower = 1.0
         self._stopping = 0
+        self._may_not_list = False
 
     @classmethod
     def of(cls, target: AwsTarget) -> SharedPoller:
@@ -167,19 +182,22 @@ class SharedPoller:
         """Run a blocking call in the poller's threads."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
 
-    async def stop(self, arn: str) -> bool:
-        """Stop an execution (a trigger's on_kill); what heals is waited out, since many may be marked at once."""
+    async def stop(self, arn: str) -> Execution:
+        """Stop an execution (a trigger's on_kill) and return what Describe then says of it.
+
+        As `Executions.stop`, with its pauses outside the threads, since many may be marked at once.
+        """
         self._stopping += 1
         deadline, pause = monotonic() + STOP_SECONDS, 0.5
         try:
             while True:
-                try:
-                    return bool(await self.in_thread(self._executions.stop, arn))
-                except Exception as error:
-                    if classify(error) not in HEALING or monotonic() + pause > deadline:
-                        raise
+                attempt: StopAttempt = await self.in_thread(try_to_stop, self._executions, arn)
+                if attempt.stopped is not None:
+                    return attempt.stopped
+                if attempt.hopeless or monotonic() + pause > deadline:
+                    raise NotStopped(arn, str(attempt), hopeless=attempt.hopeless)
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
-                pause *= 2
+                pause = min(pause * 2, 5.0)
         finally:
             self._stopping -= 1
             self._close_if_idle()
@@ -232,62 +250,84 @@ class SharedPoller:
 
     async def _ask(self, group: list[Waiter]) -> None:
         try:
-            found, missing = await self.in_thread(self._look, group)
-        except Exception as error:
-            self._slow_down(classify(error))
-            for waiter in group:
-                pause = waiter.interval * self._slower * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
-                waiter.failed(error, monotonic(), pause)
-            return
-        self._slower = max(1.0, self._slower * 0.8)
-        now = monotonic()
-        spread = random.uniform(-JITTER, JITTER)  # noqa: S311 - jitter, no secret
-        for waiter in group:
-            if waiter.arn.text in found:
-                waiter.seen(found[waiter.arn.text], now)
-                waiter.due += waiter.interval * (self._slower - 1 + spread)
-            elif waiter.arn.text in missing:
-                self._missed(waiter, missing[waiter.arn.text])
+            looks = await self.in_thread(self._look, group)
+        except Exception as error:  # a fault of our own: those who wait must learn of it, and the others wait on
+            looks = dict.fromkeys(group, error)
+        now, spread = monotonic(), random.uniform(-JITTER, JITTER)  # noqa: S311 - jitter, no secret
+        faults = {classify(seen) for seen in looks.values() if isinstance(seen, Exception)}
+        if Fault.THROTTLED in faults:
+            self._slow_down(Fault.THROTTLED)
+        elif not faults:
+            self._slower = max(1.0, self._slower * 0.8)
+        for waiter, seen in looks.items():
+            try:
+                self._take_in(waiter, seen, now, spread)
+            except Exception as error:  # one waiter's fault is its own
+                waiter.give_up(error)
 
-    def _missed(self, waiter: Waiter, error: Exception) -> None:
-        waiter.missing += 1
-        waiter.due = monotonic() + waiter.interval
-        if waiter.missing >= MISSING_LOOKS and not waiter.done.done():
-            waiter.done.set_exception(error)
+    def _take_in(self, waiter: Waiter, seen: Execution | Exception, now: float, spread: float) -> None:
+        if isinstance(seen, Execution):
+            waiter.seen(seen, now)
+            waiter.due += waiter.interval * (self._slower - 1 + spread)
+        elif isinstance(seen, ExecutionNotFound):
+            waiter.missing += 1
+            waiter.due = now + waiter.interval
+            if waiter.missing >= MISSING_LOOKS:
+                waiter.give_up(seen)
+        else:
+            waiter.failed(seen, now, waiter.interval * self._slower * (1 + spread))
 
     def _slow_down(self, fault: Fault) -> None:
         if fault is Fault.THROTTLED:
             self._slower = min(LONGEST_BACKOFF, self._slower * 2)
 
-    def _look(self, group: list[Waiter]) -> tuple[dict[str, Execution], dict[str, Exception]]:
-        """Blocking: the executions of one pipeline that somebody waits for, and those that do not exist."""
-        wanted = {waiter.arn.text: waiter for waiter in group}
+    def _look(self, group: list[Waiter]) -> dict[Waiter, Execution | Exception]:
+        """Blocking: what is known of each execution of one pipeline that somebody waits for, or why it is not."""
         found: dict[str, Execution] = {}
-        missing: dict[str, Exception] = {}
-        if len(wanted) > 1:
-            self._list(group, wanted, found)
-        for arn in wanted.keys() - found.keys():
-            try:
-                found[arn] = self._executions.describe(arn)
-            except Exception as error:
-                if classify(error.__cause__ or error) not in {Fault.NOT_FOUND, Fault.INVALID}:
-                    raise
-                missing[arn] = error
-        return found, missing
+        looks: dict[Waiter, Execution | Exception] = {}
+        if len({waiter.arn.execution_id for waiter in group}) > 1:
+            fault = self._list(group, found)
+            if fault is not None:
+                return dict.fromkeys(group, fault)
+        for waiter in group:
+            key = waiter.arn.execution_id.lower()
+            if key not in found:
+                try:
+                    found[key] = self._executions.describe(waiter.arn.text)
+                except Exception as error:
+                    looks[waiter] = error
+                    if classify(error) in ALL_ALIKE:
+                        return {each: found.get(each.arn.execution_id.lower(), error) for each in group}
+                    continue
+            looks[waiter] = found[key]
+        return looks
 
-    def _list(self, group: list[Waiter], wanted: dict[str, Waiter], found: dict[str, Execution]) -> None:
-        """Read the pipeline's list back to the oldest waiter, but never more pages than Describe calls would cost."""
+    def _list(self, group: list[Waiter], found: dict[str, Execution]) -> Exception | None:
+        """Read the pipeline's list back to the oldest waiter, but never more pages than Describe calls would cost.
+
+        The fault that keeps it from being read; none where the role may not list: then each is described.
+        """
+        if self._may_not_list:
+            return None
+        wanted = {waiter.arn.execution_id.lower() for waiter in group}
         starts = [waiter.started_at for waiter in group]
         known = [start for start in starts if start is not None]
         oldest = min(known) - timedelta(seconds=2) if len(known) == len(starts) else None
         budget = max(2, ceil(len(wanted) / 4)) * 100
-        for number, execution in enumerate(
-            self._executions.listed(group[0].arn.pipeline_arn, created_after=oldest), start=1
-        ):
-            if execution.arn in wanted:
-                found[execution.arn] = execution
-            if len(found) == len(wanted) or number >= budget:
-                return
+        listed = self._executions.listed(group[0].arn.pipeline_arn, created_after=oldest)
+        try:
+            for number, execution in enumerate(listed, start=1):
+                if execution.id in wanted:
+                    found[execution.id] = execution
+                if len(found) == len(wanted) or number >= budget:
+                    break
+        except Exception as error:
+            if classify(error) is not Fault.DENIED:
+                return error
+            self._may_not_list = True
+            for waiter in group:
+                waiter.lines.put_nowait(("warning", MAY_NOT_LIST))
+        return None
 
 
 class Budget:
@@ -308,10 +348,4 @@ class _QuietAws(Aws):
     """Calls once and never logs."""
 
     def call(self, service: str, operation: str, /, **arguments: Any) -> dict[str, Any]:
-        try:
-            reply: dict[str, Any] = getattr(self.client(service), operation)(**arguments)
-        except Exception as error:
-            if classify(error) is Fault.EXPIRED:
-                self.forget_clients()
-            raise
-        return reply
+        return self.once(service, operation, **arguments)

@@ -94,6 +94,7 @@ class Bench:
 
     server: Any
     proxy: FaultProxy
+    s3_proxy: FaultProxy
     path: Path
     shop: Workshop
     name: str
@@ -104,6 +105,8 @@ class Bench:
     """A role that the connection names."""
     region: str | None = "us-east-1"
     """The region that the connection names."""
+    settings: dict[str, str] = field(default_factory=dict)
+    """Environment variables of the workers: Airflow's configuration."""
 
     def __post_init__(self) -> None:
         self.sagemaker = self.server.client("sagemaker")
@@ -128,9 +131,14 @@ class Bench:
 
     def environment(self) -> dict[str, str]:
         connection = connection_of(
-            self.server.env, self.proxy.url, self.shop.bucket, assume_role=self.assume_role, region=self.region
+            self.server.env,
+            self.proxy.url,
+            self.shop.bucket,
+            assume_role=self.assume_role,
+            region=self.region,
+            s3_endpoint=self.s3_proxy.url,
         )
-        return {"AIRFLOW_CONN_AWS_DEFAULT": connection}
+        return {"AIRFLOW_CONN_AWS_DEFAULT": connection, **self.settings}
 
     def work(self, *, halt: str = "", operator: dict[str, Any] | None = None, **task: Any) -> Worker:
         """Start one try; equal `run_id` and `map_index` mean the same task instance."""
@@ -226,8 +234,9 @@ def workshop(local_sagemaker: Any, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture
 def bench(local_sagemaker: Any, workshop: Workshop, tmp_path: Path) -> Iterator[Bench]:
-    with FaultProxy(local_sagemaker.endpoint_url) as proxy:
-        made = Bench(local_sagemaker, proxy, tmp_path, workshop, workshop.bucket, f"d-{uuid.uuid4().hex[:8]}")
+    s3 = local_sagemaker.env["AWS_ENDPOINT_URL_S3"]
+    with FaultProxy(local_sagemaker.endpoint_url) as proxy, FaultProxy(s3) as s3_proxy:
+        made = Bench(local_sagemaker, proxy, s3_proxy, tmp_path, workshop, workshop.bucket, f"d-{uuid.uuid4().hex[:8]}")
         try:
             yield made
         finally:

@@ -171,7 +171,7 @@ def test_a_poking_sensor_explains_a_failure_and_goes_on_telling_where_it_was(
     [
         ("None", "is not the ARN of a pipeline execution"),
         ("arn:aws:sagemaker:us-east-1:1:pipeline/p", "is not the ARN of a pipeline execution"),
-        ("arn:aws:sagemaker:eu-west-1:123456789012:pipeline/p/execution/abcdefghijkl", "set region_name"),
+        ("arn:aws:sagemaker:eu-west-1:123456789012:pipeline/p/execution/abcdefghijkl", "no execution"),
         ("arn:aws:sagemaker:us-east-1:210987654321:pipeline/p/execution/abcdefghijkl", "no execution"),
     ],
 )
@@ -179,3 +179,14 @@ def test_an_arn_that_cannot_be_waited_for_fails_at_once(bench: Bench, arn: str, 
     result = bench.work(sensor={"execution_arn": arn}).result()
     assert result["error"] == "AirflowFailException"
     assert said in result["message"]
+
+
+def test_the_sensors_region_is_the_executions(bench: Bench) -> None:
+    """The region stands in the configuration alone, and no other place names one."""
+    bench.region = None
+    arn = bench.work(operator={"config": bench.config(region="us-east-1")}).result()["returned"]
+    waits = bench.work(sensor={"execution_arn": arn}).result()
+    assert waits["error"] == "TaskDeferred", waits
+    assert waits["trigger"][1]["region_name"] == "us-east-1"
+    other = bench.work(sensor={"execution_arn": arn, "region_name": "eu-west-1"}).result()
+    assert "this task's region_name is eu-west-1; leave it out" in other["message"]

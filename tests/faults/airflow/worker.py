@@ -6,7 +6,8 @@ LocalExecutor does), answering with the worker's pid.
 The task state store is Airflow's by interface and a file by nature: what `set` has returned from is on disk. The SPEC
 holds the operator's arguments, the task's identity (run_id, max_tries, partition, ...) and the store's file; results go
 to the file `result`. With an `event` the task resumes, as after a deferral, and with `timed_out` as after one that took
-too long. `halt` names a point at which the process stops and waits to be killed.
+too long; `execution_timeout` is in seconds, and Airflow's own code keeps it. `halt` names a point at which the process
+stops and waits to be killed.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import signal
 import sys
 import time
 import traceback
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -69,6 +70,7 @@ def halt(store: Path, point: str) -> None:
 def main(spec: dict[str, Any]) -> None:
     from airflow.sdk import Asset
     from airflow.sdk.execution_time.context import OutletEventAccessors
+    from airflow.sdk.execution_time.task_runner import _run_execute_callable
 
     from airflow_sagemaker.operators import SageMakerTrainingPipelineOperator
     from airflow_sagemaker.sensors import SageMakerTrainingPipelineSensor
@@ -90,7 +92,12 @@ def main(spec: dict[str, Any]) -> None:
     context = {
         "ti": ti,
         "task_state_store": FileStore(store_path, spec.get("halt", "")),
-        "dag_run": SimpleNamespace(partition_key=spec["partition"], run_after=datetime.now(UTC), logical_date=None),
+        "dag_run": SimpleNamespace(
+            partition_key=spec["partition"],
+            run_after=datetime.now(UTC),
+            logical_date=None,
+            clear_number=spec.get("clear_number", 0),
+        ),
         "dag": None,
         "outlet_events": OutletEventAccessors(),
     }
@@ -98,7 +105,10 @@ def main(spec: dict[str, Any]) -> None:
     if "sensor" in spec:
         task = SageMakerTrainingPipelineSensor(task_id="wait", **spec["sensor"])
     else:
-        task = SageMakerTrainingPipelineOperator(task_id="start", partition=spec["partition"], **spec["operator"])
+        limits = {name: timedelta(seconds=spec[name]) for name in ("execution_timeout",) if name in spec}
+        task = SageMakerTrainingPipelineOperator(task_id="start", **limits, **spec["operator"])
+        if "partition" not in spec["operator"]:  # as Airflow renders the default
+            task.partition = spec["partition"] if spec["partition"] is not None else "2013-07-04"
         task.outlets.append(asset)
     signals(task)
     result: dict[str, Any] = {}
@@ -106,7 +116,10 @@ def main(spec: dict[str, Any]) -> None:
         event = spec.get("event")
         if spec.get("timed_out"):
             task.resume_execution("__fail__", {"error": "Trigger timeout"}, context)
-        result["returned"] = task.execute_complete(context, event) if event else task.execute(context)
+        if event:
+            result["returned"] = task.execute_complete(context, event)
+        else:
+            result["returned"] = _run_execute_callable(context, task.execute, task)  # type: ignore[arg-type]
         result["asset_partitions"] = sorted(context["outlet_events"][asset].partition_keys)
     except BaseException as error:
         result.update(error=type(error).__name__, message=str(error))

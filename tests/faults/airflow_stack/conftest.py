@@ -69,13 +69,13 @@ class Faulty:
             time.sleep(0.3)
         raise AssertionError(f"not within {seconds} s: {what}")
 
-    def wait_task(self, dag_id: str, run_id: str, task_id: str, *states: str) -> dict[str, Any]:
+    def wait_task(self, dag_id: str, run_id: str, task_id: str, *states: str, seconds: float = 180) -> dict[str, Any]:
         def reached() -> dict[str, Any] | None:
             found = self.task(dag_id, run_id, task_id)
             return found if found["state"] in states else None
 
         try:
-            return dict(self.wait(reached, f"{dag_id}.{task_id} in {states}"))
+            return dict(self.wait(reached, f"{dag_id}.{task_id} in {states}", seconds))
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.story(dag_id, run_id)}") from None
 
@@ -110,6 +110,14 @@ class Faulty:
         except self.sagemaker.exceptions.ResourceNotFound:
             return []
         return [e for e in found if json.loads(e["PipelineExecutionDescription"])["run_id"] == run_id]
+
+    def status(self, arn: str) -> str:
+        described = self.sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)
+        return str(described["PipelineExecutionStatus"])
+
+    def parameters(self, arn: str) -> dict[str, str]:
+        reply = self.sagemaker.list_pipeline_parameters_for_execution(PipelineExecutionArn=arn)
+        return {parameter["Name"]: parameter["Value"] for parameter in reply["PipelineParameters"]}
 
     def clear(self, dag_id: str, run_id: str, *task_ids: str) -> None:
         body = {"dry_run": False, "dag_run_id": run_id, "task_ids": list(task_ids), "only_failed": False}

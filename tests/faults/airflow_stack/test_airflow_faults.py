@@ -91,6 +91,31 @@ def test_clearing_the_deferred_operator_stops_the_old_and_starts_anew(faulty: Fa
     faulty.mark("alone", run, "train", "failed")
 
 
+def test_clearing_the_operator_while_its_worker_runs_is_a_clear(faulty: Faulty) -> None:
+    """Airflow restarts the task and raises `max_tries`: the old execution is stopped, a new one trains from scratch."""
+    run = faulty.trigger("in_worker", seconds=LONG, day="2013-01-08")
+    faulty.wait(lambda: faulty.executions(run), "the execution")
+    faulty.wait_task("in_worker", run, "train", "running")
+    before = faulty.task("in_worker", run, "train")["max_tries"]
+    faulty.clear("in_worker", run, "train")
+    faulty.wait(lambda: len(faulty.executions(run)) == 2, "the new execution")
+    assert faulty.task("in_worker", run, "train")["max_tries"] > before
+    new, old = (e["PipelineExecutionArn"] for e in faulty.executions(run))
+    faulty.wait(lambda: faulty.status(old) == "Stopped", "the old one's stop")
+    assert faulty.status(new) == "Executing"
+    assert faulty.parameters(new)["CheckpointPath"] != faulty.parameters(old)["CheckpointPath"]
+    faulty.mark("in_worker", run, "train", "failed")
+
+
+def test_two_that_wait_for_the_same_partition_are_not_failed_by_short_deferrals(faulty: Faulty) -> None:
+    """poll_interval=2 and no retries: no deferral is shorter than what Airflow bears."""
+    faulty.put_channels("2013-01-09", "in-turn")
+    run = faulty.trigger("in_turn", seconds=4, day="2013-01-09")
+    for number in (1, 2):
+        faulty.wait_task("in_turn", run, f"train_{number}", "success", seconds=300)
+    assert len(faulty.executions(run, "in-turn")) == 2
+
+
 @pytest.mark.slow
 def test_the_operator_alone_follows_a_failure_by_a_new_generation(faulty: Faulty) -> None:
     run = faulty.trigger("alone", seconds=FAILS, day="2013-01-06")

@@ -28,13 +28,13 @@ TASK_PATH = f"{RUN_PATH}/taskInstances/start"
 
 @contextmanager
 def airflow(answers: dict[str, Any]) -> Iterator[AirflowApi]:
-    """An address that gives these answers, and 404 for all other paths."""
+    """An address that gives these answers (a number: that status), and 404 for all other paths."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             answer = {"/api/v2/version": {"version": "3.3.2"}, **answers}.get(self.path)
             body = json.dumps(answer).encode()
-            self.send_response(404 if answer is None else 200)
+            self.send_response(404 if answer is None else answer if isinstance(answer, int) else 200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -107,9 +107,11 @@ def made(pipelines: Pipelines) -> CompiledPipeline:
     return pipelines.deployed(WAITS)
 
 
-def found(pipelines: Pipelines, made: CompiledPipeline, record: Any, task: str = "failed") -> dict[str, Orphan]:
+def found(
+    pipelines: Pipelines, made: CompiledPipeline, record: Any, task: str = "failed", run: str = "failed"
+) -> dict[str, Orphan]:
     """What an Airflow finds whose task run has this record."""
-    answers = {RUN_PATH: {"state": "failed"}, TASK_PATH: {"state": task}}
+    answers = {RUN_PATH: {"state": run}, TASK_PATH: {"state": task}}
     if record is not None:
         answers[f"{TASK_PATH}/state-store/training_execution"] = {"key": "training_execution", "value": record}
     with airflow(answers) as api:
@@ -139,8 +141,40 @@ def test_without_a_record_that_can_be_read_nothing_is_known(
     pipelines: Pipelines, made: CompiledPipeline, record: Any
 ) -> None:
     started = Started(pipelines, made)
-    assert [orphan.known for orphan in found(pipelines, made, record).values()] == [False]
-    assert started.arn in found(pipelines, made, record)
+    orphan = found(pipelines, made, record)[started.arn]
+    if record is None:
+        assert (orphan.known, orphan.unread) == (False, False)
+    else:  # a store of its own, or a later version: whether somebody waits is not known
+        assert orphan.unread
+        assert "left alone" in orphan.reason
+
+
+@pytest.mark.parametrize("run", ["running", "queued"])
+def test_an_execution_that_its_sensor_waits_for_is_known_by_the_record(
+    pipelines: Pipelines, made: CompiledPipeline, run: str
+) -> None:
+    """Whatever the start task's XCom holds: a backend may keep it elsewhere."""
+    started = Started(pipelines, made)
+    record = started.record.with_arn(started.arn.upper() if run == "queued" else started.arn)
+    assert found(pipelines, made, record.to_json(), task="success", run=run) == {}
+    over = found(pipelines, made, record.to_json(), task="success", run="failed")
+    assert over[started.arn].reason == "its task succeeded and its DAG run is failed"
+
+
+def test_the_one_that_was_followed_by_another_is_an_orphan(pipelines: Pipelines, made: CompiledPipeline) -> None:
+    first = Started(pipelines, made)
+    second = Started(pipelines, made, after=first.record)
+    orphans = found(pipelines, made, second.record.to_json(), task="success", run="running")
+    assert list(orphans) == [first.arn]
+    assert "has started another one since" in orphans[first.arn].reason
+
+
+def test_a_dag_run_that_may_not_be_read_is_left_alone(pipelines: Pipelines, made: CompiledPipeline) -> None:
+    started = Started(pipelines, made)
+    with airflow({RUN_PATH: 403}) as api:
+        (orphan,) = find_orphans(pipelines.executions, api, [made.pipeline_name])
+    assert (orphan.execution.arn, orphan.unread) == (started.arn, True)
+    assert "answered 403" in orphan.reason
 
 
 def test_a_record_of_the_first_version_names_its_execution(pipelines: Pipelines, made: CompiledPipeline) -> None:

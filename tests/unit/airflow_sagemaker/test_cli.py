@@ -61,7 +61,7 @@ def test_overrides_reach_settings_hyperparameters_and_dotted_paths(
         (["--param", "epochs"], "must be name=value"),
         (["--param", "bucket.x=1"], "holds no settings"),
         (["--param", "training_entry_point=main.py"], "there are train.py"),
-        (["--partition", "2013/07/04"], "partition"),
+        (["--partition", "2013-07-04\n"], "must not hold control characters"),
         (["--partition", ""], "partition = ''"),
     ],
 )

@@ -37,12 +37,12 @@ def test_a_record_is_read_and_would_be_read_by_that_version(stored: dict[str, An
     assert record is not None
     assert record.clear_epoch == stored["max_tries"]
     assert (record.token, record.arn, record.refused) == (stored["token"], stored["arn"], stored["refused"])
-    assert record.to_json() == stored
+    assert stored.items() <= record.to_json().items(), "that version leaves alone what it does not know"
 
 
 def test_an_executions_description_says_the_same() -> None:
     execution = Execution(arn="", status="Executing", description=STORED["execution_description"])
-    assert execution.clear_epoch == 2
+    assert execution.clear_epoch == (2, 0)
     assert execution.owner["partition"] == "2013-07-04"
     assert RUN.owner_text("2013-07-04", 2) == STORED["execution_description"]
 
@@ -60,7 +60,9 @@ def test_the_xcom_keys_are_the_same() -> None:
 def test_a_deferred_task_resumes(name: str) -> None:
     stored = STORED["deferrals"][name]
     trigger = import_string(stored["trigger"])(**stored["arguments"])
-    assert trigger.serialize() == (stored["trigger"], stored["arguments"])
+    path, arguments = trigger.serialize()
+    assert path == stored["trigger"]
+    assert stored["arguments"].items() <= arguments.items(), "that version ignores the others"
     kind = SageMakerTrainingPipelineSensor if name.startswith("sensor") else SageMakerTrainingPipelineOperator
     assert callable(getattr(kind, stored["method"]))
 

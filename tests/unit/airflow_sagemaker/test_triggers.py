@@ -58,7 +58,7 @@ STORED_BY_0_1_0 = {
 
 def test_a_payload_stored_by_the_last_version_loads() -> None:
     trigger = SageMakerTrainingPipelineTrigger(**STORED_BY_0_1_0)  # type: ignore[arg-type]
-    assert trigger.serialize()[1] == STORED_BY_0_1_0
+    assert trigger.serialize()[1].items() >= STORED_BY_0_1_0.items()
 
 
 def test_an_argument_that_is_gone_does_not_break_a_stored_trigger() -> None:

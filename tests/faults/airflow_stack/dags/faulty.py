@@ -104,6 +104,20 @@ with dag("alone"):
         on_busy="ignore", preflight=False,
     )  # fmt: skip
 
+with dag("in_worker"):
+    SageMakerTrainingPipelineOperator(
+        task_id="train", config=CONFIG, partition="{{ params.day }}", wait_for_completion=True, poll_interval=1,
+        on_busy="ignore", preflight=False,
+    )  # fmt: skip
+
+with dag("in_turn") as in_turn:
+    in_turn.default_args["retries"] = 0
+    for number in (1, 2):
+        SageMakerTrainingPipelineOperator(
+            task_id=f"train_{number}", config={**CONFIG, "pipeline_name": "in-turn"}, partition="{{ params.day }}",
+            deferrable=True, poll_interval=2, preflight=False, retries=0,
+        )  # fmt: skip
+
 with DAG(
     "soak",
     schedule=CronPartitionTimetable("0 0 * * *", timezone="UTC", run_offset=-1, key_format="%Y-%m-%d"),

@@ -28,7 +28,7 @@ PROFILER_RULE = {"name": "ProfilerReport"}
         ({"region": "europe"}, "region", "no region name"),
         ({"region": "xx-north-1"}, "region", "no PyTorch 2.14 image"),
         ({"role_arn": "arn:aws:iam::1:role/x"}, "role_arn", "no role ARN"),
-        ({"partition": "2013/07/04"}, "partition", "letters, digits"),
+        ({"partition": "2013-07-04\n"}, "partition", "control characters"),
         ({"framework_version": "9.9"}, "framework_version", "no PyTorch image"),
         ({"framework_version": "2.10", "py_version": "py27"}, "py_version", "has py313"),
         ({"py_version": "py313"}, "py_version", "comes with one Python only"),

@@ -1,0 +1,132 @@
+"""A stop is one when DescribePipelineExecution says Stopping or an end, never when a stop call has returned.
+
+SageMaker answers ConflictException while an execution changes its state (apache/airflow #36337), and a call may be
+throttled, reset or answered by a proxy: a stop is repeated until Describe has said so, or it is said that it has not.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_sagemaker.aws.executions import Status, execution_of_description
+from airflow_sagemaker.aws.faults import Fault, classify, error_code, error_text, explain
+from airflow_sagemaker.exceptions import ExecutionNotFound, NotStopped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_sagemaker.aws.executions import Execution, Executions
+
+STOP_SECONDS = 120.0
+"""How long a stop is repeated where nothing presses."""
+
+KILL_SECONDS = 4.0
+"""How long a stop from on_kill may take: Airflow kills the process five seconds after the signal."""
+
+TIMEOUT_STOP_SECONDS = 60.0
+"""How long a stop may take after a timeout, when nobody is about to kill the process."""
+
+
+@dataclass(frozen=True)
+class StopAttempt:
+    """One StopPipelineExecution and what DescribePipelineExecution said right after it."""
+
+    execution: Execution | None
+    """None when Describe did not answer."""
+    error: Exception | None
+    """What the stop was answered, or Describe, where that was no success."""
+
+    @property
+    def stopped(self) -> Execution | None:
+        """The execution, when Describe says that it is stopping or has ended."""
+        seen = self.execution
+        return seen if seen is not None and seen.status != Status.EXECUTING else None
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether repeating it cannot help."""
+        return self.error is not None and classify(self.error) in {Fault.DENIED, Fault.CREDENTIALS}
+
+    def __str__(self) -> str:
+        if self.error is None:
+            return "SageMaker took the stop, and the execution is still Executing"
+        return f"{classify(self.error).value}: {error_code(self.error)}: {error_text(self.error)}"
+
+
+def stop(executions: Executions, arn: str, *, within: float = STOP_SECONDS) -> Execution:
+    """Stop it and return what Describe then says of it: Stopping, or an end, its own included.
+
+    Repeated through conflicts and faults: SageMaker answers ConflictException while an execution changes its state.
+    Raises NotStopped, with the last answer, when that did not help for `within` seconds, and ExecutionNotFound.
+    """
+    deadline, pause, said = time.monotonic() + within, 0.25, False
+    while True:
+        attempt = try_to_stop(executions, arn)
+        if attempt.stopped is not None:
+            return attempt.stopped
+        if attempt.hopeless or time.monotonic() + pause > deadline:
+            raise NotStopped(arn, str(attempt), hopeless=attempt.hopeless)
+        if attempt.error is not None and not said:
+            executions.aws.log.warning("Stopping %s: %s; trying again", arn, attempt)
+            said = True
+        time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
+        pause = min(pause * 2, 10.0)
+
+
+def try_to_stop(executions: Executions, arn: str) -> StopAttempt:
+    """Ask once for a stop and once what came of it, whatever the first was answered.
+
+    Raises ExecutionNotFound when Describe says that there is no such execution.
+    """
+    error: Exception | None = None
+    try:
+        executions.aws.once("sagemaker", "stop_pipeline_execution", PipelineExecutionArn=arn)
+    except Exception as refused:
+        error = refused
+    try:
+        reply = executions.aws.once("sagemaker", "describe_pipeline_execution", PipelineExecutionArn=arn)
+    except Exception as unseen:
+        if classify(unseen) is Fault.GONE:
+            raise ExecutionNotFound(f"no execution {arn}: {error_text(unseen)}") from unseen
+        return StopAttempt(None, error or unseen)
+    return StopAttempt(execution_of_description(reply), error)
+
+
+def stop_from_signal_handler(
+    executions: Executions, find: Callable[[Executions], str | None], *, within: float = KILL_SECONDS
+) -> None:
+    """Stop what `find` gives and say what came of it, in a thread of its own: a signal handler must share no locks.
+
+    Returns after `within` seconds at the latest, whatever became of it.
+    """
+    ended = threading.Event()
+
+    def stop_and_say() -> None:
+        try:
+            _stop_and_say(executions, find, within)
+        finally:
+            ended.set()
+
+    threading.Thread(target=stop_and_say, name="stop-execution").start()
+    if not ended.wait(within):
+        late = "It is not known whether the execution stops: no answer within %.0f s; `orphans --stop` finds it"
+        saying = threading.Thread(target=executions.aws.log.error, args=(late, within), daemon=True)
+        saying.start()
+        saying.join(0.5)
+
+
+def _stop_and_say(executions: Executions, find: Callable[[Executions], str | None], within: float) -> None:
+    try:
+        arn = find(executions)
+        if arn is None:
+            executions.aws.log.info("Nothing was started")
+            return
+        executions.aws.log.info("Execution %s is %s", arn, stop(executions, arn, within=within).status)
+    except (NotStopped, ExecutionNotFound) as error:
+        executions.aws.log.error("%s", error)
+    except Exception as error:
+        executions.aws.log.error("%s", explain(error, "what was being started could not be stopped"))

@@ -1,0 +1,71 @@
+"""A task's own settings: what they must be when they are given, and again when a template has given them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from airflow_sagemaker.config.strict_model import is_template
+from airflow_sagemaker.contract import PROGRESS_LEVELS
+from airflow_sagemaker.exceptions import ConfigurationError, Violation
+
+
+def one_of(name: str, value: Any, allowed: tuple[str, ...]) -> str:
+    """The value itself, when it is allowed; else ValueError. A template is looked at when it is rendered."""
+    if value not in allowed and not is_template(value):
+        raise ValueError(f"{name} = {value!r}: must be one of {', '.join(map(repr, allowed))}")
+    return str(value)
+
+
+def seconds(name: str, value: Any) -> Any:
+    """Seconds as a float, of a number, a timedelta, or text with a number in it; else ValueError.
+
+    A template stays as it is: it is looked at when it is rendered.
+    """
+    if is_template(value):
+        return value
+    try:
+        found = value.total_seconds() if isinstance(value, timedelta) else float(value)
+    except (TypeError, ValueError):
+        found = math.nan
+    if isinstance(value, bool) or not 0 <= found < math.inf:
+        raise ValueError(f"{name} = {value!r}: must be a number of seconds, 0 or more, or a timedelta")
+    return found
+
+
+def count(name: str, value: Any) -> Any:
+    """A whole number from 1, of an integer or text, or None; else ValueError. A template stays as it is."""
+    if value is None or is_template(value) or str(value).strip() in {"", "None"}:
+        return value if is_template(value) else None
+    if not str(value).strip().isdigit() or int(value) < 1:
+        raise ValueError(f"{name} = {value!r}: must be a whole number, 1 or more, or None")
+    return int(value)
+
+
+def check_rendered(task: Any, checks: Mapping[str, Callable[[str, Any], Any]]) -> None:
+    """Look at what templates have given, all settings of a task together. Raises ConfigurationError."""
+    violations = []
+    for name, check in checks.items():
+        value = getattr(task, name)
+        try:
+            if is_template(value):
+                raise ValueError(f"{name} = {value!r}: still holds a template")
+            setattr(task, name, check(name, value))
+        except ValueError as error:
+            violations.append(Violation(name, value, str(error).partition(": ")[2]))
+    if violations:
+        raise ConfigurationError(violations, what="task")
+
+
+SETTINGS: dict[str, Callable[[str, Any], Any]] = {
+    "poll_interval": seconds,
+    "max_wait": seconds,
+    "max_concurrent_executions": count,
+    "progress": lambda name, value: one_of(name, value, PROGRESS_LEVELS),
+    "on_busy": lambda name, value: one_of(name, value, ("wait", "fail", "ignore")),
+    "on_failure": lambda name, value: one_of(name, value, ("restart", "resume")),
+    "mode": lambda name, value: one_of(name, value, ("full", "test")),
+}
+"""The operator's templated settings, each with what makes its value of what is given."""
