@@ -14,7 +14,7 @@ PAGE = ROOT / "docs" / "troubleshooting.md"
 SOURCES = ("plugins", "local_sagemaker", "training", "preprocessing", "bin/local_stack")
 SCRIPTS = ("bin/setup", "bin/sdk-env")
 PAGES = "plugins/airflow_sagemaker/pages/static"
-NOT_OURS = "## What Airflow, the SDK and AWS say"
+NOT_OURS = "## Messages of Airflow, the SDK and AWS"
 
 
 def quoted() -> list[str]:
