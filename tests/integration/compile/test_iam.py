@@ -276,7 +276,8 @@ def test_the_processing_step_of_the_shipped_dag_makes_no_call_that_the_jobs_role
 
 
 def test_the_preprocessing_tasks_make_no_call_that_their_policy_lacks(local_sagemaker: Any, jobs: Jobs) -> None:
-    from preprocessing import flights_on_s3 as on_s3
+    from preprocessing import on_s3
+    from preprocessing.flights.table import FLIGHTS
     from preprocessing.window import Window
 
     bucket = "preprocessing-rights"
@@ -284,7 +285,7 @@ def test_the_preprocessing_tasks_make_no_call_that_their_policy_lacks(local_sage
     client.create_bucket(Bucket=bucket)
     jobs.calls.clear()
     window = Window(date(2014, 3, 1), days=28)
-    on_s3.extract(client, bucket, window, list_for=bucket)
-    on_s3.preprocess(client, bucket, bucket, window)
+    on_s3.extract(FLIGHTS, client, bucket, window, list_for=bucket)
+    on_s3.preprocess(FLIGHTS, client, bucket, bucket, window)
     assert [call for call in jobs.calls if not allows("preprocessing-role", *call, words_of(bucket))] == []
     assert {name for name, _ in jobs.calls} >= {"s3:PutObject", "s3:GetObject", "s3:ListBucket", "s3:DeleteObject"}
