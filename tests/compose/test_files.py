@@ -173,7 +173,7 @@ def test_the_connection_is_the_single_machines_with_other_hosts(tmp_path: Path) 
     file = tmp_path / "env"
     make_env(file)
     made = json.loads(settings(file)["AIRFLOW_CONN_AWS_DEFAULT"])
-    assert made["extra"]["config_kwargs"].pop("s3") == {"addressing_style": "path"}
+    assert made["extra"].pop("config_kwargs") == {"s3": {"addressing_style": "path"}}
     aws = {
         "AWS_ACCESS_KEY_ID": settings(file)["LOCAL_SAGEMAKER_ACCESS_KEY_ID"],
         "AWS_SECRET_ACCESS_KEY": settings(file)["LOCAL_SAGEMAKER_SECRET_ACCESS_KEY"],
