@@ -11,6 +11,7 @@ from typing import Any
 from airflow_sagemaker.cli.output import Output
 from airflow_sagemaker.config import container_images as images
 from airflow_sagemaker.config.hyperparameters import ModelHyperparameters
+from airflow_sagemaker.config.metric_regexes import slow_metric_warnings
 from airflow_sagemaker.config.training import PytorchTrainingConfig
 from airflow_sagemaker.config.yaml_files import file_label, read_yaml
 from airflow_sagemaker.exceptions import ConfigurationError, Violation
@@ -73,6 +74,7 @@ def validate(arguments: argparse.Namespace, output: Output) -> int:
     if missing:
         text += f"\nleft to the environment or the Airflow connection: {', '.join(missing)}"
     warnings = [] if config.training_image else _image_warnings(config)
+    warnings += slow_metric_warnings(config.metric_definitions)
     for warning in warnings:
         output.note(f"warning: {warning}", "warning")
     data = {"ok": True, "pipeline_name": config.pipeline_name, "config": config.to_dict(), "missing": missing}

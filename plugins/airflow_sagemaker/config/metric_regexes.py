@@ -1,0 +1,43 @@
+"""Regexes of metrics that are valid and may still never end."""
+
+from __future__ import annotations
+
+import re._constants as sre  # type: ignore[import-not-found,import-untyped,unused-ignore]
+import re._parser as parser  # type: ignore[import-not-found,import-untyped,unused-ignore]
+from collections.abc import Mapping
+from typing import Any
+
+_REPEATS = (sre.MAX_REPEAT, sre.MIN_REPEAT)
+
+
+def slow_metric_warnings(definitions: Mapping[str, str]) -> list[str]:
+    """One warning for each regex that repeats without a limit what already does, as `(a+)+`.
+
+    On a line that almost matches, the time for such a regex may double with every character.
+    """
+    return [
+        f"metric_definitions.{name}: {regex!r} repeats what already repeats: one line may take it for ever"
+        for name, regex in definitions.items()
+        if _repeats_a_repeat(parser.parse(regex), is_repeated=False)
+    ]
+
+
+def _repeats_a_repeat(pattern: Any, *, is_repeated: bool) -> bool:
+    for operation, argument in pattern:
+        inner = is_repeated
+        if operation in _REPEATS and argument[1] == sre.MAXREPEAT:
+            if is_repeated:
+                return True
+            inner = True
+        if any(_repeats_a_repeat(part, is_repeated=inner) for part in _parts(argument)):
+            return True
+    return False
+
+
+def _parts(argument: Any) -> list[Any]:
+    """The patterns within an operation's argument."""
+    if isinstance(argument, parser.SubPattern):
+        return [argument]
+    if isinstance(argument, tuple | list):
+        return [part for item in argument for part in _parts(item)]
+    return []
