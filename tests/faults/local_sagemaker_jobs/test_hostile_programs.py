@@ -86,7 +86,7 @@ def test_kill_9_of_the_server_leaves_no_process(backend: Backend, tmp_path: Path
     server = tmp_path / "server.py"
     server.write_text(SERVER)
     root = Path(__file__).parents[3]
-    command = [sys.executable, str(server), str(tmp_path / "data"), mark, *options]
+    command = [sys.executable, str(server), str(tmp_path / "data"), mark, Jobs.arn("training", "orphan"), *options]
     process = subprocess.Popen(command, env={**os.environ, **backend.env, "PYTHONPATH": f"{root}:{root / 'bin'}"})
     try:
         log = tmp_path / "data/jobs/training/orphan/host-1/output.log"
@@ -107,12 +107,12 @@ from local_sagemaker.jobs.spec import JobSpec
 from local_sagemaker.jobs.supervisor import JobSupervisor
 import os
 supervisor = JobSupervisor(Path(sys.argv[1]), client_env={k: v for k, v in os.environ.items() if k.startswith("AWS_")},
-    events=Recorder(), max_jobs=1, job_python=sys.executable, stop_grace_seconds=5, rewrite_paths=len(sys.argv) > 3)
+    events=Recorder(), max_jobs=1, job_python=sys.executable, stop_grace_seconds=5, rewrite_paths=len(sys.argv) > 4)
 text = '''"""
     + DAEMONS
     + """
 time.sleep(600)'''
-supervisor.submit(JobSpec("training", "orphan", "arn:x", script_request(text, Environment={"MARK": sys.argv[2]})))
+supervisor.submit(JobSpec("training", "orphan", sys.argv[3], script_request(text, Environment={"MARK": sys.argv[2]})))
 time.sleep(600)
 """
 )
