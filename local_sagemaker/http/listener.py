@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import resource
 import time
@@ -13,7 +14,7 @@ from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
-from waitress.utilities import BadRequest, RequestEntityTooLarge
+from waitress.utilities import BadRequest
 
 from local_sagemaker.errors import StartError
 
@@ -31,9 +32,19 @@ _REQUEST_SECONDS = 60.0
 _KEY = re.compile(r"Credential=([^/,\s]+)/")
 
 
-class _Forbidden(BadRequest):  # type: ignore[misc]
-    code = 403
-    reason = "Forbidden"
+class _Refusal(BadRequest):  # type: ignore[misc]
+    """An answer in the form of the JSON services."""
+
+    def __init__(self, status: int, reason: str, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code, self.reason = status, reason
+        self._name = code
+
+    def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
+        """Status line, headers and body."""
+        headers = [("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-ErrorType", self._name)]
+        body = json.dumps({"__type": self._name, "message": self.body}).encode()
+        return f"{self.code} {self.reason}", headers, body
 
 
 class _Parser(HTTPRequestParser):  # type: ignore[misc]
@@ -62,15 +73,17 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
                 self._refuse(refusal)
         return taken
 
-    def _refusal(self) -> BadRequest | None:
+    def _refusal(self) -> _Refusal | None:
         if self.content_length > MAX_BODY:
-            return RequestEntityTooLarge(f"The request has {self.content_length} bytes, at most {MAX_BODY} are allowed")
+            text = f"The request has {self.content_length} bytes, at most {MAX_BODY} are allowed."
+            return _Refusal(413, "Payload Too Large", "RequestEntityTooLargeException", text)
         key = _KEY.search(self.headers.get("AUTHORIZATION", ""))
         if (self.content_length > _FREE_BODY or self.chunked) and (key is None or key[1] != self.access_key):
-            return _Forbidden("The request has a body and is not signed with the access key of this server")
+            text = "The security token included in the request is invalid."
+            return _Refusal(403, "Forbidden", "UnrecognizedClientException", text)
         return None
 
-    def _refuse(self, refusal: BadRequest) -> None:
+    def _refuse(self, refusal: _Refusal) -> None:
         self.error = refusal
         waits = self.expect_continue  # for a word before it sends the body; the answer is that word
         self.expect_continue = False

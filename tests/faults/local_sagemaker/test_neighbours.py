@@ -248,6 +248,7 @@ def test_a_body_of_100_mb_gets_an_answer(server: LocalSageMaker, signed_by: str 
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(request, timeout=60)
     assert refused.value.code == 413
+    assert json.load(refused.value)["__type"] == "RequestEntityTooLargeException"
     assert process.memory_info().rss - before < 32 * 2**20
 
 
