@@ -91,6 +91,8 @@ class Application:
         try:
             response = await self._serve(request, raw)
         except S3Error as problem:
+            if problem.code == "NotImplemented":  # the answer to a HEAD cannot say what
+                log.warning("%s %s: %s", request.method, raw.partition("?")[0][:200], problem.message)
             response = responses.error(problem, raw.partition("?")[0], request_id)
         except OSError as problem:
             if isinstance(problem, ConnectionError):

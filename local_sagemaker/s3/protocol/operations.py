@@ -159,7 +159,7 @@ _SIGNATURE_QUERY = frozenset(
 )  # fmt: skip
 _EVERY_HEADER = frozenset(
     {
-        "x-amz-date", "x-amz-content-sha256", "x-amz-security-token", "x-amz-user-agent",
+        "x-amz-date", "x-amz-content-sha256", "x-amz-security-token", "x-amz-user-agent", "x-amz-api-version",
         "x-amz-decoded-content-length", "x-amz-trailer", "x-amz-sdk-checksum-algorithm", "x-amz-request-payer",
         "x-amz-expected-bucket-owner",
     }

@@ -88,10 +88,12 @@ def test_artifact_that_does_not_fit_fails_its_job_naming_the_disk_of_s3(
         reason = failed_step(server)["FailureReason"]
         assert "Artifact upload failed: No space left on device: the disk of" in reason
         assert f"the disk of {folder} has only " in reason
-        assert "model.tar.gz has 19 MB" in reason
+        assert "the file has 19 MB" in reason
         assert "Contents" not in s3.list_objects_v2(Bucket="kill")
-        # other clients get no more than InternalError from S3, so the server says it before they ask
         assert f"the disk of {folder} has only " in server.log()
+        with pytest.raises(ClientError, match=rf"\(InsufficientStorage\)(?s:.*)the disk of {folder} has only "):
+            s3.put_object(Bucket="kill", Key="large", Body=b"x" * 20_000_000)
+        assert "Contents" not in s3.list_objects_v2(Bucket="kill")
         server.stop()
 
 

@@ -101,6 +101,12 @@ def test_headers_of_a_put(server: LocalS3, kept: str, headers: dict[str, str], c
     assert server.request("PUT", kept, headers=headers, body=b"x").code == code
 
 
+@pytest.mark.parametrize("name", ["x-amz-api-version", "x-amz-user-agent", "x-amz-request-payer", "amz-sdk-request"])
+def test_headers_that_clients_send_with_everything(server: LocalS3, kept: str, name: str) -> None:
+    for method, path in (("HEAD", kept), ("HEAD", kept.rpartition("/")[0]), ("GET", kept + "?x-id=GetObject")):
+        assert server.request(method, path, headers={name: "2006-03-01"}).status == 200
+
+
 @pytest.mark.parametrize("query", ["?newthing", "?policy&x=1", "?versionId=abc", "?delimiter=a", "?uploads&tagging"])
 def test_unknown_queries_are_refused_and_nothing_is_changed(server: LocalS3, kept: str, query: str) -> None:
     for method in ("PUT", "DELETE", "POST"):
