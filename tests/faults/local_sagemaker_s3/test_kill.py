@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,9 +15,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local_sagemaker.s3.storage.catalog import Catalog, Info
+from local_sagemaker.s3.storage.listing import list_page
+from local_sagemaker.s3.storage.objects import Objects
 from tests.support.s3_server import LocalS3
 
 PART = 5 * 2**20
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -130,6 +136,44 @@ def test_uploads_and_copies(server: LocalS3, kills: int) -> None:
     wait_for(lambda: len(list((server.folder / ".incomplete").iterdir())) <= kills)
     check(server, writers)
     assert writers.answered
+
+
+DIES = """
+import os, pathlib, sys
+from local_sagemaker.s3.storage.catalog import Catalog, Info
+from local_sagemaker.s3.storage.objects import Objects
+
+folder, moment = pathlib.Path(sys.argv[1]), sys.argv[2]
+objects = Objects(folder / "s3", Catalog(folder / "s3.db"))
+rename = pathlib.Path.rename
+
+def die(path, target):
+    if moment == "after":
+        rename(path, target)
+    os._exit(9)
+
+with objects.stage() as staged:
+    staged.write(b"new content")
+    pathlib.Path.rename = die
+    objects.publish(staged, "bucket", "folder/k", Info("new", metadata={"n": "new"}))
+"""
+
+
+@pytest.mark.parametrize(("moment", "kept"), [("before", "old"), ("after", "new")])
+def test_the_rename_decides(tmp_path: Path, moment: str, kept: str) -> None:
+    """Content and what belongs to it change at the same moment, when the file gets its name."""
+    objects = Objects(tmp_path / "s3", Catalog(tmp_path / "s3.db"))
+    objects.create_bucket("bucket", "us-east-1", None)
+    with objects.stage() as staged:
+        staged.write(b"old content")
+        objects.publish(staged, "bucket", "folder/k", Info("old", metadata={"n": "old"}))
+    died = subprocess.run([sys.executable, "-c", DIES, str(tmp_path), moment], cwd=ROOT, check=False, timeout=60)
+    assert died.returncode == 9
+    found = objects.find("bucket", "folder/k")
+    assert (found.info.etag, found.info.metadata) == (kept, {"n": kept})
+    assert (tmp_path / "s3/bucket/folder/k").read_bytes() == f"{kept} content".encode()
+    [listed] = list_page(objects, "bucket").objects
+    assert listed == found
 
 
 def test_a_completion_that_was_cut_off_is_completed_again(server: LocalS3) -> None:
