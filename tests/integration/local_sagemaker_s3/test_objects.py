@@ -6,7 +6,6 @@ import os
 import urllib.error
 import urllib.request
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -130,21 +129,6 @@ def test_conditions_of_writes(s3: Any, bucket: str) -> None:
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"1"
     s3.put_object(Bucket=bucket, Key="k", Body=b"2", IfMatch=etag)
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"2"
-
-
-def test_only_one_of_many_creates_a_key(s3: Any, bucket: str) -> None:
-    def create(number: int) -> bool:
-        try:
-            s3.put_object(Bucket=bucket, Key="fence", Body=str(number).encode() * 600_000, IfNoneMatch="*")
-        except ClientError as error:
-            assert error.response["Error"]["Code"] == "PreconditionFailed"
-            return False
-        return True
-
-    with ThreadPoolExecutor(8) as pool:
-        created = [number for number, done in enumerate(pool.map(create, range(8))) if done]
-    assert len(created) == 1
-    assert s3.get_object(Bucket=bucket, Key="fence")["Body"].read(1) == str(created[0]).encode()
 
 
 def test_conditions_of_reads_and_copies(s3: Any, bucket: str) -> None:

@@ -246,6 +246,23 @@ def test_expect_is_answered_after_the_checks(server: LocalS3, bucket: str) -> No
         assert b"connection: close" in answer.lower()
 
 
+def test_only_one_of_many_creates_a_key(server: LocalS3, s3: Any, bucket: str) -> None:
+    """All were told to send their bodies before the first one was there."""
+    path, statuses = f"/{bucket}/fence", []
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(raw(server)) for _ in range(4)]
+        for number, connection in enumerate(connections):
+            signed = server.signed("PUT", path, body=b"%d" % number, headers={"If-None-Match": "*"})
+            expecting = {**signed, "Host": server.address, "Content-Length": "1", "Expect": "100-continue"}
+            connection.sendall(head("PUT", path, expecting))
+            assert b"100 Continue" in connection.recv(1000)
+        for number, connection in enumerate(connections):
+            connection.sendall(b"%d" % number)
+            statuses.append(connection.recv(4000).split()[1])
+    assert statuses == [b"200", b"412", b"412", b"412"]
+    assert s3.get_object(Bucket=bucket, Key="fence")["Body"].read() == b"0"
+
+
 def test_no_length_and_too_much_length(server: LocalS3, kept: str) -> None:
     signed = {**server.signed("PUT", kept, body=b"x"), "Host": server.address}
     with raw(server) as connection:
