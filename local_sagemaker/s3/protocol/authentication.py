@@ -24,6 +24,7 @@ _ALGORITHM = "AWS4-HMAC-SHA256"
 _CLOCK_SKEW = timedelta(minutes=15)
 _MAX_EXPIRES = 7 * 86400
 _DATE = "%Y%m%dT%H%M%SZ"
+_MOMENT = re.compile(r"\d{8}T\d{6}Z")
 _V2_RESOURCES = frozenset(
     {
         "accelerate", "acl", "analytics", "cors", "defaultObjectAcl", "delete", "inventory", "lifecycle", "location",
@@ -259,7 +260,9 @@ def _does_not_match() -> S3Error:
 
 def _moment(text: str) -> datetime:
     try:
-        return datetime.strptime(text, _DATE).replace(tzinfo=UTC)
+        if not _MOMENT.fullmatch(text):
+            raise ValueError
+        return datetime.fromisoformat(text)
     except ValueError:
         raise _no_date() from None
 

@@ -63,7 +63,9 @@ class Info:
 
     def text(self) -> str:
         """As the catalog keeps it."""
-        return json.dumps({name: value for name, value in asdict(self).items() if value})
+        found = {"etag": self.etag, "headers": self.headers, "metadata": self.metadata, "tags": self.tags}
+        more = {"checksum": asdict(self.checksum) if self.checksum else None, "parts": self.parts}
+        return json.dumps({name: value for name, value in (found | more).items() if value})
 
     @classmethod
     def parse(cls, text: str) -> Info:
@@ -147,17 +149,18 @@ class Catalog:
         rows = self._db.read().execute(query, (bucket, *(key.encode() for key in keys)))
         return {(row[0].decode(), row[1], row[2]): Info.parse(row[3]) for row in rows}
 
-    def save_info(self, bucket: str, key: str, modified: int, size: int, info: Info) -> None:
-        """Write what is kept of an object."""
-        with self._db.write() as writer:
-            values = (bucket, key.encode(), modified, size, info.text())
-            writer.execute("REPLACE INTO objects VALUES (?, ?, ?, ?, ?)", values)
-
-    def forget_infos(self, bucket: str, key: str, *, but: int | None = None) -> None:
-        """Remove the rows of a key, except the one of the time `but`."""
+    def save_info(self, bucket: str, key: str, modified: int, size: int, info: Info, *, beside: int | None) -> None:
+        """Write what is kept of an object; of the key's other rows only the one of the time `beside` stays."""
+        name = key.encode()
         with self._db.write() as writer:
             query = "DELETE FROM objects WHERE bucket = ? AND key = ? AND modified IS NOT ?"
-            writer.execute(query, (bucket, key.encode(), but))
+            writer.execute(query, (bucket, name, beside))
+            writer.execute("REPLACE INTO objects VALUES (?, ?, ?, ?, ?)", (bucket, name, modified, size, info.text()))
+
+    def forget_infos(self, bucket: str, key: str) -> None:
+        """Remove the rows of a key."""
+        with self._db.write() as writer:
+            writer.execute("DELETE FROM objects WHERE bucket = ? AND key = ?", (bucket, key.encode()))
 
     def add_upload(self, upload: Upload) -> None:
         """Write a new upload."""

@@ -163,10 +163,10 @@ class Objects:
             target = _make_place(folder, names)
             self._last_modified = max(time.time_ns(), self._last_modified + 1)
             modified = staged.stamp(self._last_modified)
-            self.catalog.save_info(bucket, key, modified, staged.size, info)
-            staged.place(target)  # from here on the object is there
-            if current is not None:
-                self.catalog.forget_infos(bucket, key, but=modified)
+            # the row of what is there now counts until the rename, and is removed by the next write
+            beside = current.modified if current else None
+            self.catalog.save_info(bucket, key, modified, staged.size, info, beside=beside)
+            staged.place(target)
             return StoredObject(key, staged.size, modified, info)
 
     def delete(self, bucket: str, key: str, precondition: Precondition = no_condition) -> bool:
@@ -193,7 +193,7 @@ class Objects:
         with self._lock:
             found = self.find(bucket, key)
             info = replace(found.info, tags=tags)
-            self.catalog.save_info(bucket, key, found.modified, found.size, info)
+            self.catalog.save_info(bucket, key, found.modified, found.size, info, beside=None)
 
     def _current(self, bucket: str, key: str) -> StoredObject | None:
         try:
