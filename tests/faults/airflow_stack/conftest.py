@@ -153,7 +153,7 @@ class Faulty:
 
 
 @contextmanager
-def running_faulty(folder: Path, **settings: str) -> Iterator[Faulty]:
+def running_faulty(folder: Path, *, schedules: bool = False, **settings: str) -> Iterator[Faulty]:
     """An Airflow that finds dead tasks soon, on PostgreSQL where a server is installed: SQLite answers some calls of a
     busy machine with "database is locked".
     """
@@ -176,7 +176,7 @@ def running_faulty(folder: Path, **settings: str) -> Iterator[Faulty]:
             }
         )
         try:
-            with running_stack(Home(folder / "home"), max_jobs=4, schedules=False) as stack:
+            with running_stack(Home(folder / "home"), max_jobs=4, schedules=schedules) as stack:
                 made = Faulty(stack, folder)
                 made.wait(lambda: stack.airflow.exists("/dags/alone"), "the DAGs")
                 yield made

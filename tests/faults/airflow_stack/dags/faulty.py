@@ -36,11 +36,12 @@ GUARDED = {**CONFIG, "pipeline_name": "guarded"}
 class Halting(SageMakerTrainingPipelineOperator):
     """Stops after the start and before its XCom, in the first try of runs that ask for it."""
 
-    def _publish(self, context: Any, *arguments: Any) -> None:
+    def _launch(self, context: Any, *arguments: Any) -> Any:
+        execution = super()._launch(context, *arguments)
         if context["params"]["halt"] and context["ti"].try_number == 1:
             (FOLDER / f"pid-{context['run_id']}").write_text(str(os.getpid()))
             time.sleep(600)
-        super()._publish(context, *arguments)
+        return execution
 
 
 def dag(dag_id: str) -> DAG:
