@@ -6,7 +6,15 @@ here asks for what is there instead of for a version.
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+log = logging.getLogger(__name__)
 
 OLDEST = (3, 2)
 WHY = "older ones have no partition keys and no plugin pages, and before 3.1.2 a killed task is not retried"
@@ -34,3 +42,77 @@ def require() -> None:
 
 
 require()
+
+
+def task_state_store(context: Any) -> Any:
+    """Airflow's store that survives retries, deferrals and clears of a task; None before 3.3."""
+    return context.get("task_state_store")
+
+
+def add_partition(event: Any, partition: str) -> None:
+    """Give an asset event its partition; before 3.3 an event has none, and its `extra` says which it is."""
+    add = getattr(event, "add_partitions", None)
+    if add is not None:
+        add(partition)
+
+
+def import_dag_bag() -> type[Any]:
+    """What reads the DAG files of a folder, without Airflow's own examples (3.2 adds them by default)."""
+    os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+    from airflow.dag_processing.dagbag import DagBag
+
+    return DagBag
+
+
+async def call_where_airflow_may_be_asked(function: Callable[[], Any]) -> Any:
+    """Call a function that may ask the triggerer's supervisor, for a connection say, from an event loop.
+
+    In a plain thread such a question would read another one's answer and end the triggerer (apache/airflow #64620,
+    mended in 3.2.2); asgiref's thread hands it over to the loop. It is the only such thread, so keep the call short.
+    """
+    from asgiref.sync import sync_to_async
+
+    return await sync_to_async(function)()
+
+
+def kill_after_cancel(trigger: Any) -> None:
+    """Call in a trigger that is being cancelled: its `on_kill` runs when a person has marked or cleared the task.
+
+    From 3.3 on Airflow itself calls on_kill. Before, a cancelled trigger cannot tell such a mark from a restart of the
+    triggerer or from a deferral that timed out: what has become of the task must be asked. Not here, where waiting for
+    an answer would leave the supervisor's messages out of step, but in a task of its own.
+    """
+    from airflow.triggers.base import BaseTrigger
+
+    if hasattr(BaseTrigger, "on_kill") or getattr(trigger, "task_instance", None) is None:
+        return
+    task = asyncio.get_running_loop().create_task(_kill_if_acted_upon(trigger))
+    _ASKING.add(task)
+    task.add_done_callback(_ASKING.discard)
+
+
+_ASKING: set[asyncio.Task[None]] = set()
+"""An event loop keeps no hold on its tasks."""
+
+
+async def _kill_if_acted_upon(trigger: Any) -> None:
+    timeout = trigger.timeout_after
+    if timeout is not None and (timeout if timeout.tzinfo else timeout.replace(tzinfo=UTC)) < datetime.now(UTC):
+        return  # the task stops it when it resumes
+    try:
+        states = await _task_states(trigger.task_instance)
+        if states and "deferred" not in states.values():
+            await trigger.on_kill()
+    except Exception as error:  # nobody waits for this task; `orphans` finds what is left
+        log.warning("Whether the deferred task was marked could not be asked: %s", error)
+
+
+async def _task_states(ti: Any) -> dict[str, str | None]:
+    """The state of one task instance by its name; empty when Airflow no longer has it."""
+    from airflow.sdk.execution_time import task_runner
+    from airflow.sdk.execution_time.comms import GetTaskStates
+
+    question = GetTaskStates(dag_id=ti.dag_id, run_ids=[ti.run_id], task_ids=[ti.task_id], map_index=ti.map_index)
+    answer: Any = await task_runner.SUPERVISOR_COMMS.asend(question)
+    states: dict[str, str | None] = answer.task_states.get(ti.run_id, {})
+    return states

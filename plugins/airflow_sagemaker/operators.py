@@ -294,10 +294,11 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         from airflow_sagemaker.aws.executions import Executions
         from airflow_sagemaker.start.decision import OnBusy, OnFailure
         from airflow_sagemaker.start.launcher import Launcher, Request
-        from airflow_sagemaker.start.record import Clears, TaskRun, record_store
+        from airflow_sagemaker.start.record import Clears, TaskRun
+        from airflow_sagemaker.start.record_stores import record_store
 
         ti: Any = context["ti"]
-        run, store = TaskRun.of(ti), record_store(context)
+        run, store = TaskRun.of(ti), record_store(context, aws.target, self.log)
         clear_number = getattr(context.get("dag_run"), "clear_number", None)
         clears = Clears(int(ti.max_tries or 0), self.retries, clear_number)
         unseen = clears.unseen(store.load())
@@ -397,7 +398,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
     def _conclude(self, context: Context, watch: ExecutionWatch, execution: Execution) -> str:
         """Success, or a failure that a retry follows with a new generation; a stop by hand is not followed."""
         from airflow_sagemaker.aws.executions import Status
-        from airflow_sagemaker.start.record import record_store
+        from airflow_sagemaker.start.record_stores import record_store
         from airflow_sagemaker.wait.execution_watch import update_assets
 
         try:
@@ -408,7 +409,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
             raise
         self._model_artifact = outcome.model_artifact
         if not self._parameters:  # resumed in another process than the one that started it
-            record = record_store(context).load()
+            record = record_store(context, watch.executions.aws.target, self.log).load()
             self._parameters = record.parameters if record is not None else {}
         context["ti"].xcom_push(key=XCom.OUTCOME.value, value=outcome.as_dict())
         update_assets(context, self.outlets, outcome, execution.owner.get("partition", self.partition))
@@ -416,10 +417,10 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
 
     def _stop_after_timeout(self, context: Context) -> None:
         from airflow_sagemaker.aws.executions import ExecutionArn
-        from airflow_sagemaker.start.record import record_store
+        from airflow_sagemaker.start.record_stores import record_store
         from airflow_sagemaker.wait.execution_watch import stop_at_timeout
 
-        record = record_store(context).load()
+        record = record_store(context, self._target(), self.log).load()
         if record is None or record.arn is None or not self.stop_on_kill:
             return
         region = ExecutionArn.parse(record.arn).region

@@ -39,10 +39,18 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "config": {
             "airflow_sagemaker": {
-                "description": "The pages Training report and Partition history.",
+                "description": "The pages Training report and Partition history, and records of what was started.",
                 "options": {
                     "price_per_hour": _option("Instance type to price per hour, as JSON.", '{"ml.g5.12xlarge": 7.09}'),
                     "price_currency": _option("Currency shown beside the price.", "EUR", default="USD"),
+                    "record_bucket": _option(
+                        "Bucket of the records of started executions, where Airflow has no task state store (3.2).",
+                        "my-bucket",
+                    ),
+                    "record_prefix": _option(
+                        "Where the records are in the bucket; another one for each Airflow that shares it.",
+                        "airflow-sagemaker/records-of-staging",
+                    ),
                     "live_figures": _option(
                         "The api-server reads running trainings from AWS.",
                         "True",

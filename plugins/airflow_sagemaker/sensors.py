@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_sagemaker import airflow_compat  # noqa: F401 - refuses an old Airflow
+from airflow_sagemaker import airflow_compat  # first: it refuses an old Airflow
 
 # isort: split
 import contextlib
@@ -96,7 +96,8 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
         with self._ending_for_good(), self._stopping_at_timeout():
             if not self.deferrable:
                 # Between the pokes of mode "reschedule" only the task state store remembers what was reported.
-                self._open(context, context["task_state_store"].get(POSITION_KEY))
+                store = airflow_compat.task_state_store(context)
+                self._open(context, store.get(POSITION_KEY) if store is not None else None)
                 return super().execute(context)
             watch = self._open(context)
             execution = watch.look()
@@ -124,9 +125,13 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
             execution = watch.look()
             if not execution.live:
                 return PokeReturnValue(is_done=True, xcom_value=self._conclude(context, watch, execution))
-            watch.log_progress()
-            context["task_state_store"].set(POSITION_KEY, watch.report.position())
-            return False
+            store = airflow_compat.task_state_store(context)
+            if store is not None:
+                watch.log_progress()
+                store.set(POSITION_KEY, watch.report.position())
+            elif not self.reschedule:  # one process: it remembers by itself
+                watch.log_progress()
+            return False  # a rescheduled one without a store reports the steps when all has ended
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """As every sensor; a deferral's timeout ends here."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_sagemaker import airflow_compat  # noqa: F401 - refuses an old Airflow
+from airflow_sagemaker import airflow_compat  # first: it refuses an old Airflow
 
 # isort: split
 import asyncio
@@ -96,6 +96,9 @@ class SageMakerTrainingPipelineTrigger(BaseTrigger):
             event = await self._wait(waiter)
             await asyncio.sleep(max(0.0, begun + self.shortest - monotonic()))
             yield TriggerEvent(event)  # type: ignore[no-untyped-call]
+        except asyncio.CancelledError:
+            airflow_compat.kill_after_cancel(self)
+            raise
         finally:
             poller.remove(waiter)
 

@@ -15,6 +15,8 @@ from airflow_sagemaker.aws import model_overlay
 
 _LOCKS: dict[str, threading.Lock] = {}
 """One by target's key: a connection whose role or endpoint answers slowly must not hold up the others."""
+_HOOKS: dict[str, Any] = {}
+"""The connection that was read, as the amazon provider's hook, by target's key."""
 _SESSIONS: dict[str, tuple[Any, Any]] = {}
 """(hook, boto3 session) by target's key."""
 
@@ -92,7 +94,8 @@ class AwsTarget:
         with _LOCKS.setdefault(key, threading.Lock()):  # boto3 sessions are not thread-safe, their clients are
             opened = _SESSIONS.get(key)
             if opened is None:
-                opened = _SESSIONS[key] = self._open()
+                self.prepare()
+                opened = _SESSIONS[key] = self._open(_HOOKS[key])
             hook, session = opened
             config = hook.config
             if not getattr(config, "retries", None):
@@ -104,17 +107,17 @@ class AwsTarget:
                 verify=hook.verify,
             )
 
-    def forget(self) -> None:
-        """Read connection and credentials anew at the next client.
+    @property
+    def prepared(self) -> bool:
+        """Whether `client` can be called where Airflow may not be asked for the connection."""
+        return self.key() in _HOOKS
 
-        Without the lock: a triggerer calls this in its event loop, and whoever makes a client may hold it for long.
-        """
-        _SESSIONS.pop(self.key(), None)
-
-    def _open(self) -> tuple[Any, Any]:
-        """The connection as a hook, and its session. A second client of a session costs a tenth of the first."""
+    def prepare(self) -> None:
+        """Read the connection; what is slow about a session, such as assuming a role, is left to `client`."""
         from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 
+        if self.prepared:
+            return
         hook: Any = AwsGenericHook(
             aws_conn_id=self.aws_conn_id,
             region_name=self.region_name,
@@ -122,4 +125,17 @@ class AwsTarget:
             client_type="sagemaker",
             config=self.botocore_config,
         )
+        _ = hook.conn_config  # cached by the hook
+        _HOOKS[self.key()] = hook
+
+    def forget(self) -> None:
+        """Read connection and credentials anew at the next client.
+
+        Without the lock: a triggerer calls this in its event loop, and whoever makes a client may hold it for long.
+        """
+        _HOOKS.pop(self.key(), None)
+        _SESSIONS.pop(self.key(), None)
+
+    def _open(self, hook: Any) -> tuple[Any, Any]:
+        """The connection's session. A second client of a session costs a tenth of the first."""
         return hook, model_overlay.extend(hook.get_session(region_name=self.region_name or hook.region_name))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
@@ -11,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_sagemaker import airflow_compat
 from airflow_sagemaker.cli.offline import apply_override
 from airflow_sagemaker.config.strict_model import holds_template, is_template
 from airflow_sagemaker.config.training import PytorchTrainingConfig
@@ -61,13 +61,10 @@ def _of_yaml_files(folder: Path, arguments: argparse.Namespace) -> Iterator[Foun
 
 
 def _of_dags(folder: Path, arguments: argparse.Namespace) -> Iterator[Found]:
-    os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder.resolve()))
     with redirect_stdout(sys.stderr):  # where Airflow logs is no place for it here
-        from airflow.dag_processing.dagbag import DagBag
-
-        bag = DagBag(str(folder.resolve()), bundle_name="publish", load_op_links=False)
+        bag = airflow_compat.import_dag_bag()(str(folder.resolve()), bundle_name="publish", load_op_links=False)
     if bag.import_errors:
         problems = [
             Violation("DAG file", path, text.strip().splitlines()[-1])

@@ -223,10 +223,10 @@ class RecordStore(Protocol):
 
 
 class TaskStateRecordStore:
-    """The record in `context["task_state_store"]`; Airflow itself refuses writes of a task that is not running."""
+    """The record in Airflow's task state store, which refuses the writes of a task that is not running any more."""
 
-    def __init__(self, context: Any) -> None:
-        self._store = context["task_state_store"]
+    def __init__(self, store: Any) -> None:
+        self._store = store
 
     def load(self) -> ExecutionRecord | None:
         """The record of the latest execution of this task instance, whatever its clear epoch."""
@@ -237,11 +237,6 @@ class TaskStateRecordStore:
         from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
         self._store.set(KEY, record.to_json(), retention=NEVER_EXPIRE)
-
-
-def record_store(context: Any) -> RecordStore:
-    """The store of this task run's record."""
-    return TaskStateRecordStore(context)
 
 
 def require_lasting_records() -> None:

@@ -6,6 +6,7 @@ import random
 import time
 from typing import TYPE_CHECKING, Any
 
+from airflow_sagemaker import airflow_compat
 from airflow_sagemaker.aws.client import Aws
 from airflow_sagemaker.aws.console_links import page_urls, pages_of
 from airflow_sagemaker.aws.executions import Execution, ExecutionArn, Executions, Status
@@ -126,4 +127,4 @@ def update_assets(context: Any, outlets: Any, outcome: Outcome, partition: str |
             "partition": partition,
         }
         if partition:
-            event.add_partitions(partition)
+            airflow_compat.add_partition(event, partition)

@@ -18,6 +18,7 @@ from math import ceil
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_sagemaker import airflow_compat
 from airflow_sagemaker.aws.client import Aws
 from airflow_sagemaker.aws.executions import LIVE, Execution, ExecutionArn, Executions
 from airflow_sagemaker.aws.faults import Fault, classify, error_code, error_text
@@ -179,7 +180,10 @@ class SharedPoller:
                 del self._pollers[key]
 
     async def in_thread(self, function: Any, *arguments: Any) -> Any:
-        """Run a blocking call in the poller's threads."""
+        """Run a blocking call in the poller's threads, which may not ask Airflow for the connection."""
+        self._aws.forget_when_stale()
+        if not self.target.prepared:
+            await airflow_compat.call_where_airflow_may_be_asked(self.target.prepare)
         return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
 
     async def stop(self, arn: str) -> Execution:
@@ -345,7 +349,20 @@ class Budget:
 
 
 class _QuietAws(Aws):
-    """Calls once and never logs."""
+    """Calls once and never logs, and forgets its clients only where the event loop says so.
+
+    A thread that makes a client anew would ask Airflow for the connection.
+    """
+
+    stale = False
+
+    def forget_clients(self) -> None:
+        self.stale = True
+
+    def forget_when_stale(self) -> None:
+        if self.stale:
+            self.stale = False
+            super().forget_clients()
 
     def call(self, service: str, operation: str, /, **arguments: Any) -> dict[str, Any]:
         return self.once(service, operation, **arguments)

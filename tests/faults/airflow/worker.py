@@ -3,11 +3,12 @@
 Run as a program it imports Airflow once and forks a worker for every line of JSON on its standard input (as Airflow's
 LocalExecutor does), answering with the worker's pid.
 
-The task state store is Airflow's by interface and a file by nature: what `set` has returned from is on disk. The SPEC
-holds the operator's arguments, the task's identity (run_id, max_tries, partition, ...) and the store's file; results go
-to the file `result`. With an `event` the task resumes, as after a deferral, and with `timed_out` as after one that took
-too long; `execution_timeout` is in seconds, and Airflow's own code keeps it. `halt` names a point at which the process
-stops and waits to be killed.
+The task state store is Airflow's by interface and a file by nature: what `set` has returned from is on disk. Where
+there is none (Airflow before 3.3, or `on_s3` in the SPEC) the record is an object on S3. The SPEC holds the operator's
+arguments, the task's identity (run_id, max_tries, partition, ...) and the store's file; results go to the file
+`result`. With an `event` the task resumes, as after a deferral, and with `timed_out` as after one that took too long;
+`execution_timeout` is in seconds, and Airflow's own code keeps it. `halt` names a point at which the process stops and
+waits to be killed.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ from typing import Any
 
 from pydantic import JsonValue, TypeAdapter
 
+from airflow_sagemaker.airflow_compat import installed
+
 JSON: TypeAdapter[Any] = TypeAdapter(JsonValue)
+HAS_STATE_STORE = not str(installed()).startswith("3.2.")
 
 
 class FileStore:
@@ -52,6 +56,22 @@ class FileStore:
             halt(self.path, self.halt)
 
 
+def halting_saves(store_path: Path, point: str) -> None:
+    """Halt around the writes of a record on S3, as `FileStore` does around its own."""
+    from airflow_sagemaker.start.record_on_s3 import RecordOnS3
+
+    save = RecordOnS3.save
+
+    def halting(self: Any, record: Any) -> None:
+        if point == "before_record" or (point == "before_arn" and record.arn):
+            halt(store_path, point)
+        save(self, record)
+        if point == "after_record" or (point == "after_arn" and record.arn):
+            halt(store_path, point)
+
+    RecordOnS3.save = halting  # type: ignore[method-assign]
+
+
 class TaskInstance(SimpleNamespace):
     """What the operator uses of Airflow's runtime task instance."""
 
@@ -69,8 +89,8 @@ def halt(store: Path, point: str) -> None:
 
 def main(spec: dict[str, Any]) -> None:
     from airflow.sdk import Asset
+    from airflow.sdk.execution_time import task_runner
     from airflow.sdk.execution_time.context import OutletEventAccessors
-    from airflow.sdk.execution_time.task_runner import _run_execute_callable
 
     from airflow_sagemaker.operators import SageMakerTrainingPipelineOperator
     from airflow_sagemaker.sensors import SageMakerTrainingPipelineSensor
@@ -101,6 +121,9 @@ def main(spec: dict[str, Any]) -> None:
         "dag": None,
         "outlet_events": OutletEventAccessors(),
     }
+    if not HAS_STATE_STORE or spec.get("on_s3"):
+        del context["task_state_store"]
+        halting_saves(store_path, spec.get("halt", ""))
     task: Any
     if "sensor" in spec:
         task = SageMakerTrainingPipelineSensor(task_id="wait", **spec["sensor"])
@@ -119,8 +142,9 @@ def main(spec: dict[str, Any]) -> None:
         if event:
             result["returned"] = task.execute_complete(context, event)
         else:
-            result["returned"] = _run_execute_callable(context, task.execute, task)  # type: ignore[arg-type]
-        result["asset_partitions"] = sorted(context["outlet_events"][asset].partition_keys)
+            keep_time: Any = getattr(task_runner, "_run_execute_callable", lambda *given: given[1](given[0]))
+            result["returned"] = keep_time(context, task.execute, task)
+        result["asset_partitions"] = sorted(getattr(context["outlet_events"][asset], "partition_keys", ()))
     except BaseException as error:
         result.update(error=type(error).__name__, message=str(error))
         if hasattr(error, "trigger"):

@@ -1,0 +1,106 @@
+"""The record as an object on S3, for an Airflow without a task state store (before 3.3).
+
+S3's conditional writes are the fence that the store needs: a first record is written only where there is none, and a
+later one only over the version that this process has read. Of two tries of one task that both believe to be the only
+one, the second to write is refused.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from airflow_sagemaker.aws.faults import Fault, classify, error_code, explain
+from airflow_sagemaker.exceptions import ConfigurationError, ExecutionError, Violation
+from airflow_sagemaker.start.record import ExecutionRecord
+
+if TYPE_CHECKING:
+    from airflow_sagemaker.aws.client import Aws
+    from airflow_sagemaker.start.record import TaskRun
+
+PREFIX = "airflow-sagemaker/records"
+"""Below it lies one small object per task run. A lifecycle rule that removes some of a run that may be cleared or
+retried still would make a second execution possible."""
+
+_WRITTEN_BY_ANOTHER = frozenset({"PreconditionFailed", "412"})
+
+
+class RecordOnS3:
+    """The record of one task run at `s3://bucket/<prefix>/<hash of the task run>.json`.
+
+    `owner` says which Airflow this is. Two of them that share a bucket may have task runs of the same name: the other
+    one's record is refused, never taken for one's own.
+    """
+
+    def __init__(self, aws: Aws, bucket: str, run: TaskRun, *, owner: str, prefix: str = PREFIX) -> None:
+        self._aws = aws
+        self._bucket = bucket
+        self._run = run
+        self._owner = owner
+        self._key = object_key(run, prefix)
+        self._version: str | None = None
+        """The ETag of what was read or written last; None where there is no object."""
+
+    @property
+    def uri(self) -> str:
+        """Where the record is, or will be."""
+        return f"s3://{self._bucket}/{self._key}"
+
+    def load(self) -> ExecutionRecord | None:
+        """The record of the latest execution of this task instance, whatever its clear epoch."""
+        content, self._version = self._read()
+        if content is None:
+            return None
+        owner = content.get("airflow", "")
+        if owner != self._owner:
+            rule = f"holds the record of the same task run in another Airflow ({owner or 'unnamed'})"
+            hint = "give each Airflow that shares the bucket a record_prefix of its own, in section [airflow_sagemaker]"
+            raise ConfigurationError([Violation("record", self.uri, rule, hint)])
+        return ExecutionRecord.from_json(content.get("record"))
+
+    def save(self, record: ExecutionRecord) -> None:
+        """Write, and return only when S3 has it; raises ExecutionError when another process was first."""
+        content = {"airflow": self._owner, "task_run": dataclasses.asdict(self._run), "record": record.to_json()}
+        condition = {"IfNoneMatch": "*"} if self._version is None else {"IfMatch": self._version}
+        body = json.dumps(content, indent=1).encode()
+        try:
+            reply = self._aws.call(
+                "s3", "put_object", Bucket=self._bucket, Key=self._key, Body=body, ContentType="application/json",
+                **condition,
+            )  # fmt: skip
+        except Exception as error:
+            if error_code(error) not in _WRITTEN_BY_ANOTHER:
+                raise ExecutionError(explain(error, f"writing the record {self.uri}")) from error
+            self._accept_own(content, error)
+        else:
+            self._version = reply["ETag"]
+
+    def _accept_own(self, content: dict[str, Any], error: Exception) -> None:
+        """A refused write may be our own of a moment ago, whose answer was lost."""
+        found, version = self._read()
+        if found != content:
+            raise ExecutionError(
+                f"another try of this task has written its record {self.uri} meanwhile: this one starts nothing"
+            ) from error
+        self._version = version
+
+    def _read(self) -> tuple[dict[str, Any] | None, str | None]:
+        try:
+            reply = self._aws.call("s3", "get_object", Bucket=self._bucket, Key=self._key)
+            return json.loads(reply["Body"].read()), str(reply["ETag"])
+        except Exception as error:
+            fault = classify(error)
+            if fault is Fault.GONE and error_code(error) != "NoSuchBucket":
+                return None, None
+            text = explain(error, f"reading the record {self.uri}")
+            if fault is Fault.DENIED:
+                text += "; without s3:ListBucket S3 answers so for a record that is not there"
+            raise ExecutionError(text) from error
+
+
+def object_key(run: TaskRun, prefix: str = PREFIX) -> str:
+    """The key of a task run's record."""
+    identity = json.dumps([run.dag_id, run.run_id, run.task_id, run.map_index])
+    return f"{prefix.strip('/')}/{hashlib.sha256(identity.encode()).hexdigest()}.json"
