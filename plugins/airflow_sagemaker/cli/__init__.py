@@ -1,6 +1,6 @@
 """The command line, where Airflow is known by its REST API alone and the pages are not imported.
 
-Commands: validate, compile, diff, publish, run, logs, stop, orphans, backfill-summary.
+Commands: validate, compile, diff, publish, doctor, smoke, run, logs, stop, orphans, backfill-summary.
 
 Exit codes: 0 success (diff, publish --check: nothing would change), 1 something would change, the training did not
 succeed or orphans are left, 2 the command line or the configuration is wrong, 3 compiling failed, 4 AWS (or Airflow)
@@ -37,6 +37,8 @@ def build_parser() -> argparse.ArgumentParser:
     made.add_argument("--output", metavar="FILE", help="write the definition there instead of printing it")
     _add_command(commands, "diff", "show what an upsert would change; exit code 1 when something would")
     _add_publish(commands)
+    _add_doctor(commands)
+    _add_smoke(commands)
     run = _add_command(commands, "run", "deploy if needed, start an execution, follow it to its end")
     run.add_argument("--no-wait", action="store_true", help="return as soon as the execution has started")
     run.add_argument(
@@ -65,12 +67,43 @@ def _add_publish(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command = commands.add_parser("publish", help=text, description=text)
     command.add_argument("source", metavar="SOURCE", help="a configuration file, or a folder with DAGs")
     command.add_argument("--check", action="store_true", help="change nothing; exit code 1 when something would change")
+    _add_connection_values(command)
+    _add_overrides(command)
+    _add_patience(command)
+    _add_sdk_python(command)
+
+
+def _add_connection_values(command: argparse.ArgumentParser) -> None:
     of_connection = "where the configuration names none, as from the Airflow connection"
     command.add_argument("--bucket", help=f"bucket, {of_connection}")
     command.add_argument("--role-arn", metavar="ARN", help=f"execution role, {of_connection}")
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     command.add_argument("--region", default=region, help=f"region, {of_connection} (default: AWS_DEFAULT_REGION)")
+
+
+def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "look at everything that a training needs, and start nothing; exit code 1 when something is not right"
+    command = commands.add_parser("doctor", help=text, description=text)
+    command.add_argument("source", metavar="CONFIG.yaml", help="the training configuration")
+    command.add_argument(
+        "--aws-conn-id", metavar="NAME", help="an Airflow connection (default: boto3's own credentials)"
+    )
+    _add_connection_values(command)
+    _add_airflow_options(command)
     _add_overrides(command)
+    _add_patience(command)
+    _add_sdk_python(command)
+
+
+def _add_smoke(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = (
+        "train a few seconds on ml.m5.large through every call that the package makes, and print where AWS answers "
+        "otherwise than docs/fidelity.md says"
+    )
+    command = commands.add_parser("smoke", help=text, description=text)
+    command.add_argument("--yes", action="store_true", help="required: it costs two minutes of ml.m5.large")
+    _add_connection_values(command)
+    command.add_argument("--json", action="store_true", help="print one JSON object on standard output")
     _add_patience(command)
     _add_sdk_python(command)
 
@@ -192,9 +225,10 @@ def _run_command(arguments: argparse.Namespace, output: Output) -> int:
     from botocore.exceptions import BotoCoreError, ClientError
 
     from airflow_sagemaker.aws.faults import RULE, Fault, classify
-    from airflow_sagemaker.cli import online, publish
+    from airflow_sagemaker.cli import doctor, online, publish, smoke
 
     known = {
+        "doctor": doctor.doctor, "smoke": smoke.smoke,
         "diff": online.diff, "publish": publish.publish, "run": online.run, "logs": online.logs, "stop": online.stop,
         "orphans": online.orphans, "backfill-summary": online.backfill_summary,
     }  # fmt: skip

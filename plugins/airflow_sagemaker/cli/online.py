@@ -46,6 +46,7 @@ from airflow_sagemaker.start.start_call import MustWait
 from airflow_sagemaker.wait.progress_report import ProgressReport
 
 if TYPE_CHECKING:
+    from airflow_sagemaker.cli.airflow_api import AirflowApi
     from airflow_sagemaker.cli.orphans import Orphan
 
 POLL_SECONDS = 2.0
@@ -297,10 +298,9 @@ def stop(arguments: argparse.Namespace, output: Output) -> int:
 
 def orphans(arguments: argparse.Namespace, output: Output) -> int:
     """List, and with --stop stop, executions whose Airflow task is gone."""
-    from airflow_sagemaker.cli.airflow_api import AirflowApi
     from airflow_sagemaker.cli.orphans import find_orphans
 
-    airflow = _open_airflow(arguments, AirflowApi)
+    airflow = open_airflow(arguments)
     target = EnvironmentTarget(aws_conn_id=None, region_name=arguments.region)
     executions = Executions(Aws(target, output, patience=arguments.patience))
     entries, lines = [], []
@@ -320,9 +320,8 @@ def orphans(arguments: argparse.Namespace, output: Output) -> int:
 def backfill_summary(arguments: argparse.Namespace, output: Output) -> int:
     """List the partitions of a DAG with what became of them."""
     from airflow_sagemaker.cli import backfill_summary as backfill
-    from airflow_sagemaker.cli.airflow_api import AirflowApi
 
-    airflow = _open_airflow(arguments, AirflowApi)
+    airflow = open_airflow(arguments)
     results = backfill.summarize_backfill(airflow, arguments.dag_id, arguments.from_date, arguments.to_date)
     whole = all(result.state in (backfill.DONE, backfill.SKIPPED) for result in results)
     output.result({"ok": whole, **backfill.as_dict(results)}, backfill.as_text(results))
@@ -348,7 +347,10 @@ def _is_stopped(arguments: argparse.Namespace, executions: Executions, orphan: O
     return True
 
 
-def _open_airflow(arguments: argparse.Namespace, api: Any) -> Any:
+def open_airflow(arguments: argparse.Namespace) -> AirflowApi:
+    """Airflow's API by the command line's address and token, or name and password."""
+    from airflow_sagemaker.cli.airflow_api import AirflowApi
+
     wrong = []
     if not arguments.airflow_url:
         wrong.append(Violation("--airflow-url", MISSING, "is required", "or set AIRFLOW_URL"))
@@ -360,5 +362,5 @@ def _open_airflow(arguments: argparse.Namespace, api: Any) -> Any:
     if wrong:
         raise ConfigurationError(wrong, what="command line")
     if token:
-        return api(arguments.airflow_url, token)
-    return api.signed_in(arguments.airflow_url, arguments.username, arguments.password)
+        return AirflowApi(arguments.airflow_url, token)
+    return AirflowApi.signed_in(arguments.airflow_url, arguments.username, arguments.password)

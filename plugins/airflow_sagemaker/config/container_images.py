@@ -30,6 +30,11 @@ def version_problem(framework_version: str, py_version: str | None) -> tuple[str
     return "py_version", f"the PyTorch {framework_version} image has {' or '.join(offered)}"
 
 
+def last_patch_day(framework_version: str) -> str:
+    """Return the last day of an image's security patches (ISO 8601), empty where it is not published."""
+    return str(load_data("pytorch_images")["end_of_patch"].get(".".join(framework_version.split(".")[:2]), ""))
+
+
 def patch_warning(framework_version: str, today: datetime.date) -> str:
     """Return that an image gets no security patches, or not for much longer; else an empty string."""
     data = load_data("pytorch_images")

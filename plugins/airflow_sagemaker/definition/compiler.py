@@ -60,7 +60,7 @@ def compile_pipeline(
     request = request_of(config)
     modules = modules_of((*config.dependencies, *config.followups))
     if published is not None:
-        found = published.find(config, Subject.of(config, sources, module_digests(modules)), sources)
+        found = published.find(config, Subject.of(config, sources, module_digests(modules)))
         if found is not None:
             return found
     cache = cache or DiskCache()

@@ -36,10 +36,12 @@ class Subject:
     """What a publication is of: all that decides a definition but the SDK and this package."""
 
     parts: dict[str, Any]
+    sources: Mapping[str, str]
+    """The files of source_dir: sha256 by relative path."""
 
     @classmethod
     def of(cls, config: PytorchTrainingConfig, sources: Mapping[str, str], modules: Mapping[str, str]) -> Subject:
-        """`sources` are the files of source_dir and `modules` the reference modules: sha256 by name."""
+        """`modules` are the reference modules: a digest by name."""
         request = request_of(config)
         parameters = {"scalars": request["scalars"], "lists": request["lists"]}
         return cls(
@@ -48,7 +50,8 @@ class Subject:
                 "hyperparameters": _digest(parameters),
                 "source_dir": digest_of_digests(sources),
                 "modules": dict(modules),
-            }
+            },
+            sources,
         )
 
     @property
@@ -76,10 +79,8 @@ class Publications:
         self.miss = ""
         """Why the last `find` found nothing, in one line."""
 
-    def find(
-        self, config: PytorchTrainingConfig, subject: Subject, sources: Mapping[str, str]
-    ) -> CompiledPipeline | None:
-        """Return the published definition of this configuration and these sources, or None.
+    def find(self, config: PytorchTrainingConfig, subject: Subject) -> CompiledPipeline | None:
+        """Return the published definition of this configuration and its sources, or None.
 
         Raises CompileError for one in a format that this version does not know.
         """
@@ -90,7 +91,7 @@ class Publications:
                 self.miss = f"no definition is published at {where}{self._nearest(subject)}"
                 return None
             found = self._compiled(config, published)
-            require_own_code(published["code"], sources)
+            require_own_code(published["code"], subject.sources)
             require_deployed(self._aws, self._pipeline_name, self._role_arn, found.definition)
         except CompileError:
             raise

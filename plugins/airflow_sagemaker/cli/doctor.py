@@ -1,0 +1,302 @@
+"""`doctor`: one line for each thing that a training needs, with what to do about those that are not right.
+
+Rights are tried by the calls themselves, with names and conditions under which they can change nothing: a start of a
+version that does not exist, a stop of an execution that does not exist, a write over an object that does not exist. AWS
+answers "not found" to who has the right and "denied" to who has not.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from airflow_sagemaker import __version__, airflow_compat
+from airflow_sagemaker.aws.client import Aws
+from airflow_sagemaker.aws.connections import AwsTarget, connection_defaults
+from airflow_sagemaker.aws.faults import RULE, Fault, classify, error_code, error_text
+from airflow_sagemaker.cli.dag_folder import configurations
+from airflow_sagemaker.cli.online import EnvironmentTarget, open_airflow
+from airflow_sagemaker.config import container_images as images
+from airflow_sagemaker.definition.child_process import default_python
+from airflow_sagemaker.definition.compiler import subject_of
+from airflow_sagemaker.definition.disk_cache import sdk_versions
+from airflow_sagemaker.definition.published import COMMAND, Publications
+from airflow_sagemaker.exceptions import AirflowSageMakerError, SdkNotAvailable
+
+if TYPE_CHECKING:
+    import argparse
+
+    from airflow_sagemaker.cli.output import Output
+    from airflow_sagemaker.config.training import PytorchTrainingConfig
+
+OK, WARNING, BAD, SKIPPED = "ok", "warning", "bad", "skipped"
+NOTHING = "airflow-sagemaker-doctor"
+"""In the names of what does not exist."""
+HAS_THE_RIGHT = frozenset({Fault.GONE, Fault.REFUSED, Fault.CONFLICT})
+"""Answers that AWS gives only after it has looked whether the caller may."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was looked at, how it is, and what to do when it is not right."""
+
+    name: str
+    state: str
+    text: str
+    advice: str = ""
+
+    def line(self) -> str:
+        """For people."""
+        marks = {OK: "ok  ", WARNING: "warn", BAD: "BAD ", SKIPPED: "-   "}
+        return f"{marks[self.state]}  {self.name}: {self.text}" + (f". {self.advice}" if self.advice else "")
+
+
+def doctor(arguments: argparse.Namespace, output: Output) -> int:
+    """Print the findings; exit code 1 when one is bad."""
+    [found] = configurations(arguments)
+    examination = Examination(arguments, found.config, output)
+    findings = []
+    for finding in examination.findings():
+        findings.append(finding)
+        if not output.json_only:
+            output.result({}, finding.line())
+    bad = [finding for finding in findings if finding.state == BAD]
+    if output.json_only:
+        output.result({"ok": not bad, "findings": [vars(finding) for finding in findings]})
+    return 1 if bad else 0
+
+
+class Examination:
+    """One configuration and the connection that its tasks would use."""
+
+    def __init__(self, arguments: argparse.Namespace, config: PytorchTrainingConfig, output: Output) -> None:
+        self.arguments = arguments
+        conn_id = arguments.aws_conn_id
+        if conn_id:
+            given = connection_defaults(conn_id)
+            config = config.completed(bucket=given.bucket, role_arn=given.role_arn, region=given.region)
+        self.config = config
+        target: AwsTarget = (
+            AwsTarget(conn_id, config.region) if conn_id else EnvironmentTarget(None, region_name=config.region)
+        )
+        self.aws = Aws(target, output, patience=arguments.patience)
+        self.bucket = config.code_bucket or ""
+
+    def findings(self) -> Iterator[Finding]:
+        """In the order in which one thing needs another."""
+        yield self._versions()
+        yield self._region()
+        identity = self._identity()
+        yield identity
+        if identity.state == OK:
+            yield self._bucket_is_there()
+            yield from self._rights()
+            yield self._execution_role()
+        yield self._definition(reachable=identity.state == OK)
+        yield self._image()
+        if identity.state == OK:
+            yield self._quota()
+        yield from self._airflow()
+
+    def _versions(self) -> Finding:
+        airflow = airflow_compat.installed()
+        found = {"airflow-sagemaker": __version__, "Python": sys.version.split()[0], "Airflow": airflow or "none"}
+        for name in ("apache-airflow-providers-amazon", "boto3"):
+            try:
+                found[name] = version(name)
+            except PackageNotFoundError:
+                found[name] = "none"
+        return Finding("versions", OK, ", ".join(f"{name} {number}" for name, number in found.items()))
+
+    def _region(self) -> Finding:
+        region = self.config.region
+        if region is None:
+            advice = "Set region in the configuration, region_name in the connection, or AWS_DEFAULT_REGION"
+            return Finding("region", BAD, "none is given", advice)
+        problem = "" if self.config.training_image else images.region_problem(region, self.config.framework_version)
+        return Finding("region", BAD if problem else OK, f"{region}; {problem}" if problem else region)
+
+    def _identity(self) -> Finding:
+        where = f"connection {self.arguments.aws_conn_id}" if self.arguments.aws_conn_id else "boto3's own credentials"
+        answer = self._ask("sts", "get_caller_identity")
+        if isinstance(answer, Exception):
+            return self._fault("identity", answer, f"{where}: ")
+        return Finding("identity", OK, f"{where}: {answer['Arn']}")
+
+    def _bucket_is_there(self) -> Finding:
+        if not self.bucket:
+            advice = "Set bucket in the configuration, or service_config.s3.bucket_name in the connection's extra"
+            return Finding("bucket", BAD, "none is given", advice)
+        answer = self._ask("s3", "head_bucket", Bucket=self.bucket)
+        if isinstance(answer, Exception):
+            return self._fault("bucket", answer, f"{self.bucket}: ")
+        region = answer.get("BucketRegion") or self.config.region
+        if region != self.config.region:
+            advice = "SageMaker reads its channels from a bucket of its own region"
+            return Finding(
+                "bucket", BAD, f"{self.bucket} is in {region}, and the jobs are in {self.config.region}", advice
+            )
+        return Finding("bucket", OK, f"{self.bucket} in {region}")
+
+    def _rights(self) -> Iterator[Finding]:
+        """Of Airflow's role."""
+        name, token = self.config.pipeline_name, f"{NOTHING}-{'0' * 32}"
+        arn = self._execution_arn(name)
+        prefix = f"{name}/published/{NOTHING}.json"
+        group = "/aws/sagemaker/TrainingJobs"
+        calls: list[tuple[str, str, str, dict[str, Any]]] = [
+            ("sagemaker:DescribePipeline", "sagemaker", "describe_pipeline",
+             {"PipelineName": name, "PipelineVersionAlias": NOTHING}),
+            ("sagemaker:StartPipelineExecution", "sagemaker", "start_pipeline_execution",
+             {"PipelineName": name, "PipelineVersionAlias": NOTHING, "ClientRequestToken": token}),
+            ("sagemaker:DescribePipelineExecution", "sagemaker", "describe_pipeline_execution",
+             {"PipelineExecutionArn": arn}),
+            ("sagemaker:StopPipelineExecution", "sagemaker", "stop_pipeline_execution",
+             {"PipelineExecutionArn": arn, "ClientRequestToken": token}),
+            ("sagemaker:ListPipelineExecutions", "sagemaker", "list_pipeline_executions", {"PipelineName": name}),
+            ("sagemaker:ListPipelineExecutionSteps", "sagemaker", "list_pipeline_execution_steps",
+             {"PipelineExecutionArn": arn}),
+            ("sagemaker:DescribeTrainingJob", "sagemaker", "describe_training_job", {"TrainingJobName": NOTHING}),
+            ("s3:ListBucket and s3:GetObject", "s3", "get_object", {"Bucket": self.bucket, "Key": prefix}),
+            ("logs:DescribeLogStreams", "logs", "describe_log_streams", {"logGroupName": group, "limit": 1}),
+        ]  # fmt: skip
+        for right, service, operation, given in calls:
+            yield self._tried(f"right {right}", service, operation, **given)
+        write = {"Bucket": self.bucket, "Key": f"{name}/code/{NOTHING}", "Body": b"", "IfMatch": '"0"'}
+        deploying = self._tried("right s3:PutObject on code/", "s3", "put_object", **write)
+        if deploying.state == BAD:
+            advice = f"An Airflow that only starts does not need it: {COMMAND} elsewhere"
+            deploying = Finding(deploying.name, WARNING, deploying.text, advice)
+        yield deploying
+
+    def _tried(self, name: str, service: str, operation: str, **given: Any) -> Finding:
+        """A finding about a right, by a call that changes nothing."""
+        answer = self._ask(service, operation, **given)
+        if not isinstance(answer, Exception) or classify(answer) in HAS_THE_RIGHT:
+            return Finding(name, OK, "yes")
+        if error_code(answer) in {"PreconditionFailed", "412"}:
+            return Finding(name, OK, "yes")
+        if classify(answer) is Fault.DENIED:
+            return Finding(name, BAD, error_text(answer), "See docs/iam/README.md")
+        return Finding(name, WARNING, f"not known: {error_code(answer)}: {error_text(answer)}")
+
+    def _execution_role(self) -> Finding:
+        role, name = self.config.role_arn, "execution role"
+        if role is None:
+            advice = "Set role_arn, or service_config.sagemaker.execution_role_arn in the connection's extra"
+            return Finding(name, BAD, "none is given", advice)
+        objects = f"arn:aws:s3:::{self.bucket}/{self.config.pipeline_name}/*"
+        answer = self._ask(
+            "iam", "simulate_principal_policy",
+            PolicySourceArn=role, ActionNames=["s3:GetObject", "s3:PutObject"], ResourceArns=[objects],
+        )  # fmt: skip
+        if isinstance(answer, Exception):
+            advice = "To look at it, iam:SimulatePrincipalPolicy is needed; its policies are in docs/iam"
+            return Finding(name, SKIPPED, f"{role}: not looked at ({error_code(answer)})", advice)
+        missing = [r["EvalActionName"] for r in answer["EvaluationResults"] if r["EvalDecision"] != "allowed"]
+        if missing:
+            return Finding(name, BAD, f"{role} lacks {' and '.join(missing)} on {objects}", "See docs/iam/README.md")
+        return Finding(name, OK, f"{role} reads and writes {objects}")
+
+    def _definition(self, *, reachable: bool) -> Finding:
+        """Whether the definition is published, or can be compiled here."""
+        name = "definition"
+        python = self.arguments.sdk_python or default_python()
+        try:
+            sdk = dict(sdk_versions(python)).get("sagemaker", "")
+            compiled = f"is compiled by sagemaker {sdk} of {python}"
+        except SdkNotAvailable:
+            compiled = ""
+        try:
+            subject = subject_of(self.config)
+        except AirflowSageMakerError as error:
+            return Finding(name, BAD, " ".join(str(error).split()))
+        if reachable and self.bucket:
+            place = Publications(self.aws, self.bucket, self.config.pipeline_name, str(self.config.role_arn))
+            found = place.find(self.config, subject)
+            if found is not None:
+                return Finding(name, OK, f"published as {found.version_alias}")
+            if not compiled:
+                return Finding(name, BAD, f"{place.miss}, and there is no SageMaker SDK here", f"Run {COMMAND}")
+        return Finding(
+            name, OK if compiled else BAD, compiled or "no SageMaker SDK here", "" if compiled else f"Run {COMMAND}"
+        )
+
+    def _image(self) -> Finding:
+        if self.config.training_image:
+            return Finding("image", SKIPPED, f"{self.config.training_image}: its patches are its owner's")
+        warning = images.patch_warning(self.config.framework_version, datetime.datetime.now(datetime.UTC).date())
+        last = images.last_patch_day(self.config.framework_version)
+        text = f"PyTorch {self.config.framework_version}, " + (
+            f"patched until {last}" if last else "end of patches not published yet"
+        )
+        return Finding("image", WARNING if warning else OK, warning or text)
+
+    def _quota(self) -> Finding:
+        name, instance_type = "quota", self.config.instance_type()
+        wanted = f"{instance_type} for {'spot ' if self.config.use_spot_instances else ''}training job usage"
+        token: dict[str, str] = {}
+        for _ in range(50):
+            page = self._ask("service-quotas", "list_service_quotas", ServiceCode="sagemaker", MaxResults=100, **token)
+            if isinstance(page, Exception):
+                return Finding(
+                    name, SKIPPED, f"not looked at ({error_code(page)})", "servicequotas:ListServiceQuotas is needed"
+                )
+            for quota in page["Quotas"]:
+                if quota["QuotaName"].lower() == wanted.lower():
+                    enough = quota["Value"] >= self.config.training_instance_count
+                    advice = "" if enough else "Raise it under Service Quotas, Amazon SageMaker"
+                    return Finding(name, OK if enough else BAD, f"{quota['QuotaName']}: {quota['Value']:g}", advice)
+            if not page.get("NextToken"):
+                break
+            token = {"NextToken": page["NextToken"]}
+        return Finding(name, WARNING, f"Service Quotas has none named '{wanted}'")
+
+    def _airflow(self) -> Iterator[Finding]:
+        """What Airflow's own API says: a triggerer that runs, and the plugin once."""
+        url = self.arguments.airflow_url
+        if not url:
+            yield Finding(
+                "triggerer, plugin", SKIPPED, "not looked at", "Give --airflow-url and --token, or --username"
+            )
+            return
+        try:
+            api = open_airflow(self.arguments)
+            health = (api.get("/monitor/health") or {}).get("triggerer") or {}
+            plugins = [one["name"] for one in (api.get("/plugins") or {}).get("plugins", [])]
+        except AirflowSageMakerError as error:
+            yield Finding("triggerer, plugin", BAD, " ".join(str(error).split()))
+            return
+        runs = health.get("status") == "healthy"
+        advice = "" if runs else "Deferrable tasks wait in it: start `airflow triggerer`"
+        yield Finding("triggerer", OK if runs else BAD, str(health.get("status")), advice)
+        count = plugins.count("airflow_sagemaker")
+        advice = (
+            "" if count == 1 else "Install the package or copy it into the plugins folder of the api-server, not both"
+        )
+        yield Finding("plugin", OK if count == 1 else BAD, f"loaded {count} times", advice)
+
+    def _ask(self, service: str, operation: str, **given: Any) -> Any:
+        """The answer, or the error; what heals is waited out by the client."""
+        method: Callable[..., Any] = self.aws.call
+        try:
+            return method(service, operation, **given)
+        except Exception as error:
+            return error
+
+    def _fault(self, name: str, error: Exception, before: str) -> Finding:
+        return Finding(name, BAD, f"{before}{error_code(error)}: {error_text(error)}", RULE[classify(error)].advice)
+
+    def _execution_arn(self, pipeline: str) -> str:
+        """Of an execution that does not exist, in the caller's own account."""
+        identity = self._ask("sts", "get_caller_identity")
+        account = "0" * 12 if isinstance(identity, Exception) else identity["Account"]
+        partition = (
+            os.environ.get("AWS_PARTITION", "aws") if isinstance(identity, Exception) else identity["Arn"].split(":")[1]
+        )
+        return f"arn:{partition}:sagemaker:{self.config.region}:{account}:pipeline/{pipeline}/execution/{'0' * 12}"

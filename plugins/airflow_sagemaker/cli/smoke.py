@@ -1,0 +1,215 @@
+"""`smoke`: one small training in a real account through every call that the package makes.
+
+It asks AWS what docs/fidelity.md says of AWS, row by row, and prints where the answer is another one. It makes a
+pipeline of its own, trains for a few seconds on ml.m5.large, and starts a second training that it stops. Pipeline,
+executions and what is below its name in the bucket stay.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_sagemaker.aws.client import Aws
+from airflow_sagemaker.aws.executions import Executions
+from airflow_sagemaker.aws.faults import error_code, error_text
+from airflow_sagemaker.aws.outcome import read_outcome
+from airflow_sagemaker.aws.stopping import stop
+from airflow_sagemaker.aws.versions import deploy
+from airflow_sagemaker.cli.online import EnvironmentTarget
+from airflow_sagemaker.config.training import PytorchTrainingConfig
+from airflow_sagemaker.definition.compiler import compile_pipeline
+from airflow_sagemaker.exceptions import MISSING, ConfigurationError, Violation
+from airflow_sagemaker.wait.progress_report import ProgressReport
+
+if TYPE_CHECKING:
+    import argparse
+
+    from airflow_sagemaker.aws.versions import CompiledPipeline
+    from airflow_sagemaker.cli.output import Output
+
+PIPELINE = "airflow-sagemaker-smoke"
+PROGRAM = """
+import argparse, time
+parser = argparse.ArgumentParser()
+parser.add_argument("--epochs", type=int)
+for epoch in range(parser.parse_known_args()[0].epochs):
+    print(f"Train Loss: {1 / (epoch + 1):.6f}", flush=True)
+    time.sleep(1)
+"""
+SECONDS = 1800
+"""How long a job may wait for its instance and run."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What AWS said to one question, beside what docs/fidelity.md says; `row` is that page's."""
+
+    row: str
+    expected: str
+    found: str
+
+    @property
+    def as_documented(self) -> bool:
+        """Whether the expected text is in the answer."""
+        return self.expected.lower() in self.found.lower()
+
+    def line(self) -> str:
+        """For people."""
+        if self.as_documented:
+            return f"as documented  {self.row}"
+        return f"OTHERWISE      {self.row}: expected {self.expected!r}, AWS said {self.found!r}"
+
+
+def smoke(arguments: argparse.Namespace, output: Output) -> int:
+    """Print what AWS answered; exit code 1 when something was otherwise than documented."""
+    if not arguments.yes:
+        rule = f"starts two jobs of ml.m5.large in pipeline {PIPELINE}, a minute each, at your account's cost"
+        raise ConfigurationError([Violation("--yes", MISSING, rule, "add --yes")], what="command line")
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "train.py").write_text(PROGRAM)
+        trial = Trial(_config(arguments, folder), arguments, output)
+        answers = trial.answers()
+    otherwise = [answer for answer in answers if not answer.as_documented]
+    lines = [answer.line() for answer in answers]
+    lines.append(f"{len(answers) - len(otherwise)} answers as documented, {len(otherwise)} otherwise")
+    data = [vars(answer) | {"as_documented": answer.as_documented} for answer in answers]
+    output.result({"ok": not otherwise, "answers": data}, "\n".join(lines))
+    return 1 if otherwise else 0
+
+
+def _config(arguments: argparse.Namespace, folder: str) -> PytorchTrainingConfig:
+    given = {"bucket": arguments.bucket, "role_arn": arguments.role_arn, "region": arguments.region}
+    config = PytorchTrainingConfig(
+        **{name: value for name, value in given.items() if value},
+        pipeline_name=PIPELINE,
+        partition="smoke",
+        source_dir=folder,
+        training_instance_type="ml.m5.large",
+        install_requirements=False,
+        distribution="none",
+        profiler=None,
+        max_runtime_seconds=SECONDS,
+        hyperparameters={
+            "id_name": "id", "label_name": "y", "full_field_list": ["id", "y", "a"], "tab_field_list": ["a"],
+            "epochs": 3,
+        },
+    )  # fmt: skip
+    config.require(["bucket", "role_arn", "region"])
+    return config
+
+
+class Trial:
+    """The questions, in the order in which one needs another's answer."""
+
+    def __init__(self, config: PytorchTrainingConfig, arguments: argparse.Namespace, output: Output) -> None:
+        self.config = config
+        self.output = output
+        self.sdk_python = arguments.sdk_python
+        self.aws = Aws(
+            EnvironmentTarget(aws_conn_id=None, region_name=config.region), output, patience=arguments.patience
+        )
+        self.executions = Executions(self.aws)
+
+    def answers(self) -> list[Answer]:
+        """Ask everything; what fails outright raises, since nothing after it would mean anything."""
+        for uri in self.config.channel_uris().values():
+            bucket, _, key = uri.removeprefix("s3://").partition("/")
+            self.aws.call("s3", "put_object", Bucket=bucket, Key=key, Body=b"PAR1")
+        compiled = compile_pipeline(self.config, sdk_python=self.sdk_python)
+        deploy(self.aws, compiled)
+        return [*self._of_versions(compiled), *self._of_a_training(compiled), *self._of_a_stop(compiled)]
+
+    def _of_versions(self, compiled: CompiledPipeline) -> list[Answer]:
+        name, alias = compiled.pipeline_name, compiled.version_alias
+        definition = {"PipelineDefinition": compiled.definition, "RoleArn": compiled.role_arn}
+        return [
+            self.asked(
+                "Second CreatePipeline", "must be unique",
+                "create_pipeline", PipelineName=name, ClientRequestToken=_token(), **definition,
+            ),
+            self.asked(
+                "Aliases with an update that changes nothing", "ValidationException",
+                "update_pipeline", PipelineName=name, PipelineVersionAliases=[alias], **definition,
+            ),
+            self.asked(
+                "Start or Describe by an alias that no version has", "ResourceNotFound",
+                "describe_pipeline", PipelineName=name, PipelineVersionAlias="no-such-alias",
+            ),
+            self.asked(
+                "Unknown pipeline", "ResourceNotFound",
+                "describe_pipeline", PipelineName=f"{name}-{uuid.uuid4().hex[:8]}",
+            ),
+        ]  # fmt: skip
+
+    def _of_a_training(self, compiled: CompiledPipeline) -> list[Answer]:
+        token = _token()
+        arn = self._started(compiled, token)
+        again = self._started(compiled, token)
+        answers = [
+            Answer("`ClientRequestToken` again with the same parameters", arn, again),
+            self.asked(
+                "Unknown, missing or wrong parameters", "ValidationException",
+                "start_pipeline_execution", PipelineName=compiled.pipeline_name, ClientRequestToken=_token(),
+                PipelineVersionAlias=compiled.version_alias, PipelineParameters=[{"Name": "NoSuch", "Value": "x"}],
+            ),
+        ]  # fmt: skip
+        self.output.note(f"waiting for {arn}")
+        report = ProgressReport("logs")
+        lines: list[str] = []
+        self._wait(lambda: self._line_up(report, arn, lines))
+        outcome = read_outcome(self.executions, self.executions.describe(arn))
+        answers += [
+            Answer("a training's status", "Succeeded", outcome.status),
+            Answer("a training's last metric", "{'Train Loss': 0.3333", str(outcome.metrics)),
+            Answer("a training's model", "model.tar.gz", outcome.model_artifact),
+            Answer("a training's log", "Train Loss: 1.000000", " ".join(lines)),
+            self.asked(
+                "Stop of an ended execution", "'Executing' status",
+                "stop_pipeline_execution", PipelineExecutionArn=arn, ClientRequestToken=_token(),
+            ),
+        ]  # fmt: skip
+        return answers
+
+    def _of_a_stop(self, compiled: CompiledPipeline) -> list[Answer]:
+        arn = self._started(compiled, _token(), epochs=SECONDS)
+        self.output.note(f"stopping {arn}")
+        stop(self.executions, arn, within=120)
+        self._wait(lambda: not self.executions.describe(arn).live)
+        return [Answer("a stopped execution's status", "Stopped", self.executions.describe(arn).status)]
+
+    def _started(self, compiled: CompiledPipeline, token: str, **changes: Any) -> str:
+        given = self.config.hyperparameters.model_dump(exclude_unset=True) | changes
+        parameters = self.config.updated(hyperparameters=given).pipeline_parameters()
+        arn = self.executions.start(
+            compiled.pipeline_name, version={"PipelineVersionAlias": compiled.version_alias}, display_name="smoke",
+            token=token, parameters=parameters, description="airflow-sagemaker smoke",
+        )  # fmt: skip
+        return str(arn)
+
+    def _line_up(self, report: ProgressReport, arn: str, lines: list[str]) -> bool:
+        execution = self.executions.describe(arn)
+        lines += [text for _, text in report.new_lines(self.executions, arn, to_the_end=not execution.live)]
+        return not execution.live
+
+    def _wait(self, done: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 2 * SECONDS
+        while not done() and time.monotonic() < deadline:
+            time.sleep(2)
+
+    def asked(self, row: str, expected: str, operation: str, **given: Any) -> Answer:
+        """What SageMaker says to a call that it is to refuse."""
+        try:
+            reply = self.aws.once("sagemaker", operation, **given)
+        except Exception as error:
+            return Answer(row, expected, f"{error_code(error)}: {error_text(error)}")
+        return Answer(row, expected, f"accepted: {sorted(reply)}")
+
+
+def _token() -> str:
+    return uuid.uuid4().hex
