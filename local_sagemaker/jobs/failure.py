@@ -10,6 +10,8 @@ _DRIVER_NOISE = re.compile(
     r"^\+|^An error occurred with exit code|^Running .* [Dd]river$|^Executing command:|^Setting up environment|"
     r"^Training Container Execution"
 )
+_DRIVER_STARTS = "Executing command:"
+"""The drivers' last words before the program: above them is their copy of the whole environment."""
 _DRIVER_TRACEBACK = "Command failed with exit code"
 _DRIVER_FAILURES = ("subprocess.CalledProcessError", "Training Execution failed. For more details")
 
@@ -22,8 +24,8 @@ def algorithm_error(said: str, tail: Sequence[str], exit_code: int) -> str:
     """
     from_driver = any(mark in said for mark in _DRIVER_FAILURES)
     if from_driver:
-        said = said.strip().splitlines()[-1] if said.strip() else ""
-    explanation = user_tail(tail) if from_driver or not said else ""
+        said = ""
+    explanation = user_tail(tail) if not said else ""
     head, end = "AlgorithmError: ", f", exit code: {exit_code}"
     room = LIMIT - len(head) - len(end)
     said = said.strip()[: room if not explanation else 200]
@@ -36,7 +38,8 @@ def algorithm_error(said: str, tail: Sequence[str], exit_code: int) -> str:
 def user_tail(tail: Sequence[str]) -> str:
     """Pick the last traceback of the user's own program, or its last lines."""
     lines: list[str] = []
-    for line in tail:
+    begun = max((number for number, line in enumerate(tail, 1) if line.startswith(_DRIVER_STARTS)), default=0)
+    for line in tail[begun:]:
         if line.startswith(_DRIVER_TRACEBACK):
             break
         if not _DRIVER_NOISE.match(line):

@@ -152,9 +152,10 @@ def _report_in(archive: bytes) -> dict[str, Any] | None:
 
 
 def explain_failure(executions: Executions, execution: Execution, url: str = "") -> ExecutionFailed:
-    """Why an execution did not succeed, to be raised: failing step, its reason, the tail of its log, where to look."""
+    """Why an execution did not succeed, to be raised: the tail of its log, where to look, and last the reason."""
     job_name = ""
     lines = [_verdict(execution)]
+    reasons: list[str] = []
     if execution.failure_reason:
         lines.append(f"Reason: {execution.failure_reason}")
     try:
@@ -163,12 +164,13 @@ def explain_failure(executions: Executions, execution: Execution, url: str = "")
         job_name = trained.job_name if trained else ""
         for step in steps:
             if step.status in {"Failed", "Stopped"}:
-                lines += _explain_step(executions.aws, step)
+                lines += _log_of(executions.aws, step)
+                reasons.append(_reason_of(step))
     except Exception as error:
         lines.append(f"(its steps could not be read: {error_text(error)})")
     if url:
         lines.append(f"Look at it: {url}")
-    return ExecutionFailed("\n".join(lines), training_job_name=job_name)
+    return ExecutionFailed("\n".join([*lines, *reasons]), training_job_name=job_name)
 
 
 def _verdict(execution: Execution) -> str:
@@ -182,14 +184,18 @@ def _verdict(execution: Execution) -> str:
     return f"Execution {execution.arn} ended as {execution.status}"
 
 
-def _explain_step(aws: Aws, step: Step) -> list[str]:
-    lines = [f"Step {step.name!r} {step.status.lower()}: {step.failure_reason or 'SageMaker gave no reason'}"]
+def _reason_of(step: Step) -> str:
+    return f"Step {step.name!r} {step.status.lower()}: {step.failure_reason or 'SageMaker gave no reason'}"
+
+
+def _log_of(aws: Aws, step: Step) -> list[str]:
+    lines: list[str] = []
     group = joblog.log_group(step.type)
     if group and step.job_name:
         try:
             text = joblog.tail(aws, group, step.job_name, TAIL_LINES)
         except Exception as error:
-            return [*lines, f"(the log of {step.job_name} could not be read: {error_text(error)})"]
+            return [f"(the log of {step.job_name} could not be read: {error_text(error)})"]
         lines.append(f"Last {len(text)} lines of {group}/{step.job_name}:" if text else f"{step.job_name} wrote no log")
         lines += [f"    {line}" for line in text]
     return lines

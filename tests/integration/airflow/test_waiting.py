@@ -53,7 +53,9 @@ def test_a_failure_is_explained_with_the_users_own_words(pipelines: Pipelines) -
     text = str(explain_failure(pipelines.executions, pipelines.executions.describe(arn), "http://there"))
     assert "Step 'Train' failed" in text
     assert "KeyError: x" in text
-    assert text.endswith("Look at it: http://there")
+    reason = text[text.index("Look at it: http://there") :]
+    assert "Step 'Train' failed" in reason  # the last thing that a reader sees
+    assert "KeyError: x" in reason
 
 
 def test_no_line_is_missed_or_repeated_when_the_worker_continues(pipelines: Pipelines) -> None:

@@ -3,13 +3,15 @@
 The SDK puts a timestamp into each upload's key, so that every build has another definition and the step cache never
 hits. Here a folder's key is the digest of its files. The drivers that the SDK ships are changed in a few places:
 hyperparameters are quoted when they become shell variables, and the package installer does not log its index URL,
-which holds a CodeArtifact token; and a SIGTERM, which SageMaker sends to the first process before a spot interruption
-or a stop, is handed down to the training program instead of being lost in a shell.
+which holds a CodeArtifact token; a SIGTERM, which SageMaker sends to the first process before a spot interruption or
+a stop, is handed down to the training program instead of being lost in a shell; the program's own exception becomes the
+job's reason (container_program.py), and the log holds no copy of the environment; and one process needs no torchrun.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,12 +27,16 @@ CODE_IN_CONTAINER = "/opt/ml/input/data/code"
 CONTAINER_ARGUMENTS = [f"/opt/ml/input/data/{SM_DRIVERS}/{TRAIN_SCRIPT}"]
 """For /bin/bash. The SDK's own, `bash -c "chmod ... && sm_train.sh"`, can leave a shell above the script, which waits
 for it and swallows SIGTERM: it depends on whether that bash spares the fork, as 5.2 does."""
+PROGRAM = Path(__file__).with_name("container_program.py")
+"""Becomes `common/program.py` of the drivers."""
 
 _PATCHES = {
     "scripts/environment.py": (
         ("from __future__ import absolute_import\n", "from __future__ import absolute_import\n\nimport shlex\n"),
         ("f.write(f\"export {key}='{safe_serialize(value)}'\\n\")",
          "f.write(f\"export {key}={shlex.quote(safe_serialize(value))}\\n\")"),
+        ('    logger.info("Environment Variables:")\n    log_env_variables(env_vars_dict=env_vars)\n',
+         '    logger.info("%d environment variables: %s", len(env_vars), output_file)\n'),
     ),
     "scripts/install_requirements.py": (
         ('logger.info("Running: %s", " ".join(pip_cmd))',
@@ -43,12 +49,19 @@ _PATCHES = {
          ))),
     ),
     "common/utils.py": (
-        ("import os\nimport logging\n", "import os\nimport logging\nimport signal\n"),
-        ("        with process.stdout:\n",
-         "        signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGTERM))\n"
-         "        with process.stdout:\n"),
+        ("\ndef is_worker_node() ", "\nfrom common.program import execute_commands  # noqa\n\n\ndef is_worker_node() "),
+    ),
+    "distributed_drivers/torchrun_driver.py": (
+        ("    torch_cmd = []\n",
+         "    if host_count == 1 and process_count == 1:\n"
+         "        alone = {'RANK': '0', 'LOCAL_RANK': '0', 'WORLD_SIZE': '1', 'LOCAL_WORLD_SIZE': '1'}\n"
+         "        os.environ.update(alone, MASTER_ADDR='127.0.0.1', MASTER_PORT=os.environ['SM_MASTER_PORT'])\n"
+         "        return [get_python_executable(), entry_script, *hyperparameters_to_cli_args(hyperparameters)]\n\n"
+         "    torch_cmd = []\n"),
     ),
     TRAIN_SCRIPT: (
+        ("\ncheck_python\n\nset -x\n", "\ncheck_python\n\n"),
+        ("sm_training.env\nset -x\n", "sm_training.env\n"),
         ("\ntrap 'handle_error' ERR\n",
          "\ntrap 'handle_error' ERR\ntrap 'exit 143' TERM  # stopped while installing: do not train\n"),
         ("\n$SM_PYTHON_CMD /opt/ml/input/data/sm_drivers/distributed_drivers/",
@@ -116,3 +129,4 @@ def make_drivers_safe(folder: Path) -> None:
                 )
             text = text.replace(found, wanted)
         path.write_text(text, encoding="utf-8")
+    shutil.copy(PROGRAM, folder / "common" / "program.py")

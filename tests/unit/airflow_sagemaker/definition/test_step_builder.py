@@ -216,7 +216,8 @@ def test_sigterm_reaches_the_program(source: Path) -> None:
     by_name = {key.rsplit("/", 1)[1]: content.decode() for key, content in uploads.files.items()}
     assert "\nexec $SM_PYTHON_CMD" in by_name["sm_train.sh"]
     assert "\ntrap 'exit 143' TERM" in by_name["sm_train.sh"]
-    assert "signal.signal(signal.SIGTERM" in by_name["utils.py"]
+    assert "from common.program import execute_commands" in by_name["utils.py"]
+    assert "signal.signal(signal.SIGTERM" in by_name["program.py"]
 
 
 def test_unknown_drivers_are_refused(tmp_path: Path) -> None:

@@ -56,6 +56,8 @@ def test_rewriting_touches_whole_path_names_only(seen: str, expected: str) -> No
 
 DRIVER_FAILURE = "Traceback (most recent call last):\nsubprocess.CalledProcessError: Command '['python3']' returned 1."
 DRIVER_TAIL = [
+    "Environment Variables:",
+    "SM_MODEL_DIR=/opt/ml/model",
     "Executing command: python3 train.py",
     "epoch 1",
     "Traceback (most recent call last):",
@@ -70,8 +72,13 @@ DRIVER_TAIL = [
 
 def test_the_users_traceback_is_told_not_the_drivers() -> None:
     reason = algorithm_error(DRIVER_FAILURE, DRIVER_TAIL, 1)
-    assert reason.startswith("AlgorithmError: subprocess.CalledProcessError")
+    assert reason.startswith("AlgorithmError: Traceback")
     assert reason.endswith("in <module>\nKeyError: 'target', exit code: 1")
+
+
+def test_a_program_that_dies_without_a_word_of_its_own_is_no_dump_of_the_environment() -> None:
+    reason = algorithm_error(DRIVER_FAILURE, [*DRIVER_TAIL[:4], DRIVER_TAIL[-1]], 137)
+    assert reason == "AlgorithmError: epoch 1, exit code: 137"
 
 
 def test_a_programs_own_words_stand_alone() -> None:
