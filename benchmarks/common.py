@@ -50,7 +50,12 @@ def versions(packages: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def arguments(description: str, parts: Sequence[str] = (), minutes: float | None = None) -> argparse.Namespace:
+def arguments(
+    description: str,
+    parts: Sequence[str] = (),
+    minutes: float | None = None,
+    flags: Mapping[str, str] | None = None,
+) -> argparse.Namespace:
     """The arguments that every benchmark takes: `--quick` for a small run that is not kept.
 
     A long benchmark names its `parts`: `--only PART` measures one, to be gathered by a later run (see Kept). One that
@@ -62,6 +67,8 @@ def arguments(description: str, parts: Sequence[str] = (), minutes: float | None
         parser.add_argument("--only", choices=parts, help="measure this part and keep it for a later full run")
     if minutes is not None:
         parser.add_argument("--minutes", type=float, default=minutes, help=f"how long to run (default {minutes:g})")
+    for flag, text in (flags or {}).items():
+        parser.add_argument(f"--{flag}", action="store_true", help=text)
     parser.add_argument("--quick", action="store_true", help="a small run; its result is printed and not kept")
     told = parser.parse_args()
     signal.signal(signal.SIGTERM, _leave)
@@ -103,6 +110,10 @@ class Kept:
                 with self._file.open("a") as stream:
                     stream.write(json.dumps([key, self._known[key]]) + "\n")
         return self._known[key]
+
+    def known(self, key: str) -> Any:
+        """Return the kept measurement, None without one."""
+        return self._known.get(key)
 
     def forget(self) -> None:
         """Remove the file once its figures are published."""

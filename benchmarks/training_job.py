@@ -24,6 +24,7 @@ class Result:
     report: dict[str, Any]
     peak_mb: float
     """Largest resident memory of one of its processes."""
+    cpu_seconds: float
 
     @property
     def rows_per_second(self) -> float:
@@ -50,4 +51,4 @@ def train(channels: Path, folder: Path, hyperparameters: dict[str, Any], process
     if status:
         sys.exit(f"the training failed:\n{text[-3000:]}")
     report = json.loads((folder / "output" / "report.json").read_text())
-    return Result(text, report, usage.ru_maxrss / 1024)
+    return Result(text, report, usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime)
