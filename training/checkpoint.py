@@ -20,6 +20,8 @@ from training.errors import CheckpointError
 from training.files import write_whole
 
 KEPT = 2
+FORMAT = 2
+"""Of a checkpoint's content; 1, which did not name it, had neither averaged weights nor an ensemble."""
 _NAME = re.compile(r"checkpoint-(\d{10})-([0-9a-f]{16})\.pt")
 
 
@@ -29,7 +31,7 @@ def save(folder: Path, steps: int, state: dict[str, Any]) -> Path:
     One that claims more steps was passed over as damaged: it goes, too, and crowds out no whole one.
     """
     buffer = io.BytesIO()
-    torch.save(state, buffer)
+    torch.save({"format": FORMAT, **state}, buffer)
     content = buffer.getbuffer()
     path = folder / f"checkpoint-{steps:010d}-{hashlib.sha256(content).hexdigest()[:16]}.pt"
     write_whole(path, content)
@@ -49,6 +51,11 @@ def load(folder: Path, fingerprint: dict[str, Any], warn: Callable[[str], None])
             warn(f"checkpoint {path} is damaged or not whole ({len(content)} bytes): passing it over")
             continue
         state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        if state.get("format", 1) != FORMAT:
+            made = (
+                f"was written by another version of this program (format {state.get('format', 1)}, expected {FORMAT})"
+            )
+            raise CheckpointError(f"checkpoint {path} {made}. Use another checkpoint path to train anew")
         _compare(path, state["fingerprint"], fingerprint)
         return state
     return None

@@ -6,6 +6,8 @@ Control messages (objects, flags) go over gloo between the CPUs, so that they ne
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -117,6 +119,17 @@ def choose_threads(local_world: int) -> int:
         return int(os.environ["OMP_NUM_THREADS"])
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(8, max(1, cores // local_world - 1))
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Compute products of float32 as the CPUs do that serve: a GPU would round them to TF32."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def stop() -> None:

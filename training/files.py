@@ -21,9 +21,11 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
             os.fsync(stream.fileno())
         part.replace(path)
         _sync(path.parent)
-    except OSError as error:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
         reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
         raise TrainingError(f"cannot write {path} ({len(content) / 1e6:.2f} MB): {reason}") from None
 

@@ -23,8 +23,9 @@ from training.errors import HyperparameterError
 FIELDS_FILE = "fields.json"
 CHOICES = {"precision": ("auto", "float32", "bfloat16", "float64"), "class_weight": ("none", "balanced")}
 SIZES = ("batch_size", "epochs", "hidden_size", "hidden_layers", "embedding_size")
-POSITIVE = (*SIZES, "learning_rate", "checkpoint_minutes", "memory_fraction")
-BELOW_ONE = ("dropout", "warmup_fraction")
+POSITIVE = (*SIZES, "ensemble_size", "learning_rate", "checkpoint_minutes", "memory_fraction")
+BELOW_ONE = ("dropout",)
+RENAMED = {"warmup_fraction": "warmup_steps"}
 LARGEST_SEED = 2**63 - 1  # what PyTorch's generators take
 
 
@@ -35,33 +36,39 @@ class Hyperparameters:
     id_name: str
     """Column that identifies a row; never a feature."""
     label_name: str
-    """Column to predict, 0 or 1."""
+    """Column to predict: 2 to 100 classes, as numbers, booleans or texts."""
     full_field_list: tuple[str, ...]
     """All columns of the table."""
     tab_field_list: tuple[str, ...] = ()
     """Numeric features."""
     cat_field_list: tuple[str, ...] = ()
     """Categorical features."""
+    positive_label: str = ""
+    """Of two classes the one whose probability is told; empty takes the later one in sorted order."""
     learning_rate: float = 0.001
-    """Peak step size of AdamW."""
-    batch_size: int = 1024
-    """Rows per step over all processes."""
-    epochs: int = 10
+    """Step size of AdamW once it has risen."""
+    batch_size: int | None = None
+    """Rows per step over all processes; none chooses by the table's rows (see plan.py), as for the next two."""
+    epochs: int | None = None
     """Passes over the training data at most."""
+    patience: int | None = None
+    """Epochs without a lower validation loss before stopping; 0 never stops early."""
     weight_decay: float = 0.0001
     """Decoupled weight decay of the weight matrices; biases and embeddings have none."""
     dropout: float = 0.3
     """Share of activations dropped in training."""
-    hidden_size: int = 256
+    hidden_size: int = 128
     """Width of the hidden layers."""
     hidden_layers: int = 3
     """Number of hidden layers."""
     embedding_size: int = 16
     """Numbers per embedded feature."""
-    patience: int = 3
-    """Epochs without a better validation loss before stopping; 0 never stops early."""
-    warmup_fraction: float = 0.05
-    """Share of all steps in which the step size rises."""
+    ensemble_size: int = 4
+    """Members that share the layers; 1 is a plain network, and somewhat faster."""
+    warmup_steps: int = 100
+    """Steps in which the step size rises."""
+    averaging_steps: int = 200
+    """Steps that the averaged weights reach back at most (see averaging.py); 0 keeps the last step's weights."""
     gradient_clip: float = 1.0
     """Largest gradient norm; 0 switches clipping off."""
     seed: int = 0
@@ -78,6 +85,8 @@ class Hyperparameters:
     """Minutes between checkpoints within an epoch."""
     memory_fraction: float = 0.5
     """Share of memory that the table may fill before it is streamed."""
+    importance: bool = True
+    """Measure how much each feature matters, in at most a tenth of the training's time."""
     max_rows: int = 0
     """Rows of each split at most, evenly spread over it, to try a training out; 0 takes all."""
 
@@ -131,7 +140,7 @@ def read_hyperparameters(
         if name.startswith("sagemaker_"):  # added by SageMaker's own tools, not meant for the program
             continue
         if name not in fields:
-            near = difflib.get_close_matches(name, fields, n=1)
+            near = [RENAMED[name]] if name in RENAMED else difflib.get_close_matches(name, fields, n=1)
             hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(fields)}"
             raise HyperparameterError(f"unknown hyperparameter {name}{hint}")
         read[name] = convert(name, value, str(fields[name].type))
@@ -144,11 +153,14 @@ def read_hyperparameters(
 
 def convert(name: str, value: Any, kind: str) -> Any:
     """Return `value` as `kind` (str, int, float, bool, tuple[str, ...]): JSON texts are unwrapped, no type guessed."""
+    optional, kind = kind.endswith(" | None"), kind.removesuffix(" | None")
     if kind == "str":
         value = _unquote(value)
     else:
         for _ in range(2):  # a JSON text may itself have been encoded once more on its way
             value = _decode(value)
+    if value is None and optional:
+        return None
     if kind == "int" and isinstance(value, int) and not isinstance(value, bool):
         return value
     if kind == "float" and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):

@@ -1,7 +1,9 @@
 """Serves the model: becomes `code/inference.py` in the artifact, for the SageMaker PyTorch inference container.
 
 JSON bodies are a list of rows (objects), one row, or {"instances": [...]}; CSV bodies have a header line. Missing
-values are null in JSON and empty in CSV. The answer has one {"probability", "label"} per row.
+values are null in JSON and empty in CSV. The answer has one {"probability", "label"} per row: of two classes the
+probability is the positive one's and the label a matter of the threshold; of more classes the label is the most
+probable one, the probability its own, and "probabilities" has those of all.
 """
 
 from __future__ import annotations
@@ -17,10 +19,13 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from training.encoding import Encoder, parsed
-from training.model import Shape, TabularNet
+from training.model import Shape, TabularNet, pooled
+from training.table.encoding import Encoder
+from training.table.labels import Classes
+from training.table.values import parsed
 
 BATCH_ROWS = 65_536
+FORMAT = 2  # of the artifact's files
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,10 @@ class Model:
 
     net: TabularNet
     encoder: Encoder
-    threshold: float
+    classes: Classes
+    threshold: float | None
+    """Of two classes the positive one's probability from which it is the answer."""
+    id_name: str
 
     @property
     def features(self) -> list[str]:
@@ -37,29 +45,47 @@ class Model:
         return [c.name for c in self.encoder.numeric] + [c.name for c in self.encoder.categorical]
 
     def probabilities(self, table: pa.Table) -> np.ndarray:
-        """Return each row's probability of the class 1. Raises ValueError when a column is missing or no number."""
+        """Return each row's probabilities, rows x classes. Raises ValueError for a missing column or a wrong type."""
         missing = [name for name in self.features if name not in table.column_names]
         if missing:
             raise ValueError(f"missing columns: {', '.join(missing)}; expected {', '.join(self.features)}")
-        answers = [np.empty(0, dtype=np.float32)]
+        answers = [np.empty((0, len(self.classes.values)))]
         for batch in table.select(self.features).to_batches(max_chunksize=BATCH_ROWS):
             columns = {name: batch.column(name) for name in self.features}
             columns |= {c.name: parsed(columns[c.name]) for c in self.encoder.numeric}
             words = torch.from_numpy(self.encoder.encode(columns, batch.num_rows))
             split = len(self.encoder.numeric)
             with torch.inference_mode():
-                logits = self.net(words[:, :split].view(torch.float32), words[:, split:])
-            answers.append(torch.sigmoid(logits.double()).numpy())
+                outputs = pooled(self.net(words[:, :split].view(torch.float32), words[:, split:]))
+            if self.classes.binary:
+                outputs = torch.stack([torch.sigmoid(-outputs), torch.sigmoid(outputs)], 1)
+            else:
+                outputs = outputs.exp()
+            answers.append(outputs.numpy())
         return np.concatenate(answers)
+
+    def answers(self, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return each row's class by index, and the probability that goes with it."""
+        if self.threshold is not None:
+            positive = probabilities[:, 1]
+            return (positive >= self.threshold).astype(np.int64), positive
+        best = probabilities.argmax(1)
+        return best, probabilities[np.arange(len(best)), best]
 
 
 def model_fn(model_dir: str, context: Any = None) -> Model:
-    """Load the artifact's folder."""
+    """Load the artifact's folder. Raises ValueError for one that another version of this program wrote."""
     folder = Path(model_dir)
     saved = json.loads((folder / "preprocess.json").read_text(encoding="utf-8"))
+    if saved.get("format", 1) != FORMAT:
+        made = f"{folder} has format {saved.get('format', 1)}, expected {FORMAT}"
+        raise ValueError(
+            f"the model was written by another version of this program ({made}); use the code in its code/"
+        )
     net = TabularNet(Shape.from_json(saved["shape"]))
     net.load_state_dict(torch.load(folder / "model.pt", map_location="cpu", weights_only=True))
-    return Model(net.float().eval(), Encoder.from_json(saved["encoder"]), saved["threshold"])
+    encoder, classes = Encoder.from_json(saved["encoder"]), Classes.from_json(saved["classes"])
+    return Model(net.eval(), encoder, classes, saved["threshold"], saved["id_name"])
 
 
 def input_fn(body: bytes | str, content_type: str = "application/json", context: Any = None) -> pa.Table:
@@ -83,14 +109,35 @@ def input_fn(body: bytes | str, content_type: str = "application/json", context:
 
 def predict_fn(table: pa.Table, model: Model, context: Any = None) -> list[dict[str, Any]]:
     """Answer each row."""
-    return [{"probability": round(float(p), 6), "label": int(p >= model.threshold)} for p in model.probabilities(table)]
+    probabilities, names = model.probabilities(table), model.classes.names
+    labels, own = model.answers(probabilities)
+    answers = [
+        {"probability": round(p, 6), "label": names[label]}
+        for p, label in zip(own.tolist(), labels.tolist(), strict=True)
+    ]
+    if model.classes.binary:
+        return answers
+    keys = [str(value) for value in model.classes.values]
+    rounded = probabilities.round(6).tolist()
+    return [
+        {**answer, "probabilities": dict(zip(keys, row, strict=True))}
+        for answer, row in zip(answers, rounded, strict=True)
+    ]
 
 
 def output_fn(answers: list[dict[str, Any]], accept: str = "application/json", context: Any = None) -> str:
     """Write the answers as JSON, or as CSV when that is asked for."""
-    if accept.partition(";")[0].strip().lower() == "text/csv":
-        return "probability,label\n" + "".join(f"{a['probability']},{a['label']}\n" for a in answers)
-    return json.dumps(answers)
+    if accept.partition(";")[0].strip().lower() != "text/csv":
+        return json.dumps(answers)
+    lines = io.StringIO()
+    writer = csv.writer(lines, lineterminator="\n")
+    classes = list(answers[0].get("probabilities", {})) if answers else []
+    writer.writerow(["probability", "label", *classes])
+    for answer in answers:
+        label = answer["label"]
+        text = label if isinstance(label, str) else json.dumps(label)
+        writer.writerow([answer["probability"], text, *answer.get("probabilities", {}).values()])
+    return lines.getvalue()
 
 
 def _csv_table(data: bytes) -> pa.Table:
@@ -106,10 +153,15 @@ def _csv_table(data: bytes) -> pa.Table:
         raise ValueError(f"the body is no CSV with a header line: {error}") from None
     if not rows:
         raise ValueError("the body holds no rows below its header line")
+    return text_table(header, rows)
+
+
+def text_table(header: list[str], rows: list[list[str]], first: int = 1) -> pa.Table:
+    """Return CSV rows as columns of texts; `first` is the number of the first row. Raises ValueError."""
     twice = next((name for i, name in enumerate(header) if name in header[:i]), None)
     if twice is not None:
         raise ValueError(f"column {twice} stands twice in the header line")
-    for number, row in enumerate(rows, 1):
+    for number, row in enumerate(rows, first):
         if len(row) != len(header):
             raise ValueError(f"row {number} has {len(row)} values; the header line has {len(header)} columns")
     columns = zip(*rows, strict=True)
@@ -121,5 +173,9 @@ def _csv_table(data: bytes) -> pa.Table:
 def _column(name: str, values: list[Any]) -> pa.Array:
     try:
         return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        raise ValueError(f"column {name} mixes types") from None
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        pass
+    if not all(value is None or isinstance(value, str | bool | int | float) for value in values):
+        raise ValueError(f"column {name} mixes types")
+    # Plain values of several types: each has its text, and the encoder knows which texts are numbers.
+    return pa.array([v if v is None or isinstance(v, str) else json.dumps(v) for v in values], pa.string())

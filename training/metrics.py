@@ -1,4 +1,4 @@
-"""The four numbers of an epoch: how they are computed and the exact lines in which they are printed.
+"""The four numbers of an epoch: the exact lines in which they are printed, and how they are computed for two classes.
 
 SageMaker reads them out of the log with one regular expression each, so each stands alone on its line and is printed
 by one process only.
@@ -51,22 +51,14 @@ class Scores:
     """Area under the ROC curve, equal scores counting half; nan when only one class is there, so is the last one."""
     f1: float
     """F1 score at `threshold`."""
-    threshold: float
-    """Probability from which a row counts as positive."""
+    threshold: float | None
+    """Probability from which a row counts as positive; None with more than two classes."""
     average_precision: float
 
 
 def lines(values: dict[str, float]) -> list[str]:
     """Return the log lines of one epoch, which the pipeline's regular expressions match."""
     return [f"{name}: {values[name]:.6f}" for name in NAMES]
-
-
-def log_loss(logits: Tensor, labels: Tensor, weights: tuple[float, float] = (1.0, 1.0)) -> Tensor:
-    """Return the sum of the log losses; `weights` are those of the classes 0 and 1."""
-    losses = functional.binary_cross_entropy_with_logits(logits, labels, reduction="none")
-    if weights != (1.0, 1.0):
-        losses = losses * torch.where(labels > 0.5, weights[1], weights[0])
-    return losses.sum()
 
 
 def tally(logits: Tensor, labels: Tensor, *, exact: bool = True) -> Tally:
@@ -80,7 +72,7 @@ def tally(logits: Tensor, labels: Tensor, *, exact: bool = True) -> Tally:
         logits = ((digits + 0x80) & ~0xFF).view(torch.float32)
     values, place = torch.unique(logits.double(), return_inverse=True)
     counts = torch.bincount(2 * place + labels.long(), minlength=2 * len(values))
-    return Tally(values, counts.view(-1, 2))
+    return Tally(values, counts.view(len(values), 2))
 
 
 def merge(tallies: Sequence[Tally]) -> Tally:
@@ -112,20 +104,3 @@ def score(rows: Tally, *, weights: tuple[float, float] = (1.0, 1.0), threshold: 
         threshold=threshold,
         average_precision=float(ones @ (hits / called) / positive) if negative else math.nan,
     )
-
-
-def constant_baseline(train_rate: float, validation_rate: float, weights: tuple[float, float]) -> dict[str, float]:
-    """Return the four numbers of a program that says the training rows' rate for every row, and calls all positive."""
-    # With class weights the best constant is the weighted rate.
-    mass = train_rate * weights[1]
-    constant = mass / (mass + (1 - train_rate) * weights[0])
-
-    def loss(rate: float) -> float:
-        return -(rate * weights[1] * math.log(constant) + (1 - rate) * weights[0] * math.log(1 - constant))
-
-    return {
-        TRAIN_LOSS: loss(train_rate),
-        VALIDATION_LOSS: loss(validation_rate),
-        VALIDATION_F1: 2 * validation_rate / (1 + validation_rate),
-        VALIDATION_AUC: 0.5,
-    }

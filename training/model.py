@@ -1,9 +1,15 @@
-"""The network: each feature embedded, then a multilayer perceptron, then one logit.
+"""The network: each feature embedded, then multilayer perceptrons that share their layers, then their mean answer.
 
 Numbers go through a piecewise-linear encoding (Gorishniy et al., "On Embeddings for Numerical Features in Tabular Deep
 Learning", 2022): a plain network is too smooth for the steps that tables are full of. As the encoder has already mapped
-each column onto a normal distribution, the quantiles that bound the pieces are the same for every column: their number
-is all that must be kept of them. Categories are looked up.
+each column onto a normal distribution, the quantiles that bound the pieces are the same for every column. Categories
+are looked up.
+
+The network is a small ensemble (after "TabM-mini" in Gorishniy et al., "TabM: Advancing Tabular Deep Learning with
+Parameter-Efficient Ensembling", 2025): members share the first layer, see its answer each with factors of its own,
+pass the same further layers, and have a head each. Each learns by its own loss, and their probabilities are averaged.
+TabM has the factors before the first layer, which then is passed once by each member; with them behind it the
+validation losses were as low, and the widest layer is passed once. With one member it is a plain network.
 """
 
 from __future__ import annotations
@@ -15,6 +21,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 LARGEST = 4.0  # the encoder's numbers stay within it
 
@@ -31,17 +38,16 @@ class Shape:
     hidden_size: int
     hidden_layers: int
     dropout: float
+    outputs: int = 1
+    """1 for two classes (the positive one's logit), else one for each class."""
+    members: int = 1
+    """Members of the ensemble."""
     pieces: int = 16
     """Pieces of a numeric feature's range, each with the same share of the training rows."""
 
     def to_json(self) -> dict[str, Any]:
         """Return what preprocess.json keeps."""
         return asdict(self)
-
-    def bins(self) -> list[Tensor]:
-        """Return the edges of each numeric feature's pieces."""
-        inner = [NormalDist().inv_cdf(i / self.pieces) for i in range(1, self.pieces)]
-        return [torch.tensor([-LARGEST, *inner, LARGEST])] * self.numeric
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> Shape:
@@ -50,17 +56,49 @@ class Shape:
         return cls(**{**saved, **lists})
 
 
-def embed_numbers(shape: Shape) -> nn.Module:
-    """Return the numeric features' embeddings: rows x features to rows x features x size."""
-    from rtdl_num_embeddings import PiecewiseLinearEmbeddings
+class NumberEmbeddings(nn.Module):
+    """A vector for each number: a linear function of it at first, a piecewise linear one as it learns."""
 
-    # Version B starts as a linear map, and learns the pieces' part on top of it; the trunk has activations enough.
-    embeddings: nn.Module = PiecewiseLinearEmbeddings(shape.bins(), shape.embedding_size, activation=False, version="B")
-    return embeddings
+    edges: Tensor
+
+    def __init__(self, features: int, size: int, pieces: int) -> None:
+        super().__init__()
+        inner = [NormalDist().inv_cdf(i / pieces) for i in range(1, pieces)]
+        self.register_buffer("edges", torch.tensor([-LARGEST, *inner, LARGEST]), persistent=False)
+        bound = 1 / math.sqrt(size)
+        self.bias = nn.Parameter(torch.empty(features, 1, size).uniform_(-bound, bound))
+        slopes = torch.empty(features, 1, size).uniform_(-bound, bound)
+        self.weight = nn.Parameter(torch.cat([slopes, torch.zeros(features, pieces, size)], 1))
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        """Turn rows x features into rows x features x size."""
+        low, high = self.edges[:-1], self.edges[1:]
+        covered = ((numbers.unsqueeze(2) - low) / (high - low)).clamp(0, 1)  # how much of each piece lies below
+        inputs = torch.cat([numbers.unsqueeze(2), covered], 2)
+        return (torch.bmm(inputs.transpose(0, 1), self.weight) + self.bias).transpose(0, 1)
+
+
+class Heads(nn.Module):
+    """A linear layer for each member."""
+
+    def __init__(self, members: int, inputs: int, outputs: int) -> None:
+        super().__init__()
+        bound = 1 / math.sqrt(inputs)
+        self.weight = nn.Parameter(torch.empty(members, inputs, outputs).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.zeros(members, 1, outputs))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Turn rows x members x inputs into rows x members x outputs."""
+        return (torch.bmm(hidden.transpose(0, 1), self.weight) + self.bias).transpose(0, 1)
+
+
+def layer(inputs: int, width: int, dropout: float) -> nn.Sequential:
+    """Return one hidden layer."""
+    return nn.Sequential(nn.Linear(inputs, width), nn.ReLU(), nn.Dropout(dropout))
 
 
 class TabularNet(nn.Module):
-    """Takes encoded rows: numeric features (NaN where missing) and category indices; returns one logit per row."""
+    """Takes encoded rows: numeric features (NaN where missing) and category indices; returns each member's logits."""
 
     starts: Tensor
     missing: Tensor
@@ -68,7 +106,7 @@ class TabularNet(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         inputs = (shape.numeric + len(shape.cardinalities)) * shape.embedding_size + len(shape.missing)
-        self.numbers = embed_numbers(shape) if shape.numeric else None
+        self.numbers = NumberEmbeddings(shape.numeric, shape.embedding_size, shape.pieces) if shape.numeric else None
         # One table for all categorical features: each has its own stretch of it.
         starts = torch.tensor([0, *shape.cardinalities[:-1]]).cumsum(0)
         self.register_buffer("starts", starts, persistent=False)
@@ -76,15 +114,15 @@ class TabularNet(nn.Module):
         if self.categories is not None:
             nn.init.normal_(self.categories.weight, std=1 / math.sqrt(shape.embedding_size))
         self.register_buffer("missing", torch.tensor(shape.missing, dtype=torch.long), persistent=False)
-        layers: list[nn.Module] = []
-        for _ in range(shape.hidden_layers):
-            layers += [nn.Linear(inputs, shape.hidden_size), nn.ReLU(), nn.Dropout(shape.dropout)]
-            inputs = shape.hidden_size
-        self.trunk = nn.Sequential(*layers)
-        self.head = nn.Linear(inputs, 1)
+        width = shape.hidden_size
+        self.first = layer(inputs, width, shape.dropout)
+        signs = torch.randint(0, 2, (shape.members, width)) * 2.0 - 1
+        self.factors = nn.Parameter(signs) if shape.members > 1 else None
+        self.further = nn.Sequential(*(layer(width, width, shape.dropout) for _ in range(shape.hidden_layers - 1)))
+        self.heads = Heads(shape.members, width, shape.outputs)
 
     def forward(self, numeric: Tensor, categories: Tensor) -> Tensor:
-        """Return the logits of the rows."""
+        """Return the logits: rows x members x outputs."""
         parts = []
         if self.numbers is not None:
             gaps = torch.isnan(numeric)
@@ -93,20 +131,32 @@ class TabularNet(nn.Module):
                 parts.append(gaps[:, self.missing].to(numeric.dtype))
         if self.categories is not None:
             parts.append(self.categories(categories + self.starts).flatten(1))
-        logits: Tensor = self.head(self.trunk(torch.cat(parts, 1)))
-        return logits.squeeze(1)
+        hidden = self.first(torch.cat(parts, 1)).unsqueeze(1)
+        logits: Tensor = self.heads(self.further(hidden if self.factors is None else hidden * self.factors))
+        return logits
 
-    def start_from(self, rate: float) -> None:
-        """Let the untrained network say about the share of positive rows: the first steps need not learn it."""
+    def start_from(self, shares: Tensor) -> None:
+        """Let the untrained network give each class its share of the rows: the first steps need not learn it."""
+        one_output = self.heads.bias.shape[2] == 1
         with torch.no_grad():
-            self.head.bias.fill_(math.log(rate / (1 - rate)))
+            self.heads.bias.copy_(torch.logit(shares[1:]) if one_output else shares.log())
+
+
+def pooled(logits: Tensor) -> Tensor:
+    """Average the members' probabilities: return each row's logit, or the logarithms of its classes' probabilities."""
+    logits = logits.double()
+    if logits.shape[2] == 1:
+        member = logits.squeeze(2)
+        return functional.logsigmoid(member).logsumexp(1) - functional.logsigmoid(-member).logsumexp(1)
+    return functional.log_softmax(logits, 2).logsumexp(1) - math.log(logits.shape[1])
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Return AdamW's groups: only weight matrices decay, not biases and embeddings."""
+    """Return AdamW's groups: only the layers' weight matrices decay, not biases, factors and embeddings."""
     decayed: list[Tensor] = []
     free: list[Tensor] = []
     for name, parameter in model.named_parameters():
-        decays = parameter.ndim > 1 and not name.startswith(("categories.", "numbers."))
-        (decayed if decays else free).append(parameter)
+        (decayed if name.startswith(("first.", "further.", "heads.")) and name.endswith("weight") else free).append(
+            parameter
+        )
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]

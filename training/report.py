@@ -10,24 +10,25 @@ import json
 import math
 import platform
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from training.data import Tables
 from training.files import write_whole
 from training.metrics import Scores, Tally
 from training.model import Shape, TabularNet
+from training.table.prepare import Tables
 
 SCHEMA = 1
 LIMIT_BYTES = 64 * 1024
-SERVING_PACKAGES = ("pyarrow", "rtdl-num-embeddings")  # and what it installs, of requirements.txt
-SERVED = ("__init__", "encoding", "errors", "model")  # what inference.py needs beside itself
-PACKAGES = ("torch", "numpy", "pyarrow", "rtdl-num-embeddings")
+MODEL_FORMAT = 2  # of preprocess.json and model.pt
+SERVING_PACKAGES = ("pyarrow",)  # what inference.py installs, of requirements.txt
+SERVED = ("__init__", "errors", "model", "table/__init__", "table/encoding", "table/labels", "table/values")
+"""What inference.py needs beside itself."""
+PACKAGES = ("torch", "numpy", "pyarrow")
 
 
 def calibration(rows: Tally, bins: int = 10) -> tuple[list[dict[str, Any]], float]:
@@ -48,25 +49,21 @@ def calibration(rows: Tally, bins: int = 10) -> tuple[list[dict[str, Any]], floa
     return table, round(error, 6)
 
 
-def confusion(rows: Tally, threshold: float) -> dict[str, Any]:
-    """Count the test rows: lines are true classes, columns predicted ones."""
-    called = torch.sigmoid(rows.logits) >= threshold
-    counts = torch.stack([rows.counts[~called].sum(0), rows.counts[called].sum(0)], 1).tolist()
-    return {"labels": ["0", "1"], "counts": counts, "split": "test"}
+def confusion(names: Sequence[Any], classes: Sequence[int], counts: Sequence[Sequence[int]]) -> dict[str, Any]:
+    """Return the test rows by true class (line) and answer (column); class -1 stands for all that are not shown."""
+    return {"labels": [as_text(names[c]) if c >= 0 else "others" for c in classes], "counts": counts, "split": "test"}
 
 
-def importance(auc: Callable[[Tensor], float], words: Tensor, names: Sequence[str], seed: int) -> list[dict[str, Any]]:
-    """Return how much AUC is lost when one feature's values are dealt out anew among the rows, the largest loss first.
+def as_text(name: str | bool | int | float) -> str:
+    """Return a class's name as JSON writes it, texts without quotes."""
+    return name if isinstance(name, str) else json.dumps(name)
 
-    `auc` scores encoded rows; what a feature shares with another one (a route with its distance) shows in neither.
-    """
-    base, random = auc(words), torch.Generator().manual_seed(seed)
-    lost = []
-    for i, name in enumerate(names):
-        dealt = words.clone()
-        dealt[:, i] = words[torch.randperm(len(words), generator=random), i]
-        lost.append({"feature": name, "auc_drop": clean(base - auc(dealt))})
-    return sorted(lost, key=lambda entry: -(entry["auc_drop"] or 0.0))
+
+def class_counts(tables: Tables) -> dict[str, Any]:
+    """Return the label's part of the report: its classes, the positive one, and the rows of each by split."""
+    names = tables.classes.names
+    positive = {"positive": names[1]} if tables.classes.binary else {}
+    return {"classes": names, **positive, "rows": tables.counts}
 
 
 def score_entry(scores: Scores) -> dict[str, Any]:
@@ -108,7 +105,7 @@ def dump(report: dict[str, Any]) -> str:
 
 
 def write_model(
-    folder: Path, model: TabularNet, shape: Shape, tables: Tables, threshold: float, extra: dict[str, Any]
+    folder: Path, model: TabularNet, shape: Shape, tables: Tables, threshold: float | None, names: dict[str, str]
 ) -> None:
     """Write the artifact: weights, preprocess.json and the code that serves them."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -116,19 +113,20 @@ def write_model(
     torch.save({name: tensor.cpu() for name, tensor in model.state_dict().items()}, weights)
     write_whole(folder / "model.pt", weights.getvalue())
     preprocess = {
-        "schema": SCHEMA,
+        "format": MODEL_FORMAT,
         "shape": shape.to_json(),
         "encoder": tables.encoder.to_json(),
+        "classes": tables.classes.to_json(),
         "threshold": threshold,
         "versions": versions(),
-        **extra,
+        **names,
     }
     write_whole(folder / "preprocess.json", json.dumps(preprocess, ensure_ascii=False).encode())
     here = Path(__file__).parent
     package = folder / "code" / "training"
-    package.mkdir(parents=True, exist_ok=True)
+    (package / "table").mkdir(parents=True, exist_ok=True)
     for name in SERVED:
-        shutil.copy(here / f"{name}.py", package)
+        shutil.copy(here / f"{name}.py", package / f"{name}.py")
     shutil.copy(here / "inference.py", folder / "code")
     pins = (here / "requirements.txt").read_text(encoding="utf-8").splitlines()
     needed = [pin for pin in pins if pin.partition("==")[0] in SERVING_PACKAGES]

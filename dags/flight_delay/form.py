@@ -49,6 +49,13 @@ def ranged(value: float, minimum: float, maximum: float, *, title: str, descript
     return Param(value, type=kind, minimum=minimum, maximum=maximum, title=title, description=text)
 
 
+def chosen_by_the_table(minimum: int, maximum: int, *, title: str, description: str) -> Param:
+    """Return an integer of the form that may stay empty."""
+    text = f"{description} From {minimum:,} to {maximum:,}; empty: chosen by the number of rows."
+    kind = ["null", "integer"]
+    return Param(None, type=kind, minimum=minimum, maximum=maximum, title=title, description=text)
+
+
 def split_by(default: SplitBy) -> Param:
     """Return the choice of the form, with this one at first."""
     return Param(
@@ -65,13 +72,13 @@ PARAMS = {
         description="SageMaker instance type; ml.g* and ml.p* have GPUs. The local SageMaker trains on this machine.",
     ),
     "learning_rate": ranged(
-        0.001, 0.000001, 1, title="Learning rate", description="Peak step size of the optimiser.",
+        0.001, 0.000001, 1, title="Learning rate", description="Step size of the optimiser once it has risen.",
     ),
-    "batch_size": ranged(
-        1024, 16, 65536, title="Batch size", description="Rows per optimisation step, over all GPUs together.",
+    "batch_size": chosen_by_the_table(
+        16, 65536, title="Batch size", description="Rows per optimisation step, over all GPUs together.",
     ),
-    "epochs": ranged(
-        5, 1, 200, title="Epochs",
+    "epochs": chosen_by_the_table(
+        1, 200, title="Epochs",
         description="Passes over the training rows at most; training stops earlier when validation does not improve.",
     ),
     "window_days": ranged(

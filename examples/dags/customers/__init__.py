@@ -12,7 +12,6 @@ HYPERPARAMETERS: dict[str, Any] = {
     "full_field_list": ["customer_id", "target", "age", "visits", "country"],
     "tab_field_list": ["age", "visits"],
     "cat_field_list": ["country"],
-    "batch_size": 256,
     "epochs": 3,
 }
 """The table's columns, and the knobs that differ from the defaults."""

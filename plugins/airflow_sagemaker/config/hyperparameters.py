@@ -107,22 +107,40 @@ class ModelHyperparameters(StrictModel):
     rules: ClassVar[tuple[Rule, ...]] = (_fields_fit_together, _each_field_once, _fits_into_parameters)
 
     id_name: str = Field(min_length=1, description="Column that identifies a row; never a feature.")
-    label_name: str = Field(min_length=1, description="Column to predict, 0 or 1; never a feature.")
+    label_name: str = Field(
+        min_length=1, description="Column to predict: 2 to 100 classes as numbers, booleans or texts; never a feature."
+    )
     full_field_list: FieldList = Field(min_length=1, description="All columns of the table.")
     tab_field_list: FieldList = Field(default=(), description="Numeric features; scaled.")
     cat_field_list: FieldList = Field(default=(), description="Categorical features; embedded.")
-    learning_rate: Positive = Field(default=0.001, description="Peak step size of the optimiser.")
-    batch_size: int = Field(default=1024, ge=1, description="Rows per step over all processes.")
-    epochs: int = Field(default=10, ge=1, description="Passes over the training data at most.")
+    positive_label: str = Field(
+        default="", description="Of two classes the one whose probability is predicted; empty: the later one, sorted."
+    )
+    learning_rate: Positive = Field(default=0.001, description="Step size of the optimiser once it has risen.")
+    batch_size: int | None = Field(
+        default=None, ge=1, description="Rows per step over all processes; none: by the number of rows, 32 to 1024."
+    )
+    epochs: int | None = Field(
+        default=None, ge=1, description="Passes over the training data at most; none: by the number of rows, 1 to 200."
+    )
+    patience: int | None = Field(
+        default=None,
+        ge=0,
+        description="Epochs without a lower validation loss before stopping, 0 never stops early; none: 200 steps, or "
+        "half of those to the lowest loss.",
+    )
     weight_decay: float = Field(default=0.0001, ge=0, description="Decoupled weight decay.")
     dropout: Fraction = Field(default=0.3, description="Share of activations dropped in training.")
-    hidden_size: int = Field(default=256, ge=1, description="Width of the hidden layers.")
+    hidden_size: int = Field(default=128, ge=1, description="Width of the hidden layers.")
     hidden_layers: int = Field(default=3, ge=1, description="Number of hidden layers.")
     embedding_size: int = Field(default=16, ge=1, description="Numbers per embedded feature.")
-    patience: int = Field(
-        default=3, ge=0, description="Epochs without improvement before stopping; 0 never stops early."
+    ensemble_size: int = Field(
+        default=4, ge=1, description="Members of the ensemble that share the layers; 1 is a plain, faster network."
     )
-    warmup_fraction: Fraction = Field(default=0.05, description="Share of all steps in which the step size rises.")
+    warmup_steps: int = Field(default=100, ge=0, description="Steps in which the step size rises.")
+    averaging_steps: int = Field(
+        default=200, ge=0, description="Steps that the averaged weights reach back at most; 0 switches averaging off."
+    )
     gradient_clip: float = Field(default=1.0, ge=0, description="Largest gradient norm; 0 switches clipping off.")
     seed: int = Field(default=0, ge=0, le=2**63 - 1, description="Seed of everything random.")
     precision: Literal["auto", "float32", "bfloat16", "float64"] = Field(
@@ -141,6 +159,9 @@ class ModelHyperparameters(StrictModel):
     checkpoint_minutes: Positive = Field(default=5.0, description="Minutes between checkpoints within an epoch.")
     memory_fraction: float = Field(
         default=0.5, gt=0, le=1, description="Share of memory that the table may fill before it is streamed."
+    )
+    importance: bool = Field(
+        default=True, description="Measure each feature's importance, in at most a tenth of the training's time."
     )
     max_rows: int = Field(
         default=0, ge=0, description="Rows of each split at most, evenly spread over it; 0 takes all."

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from training import train
+from training import finish, train
+from training.inference import model_fn, predict_fn
 
 ROWS = 200
 FIELDS = {
@@ -87,7 +90,11 @@ def damage_pages(site: Site) -> None:
 
 SPOILT: dict[str, tuple[Callable[[Site], Any], str]] = {
     "no channel": (lambda s: (s.file().unlink(), s.file().parent.rmdir()), "channel train: expected"),
-    "another name": (lambda s: s.file().rename(s.file().with_name("part-0.parquet")), "found part-0.parquet"),
+    "another name": (lambda s: s.file().rename(s.file().with_name("rows.csv")), "folder of parts, found rows.csv"),
+    "a partitioned table": (
+        lambda s: (s.file().with_name("x=1").mkdir(), s.file().rename(s.file().with_name("x=1") / "part-0.parquet")),
+        "folders below it (x=1) are not read, write the parts side by side",
+    ),
     "zero bytes": (lambda s: s.file().write_bytes(b""), "train.parquet is empty (0 bytes)"),
     "no parquet": (lambda s: s.file().write_text("id,y\n1,0\n" * 9), "train.parquet is not a whole parquet file"),
     "truncated": (truncate, "train.parquet is not a whole parquet file"),
@@ -100,6 +107,14 @@ SPOILT: dict[str, tuple[Callable[[Site], Any], str]] = {
         lambda s: s.write("train", table(b=[[1]] * ROWS)),
         "column b must hold plain values, found list",
     ),
+    "dates in a category": (
+        lambda s: s.write("train", table(b=[date(2013, 7, 4)] * ROWS)),
+        "channel train: column b holds dates or times (date32[day])",
+    ),
+    "times among the numbers": (
+        lambda s: s.write("val", table(a=[datetime(2013, 7, 4, tzinfo=UTC)] * ROWS)),
+        "channel val: column a holds dates or times (timestamp",
+    ),
     "all null": (
         lambda s: s.write("train", table(a=pa.nulls(ROWS, pa.float64()))),
         "column a holds no number in train",
@@ -111,16 +126,48 @@ SPOILT: dict[str, tuple[Callable[[Site], Any], str]] = {
     ),
     "one class": (lambda s: s.write("train", table(y=[1] * ROWS)), "label y has one class only: 200 rows of 1"),
     "one class in val": (lambda s: s.write("val", table(y=[0] * ROWS)), "channel val: label y has one class only"),
-    "three classes": (lambda s: s.write("train", table(y=[0, 1] * 99 + [2, 2])), "label y must be 0 or 1, found 2"),
+    "101 classes": (
+        lambda s: s.write("train", table(y=[*range(101), *range(99)])),
+        "label y holds 101 or more different numbers; expected 2 to 100 classes",
+    ),
+    "a number to be guessed": (
+        lambda s: s.write("train", table(y=np.linspace(0, 1, ROWS))),
+        "this program classifies and does not do regression",
+    ),
+    "a class that is only in val": (
+        lambda s: s.write("val", table(y=[0, 1] * 99 + [2, 2])),
+        "channel val: label y holds '2', a class that train does not have (0, 1)",
+    ),
+    "a class that is only in test": (
+        lambda s: s.write("test", table(y=["no", "maybe"] * 100)),
+        "channel test: label y holds 'no', a class that train does not have (0, 1)",
+    ),
     "a label too large for a float": (
-        lambda s: s.write("train", table(y=[0, 1] * 99 + [0, 2**24 + 1])),
-        "label y must be 0 or 1, found 1.67772e+07",
+        lambda s: s.write("val", table(y=[0, 1] * 99 + [0, 2**24 + 1])),
+        "label y holds '16777217', a class that train does not have",
+    ),
+    "labels that differ by case": (
+        lambda s: s.write("train", table(y=["Yes", "yes"] * 99 + ["no"] * 2)),
+        "label y holds 'Yes' and 'yes', which differ by case or blanks alone",
+    ),
+    "labels that differ by blanks": (
+        lambda s: s.write("train", table(y=["yes", "no", "yes ", "no"] * 50)),
+        "label y holds 'yes' and 'yes ', which differ by case or blanks alone",
+    ),
+    "a blank label": (lambda s: s.write("train", table(y=["yes", " "] * 100)), "label y holds the blank text ' '"),
+    "dates for labels": (
+        lambda s: s.write("train", table(y=[date(2013, 7, 4), date(2013, 7, 5)] * 100)),
+        "channel train: label y holds dates or times",
+    ),
+    "lists for labels": (
+        lambda s: s.write("train", table(y=[[1]] * ROWS)),
+        "label y must hold plain values, found list",
     ),
     "a column twice": (
         lambda s: s.write("val", table().append_column("a", pa.array(range(ROWS)))),
         "val.parquet has column a twice; expected once",
     ),
-    "text label": (lambda s: s.write("train", table(y=["yes"] * ROWS)), "label y must be 0 or 1, found string"),
+    "one text": (lambda s: s.write("train", table(y=["yes"] * ROWS)), "label y has one class only: 200 rows of yes"),
     "null label": (lambda s: s.write("train", table(y=[0, 1] * 99 + [None] * 2)), "label y is null in 2 rows"),
 }
 
@@ -141,11 +188,12 @@ def test_a_spoilt_table_is_refused_in_one_line(name: str, site: Site, capfd: pyt
 @pytest.mark.parametrize(
     ("hyperparameters", "message"),
     [
-        ({"batch_size": 201}, "channel train: batch_size 201 is larger than the 200 rows"),
+        ({"positive_label": "yes"}, "positive_label 'yes' is not a class of y, which has 0, 1"),
+        ({"ensemble_size": 0}, "hyperparameter ensemble_size must be above 0, found 0"),
         ({"lerning_rate": 1}, "did you mean learning_rate?"),
         ({"learning_rate": 1e30, "gradient_clip": 0.0, "epochs": 3}, "the loss became"),
         (
-            {"learning_rate": 1e30, "gradient_clip": 0.0, "batch_size": 200},  # the last step spoils the weights
+            {"learning_rate": 1e30, "gradient_clip": 0.0, "batch_size": 201},  # the last step spoils the weights
             "the network's outputs for the val rows are no longer numbers",
         ),
     ],
@@ -183,16 +231,14 @@ def test_max_rows_takes_rows_from_everywhere(site: Site) -> None:
     assert site.run(max_rows=40, batch_size=20) == 0
     report = json.loads((site.folder / "output" / "report.json").read_text())
     assert report["data"]["rows"] == {"train": 40, "val": 40, "test": 40}
-    assert report["data"]["positive"]["train"] == 10
-    assert site.run(max_rows=40, batch_size=41) == 1
-    assert "batch_size 41 is larger than the 40 rows" in site.failure
+    assert report["data"]["label"]["rows"]["train"] == [30, 10]
 
 
 def test_a_picture_that_cannot_be_drawn_costs_no_model(site: Site, capfd: pytest.CaptureFixture[str]) -> None:
     """An image without matplotlib, in a network that nothing can be installed from."""
     site.monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert site.run() == 0
-    assert "Warning: curves.png was not drawn: ModuleNotFoundError" in capfd.readouterr().out
+    assert "Warning: curves.png was left out: ModuleNotFoundError" in capfd.readouterr().out
     left = {path.name for path in (site.folder / "model").iterdir()}
     assert {"model.pt", "preprocess.json", "report.json"} <= left
     assert "curves.png" not in left
@@ -211,6 +257,99 @@ def test_the_other_precisions_and_weights_train(hyperparameters: dict[str, Any],
     assert site.run(**hyperparameters) == 0
     report = json.loads((site.folder / "output" / "report.json").read_text())
     assert 0 < report["metrics"]["Validation Loss"] < 1.5
+
+
+LABELS: dict[str, tuple[list[Any], list[Any], str]] = {
+    "numbers": ([0.0, 1.0], [0, 1], ""),
+    "minus and plus": ([1, -1], [-1, 1], ""),
+    "booleans": ([True, False], [False, True], ""),
+    "texts": (["yes", "no"], ["no", "yes"], ""),
+    "the other one": (["yes", "no"], ["yes", "no"], "no"),
+    "a truth by its name": ([True, False], [True, False], "False"),
+    "a number by its text": ([2, 10], [10, 2], "2.0"),
+    "three": (["b", "a", "c"], ["a", "b", "c"], ""),
+    "numbers by size": ([10, 9, 2.5], [2.5, 9, 10], ""),
+}
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_labels_as_people_have_them(name: str, site: Site, capfd: pytest.CaptureFixture[str]) -> None:
+    values, classes, positive = LABELS[name]
+    for split in ("train", "val", "test"):
+        site.write(split, table(y=(values * ROWS)[:ROWS]))
+    assert site.run(positive_label=positive) == 0
+    report = json.loads((site.folder / "output" / "report.json").read_text())
+    label = report["data"]["label"]
+    assert label["classes"] == classes
+    assert label.get("positive") == (classes[1] if len(classes) == 2 else None)
+    assert len(report["confusion_matrix"]["counts"]) == len(classes)
+    model = model_fn(str(site.folder / "model"))
+    answers = predict_fn(table().drop_columns(["y"]), model)
+    assert {answer["label"] for answer in answers} <= set(classes)
+    assert ("is positive" in capfd.readouterr().out) == (len(classes) == 2)
+
+
+def test_a_positive_label_among_three_classes_is_refused(site: Site) -> None:
+    for split in ("train", "val", "test"):
+        site.write(split, table(y=["a", "b", "c", "a"] * 50))
+    assert site.run(positive_label="a") == 1
+    assert site.failure == "positive_label is for two classes; label y has 3 classes"
+
+
+def test_a_class_that_val_lacks_is_named(site: Site, capfd: pytest.CaptureFixture[str]) -> None:
+    for split, labels in {"train": "abcd", "val": "abca", "test": "abcd"}.items():
+        site.write(split, table(y=list(labels) * 50))
+    assert site.run() == 0
+    assert "Warning: val has no row of class d: the mean AUC leaves it out" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("rows", [2, 3, 39, 41])
+def test_no_table_is_too_small(rows: int, site: Site) -> None:
+    site.write("train", table(rows + rows % 2, y=[0, 1] * (rows // 2 + rows % 2)).slice(0, rows))
+    assert site.run(batch_size=None, epochs=2) == 0
+    report = json.loads((site.folder / "output" / "report.json").read_text())
+    assert report["plan"] == {"batch_size": 32, "epochs": 2, "steps": 1 if rows < 33 else 2}
+
+
+def test_values_that_train_does_not_have_are_warned_about(site: Site, capfd: pytest.CaptureFixture[str]) -> None:
+    """A fault upstream: categories of another kind, a number in another unit, a column that is lost."""
+    site.write("val", table(b=["u", "x"] * 100))
+    site.write("test", table(a=np.arange(ROWS) * 1000.0 + 100))
+    assert site.run() == 0
+    log = capfd.readouterr().out
+    report = json.loads((site.folder / "output" / "report.json").read_text())
+    assert "Warning: column b: 50 % of val's values were never seen in train" in log
+    assert "Warning: column a: 100 % of test's values lie outside train's range" in log
+    assert "column b: 50 % of val's values were never seen in train" in report["warnings"]
+    assert report["data"]["unseen"] == {"train": {}, "val": {"b": 100}, "test": {"a": 200}}
+    site.write("test", table(b=pa.nulls(ROWS)))
+    shutil.rmtree(site.folder / "checkpoints")
+    assert site.run() == 0
+    assert "Warning: column b: 100 % of test's values are missing, 0 % of train's" in capfd.readouterr().out
+
+
+def test_parts_as_spark_leaves_them(site: Site) -> None:
+    """Both as the folder train.parquet and as SageMaker lays that folder's content into the channel."""
+    for split, folder in {"train": site.file().with_name("x"), "val": site.folder / "val"}.items():
+        whole = pq.read_table(site.file(split))
+        site.file(split).unlink()
+        folder.mkdir(exist_ok=True)
+        for number, start in enumerate((0, 150)):
+            pq.write_table(whole.slice(start, 150), folder / f"part-0000{number}-1f.snappy.parquet")
+            (folder / f".part-0000{number}-1f.snappy.parquet.crc").write_bytes(b"crc")
+        (folder / "_SUCCESS").touch()
+    (site.folder / "train" / "x").rename(site.file())
+    assert site.run() == 0
+    report = json.loads((site.folder / "output" / "report.json").read_text())
+    assert report["data"]["rows"] == {"train": 200, "val": 200, "test": 200}
+
+
+def test_sigterm_while_importance_is_measured_keeps_the_model(site: Site, capfd: pytest.CaptureFixture[str]) -> None:
+    site.monkeypatch.setattr(finish, "importance", lambda *args: os.kill(os.getpid(), signal.SIGTERM))
+    assert site.run() == 0
+    assert "SIGTERM: model and report are whole" in capfd.readouterr().out
+    assert json.loads((site.folder / "model" / "report.json").read_text())["importance"] == []
+    assert (site.folder / "model" / "model.pt").exists()
 
 
 def test_sigterm_before_the_first_step_ends_at_once(site: Site, capfd: pytest.CaptureFixture[str]) -> None:

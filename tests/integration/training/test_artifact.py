@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
 import tarfile
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from tests.support.training_jobs import Job
 from training import inference
@@ -37,6 +41,7 @@ for body, content_type, accept in json.load(sys.stdin):
 print(json.dumps(answers))
 """
 JSON, CSV = "application/json", "text/csv"
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +118,73 @@ def test_serves_json_and_csv_without_the_repository(artifact: Path, finished: Jo
     assert answers[14] == "ValueError: the body holds no rows below its header line"
 
 
+KINDS: dict[str, pa.DataType] = {
+    "number": pa.float64(), "small number": pa.float32(), "count": pa.int16(), "amount": pa.decimal128(10, 2),
+    "flag": pa.bool_(), "number flag": pa.bool_(), "grade": pa.decimal128(4, 1), "code": pa.int64(),
+    "half": pa.float32(), "word": pa.dictionary(pa.int8(), pa.string()), "zero": pa.string(),
+}  # fmt: skip
+"""One column of each kind; those from "flag" on are categories, except the flag that is taken for a number."""
+NUMBERS = ["number", "small number", "count", "amount", "number flag"]
+CATEGORIES = [name for name in KINDS if name not in NUMBERS]
+
+
+def table_of_every_kind(rows: int, seed: int, classes: list[str]) -> pa.Table:
+    """Rows whose label depends on all columns a little; each column lacks some values."""
+    random = np.random.default_rng(seed)
+    drawn = {name: random.integers(0, 6, rows) for name in KINDS}
+    score = sum(np.where(values > 2, 1.0, -1.0) for values in drawn.values()) + random.normal(size=rows)
+    columns: dict[str, Any] = {"row id": range(rows)}
+    for name, kind in KINDS.items():
+        values: list[Any] = (drawn[name] * 0.5).tolist()
+        if pa.types.is_boolean(kind):
+            values = (drawn[name] > 2).tolist()
+        elif pa.types.is_decimal(kind):
+            values = [Decimal(str(value)) for value in values]
+        elif pa.types.is_integer(kind):
+            values = drawn[name].tolist()
+        elif not pa.types.is_floating(kind):
+            values = [f"00{value}" for value in drawn[name]]
+        gaps = random.random(rows) < 0.05
+        filled = [None if gap else value for gap, value in zip(gaps, values, strict=True)]
+        columns[name] = pa.array(filled, kind if not pa.types.is_dictionary(kind) else None).cast(kind)
+    cuts = np.quantile(score, np.linspace(0, 1, len(classes) + 1)[1:-1])
+    columns["label"] = [classes[i] for i in np.digitize(score, cuts)]
+    return pa.table(columns)
+
+
+@pytest.mark.parametrize("classes", [["no", "yes"], ["a", "b", "c"]])
+def test_every_kind_of_column_is_served_as_it_was_trained(classes: list[str], shipped: Path, tmp_path: Path) -> None:
+    """The AUC of the report, from the rows of test as parquet, as JSON and as the CSV that pandas writes."""
+    for seed, split in enumerate(("train", "val", "test")):
+        (tmp_path / "channels" / split).mkdir(parents=True)
+        table = table_of_every_kind(400, seed, classes)
+        pq.write_table(table, tmp_path / "channels" / split / f"{split}.parquet")
+    job = Job(tmp_path / "job", shipped, tmp_path / "channels")
+    lists = {"full_field_list": ["row id", "label", *KINDS], "tab_field_list": NUMBERS, "cat_field_list": CATEGORIES}
+    job.run(label_name="label", epochs=4, learning_rate=0.02, **lists)
+    packed = tmp_path / "model.tar.gz"
+    with tarfile.open(packed, "w:gz") as archive:
+        archive.add(job.model, ".")
+    features = table.drop_columns(["label"])
+    rows = json.dumps(features.to_pylist(), default=float)
+    (tmp_path / "served").mkdir()
+    text = features.to_pandas().to_csv(index=False)
+    served = serve(packed, tmp_path / "served", [(rows, JSON, JSON), (text, CSV, JSON)])
+    truth = np.array([classes.index(label) for label in table["label"].to_pylist()])
+    assert job.report["test"]["AUC ROC"] > 0.6
+    for answers in map(json.loads, served):
+        if len(classes) == 2:
+            said = np.array([answer["probability"] for answer in answers])
+        else:
+            said = np.array([[answer["probabilities"][name] for name in classes] for answer in answers])
+            said = said / said.sum(1, keepdims=True)  # they are rounded
+        auc = roc_auc_score(truth, said, multi_class="ovr")
+        assert auc == pytest.approx(job.report["test"]["AUC ROC"], abs=1e-5)
+    answers = predict(packed, job.channels / "test" / "test.parquet")
+    assert answers["label"].to_pylist() == [answer["label"] for answer in json.loads(served[0])]
+    assert answers.column_names[3:] == ([] if len(classes) == 2 else [f"probability_{name}" for name in classes])
+
+
 def test_predict_on_the_command_line(artifact: Path, finished: Job, tmp_path: Path, capfd: Any) -> None:
     rows = finished.channels / "test" / "test.parquet"
     assert main([str(artifact), str(rows), str(tmp_path / "answers.parquet")]) == 0
@@ -120,6 +192,20 @@ def test_predict_on_the_command_line(artifact: Path, finished: Job, tmp_path: Pa
     assert answers.column_names == ["row id", "probability", "label"]
     assert len(answers) == 601
     pq.write_table(pq.read_table(rows).drop_columns(["age"]), tmp_path / "less.parquet")
+    capfd.readouterr()
+    table = pq.read_table(rows)
+    table.to_pandas().to_csv(tmp_path / "rows.csv", index=False)
+    assert main([str(artifact), str(tmp_path / "rows.csv")]) == 0
+    printed = pyarrow.csv.read_csv(io.BytesIO(capfd.readouterr().out.encode()))
+    assert printed["label"].to_pylist() == answers["label"].to_pylist()
+    (tmp_path / "parts").mkdir()
+    for number, start in enumerate((0, 300)):
+        pq.write_table(table.slice(start, 300 + number), tmp_path / "parts" / f"part-{number}.snappy.parquet")
+    (tmp_path / "parts" / "_SUCCESS").touch()
+    assert main([str(finished.model), str(tmp_path / "parts"), str(tmp_path / "again.parquet")]) == 0
+    again = pq.read_table(tmp_path / "again.parquet")
+    assert again.drop_columns(["probability"]) == answers.drop_columns(["probability"])
+    assert again["probability"].to_pylist() == pytest.approx(answers["probability"].to_pylist(), abs=1e-6)
     assert main([str(artifact), str(tmp_path / "less.parquet")]) == 1
     assert "Error: missing columns: age" in capfd.readouterr().err
     assert main([str(rows), str(rows)]) == 1
@@ -133,3 +219,31 @@ def test_weights_load_without_running_code(finished: Job) -> None:
     assert all(hasattr(weight, "shape") for weight in finished.weights.values())
     assert os.environ.get("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD") is None
     assert inference.model_fn(str(finished.model)).threshold == finished.report["threshold"]
+
+
+def test_predict_reads_and_writes_s3(artifact: Path, finished: Job, local_sagemaker: Any, tmp_path: Path) -> None:
+    """A model, a folder of parts and the answers, all on S3, with the environment that any boto3 program takes."""
+    s3 = local_sagemaker.client("s3")
+    s3.create_bucket(Bucket="predict")
+    s3.put_object(Bucket="predict", Key="out/model.tar.gz", Body=artifact.read_bytes())
+    table = pq.read_table(finished.channels / "test" / "test.parquet")
+    for number, start in enumerate((0, 300)):
+        part = io.BytesIO()
+        pq.write_table(table.slice(start, 300 + number), part)
+        s3.put_object(Bucket="predict", Key=f"rows/part-{number}.parquet", Body=part.getvalue())
+    s3.put_object(Bucket="predict", Key="rows/_SUCCESS", Body=b"")
+    places = ["s3://predict/out/model.tar.gz", "s3://predict/rows/", "s3://predict/answers.parquet"]
+    command = [sys.executable, "-m", "training.predict", *places]
+    env = {**os.environ, **local_sagemaker.env}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    written = pq.read_table(io.BytesIO(s3.get_object(Bucket="predict", Key="answers.parquet")["Body"].read()))
+    expected = predict(artifact, finished.channels / "test" / "test.parquet")
+    assert written["row id"].to_pylist() == table["row id"].to_pylist()
+    assert written["probability"].to_pylist() == pytest.approx(expected["probability"].to_pylist(), abs=1e-6)
+    command[-2] = "s3://predict/nothing.parquet"
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: ")
+    assert "nothing.parquet" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -22,7 +22,7 @@ from tests.support.training_jobs import DEADLINE, FIELDS, SMALL, Job, make_table
 from tests.support.waiting import wait_until
 
 NAME = "interrupted"
-STEPS = 40  # of an epoch
+STEPS = 41  # of an epoch
 
 
 @pytest.fixture
@@ -135,11 +135,11 @@ def test_sigterm_does_not_wait_for_a_long_validation(shipped: Path, channels: Pa
         if line.startswith("Epoch 1/1"):  # the steps are done, validation begins
             process.send_signal(signal.SIGTERM)
             break
-    log, _ = process.communicate(timeout=60)
+    log, _ = process.communicate(timeout=DEADLINE)
     assert process.returncode == 143, log
-    assert "Interrupted: SIGTERM after step 40 of epoch 1; saved" in log
+    assert "Interrupted: SIGTERM after step 41 of epoch 1; saved" in log
     assert "Validation Loss" not in log
     resumed = job.run(epochs=1)
-    assert "Resumed after epoch 0, step 40 of 40" in resumed
+    assert "Resumed after epoch 0, step 41 of 41" in resumed
     assert "Epoch 1/1" not in resumed
     assert "Validation Loss" in resumed

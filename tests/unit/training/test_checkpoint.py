@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import resource
 import signal
@@ -73,6 +75,20 @@ def test_another_training_is_refused_by_what_differs(tmp_path: Path) -> None:
     checkpoint.save(tmp_path, 1, state(1))
     with pytest.raises(CheckpointError, match="train data was abc, is xyz"):
         checkpoint.load(tmp_path, {**MINE, "train data": "xyz"}, print)
+
+
+def test_the_version_before_is_refused_by_name(tmp_path: Path) -> None:
+    """It wrote no format."""
+    path = checkpoint.save(tmp_path, 1, state(1))
+    content = torch.load(path, weights_only=True)
+    del content["format"]
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    path.unlink()
+    digest = hashlib.sha256(buffer.getvalue()).hexdigest()[:16]
+    (tmp_path / f"checkpoint-0000000001-{digest}.pt").write_bytes(buffer.getvalue())
+    with pytest.raises(CheckpointError, match=r"written by another version of this program \(format 1, expected 2\)"):
+        load(tmp_path)
 
 
 def test_a_long_list_of_columns_leaves_room_for_what_to_do(tmp_path: Path) -> None:

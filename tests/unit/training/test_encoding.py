@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -13,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.preprocessing import QuantileTransformer
 
-from training import encoding
-from training.encoding import Encoder, Fit
 from training.errors import DataError
+from training.table import encoding
+from training.table.encoding import Encoder, Fit, Strange
 
 
 def fit(numeric: dict[str, Any] | None = None, categorical: dict[str, Any] | None = None) -> tuple[Encoder, list[str]]:
@@ -80,7 +82,7 @@ def test_rare_values_share_zero_in_a_large_table(monkeypatch: pytest.MonkeyPatch
 
 def test_huge_cardinality_is_cut_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoding, "VOCABULARY", 10)
-    encoder, warnings = fit(categorical={"a": [f"v{i:04}" for i in range(500)]})
+    encoder, warnings = fit(categorical={"a": [f"v{i:04}" for i in range(500)] * 2})
     assert encoder.cardinalities == [11]
     assert warnings == ["column a has 500 different values in train: the 10 most frequent ones are kept"]
 
@@ -92,34 +94,128 @@ def test_columns_that_tell_nothing_are_named(monkeypatch: pytest.MonkeyPatch) ->
         {"one": [7] * 20, "gaps": [7, None] * 10}, {"same": ["x"] * 20, "some": ["x", None] * 10, "id": ids}
     )
     assert warnings == [
-        "column one is constant in train: it tells nothing",
-        "column same is constant in train: it tells nothing",
-        "column id has no value that occurs 5 times in train: it tells nothing",
+        "column one is constant in train: take it out of the feature lists",
+        "column same is constant in train: take it out of the feature lists",
+        "column id has no value that occurs 5 times in train: take it out of the feature lists",
     ]
 
 
+WRITTEN = {
+    "int8": lambda n: pa.array([n], pa.int8()),
+    "uint64": lambda n: pa.array([n], pa.uint64()),
+    "float16": lambda n: pa.array([np.float16(n)]),
+    "float32": lambda n: pa.array([n], pa.float32()),
+    "float64": lambda n: pa.array([n], pa.float64()),
+    "decimal128": lambda n: pa.array([Decimal(n)], pa.decimal128(10, 2)),
+    "decimal128 of no scale": lambda n: pa.array([Decimal(n)], pa.decimal128(10, 0)),
+    "decimal256": lambda n: pa.array([Decimal(n)], pa.decimal256(40, 9)),
+    "text": lambda n: pa.array([f"{n}"]),
+    "text with a point": lambda n: pa.array([f"{n}.0"], pa.large_string()),
+    "text view": lambda n: pa.array([f"{n}.00"], pa.string_view()),
+    "dictionary of numbers": lambda n: pa.array([n]).dictionary_encode(),
+    "dictionary of texts": lambda n: pa.array([f"{n}"]).dictionary_encode(),
+}
+"""The same whole number in each kind of column that a parquet file, a JSON body or a CSV may hold."""
+
+
+def joined(write: Any, numbers: list[int]) -> Any:
+    arrays = [write(n) for n in numbers]
+    return pa.concat_arrays([a.dictionary_decode() if pa.types.is_dictionary(a.type) else a for a in arrays])
+
+
+@pytest.mark.parametrize("trained", WRITTEN)
+def test_a_number_is_the_same_category_in_any_type(trained: str) -> None:
+    encoder, _ = fit(categorical={"a": joined(WRITTEN[trained], [9, 9, 9, 7, 7, 0])})
+    for name, write in WRITTEN.items():
+        for value, index in ((9, 1), (7, 2), (0, 3), (8, 0)):
+            assert encoder.encode({"a": write(value)}, 1)[0, 0] == index, (trained, name, value)
+
+
+TRUTHS = {
+    "bool": pa.array([True, False]),
+    "pandas' CSV": pa.array(["True", "False"]),
+    "spark's CSV": pa.array(["true", "false"]),
+    "shouted": pa.array(["TRUE", "FALSE"]),
+    "int": pa.array([1, 0]),
+    "float": pa.array([1.0, 0.0]),
+    "decimal": pa.array([Decimal("1.0"), Decimal("0.0")], pa.decimal128(4, 1)),
+    "text of a number": pa.array(["1", "0"]),
+}
+
+
+@pytest.mark.parametrize("trained", TRUTHS)
+def test_a_truth_is_the_same_category_in_any_type(trained: str) -> None:
+    encoder, _ = fit(categorical={"a": TRUTHS[trained].take(pa.array([0, 0, 1]))})
+    for name, column in TRUTHS.items():
+        assert encoder.encode({"a": column}, 2)[:, 0].tolist() == [1, 2], (trained, name)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.decimals(allow_nan=False, allow_infinity=False, places=6, min_value=-(10**9), max_value=10**9),
+    st.integers(6, 12),
+)
+def test_a_fraction_is_the_same_category_in_any_type(value: Decimal, scale: int) -> None:
+    encoder, _ = fit(categorical={"a": pa.array([value], pa.decimal128(38, scale))})
+    number = float(value)
+    for column in (pa.array([number]), pa.array([str(number)]), pa.array([json.dumps(number)]), pa.array([str(value)])):
+        assert encoder.encode({"a": column}, 1)[0, 0] == 1, column
+
+
+def test_decimals_that_no_float_tells_apart_stay_apart() -> None:
+    values = [Decimal("0.12345678901234567890"), Decimal("0.12345678901234567891")]
+    encoder, _ = fit(categorical={"a": pa.array(values, pa.decimal128(30, 20))})
+    assert encoder.cardinalities == [3]
+
+
 @pytest.mark.parametrize(
-    ("values", "kind"),
+    "column",
     [
-        ([9, 7, None], pa.int64()),
-        ([9, 7, None], pa.float32()),
-        (["9", "7", None], pa.string()),
-        (["9.0", "7", None], pa.string()),
-        (["9.0", "7", None], pa.large_string()),
-        (["9.0", "7", None], pa.string_view()),
-        (["9", "7", None], pa.dictionary(pa.int8(), pa.string())),
-        (np.array([9, 7, np.nan], dtype=np.float16), pa.float16()),
+        pa.array([date(2013, 7, 4)]),
+        pa.array([datetime(2013, 7, 4, tzinfo=UTC)]),
+        pa.array([timedelta(days=1)]),
+        pa.array([datetime(2013, 7, 4)]).dictionary_encode(),
     ],
 )
-def test_the_same_category_in_any_type(values: Any, kind: Any) -> None:
-    encoder, _ = fit(categorical={"a": [9, 9, 7]})
-    assert indices(encoder, values, kind) == [1, 2, 0]
+def test_dates_are_refused_with_what_to_do(column: pa.Array) -> None:
+    for columns in ({"numeric": {"a": column}}, {"categorical": {"a": column}}):
+        with pytest.raises(DataError, match=r"column a holds dates or times .*days since an event"):
+            fit(**columns)
+
+
+def test_versions_and_leading_zeros_stay_texts() -> None:
+    encoder, _ = fit(categorical={"a": ["1.1", "1.1", "1.10"]})
+    assert indices(encoder, ["1.1", "1.10", "1.100"]) == [1, 2, 0]
+    encoder, _ = fit(categorical={"a": ["007", "7", "7"]})
+    assert indices(encoder, ["7", "007", "7.0"]) == [1, 2, 0]
 
 
 def test_what_a_text_means_does_not_depend_on_its_neighbours() -> None:
     encoder, _ = fit(categorical={"a": [9, 9, 7, 2**53 + 1]})
     assert indices(encoder, ["9.0", "abc", None]) == [1, 0, 0]
     assert indices(encoder, [str(2**53 + 1), "7.0", "nan"]) == [3, 2, 0]
+
+
+def test_what_train_does_not_have_is_counted() -> None:
+    encoder, _ = fit({"n": [1.0, 2.0, 3.0]}, {"c": ["x", "y", "x"]})
+    strange = Strange()
+    columns = {"n": pa.array([1000.0, 2.0, None, 0.5]), "c": pa.array(["x", "z", None, None])}
+    encoder.encode(columns, 4, strange)
+    assert dict(strange.unseen) == {"n": 2, "c": 1}
+    assert dict(strange.missing) == {"n": 1, "c": 2}
+    assert strange.rows == 4
+
+
+def test_an_identifier_is_named_in_a_small_table_and_not_learnt_by_heart() -> None:
+    encoder, warnings = fit(categorical={"a": [f"id {i}" for i in range(300)]})
+    assert encoder.cardinalities == [1]
+    assert warnings == ["column a has no value that occurs 5 times in train: take it out of the feature lists"]
+    names = [f"name {i}" for i in range(200)] + ["Smith"] * 100
+    encoder, warnings = fit(categorical={"a": names})
+    assert encoder.cardinalities == [2]
+    assert warnings == [
+        "column a looks like an identifier, most of its values occur once: take it out of the feature lists"
+    ]
 
 
 def test_large_floats_are_told_apart() -> None:
@@ -131,11 +227,6 @@ def test_large_floats_are_told_apart() -> None:
 def test_a_text_is_no_number(kind: pa.DataType) -> None:
     with pytest.raises(DataError, match="column a must be numeric, found"):
         fit({"a": pa.array(["1"], kind)})
-
-
-def test_texts_with_leading_zeros_are_no_numbers() -> None:
-    encoder, _ = fit(categorical={"a": ["007", "7"]})
-    assert sorted(indices(encoder, ["007", "7"])) == [1, 2]
 
 
 def test_survives_json() -> None:

@@ -46,6 +46,13 @@ def test_lists_may_be_json_texts() -> None:
     assert read(tab_field_list='["a"]').tab_field_list == ("a",)
 
 
+@pytest.mark.parametrize("value", [None, "null"])
+def test_what_the_table_decides_is_null(value: Any) -> None:
+    read_in = read(batch_size=value, epochs=value, patience=value)
+    assert (read_in.batch_size, read_in.epochs, read_in.patience) == (None, None, None)
+    assert read(patience="0").patience == 0
+
+
 def test_arguments_in_both_spellings() -> None:
     found = read(["--epochs", "3", "--batch-size=64"])
     assert (found.epochs, found.batch_size) == (3, 64)
@@ -64,6 +71,7 @@ def test_lists_come_from_the_file_when_nobody_else_gives_them(tmp_path: Path) ->
     ("values", "message"),
     [
         ({"lerning_rate": 1}, "unknown hyperparameter lerning_rate; did you mean learning_rate?"),
+        ({"warmup_fraction": 0.05}, "unknown hyperparameter warmup_fraction; did you mean warmup_steps?"),
         ({"epochs": 2.5}, "epochs must be int, found '2.5'"),
         ({"epochs": "many"}, "epochs must be int, found 'many'"),
         ({"epochs": True}, "epochs must be int, found 'True'"),

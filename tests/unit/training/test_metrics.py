@@ -9,9 +9,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score, f1_score, log_loss, roc_auc_score
+from sklearn.metrics import average_precision_score, confusion_matrix, f1_score, log_loss, roc_auc_score
 
 from training import metrics
+from training.model import pooled
+from training.scoring import ManyClasses, TwoClasses, baseline
 
 
 @settings(max_examples=60, deadline=None)
@@ -72,16 +74,64 @@ def test_a_threshold_that_no_row_reaches_calls_none() -> None:
 
 
 def test_weights_count_in_the_loss() -> None:
-    logits, labels = torch.tensor([0.0, 0.0, 0.0, 0.0]), torch.tensor([1.0, 0.0, 0.0, 0.0])
-    assert float(metrics.log_loss(logits, labels, (0.5, 2.5))) == pytest.approx(4 * math.log(2))
-    rows = metrics.tally(logits, labels)
-    assert metrics.score(rows, weights=(0.5, 2.5)).loss == pytest.approx(math.log(2))
+    logits, labels = torch.tensor([0.0, 0.0, 0.0, 0.0]), torch.tensor([1, 0, 0, 0])
+    two = TwoClasses((0.5, 2.5))
+    assert float(two.loss(logits.view(4, 1, 1), labels)) == pytest.approx(4 * math.log(2))
+    assert two.score(two.tally(logits, labels, exact=True)).loss == pytest.approx(math.log(2))
 
 
 def test_constant_baseline_is_the_best_constant() -> None:
-    baseline = metrics.constant_baseline(0.25, 0.4, (1.0, 1.0))
-    assert baseline["Train Loss"] == pytest.approx(log_loss([1, 0, 0, 0], [0.25] * 4))
-    assert baseline["Validation F1 Score"] == pytest.approx(f1_score([1, 1, 0, 0, 0], [1] * 5))
+    found = baseline([0.75, 0.25], [0.6, 0.4], balanced=False)
+    assert found["Train Loss"] == pytest.approx(log_loss([1, 0, 0, 0], [0.25] * 4))
+    assert found["Validation F1 Score"] == pytest.approx(f1_score([1, 1, 0, 0, 0], [1] * 5))
+    three = baseline([0.5, 0.25, 0.25], [0.2, 0.4, 0.4], balanced=False)
+    assert three["Train Loss"] == pytest.approx(log_loss([0, 0, 1, 2], [[0.5, 0.25, 0.25]] * 4))
+    assert three["Validation F1 Score"] == pytest.approx(f1_score([0, 1, 1, 2, 2], [0] * 5, average="macro"))
+
+
+def test_the_loss_of_several_members_is_their_mean_and_their_answer_the_mean_probability() -> None:
+    logits, labels = torch.tensor([[[2.0], [-1.0]], [[0.5], [3.0]]]), torch.tensor([1, 0])
+    each = [log_loss([1, 0], torch.sigmoid(logits[:, k, 0].double()).numpy()) for k in range(2)]
+    assert float(TwoClasses().loss(logits, labels)) == pytest.approx(2 * sum(each) / 2, rel=1e-6)
+    assert torch.sigmoid(pooled(logits)).tolist() == pytest.approx(torch.sigmoid(logits.double()).mean((1, 2)).tolist())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(3, 6), st.integers(2, 60), st.integers(0, 2**32), st.booleans())
+def test_scores_of_several_classes_equal_scikit_learn(classes: int, rows: int, seed: int, weighted: bool) -> None:
+    random = torch.Generator().manual_seed(seed)
+    logits = (torch.randn(rows, 2, classes, generator=random) * 2).round()
+    labels = torch.randint(0, classes, (rows,), generator=random)
+    weights = tuple(1.0 + weighted * c for c in range(classes))
+    many, outputs = ManyClasses(weights), pooled(logits)
+    halves = [
+        many.tally(o, y, exact=True) for o, y in zip(outputs.split(rows // 2), labels.split(rows // 2), strict=True)
+    ]
+    scores = many.score(many.merge(halves))
+    said, seen, each = outputs.exp().numpy(), labels.numpy(), np.array(weights)[labels]
+    assert said.sum(1) == pytest.approx(1)
+    loss = -np.mean(each * np.log(said[np.arange(rows), seen]))
+    assert scores.loss == pytest.approx(loss, abs=1e-9)
+    assert scores.f1 == pytest.approx(f1_score(seen, said.argmax(1), average="macro"), abs=1e-9)
+    present = [c for c in range(classes) if 0 < (seen == c).sum() < rows]
+    if present == list(range(classes)):
+        auc = roc_auc_score(seen, said, multi_class="ovr", average="macro")
+        assert scores.auc == pytest.approx(auc, abs=1e-9)
+    assert scores.threshold is None
+    _, counts = many.confusion(many.merge(halves), None)
+    assert counts == confusion_matrix(seen, said.argmax(1), labels=range(classes)).tolist()
+    trained = float(many.loss(logits, labels))
+    logs = torch.log_softmax(logits.double(), 2)[torch.arange(rows), :, labels].mean(1)
+    assert trained == pytest.approx(float(-(logs * torch.tensor(weights)[labels]).sum()), rel=1e-5)
+
+
+def test_the_rarest_of_many_classes_are_joined_in_the_confusion_matrix() -> None:
+    labels = torch.arange(30).repeat_interleave(torch.arange(1, 31))
+    outputs = torch.log_softmax(torch.nn.functional.one_hot(labels, 30).double() * 9, 1)
+    many = ManyClasses((1.0,) * 30)
+    shown, counts = many.confusion(many.tally(outputs, labels, exact=True), None)
+    assert shown == [*range(10, 30), -1]
+    assert [counts[i][i] for i in range(21)] == [*range(11, 31), sum(range(1, 11))]
 
 
 def test_lines_stand_alone_and_round_to_six_digits() -> None:

@@ -23,7 +23,7 @@ def imported(file: Path) -> set[str]:
 def test_only_what_is_there_is_imported() -> None:
     pins = [line for line in (TRAINING / "requirements.txt").read_text().splitlines() if not line.startswith("#")]
     named = {pin.partition("==")[0].replace("-", "_") for pin in pins}
-    used = set().union(*map(imported, TRAINING.glob("*.py"))) - set(sys.stdlib_module_names) - {"training"}
+    used = set().union(*map(imported, TRAINING.rglob("*.py"))) - set(sys.stdlib_module_names) - {"training"}
     assert used == named | IN_THE_CONTAINER
 
 

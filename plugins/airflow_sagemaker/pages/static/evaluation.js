@@ -6,7 +6,7 @@ import { count, metric } from "./format.js";
 const percent = (value) => `${(value * 100).toFixed(1)} %`;
 
 /** `{labels, counts: [[actual 0 predicted 0, ...], ...], split}` as a table whose cells are tinted by their share of the row. */
-export function confusionMatrix({ labels, counts, split }, threshold, label) {
+export function confusionMatrix({ labels, counts, split }, threshold, label, positive) {
   const cell = (value, row, column) => {
     const share = value / (counts[row].reduce((sum, one) => sum + one, 0) || 1);
     const right = row === column ? "right" : "wrong";
@@ -15,7 +15,7 @@ export function confusionMatrix({ labels, counts, split }, threshold, label) {
   return el(
     "figure",
     {},
-    el("figcaption", {}, `Confusion matrix${label ? ` of ${label}` : ""}${split ? `, ${split} rows` : ""}${typeof threshold === "number" ? `, threshold ${metric(threshold)}` : ""}`),
+    el("figcaption", {}, `Confusion matrix${label ? ` of ${label}` : ""}${split ? `, ${split} rows` : ""}${positive === undefined ? "" : `, ${positive} is positive`}${typeof threshold === "number" ? `, threshold ${metric(threshold)}` : ""}`),
     el(
       "table",
       { class: "confusion" },

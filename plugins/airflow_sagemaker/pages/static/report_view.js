@@ -167,7 +167,8 @@ function curveNames({ curves: rows, training, curvesFrom }) {
 /** Where the curves come from, and while it trains how far it is. */
 function progress({ curves: rows, training, curvesFrom }) {
   const most = training.details?.parameters?.HyperparameterEpochs;
-  const far = curvesFrom !== "report" && rows.length && most ? `epoch ${rows.length} of at most ${most}, ` : "";
+  const limit = most && most !== "null" ? ` of at most ${most}` : ""; // null: the table decides
+  const far = curvesFrom !== "report" && rows.length ? `epoch ${rows.length}${limit}, ` : "";
   return far + SOURCES[curvesFrom];
 }
 
@@ -188,7 +189,7 @@ export const times = (model) => card("Timeline", { class: "wide" }, timeline(mod
 export function evaluation({ training }) {
   const report = training.outcome?.report;
   const parts = [
-    report?.confusion_matrix && confusionMatrix(report.confusion_matrix, report.threshold, plain("Hyperparameter", training.details?.parameters?.HyperparameterLabelName ?? "")),
+    report?.confusion_matrix && confusionMatrix(report.confusion_matrix, report.threshold, plain("Hyperparameter", training.details?.parameters?.HyperparameterLabelName ?? ""), report.data?.label?.positive),
     report?.calibration?.length && calibration(report.calibration, report.calibration_error),
     report?.importance?.length && importance(report.importance),
   ].filter(Boolean);

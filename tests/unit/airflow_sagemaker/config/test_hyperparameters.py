@@ -95,7 +95,8 @@ def test_parameter_names_are_pascal_case() -> None:
 def test_scalars_are_parameters_and_lists_are_not() -> None:
     hyperparameters = ModelHyperparameters(**TABLE)
     assert set(hyperparameters.lists()) == {"full_field_list", "tab_field_list", "cat_field_list"}
-    assert hyperparameters.parameters()["HyperparameterBatchSize"] == "1024"
+    assert hyperparameters.parameters()["HyperparameterWarmupSteps"] == "100"
+    assert hyperparameters.parameters()["HyperparameterBatchSize"] == "null"  # the table decides
     assert len(hyperparameters.scalars()) + 3 == len(ModelHyperparameters.model_fields)
 
 

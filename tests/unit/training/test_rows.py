@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -10,19 +11,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training import data
-from training.data import Order, Rows
 from training.distributed import Ranks
-from training.train import evaluation_rows
+from training.table import rows as module
+from training.table.rows import Order, Rows
+from training.trainer import evaluation_rows
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(autouse=True)
 def small_pools(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data, "POOL_ROWS", 64)
-    monkeypatch.setattr(data, "POOL_WORDS", 256)
-    monkeypatch.setattr(data, "BLOCK_ROWS", 8)
+    monkeypatch.setattr(module, "POOL_ROWS", 64)
+    monkeypatch.setattr(module, "POOL_WORDS", 256)
+    monkeypatch.setattr(module, "BLOCK_ROWS", 8)
 
 
 def rows_on_disk(folder: Path, count: int, width: int = 3) -> Rows:
@@ -33,12 +34,17 @@ def rows_on_disk(folder: Path, count: int, width: int = 3) -> Rows:
 
 @settings(max_examples=80, deadline=None)
 @given(st.integers(1, 400), st.integers(1, 90), st.integers(0, 5), st.integers(1, 300))
-def test_an_epoch_takes_each_row_at_most_once(rows: int, batch_size: int, epoch: int, width: int) -> None:
+def test_an_epoch_takes_each_row_once_in_batches_of_like_size(
+    rows: int, batch_size: int, epoch: int, width: int
+) -> None:
     order = Order(rows, batch_size, 0, epoch, width)
-    ids = torch.cat([torch.empty(0, dtype=torch.long), *(order.pool(i) for i in range(order.pools))])
-    assert len(ids) == rows // batch_size * batch_size
-    assert len(set(ids.tolist())) == len(ids)
-    assert not len(ids) or 0 <= int(ids.min()) <= int(ids.max()) < rows
+    ids = torch.cat([order.pool(i) for i in range(order.pools)])
+    assert sorted(ids.tolist()) == list(range(rows))
+    ends = [order.ends(number) for number in range(order.pools)]
+    sizes = [end - start for pool in ends for start, end in itertools.pairwise(pool)]
+    assert len(sizes) == order.steps
+    assert max(sizes) <= batch_size
+    assert max(sizes) - min(sizes) <= 1
 
 
 def test_a_wide_table_is_read_and_scored_in_smaller_parts() -> None:
@@ -65,13 +71,14 @@ def test_processes_share_each_batch_and_resume_anywhere(tmp_path: Path, held: bo
         rows.hold(CPU)
     order = Order(333, 10, 7, 2)
     alone = list(rows.batches(order, Ranks(0, 1, 0, 1, CPU)))
-    assert len(alone) == order.steps == 33
+    assert len(alone) == order.steps == 34
+    assert sum(map(len, alone)) == 333
     shares = [list(rows.batches(order, Ranks(rank, 3, rank, 3, CPU))) for rank in range(3)]
     for step, batch in enumerate(alone):
         assert torch.equal(torch.cat([share[step] for share in shares]), batch)
-    for first in (0, 1, 5, 6, 7, 32, 33):
+    for first in (0, 1, 5, 6, 7, 33, 34):
         rest = list(rows.batches(order, Ranks(0, 1, 0, 1, CPU), first))
-        assert len(rest) == 33 - first
+        assert len(rest) == 34 - first
         assert all(torch.equal(a, b) for a, b in zip(rest, alone[first:], strict=True))
 
 

@@ -1,16 +1,16 @@
 """From a table's columns to the numbers that the network takes, fitted on the training rows alone.
 
 Numeric columns are mapped onto a normal distribution by their quantiles, so that no outlier and no unit matters;
-a missing number stays NaN, and the network has a say of its own for it. Categorical columns become indices into a
+a missing number stays NaN, and the network has a weight of its own for it. Categorical columns become indices into a
 vocabulary, where 0 stands for missing, rare and never seen. An encoded row is one run of 32-bit words:
-numeric features as floats, then categorical ones as integers, then the label as a float when there is one.
+numeric features as floats, then categorical ones as integers, then the label's class when there is one.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import Any
 
@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from training.errors import ColumnError
+from training.table.values import kind_of, read_as, to_numbers, to_texts
 
 KNOTS = 257  # quantiles per numeric column
 TAIL = 1e-4  # probability mass beyond the outermost values: encoded numbers stay within +-3.72
@@ -27,9 +28,7 @@ VOCABULARY = 65_535  # values per categorical column, the most frequent ones
 RARE = 5  # a value seen fewer times shares index 0, so that index 0 is trained too ...
 RARE_FROM_ROWS = 5_000  # ... unless the table is smaller than this
 COUNTED = 1_000_000  # distinct values counted at a time: bounds the memory of an identifier among the categories
-EXACT_INTEGERS = 2.0**53  # below it every integer is a float64
-INTEGERS = 2.0**63  # below it every whole float is an int64
-NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+IDENTIFIER_ROWS = 50  # from so many rows on a column whose values mostly occur once is an identifier: RARE holds, too
 
 
 @dataclass(frozen=True)
@@ -49,8 +48,20 @@ class CategoricalColumn:
 
     name: str
     values: tuple[str, ...]
-    numbers: bool
-    """Whether the values were numbers in train: then texts such as "9.0" are read as numbers too."""
+    kind: str
+    """How other tables' values are read: as texts, numbers or booleans (see values.py)."""
+    rare: int = 0
+    """Rows of train with a value that is not kept."""
+
+
+@dataclass
+class Strange:
+    """Rows of one split that train does not prepare the network for, by column."""
+
+    unseen: Counter[str] = field(default_factory=Counter)
+    """A category that is not in the vocabulary, a number outside the range of train."""
+    missing: Counter[str] = field(default_factory=Counter)
+    rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,20 +81,27 @@ class Encoder:
         """Number of indices of each categorical column, index 0 included."""
         return [len(column.values) + 1 for column in self.categorical]
 
-    def encode(self, columns: Mapping[str, pa.Array], rows: int) -> np.ndarray:
-        """Return the encoded features: int32, rows x width. Raises ColumnError for a value that is no number."""
+    def encode(self, columns: Mapping[str, pa.Array], rows: int, strange: Strange | None = None) -> np.ndarray:
+        """Return the encoded features: int32, rows x width; count in `strange` what train does not have.
+
+        Raises ColumnError for a value of a wrong type.
+        """
         encoded = np.empty((rows, self.width), dtype=np.int32)
         floats = encoded.view(np.float32)
+        strange = strange or Strange()
+        strange.rows += rows
         for i, number in enumerate(self.numeric):
             values = to_numbers(columns[number.name], number.name)
-            scores = np.interp(values, number.values, number.scores)
-            floats[:, i] = np.where(np.isnan(values), np.nan, scores)
+            gaps = np.isnan(values)
+            floats[:, i] = np.where(gaps, np.nan, np.interp(values, number.values, number.scores))
+            strange.missing[number.name] += int(gaps.sum())
+            strange.unseen[number.name] += int(((values < number.values[0]) | (values > number.values[-1])).sum())
         for j, category in enumerate(self.categorical, start=len(self.numeric)):
-            index = pc.index_in(
-                to_texts(columns[category.name], category.name, category.numbers),
-                value_set=pa.array(category.values, pa.string()),
-            )
+            texts = to_texts(columns[category.name], category.name, category.kind)
+            index = pc.index_in(texts, value_set=pa.array(category.values, pa.string()))
             encoded[:, j] = pc.add(pc.fill_null(index, -1), 1).to_numpy(zero_copy_only=False)
+            strange.missing[category.name] += texts.null_count
+            strange.unseen[category.name] += index.null_count - texts.null_count
         return encoded
 
     def to_json(self) -> dict[str, Any]:
@@ -100,67 +118,8 @@ class Encoder:
             tuple(
                 NumericColumn(c["name"], tuple(c["values"]), tuple(c["scores"]), c["missing"]) for c in saved["numeric"]
             ),
-            tuple(CategoricalColumn(c["name"], tuple(c["values"]), c["numbers"]) for c in saved["categorical"]),
+            tuple(CategoricalColumn(c["name"], tuple(c["values"]), c["kind"], c["rare"]) for c in saved["categorical"]),
         )
-
-
-def to_numbers(column: pa.Array, name: str) -> np.ndarray:
-    """Return a column as float64, missing values as NaN. Raises ColumnError where it holds what is no number."""
-    if is_text(column.type) or pa.types.is_dictionary(column.type):
-        raise ColumnError(f"column {name} must be numeric, found {column.type}")
-    try:
-        if pa.types.is_boolean(column.type):
-            column = column.cast(pa.int8())
-        numbers: np.ndarray = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        raise ColumnError(f"column {name} must be numeric, found {column.type}") from None
-    infinite = int(np.isinf(numbers).sum())
-    if infinite:
-        raise ColumnError(f"column {name} holds {infinite} infinite values; write null where there is no number")
-    return numbers
-
-
-def to_texts(column: pa.Array, name: str, numbers: bool = False) -> pa.Array:
-    """Return a column as strings, 9 and 9.0 as the same one. Raises ColumnError for lists and the like.
-
-    With `numbers` the texts "9" and "9.0" are the same one, too, whatever stands in other rows.
-    """
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    if pa.types.is_floating(column.type):
-        return _from_floats(column)
-    try:
-        texts = column.cast(pa.string())
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        raise ColumnError(f"column {name} must hold plain values, found {column.type}") from None
-    if not numbers or not is_text(column.type):
-        return texts
-    floats = pc.if_else(pc.match_substring_regex(texts, NUMBER), texts, None).cast(pa.float64())
-    exact = pc.fill_null(pc.less(pc.abs(floats), EXACT_INTEGERS), False)
-    return pc.if_else(exact, _from_floats(floats), texts)
-
-
-def _from_floats(column: pa.Array) -> pa.Array:
-    """Return numbers as strings, whole ones without a point; null for what is none."""
-    if pa.types.is_float16(column.type):
-        column = column.cast(pa.float32())  # Arrow computes with no half floats
-    whole = pc.and_(pc.equal(column, pc.floor(column)), pc.less(pc.abs(column), INTEGERS))
-    integers = pc.if_else(whole, column, pa.scalar(None, column.type)).cast(pa.int64(), safe=False)
-    texts = pc.coalesce(integers.cast(pa.string()), column.cast(pa.string()))
-    return pc.if_else(pc.is_nan(column), pa.scalar(None, pa.string()), texts)
-
-
-def parsed(column: pa.Array) -> pa.Array:
-    """Return a column of texts as numbers where all of them are numbers, anything else as it is."""
-    try:
-        return column.cast(pa.float64()) if is_text(column.type) else column
-    except pa.ArrowInvalid:
-        return column
-
-
-def is_text(kind: pa.DataType) -> bool:
-    """Whether a type is one of Arrow's three kinds of text."""
-    return any(same(kind) for same in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view))
 
 
 class Fit:
@@ -170,7 +129,6 @@ class Fit:
         self._samples: dict[str, list[np.ndarray]] = {name: [] for name in numeric}
         self._gaps: dict[str, int] = dict.fromkeys(self._samples, 0)
         self._counts: dict[str, Counter[str]] = {name: Counter() for name in categorical}
-        self._numbers: dict[str, bool] = {}
         self._rows = rows
         self._random = np.random.default_rng(seed)
 
@@ -184,8 +142,6 @@ class Fit:
             self._gaps[name] += int(gaps.sum())
             sample.append(numbers[picked][~gaps[picked]])
         for name, counter in self._counts.items():
-            kind = batch[name].type
-            self._numbers[name] = pa.types.is_integer(kind) or pa.types.is_floating(kind)
             for item in pc.value_counts(to_texts(batch[name], name)).to_pylist():
                 if item["values"] is not None:
                     counter[item["values"]] += item["counts"]
@@ -199,17 +155,23 @@ class Fit:
         return Encoder(numeric, categorical), [*self._silent(numeric, categorical), *self._cut()]
 
     def _silent(self, numeric: Iterable[NumericColumn], categorical: Iterable[CategoricalColumn]) -> list[str]:
-        """Return warnings about columns that tell the network nothing."""
+        """Return warnings about columns that the network can learn nothing from, or not much."""
         constant = [c.name for c in numeric if len(c.values) == 1 and not c.missing]
         constant += [name for name, counter in self._counts.items() if list(counter.values()) == [self._rows]]
         rare = [c.name for c in categorical if not c.values]
+        identifiers = [c.name for c in categorical if c.values and self._is_identifier(self._counts[c.name])]
+        advice = "take it out of the feature lists"
         return [
-            *(f"column {name} is constant in train: it tells nothing" for name in constant),
-            *(f"column {name} has no value that occurs {RARE} times in train: it tells nothing" for name in rare),
+            *(f"column {name} is constant in train: {advice}" for name in constant),
+            *(f"column {name} has no value that occurs {RARE} times in train: {advice}" for name in rare),
+            *(
+                f"column {name} looks like an identifier, most of its values occur once: {advice}"
+                for name in identifiers
+            ),
         ]
 
     def _cut(self) -> list[str]:
-        """Return warnings about columns with more values than are told apart."""
+        """Return warnings about columns with more values than are kept."""
         return [
             f"column {name} has {len(counter)} different values in train: the {VOCABULARY} most frequent ones are kept"
             for name, counter in self._counts.items()
@@ -238,6 +200,17 @@ class Fit:
         counter = self._counts[name]
         if not counter:
             raise ColumnError(f"column {name} holds no value in train; take it out of cat_field_list")
-        floor = RARE if self._rows >= RARE_FROM_ROWS else 1
-        kept = sorted((-count, value) for value, count in counter.items() if count >= floor)
-        return CategoricalColumn(name, tuple(value for _, value in kept[:VOCABULARY]), self._numbers[name])
+        kind = kind_of(counter)
+        values = read_as(pa.array(counter, pa.string()), kind).to_pylist()
+        floor = RARE if self._rows >= RARE_FROM_ROWS or self._is_identifier(counter) else 1
+        ranked = sorted(
+            (-count, value) for value, count in zip(values, counter.values(), strict=True) if count >= floor
+        )
+        kept = ranked[:VOCABULARY]
+        rare = sum(counter.values()) + sum(count for count, _ in kept)
+        return CategoricalColumn(name, tuple(value for _, value in kept), kind, rare)
+
+    def _is_identifier(self, counter: Counter[str]) -> bool:
+        """Whether most rows have a value of their own."""
+        once = sum(count == 1 for count in counter.values())
+        return self._rows >= IDENTIFIER_ROWS and once > sum(counter.values()) / 2

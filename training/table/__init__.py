@@ -1,0 +1,1 @@
+"""The three tables: read from parquet, encoded once, served as batches of rows."""

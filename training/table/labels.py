@@ -1,0 +1,123 @@
+"""The label's classes: what they are called, in which order, and the index of each row's.
+
+Classes are sorted: numbers by size, texts by letters, false before true. Of two the later one is positive, unless
+`positive_label` names the other.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from training.errors import ColumnError, HyperparameterError
+from training.table.values import NUMBER, from_text, is_text, kind_of, read_as, to_texts
+
+MOST_CLASSES = 100
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The label's values in train; of two, the negative and the positive one."""
+
+    values: tuple[str, ...]
+    kind: str
+
+    @property
+    def names(self) -> list[str | bool | int | float]:
+        """The classes as JSON has them."""
+        return [from_text(value, self.kind) for value in self.values]
+
+    @property
+    def binary(self) -> bool:
+        """Whether there are two: then the network has one output, and a threshold decides."""
+        return len(self.values) == 2
+
+    def encode(self, column: pa.Array, name: str) -> np.ndarray:
+        """Return each row's class as int32. Raises ColumnError for nulls and for a class that train does not have."""
+        texts = _label_texts(column, name, self.kind)
+        index = pc.index_in(texts, value_set=pa.array(self.values, pa.string()))
+        if index.null_count:
+            strange = texts.filter(pc.is_null(index))
+            expected = ", ".join(self.values[:10])
+            what = f"holds {strange[0].as_py()!r}, a class that train does not have ({expected})"
+            raise ColumnError(f"label {name} {what}; move rows of it to train, or take these out")
+        return np.ascontiguousarray(index.to_numpy(zero_copy_only=False), dtype=np.int32)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what preprocess.json keeps."""
+        return {"values": list(self.values), "kind": self.kind}
+
+    @classmethod
+    def from_json(cls, saved: Mapping[str, Any]) -> Classes:
+        """Return the classes that `to_json` saved."""
+        return cls(tuple(saved["values"]), saved["kind"])
+
+
+class ClassFit:
+    """Collects the label's values from batches of training rows."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._counts: Counter[str] = Counter()
+
+    def add(self, column: pa.Array) -> None:
+        """Take one batch into account. Raises ColumnError as soon as there are too many classes."""
+        for item in pc.value_counts(_label_texts(column, self._name)).to_pylist():
+            self._counts[item["values"]] += item["counts"]
+        if len(self._counts) > MOST_CLASSES:
+            found = f"{len(self._counts)} or more different {'texts' if is_text(column.type) else 'numbers'}"
+            raise ColumnError(
+                f"label {self._name} holds {found}; expected 2 to {MOST_CLASSES} classes. Join rare classes, or cut a"
+                " number into ranges: this program classifies and does not do regression"
+            )
+
+    def classes(self, positive: str) -> Classes:
+        """Return the classes in order; raises ColumnError or HyperparameterError where they cannot be told apart."""
+        kind = kind_of(self._counts)
+        values = read_as(pa.array(self._counts, pa.string()), kind).to_pylist()
+        values.sort(key=(lambda text: (float(text), text)) if kind == NUMBER else None)
+        self._check_alike(values)
+        if len(values) < 2:
+            rows = sum(self._counts.values())
+            raise ColumnError(f"label {self._name} has one class only: {rows} rows of {values[0]}")
+        if positive:
+            wanted = to_texts(pa.array([positive]), self._name, kind)[0].as_py()
+            if wanted not in values:
+                have = ", ".join(values[:10])
+                raise HyperparameterError(
+                    f"positive_label {positive!r} is not a class of {self._name}, which has {have}"
+                )
+            if len(values) > 2:
+                have = f"label {self._name} has {len(values)} classes"
+                raise HyperparameterError(f"positive_label is for two classes; {have}")
+            values.sort(key=lambda value: value == wanted)
+        return Classes(tuple(values), kind)
+
+    def _check_alike(self, values: list[str]) -> None:
+        seen: dict[str, str] = {}
+        for value in values:
+            bare = value.strip().casefold()
+            if not bare:
+                raise ColumnError(
+                    f"label {self._name} holds the blank text {value!r}; write a class or leave the row out"
+                )
+            if bare in seen:
+                alike = f"{seen[bare]!r} and {value!r}, which differ by case or blanks alone"
+                raise ColumnError(f"label {self._name} holds {alike}; write one class in one way")
+            seen[bare] = value
+
+
+def _label_texts(column: pa.Array, name: str, kind: str = "text") -> pa.Array:
+    try:
+        texts = to_texts(column, name, kind)
+    except ColumnError as error:
+        raise ColumnError(str(error).replace("column", "label", 1)) from None
+    if texts.null_count:
+        raise ColumnError(f"label {name} is null in {texts.null_count} rows or more")
+    return texts

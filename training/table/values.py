@@ -1,0 +1,155 @@
+"""Which values are the same, whatever type and file they come in.
+
+A column may be decimal in one split and integer in another, boolean in parquet and the text "True" in a CSV. Every
+plain value has one text here: whole numbers without a point, booleans as true and false. What a column's training
+values have in common (see `kind_of`) then decides how the texts of other tables are read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from training.errors import ColumnError
+
+TEXT, NUMBER, BOOLEAN = "text", "number", "boolean"
+EXACT_INTEGERS = 2.0**53  # below it every integer is a float64
+INTEGERS = 2.0**63  # below it every whole float is an int64
+NUMERAL = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+PLAIN_NUMERAL = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?|-?inf")
+"""What may be taken for a number in a column of texts: 007 is a name."""
+
+
+def to_numbers(column: pa.Array, name: str) -> np.ndarray:
+    """Return a column as float64, missing values as NaN. Raises ColumnError where it holds anything but numbers."""
+    column = _plain(column, name)
+    if is_text(column.type):
+        raise ColumnError(f"column {name} must be numeric, found {column.type}")
+    try:
+        if pa.types.is_boolean(column.type):
+            column = column.cast(pa.int8())
+        numbers: np.ndarray = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        raise ColumnError(f"column {name} must be numeric, found {column.type}") from None
+    infinite = int(np.isinf(numbers).sum())
+    if infinite:
+        raise ColumnError(f"column {name} holds {infinite} infinite values; write null where there is no number")
+    return numbers
+
+
+def to_texts(column: pa.Array, name: str, kind: str = TEXT) -> pa.Array:
+    """Return each value's one text, read as `kind`. Raises ColumnError for dates, lists and other non-plain values."""
+    column = _plain(column, name)
+    if pa.types.is_boolean(column.type):
+        texts = column.cast(pa.string())
+    elif pa.types.is_floating(column.type):
+        texts = _from_floats(column)
+    elif pa.types.is_decimal(column.type):
+        texts = _by_value(column, _from_decimal)
+    else:
+        try:
+            texts = column.cast(pa.string())
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            raise ColumnError(f"column {name} must hold plain values, found {column.type}") from None
+        if is_text(column.type):
+            word = pc.match_substring_regex(texts, "^(true|false)$", ignore_case=True)
+            texts = pc.if_else(word, pc.utf8_lower(texts), texts)
+    return read_as(texts, kind)
+
+
+def read_as(texts: pa.Array, kind: str) -> pa.Array:
+    """Return texts as the values of a column of this kind have them."""
+    if kind == TEXT:
+        return texts
+    floats = pc.if_else(pc.match_substring_regex(texts, NUMERAL), texts, None).cast(pa.float64())
+    exact = pc.fill_null(pc.less(pc.abs(floats), EXACT_INTEGERS), False)
+    texts = pc.if_else(exact, _from_floats(floats), texts)
+    pairs = {"1": "true", "0": "false"} if kind == BOOLEAN else {"true": "1", "false": "0"}
+    for found, wanted in pairs.items():
+        texts = pc.if_else(pc.equal(texts, found), wanted, texts)
+    return texts
+
+
+def kind_of(values: Collection[str]) -> str:
+    """Return what a column's values are: booleans, numbers, or texts.
+
+    Texts that would fall together as numbers (the versions 1.1 and 1.10) stay texts, and so do those with leading
+    zeros.
+    """
+    if values and {"true", "false"}.issuperset(values):
+        return BOOLEAN
+    if not values or not all(PLAIN_NUMERAL.fullmatch(value) for value in values):
+        return TEXT
+    same = read_as(pa.array(values, pa.string()), NUMBER).to_pylist()
+    return NUMBER if len(set(same)) == len(same) else TEXT
+
+
+def from_text(value: str, kind: str) -> str | bool | int | float:
+    """Return what a text of this kind stands for, as JSON has it."""
+    if kind == BOOLEAN:
+        return value == "true"
+    if kind == NUMBER:
+        return float(value) if re.search(r"[.einf]", value) else int(value)
+    return value
+
+
+def parsed(column: pa.Array) -> pa.Array:
+    """Return a column of texts as numbers where all of them are numbers or booleans, anything else as it is."""
+    if not is_text(column.type):
+        return column
+    try:
+        return read_as(to_texts(column, ""), NUMBER).cast(pa.float64())
+    except pa.ArrowInvalid:
+        return column
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a type is one of Arrow's three kinds of text."""
+    return any(same(kind) for same in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view))
+
+
+def _plain(column: pa.Array, name: str) -> pa.Array:
+    """Return a column without its dictionary; raises ColumnError for dates and times, whose texts vary by file."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_temporal(column.type):
+        advice = "write the parts that matter as numbers or categories: weekday, hour, days since an event"
+        raise ColumnError(f"column {name} holds dates or times ({column.type}), which are not encoded; {advice}")
+    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        raise ColumnError(f"column {name} must hold plain values, found {column.type}; write texts")
+    return column
+
+
+def _from_floats(column: pa.Array) -> pa.Array:
+    """Return numbers as texts, whole ones without a point; null for NaN."""
+    if pa.types.is_float16(column.type):
+        halves, place = np.unique(
+            column.to_numpy(zero_copy_only=False), return_inverse=True
+        )  # Arrow has no texts of them
+        column = pa.array(np.array([float(str(half)) for half in halves])[place])
+    whole = pc.and_(pc.equal(column, pc.floor(column)), pc.less(pc.abs(column), INTEGERS))
+    integers = pc.if_else(whole, column, pa.scalar(None, column.type)).cast(pa.int64(), safe=False)
+    texts = pc.coalesce(integers.cast(pa.string()), column.cast(pa.string()))
+    return pc.if_else(pc.is_nan(column), pa.scalar(None, pa.string()), texts)
+
+
+def _from_decimal(value: Decimal) -> str:
+    """Return a decimal as the float of the same value is written; one that no float equals, with all its digits."""
+    if value == value.to_integral_value() and abs(value) < INTEGERS:
+        return str(int(value))
+    near = float(value)
+    text: str = pa.scalar(near).cast(pa.string()).as_py()
+    return text if Decimal(text) == value else format(value.normalize(), "f")
+
+
+def _by_value(column: pa.Array, convert: Callable[[Any], str]) -> pa.Array:
+    """Convert each different value once."""
+    coded = column.dictionary_encode()
+    texts = [convert(value) for value in coded.dictionary.to_pylist()]
+    return pa.array(texts, pa.string()).take(coded.indices)
