@@ -19,6 +19,7 @@ TAIL_LINES = 400
 REASON_LINES = 10
 REASON_CHARACTERS = 1024  # CreateTrainingJob: of FailureReason
 LAUNCHER = re.compile(r"torch/distributed/elastic/|torch\.distributed\.elastic\.")
+STOPPED = (-signal.SIGTERM, 128 + signal.SIGTERM)  # the signal itself, and what a program that hears it exits with
 TRACEBACK = "Traceback (most recent call last):"
 
 
@@ -39,6 +40,8 @@ def execute_commands(commands: list[str]) -> tuple[int, str]:
     code = process.wait()
     if code == 0:
         return 0, ""
+    if code in STOPPED:
+        return 128 + signal.SIGTERM, "the program was stopped by SIGTERM"
     reason = written() or explain(code, list(tail))
     if reason.splitlines()[0] not in "".join(list(tail)[-1:]):
         print(f"Training failed: {reason}", flush=True)

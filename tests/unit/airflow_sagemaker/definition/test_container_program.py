@@ -74,6 +74,12 @@ def test_torchruns_own_traceback_is_no_reason(tmp_path: Path) -> None:
     assert reason.startswith("the program ended with SIGKILL (often: out of memory)")
 
 
+@pytest.mark.parametrize("end", ["sys.exit(143)", "os.kill(os.getpid(), 15)"])
+def test_a_program_that_was_stopped_has_not_failed(end: str, tmp_path: Path) -> None:
+    script = f"import os, sys\nprint('saved', flush=True)\n{end}"
+    assert run(tmp_path, script) == (143, "the program was stopped by SIGTERM", ["saved"])
+
+
 def test_output_that_is_no_text_and_a_signal_are_passed_on(tmp_path: Path) -> None:
     script = "import os, signal, sys\nsys.stdout.buffer.write(b'\\xff\\n')\nsys.stdout.flush()\n"
     script += "signal.signal(signal.SIGTERM, lambda *_: sys.exit('saved'))\n"
