@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """The commands and their options."""
     top = argparse.ArgumentParser(
-        prog="python -m local_sagemaker", description="A local SageMaker that really runs pipelines and jobs."
+        prog="python -m local_sagemaker", description="A local SageMaker that runs pipelines and jobs for real."
     )
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     for run, add in ((serve, _serve_options), (env, None), (interrupt, _interrupt_options), (gc, _gc_options)):
@@ -50,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
         )
         command.set_defaults(run=run)
         command.add_argument(
-            "--data-dir", type=Path, required=True, metavar="DIR", help="folder for everything: database, buckets, jobs"
+            "--data-dir", type=Path, required=True, metavar="DIR", help="folder for all data: database, buckets, jobs"
         )
         if add is not None:
             add(command)
@@ -59,20 +59,31 @@ def parser() -> argparse.ArgumentParser:
 
 def _serve_options(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
-    add("--port", type=_port, default=4600, help="port of the API (default 4600); 0 takes any free one")
-    add("--s3-port", type=_port, default=0, help="port of S3; 0, the default, takes the last one, else any")
+    add("--port", type=_port, default=4600, help="port of the API (default: 4600); 0 picks a free port")
+    add(
+        "--s3-port",
+        type=_port,
+        default=0,
+        help="port of S3 (default: 0, which reuses the last port or picks a free one)",
+    )
     add(
         "--host",
         default="127.0.0.1",
-        help="where to listen (default 127.0.0.1); beyond loopback it needs keys",
+        help="address to listen on (default: 127.0.0.1); other than loopback requires access keys",
     )
-    add("--max-jobs", type=_count, default=0, metavar="N", help="jobs at once; 0, the default, means one per core")
+    add(
+        "--max-jobs",
+        type=_count,
+        default=0,
+        metavar="N",
+        help="maximum number of concurrent jobs (default: 0, which means one per core)",
+    )
     add(
         "--job-python",
         type=_program,
         default=sys.executable,
         metavar="PYTHON",
-        help="the Python that runs the jobs (default: the server's own)",
+        help="Python interpreter that runs the jobs (default: the server's own)",
     )
     add(
         "--image",
@@ -80,9 +91,9 @@ def _serve_options(command: argparse.ArgumentParser) -> None:
         type=_pattern,
         default=os.environ.get("LOCAL_SAGEMAKER_IMAGES", "").split(),
         metavar="PATTERN",
-        help="also run the jobs of such images with the job Python, beside those of AWS's PyTorch containers: a pattern"
-        " as in a shell over the whole URI, such as '*/my-training:*'; may be given more than once, and the variable"
-        " LOCAL_SAGEMAKER_IMAGES may hold some with spaces between",
+        help="also run jobs whose image matches this shell pattern, in addition to AWS's PyTorch containers; it"
+        " must match the whole URI, such as '*/my-training:*'; may be repeated. LOCAL_SAGEMAKER_IMAGES"
+        " can contain a space-separated list",
     )
     add(
         "--no-capacity",
@@ -90,29 +101,29 @@ def _serve_options(command: argparse.ArgumentParser) -> None:
         type=_instance_type,
         default=[],
         metavar="TYPE",
-        help="an instance type without capacity, such as ml.g5.12xlarge: a job takes the next of its"
-        " InstancePreferences, or fails with CapacityError; may be given more than once",
+        help="simulate an instance type without capacity, such as ml.g5.12xlarge: a job uses the next of its"
+        " InstancePreferences, or fails with CapacityError; may be repeated",
     )
     add(
         "--stop-grace",
         type=_positive,
         default=120.0,
         metavar="SECONDS",
-        help="from SIGTERM to SIGKILL (default 120)",
+        help="time between SIGTERM and SIGKILL (default: 120)",
     )
     add(
         "--package-index",
         type=_url,
         default=os.environ.get("PIP_INDEX_URL") or "https://pypi.org/simple",
         metavar="URL",
-        help="the index behind every CodeArtifact repository (default: PIP_INDEX_URL, else the public one)",
+        help="package index that CodeArtifact repositories serve (default: PIP_INDEX_URL, or PyPI)",
     )
     add(
         "--throttle",
         type=_positive,
         default=0.0,
         metavar="N",
-        help="calls of one action per second before ThrottlingException; 0, the default, sets no limit",
+        help="calls per second and action before ThrottlingException (default: 0, no limit)",
     )
 
 
@@ -125,20 +136,20 @@ def _gc_options(command: argparse.ArgumentParser) -> None:
         "--older-than",
         default="P30D",
         metavar="DURATION",
-        help="what ended longer ago goes (default P30D)",
+        help="delete what ended longer ago than this (default: P30D)",
     )
-    command.add_argument("--dry-run", action="store_true", help="only say what would go")
+    command.add_argument("--dry-run", action="store_true", help="only print what would be deleted")
 
 
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) <= 65535):
-        raise argparse.ArgumentTypeError(f"'{text}' is no port: 0 to 65535")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a port from 0 to 65535")
     return int(text)
 
 
 def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
-        raise argparse.ArgumentTypeError(f"'{text}' is no number of 0 or more")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of 0 or more")
     return int(text)
 
 
@@ -148,31 +159,31 @@ def _positive(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"'{text}' is no number of 0 or more")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of 0 or more")
     return value
 
 
 def _pattern(text: str) -> str:
     if not text or any(character.isspace() for character in text):
-        raise argparse.ArgumentTypeError(f"'{text}' is no pattern for an image's URI")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a pattern for an image URI")
     return text
 
 
 def _instance_type(text: str) -> str:
     if not re.fullmatch(r"ml\.[a-z0-9-]+\.[a-z0-9-]+", text):
-        raise argparse.ArgumentTypeError(f"'{text}' is no instance type such as ml.g5.12xlarge")
+        raise argparse.ArgumentTypeError(f"'{text}' is not an instance type such as ml.g5.12xlarge")
     return text
 
 
 def _program(text: str) -> str:
     if shutil.which(text) is None:
-        raise argparse.ArgumentTypeError(f"'{text}' is no program that can be run")
+        raise argparse.ArgumentTypeError(f"'{text}' is not an executable program")
     return text
 
 
 def _url(text: str) -> str:
     if not text.startswith(("http://", "https://")):
-        raise argparse.ArgumentTypeError(f"'{text}' is no http or https address")
+        raise argparse.ArgumentTypeError(f"'{text}' is not an http or https URL")
     return text
 
 
@@ -184,7 +195,7 @@ def _keys(data_dir: Path, host: str) -> tuple[str, str]:
     if not is_loopback(listening_address(host)):
         raise StartError(
             f"--host {host} can be reached from other machines: set LOCAL_SAGEMAKER_ACCESS_KEY_ID and"
-            " LOCAL_SAGEMAKER_SECRET_ACCESS_KEY to the keys that clients must have"
+            " LOCAL_SAGEMAKER_SECRET_ACCESS_KEY to the keys that clients must use"
         )
     try:
         earlier = client_environment.load(data_dir)
@@ -245,10 +256,10 @@ def gc(arguments: argparse.Namespace) -> None:
 
     seconds = duration_seconds(arguments.older_than)
     if seconds is None:
-        raise StartError(f"--older-than '{arguments.older_than}' is no ISO 8601 duration such as P30D or PT12H")
+        raise StartError(f"--older-than '{arguments.older_than}' must be an ISO 8601 duration such as P30D or PT12H")
     client_environment.load(arguments.data_dir)
     found = collect(arguments.data_dir, older_than_seconds=seconds, dry_run=arguments.dry_run)
-    print(f"{'would forget' if arguments.dry_run else 'forgot'} {found}")
+    print(f"{'would delete' if arguments.dry_run else 'deleted'} {found}")
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def lock(data_dir: Path) -> IO[str]:
         _keep_private(data_dir)
         stream = (data_dir / "server.lock").open("a+")
     except OSError as error:
-        raise StartError(f"--data-dir {data_dir} is no folder that can be written: {error.strerror}") from None
+        raise StartError(f"--data-dir {data_dir} is not a writable folder: {error.strerror}") from None
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -78,12 +78,12 @@ def _keep_private(data_dir: Path) -> None:
     found = data_dir.stat()
     if found.st_uid != os.geteuid():
         if os.geteuid() != 0:
-            raise StartError(f"--data-dir {data_dir} belongs to user {found.st_uid}: choose a folder of your own")
+            raise StartError(f"--data-dir {data_dir} belongs to user {found.st_uid}: use a folder of your own")
     elif found.st_mode & 0o077:
         if (data_dir / "server.lock").exists() or not any(data_dir.iterdir()):
             data_dir.chmod(0o700)
         elif found.st_mode & 0o022:
-            raise StartError(f"--data-dir {data_dir} can be written to by other users: choose a folder of its own")
+            raise StartError(f"--data-dir {data_dir} can be written to by other users: use a separate folder")
 
 
 class Server:
@@ -197,7 +197,7 @@ def _listen_for_s3(settings: Settings, address: str) -> socket.socket:
     if listener is None and not settings.s3_port:
         listener = listen(address, 0)
     if listener is None:
-        raise StartError(f"port {settings.s3_port} for S3 cannot be used: choose another with --s3-port")
+        raise StartError(f"port {settings.s3_port} for S3 cannot be used; choose another with --s3-port")
     return listener
 
 

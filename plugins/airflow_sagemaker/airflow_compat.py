@@ -17,7 +17,7 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 OLDEST = (3, 2)
-WHY = "older ones have no partition keys and no plugin pages, and before 3.1.2 a killed task is not retried"
+WHY = "older versions lack partition keys and plugin pages, and before 3.1.2 do not retry killed tasks"
 
 
 def installed() -> str | None:
@@ -38,7 +38,7 @@ def require() -> None:
     from packaging.version import Version
 
     if Version(found).release[:2] < OLDEST:
-        raise ImportError(f"airflow_sagemaker needs Apache Airflow 3.2 or later, found {found}: {WHY}")
+        raise ImportError(f"airflow_sagemaker requires Apache Airflow 3.2 or later, found {found}: {WHY}")
 
 
 require()

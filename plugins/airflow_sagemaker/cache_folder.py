@@ -17,6 +17,6 @@ def cache_folder() -> Path:
         base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     except RuntimeError:  # a user whom nobody knows, as containers have them
         raise CompileError(
-            "this user has no home folder for the compile cache; set AIRFLOW_SAGEMAKER_CACHE_DIR"
+            "this user has no home directory for the compile cache; set AIRFLOW_SAGEMAKER_CACHE_DIR"
         ) from None
     return Path(base) / "airflow-sagemaker"

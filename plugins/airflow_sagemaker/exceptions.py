@@ -83,7 +83,7 @@ class ConfigurationError(AirflowSageMakerError, ValueError):
         self.violations: list[Violation] = list(violations)
         self.what = what
         count = len(self.violations)
-        lines = [f"The {what} breaks {count} rule{'s' if count != 1 else ''}:"]
+        lines = [f"Invalid {what} ({count} error{'s' if count != 1 else ''}):"]
         lines += [f"  - {violation}" for violation in self.violations]
         super().__init__("\n".join(lines))
 

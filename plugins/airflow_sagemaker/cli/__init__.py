@@ -32,25 +32,25 @@ def build_parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"airflow-sagemaker {__version__}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_command(commands, "validate", "check the configuration and its files; no network, no SDK")
-    made = _add_command(commands, "compile", "print the pipeline's definition; AWS is not called")
-    made.add_argument("--output", metavar="FILE", help="write the definition there instead of printing it")
-    _add_command(commands, "diff", "show what an upsert would change; exit code 1 when something would")
+    _add_command(commands, "validate", "check the configuration and its files, without network or SDK")
+    made = _add_command(commands, "compile", "print the pipeline's definition, without calling AWS")
+    made.add_argument("--output", metavar="FILE", help="write the definition to this file instead of printing it")
+    _add_command(commands, "diff", "compare the definition with the deployed one; exit code 1 if they differ")
     _add_publish(commands)
     _add_doctor(commands)
     _add_smoke(commands)
-    run = _add_command(commands, "run", "deploy if needed, start an execution, follow it to its end")
+    run = _add_command(commands, "run", "deploy if needed, start an execution and wait until it ends")
     run.add_argument("--no-wait", action="store_true", help="return as soon as the execution has started")
     run.add_argument(
-        "--progress", choices=PROGRESS_LEVELS, default=ProgressLevel.LOGS.value, help="what to report meanwhile"
+        "--progress", choices=PROGRESS_LEVELS, default=ProgressLevel.LOGS.value, help="what to report while waiting"
     )
-    run.add_argument("--ignore-busy", action="store_true", help="start even if this partition is being trained")
+    run.add_argument("--ignore-busy", action="store_true", help="start even if another execution trains this partition")
     for name, text in (("logs", "print the log of an execution's jobs"), ("stop", "stop an execution")):
         command = _add_command(commands, name, text)
-        latest = "the partition's latest" + (" that runs" if name == "stop" else "")
-        command.add_argument("--execution", metavar="ARN", help=f"this execution instead of {latest}")
+        latest = "the partition's latest" + (" running one" if name == "stop" else " one")
+        command.add_argument("--execution", metavar="ARN", help=f"use this execution instead of {latest}")
         if name == "logs":
-            command.add_argument("--follow", action="store_true", help="go on until the execution has ended")
+            command.add_argument("--follow", action="store_true", help="continue until the execution has ended")
     _add_orphans(commands)
     _add_backfill_summary(commands)
     return root
@@ -63,10 +63,10 @@ def _program_name() -> str:
 
 
 def _add_publish(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    text = "compile, upload and deploy what an Airflow without the SageMaker SDK then starts"
+    text = "compile, upload and deploy, so that Airflow can start the pipeline without the SageMaker SDK"
     command = commands.add_parser("publish", help=text, description=text)
-    command.add_argument("source", metavar="SOURCE", help="a configuration file, or a folder with DAGs")
-    command.add_argument("--check", action="store_true", help="change nothing; exit code 1 when something would change")
+    command.add_argument("source", metavar="SOURCE", help="a configuration file or a folder with DAGs")
+    command.add_argument("--check", action="store_true", help="change nothing; exit code 1 if something would change")
     _add_connection_values(command)
     _add_overrides(command)
     _add_patience(command)
@@ -74,7 +74,7 @@ def _add_publish(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _add_connection_values(command: argparse.ArgumentParser) -> None:
-    of_connection = "where the configuration names none, as from the Airflow connection"
+    of_connection = "if the configuration has none; must match the Airflow connection"
     command.add_argument("--bucket", help=f"bucket, {of_connection}")
     command.add_argument("--role-arn", metavar="ARN", help=f"execution role, {of_connection}")
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
@@ -110,16 +110,18 @@ def _add_smoke(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _add_orphans(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     text = (
-        "list executions that run though no Airflow task will ever look at them; exit code 1 when some are left, "
-        "4 when some could not be looked at"
+        "list running executions that no Airflow task waits for; exit code 1 if any are left, "
+        "4 if some could not be checked"
     )
     command = commands.add_parser("orphans", help=text, description=text)
     _add_airflow_options(command)
-    command.add_argument("--pipeline", action="append", help="look at this pipeline only; may be repeated")
+    command.add_argument("--pipeline", action="append", help="check only this pipeline; may be repeated")
     command.add_argument("--region", help="AWS region (default: boto3's)")
-    command.add_argument("--stop", action="store_true", help="stop those that this Airflow started and is done with")
     command.add_argument(
-        "--unknown-too", action="store_true", help="with --stop: also those that may be another Airflow's"
+        "--stop", action="store_true", help="stop those that this Airflow started and no longer waits for"
+    )
+    command.add_argument(
+        "--unknown-too", action="store_true", help="with --stop, also stop those that may belong to another Airflow"
     )
     command.add_argument("--json", action="store_true", help="print one JSON object on standard output")
     _add_patience(command)
@@ -127,26 +129,36 @@ def _add_orphans(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _add_backfill_summary(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     text = (
-        "list a DAG's partitions with what their newest runs came to; exit code 1 unless all are done or skipped, "
-        "4 when figures could not be read"
+        "list a DAG's partitions with the results of their newest runs; exit code 1 unless all are done or skipped, "
+        "4 if results could not be read"
     )
     command = commands.add_parser("backfill-summary", help=text, description=text)
-    command.add_argument("dag_id", metavar="DAG_ID", help="the DAG that trains them")
-    command.add_argument("--from-date", metavar="PARTITION", help="first partition (default: the first that ran)")
-    command.add_argument("--to-date", metavar="PARTITION", help="last partition (default: the last that ran)")
+    command.add_argument("dag_id", metavar="DAG_ID", help="DAG that trains the partitions")
+    command.add_argument("--from-date", metavar="PARTITION", help="first partition (default: the first with a run)")
+    command.add_argument("--to-date", metavar="PARTITION", help="last partition (default: the last with a run)")
     _add_airflow_options(command)
     command.add_argument("--json", action="store_true", help="print one JSON object on standard output")
 
 
 def _add_airflow_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--airflow-url", default=os.environ.get("AIRFLOW_URL"), help="default: AIRFLOW_URL")
-    command.add_argument("--token", default=os.environ.get("AIRFLOW_API_TOKEN"), help="default: AIRFLOW_API_TOKEN")
-    command.add_argument("--username", help="sign in with this name instead of a token")
-    command.add_argument("--password", default=os.environ.get("AIRFLOW_PASSWORD"), help="default: AIRFLOW_PASSWORD")
+    command.add_argument(
+        "--airflow-url", default=os.environ.get("AIRFLOW_URL"), help="URL of Airflow (default: AIRFLOW_URL)"
+    )
+    command.add_argument(
+        "--token",
+        default=os.environ.get("AIRFLOW_API_TOKEN"),
+        help="token for Airflow's API (default: AIRFLOW_API_TOKEN)",
+    )
+    command.add_argument("--username", help="sign in with this username instead of a token")
+    command.add_argument(
+        "--password",
+        default=os.environ.get("AIRFLOW_PASSWORD"),
+        help="password for --username (default: AIRFLOW_PASSWORD)",
+    )
 
 
 def _add_patience(command: argparse.ArgumentParser) -> None:
-    text = "how long a call may wait for AWS to answer"
+    text = "how long a call waits for AWS to respond (default: 30)"
     command.add_argument("--patience", type=_positive_seconds, default=30.0, metavar="SECONDS", help=text)
 
 
@@ -156,7 +168,7 @@ def _positive_seconds(text: str) -> float:
     except ValueError:
         seconds = math.nan
     if not 0 <= seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"must be a number of seconds, 0 or more, and is {text!r}")
+        raise argparse.ArgumentTypeError(f"must be a number of seconds, 0 or more, not {text!r}")
     return seconds
 
 
@@ -166,7 +178,7 @@ def _add_command(
     command = commands.add_parser(name, help=text, description=text)
     command.add_argument("config", metavar="CONFIG.yaml", help="the training configuration")
     command.add_argument(
-        "--partition", metavar="DATE", help="partition of the run (default: the file's, else today, UTC)"
+        "--partition", metavar="DATE", help="partition of the run (default: the file's, or today in UTC)"
     )
     _add_overrides(command)
     if name not in ("validate", "compile"):
@@ -185,7 +197,7 @@ def _add_overrides(command: argparse.ArgumentParser) -> None:
 
 
 def _add_sdk_python(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--sdk-python", metavar="PYTHON", help="the interpreter that has the SageMaker SDK")
+    command.add_argument("--sdk-python", metavar="PYTHON", help="Python interpreter with the SageMaker SDK")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -237,6 +249,6 @@ def _run_command(arguments: argparse.Namespace, output: Output) -> int:
         return command(arguments, output)
     except (BotoCoreError, ClientError) as error:
         fault = classify(error)
-        nobody = "is the network there, and AWS_ENDPOINT_URL right, if you set it?"
+        nobody = "check the network, and AWS_ENDPOINT_URL if it is set"
         output.failed(error, hint=nobody if fault is Fault.UNAVAILABLE else RULE[fault].advice)
         return REFUSED

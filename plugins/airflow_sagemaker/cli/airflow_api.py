@@ -33,7 +33,7 @@ class AirflowApi:
         """Raise ExecutionError unless an Airflow 3 answers there: else every task run would seem to be gone."""
         version = self.get("/version")
         if not isinstance(version, dict) or "version" not in version:
-            raise ExecutionError(f"no Airflow 3 answers at {self.url}: give the address that its UI has")
+            raise ExecutionError(f"found no Airflow 3 at {self.url}; use the URL of its UI")
 
     @classmethod
     def signed_in(cls, url: str, username: str, password: str) -> AirflowApi:
@@ -41,7 +41,7 @@ class AirflowApi:
         body = json.dumps({"username": username, "password": password}).encode()
         answer = _fetch_json(url, "/auth/token", {"Content-Type": "application/json"}, body)
         if not isinstance(answer, dict) or "access_token" not in answer:
-            raise ExecutionError(f"Airflow at {url} gives no token for a name and a password: use --token")
+            raise ExecutionError(f"Airflow at {url} does not issue tokens for a username and password; use --token")
         return cls(url, str(answer["access_token"]))
 
 
@@ -65,13 +65,16 @@ def _fetch_json(url: str, path: str, headers: dict[str, str], body: bytes | None
     except HTTPError as error:
         if error.code == 404:
             return None
-        hints = {401: "name, password or token are wrong, or the token has expired", 403: "this user may not read that"}
-        away = f"it leads to {error.headers.get('Location')}: give Airflow's own address"
+        hints = {
+            401: "wrong username, password or token, or the token has expired",
+            403: "this user lacks the permission to read it",
+        }
+        away = f"it redirects to {error.headers.get('Location')}; use Airflow's own URL"
         hint = away if 300 <= error.code < 400 else hints.get(error.code, "see the API server's log")
-        raise ExecutionError(f"Airflow at {url} answered {error.code} {error.reason} ({hint})") from error
+        raise ExecutionError(f"Airflow at {url} responded with {error.code} {error.reason} ({hint})") from error
     except (OSError, HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise ExecutionError(f"Airflow at {url} cannot be reached: {reason} (is --airflow-url right?)") from error
     except ValueError:  # no URL, or no JSON; its text may hold the token
-        hint = "give the address that its UI has, with http:// or https://"
-        raise ExecutionError(f"{url} is not the address of an Airflow: {hint}") from None
+        hint = "use the URL of its UI, with http:// or https://"
+        raise ExecutionError(f"{url} is not the URL of an Airflow; {hint}") from None

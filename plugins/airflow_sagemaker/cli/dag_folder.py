@@ -44,8 +44,8 @@ def configurations(arguments: argparse.Namespace) -> list[Found]:
     by_dags = find_spec("airflow") is not None
     found = list(_of_dags(source, arguments) if by_dags else _of_yaml_files(source, arguments))
     if not found:
-        rule = f"no task of a DAG there is a {_OPERATOR}" if by_dags else "holds no YAML file with hyperparameters"
-        hint = "" if by_dags else "Airflow is not installed here, so that no DAG file was looked at"
+        rule = f"contains no DAG with a {_OPERATOR} task" if by_dags else "contains no YAML file with hyperparameters"
+        hint = "" if by_dags else "Airflow is not installed here, so DAG files were not checked"
         raise ConfigurationError([Violation("SOURCE", str(source), rule, hint)], what="command line")
     return found
 
@@ -78,8 +78,10 @@ def _of_dags(folder: Path, arguments: argparse.Namespace) -> Iterator[Found]:
                 continue
             where = f"task {dag_id}.{task.task_id}"
             if "config" not in given:
-                rule = "is mapped over configurations, which are known only when it runs"
-                raise ConfigurationError([Violation("config", where, rule, "publish their files by name")], what=where)
+                rule = "is mapped over configurations, which are only known at run time"
+                raise ConfigurationError(
+                    [Violation("config", where, rule, "publish the configuration files instead")], what=where
+                )
             yield _found(_data(given["config"], dag), where, arguments, given.get("dependencies") or ())
 
 
@@ -111,7 +113,7 @@ def _found(content: Mapping[str, Any], where: str, arguments: argparse.Namespace
     if isinstance(given, Mapping):  # of a scalar that a run renders only the name is part of the definition
         data["hyperparameters"] = {name: value for name, value in given.items() if not is_template(value)}
     templates = [
-        Violation(name, value, "decides the definition, and holds a template that only a run renders", "write it out")
+        Violation(name, value, "is part of the definition and must not contain a template", "set a fixed value")
         for name, value in data.items()
         if holds_template(value)
     ]

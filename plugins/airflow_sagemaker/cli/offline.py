@@ -49,12 +49,14 @@ def apply_override(content: dict[str, Any], text: str) -> None:
     for part in path[:-1]:
         target = target.setdefault(part, {})
         if not isinstance(target, dict):
-            raise ConfigurationError([Violation("--param", text, f"{part} holds no settings")], what="command line")
+            raise ConfigurationError(
+                [Violation("--param", text, f"{part} is not a group of settings")], what="command line"
+            )
     try:
         target[path[-1]] = yaml.safe_load(value)
     except yaml.YAMLError as error:
         raise ConfigurationError(
-            [Violation("--param", text, f"is no YAML value: {error}")], what="command line"
+            [Violation("--param", text, f"is not valid YAML: {error}")], what="command line"
         ) from None
 
 
@@ -72,7 +74,7 @@ def validate(arguments: argparse.Namespace, output: Output) -> int:
     missing = [name for name in ("role_arn", "region", "input_path") if getattr(config, name) is None]
     text = f"{arguments.config} is valid: pipeline {config.pipeline_name}, partition {config.partition}"
     if missing:
-        text += f"\nleft to the environment or the Airflow connection: {', '.join(missing)}"
+        text += f"\nnot set here, expected from the environment or the Airflow connection: {', '.join(missing)}"
     warnings = [] if config.training_image else _image_warnings(config)
     warnings += slow_metric_warnings(config.metric_definitions)
     for warning in warnings:

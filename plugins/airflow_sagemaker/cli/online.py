@@ -106,7 +106,7 @@ def diff(arguments: argparse.Namespace, output: Output) -> int:
         "changed": bool(lines), "version_alias": compiled.version_alias, "diff": lines,
     }  # fmt: skip
     if deployed is None:
-        output.note(f"pipeline {compiled.pipeline_name} does not exist: it would be created")
+        output.note(f"pipeline {compiled.pipeline_name} does not exist and would be created")
     elif not lines:
         output.note(f"pipeline {compiled.pipeline_name} is up to date ({compiled.version_alias})")
     kinds = {"+": "added", "-": "removed", "@": "strong"}
@@ -149,7 +149,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     except KeyboardInterrupt:
         this = f"{quote(arguments.config)} --execution {execution.arn}"
         raise Interrupted(
-            f"interrupted, and the training goes on: {execution.arn}\n"
+            f"interrupted; the training keeps running: {execution.arn}\n"
             f"follow it: python -m airflow_sagemaker logs {this} --follow\n"
             f"stop it:   python -m airflow_sagemaker stop {this}",
             execution.arn,
@@ -164,7 +164,7 @@ def _start_or_interrupt(
         return _start_execution(arguments, config, compiled, executions)
     except KeyboardInterrupt:
         raise Interrupted(
-            "interrupted while starting: a training may run all the same\n"
+            "interrupted while starting; a training may be running\n"
             f"stop it: python -m airflow_sagemaker stop {quote(arguments.config)} --partition {config.partition}"
         ) from None
 
@@ -191,7 +191,7 @@ def _start_execution(
         launcher.require_free_place()
     except MustWait as busy:
         raise PartitionBusy(
-            f"{busy}; `logs --follow` follows it, `stop` stops it, and `run --ignore-busy` starts another beside it"
+            f"{busy}; use `logs --follow` to follow it, `stop` to stop it, or `run --ignore-busy` to start another one"
         ) from None
     try:
         return launcher.launch(compiled)
@@ -250,7 +250,7 @@ def _checked_arn(text: str, config: PytorchTrainingConfig) -> str:
     else:
         if region == config.region:
             return text
-        rule, hint = f"is in {region}, and the region here is {config.region}", f"--param region={region}"
+        rule, hint = f"is in {region}, but the configured region is {config.region}", f"--param region={region}"
     raise ConfigurationError([Violation("--execution", text, rule, hint)], what="command line")
 
 
@@ -355,10 +355,12 @@ def open_airflow(arguments: argparse.Namespace) -> AirflowApi:
     if not arguments.airflow_url:
         wrong.append(Violation("--airflow-url", MISSING, "is required", "or set AIRFLOW_URL"))
     if not arguments.token and not (arguments.username and arguments.password):
-        wrong.append(Violation("--token", MISSING, "is required", "or AIRFLOW_API_TOKEN, or --username and --password"))
+        wrong.append(
+            Violation("--token", MISSING, "is required", "or set AIRFLOW_API_TOKEN, or use --username and --password")
+        )
     token = (arguments.token or "").strip()
     if len(token.split()) > 1:
-        wrong.append(Violation("--token", "(hidden)", "is no token: it holds blanks or line breaks"))
+        wrong.append(Violation("--token", "(hidden)", "must not contain spaces or line breaks"))
     if wrong:
         raise ConfigurationError(wrong, what="command line")
     if token:

@@ -21,12 +21,12 @@ def version_problem(framework_version: str, py_version: str | None) -> tuple[str
     image = _image_of(framework_version)
     if image is None:
         known = ", ".join(sorted(data["aliases"], key=_as_numbers))
-        return "framework_version", f"no PyTorch image of this version is known; known are {known}"
+        return "framework_version", f"must be a version with a known PyTorch image: {known}"
     offered = image["py_versions"]
     if py_version is None or py_version in offered:
         return None
     if not offered:
-        return "py_version", f"the PyTorch {framework_version} image comes with one Python only; leave py_version out"
+        return "py_version", f"the PyTorch {framework_version} image has only one Python version; remove py_version"
     return "py_version", f"the PyTorch {framework_version} image has {' or '.join(offered)}"
 
 
@@ -44,13 +44,13 @@ def patch_warning(framework_version: str, today: datetime.date) -> str:
     advice = f"framework_version: '{newest}' is the newest image"
     if name not in ends:
         if _as_numbers(name) < min(_as_numbers(known) for known in ends):
-            return f"the PyTorch {name} image gets no security patches any more; {advice}"
+            return f"the PyTorch {name} image no longer receives security patches; {advice}"
         return ""  # newer than the dates that are published
     last = datetime.date.fromisoformat(ends[name])
     if today > last:
         return f"the PyTorch {name} image has had no security patches since {last}; {advice}"
     if today > last - WARN_BEFORE:
-        return f"the PyTorch {name} image gets no security patches after {last}; {advice}"
+        return f"the PyTorch {name} image receives no security patches after {last}; {advice}"
     return ""
 
 
@@ -62,8 +62,8 @@ def region_problem(region: str, framework_version: str) -> str:
     near = difflib.get_close_matches(region, sorted(known), n=1)
     aliases = sorted(load_data("pytorch_images")["aliases"], key=_as_numbers)
     there = [version for version in aliases if region in _registries_of(version)]
-    other = f"; the newest there is {there[-1]}" if there else f"; did you mean {near[0]}?" if near else ""
-    return f"no PyTorch {framework_version} image is known there{other}"
+    other = f"; its newest is {there[-1]}" if there else f"; did you mean {near[0]}?" if near else ""
+    return f"no PyTorch {framework_version} image is known in this region{other}"
 
 
 def training_image(region: str, instance_type: str, framework_version: str, py_version: str | None = None) -> str:

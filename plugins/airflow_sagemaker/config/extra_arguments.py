@@ -71,7 +71,7 @@ def argument_violations(arguments: Mapping[str, Any]) -> Iterator[Violation]:
             value = value.get(part) if isinstance(value, Mapping) else None
         if value is not None:
             managed.append(f"extra_arguments.{path}")
-            yield Violation(managed[-1], value, "must not be given here", reason)
+            yield Violation(managed[-1], value, "must not be set here", reason)
     for violation in shape_violations("extra_arguments", arguments, create_training_job_shape(), partial=True):
         if not any(f"{violation.field}.".startswith((f"{path}.", f"{path}[")) for path in managed):
             yield violation
@@ -85,8 +85,8 @@ def _channel_violations(more: Any) -> Iterator[Violation]:
     for position, channel in enumerate(more if isinstance(more, list | tuple) else ()):
         name = channel.get("ChannelName") if isinstance(channel, Mapping) else None
         if name in names:
-            yield Violation(f"{path}[{position}].ChannelName", name, "is the name of another channel")
+            yield Violation(f"{path}[{position}].ChannelName", name, "must differ from the names of the other channels")
         names.append(name)
     most = create_training_job_shape().members["InputDataConfig"].metadata["max"]
     if len(names) > most:
-        yield Violation(path, len(names), f"at most {most} channels, {', '.join(TAKEN_CHANNELS)} included")
+        yield Violation(path, len(names), f"must have at most {most} channels, including {', '.join(TAKEN_CHANNELS)}")

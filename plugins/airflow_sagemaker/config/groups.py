@@ -52,14 +52,14 @@ STEP_ERRORS = frozenset({"service_fault", "throttling"})
 def _one_limit(seen: Any) -> Iterator[Violation]:
     if (seen.max_attempts is None) == (seen.expire_after_minutes is None):
         given = [seen.max_attempts, seen.expire_after_minutes]
-        yield Violation("max_attempts", given, "give exactly one of max_attempts and expire_after_minutes")
+        yield Violation("max_attempts", given, "set exactly one of max_attempts and expire_after_minutes")
 
 
 @reads_fields("errors")
 def _one_kind_of_error(seen: Any) -> Iterator[Violation]:
     kinds = {error in STEP_ERRORS for error in seen.errors}
     if len(kinds) > 1:
-        rule = "errors of the step (service_fault, throttling) and of the job need policies of their own"
+        rule = "step errors (service_fault, throttling) and job errors need separate policies"
         yield Violation("errors", list(seen.errors), rule)
 
 

@@ -57,13 +57,13 @@ def _fields_fit_together(seen: Any) -> Iterator[Violation]:
             yield Violation(name, strangers, "every field must be in full_field_list")
     both = sorted(set(seen.tab_field_list) & set(seen.cat_field_list))
     if both:
-        yield Violation("cat_field_list", both, "no field may also be in tab_field_list")
+        yield Violation("cat_field_list", both, "must not contain fields of tab_field_list")
     for name in ("id_name", "label_name"):
         for features in ("tab_field_list", "cat_field_list"):
             if getattr(seen, name) in getattr(seen, features):
                 yield Violation(features, getattr(seen, name), f"{name} must not be a feature")
     if not seen.tab_field_list and not seen.cat_field_list:
-        yield Violation("tab_field_list", [], "tab_field_list or cat_field_list must name at least one feature")
+        yield Violation("tab_field_list", [], "tab_field_list or cat_field_list must contain at least one feature")
 
 
 def _each_field_once(seen: Any) -> Iterator[Violation]:
@@ -71,24 +71,26 @@ def _each_field_once(seen: Any) -> Iterator[Violation]:
         fields = getattr(seen, name, None) or ()
         twice = [field for field, count in Counter(fields).items() if count > 1]
         if twice:
-            yield Violation(name, twice, "no field may stand twice")
+            yield Violation(name, twice, "must not contain duplicate fields")
         strange = [field for field in fields if not field or _CONTROL.search(field)]
         if strange:
-            yield Violation(name, strange, "a field name must not be empty or hold control characters")
+            yield Violation(name, strange, "a field name must not be empty or contain control characters")
 
 
 def _fits_into_parameters(seen: Any) -> Iterator[Violation]:
     for name, value in vars(seen).items():
         if isinstance(value, str) and _NO_TEXT.search(value):
-            yield Violation(name, value, "must not hold control characters other than tabs and line breaks")
+            yield Violation(name, value, "must not contain control characters other than tabs and line breaks")
         if not isinstance(value, tuple | list) and len(encode_json(value)) > MAX_PARAMETER:
-            rule = f"must be at most {MAX_PARAMETER} characters as JSON, the limit of a pipeline parameter"
+            rule = f"must have at most {MAX_PARAMETER} characters as JSON, the limit of a pipeline parameter"
             yield Violation(name, value, rule)
     for parameter, names in _by_parameter(vars(seen)).items():
         if len(names) > 1:
-            yield Violation(names[1], getattr(seen, names[1]), f"its parameter {parameter} is that of {names[0]}")
+            yield Violation(
+                names[1], getattr(seen, names[1]), f"maps to {parameter}, the pipeline parameter of {names[0]}"
+            )
     if len(vars(seen)) > MAX_KEYS:
-        yield Violation("hyperparameters", len(vars(seen)), f"SageMaker takes at most {MAX_KEYS} hyperparameters")
+        yield Violation("hyperparameters", len(vars(seen)), f"must have at most {MAX_KEYS} entries, SageMaker's limit")
 
 
 def _by_parameter(values: Mapping[str, Any]) -> dict[str, list[str]]:

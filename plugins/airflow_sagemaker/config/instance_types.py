@@ -21,9 +21,9 @@ def instance_type_problem(instance_type: str) -> str:
     """
     if instance_type not in training_instance_types() and instance_type not in _newest_instance_types():
         near = difflib.get_close_matches(instance_type, sorted(training_instance_types()), n=1)
-        return "is no instance type of SageMaker training" + (f"; did you mean {near[0]}?" if near else "")
+        return "is not an instance type of SageMaker training" + (f"; did you mean {near[0]}?" if near else "")
     if processor_of(instance_type) == "neuron":
-        return "is a Trainium or Inferentia type, which the PyTorch image does not run on"
+        return "is a Trainium or Inferentia type, which the PyTorch image does not support"
     return ""
 
 

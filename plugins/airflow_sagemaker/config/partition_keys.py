@@ -33,7 +33,7 @@ def partition_key(folder: str) -> str:
 def partition_problem(key: str) -> str:
     """What is wrong with a partition key, or an empty string."""
     if not 1 <= len(key) <= LIMIT:
-        return f"has 1 to {LIMIT} characters"
+        return f"must have 1 to {LIMIT} characters"
     if not key.isprintable():
-        return "must not hold control characters"
+        return "must not contain control characters"
     return ""

@@ -48,10 +48,12 @@ def _check_structure(path: str, value: Any, shape: Any, partial: bool) -> Iterat
     if not partial:
         for name in shape.required_members:
             if name not in value:
-                yield Violation(path, dict(value), f"needs {name}")
+                yield Violation(path, dict(value), f"must contain {name}")
     for name, item in value.items():
         if name not in shape.members:
-            yield Violation(f"{path}.{name}", item, f"is no member; known are {', '.join(shape.members)}")
+            yield Violation(
+                f"{path}.{name}", item, f"is not a known member; expected one of {', '.join(shape.members)}"
+            )
         else:
             # One level down is still shared with the settings: OutputDataConfig has its path already.
             shared = partial and path == "extra_arguments" and shape.members[name].type_name == "structure"

@@ -88,15 +88,15 @@ def _image_versions(seen: Any) -> Iterator[Violation]:
 @reads_fields("tags")
 def _tag_limits(seen: Any) -> Iterator[Violation]:
     if len(seen.tags) > 50:
-        yield Violation("tags", len(seen.tags), "at most 50 tags")
+        yield Violation("tags", len(seen.tags), "must have at most 50 tags")
     for key, value in seen.tags.items():
         name = f"tags.{key}"
         if not 1 <= len(key) <= 128 or not _TAG_TEXT.fullmatch(key):
-            yield Violation(name, key, "a tag's key has 1 to 128 letters, digits, spaces or _.:/=+-@")
+            yield Violation(name, key, "a tag key must have 1 to 128 letters, digits, spaces or _.:/=+-@")
         if key.lower().startswith("aws:"):
-            yield Violation(name, key, "keys that start with aws: are reserved")
+            yield Violation(name, key, "must not start with aws:, which is reserved")
         if len(value) > 256 or not (is_template(value) or _TAG_TEXT.fullmatch(value)):
-            yield Violation(name, value, "a tag's value has at most 256 letters, digits, spaces or _.:/=+-@")
+            yield Violation(name, value, "a tag value must have at most 256 letters, digits, spaces or _.:/=+-@")
 
 
 def _paths_differ(seen: Any) -> Iterator[Violation]:
@@ -108,7 +108,7 @@ def _paths_differ(seen: Any) -> Iterator[Violation]:
         problem = uri_problem(uri)
         # The longest text that is made of the path: a channel's file or the profiler's folder.
         if not problem and len(uri) > MAX_PARAMETER - 64:
-            problem = f"must be at most {MAX_PARAMETER - 64} characters, so that what lies below stays within the limit"
+            problem = f"must have at most {MAX_PARAMETER - 64} characters, because longer paths are derived from it"
         if problem:
             yield Violation(name, uri, problem)
         else:
@@ -117,9 +117,9 @@ def _paths_differ(seen: Any) -> Iterator[Violation]:
         if normalised_uri(sound[one]) == normalised_uri(sound[other]):
             yield Violation(other, sound[other], f"must differ from {one}")
         elif is_inside(sound[other], sound[one]):
-            yield Violation(other, sound[other], f"must not lie inside {one}", f"{one} is {sound[one]}")
+            yield Violation(other, sound[other], f"must not be inside {one}", f"{one} is {sound[one]}")
         elif is_inside(sound[one], sound[other]):
-            yield Violation(one, sound[one], f"must not lie inside {other}", f"{other} is {sound[other]}")
+            yield Violation(one, sound[one], f"must not be inside {other}", f"{other} is {sound[other]}")
 
 
 @reads_fields("training_instance_type")
@@ -147,29 +147,29 @@ def _instance_preferences(seen: Any) -> Iterator[Violation]:
         if problem:
             yield Violation(name, one, problem)
     if len(types) > MAX_INSTANCE_TYPES:
-        yield Violation(name, len(types), f"at most {MAX_INSTANCE_TYPES} instance types")
+        yield Violation(name, len(types), f"must have at most {MAX_INSTANCE_TYPES} instance types")
     if len(set(types)) < len(types):
-        yield Violation(name, list(types), "each instance type once")
+        yield Violation(name, list(types), "must not contain duplicates")
     if len({processor_of(one) for one in types}) > 1:
-        rule = "must all have a GPU or all have none: one image runs on whichever becomes free"
+        rule = "must be all GPU types or all CPU types, because they share one image"
         yield Violation(name, list(types), rule)
     if seen.use_spot_instances:
-        yield Violation("use_spot_instances", True, "spot capacity excludes a list of instance types")
+        yield Violation("use_spot_instances", True, "cannot be combined with training_instance_types")
     if "training_instance_type" in seen.model_fields_set:
-        rule = "give either one type or a list"
-        yield Violation("training_instance_type", seen.training_instance_type, rule, "leave training_instance_type out")
+        rule = "cannot be combined with training_instance_types"
+        yield Violation("training_instance_type", seen.training_instance_type, rule, "remove one of the two")
 
 
 @reads_fields("use_spot_instances", "max_wait_seconds", "max_runtime_seconds", "keep_alive_seconds")
 def _spot_and_warm_pool(seen: Any) -> Iterator[Violation]:
     wait = seen.max_wait_seconds
     if wait is not None and not seen.use_spot_instances:
-        yield Violation("max_wait_seconds", wait, "is for spot instances only", "set use_spot_instances")
+        yield Violation("max_wait_seconds", wait, "requires spot instances", "set use_spot_instances")
     elif wait is not None and wait < seen.max_runtime_seconds:
         rule = f"must be at least max_runtime_seconds ({seen.max_runtime_seconds})"
         yield Violation("max_wait_seconds", wait, rule)
     if seen.keep_alive_seconds and seen.use_spot_instances:
-        yield Violation("keep_alive_seconds", seen.keep_alive_seconds, "a warm pool excludes spot instances")
+        yield Violation("keep_alive_seconds", seen.keep_alive_seconds, "cannot be combined with use_spot_instances")
 
 
 @reads_fields("network_isolation", "ca_repository_arn", "install_requirements")
@@ -177,7 +177,11 @@ def _installs_need_a_network(seen: Any) -> Iterator[Violation]:
     if seen.ca_repository_arn is None:
         return
     if seen.network_isolation:
-        yield Violation("ca_repository_arn", seen.ca_repository_arn, "network isolation excludes installing anything")
+        yield Violation(
+            "ca_repository_arn",
+            seen.ca_repository_arn,
+            "cannot be combined with network_isolation, which prevents installing packages",
+        )
     if not seen.install_requirements:
         yield Violation("ca_repository_arn", seen.ca_repository_arn, "has no effect without install_requirements")
 
@@ -196,24 +200,28 @@ def _volume_key_needs_a_volume(seen: Any) -> Iterator[Violation]:
         if not seen.volume_kms_key or not family.startswith(_LOCAL_STORAGE):
             continue
         # CreateTrainingJob, ResourceConfig.VolumeKmsKeyId: refused for types with local instance storage.
-        rule = f"cannot be used with {instance_type}, whose storage is local and encrypted by its own key"
+        rule = f"cannot be used with {instance_type}, whose local storage is encrypted with its own key"
         yield Violation("volume_kms_key", seen.volume_kms_key, rule)
 
 
 @reads_fields("environment", "ca_repository_arn")
 def _environment_limits(seen: Any) -> Iterator[Violation]:
     if len(seen.environment) + bool(seen.ca_repository_arn) > 100:
-        yield Violation("environment", len(seen.environment), "at most 100 variables, CA_REPOSITORY_ARN included")
+        yield Violation(
+            "environment", len(seen.environment), "must have at most 100 variables, including CA_REPOSITORY_ARN"
+        )
     for name, value in seen.environment.items():
         path = f"environment.{name}"
         if not _ENVIRONMENT_NAME.fullmatch(name):
-            yield Violation(path, name, "a variable's name has letters, digits and _, and does not start with a digit")
+            yield Violation(
+                path, name, "a variable name must consist of letters, digits and _, and not start with a digit"
+            )
         if len(value) > 512:
-            yield Violation(path, value, "a variable's value has at most 512 characters")
+            yield Violation(path, value, "must have at most 512 characters")
         if name == "CA_REPOSITORY_ARN":
-            yield Violation(path, value, "is set by ca_repository_arn")
+            yield Violation(path, value, "is set by ca_repository_arn", "remove it here")
         if name in _CREDENTIALS:
-            yield Violation(path, "(hidden)", "credentials do not belong into a definition", "give the role the right")
+            yield Violation(path, "(hidden)", "must not contain credentials", "grant the role the permission instead")
 
 
 @reads_fields("metric_definitions")
@@ -221,14 +229,14 @@ def _metric_regexes(seen: Any) -> Iterator[Violation]:
     for name, regex in seen.metric_definitions.items():
         path = f"metric_definitions.{name}"
         if not 1 <= len(name) <= 255 or "\n" in name:
-            yield Violation(path, name, "a metric's name has 1 to 255 characters on one line")
+            yield Violation(path, name, "a metric name must have 1 to 255 characters and no line breaks")
         if not 1 <= len(regex) <= 500 or "\n" in regex:
-            yield Violation(path, regex, "a regex has 1 to 500 characters on one line")
+            yield Violation(path, regex, "a regex must have 1 to 500 characters and no line breaks")
             continue
         try:
             groups = re.compile(regex).groups
         except re.error as error:
-            yield Violation(path, regex, f"is no valid regex: {error}")
+            yield Violation(path, regex, f"is not a valid regex: {error}")
             continue
         if groups < 1:
             yield Violation(path, regex, "needs a group around the number, such as ([0-9.]+)")
@@ -255,7 +263,7 @@ def _profiler_region(seen: Any) -> Iterator[Violation]:
     if seen.profiler is None or not seen.profiler.rules_to_run or not seen.region or is_template(seen.region):
         return
     if images.debugger_rules_image(seen.region) is None:
-        yield Violation("profiler.rules_to_run", seen.region, "the profiler's rules are not offered in this region")
+        yield Violation("profiler.rules_to_run", seen.region, "profiler rules are not available in this region")
 
 
 @reads_fields("extra_arguments")
@@ -268,28 +276,32 @@ def source_violations(seen: Any) -> list[Violation]:
     """Return what is wrong with the files that would be shipped by a training configuration."""
     folder = Path(seen.source_dir)
     if not folder.is_dir():
-        return [Violation("source_dir", seen.source_dir, "is no folder on this machine")]
+        return [Violation("source_dir", seen.source_dir, "is not a folder on this machine")]
     found = []
     if not (folder / seen.training_entry_point).is_file():
         there = sorted(path.name for path in folder.iterdir() if path.suffix in (".py", ".sh"))
-        hint = f"there are {', '.join(there)}" if there else "the folder holds no program"
+        hint = f"found: {', '.join(there)}" if there else "the folder contains no .py or .sh file"
         found.append(Violation("training_entry_point", seen.training_entry_point, f"is not in {folder}", hint))
     if seen.network_isolation and seen.requirements:
-        hint = "set install_requirements to false and use an image that has them"
-        rule = f"network isolation excludes installing {folder / seen.requirements}"
+        hint = "set install_requirements to false and use an image that contains the packages"
+        rule = f"prevents installing {folder / seen.requirements}"
         found.append(Violation("network_isolation", True, rule, hint))
     if seen.ca_repository_arn and not seen.requirements:
-        rule = f"has no effect: {folder} holds no requirements.txt"
+        rule = f"has no effect: {folder} has no requirements.txt"
         found.append(Violation("ca_repository_arn", seen.ca_repository_arn, rule))
     return found
 
 
 BASE: tuple[Rule, ...] = (
     _bucket_name,
-    _matches("pipeline_name", _PIPELINE_NAME, "has 1 to 256 letters, digits and hyphens, with no hyphen at either end"),
-    _matches("region", _REGION, "is no region name such as eu-central-1"),
-    _matches("role_arn", _ROLE, "is no role ARN such as arn:aws:iam::123456789012:role/Name"),
-    _matches("job_role_arn", _ROLE, "is no role ARN such as arn:aws:iam::123456789012:role/Name"),
+    _matches(
+        "pipeline_name",
+        _PIPELINE_NAME,
+        "must have 1 to 256 letters, digits and hyphens, and not start or end with a hyphen",
+    ),
+    _matches("region", _REGION, "must be a region name such as eu-central-1"),
+    _matches("role_arn", _ROLE, "must be a role ARN such as arn:aws:iam::123456789012:role/Name"),
+    _matches("job_role_arn", _ROLE, "must be a role ARN such as arn:aws:iam::123456789012:role/Name"),
     _partition_key,
     _image_versions,
     _tag_limits,
@@ -299,15 +311,19 @@ TRAINING: tuple[Rule, ...] = (
     _instance_type,
     _instance_preferences,
     _matches(
-        "training_entry_point", _ENTRY_POINT, "must be a relative path of letters, digits and _.- to a .py or .sh"
+        "training_entry_point",
+        _ENTRY_POINT,
+        "must be a relative path to a .py or .sh file, with letters, digits and _.- only",
     ),
-    _matches("training_image", _IMAGE, "is no image such as 123456789012.dkr.ecr.eu-central-1.amazonaws.com/mine:1"),
-    _matches("ca_repository_arn", _REPOSITORY, "is no CodeArtifact repository ARN"),
-    _matches("volume_kms_key", _KMS, "is no KMS key id, alias or ARN"),
-    _matches("output_kms_key", _KMS, "is no KMS key id, alias or ARN"),
-    _matches("subnets", _SUBNET, "is no subnet id"),
-    _matches("security_group_ids", _SUBNET, "is no security group id"),
-    _matches("step_cache_expires_after", _DURATION, "is no ISO 8601 duration such as P30D or PT12H"),
+    _matches(
+        "training_image", _IMAGE, "must be an image URI such as 123456789012.dkr.ecr.eu-central-1.amazonaws.com/mine:1"
+    ),
+    _matches("ca_repository_arn", _REPOSITORY, "must be a CodeArtifact repository ARN"),
+    _matches("volume_kms_key", _KMS, "must be a KMS key id, alias or ARN"),
+    _matches("output_kms_key", _KMS, "must be a KMS key id, alias or ARN"),
+    _matches("subnets", _SUBNET, "must be a subnet id such as subnet-0123456789abcdef0"),
+    _matches("security_group_ids", _SUBNET, "must be a security group id such as sg-0123456789abcdef0"),
+    _matches("step_cache_expires_after", _DURATION, "must be an ISO 8601 duration such as P30D or PT12H"),
     _matches("dependencies", _REFERENCE, "must be a reference such as my_package.my_module:my_function"),
     _matches("followups", _REFERENCE, "must be a reference such as my_package.my_module:my_function"),
     _spot_and_warm_pool,

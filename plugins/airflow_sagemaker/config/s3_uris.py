@@ -18,12 +18,12 @@ def bucket_problem(bucket: str) -> str:
     The rules are S3's for general purpose buckets (Amazon S3 User Guide, "Bucket naming rules").
     """
     rules = (
-        (3 <= len(bucket) <= 63, "has 3 to 63 characters"),
+        (3 <= len(bucket) <= 63, "must have 3 to 63 characters"),
         (
             _BUCKET.fullmatch(bucket),
-            "has lower-case letters, digits, dots, hyphens, and a letter or digit at both ends",
+            "must consist of lowercase letters, digits, dots and hyphens, and start and end with a letter or digit",
         ),
-        (".." not in bucket, "has no two dots in a row"),
+        (".." not in bucket, "must not contain two consecutive dots"),
         (not _is_ip_address(bucket), "must not look like an IP address"),
         (not bucket.startswith(_RESERVED_STARTS), f"must not start with {' or '.join(_RESERVED_STARTS)}"),
         (not bucket.endswith(_RESERVED_ENDS), f"must not end with {' or '.join(_RESERVED_ENDS)}"),
@@ -45,11 +45,11 @@ def uri_problem(uri: str, *, levels: int = 2) -> str:
     parts = [part for part in key.split("/") if part]
     of_bucket = bucket_problem(bucket)
     rules = (
-        (len(uri) <= MAX_URI, f"must be at most {MAX_URI} characters"),
-        (not _CONTROL.search(uri), "must not hold control characters"),
+        (len(uri) <= MAX_URI, f"must have at most {MAX_URI} characters"),
+        (not _CONTROL.search(uri), "must not contain control characters"),
         (not of_bucket, f"bucket {bucket!r}: {of_bucket}"),
         (len(parts) + 1 >= levels, "must name a folder inside the bucket, such as s3://my-bucket/folder"),
-        ("." not in parts and ".." not in parts, "must not hold . or .. as a folder"),
+        ("." not in parts and ".." not in parts, "must not contain . or .. as a folder"),
     )
     return next((rule for holds, rule in rules if not holds), "")
 

@@ -145,7 +145,7 @@ def _violations_of(error: ValidationError, model: type[BaseModel]) -> Iterator[V
         elif kind in ("tuple_type", "list_type"):
             yield Violation(path, item["input"], "should be a list")
         elif kind == "string_type" and isinstance(item["input"], bool | int | float | datetime.date):
-            yield Violation(path, item["input"], "should be a text", "in YAML, put it in quotes: '2.10', '2026-01-31'")
+            yield Violation(path, item["input"], "should be a string", "in YAML, quote it: '2.10', '2026-01-31'")
         else:
             yield Violation(path, item["input"], _plain_message(item["msg"]))
 

@@ -130,7 +130,7 @@ class BasePipelineConfig(StrictModel):
         """Raise ConfigurationError for each named field that is still missing or still holds a template."""
         violations = [self._missing(name) for name in names if getattr(self, name) is None]
         violations += [
-            Violation(name, value, "still holds a template", "it is rendered by the operator")
+            Violation(name, value, "still holds a template", "only the operator renders templates")
             for name, value in self
             if is_template(value)
         ]

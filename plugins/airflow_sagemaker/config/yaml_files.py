@@ -31,7 +31,7 @@ def read_yaml(
     except OSError as error:
         problem = Violation("file", os.fspath(path), error.strerror or str(error))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        problem = Violation("file", os.fspath(path), f"is no valid YAML: {error}")
+        problem = Violation("file", os.fspath(path), f"is not valid YAML: {error}")
     else:
         if isinstance(content, dict):
             settings = content if render is None else render(content)

@@ -1,4 +1,4 @@
-"""Runs the compiling process: nothing inherited that it does not need, ended on time, its words forwarded."""
+"""Runs the compile process: nothing inherited that it does not need, ended on time, its words forwarded."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def compile_in_child(
     timeout: float,
     on_child: OnChild | None,
 ) -> dict[str, Any]:
-    """Return the compiling process's response. Raises CompileError, CompileTimeout or SdkNotAvailable.
+    """Return the compile process's response. Raises CompileError, CompileTimeout or SdkNotAvailable.
 
     `folder` is empty and belongs to this call. `modules` are importable names that the process may need beside this
     package. `on_child` gets the process as soon as it runs, so that somebody else may end its group.
@@ -61,7 +61,7 @@ def compile_in_child(
         process.wait(timeout)
     except subprocess.TimeoutExpired:
         raise CompileTimeout(
-            _with_tail(f"compiling took longer than {timeout:g} s and was ended", last_lines)
+            _with_tail(f"compiling took longer than {timeout:g} s and was stopped", last_lines)
         ) from None
     finally:
         end_group(process)
@@ -82,11 +82,11 @@ def _answer_of(
     path = folder / "response.json"
     if not path.is_file():
         code = process.returncode
-        how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        raise CompileError(_with_tail(f"the compiling process {how} without an answer", last_lines))
+        how = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
+        raise CompileError(_with_tail(f"the compile process {how} without a result", last_lines))
     response: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if response.get("kind") == "sdk":
-        hint = "install sagemaker>=3.27,<4 there, or name an interpreter that has it by sdk_python"
+        hint = "install sagemaker>=3.27,<4 there, or set sdk_python to an interpreter that has it"
         raise SdkNotAvailable(f"{python} cannot import the SageMaker SDK: {response['error']}; {hint}")
     if "error" in response:
         raise CompileError(_with_tail(response["error"], last_lines))

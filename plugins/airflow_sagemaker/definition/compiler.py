@@ -69,7 +69,7 @@ def compile_pipeline(
     except SdkNotAvailable as error:
         if published is None:
             raise
-        raise SdkNotAvailable(f"{published.miss}: run {COMMAND}. Nor can it be compiled here: {error}") from None
+        raise SdkNotAvailable(f"{published.miss}: run {COMMAND}. Compiling it here failed too: {error}") from None
     entry = cache.get(key)
     if entry is None:
         try:
@@ -80,9 +80,11 @@ def compile_pipeline(
                     if shared is not None:
                         shared.put(key, entry)
         except Timeout:
-            raise CompileTimeout(f"another process has been compiling the same for {timeout_seconds:g} s") from None
+            raise CompileTimeout(
+                f"another process has been compiling the same definition for {timeout_seconds:g} s"
+            ) from None
         except OSError as error:
-            hint = "make room, or name another folder by AIRFLOW_SAGEMAKER_CACHE_DIR"
+            hint = "free some disk space, or set AIRFLOW_SAGEMAKER_CACHE_DIR to another folder"
             raise CompileError(f"the compile cache {cache.folder} cannot be used: {error}; {hint}") from error
     return _compiled_pipeline(config, entry, cache)
 
@@ -115,9 +117,11 @@ def _checked_sources(config: PytorchTrainingConfig) -> dict[str, str]:
     source = source_files(config.source_dir)
     if source.left_out:
         names = ", ".join(source.left_out[:20]) + (", ..." if len(source.left_out) > 20 else "")
-        log.info("Left out of %s: %s. To ship one, add !NAME to %s there", config.source_dir, names, IGNORE_FILE)
+        log.info(
+            "Excluded from %s: %s. To upload one of them, add !NAME to its %s", config.source_dir, names, IGNORE_FILE
+        )
     if os.path.normpath(config.training_entry_point) not in source.files:
-        rule = f"is left out by the default patterns or by {IGNORE_FILE}"
+        rule = f"is excluded by the default patterns or by {IGNORE_FILE}"
         hint = f"add !{config.training_entry_point} to {IGNORE_FILE}"
         raise ConfigurationError([Violation("training_entry_point", config.training_entry_point, rule, hint)])
     return sha256s_of(source.files)

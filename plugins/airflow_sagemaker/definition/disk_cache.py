@@ -76,10 +76,10 @@ def sdk_versions(python: str) -> tuple[tuple[str, str], ...]:
     else:
         found = _versions_beside(Path(python)) or _versions_asked(python)
     if not found.get("sagemaker"):
-        hint = "install sagemaker>=3.27,<4 there, or name an interpreter that has it by sdk_python"
+        hint = "install sagemaker>=3.27,<4 there, or set sdk_python to an interpreter that has it"
         raise SdkNotAvailable(f"{python} has no SageMaker SDK; {hint}")
     if not str(found["sagemaker"]).startswith("3."):
-        raise SdkNotAvailable(f"{python} has sagemaker {found['sagemaker']}; version 3 is needed (>=3.27,<4)")
+        raise SdkNotAvailable(f"{python} has sagemaker {found['sagemaker']}; version 3 is required (>=3.27,<4)")
     return tuple(sorted((name, version) for name, version in found.items() if version))
 
 
@@ -112,12 +112,14 @@ def _versions_asked(python: str) -> dict[str, str]:
         why = f"it ended with {error.returncode}" + (f": {said}" if said else "")
         raise SdkNotAvailable(f"{python} cannot be run as the SDK's interpreter: {why}") from None
     except subprocess.TimeoutExpired as error:
-        why = f"no answer within {error.timeout:.0f} s"
+        why = f"no response within {error.timeout:.0f} s"
         raise SdkNotAvailable(f"{python} cannot be run as the SDK's interpreter: {why}") from None
     except OSError as error:
         raise SdkNotAvailable(f"{python} cannot be run as the SDK's interpreter: {error.strerror}") from None
     except ValueError:
-        raise SdkNotAvailable(f"{python} is no Python interpreter: name one that has the SageMaker SDK") from None
+        raise SdkNotAvailable(
+            f"{python} is not a Python interpreter; set sdk_python to one that has the SageMaker SDK"
+        ) from None
     return versions
 
 
@@ -133,8 +135,8 @@ class DiskCache:
             try:
                 path.mkdir(parents=True, exist_ok=True, mode=0o700)
             except OSError as error:
-                hint = "name a folder that can be written by AIRFLOW_SAGEMAKER_CACHE_DIR"
-                raise CompileError(f"the compile cache {path} cannot be made: {error.strerror}; {hint}") from None
+                hint = "set AIRFLOW_SAGEMAKER_CACHE_DIR to a writable folder"
+                raise CompileError(f"the compile cache {path} cannot be created: {error.strerror}; {hint}") from None
 
     def lock(self, key: str, timeout: float) -> FileLock:
         """Return the lock under which one process compiles what others wait for."""

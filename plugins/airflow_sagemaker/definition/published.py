@@ -159,7 +159,7 @@ class Publications:
     def _compiled(self, config: PytorchTrainingConfig, published: Mapping[str, Any]) -> CompiledPipeline:
         if published.get("format") != FORMAT:
             raise CompileError(
-                f"pipeline {self._pipeline_name!r} was published in format {published.get('format')!r}, and this "
+                f"pipeline {self._pipeline_name!r} was published in format {published.get('format')!r}, but this "
                 f"version reads format {FORMAT}: install the airflow-sagemaker that published it, or run {COMMAND}"
             )
         definition = str(published["definition"])

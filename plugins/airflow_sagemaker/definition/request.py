@@ -1,4 +1,4 @@
-"""What the parent asks of the compiling process: the part of a configuration that decides a definition."""
+"""What the parent asks of the compile process: the part of a configuration that decides a definition."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import create_model
 from airflow_sagemaker.config.hyperparameters import ModelHyperparameters
 from airflow_sagemaker.config.training import PytorchTrainingConfig
 
-# What belongs to one run. The definition must not depend on it, so the compiling process never sees it.
+# What belongs to one run. The definition must not depend on it, so the compile process never sees it.
 RUN_FIELDS = frozenset(
     {"input_path", "output_path", "checkpoint_path", "partition", "training_instance_type", "training_instance_count"}
 )
@@ -20,7 +20,7 @@ def request_of(config: PytorchTrainingConfig) -> dict[str, Any]:
     """Return the static part of a configuration as plain data."""
     static = config.model_dump(mode="json", exclude={"hyperparameters", "training_image", *RUN_FIELDS})
     static["bucket"] = config.code_bucket
-    static["source_dir"] = str(Path(config.source_dir).absolute())  # the compiling process has a folder of its own
+    static["source_dir"] = str(Path(config.source_dir).absolute())  # the compile process has a folder of its own
     if config.training_image:
         static["training_image"] = "given-at-start"  # its value is a parameter; that there is one changes the rules
     scalars = sorted(config.hyperparameters.scalars())

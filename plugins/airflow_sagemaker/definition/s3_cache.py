@@ -46,7 +46,7 @@ class S3Cache:
             for upload in entry["uploads"]:
                 content = self._read(upload["bucket"], upload["key"])
                 if hashlib.sha256(content).hexdigest() != upload["sha256"]:
-                    raise Distrusted(f"s3://{upload['bucket']}/{upload['key']} is not what its key says")
+                    raise Distrusted(f"s3://{upload['bucket']}/{upload['key']} does not match its key")
                 path = folder / upload["sha256"]
                 path.write_bytes(content)
                 upload["path"] = str(path)
@@ -80,11 +80,11 @@ class S3Cache:
             where = f"s3://{upload['bucket']}/{upload['key']}"
             folder = next((uri for uri in channels.values() if where.startswith(f"{uri}/")), None)
             if folder is None:
-                raise Distrusted(f"it uploads {where}, which no channel of the training step names")
+                raise Distrusted(f"it uploads {where}, which is not a channel of the training step")
             folders[folder][where.removeprefix(f"{folder}/")] = upload["sha256"]
         for folder, files in folders.items():
             if digest_of_digests(files) != folder.rpartition("/")[2]:
-                raise Distrusted(f"the files below {folder} are not those that it is named for")
+                raise Distrusted(f"the files below {folder} do not match its name")
         require_own_code(folders[channels["code"]], sources)
 
     def _key(self, key: str) -> str:

@@ -134,7 +134,7 @@ class _Walk:
         target = link.resolve()
         if target.exists() and not target.is_relative_to(self._real_root):
             rule = f"{name} is a link to {target}, outside the folder"
-            hint = f"copy what it points to into the folder, or name the link in {IGNORE_FILE}"
+            hint = f"copy its target into the folder, or add the link to {IGNORE_FILE}"
             raise ConfigurationError([Violation("source_dir", str(self._root), rule, hint)])
 
 

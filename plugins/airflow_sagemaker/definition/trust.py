@@ -28,15 +28,15 @@ def require_deployed(aws: Aws, pipeline_name: str, role_arn: str, definition: st
     alias = version_alias(hashlib.sha256(definition.encode()).hexdigest())
     version = aws.call("sagemaker", "describe_pipeline", PipelineName=pipeline_name, PipelineVersionAlias=alias)
     if json.loads(version["PipelineDefinition"]) != json.loads(definition):
-        raise Distrusted(f"SageMaker holds another definition under the alias {alias}")
+        raise Distrusted(f"SageMaker has another definition under the alias {alias}")
     if version["RoleArn"] != role_arn:
-        raise Distrusted(f"SageMaker runs it as {version['RoleArn']}, and the configuration says {role_arn}")
+        raise Distrusted(f"SageMaker runs it as {version['RoleArn']}, but the configuration has {role_arn}")
 
 
 def require_own_code(shipped: Mapping[str, str], sources: Mapping[str, str]) -> None:
     """Raise Distrusted unless the shipped files are those of this host's source_dir (sha256 by relative path)."""
     if _without_fields(shipped) != _without_fields(sources):
-        raise Distrusted("it ships other code than this host's source_dir")
+        raise Distrusted("its code differs from this host's source_dir")
 
 
 def code_channels(definition: str) -> dict[str, str]:

@@ -246,11 +246,11 @@ def test_gc_forgets_what_ended_and_keeps_the_rest(serve: Callable[..., Server]) 
     def run(*options: str) -> str:
         return subprocess.run([*collect, *options], cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
-    assert run("P1D") == "forgot 0 executions and 0 jobs with 0.0 MB of job folders\n"
+    assert run("P1D") == "deleted 0 executions and 0 jobs with 0.0 MB of job folders\n"
     time.sleep(1.1)  # the shortest age that can be named is one second
-    assert run("PT1S", "--dry-run").startswith("would forget 1 executions and 1 jobs")
+    assert run("PT1S", "--dry-run").startswith("would delete 1 executions and 1 jobs")
     assert folder.exists()
-    assert run("PT1S").startswith("forgot 1 executions and 1 jobs")
+    assert run("PT1S").startswith("deleted 1 executions and 1 jobs")
     assert not folder.exists()
     assert sagemaker.list_pipeline_executions(PipelineName="kill")["PipelineExecutionSummaries"] == []
     assert sagemaker.list_training_jobs()["TrainingJobSummaries"] == []

@@ -70,11 +70,13 @@ def test_a_token_is_sent_to_no_other_host() -> None:
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     port = server.server_address[1]
     elsewhere = f"localhost:{port}"
-    with pytest.raises(ExecutionError, match=f"answered 302 Found .it leads to http://localhost:{port}/login"):
+    with pytest.raises(
+        ExecutionError, match=f"responded with 302 Found .it redirects to http://localhost:{port}/login"
+    ):
         AirflowApi(f"http://127.0.0.1:{port}", "secret").check()
     assert asked == ["/api/v2/version"]
     elsewhere = f"127.0.0.1:{port}"
-    with pytest.raises(ExecutionError, match="is not the address of an Airflow"):
+    with pytest.raises(ExecutionError, match="is not the URL of an Airflow"):
         AirflowApi(f"http://127.0.0.1:{port}", "secret").check()
     assert asked[1:] == ["/api/v2/version", "/login"]
     server.shutdown()

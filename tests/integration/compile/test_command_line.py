@@ -130,7 +130,7 @@ def test_an_endpoint_where_nobody_listens(environment: dict[str, str], config_fi
     done = call(lonely, "stop", str(config_file), "--patience", "1")
     assert done.returncode == 4
     assert "127.0.0.1:9" in done.stderr
-    assert "AWS_ENDPOINT_URL right" in done.stderr
+    assert "check the network, and AWS_ENDPOINT_URL" in done.stderr
     done = call({**environment, "AWS_ENDPOINT_URL": "localhost"}, "stop", str(config_file))
     assert done.returncode == 2
     assert "AWS_ENDPOINT_URL = 'localhost': cannot be used" in done.stderr
@@ -180,7 +180,7 @@ def test_ctrl_c_says_what_goes_on_and_how_to_stop_it(environment: dict[str, str]
         assert any(line.endswith("waiting\n") for line in process.stderr)  # the job itself says so
         busy = call(environment, "run", *common)
         assert busy.returncode == 4
-        assert "`run --ignore-busy` starts another beside it" in busy.stderr
+        assert "`run --ignore-busy` to start another one" in busy.stderr
         beside = json.loads(call(environment, "run", *common, "--ignore-busy", "--no-wait", "--json").stdout)
         call(environment, "stop", str(config_file), "--execution", beside["execution_arn"])
         process.send_signal(signal.SIGINT)

@@ -209,7 +209,7 @@ def test_an_aws_call_of_a_step_is_refused(
         def steps(context):
             context.session.boto_session.client("s3").list_buckets()
     """)  # fmt: skip
-    with pytest.raises(CompileError, match=r"compiling makes no AWS call, but a step asked for s3\.ListBuckets"):
+    with pytest.raises(CompileError, match=r"compiling must not call AWS, but a step called s3\.ListBuckets"):
         compile_pipeline(config, dependencies=["calling_steps:steps"])
 
 
@@ -274,7 +274,7 @@ def test_an_interpreter_without_the_sdk_is_named(config: PytorchTrainingConfig, 
         compile_pipeline(config, sdk_python=str(tmp_path / "bare" / "bin" / "python"))
     with pytest.raises(SdkNotAvailable, match="cannot be run"):
         compile_pipeline(config, sdk_python="/nowhere/python")
-    with pytest.raises(SdkNotAvailable, match="is no Python interpreter"):
+    with pytest.raises(SdkNotAvailable, match="is not a Python interpreter"):
         compile_pipeline(config, sdk_python=shutil.which("true"))
 
 

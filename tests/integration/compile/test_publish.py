@@ -163,7 +163,7 @@ def test_a_publication_that_sagemaker_does_not_confirm_is_not_believed(project: 
 def test_a_publication_of_other_code_is_not_believed(project: Project) -> None:
     project.publish()
     project.forge(code={"train.py": "0" * 64})
-    with pytest.raises(SdkNotAvailable, match="ships other code"):
+    with pytest.raises(SdkNotAvailable, match="its code differs"):
         project.airflow()
 
 

@@ -24,6 +24,6 @@ def test_an_older_airflow_is_refused_at_import_with_one_line(tmp_path: Path, mod
     command = [sys.executable, "-c", f"import airflow_sagemaker.{module}"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.stderr.splitlines()[-1] == (
-        f"ImportError: airflow_sagemaker needs Apache Airflow 3.2 or later, found {version}: older ones have no "
-        "partition keys and no plugin pages, and before 3.1.2 a killed task is not retried"
+        f"ImportError: airflow_sagemaker requires Apache Airflow 3.2 or later, found {version}: older versions lack "
+        "partition keys and plugin pages, and before 3.1.2 do not retry killed tasks"
     )

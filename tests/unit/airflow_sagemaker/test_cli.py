@@ -36,7 +36,7 @@ def test_a_valid_file(config_file: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert main(["validate", str(config_file)]) == 0
     out = capsys.readouterr().out
     assert "is valid: pipeline pytorch-training" in out
-    assert "left to the environment or the Airflow connection: role_arn, region" in out
+    assert "not set here, expected from the environment or the Airflow connection: role_arn, region" in out
 
 
 def test_overrides_reach_settings_hyperparameters_and_dotted_paths(
@@ -59,9 +59,9 @@ def test_overrides_reach_settings_hyperparameters_and_dotted_paths(
         (["--param", "epochs=0"], "hyperparameters.epochs"),
         (["--param", "epoch=3"], "did you mean hyperparameters.epochs?"),
         (["--param", "epochs"], "must be name=value"),
-        (["--param", "bucket.x=1"], "holds no settings"),
-        (["--param", "training_entry_point=main.py"], "there are train.py"),
-        (["--partition", "2013-07-04\n"], "must not hold control characters"),
+        (["--param", "bucket.x=1"], "is not a group of settings"),
+        (["--param", "training_entry_point=main.py"], "found: train.py"),
+        (["--partition", "2013-07-04\n"], "must not contain control characters"),
         (["--partition", ""], "partition = ''"),
     ],
 )
@@ -141,7 +141,7 @@ def test_a_patience_that_is_none(patience: str, config_file: Path, capsys: pytes
     with pytest.raises(SystemExit) as ended:
         main(["stop", str(config_file), "--patience", patience])
     assert ended.value.code == 2
-    assert f"must be a number of seconds, 0 or more, and is '{patience}'" in capsys.readouterr().err
+    assert f"must be a number of seconds, 0 or more, not '{patience}'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_a_patience_that_is_none(patience: str, config_file: Path, capsys: pytes
     [
         ("http://127.0.0.1:9", "cannot be reached"),
         ("http://air flow", "cannot be reached"),
-        ("airflow", "is not the address of an Airflow"),
+        ("airflow", "is not the URL of an Airflow"),
     ],
 )
 def test_orphans_of_an_airflow_that_is_not_there(url: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:

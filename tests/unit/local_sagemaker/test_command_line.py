@@ -23,13 +23,13 @@ def test_a_missing_dependency_names_the_command_that_installs_it(
 @pytest.mark.parametrize(
     ("option", "value", "named"),
     [
-        ("--port", "99999", "'99999' is no port: 0 to 65535"),
-        ("--s3-port", "-1", "'-1' is no port"),
-        ("--max-jobs", "two", "'two' is no number of 0 or more"),
-        ("--stop-grace", "nan", "'nan' is no number of 0 or more"),
-        ("--throttle", "-1", "'-1' is no number of 0 or more"),
-        ("--job-python", "/no/such/python", "'/no/such/python' is no program that can be run"),
-        ("--package-index", "pypi", "'pypi' is no http or https address"),
+        ("--port", "99999", "'99999' is not a port from 0 to 65535"),
+        ("--s3-port", "-1", "'-1' is not a port"),
+        ("--max-jobs", "two", "'two' is not a number of 0 or more"),
+        ("--stop-grace", "nan", "'nan' is not a number of 0 or more"),
+        ("--throttle", "-1", "'-1' is not a number of 0 or more"),
+        ("--job-python", "/no/such/python", "'/no/such/python' is not an executable program"),
+        ("--package-index", "pypi", "'pypi' is not an http or https URL"),
     ],
 )
 def test_wrong_values_are_named(

@@ -82,9 +82,7 @@ def recording_session(region: str, bucket: str, uploader: RecordingUploader) -> 
             return f"s3://{bucket}/{key}"
 
     def refuse(event_name: str, **_: Any) -> None:
-        raise CompileError(
-            f"compiling makes no AWS call, but a step asked for {event_name.removeprefix('before-call.')}"
-        )
+        raise CompileError(f"compiling must not call AWS, but a step called {event_name.removeprefix('before-call.')}")
 
     session = boto3.Session(region_name=region)
     session.events.register("before-call", refuse)

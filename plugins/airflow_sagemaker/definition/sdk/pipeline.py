@@ -119,5 +119,5 @@ def _function(reference: str) -> Callable[..., Any]:
     try:
         found: Callable[..., Any] = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
-        raise CompileError(f"{reference!r} is no module:function that can be imported: {error}") from error
+        raise CompileError(f"{reference!r} cannot be imported as module:function: {error}") from error
     return found

@@ -98,7 +98,7 @@ class ContentAddressedTrainer(ModelTrainer):  # type: ignore[misc]
         files = contents_of(folder)
         if channel_name == SM_CODE and self.fields is not None:
             if FIELDS_FILE in files:
-                raise CompileError(f"{folder} holds a {FIELDS_FILE}: the name is needed for the table's fields")
+                raise CompileError(f"{folder} contains a {FIELDS_FILE}, a name reserved for the table's fields")
             files[FIELDS_FILE] = self.fields.encode()
         prefix = f"{self.code_prefix}/{digest_of(files)}"
         self.uploader.upload(files, self.code_bucket, prefix)
@@ -123,8 +123,8 @@ def make_drivers_safe(folder: Path) -> None:
         for found, wanted in patches:
             if text.count(found) != 1:
                 raise CompileError(
-                    f"The SageMaker SDK's {name} is not the one this package knows how to make safe (it leaves "
-                    "hyperparameters unquoted in a shell and logs a token). Install sagemaker==3.27.0, or a newer "
+                    f"The SageMaker SDK's {name} differs from the version that this package can patch (unpatched, "
+                    "it leaves hyperparameters unquoted in a shell and logs a token). Install sagemaker==3.27.0, or a newer "
                     "version of this package."
                 )
             text = text.replace(found, wanted)

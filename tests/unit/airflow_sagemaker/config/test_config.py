@@ -132,7 +132,7 @@ def test_one_reference_may_be_given_as_a_text() -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ("bucket: [", "is no valid YAML"),
+        ("bucket: [", "is not valid YAML"),
         ("- 1", "must be a mapping"),
         ("hyperparameters:\n  epochs: 3\n  batch_size: 4\n  epochs: 5\n", "duplicate key 'epochs'(?s:.*)line 4"),
         ("", "must be a mapping"),
@@ -152,7 +152,7 @@ def test_a_bad_yaml_file_is_named(tmp_path: Path, content: str | None, expected:
 def test_a_text_that_yaml_takes_for_something_else_is_told_so(tmp_path: Path, text: str) -> None:
     path = tmp_path / "training.yaml"
     path.write_text(text)
-    with pytest.raises(ConfigurationError, match=r"should be a text \(in YAML, put it in quotes"):
+    with pytest.raises(ConfigurationError, match=r"should be a string \(in YAML, quote it"):
         PytorchTrainingConfig.from_yaml(path)
 
 
@@ -177,7 +177,7 @@ def test_all_violations_arrive_together_with_field_value_and_rule() -> None:
     assert found["hyperparameters.epoch"].hint == "did you mean epochs?"
     assert "did you mean ml.g5." in found["training_instance_type"].rule
     text = str(caught.value)
-    assert "breaks 9 rules" in text
+    assert text.startswith("Invalid configuration (9 errors):")
     assert "hyperparameters.label_name = 'nowhere': must be in full_field_list" in text
 
 

@@ -42,9 +42,9 @@ def test_every_image_is_the_one_that_the_sdk_finds(monkeypatch: pytest.MonkeyPat
     ("version", "day", "said"),
     [
         ("2.10", "2026-10-23", ""),
-        ("2.10", "2026-10-24", "gets no security patches after 2027-01-21"),
+        ("2.10", "2026-10-24", "receives no security patches after 2027-01-21"),
         ("2.10", "2027-01-22", "has had no security patches since 2027-01-21"),
-        ("2.5.1", "2026-01-01", "gets no security patches any more"),
+        ("2.5.1", "2026-01-01", "no longer receives security patches"),
         ("2.14", "2027-01-01", ""),
     ],
 )

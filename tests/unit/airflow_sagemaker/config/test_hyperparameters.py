@@ -19,9 +19,9 @@ from tests.support.config_samples import TABLE
         ({"id_name": "x"}, "id_name", "must be in full_field_list"),
         ({"label_name": "customer_id"}, "label_name", "must differ from id_name"),
         ({"tab_field_list": ["feature9"]}, "tab_field_list", "every field must be in full_field_list"),
-        ({"tab_field_list": ["feature3"]}, "cat_field_list", "no field may also be in tab_field_list"),
+        ({"tab_field_list": ["feature3"]}, "cat_field_list", "must not contain fields of tab_field_list"),
         ({"cat_field_list": ["target"]}, "cat_field_list", "label_name must not be a feature"),
-        ({"tab_field_list": ["feature1", "feature1"]}, "tab_field_list", "no field may stand twice"),
+        ({"tab_field_list": ["feature1", "feature1"]}, "tab_field_list", "must not contain duplicate fields"),
         ({"tab_field_list": [], "cat_field_list": []}, "tab_field_list", "at least one feature"),
         ({"learning_rate": 0}, "learning_rate", "greater than 0"),
         ({"learning_rate": float("inf")}, "learning_rate", "finite"),
@@ -52,7 +52,7 @@ def test_text_may_hold_line_breaks_but_nothing_that_a_shell_cannot_carry() -> No
 
     assert Mine(**TABLE, prompt="two\nlines\r\n\tx").parameters()["HyperparameterPrompt"] == '"two\\nlines\\r\\n\\tx"'
     for bad in ("nul\x00", "bell\x07", "escape\x1b[0m"):
-        with pytest.raises(ConfigurationError, match="must not hold control characters other than tabs"):
+        with pytest.raises(ConfigurationError, match="must not contain control characters other than tabs"):
             Mine(**TABLE, prompt=bad)
 
 
@@ -60,7 +60,9 @@ def test_two_names_of_one_parameter_are_refused() -> None:
     class Mine(ModelHyperparameters):
         learningRate: float = 1.0
 
-    with pytest.raises(ConfigurationError, match="its parameter HyperparameterLearningRate is that of learning_rate"):
+    with pytest.raises(
+        ConfigurationError, match="maps to HyperparameterLearningRate, the pipeline parameter of learning_rate"
+    ):
         Mine(**TABLE)
 
 

@@ -13,11 +13,11 @@ from airflow_sagemaker.config.request_shapes import create_training_job_shape, s
 @pytest.mark.parametrize(
     ("arguments", "field", "rule"),
     [
-        ({"Environment": {"A": "b"}}, "extra_arguments.Environment", "must not be given here"),
-        ({"ResourceConfig": {"InstanceType": "ml.m5.large"}}, "extra_arguments.ResourceConfig.InstanceType", "given"),
+        ({"Environment": {"A": "b"}}, "extra_arguments.Environment", "must not be set here"),
+        ({"ResourceConfig": {"InstanceType": "ml.m5.large"}}, "extra_arguments.ResourceConfig.InstanceType", "be set"),
         ({"ResourceConfig": {"InstanceGroups": [{"InstanceGroupName": "a"}]}},
          "extra_arguments.ResourceConfig.InstanceGroups",
-         "given"),
+         "set here"),
         ({"RetryStrategy": {}}, "extra_arguments.RetryStrategy", ""),
         ({"RetryStrategy": {"MaximumRetryAttempts": 31}}, "extra_arguments.RetryStrategy.MaximumRetryAttempts", "1 to"),
         ({"RetryStrategy": {"MaximumRetryAttempts": "3"}}, "extra_arguments.RetryStrategy.MaximumRetryAttempts", "int"),
@@ -27,7 +27,7 @@ from airflow_sagemaker.config.request_shapes import create_training_job_shape, s
          "extra_arguments.InputDataConfig[0].ChannelName",
          "must match"),
         ({"InputDataConfig": {}}, "extra_arguments.InputDataConfig", "must be a list"),
-        ({"InputDataConfig": [{"ChannelName": "x"}]}, "extra_arguments.InputDataConfig[0]", "needs DataSource"),
+        ({"InputDataConfig": [{"ChannelName": "x"}]}, "extra_arguments.InputDataConfig[0]", "must contain DataSource"),
     ],
 )  # fmt: skip
 def test_what_the_service_would_refuse_is_named(arguments: dict[str, Any], field: str, rule: str) -> None:

@@ -28,7 +28,7 @@ def test_a_relative_file_lies_beside_the_dag(tmp_path: Path) -> None:
     [
         ("bucket: a\nbucket: b\n", "duplicate key 'bucket'(?s:.*)line 2"),
         ("- bucket\n", "must be a mapping"),
-        ("bucket: [\n", "is no valid YAML"),
+        ("bucket: [\n", "is not valid YAML"),
         ("bucket: " + "[" * 3000 + "\n", "nested more than 50 levels deep"),
         ("".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9) if n else 1}]\n" for n in range(12)), "values"),
     ],
