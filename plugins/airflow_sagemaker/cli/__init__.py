@@ -82,11 +82,11 @@ def _add_connection_values(command: argparse.ArgumentParser) -> None:
 
 
 def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    text = "look at everything that a training needs, and start nothing; exit code 1 when something is not right"
+    text = "check everything that a training needs, without starting anything; exit code 1 if a check fails"
     command = commands.add_parser("doctor", help=text, description=text)
     command.add_argument("source", metavar="CONFIG.yaml", help="the training configuration")
     command.add_argument(
-        "--aws-conn-id", metavar="NAME", help="an Airflow connection (default: boto3's own credentials)"
+        "--aws-conn-id", metavar="NAME", help="Airflow connection to use (default: boto3's own credentials)"
     )
     _add_connection_values(command)
     _add_airflow_options(command)
@@ -97,11 +97,13 @@ def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def _add_smoke(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     text = (
-        "train a few seconds on ml.m5.large through every call that the package makes, and print where AWS answers "
-        "otherwise than docs/fidelity.md says"
+        "train for a few seconds on ml.m5.large with every call that the package makes, and print where AWS's "
+        "responses differ from docs/fidelity.md"
     )
     command = commands.add_parser("smoke", help=text, description=text)
-    command.add_argument("--yes", action="store_true", help="required: it costs two minutes of ml.m5.large")
+    command.add_argument(
+        "--yes", action="store_true", help="required, because the command costs two minutes of ml.m5.large"
+    )
     _add_connection_values(command)
     command.add_argument("--json", action="store_true", help="print one JSON object on standard output")
     _add_patience(command)

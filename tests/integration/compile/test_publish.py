@@ -170,7 +170,7 @@ def test_a_publication_of_other_code_is_not_believed(project: Project) -> None:
 def test_a_format_of_a_later_version_is_refused_by_name(project: Project) -> None:
     project.publish()
     project.forge(format=2)
-    with pytest.raises(CompileError, match="published in format 2, and this version reads format 1"):
+    with pytest.raises(CompileError, match="published in format 2, but this version reads format 1"):
         project.airflow()
 
 

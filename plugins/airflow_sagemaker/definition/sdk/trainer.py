@@ -123,9 +123,9 @@ def make_drivers_safe(folder: Path) -> None:
         for found, wanted in patches:
             if text.count(found) != 1:
                 raise CompileError(
-                    f"The SageMaker SDK's {name} differs from the version that this package can patch (unpatched, "
-                    "it leaves hyperparameters unquoted in a shell and logs a token). Install sagemaker==3.27.0, or a newer "
-                    "version of this package."
+                    f"The SageMaker SDK's {name} differs from the version that this package can patch. Unpatched, "
+                    "it leaves hyperparameters unquoted in a shell and logs a token. Install sagemaker==3.27.0, or "
+                    "a newer version of this package."
                 )
             text = text.replace(found, wanted)
         path.write_text(text, encoding="utf-8")
