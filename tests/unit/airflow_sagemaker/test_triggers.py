@@ -7,7 +7,7 @@ import json
 from airflow.serialization.serialized_objects import BaseSerialization
 from airflow.triggers.base import BaseTrigger
 
-from airflow_sagemaker.triggers import PauseTrigger, SageMakerTrainingPipelineTrigger
+from airflow_sagemaker.triggers import SHORTEST_PAUSE_SECONDS, PauseTrigger, SageMakerTrainingPipelineTrigger
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/p/execution/abc123"
 
@@ -41,6 +41,11 @@ def test_region_verify_and_botocore_config_survive_the_hand_off() -> None:
 
 def test_the_pause_survives_too() -> None:
     assert rebuilt(PauseTrigger(12.5)).serialize() == PauseTrigger(12.5).serialize()
+
+
+def test_no_pause_is_shorter_than_what_airflow_bears() -> None:
+    assert PauseTrigger(2).seconds == SHORTEST_PAUSE_SECONDS
+    assert PauseTrigger(60).seconds == 60
 
 
 STORED_BY_0_1_0 = {
