@@ -33,8 +33,6 @@ async def list_objects_v2(call: Call) -> web.Response:
     """ListObjectsV2."""
     encode = encoder(call)
     start, token = call.query.get("start-after"), call.query.get("continuation-token")
-    if token == "":
-        raise S3Error("InvalidArgument", "The continuation token provided is incorrect")
     page = await _page(call, last_of(token) if token else start or "")
     nodes = [*_common(call, encode), ("IsTruncated", page.truncated)]
     nodes += [("KeyCount", len(page.objects) + len(page.prefixes)), ("ContinuationToken", token)]
