@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from xml.etree.ElementTree import Element
 
 from aiohttp import web
@@ -75,8 +76,8 @@ async def _read(call: Call, *, with_content: bool) -> web.StreamResponse:
         piece = part or (conditions.byte_range(call.headers["range"], found.size) if ranged else None)
         if piece is not None:
             headers["Content-Range"] = f"bytes {piece[0]}-{max(sum(piece) - 1, 0)}/{found.size}"
-        if piece in (None, (0, found.size)) and call.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED":
-            headers |= responses.checksum_headers(found.info.checksum)
+        if call.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED":
+            headers |= responses.checksum_headers(_checksum_of(found, piece, call.query))
         first, count = piece or (0, found.size)
         status = 206 if piece else 200
         if with_content:
@@ -87,6 +88,15 @@ async def _read(call: Call, *, with_content: bool) -> web.StreamResponse:
     finally:
         if descriptor >= 0:
             os.close(descriptor)
+
+
+def _checksum_of(found: StoredObject, piece: tuple[int, int] | None, query: Mapping[str, str]) -> Checksum | None:
+    """Of the object, or of the part that is sent; other pieces have none."""
+    checksum = found.info.checksum
+    if checksum is not None and "partNumber" in query and found.info.parts:
+        _size, value = found.info.parts[int(query["partNumber"]) - 1]
+        return replace(checksum, value=value) if value else None
+    return checksum if piece in (None, (0, found.size)) else None
 
 
 def _check_read(call: Call, found: StoredObject) -> None:

@@ -64,5 +64,5 @@ def _parse(body: bytes | bytearray) -> list[tuple[str, str]]:
 
 
 def _tagging(tags: Mapping[str, str]) -> web.Response:
-    nodes: list[Node] = [("Tag", [("Key", name), ("Value", value)]) for name, value in tags.items()]
+    nodes: list[Node] = [("Tag", [("Key", name), ("Value", value)]) for name, value in sorted(tags.items())]
     return responses.xml("Tagging", [("TagSet", nodes)])

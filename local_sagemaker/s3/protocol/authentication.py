@@ -221,26 +221,19 @@ def _check_v2(
     access_key, signature, date = claimed
     _check_access_key(access_key, keys)
     amz = sorted(name for name in headers if name.startswith("x-amz-"))
-    resource = (
-        target.raw_path if target.raw_path.startswith(f"/{target.bucket}") else f"/{target.bucket}{target.raw_path}"
+    # a bucket's path is signed with a slash at its end by some
+    resources = [target.raw_resource] if target.key else [target.raw_resource, f"{target.raw_resource}/"]
+    query = "&".join(
+        f"{name}={value}" if value else name for name, value in sorted(target.query) if name in _V2_RESOURCES
     )
-    signed = sorted((name, value) for name, value in target.query if name in _V2_RESOURCES)
-    if signed:
-        resource += "?" + "&".join(f"{name}={value}" if value else name for name, value in signed)
-    text = "\n".join(
-        (
-            method,
-            headers.get("content-md5", ""),
-            headers.get("content-type", ""),
-            date,
-            *(f"{name}:{_folded(headers[name])}" for name in amz),
-            resource,
-        )
-    )
-    expected = hmac.digest(keys.secret_key.encode(), text.encode("utf-8", "surrogateescape"), "sha1")
-    if not _same(base64.b64encode(expected).decode(), signature):
-        raise _does_not_match()
-    return Caller(region="us-east-1", payload=headers.get("x-amz-content-sha256", UNSIGNED))
+    lines = (method, headers.get("content-md5", ""), headers.get("content-type", ""), date)
+    before = "\n".join((*lines, *(f"{name}:{_folded(headers[name])}" for name in amz)))
+    for path in resources:
+        text = f"{before}\n{path}?{query}" if query else f"{before}\n{path}"
+        expected = hmac.digest(keys.secret_key.encode(), text.encode("utf-8", "surrogateescape"), "sha1")
+        if _same(base64.b64encode(expected).decode(), signature):
+            return Caller(region="us-east-1", payload=headers.get("x-amz-content-sha256", UNSIGNED))
+    raise _does_not_match()
 
 
 def _check_access_key(claimed: str, keys: Keys) -> None:

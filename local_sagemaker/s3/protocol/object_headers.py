@@ -23,7 +23,7 @@ def standard_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Content-Type and the like, as they are sent again with the object."""
     found = {name: headers[name] for name in _STANDARD if name in headers}
     codings = [text.strip() for text in found.pop("content-encoding", "").split(",")]
-    coding = ",".join(text for text in codings if text and text != "aws-chunked")
+    coding = ", ".join(text for text in codings if text and text != "aws-chunked")
     return {"content-type": DEFAULT_TYPE, **found, **({"content-encoding": coding} if coding else {})}
 
 

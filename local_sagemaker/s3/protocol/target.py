@@ -10,9 +10,10 @@ from local_sagemaker.s3.errors import S3Error
 
 @dataclass(frozen=True)
 class Target:
-    """`path` and `query` are decoded; `raw_path` is as it was sent."""
+    """`path` and `query` are decoded; `raw_path` is as it was sent, `raw_resource` with the bucket of the host name."""
 
     raw_path: str
+    raw_resource: str
     path: str
     query: tuple[tuple[str, str], ...]
     bucket: str
@@ -22,11 +23,6 @@ class Target:
     def level(self) -> str:
         """service, bucket or object."""
         return "object" if self.key else "bucket" if self.bucket else "service"
-
-    @property
-    def resource(self) -> str:
-        """The path with the bucket in front, also when the host name held it."""
-        return self.path if self.path.startswith(f"/{self.bucket}") else f"/{self.bucket}{self.path}"
 
 
 def parse(raw: str, host: str) -> Target:
@@ -41,9 +37,11 @@ def parse(raw: str, host: str) -> Target:
     name = host.rsplit(":", 1)[0]
     if name.endswith(".localhost"):
         bucket, key = name.removesuffix(".localhost"), path[1:]
+        resource = f"/{bucket}{raw_path}"
     else:
         bucket, _, key = path[1:].partition("/")
-    return Target(raw_path, path, tuple(_pairs(raw_query)), bucket, key)
+        resource = raw_path
+    return Target(raw_path, resource, path, tuple(_pairs(raw_query)), bucket, key)
 
 
 def _pairs(raw_query: str) -> list[tuple[str, str]]:

@@ -20,7 +20,7 @@ _MAX_KEY_BYTES = 1024
 _MAX_NAME_BYTES = 255
 """Of ext4, XFS, btrfs, tmpfs and overlayfs."""
 
-_NEW_BUCKET = re.compile(r"(?!\d+\.\d+\.\d+\.\d+$)(?!xn--)(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_NEW_BUCKET = re.compile(r"(?!\d+\.\d+\.\d+\.\d+$)(?!xn--)(?!.*(?:\.\.|\.-|-\.))[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _ANY_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 """What a folder that was put there by hand may be called."""
 

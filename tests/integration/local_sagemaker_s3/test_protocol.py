@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -324,6 +325,9 @@ def test_a_thousand_idle_clients_hurt_nobody(server: LocalS3, s3: Any, bucket: s
 def test_old_date_header_of_version_two(server: LocalS3, s3: Any, kept: str) -> None:
     old = server.client(signature_version="s3")
     bucket = kept.split("/")[1]
+    old.create_bucket(Bucket=bucket)
+    assert [item["Key"] for item in old.list_objects(Bucket=bucket, Prefix="k")["Contents"]] == ["kept"]
+    assert old.get_object_tagging(Bucket=bucket, Key="kept")["TagSet"] == []
     assert old.get_object(Bucket=bucket, Key="kept")["Body"].read() == b"content"
     assert (
         server.send("GET", kept, {"Authorization": "AWS AKIALOCALTEST:x", "Date": formatdate()}).code
@@ -331,6 +335,23 @@ def test_old_date_header_of_version_two(server: LocalS3, s3: Any, kept: str) -> 
     )
     with pytest.raises(ClientError, match="NoSuchKey"):
         old.get_object(Bucket=bucket, Key="none")
+
+
+@pytest.mark.parametrize("version", ["s3", "s3v4"])
+def test_the_bucket_in_the_host_name(server: LocalS3, bucket: str, version: str) -> None:
+    """As clients address `http://localhost:PORT`, whose subdomains lead to this machine as well."""
+    client = server.client(signature_version=version)
+    for key in ("k", f"{bucket}-k"):
+        url = urlsplit(client.generate_presigned_url("get_object", {"Bucket": bucket, "Key": key}))
+        if version == "s3":  # what is signed is the same, whichever way the bucket is named
+            client.put_object(Bucket=bucket, Key=key, Body=b"content")
+            host = {"Host": f"{bucket}.localhost:{server.port}"}
+            assert server.send("GET", f"/{key}?{url.query}", host).body == b"content"
+        else:
+            host = {"Host": f"{bucket}.localhost:{server.port}"}
+            signed = server.signed("PUT", f"/{key}", headers=host, body=b"content")
+            assert server.send("PUT", f"/{key}", {**signed, **host, "Content-Length": "7"}, b"content").status == 200
+            assert client.get_object(Bucket=bucket, Key=key)["Body"].read() == b"content"
 
 
 def test_ipv6(tmp_path: Path) -> None:

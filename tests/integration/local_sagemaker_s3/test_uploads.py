@@ -177,13 +177,22 @@ def test_checksums_of_parts(s3: Any, bucket: str, algorithm: str, kind: str) -> 
     for number, content in enumerate(contents, 1):
         part = s3.upload_part(**named, PartNumber=number, Body=content, **{member: checksum_of(algorithm, content)})
         parts.append({"PartNumber": number, "ETag": part["ETag"], member: part[member]})
-    answer = s3.complete_multipart_upload(**named, MultipartUpload={"Parts": parts})
+    claimed = {}
+    if kind == "FULL_OBJECT":  # the checksum of the object, not of the request
+        claimed = {member: checksum_of(algorithm, b"".join(contents)), "ChecksumType": kind}
+        with refused("BadDigest"):
+            s3.complete_multipart_upload(
+                **named, MultipartUpload={"Parts": parts}, **{member: checksum_of(algorithm, b"other")}
+            )
+    answer = s3.complete_multipart_upload(**named, MultipartUpload={"Parts": parts}, **claimed)
     assert answer["ChecksumType"] == kind
     if kind == "FULL_OBJECT":
         assert answer[member] == checksum_of(algorithm, b"".join(contents))
     else:
         assert answer[member].endswith("-2")
     assert s3.get_object(Bucket=bucket, Key="big", ChecksumMode="ENABLED")["Body"].read() == b"".join(contents)
+    part = s3.get_object(Bucket=bucket, Key="big", PartNumber=2, ChecksumMode="ENABLED")
+    assert (part[member], part["ChecksumType"]) == (checksum_of(algorithm, contents[1]), kind)
 
 
 def test_lists_of_uploads_and_parts_in_pages(s3: Any, bucket: str) -> None:

@@ -49,7 +49,7 @@ def test_keys_that_no_file_can_hold_are_refused_by_name(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["ab", "a" * 64, "Upper", "a_b", "-ab", "ab.", "a..b", "192.168.0.1", "xn--a", "a/b", ""]
+    "name", ["ab", "a" * 64, "Upper", "a_b", "-ab", "ab.", "a..b", "a.-b", "a-.b", "192.168.0.1", "xn--a", "a/b", ""]
 )
 def test_names_that_no_bucket_has(name: str) -> None:
     with pytest.raises(S3Error, match="not valid"):
