@@ -21,7 +21,7 @@ def listing(context: Context, place: pages.Place) -> Markup:
     select = "SELECT e.*, p.name AS pipeline_name FROM executions e JOIN pipelines p ON p.arn = e.pipeline"
     page = pages.read(context.db.read(), select, "e.seq", place)
     if not page.rows:
-        empty = "There are no older ones." if page.newer else "Nothing has been started yet."
+        empty = "There are no older entries." if page.newer else "No execution has been started yet."
         return frame("Executions", tag("p", empty, class_="none"), page.links("/"))
     lines = [
         [
@@ -80,7 +80,7 @@ def _line(step: sqlite3.Row) -> list[object]:
         kind, _, name = step["job"].rsplit(":", 1)[-1].partition("-job/")
         job = tag("a", "metrics and log", href=f"/ui/jobs/{kind}/{quote(name)}")
     source = step["cache_source"]
-    reason = f"taken from execution {source.rsplit('/', 1)[-1]}" if source else step["failure_reason"]
+    reason = f"cached result of execution {source.rsplit('/', 1)[-1]}" if source else step["failure_reason"]
     return [
         step["name"], step["type"], status(step["status"]), moment(step["started"]),
         duration(step["started"], step["ended"]), step["attempt"], job, reason,

@@ -24,7 +24,7 @@ def listing(context: Context, place: pages.Place) -> Markup:
     """The jobs of both kinds, the newest first."""
     page = pages.read(context.db.read(), "SELECT * FROM jobs", "seq", place)
     if not page.rows:
-        empty = "There are no older ones." if page.newer else "No job has been created yet."
+        empty = "There are no older entries." if page.newer else "No job has been created yet."
         return frame("Jobs", tag("p", empty, class_="none"), page.links("/ui/jobs"))
     lines = [
         [
@@ -62,7 +62,7 @@ def detail(context: Context, kind: str, name: str) -> Markup | None:
         "Took": duration(start, end),
         "Failure reason": job.get("FailureReason"),
         "Model artifact": artifact,
-        "As a file": _file(context, artifact),
+        "Local file": _file(context, artifact),
         **_outputs(context, job),
         "Folder": str(folder) if folder.is_dir() else None,
         "ARN": row["arn"],

@@ -47,4 +47,4 @@ def frame(title: str, *body: Any, refresh_seconds: int | None = None) -> Markup:
 
 def missing() -> Markup:
     """What is told of an address that is no page: mostly an execution that `gc` has forgotten."""
-    return frame("There is no such page", tag("p", "What it showed was never here, or gc has forgotten it."))
+    return frame("Page not found", tag("p", "It never existed, or gc has deleted it."))

@@ -61,7 +61,9 @@ def test_runs_and_log_lines_need_the_rights_to_runs_and_logs(airflow: Airflow) -
     assert answers(airflow, LIVE, NARROW).status_code == 403
 
 
-@pytest.mark.parametrize(("user", "status", "said"), [("stranger", 403, "Ask whoever runs"), (None, 401, "signed out")])
+@pytest.mark.parametrize(
+    ("user", "status", "said"), [("stranger", 403, "Airflow administrator"), (None, 401, "signed out")]
+)
 def test_a_browser_is_told_in_words_why_a_page_is_not_shown(
     airflow: Airflow, user: str | None, status: int, said: str
 ) -> None:

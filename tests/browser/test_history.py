@@ -74,7 +74,7 @@ def test_the_keyboard_is_enough(page: Any, airflow: Airflow) -> None:
 
 def test_colours_by_a_metric(page: Any, airflow: Airflow) -> None:
     frame = chosen_year(page, airflow)
-    frame.get_by_label("Colour by").select_option("Validation AUC ROC")
+    frame.get_by_label("Color by").select_option("Validation AUC ROC")
     share = "node => Number(node.style.getPropertyValue('--share'))"
     good = frame.locator('[data-partition="2013-04-20"]').evaluate(share)
     bad = frame.locator('[data-partition="2013-09-20"]').evaluate(share)
@@ -94,7 +94,7 @@ def test_few_partitions_years_apart_are_drawn_as_large_as_many(page: Any, airflo
     early, late = (days.nth(number).bounding_box() for number in (0, 1))
     assert 10 < early["width"] < 30
     assert late["y"] > early["y"] + 5 * early["height"]  # a row of its own
-    assert page.get_by_role("heading", name="Too early to tell a change").count() == 1
+    assert page.get_by_role("heading", name="Too few partitions to detect a change").count() == 1
 
 
 def test_more_runs_than_a_page_holds_are_turned_to(page: Any, airflow: Airflow) -> None:

@@ -91,8 +91,8 @@ def test_the_end_of_a_training_in_numbers(page: Any, airflow: Airflow) -> None:
 
 def test_a_new_definition_shows_what_changed_in_it(page: Any, airflow: Airflow) -> None:
     frame = report(page, airflow, "scheduled__2013-10-14", dag_id="pages_year")
-    frame.get_by_text("What differs in the definition: 2 places").click()
-    table = frame.locator("table:has(caption:text-is('What differs in the definition'))")
+    frame.get_by_text("Changes in the definition: 2 places").click()
+    table = frame.locator("table:has(caption:text-is('Changes in the definition'))")
     step, old, new = "Steps › Train › Arguments", *(shapes.definition(f"2013-10-{day}") for day in (13, 14))
     [was], [now] = ([one["Arguments"]["Source"] for one in each["Steps"]] for each in (old, new))
     assert [row.all_inner_texts() for row in (r.locator("td") for r in table.locator("tbody tr").all())] == [
@@ -104,7 +104,7 @@ def test_a_new_definition_shows_what_changed_in_it(page: Any, airflow: Airflow) 
 def test_the_same_definition_shows_no_differences(page: Any, airflow: Airflow) -> None:
     frame = report(page, airflow, "scheduled__2013-10-13", dag_id="pages_year")
     frame.get_by_text("the same as for 2013-10-12").wait_for()
-    assert frame.get_by_text("What differs in the definition").count() == 0
+    assert frame.get_by_text("Changes in the definition").count() == 0
 
 
 def test_links_lead_through_airflow(page: Any, airflow: Airflow) -> None:
@@ -132,7 +132,7 @@ def test_the_page_follows_the_run_to_its_end_and_shows_failing_data_checks_at_on
         "drift (PSI)\tdistance\t0.3100\tat most 0.25",
         "ids in several splits\ttrain, val, such as 7\t3\t0",
     ]
-    card.get_by_text("What was measured: 2 numbers").click()
+    card.get_by_text("All measurements: 2 numbers").click()
     assert card.locator("tbody tr:visible").count() == 4
     publish = frame.locator(".timeline li", has_text="publish")
     publish.get_by_text("running").wait_for()
@@ -164,14 +164,14 @@ def test_the_report_that_the_documentation_shows_is_drawn(page: Any, airflow: Ai
     text = frame.locator("main").inner_text()
     for expected in ("24,513 train (24.0 % positive)", "AUC ROC 0.7100", "precision is not what was asked for", "age"):
         assert expected in text
-    assert "could not be drawn" not in text
+    assert "could not be displayed" not in text
 
 
 def test_a_report_of_an_unexpected_shape_costs_no_more_than_its_part(page: Any, airflow: Airflow) -> None:
     odd = {"confusion_matrix": {"labels": None}, "warnings": "none"}
     run = airflow.client.trigger("pages_more", conf={"epochs": 1, "report": odd})
     frame = report(page, airflow, run["dag_run_id"], dag_id="pages_more")
-    frame.get_by_role("heading", name='The part "evaluation" could not be drawn').wait_for()
+    frame.get_by_role("heading", name='The section "evaluation" could not be displayed').wait_for()
     frame.locator(".chart[data-points]").first.wait_for()
     frame.get_by_role("heading", name="Definition and parameters").wait_for()
 
@@ -250,4 +250,4 @@ def test_everything_drawn_has_a_name_for_a_screen_reader(page: Any, airflow: Air
 def test_a_session_that_ended_is_said_plainly(page: Any, airflow: Airflow) -> None:
     page.goto(f"{airflow.url}/sagemaker-training/report?dag_id=pages_year&run_id=no-such-run")
     page.get_by_role("alert").wait_for()
-    assert page.get_by_role("alert").inner_text() == "Airflow does not know this run any more."
+    assert page.get_by_role("alert").inner_text() == "This run no longer exists in Airflow."

@@ -38,10 +38,10 @@ class Action(StrEnum):
 
     REPEAT = "repeat the call with jittered pauses until patience is over"
     REPEAT_ONCE = "read connection and credentials anew, repeat once"
-    LOOK = "look at what is there now, then repeat or go on with it"
+    LOOK = "check the current state, then repeat or continue with it"
     BELIEVE = "take it as the answer"
     WAIT = "give the worker slot back and ask again later, up to max_wait"
-    FAIL = "fail the try; a retry goes on from the record"
+    FAIL = "fail the try; a retry continues from the record"
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ class Examination:
         region = self.config.region
         if region is None:
             advice = "Set region in the configuration, region_name in the connection, or AWS_DEFAULT_REGION"
-            return Finding("region", BAD, "none is given", advice)
+            return Finding("region", BAD, "not set", advice)
         problem = "" if self.config.training_image else images.region_problem(region, self.config.framework_version)
         return Finding("region", BAD if problem else OK, f"{region}; {problem}" if problem else region)
 
@@ -131,13 +131,13 @@ class Examination:
     def _bucket_is_there(self) -> Finding:
         if not self.bucket:
             advice = "Set bucket in the configuration, or service_config.s3.bucket_name in the connection's extra"
-            return Finding("bucket", BAD, "none is given", advice)
+            return Finding("bucket", BAD, "not set", advice)
         answer = self._ask("s3", "head_bucket", Bucket=self.bucket)
         if isinstance(answer, Exception):
             return self._fault("bucket", answer, f"{self.bucket}: ")
         region = answer.get("BucketRegion") or self.config.region
         if region != self.config.region:
-            advice = "SageMaker reads its channels from a bucket of its own region"
+            advice = "SageMaker reads its channels from a bucket in its own region"
             return Finding(
                 "bucket", BAD, f"{self.bucket} is in {region}, and the jobs are in {self.config.region}", advice
             )
@@ -189,15 +189,15 @@ class Examination:
         role, name = self.config.role_arn, "execution role"
         if role is None:
             advice = "Set role_arn, or service_config.sagemaker.execution_role_arn in the connection's extra"
-            return Finding(name, BAD, "none is given", advice)
+            return Finding(name, BAD, "not set", advice)
         objects = f"arn:aws:s3:::{self.bucket}/{self.config.pipeline_name}/*"
         answer = self._ask(
             "iam", "simulate_principal_policy",
             PolicySourceArn=role, ActionNames=["s3:GetObject", "s3:PutObject"], ResourceArns=[objects],
         )  # fmt: skip
         if isinstance(answer, Exception):
-            advice = "To look at it, iam:SimulatePrincipalPolicy is needed; its policies are in docs/iam"
-            return Finding(name, SKIPPED, f"{role}: not looked at ({error_code(answer)})", advice)
+            advice = "Checking it requires iam:SimulatePrincipalPolicy; its policies are in docs/iam"
+            return Finding(name, SKIPPED, f"{role}: not checked ({error_code(answer)})", advice)
         missing = [r["EvalActionName"] for r in answer["EvaluationResults"] if r["EvalDecision"] != "allowed"]
         if missing:
             return Finding(name, BAD, f"{role} lacks {' and '.join(missing)} on {objects}", "See docs/iam/README.md")
@@ -245,7 +245,7 @@ class Examination:
             page = self._ask("service-quotas", "list_service_quotas", ServiceCode="sagemaker", MaxResults=100, **token)
             if isinstance(page, Exception):
                 return Finding(
-                    name, SKIPPED, f"not looked at ({error_code(page)})", "servicequotas:ListServiceQuotas is needed"
+                    name, SKIPPED, f"not checked ({error_code(page)})", "Requires servicequotas:ListServiceQuotas"
                 )
             for quota in page["Quotas"]:
                 if quota["QuotaName"].lower() == wanted.lower():
@@ -261,9 +261,7 @@ class Examination:
         """What Airflow's own API says: a triggerer that runs, and the plugin once."""
         url = self.arguments.airflow_url
         if not url:
-            yield Finding(
-                "triggerer, plugin", SKIPPED, "not looked at", "Give --airflow-url and --token, or --username"
-            )
+            yield Finding("triggerer, plugin", SKIPPED, "not checked", "Give --airflow-url and --token, or --username")
             return
         try:
             api = open_airflow(self.arguments)

@@ -25,7 +25,7 @@ class ProfilerRule(StrictModel):
     name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,256}$", description="Rule to invoke, for example ProfilerReport.")
     parameters: dict[str, str] = Field(default_factory=dict, description="Parameters of the rule.")
     instance_type: str | None = Field(
-        default=None, description="Instance of the evaluator; none leaves it to SageMaker."
+        default=None, description="Instance type of the evaluator. Default: chosen by SageMaker."
     )
     volume_size: int | None = Field(default=None, ge=1, description="Volume of the evaluator in GB.")
 
@@ -72,10 +72,10 @@ class RetryPolicySettings(StrictModel):
     what: ClassVar[str] = "retry policy"
     rules: ClassVar[tuple[Rule, ...]] = (_one_limit, _one_kind_of_error)
 
-    errors: tuple[RetryError, ...] = Field(min_length=1, description="Errors that this policy answers.")
-    max_attempts: int | None = Field(default=None, ge=1, le=20, description="Attempts at most.")
+    errors: tuple[RetryError, ...] = Field(min_length=1, description="Errors that this policy handles.")
+    max_attempts: int | None = Field(default=None, ge=1, le=20, description="Maximum number of attempts.")
     expire_after_minutes: int | None = Field(
-        default=None, ge=1, le=14400, description="Minutes until no more attempts."
+        default=None, ge=1, le=14400, description="Minutes after which attempts stop."
     )
     interval_seconds: int = Field(default=60, ge=1, description="Seconds before the first retry.")
     backoff_rate: float = Field(default=2.0, ge=1, description="Factor between two waits.")

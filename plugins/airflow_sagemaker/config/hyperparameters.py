@@ -143,7 +143,7 @@ class ModelHyperparameters(StrictModel):
     averaging_steps: int = Field(
         default=200, ge=0, description="Steps that the averaged weights reach back at most; 0 switches averaging off."
     )
-    gradient_clip: float = Field(default=1.0, ge=0, description="Largest gradient norm; 0 switches clipping off.")
+    gradient_clip: float = Field(default=1.0, ge=0, description="Largest gradient norm; 0 disables clipping.")
     seed: int = Field(default=0, ge=0, le=2**63 - 1, description="Seed of everything random.")
     precision: Literal["auto", "float32", "bfloat16", "float64"] = Field(
         default="auto",
@@ -153,7 +153,7 @@ class ModelHyperparameters(StrictModel):
     threads: int = Field(
         default=0,
         ge=0,
-        description="CPU threads of one process; 0 takes OMP_NUM_THREADS if set (torchrun sets it), "
+        description="CPU threads of one process; 0 uses OMP_NUM_THREADS if set (torchrun sets it), "
         "else a share of the cores.",
     )
     class_weight: Literal["none", "balanced"] = Field(default="none", description="Weight of the two classes.")

@@ -16,7 +16,7 @@ def slow_metric_warnings(definitions: Mapping[str, str]) -> list[str]:
     On a line that almost matches, the time for such a regex may double with every character.
     """
     return [
-        f"metric_definitions.{name}: {regex!r} repeats what already repeats: one line may take it for ever"
+        f"metric_definitions.{name}: {regex!r} nests repetitions, so matching a single line may take forever"
         for name, regex in definitions.items()
         if _repeats_a_repeat(parser.parse(regex), is_repeated=False)
     ]

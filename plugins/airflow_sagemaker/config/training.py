@@ -55,29 +55,30 @@ class BasePipelineConfig(StrictModel):
     rules: ClassVar[tuple[Rule, ...]] = config_rules.BASE
 
     bucket: str | None = Field(
-        default=None, description="Bucket of generated paths and of the code; else the connection's or the session's."
+        default=None,
+        description="Bucket for generated paths and the code. Default: from the connection or the session.",
     )
     pipeline_name: str = Field(default="pytorch-training", description="Name of the SageMaker pipeline.")
-    region: str | None = Field(default=None, description="AWS region; else the connection's or the session's.")
+    region: str | None = Field(default=None, description="AWS region. Default: from the connection or the session.")
     role_arn: str | None = Field(
-        default=None, description="Role that SageMaker assumes; else the connection's or the session's."
+        default=None, description="Role that SageMaker assumes. Default: from the connection or the session."
     )
     job_role_arn: str | None = Field(
-        None, description="IAM role that the jobs run under, where it is not the pipeline's. Default: `role_arn`."
+        None, description="IAM role of the jobs, if different from the pipeline's. Default: `role_arn`."
     )
     partition: str = Field(
-        default_factory=today_utc, description="Partition of the run; else the Airflow run's, else today (UTC)."
+        default_factory=today_utc, description="Partition of the run. Default: that of the Airflow run, or today (UTC)."
     )
     source_dir: str = Field(
         default_factory=default_source_dir,
-        description="Folder shipped to the container (in a YAML file relative to it); else the project's training/.",
+        description="Folder to upload (in a YAML file, relative to it). Default: the project's training/.",
     )
     framework_version: str = Field(
         default=images.DEFAULT_FRAMEWORK_VERSION, description="PyTorch version of the container."
     )
     py_version: str | None = Field(
         default=None,
-        description="Python version of the container, where the image offers some (PyTorch 2.10 and older).",
+        description="Python version of the container, if the image offers several (PyTorch 2.10 and older).",
     )
     tags: dict[str, str] = Field(default_factory=dict, description="Tags of the pipeline and its jobs.")
 
@@ -154,7 +155,7 @@ class PytorchTrainingConfig(BasePipelineConfig):
     rules: ClassVar[tuple[Rule, ...]] = config_rules.TRAINING
 
     hyperparameters: SerializeAsAny[ModelHyperparameters] = Field(
-        description="The table's fields and the model's knobs."
+        description="The table's fields and the model's settings."
     )
     input_path: str | None = Field(default=None, description="S3 folder with train/, val/ and test/; generated.")
     output_path: str | None = Field(default=None, description="S3 folder for models and reports; generated.")
@@ -168,10 +169,10 @@ class PytorchTrainingConfig(BasePipelineConfig):
     training_volume_size: int = Field(default=30, ge=1, le=16384, description="Volume of each instance in GB.")
     training_entry_point: str = Field(default="train.py", description="Program inside source_dir (.py or .sh).")
     training_image: str | None = Field(
-        default=None, description="Image to use instead of the derived one, for example from a private mirror."
+        default=None, description="Image to use instead of the default, for example from a private mirror."
     )
     install_requirements: bool = Field(
-        default=True, description="Install source_dir/requirements.txt in the container, where there is one."
+        default=True, description="Install source_dir/requirements.txt in the container, if it exists."
     )
     ca_repository_arn: str | None = Field(
         default=None, description="CodeArtifact repository that requirements are installed from (CA_REPOSITORY_ARN)."
@@ -179,18 +180,18 @@ class PytorchTrainingConfig(BasePipelineConfig):
     environment: dict[str, str] = Field(
         default_factory=dict,
         description="Environment variables of the container. "
-        "No place for secrets: they stand in the definition, which AWS and Airflow show.",
+        "Not for secrets: the values are part of the definition, which AWS and Airflow show.",
     )
     max_runtime_seconds: int = Field(default=86400, ge=1, le=2419200, description="Seconds until the job is stopped.")
-    use_spot_instances: bool = Field(default=False, description="Train on spot capacity; checkpoints carry on.")
+    use_spot_instances: bool = Field(default=False, description="Train on spot instances and resume from checkpoints.")
     max_wait_seconds: int | None = Field(
-        default=None, ge=1, description="Spot: seconds to wait and train in all; none means twice max_runtime_seconds."
+        default=None, ge=1, description="Spot: maximum seconds to wait and train. Default: twice max_runtime_seconds."
     )
     keep_alive_seconds: int | None = Field(
         default=None, ge=0, le=21600, description="Warm pool: seconds to keep the instances for the next job."
     )
     distribution: Literal["torchrun", "none"] = Field(
-        default="torchrun", description="torchrun over all GPUs of all instances, counted in the container; or none."
+        default="torchrun", description="torchrun on all GPUs of all instances, detected in the container; or none."
     )
     channel_input_mode: Literal["File", "FastFile"] = Field(
         default="File", description="File copies the data before the start, FastFile streams it."
@@ -202,8 +203,8 @@ class PytorchTrainingConfig(BasePipelineConfig):
     output_kms_key: str | None = Field(default=None, description="KMS key of the output.")
     subnets: tuple[str, ...] = Field(default=(), max_length=16, description="Subnets of the job's VPC.")
     security_group_ids: tuple[str, ...] = Field(default=(), max_length=5, description="Security groups in the VPC.")
-    network_isolation: bool = Field(default=False, description="Cut the container off from all networks.")
-    encrypt_inter_container_traffic: bool = Field(default=False, description="Encrypt what instances send each other.")
+    network_isolation: bool = Field(default=False, description="Isolate the container from all networks.")
+    encrypt_inter_container_traffic: bool = Field(default=False, description="Encrypt the traffic between instances.")
     metric_definitions: dict[str, str] = Field(
         default_factory=default_metric_definitions,
         max_length=40,
@@ -214,10 +215,10 @@ class PytorchTrainingConfig(BasePipelineConfig):
     )
     retry_policies: tuple[RetryPolicySettings, ...] = Field(
         default_factory=default_retry_policies,
-        description="What SageMaker itself retries; its own faults and missing capacity, three times.",
+        description="What SageMaker retries; by default its own faults and missing capacity, three times.",
     )
     step_cache_expires_after: str | None = Field(
-        default=None, description="ISO 8601 duration in which an equal step is not run again; none: cache off."
+        default=None, description="ISO 8601 duration in which an identical step is not run again. Default: no cache."
     )
     dependencies: References = Field(
         default=(),
@@ -225,10 +226,10 @@ class PytorchTrainingConfig(BasePipelineConfig):
         "step with outputs named train, val and test feeds the channels.",
     )
     followups: References = Field(
-        default=(), description='Steps of the same pipeline that come after training: "module:function" references.'
+        default=(), description='Steps of the same pipeline that run after the training: "module:function" references.'
     )
     extra_arguments: dict[str, Any] = Field(
-        default_factory=dict, description="Anything else of CreateTrainingJob, checked against botocore's model."
+        default_factory=dict, description="Other arguments of CreateTrainingJob, checked against botocore's model."
     )
 
     def __init__(self, **data: Any) -> None:

@@ -47,7 +47,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
 )
 REASONS = {
     401: "You are signed out. Sign in to Airflow and open this page again.",
-    403: "You may not see this DAG's runs and XComs. Ask whoever runs this Airflow for the right to read them.",
+    403: "You don't have permission to read this DAG's runs and XComs. Ask your Airflow administrator for access.",
 }
 HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
@@ -115,7 +115,7 @@ def _add_live_figures(app: FastAPI) -> None:
         """Lines about steps and metrics of a running training, read from AWS."""
         details = live.started_by(session, dag_id, run_id, task_id, map_index)
         if details is None:
-            raise HTTPException(404, "No training was started there")
+            raise HTTPException(404, "No training was started by this task")
         try:
             return trainings.of(details["execution_arn"], live.target_of(details)).lines()
         except Exception as error:  # whatever a connection or AWS may say: the report goes on with the task's log

@@ -34,6 +34,6 @@ def page_options() -> dict[str, Any]:
         given = conf.getjson(SECTION, "price_per_hour", fallback={})
         prices = {str(name): float(price) for name, price in dict(given).items()}  # type: ignore[arg-type]
     except Exception as error:
-        log.warning("[%s] price_per_hour is no JSON object of numbers, so no costs are shown: %s", SECTION, error)
+        log.warning("[%s] price_per_hour is not a JSON object of numbers, so no costs are shown: %s", SECTION, error)
     currency = conf.get(SECTION, "price_currency", fallback="USD")
     return {"prices": prices, "currency": currency, "live": live_figures()}

@@ -87,8 +87,8 @@ export function runPath(dagId, runId, taskId = null, mapIndex = -1) {
 export function problem(error) {
   const texts = {
     401: "You are signed out. Sign in to Airflow and open this page again.",
-    403: "You may not see this DAG's runs and XComs. Ask whoever runs this Airflow for the right to read them.",
-    404: "Airflow does not know this run any more.",
+    403: "You don't have permission to read this DAG's runs and XComs. Ask your Airflow administrator for access.",
+    404: "This run no longer exists in Airflow.",
   };
   return el("p", { class: "problem", role: "alert" }, texts[error.status] ?? `Reading from Airflow failed: ${error.message}`);
 }

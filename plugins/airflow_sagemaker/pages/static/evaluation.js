@@ -40,7 +40,7 @@ export function calibration(given, error) {
   const text = (x, y, anchor, value) => svg("text", { x, y, "text-anchor": anchor }, value);
   const picture = svg(
     "svg",
-    { viewBox: `0 0 ${SIZE} ${SIZE}`, class: "calibration", role: "img", "aria-label": "Observed share against predicted probability; the numbers follow below" },
+    { viewBox: `0 0 ${SIZE} ${SIZE}`, class: "calibration", role: "img", "aria-label": "Observed share by predicted probability; the numbers are in the table below" },
     ticks.map((tick) => svg("path", { class: "grid", d: `M${at(0)} ${up(tick)}H${at(top)}M${at(tick)} ${up(0)}V${up(top)}` })),
     ticks.map((tick) => [text(at(tick), SIZE - EDGE + 14, "middle", percentTick(tick)), text(EDGE - 6, up(tick) + 4, "end", percentTick(tick))]),
     text((at(0) + at(top)) / 2, SIZE - 4, "middle", "predicted"),
@@ -71,7 +71,7 @@ export function importance(features) {
       el("span", { class: "track", "aria-hidden": "true" }, el("span", { class: "bar", style: { left: "0", width: `${(Math.max(0, one.auc_drop) / most) * 100}%` } })),
       el("span", { class: "took number" }, one.auc_drop.toFixed(4)),
     );
-  return el("figure", {}, el("figcaption", {}, "What the model uses: AUC lost without a column"), el("ol", { class: "importance" }, shown.map(row)));
+  return el("figure", {}, el("figcaption", {}, "Feature importance: AUC drop without a column"), el("ol", { class: "importance" }, shown.map(row)));
 }
 
 const percentTick = (value) => `${Math.round(value * 100)} %`;

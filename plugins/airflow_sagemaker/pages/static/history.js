@@ -99,27 +99,27 @@ function header(dagId, dags, list) {
 /** Which training of several, and whose change for the worse is looked for. */
 function choices({ names, training, metrics, chosen }) {
   const found = [names.length > 1 && choice("Training", "training", names, training), metrics.length > 1 && choice("Look for a change in", "metric", metrics, chosen)].filter(Boolean);
-  return found.length > 0 && el("nav", { class: "controls", "aria-label": "What is looked at" }, found);
+  return found.length > 0 && el("nav", { class: "controls", "aria-label": "Selection" }, found);
 }
 
 function finding(dagId, list, name, training, broken) {
   const known = list.filter((one) => Number.isFinite(trainingOf(one, training)?.metrics[name])).length;
   if (known < 2 * LEAST) {
-    const text = `A lasting change shows over ${2 * LEAST} partitions or more; ${counted(known, "partition has", "partitions have")} a value of ${name}.`;
-    return el("section", { class: "card wide finding early" }, el("h2", {}, "Too early to tell a change"), el("p", { class: "quiet" }, text));
+    const text = `Detecting a lasting change needs at least ${2 * LEAST} partitions; ${counted(known, "partition has", "partitions have")} a value of ${name}.`;
+    return el("section", { class: "card wide finding early" }, el("h2", {}, "Too few partitions to detect a change"), el("p", { class: "quiet" }, text));
   }
-  if (!broken) return el("section", { class: "card wide finding calm" }, el("h2", {}, "No lasting change for the worse"), el("p", { class: "quiet" }, `${name} shows no break over ${counted(known, "partition")}.`));
+  if (!broken) return el("section", { class: "card wide finding calm" }, el("h2", {}, "No lasting deterioration"), el("p", { class: "quiet" }, `${name} shows no break over ${counted(known, "partition")}.`));
   const one = list[broken.index];
   return el(
     "section",
     { class: "card wide finding", "data-break": broken.partition },
-    el("h2", {}, `${name} got worse from ${broken.partition} on`),
+    el("h2", {}, `${name} has been worse since ${broken.partition}`),
     el(
       "p",
       {},
       `Median ${metric(broken.before)} before, ${metric(broken.after)} after: ${broken.score.toFixed(0)} times the usual spread. `,
-      broken.digestChanged ? `The definition changed there from ${short(broken.digestChanged[0])} to ${short(broken.digestChanged[1])}. ` : "The definition did not change there: look at the data. ",
-      airflowLink(reportPath(dagId, one), {}, "Open that run's report"),
+      broken.digestChanged ? `The definition changed at this point from ${short(broken.digestChanged[0])} to ${short(broken.digestChanged[1])}. ` : "The definition did not change at this point: check the data. ",
+      airflowLink(reportPath(dagId, one), {}, "Open the report of this run"),
     ),
   );
 }
@@ -130,11 +130,11 @@ function calendarCard(list, { metrics, training, show, open, details, again }) {
   draw(null);
   const pick = el(
     "select",
-    { onchange: (event) => (draw(event.target.value || null), again()), "aria-label": "Colour by" },
+    { onchange: (event) => (draw(event.target.value || null), again()), "aria-label": "Color by" },
     el("option", { value: "" }, "state"),
     metrics.map((name) => el("option", { value: name }, name)),
   );
-  const title = el("div", { class: "controls title" }, el("h2", {}, "Calendar"), el("label", {}, "coloured by ", pick));
+  const title = el("div", { class: "controls title" }, el("h2", {}, "Calendar"), el("label", {}, "color by ", pick));
   return card(title, { class: "wide" }, holder, details);
 }
 
@@ -169,7 +169,7 @@ function oddDays(trained, training, name, show) {
   const odd = findOutliers(trained.map((one) => trainingOf(one, training).metrics[name])).slice(0, 12);
   if (!odd.length) return null;
   const days = odd.map((index) => el("button", { type: "button", onclick: () => show(trained[index]) }, trained[index].partition));
-  return el("p", { class: "controls" }, el("span", { class: "quiet" }, `Single days far off their neighbours in ${name}:`), days);
+  return el("p", { class: "controls" }, el("span", { class: "quiet" }, `Single days with unusual ${name}:`), days);
 }
 
 /** What the pointer or the focus is on. */
@@ -197,7 +197,7 @@ function nothing(dagId, dags, runs) {
   return [
     el("header", {}, el("div", {}, el("p", { class: "over" }, "Partition history"), el("h1", {}, dagId ?? "No trainings yet"))),
     turnPages(runs),
-    card("No finished training", { class: "wide" }, el("p", {}, dagId ? `${counted(runs.length, "run")} here, and none has finished a training.` : "No DAG that you may see has started a training.")),
+    card("No finished training", { class: "wide" }, el("p", {}, dagId ? `${counted(runs.length, "run")}, but none has finished a training.` : "None of the DAGs that you can see has started a training.")),
     !isDagsTab && others.length > 0 && el("nav", { class: "controls", "aria-label": "Choice" }, choice("Another DAG", "dag_id", ["", ...others], "")),
   ].filter(Boolean);
 }

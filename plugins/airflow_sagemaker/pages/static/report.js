@@ -49,7 +49,7 @@ function section(name, model) {
     return view[name](model, options);
   } catch (error) {
     console.error(error);
-    return card(`The part "${name}" could not be drawn`, { class: "wide" }, el("p", { class: "quiet" }, `What this run left for it has an unexpected shape: ${error.message}`));
+    return card(`The section "${name}" could not be displayed`, { class: "wide" }, el("p", { class: "quiet" }, `The data of this run has an unexpected structure: ${error.message}`));
   }
 }
 

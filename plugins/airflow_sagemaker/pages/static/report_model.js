@@ -28,7 +28,7 @@ export const isLive = (state) => UNFINISHED.has(state ?? null);
 function withReadableReport(outcome) {
   const found = outcome?.report?.schema ?? CONTRACT.reportSchema;
   if (found === CONTRACT.reportSchema) return outcome;
-  return { ...outcome, report: null, reportProblem: `report.json has schema ${found}, this page reads ${CONTRACT.reportSchema}: use one version of training/ and package` };
+  return { ...outcome, report: null, reportProblem: `report.json has schema ${found}, but this page reads ${CONTRACT.reportSchema}; use the same version of training/ and the package` };
 }
 
 /** The metrics that a pipeline definition reads from its jobs' logs: [{name, regex}]; the built-in ones without any. */

@@ -90,7 +90,7 @@ export function figures(model) {
         { class: "card figure" },
         el("h2", {}, name),
         el("div", { class: "value" }, metric(values[name]), sparkline([...past(name), values[name]].filter(Number.isFinite))),
-        el("dl", {}, compared(before?.partition ?? "partition before", name, values[name], previous[name]), compared("constant predictor", name, values[name], baseline[name]), onTest(name, training)),
+        el("dl", {}, compared(before?.partition ?? "previous partition", name, values[name], previous[name]), compared("constant predictor", name, values[name], baseline[name]), onTest(name, training)),
       ),
     ),
   );
@@ -132,9 +132,9 @@ const MOST_CHARTS = 9;
 export function curves(model) {
   const rows = model.curves;
   const title = el("h2", {}, "Metrics per epoch ", el("small", {}, progress(model)));
-  const problem = model.liveProblem && el("p", { class: "quiet", role: "status" }, `AWS could not be asked, so this is what the task logged: ${model.liveProblem}`);
+  const problem = model.liveProblem && el("p", { class: "quiet", role: "status" }, `Reading from AWS failed, so these are the task's logged metrics: ${model.liveProblem}`);
   if (!rows.length) {
-    return card(title, { class: "wide" }, el("p", { class: "quiet" }, model.live ? noLinesYet(model) : "Neither a report nor metric lines in the log."), problem);
+    return card(title, { class: "wide" }, el("p", { class: "quiet" }, model.live ? noLinesYet(model) : "There is no report, and the log contains no metric lines."), problem);
   }
   const best = model.training.outcome?.report?.best_epoch;
   const kept = rows.findIndex((row) => row.epoch === best);
@@ -176,7 +176,7 @@ const SOURCES = { report: "from the job's report", aws: "read from AWS", log: "f
 
 const noLinesYet = ({ training, curvesFrom }) =>
   curvesFrom === "log" && training.waits.some((task) => task.state === "deferred")
-    ? "No metric lines in the log yet. They appear while the training runs when the sensor has progress=\"logs\"."
+    ? "No metric lines in the log yet. To see them during the training, set the sensor's progress=\"logs\"."
     : "No metric lines in the log yet.";
 
 function trend(values) {
@@ -202,10 +202,10 @@ export function failed({ failure, run }) {
   return card(
     `Why ${labelOf(task)} failed`,
     { class: "wide failure" },
-    text ? el("pre", { tabindex: 0 }, text) : el("p", {}, "Its log holds no error."),
-    el("p", {}, airflowLink(runPath(run.dag_id, run.dag_run_id, task.task_id, task.map_index), {}, "Whole log")),
+    text ? el("pre", { tabindex: 0 }, text) : el("p", {}, "Its log contains no error."),
+    el("p", {}, airflowLink(runPath(run.dag_id, run.dag_run_id, task.task_id, task.map_index), {}, "Full log")),
   );
 }
 
 export const nothingYet = (model) =>
-  card(model.live ? "No training yet" : "No training here", { class: "wide" }, el("p", {}, model.live ? "No task of this run has started a training yet. This page follows the run." : "No task of this run has started a training."));
+  card(model.live ? "No training yet" : "No training here", { class: "wide" }, el("p", {}, model.live ? "No task of this run has started a training yet. This page updates while the run is active." : "No task of this run has started a training."));

@@ -15,13 +15,13 @@ export function checks({ checks: findings }) {
   const where = (one) => (one.example ? `${one.where}, such as ${one.example}` : one.where);
   const cells = (one) => [one.check, where(one), found(one), one.limit].map((cell) => String(cell ?? ""));
   const rows = (some) => table("Data checks", ["Check", "Of", "Found", "Expected"], some.map(cells), [2]);
-  const verdict = broken.length ? el("p", { class: "bad" }, `${counted(broken.length, "check fails", "checks fail")}.`) : el("p", {}, "No number is outside its limit.");
+  const verdict = broken.length ? el("p", { class: "bad" }, `${counted(broken.length, "check fails", "checks fail")}.`) : el("p", {}, "All values are within their limits.");
   return card(
     "Data checks",
     { class: `wide ${broken.length ? "failure" : ""}` },
     verdict,
     broken.length > 0 && el("div", { class: "scroll" }, rows(broken)),
-    passed.length > 0 && el("details", { class: "numbers" }, el("summary", {}, `What was measured: ${counted(passed.length, "number")}`), el("div", { class: "scroll" }, rows(passed.slice(0, MOST_PASSED)))),
+    passed.length > 0 && el("details", { class: "numbers" }, el("summary", {}, `All measurements: ${counted(passed.length, "number")}`), el("div", { class: "scroll" }, rows(passed.slice(0, MOST_PASSED)))),
   );
 }
 
@@ -41,7 +41,7 @@ export function facts({ training }, options) {
     ["Training time", Number.isFinite(report.seconds?.training) && seconds(report.seconds.training)],
     ["Trained on", report.device && [report.device, report.processes && counted(report.processes, "process", "processes"), report.versions?.torch && `torch ${report.versions.torch}`].filter(Boolean).join(", ")],
     ["Threshold", Number.isFinite(report.threshold) && metric(report.threshold)],
-    ["Test rows, too", testOnly(report)],
+    ["Other test metrics", testOnly(report)],
     ["Training job", outcome?.training_job_name],
     ["Model", outcome?.model_artifact && copyable(outcome.model_artifact)],
     ["Checkpoints", outcome?.checkpoint_path && copyable(outcome.checkpoint_path)],
@@ -95,7 +95,7 @@ export function definition({ training, before, definitionChanges }) {
   return card(
     "Definition and parameters",
     { class: "wide" },
-    el("p", {}, sameDefinition(details, past, before), ". ", past && (changed.length ? `${changed.length} of the parameters changed.` : "No parameter changed but the partition's paths.")),
+    el("p", {}, sameDefinition(details, past, before), ". ", past && (changed.length ? `${changed.length} of the parameters changed.` : "Only the partition's paths changed.")),
     definitionChanges && differences(definitionChanges),
     el("dl", { class: "parameters", "aria-label": "Parameters of this execution" }, rows),
   );
@@ -111,8 +111,8 @@ function differences(found) {
   return el(
     "details",
     { class: "numbers" },
-    el("summary", {}, `What differs in the definition: ${count(found.length)} ${found.length === 1 ? "place" : "places"}`),
-    el("div", { class: "scroll" }, table("What differs in the definition", ["Where", "Before", "Now"], rows)),
+    el("summary", {}, `Changes in the definition: ${count(found.length)} ${found.length === 1 ? "place" : "places"}`),
+    el("div", { class: "scroll" }, table("Changes in the definition", ["Where", "Before", "Now"], rows)),
     left > 0 && el("p", { class: "quiet" }, `and ${count(left)} more`),
   );
 }
