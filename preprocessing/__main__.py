@@ -60,13 +60,13 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m preprocessing", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    local = commands.add_parser("local", help="from a folder of raw tables to a folder with the splits")
+    local = commands.add_parser("local", help="build the splits in a folder from raw tables in a folder")
     # The defaults are where a SageMaker Processing job finds and leaves its files.
     local.add_argument("--raw", type=Path, default=Path("/opt/ml/processing/input/raw"), help="folder of raw tables")
     local.add_argument("--output", type=Path, default=Path("/opt/ml/processing/output"), help="folder for the splits")
-    text = "profiles of earlier partitions, a JSON file that extract leaves in previous/"
+    text = "profiles of earlier partitions, a JSON file that extract writes to previous/"
     local.add_argument("--previous", type=Path, metavar="FILE", help=text)
-    local.add_argument("--engine", choices=engines.ENGINES, default=engines.POLARS, help="what builds the table")
+    local.add_argument("--engine", choices=engines.ENGINES, default=engines.POLARS, help="engine that builds the table")
     local.set_defaults(
         run=lambda o, window: program.preprocess(
             o.table, o.raw, o.output, window, o.engine, _profiles(o.previous), o.split_by
@@ -75,17 +75,17 @@ def _parser() -> argparse.ArgumentParser:
     extract = commands.add_parser("extract", help="write the raw dates that the window reads to S3")
     extract.set_defaults(run=lambda o, window: on_s3.extract(o.table, _s3(), o.bucket, window, o.list_for))
     extract.add_argument("--list-for", metavar="PIPELINE", help="also list the files for this pipeline's own step")
-    s3 = commands.add_parser("s3", help="from raw dates on S3 to the partition's splits on S3")
+    s3 = commands.add_parser("s3", help="build the partition's splits on S3 from raw dates on S3")
     s3.add_argument("--pipeline", required=True, help="name of the pipeline: the first folder of the splits")
     s3.set_defaults(run=lambda o, window: on_s3.preprocess(o.table, _s3(), o.bucket, o.pipeline, window, o.split_by))
     for command in (local, extract, s3):
         command.add_argument("--partition", required=True, help="date, YYYY-MM-DD")
-        command.add_argument("--table", type=_table, default=FLIGHTS, metavar="MODULE:NAME", help="what is built")
+        command.add_argument("--table", type=_table, default=FLIGHTS, metavar="MODULE:NAME", help="table to build")
         command.add_argument("--days", type=int, default=Window.days, help="days of rows up to the partition")
         command.add_argument("--val-days", type=int, default=Window.val_days, help="days of validation")
         command.add_argument("--test-days", type=int, default=Window.test_days, help="days of test")
     for command in (local, s3):
-        text = "what decides a row's split; by hash the shares of rows are the shares of days"
+        text = "how rows are split; with hash, the shares of rows are the shares of days"
         command.add_argument("--split-by", choices=splits.WAYS, default="time", help=text)
     for command in (extract, s3):
         command.add_argument("--bucket", required=True, help="bucket of raw dates and splits")

@@ -113,9 +113,11 @@ def spark_session(*, threads: int, folder: Path) -> Any:
     when pyspark or Java is missing.
     """
     if importlib.util.find_spec("pyspark") is None:
-        raise EngineError("the engine spark needs pyspark, which is not installed: pip install pyspark==4.3.0")
+        raise EngineError("the spark engine requires pyspark, which is not installed: pip install pyspark==4.3.0")
     if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
-        raise EngineError("the engine spark needs Java 17 or later: there is no java on PATH and no JAVA_HOME")
+        raise EngineError(
+            "the spark engine requires Java 17 or later, but java is not on PATH and JAVA_HOME is not set"
+        )
     from pyspark import SparkConf  # type: ignore[import-not-found]
     from pyspark.sql import SparkSession  # type: ignore[import-not-found]
 

@@ -31,7 +31,7 @@ def extract(spec: TableSpec, client: Any, bucket: str, window: Window, list_for:
     that a Processing job downloads these dates and no others, and the profiles of its earlier partitions lie beside it.
     """
     if spec.source is None:
-        raise PreprocessingError("this table has no source to extract from; bring its raw dates in another way")
+        raise PreprocessingError("this table has no source to extract from; provide its raw dates another way")
     folder = storage.Folder(client, bucket, "raw")
     dates = spec.raw_dates(window)
     counts = storage.upload_raw(spec, folder, spec.source(dates))

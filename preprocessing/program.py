@@ -84,6 +84,6 @@ def _require_ids_once(parts: Parts, window: Window) -> None:
     repeated, name = parts.repeated, parts.spec.id_name
     if repeated.height:
         raise TableError(
-            f"partition {window.partition}: {name} {repeated[name][0]!r} is on several rows "
+            f"partition {window.partition}: {name} {repeated[name][0]!r} occurs in several rows "
             f"({repeated.height} rows share an id); expected one row per id"
         )

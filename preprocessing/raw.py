@@ -66,7 +66,7 @@ def _not_utf8(rows: pa.Table, name: str) -> str | None:
     """Say which row of a text column is in another encoding, if one is."""
     for row, value in enumerate(rows[name].cast(pa.large_binary()).to_pylist()):
         if value is not None and not _is_utf8(value):
-            return f"column {name!r} holds text in another encoding than UTF-8: {value!r} in row {row}"
+            return f"column {name!r} contains text that is not UTF-8: {value!r} in row {row}"
     return None
 
 
@@ -92,7 +92,7 @@ def _checked(spec: TableSpec, folder: Path, table: str, dates: Sequence[date]) -
         for (day, file), good in zip(files.items(), before, strict=False)
     }
     if sum(file.rows for file in found.values()) == 0 and not spec.raw[table].may_be_empty:
-        raise RawDataError(f"{table}: the {len(files)} raw files from {dates[0]} to {dates[-1]} hold no rows")
+        raise RawDataError(f"{table}: the {len(files)} raw files from {dates[0]} to {dates[-1]} have no rows")
     return found
 
 
@@ -112,13 +112,13 @@ def check_file(spec: TableSpec, file: Path, table: str, day: date, good: Path | 
         metadata = pq.read_metadata(file)
         schema = metadata.schema.to_arrow_schema()
     except (pa.ArrowException, OSError) as error:
-        raise RawDataError(f"{file} is no complete Parquet file ({error}); expected one of {table}") from None
+        raise RawDataError(f"{file} is not a complete Parquet file ({error}); expected one of {table}") from None
     expected = spec.raw[table]
     _check_columns(file, schema, expected.columns, good)
     if spec.date_name in expected.columns:
         _check_dates(file, metadata, spec.date_name, day)
     if metadata.num_rows == 0 and not expected.may_be_empty:
-        raise RawDataError(f"{file} holds no rows; expected the {table} of one date")
+        raise RawDataError(f"{file} has no rows; expected the {table} of one date")
     return int(metadata.num_rows)
 
 
@@ -154,7 +154,7 @@ def _example(file: Path, name: str) -> str:
         values = pq.read_table(file, columns=[name], partitioning=None)[name].to_pylist()
     except (pa.ArrowException, OSError) as error:
         return f"its rows cannot be read ({error})"
-    return next((f"row {row} holds {value!r}" for row, value in enumerate(values) if value is not None), "all are null")
+    return next((f"row {row} has {value!r}" for row, value in enumerate(values) if value is not None), "all are null")
 
 
 def _is(kind: str, found: pa.DataType) -> bool:

@@ -60,5 +60,5 @@ def require_both_classes(parts: Parts, window: Window, by: str = "time") -> None
         classes = sorted(part.labels, key=lambda label: (label is not None, label))
         if classes != [0, 1]:
             raise TableError(
-                f"{where} holds only label {parts.spec.label_name} = {classes} in {part.rows} rows; expected 0 and 1"
+                f"{where} contains only label {parts.spec.label_name} = {classes} in {part.rows} rows; expected 0 and 1"
             )

@@ -112,7 +112,7 @@ def _refuse(missing: list[str], known: int, folder: Folder, window: Window) -> N
     if missing:
         raise MissingDataError(
             f"partition {window.partition}: {len(missing)} of {known} raw files are missing, the first is "
-            f"{folder.uri}/{missing[0]}; bring these dates, or run extract for them where the source has them"
+            f"{folder.uri}/{missing[0]}; provide these dates, or run extract if the source has them"
         )
 
 

@@ -29,7 +29,7 @@ def parse_partition(key: str) -> date:
             return date.fromisoformat(key)
     except ValueError:
         pass
-    raise WindowError(f"partition {key!r} is no date; expected YYYY-MM-DD, such as 2013-07-04")
+    raise WindowError(f"partition {key!r} is not a date; expected YYYY-MM-DD, such as 2013-07-04")
 
 
 def _from_to(first: date, last: date) -> list[date]:
@@ -77,13 +77,13 @@ class Window:
         if self.days < least or (self.longest is not None and self.days > self.longest):
             most = "or more" if self.longest is None else f"to {self.longest}"
             raise WindowError(
-                f"a window of {self.days} days does not fit; expected {least} (train {MIN_TRAIN_DAYS}, "
+                f"a window of {self.days} days is not supported; expected {least} (train {MIN_TRAIN_DAYS}, "
                 f"val {self.val_days}, test {self.test_days}) {most} days"
             )
         held = (self.partition - self.first).days + 1
         if held < least:
             raise WindowError(
-                f"partition {self.partition} has {max(held, 0)} days of data (they begin on {self.start}); expected at "
+                f"partition {self.partition} has {max(held, 0)} days of data (from {self.start} on); expected at "
                 f"least {least}: the first partition that can be trained is {self.first + (least - 1) * DAY}"
             )
 

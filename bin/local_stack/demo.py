@@ -28,8 +28,8 @@ console = Console(highlight=False)
 
 
 def main(
-    partition: Annotated[str, typer.Option(help="The date to train for, YYYY-MM-DD.")] = "2013-07-04",
-    keep: Annotated[bool, typer.Option("--keep", help="Leave Airflow and its UI running until Ctrl-C.")] = False,
+    partition: Annotated[str, typer.Option(help="Date to train for, YYYY-MM-DD.")] = "2013-07-04",
+    keep: Annotated[bool, typer.Option("--keep", help="Keep Airflow and its UI running until Ctrl-C.")] = False,
     home: Annotated[
         Path | None, typer.Option(help="Folder for databases, models and logs. Default: var/ here.")
     ] = None,
@@ -49,7 +49,7 @@ def main(
                 command = "bin/airflow-local" + (f" --home {home}" if home else "")
                 console.print(f"To look at this run in Airflow's UI: [bold]{command}[/bold]", soft_wrap=True)
     except KeyboardInterrupt:
-        console.print("interrupted: every process has ended")
+        console.print("interrupted; all processes have been stopped")
         raise typer.Exit(130) from None
     except StackError as error:
         Console(stderr=True, highlight=False).print(f"demo: {error}", style="red", soft_wrap=True, markup=False)
@@ -138,7 +138,7 @@ def _failure(stack: Stack, run_id: str, state: str) -> str:
         out.write(log)
     told = [line for line in log.splitlines() if not line.startswith(("::group::", "::endgroup::"))]
     tail = "\n".join(told[-15:])
-    return f"the task {task['task_id']} failed (its whole log: {out.name}):\n{tail}"
+    return f"the task {task['task_id']} failed (full log: {out.name}):\n{tail}"
 
 
 def _stay(stack: Stack) -> None:

@@ -22,7 +22,7 @@ def show(console: Console, stack: Stack, dag_id: str, run_id: str, tasks: Sequen
         raise StackError(f"the training job {job['TrainingJobName']} ended as {job['TrainingJobStatus']}")
     artifact = _as_file(stack, job["ModelArtifacts"]["S3ModelArtifacts"])
     if not artifact.is_file():
-        raise StackError(f"the training job says that its model is at {artifact}, and there is no such file")
+        raise StackError(f"the training job reports its model at {artifact}, but this file does not exist")
     rows = stack.airflow.xcom(dag_id, run_id, "preprocess")["rows"]
     partition = stack.airflow.run(dag_id, run_id)["partition_key"]
     counts = ", ".join(f"{count:,} {split}" for split, count in rows.items())
@@ -55,7 +55,7 @@ def _metrics(job: Mapping[str, Any], baseline: Mapping[str, float]) -> Table:
     names = [metric.name for metric in METRICS]
     missing = [name for name in names if name not in final]
     if missing:
-        raise StackError(f"the training job left no value for {', '.join(missing)}; its log has no line that matches")
+        raise StackError(f"the training job has no value for {', '.join(missing)}; no line of its log matches")
     for name in names:
         constant = baseline.get(name)
         table.add_row(name, f"{final[name]:.4f}", "-" if constant is None else f"{constant:.4f}")

@@ -144,6 +144,6 @@ def require_free_port(port: int, *, option: str) -> int:
         except OSError as error:
             raise StackError(
                 f"port {port} on 127.0.0.1 cannot be used ({error.strerror}): "
-                f"end what listens there, or choose another with {option} PORT ({option} 0 takes any free one)"
+                f"stop the process that uses it, or choose another with {option} PORT ({option} 0 picks a free one)"
             ) from error
     return port

@@ -20,16 +20,18 @@ console = Console(stderr=False, highlight=False)
 
 def main(
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port of Airflow's UI on 127.0.0.1; 0 takes any free one.")
+        int, typer.Option(min=0, max=65535, help="Port of Airflow's UI on 127.0.0.1; 0 picks a free port.")
     ] = 8080,
     sagemaker_port: Annotated[
         int,
-        typer.Option(min=0, max=65535, help="Port of the local SageMaker; 0 takes the last one, else any free one."),
+        typer.Option(min=0, max=65535, help="Port of the local SageMaker; 0 reuses the last port or picks a free one."),
     ] = 0,
     home: Annotated[
         Path | None, typer.Option(help="Folder for databases, models and logs. Default: var/ here.")
     ] = None,
-    max_jobs: Annotated[int | None, typer.Option(min=0, help="Training jobs at once. Default: one per core.")] = None,
+    max_jobs: Annotated[
+        int | None, typer.Option(min=0, help="Maximum number of concurrent training jobs. Default: one per core.")
+    ] = None,
 ) -> None:
     """Start Airflow with the local SageMaker, print how to reach them, and stop all of it on Ctrl-C or SIGTERM."""
     stopped = threading.Event()
@@ -60,7 +62,7 @@ def main(
             while not stopped.wait(timeout=1):
                 stack.processes.check()
     except KeyboardInterrupt:
-        console.print("stopped: every process has ended")
+        console.print("stopped; all processes have ended")
     except StackError as error:
         Console(stderr=True, highlight=False).print(
             f"airflow-local: {error}", style="red", soft_wrap=True, markup=False

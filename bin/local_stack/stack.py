@@ -183,7 +183,7 @@ def _migrate(home: Home, env: dict[str, str]) -> None:
     log.write_text(done.stdout + done.stderr)
     if done.returncode != 0:
         last = (done.stderr or done.stdout).strip().splitlines()[-1:]
-        raise StackError(f"Airflow's database could not be prepared: {' '.join(last)} (the whole output: {log})")
+        raise StackError(f"Airflow's database could not be prepared: {' '.join(last)} (full output: {log})")
     if embedded:
         mark.touch()
 
@@ -197,7 +197,7 @@ def _create_bucket(stack: Stack) -> None:
 def _create_pool(client: AirflowClient) -> None:
     """The pool of the shipped DAG: how many trainings may be paid for at once."""
     if not client.exists(f"/pools/{POOL}"):
-        body = {"name": POOL, "slots": 8, "description": "Trainings on SageMaker at once", "include_deferred": True}
+        body = {"name": POOL, "slots": 8, "description": "Concurrent trainings on SageMaker", "include_deferred": True}
         client.call("POST", "/pools", json=body)
 
 

@@ -60,8 +60,8 @@ def split_by(default: SplitBy) -> Param:
     """Return the choice of the form, with this one at first."""
     return Param(
         default, type="string", enum=[*SPLIT_BY], title="Split by",
-        description="What decides whether a flight trains, validates or tests: its date (the newest test), or the hash "
-        "of its id, for ever and in the same shares.",
+        description="How flights are split into train, val and test: by date (the newest are test), or by the hash "
+        "of their id, permanently and in the same shares.",
     )  # fmt: skip
 
 
@@ -72,24 +72,24 @@ PARAMS = {
         description="SageMaker instance type; ml.g* and ml.p* have GPUs. The local SageMaker trains on this machine.",
     ),
     "learning_rate": ranged(
-        0.001, 0.000001, 1, title="Learning rate", description="Step size of the optimiser once it has risen.",
+        0.001, 0.000001, 1, title="Learning rate", description="Peak step size of the optimizer, after warmup.",
     ),
     "batch_size": chosen_by_the_table(
-        16, 65536, title="Batch size", description="Rows per optimisation step, over all GPUs together.",
+        16, 65536, title="Batch size", description="Rows per optimization step, in total over all GPUs.",
     ),
     "epochs": chosen_by_the_table(
         1, 200, title="Epochs",
-        description="Passes over the training rows at most; training stops earlier when validation does not improve.",
+        description="Maximum passes over the training rows; training stops early if validation does not improve.",
     ),
     "window_days": ranged(
         Window.days, 28, MAX_DAYS, title="Window (days)",
         description=f"Days of flights up to the partition: the last {Window.test_days} test, {Window.val_days} before "
-        "them validate, the others train. Longer windows train better and longer.",
+        "them validate, the others train. Longer windows take longer and give better models.",
     ),
     "split_by": split_by("time"),
     "missing_data": Param(
         "fail", type="string", enum=[*MISSING_DATA], title="Missing raw dates",
-        description="When raw dates of the window are not there: fail the partition, skip it without a failure, or "
+        description="If raw dates of the window are missing: fail the partition, skip it without a failure, or "
         f"wait for them, {WAIT_WITHIN.total_seconds() / 3600:.0f} hours at most.",
     ),
 }  # fmt: skip

@@ -125,7 +125,7 @@ def _run(
     bucket = connection_defaults(aws_conn_id).bucket
     if not bucket:
         raise AirflowFailException(
-            f"the Airflow connection {aws_conn_id!r} names no bucket: set service_config.s3.bucket_name in its extra"
+            f"the Airflow connection {aws_conn_id!r} has no bucket; set service_config.s3.bucket_name in its extra"
         )
     options = ["--bucket", bucket, "--partition", str(partition), "--days", str(window_days), *more]
     try:

@@ -43,7 +43,7 @@ ByDay = dict[tuple[Any, ...], pl.DataFrame]
 def source_date(day: date) -> date:
     """Return the date of 2013 whose flights stand for `day`. Raises WindowError before 2013."""
     if day < FIRST:
-        raise WindowError(f"there are no flights on {day}: the data begin on {FIRST}")
+        raise WindowError(f"there are no flights on {day}; the data begins on {FIRST}")
     years = max(0, -(-(day - LAST) // YEAR))
     return day - years * YEAR
 

@@ -118,7 +118,7 @@ class ModelHyperparameters(StrictModel):
     positive_label: str = Field(
         default="", description="Of two classes the one whose probability is predicted; empty: the later one, sorted."
     )
-    learning_rate: Positive = Field(default=0.001, description="Step size of the optimiser once it has risen.")
+    learning_rate: Positive = Field(default=0.001, description="Peak step size of the optimizer, after warmup.")
     batch_size: int | None = Field(
         default=None, ge=1, description="Rows per step over all processes; none: by the number of rows, 32 to 1024."
     )

@@ -24,7 +24,9 @@ def run_module(module: str, *arguments: str) -> subprocess.CompletedProcess[str]
 def test_demo_refuses_what_is_no_date(partition: str, tmp_path: Path) -> None:
     done = run_module("demo", "--partition", partition, "--home", str(tmp_path / "home"))
     assert done.returncode == 1
-    assert done.stderr.strip() == f"demo: partition {partition!r} is no date; expected YYYY-MM-DD, such as 2013-07-04"
+    assert (
+        done.stderr.strip() == f"demo: partition {partition!r} is not a date; expected YYYY-MM-DD, such as 2013-07-04"
+    )
     assert not (tmp_path / "home").exists()
 
 
@@ -43,7 +45,7 @@ def test_airflow_local_names_a_taken_port(tmp_path: Path) -> None:
         done = run_module("serve", "--port", str(port), "--home", str(tmp_path))
     assert done.returncode == 1
     assert f"port {port} on 127.0.0.1 cannot be used" in done.stderr
-    assert "--port 0 takes any free one" in done.stderr
+    assert "--port 0 picks a free one" in done.stderr
 
 
 @pytest.mark.parametrize("option", ["--port", "--sagemaker-port"])
@@ -102,7 +104,7 @@ def fake_program(folder: Path, name: str, body: str) -> None:
 
 @pytest.mark.parametrize(
     ("named", "found"),
-    [({}, "python3 is 3.9"), ({"PYTHON": "/nonexistent/python"}, "/nonexistent/python is none that runs")],
+    [({}, "python3 is 3.9"), ({"PYTHON": "/nonexistent/python"}, "/nonexistent/python is not executable")],
 )
 def test_setup_names_the_python_it_needs(tmp_path: Path, named: dict[str, str], found: str) -> None:
     programs = tmp_path / "programs"

@@ -95,7 +95,7 @@ def test_an_id_of_two_pieces_is_found_and_nothing_is_written(
     monkeypatch.setattr(features, "build", lambda *a: ours(*a).with_columns(number.alias(fields.ID)))
     messages = []
     for rows in (chunks.ROWS, ONE_DATE):
-        with pytest.raises(TableError, match=r"flight_id '\w+-\w+-\d+' is on several rows") as caught:
+        with pytest.raises(TableError, match=r"flight_id '\w+-\w+-\d+' occurs in several rows") as caught:
             program.preprocess(FLIGHTS, raw_folder, tmp_path / "out", window, chunk_rows=rows)
         messages.append(str(caught.value))
         assert not (tmp_path / "out").exists()

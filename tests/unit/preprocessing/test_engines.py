@@ -59,7 +59,7 @@ def test_spark_builds_the_pieces_of_a_window_in_one_session(raw_folder: Path, tm
 
 
 @pytest.mark.parametrize(
-    ("lacking", "message"), [("pyspark", "pip install pyspark==4.3.0"), ("java", "needs Java 17 or later")]
+    ("lacking", "message"), [("pyspark", "pip install pyspark==4.3.0"), ("java", "requires Java 17 or later")]
 )
 def test_a_missing_spark_is_named_with_what_to_install(
     lacking: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -113,23 +113,23 @@ def damaged(raw_folder: Path, window: Window, change: str) -> Path:
     [
         ("absent", "flights: no raw data for {day} .*1 of 65 dates are missing"),
         ("empty", "{file} is empty .0 bytes.; expected a Parquet file of flights"),
-        ("truncated", "{file} is no complete Parquet file .*; expected one of flights"),
-        ("text", "{file} is no complete Parquet file"),
-        ("no rows", "{file} holds no rows; expected the flights of one date"),
+        ("truncated", "{file} is not a complete Parquet file .*; expected one of flights"),
+        ("text", "{file} is not a complete Parquet file"),
+        ("no rows", "{file} has no rows; expected the flights of one date"),
         ("column", "{file}: column 'carrier' is missing; found flight_date, time_hour"),
         (
             "type",
             "partition {day}: {file}: column 'arr_delay' is .*string; expected integer, as in .*={before}/.*int64.;",
         ),
-        ("type", "; row 0 holds '-?[0-9]+'$"),
+        ("type", "; row 0 has '-?[0-9]+'$"),
         (
             "encoding",
-            "partition {day}: {file}: column 'carrier' holds text in another encoding .* b'caf.xe9' in row 1$",
+            "partition {day}: {file}: column 'carrier' contains text that is not UTF-8: b'caf..xe9' in row 1$",
         ),
         ("page", "partition {day}: {file}: cannot be read"),
         ("zone", "{file}: column 'time_hour' is timestamp.*New_York.*; expected time stamp in UTC"),
         ("date", "{file}: flight_date holds 2021-02-04 to {day}; expected {day} alone$"),
-        ("twice", "flight_id '{day}-.*' is on several rows"),
+        ("twice", "flight_id '{day}-.*' occurs in several rows"),
     ],
 )
 def test_bad_raw_data_is_named_and_nothing_is_written(
@@ -147,7 +147,7 @@ def test_a_split_with_one_class_is_named(raw_folder: Path, tmp_path: Path, windo
     for i in range(window.test_days):
         file = raw_folder / raw.raw_key("flights", window.partition - timedelta(days=i))
         pl.read_parquet(file).with_columns(arr_delay=pl.lit(0)).write_parquet(file)
-    with pytest.raises(PreprocessingError, match=r"test \(.* to .*\) holds only label late = \[0\] in 48 rows"):
+    with pytest.raises(PreprocessingError, match=r"test \(.* to .*\) contains only label late = \[0\] in 48 rows"):
         program.preprocess(FLIGHTS, raw_folder, tmp_path / "out", window)
 
 
