@@ -59,18 +59,19 @@ def compile_pipeline(
     python = sdk_python or default_python()
     request = request_of(config)
     modules = modules_of((*config.dependencies, *config.followups))
+    cache = cache or DiskCache()
+    key, no_sdk = _key_or_reason(request, sources, modules, python)
+    entry = cache.get(key)
     if published is not None:
-        found = published.find(config, Subject.of(config, sources, module_digests(modules)))
+        subject = Subject.of(config, sources, module_digests(modules))
+        # What this host has compiled itself, and was not published a moment ago, costs no call.
+        found = None if entry is not None and published.missed_lately(subject) else published.find(config, subject)
         if found is not None:
             return found
-    cache = cache or DiskCache()
-    try:
-        key = cache_key(request, sources, modules, python)
-    except SdkNotAvailable as error:
+    if no_sdk is not None:
         if published is None:
-            raise
-        raise SdkNotAvailable(f"{published.miss}: run {COMMAND}. Compiling it here failed too: {error}") from None
-    entry = cache.get(key)
+            raise no_sdk
+        raise SdkNotAvailable(f"{published.miss}: run {COMMAND}. Compiling it here failed too: {no_sdk}") from None
     if entry is None:
         try:
             with cache.lock(key, timeout_seconds):
@@ -87,6 +88,16 @@ def compile_pipeline(
             hint = "free some disk space, or set AIRFLOW_SAGEMAKER_CACHE_DIR to another folder"
             raise CompileError(f"the compile cache {cache.folder} cannot be used: {error}; {hint}") from error
     return _compiled_pipeline(config, entry, cache)
+
+
+def _key_or_reason(
+    request: dict[str, Any], sources: Mapping[str, str], modules: Sequence[str], python: str
+) -> tuple[str, SdkNotAvailable | None]:
+    """Return the cache's key; without an SDK none (no entry has an empty key), and why."""
+    try:
+        return cache_key(request, sources, modules, python), None
+    except SdkNotAvailable as error:
+        return "", error
 
 
 def subject_of(config: PytorchTrainingConfig) -> Subject:

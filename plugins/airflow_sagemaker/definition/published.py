@@ -9,15 +9,19 @@ is not found; and it is believed only as far as SageMaker confirms it (`trust`).
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_sagemaker.aws.faults import Fault, classify, explain
 from airflow_sagemaker.aws.versions import CompiledPipeline, deploy
+from airflow_sagemaker.cache_folder import cache_folder
 from airflow_sagemaker.definition.request import request_of, static_settings
 from airflow_sagemaker.definition.source_files import digest_of_digests
 from airflow_sagemaker.definition.trust import Distrusted, code_channels, require_deployed, require_own_code
@@ -28,6 +32,8 @@ if TYPE_CHECKING:
     from airflow_sagemaker.config.training import PytorchTrainingConfig
 
 FORMAT = 1
+MISSED_SECONDS = 600.0
+"""How long it is believed that nothing is published, by a host that has compiled the same itself."""
 COMMAND = "airflow-sagemaker publish CONFIG.yaml"
 
 
@@ -76,8 +82,24 @@ class Publications:
         self._bucket = bucket
         self._pipeline_name = pipeline_name
         self._role_arn = role_arn
-        self.miss = ""
-        """Why the last `find` found nothing, in one line."""
+        self._miss = ""
+        self._nothing_of: Subject | None = None
+
+    @property
+    def miss(self) -> str:
+        """Why the last `find` found nothing, in one line; asks for the latest publication, to name what differs."""
+        return self._miss + (self._nearest(self._nothing_of) if self._nothing_of is not None else "")
+
+    def missed_lately(self, subject: Subject) -> bool:
+        """Whether a `find` of the last ten minutes, in any process of this machine, found that nothing is published."""
+        try:
+            return 0 <= time.time() - self._mark(subject).stat().st_mtime < MISSED_SECONDS
+        except OSError:
+            return False
+
+    def _mark(self, subject: Subject) -> Path:
+        place = [self._aws.target.key(), self._bucket, self._key(subject.key)]
+        return cache_folder() / "unpublished" / _digest(place)[:32]
 
     def find(self, config: PytorchTrainingConfig, subject: Subject) -> CompiledPipeline | None:
         """Return the published definition of this configuration and its sources, or None.
@@ -88,7 +110,11 @@ class Publications:
         try:
             published = self._read(self._key(subject.key))
             if published is None:
-                self.miss = f"no definition is published at {where}{self._nearest(subject)}"
+                self._miss, self._nothing_of = f"no definition is published at {where}", subject
+                with contextlib.suppress(OSError):  # a mark that cannot be left costs a call, nothing else
+                    mark = self._mark(subject)
+                    mark.parent.mkdir(parents=True, exist_ok=True)
+                    mark.touch()
                 return None
             found = self._compiled(config, published)
             require_own_code(published["code"], subject.sources)
@@ -96,12 +122,12 @@ class Publications:
         except CompileError:
             raise
         except Distrusted as reason:
-            self.miss = f"the definition published at {where} is not used, because {reason}"
-            self._aws.log.warning("%s", self.miss)
+            self._miss = f"the definition published at {where} is not used, because {reason}"
+            self._aws.log.warning("%s", self._miss)
             return None
         except Exception as error:
-            self.miss = explain(error, f"looking for the definition published at {where}")
-            self._aws.log.debug("%s", self.miss)
+            self._miss = explain(error, f"looking for the definition published at {where}")
+            self._aws.log.debug("%s", self._miss)
             return None
         self._aws.log.info(
             "Published definition %s of %s (airflow-sagemaker %s, sagemaker %s)",
