@@ -124,7 +124,7 @@ def damaged(raw_folder: Path, window: Window, change: str) -> Path:
         ("type", "; row 0 has '-?[0-9]+'$"),
         (
             "encoding",
-            "partition {day}: {file}: column 'carrier' contains text that is not UTF-8: b'caf..xe9' in row 1$",
+            "partition {day}: {file}: column 'carrier' contains text that is not UTF-8: b'caf.xe9' in row 1$",
         ),
         ("page", "partition {day}: {file}: cannot be read"),
         ("zone", "{file}: column 'time_hour' is timestamp.*New_York.*; expected time stamp in UTC"),
