@@ -97,3 +97,30 @@ def test_another_trainings_checkpoint_is_refused_by_name(finished: Job, tmp_path
     assert "belongs to another training: learning_rate was 0.005, is 0.01" in log
     assert "learning_rate was 0.005" in job.failure.read_text()
     assert sorted(finished.checkpoints.iterdir()) == before
+
+
+MOMENTS = ["Rows: ", "Epoch 1/3", "Validation Loss", "Stopped after", "Test: ", "Kept epoch 3: Validation AUC ROC"]
+"""Beginnings of lines; after the last one the importance is measured and the curves are drawn."""
+
+
+@pytest.mark.slow  # two trainings each
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_whenever_it_is_ended_the_next_one_ends_with_the_same_weights(
+    moment: str, sig: signal.Signals, job: Job, finished: Job
+) -> None:
+    process = job.start()
+    assert process.stdout
+    for line in process.stdout:
+        if line.startswith(moment):
+            process.send_signal(sig)
+            break
+    log, _ = process.communicate(timeout=DEADLINE)
+    assert process.returncode in (0, 143, -signal.SIGKILL), log
+    if process.returncode == 0:  # all that matters had been written
+        assert_same_weights(job, finished)
+        assert job.report["best_epoch"] == finished.report["best_epoch"]
+    job.run()
+    assert_same_weights(job, finished)
+    assert without_seconds(job) == without_seconds(finished)
+    assert {entry["feature"] for entry in job.report["importance"]} == {"größe", "age", "noise", "city", "code"}
