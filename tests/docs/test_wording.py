@@ -25,7 +25,7 @@ BETTER = {
     r"to the letter": "'exactly', 'the same request'",
     r"for ever\b": "'forever'",
     r"for good\b": "'permanently', 'without retries'",
-    r"[Ww]hoever": "'anyone who', 'everyone who'",
+    r"(?i:whoever)": "'anyone who', 'everyone who'",
     r"refused by name": "'rejected with an error that names it'",
     r"(?:is|was|are|were) told\b": "'is reported'",
     r"tells? (?:nothing|what|which|whether)\b": "'shows', 'reports', 'says'",
