@@ -49,4 +49,4 @@ def test_a_range_without_a_failure_is_a_success_and_a_table(
 def test_a_stranger_learns_nothing(airflow: Airflow, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["backfill-summary", "pages_year", "--airflow-url", airflow.url, "--username", "stranger"]
     assert main([*command, "--password", PASSWORD]) == 4
-    assert "answered 403" in capsys.readouterr().err
+    assert "responded with 403" in capsys.readouterr().err

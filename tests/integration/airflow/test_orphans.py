@@ -176,7 +176,7 @@ def test_a_dag_run_that_may_not_be_read_is_left_alone(pipelines: Pipelines, made
     with airflow({RUN_PATH: 403}) as api:
         (orphan,) = find_orphans(pipelines.executions, api, [made.pipeline_name])
     assert (orphan.execution.arn, orphan.unread) == (started.arn, True)
-    assert "answered 403" in orphan.reason
+    assert "responded with 403" in orphan.reason
 
 
 def test_a_record_of_the_first_version_names_its_execution(pipelines: Pipelines, made: CompiledPipeline) -> None:
