@@ -237,7 +237,7 @@ def test_a_killed_child_is_told_apart(config: PytorchTrainingConfig, tmp_path: P
     def end(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGTERM)
 
-    with pytest.raises(CompileError, match="was ended by signal 15 without an answer"):
+    with pytest.raises(CompileError, match="was killed by signal 15 without a result"):
         compile_pipeline(config, on_child=end, cache=DiskCache(tmp_path / "cache"))
 
 

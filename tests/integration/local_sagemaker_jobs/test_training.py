@@ -167,20 +167,12 @@ def test_a_program_that_does_not_exist_fails_like_in_a_shell(jobs: Jobs) -> None
     assert "/no/such/program: No such file or directory, exit code: 127" in ended["FailureReason"]
 
 
-@pytest.mark.parametrize(
-    ("members", "named"),
-    [
-        ({"HyperParameters": {"sagemaker_program": "train.py"}}, "sagemaker_program of the training toolkit"),
-        ({"ResourceConfig": {"KeepAlivePeriodInSeconds": 60}}, "ResourceConfig.KeepAlivePeriodInSeconds"),
-    ],
-)
-def test_what_cannot_run_is_refused_by_name(jobs: Jobs, members: dict[str, Any], named: str) -> None:
-    request = script_request("print('never')", **members)
-    if "HyperParameters" in members:
-        del request["AlgorithmSpecification"]["ContainerEntrypoint"]
-    ended = jobs.run(f"refused-{next(iter(members)).lower()}", request)
+def test_a_program_of_the_training_toolkit_is_refused_by_name(jobs: Jobs) -> None:
+    request = script_request("print('never')", HyperParameters={"sagemaker_program": "train.py"})
+    del request["AlgorithmSpecification"]["ContainerEntrypoint"]
+    ended = jobs.run("refused-hyperparameters", request)
     assert ended["TrainingJobStatus"] == "Failed"
-    assert named in ended["FailureReason"]
+    assert "sagemaker_program of the training toolkit" in ended["FailureReason"]
 
 
 def test_two_hosts_see_each_other_and_share_their_models(jobs: Jobs, backend: Backend) -> None:
