@@ -19,16 +19,18 @@ pytest.register_assert_rewrite("tests.support")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="also run the tests marked slow (minutes each)")
+    parser.addoption("--soak", action="store_true", help="also run the tests marked soak (half an hour together)")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: order_of(item.nodeid))
-    if config.getoption("--slow"):
-        return
-    skip = pytest.mark.skip(reason="takes minutes: run with --slow")
-    for item in items:
-        if "slow" in item.keywords:
-            item.add_marker(skip)
+    for mark in ("slow", "soak"):
+        if config.getoption(f"--{mark}"):
+            continue
+        skip = pytest.mark.skip(reason=f"takes minutes: run with --{mark}")
+        for item in items:
+            if mark in item.keywords:
+                item.add_marker(skip)
 
 
 TOGETHER = ("tests/browser/",)

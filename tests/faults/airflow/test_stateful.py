@@ -150,7 +150,7 @@ def test_lives(table: Table) -> None:
     lives(table, examples=5, steps=6)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(1800)
 def test_many_lives(table: Table) -> None:
     lives(table, examples=60, steps=12)

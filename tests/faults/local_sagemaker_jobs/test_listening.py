@@ -98,7 +98,7 @@ def listening(pid: int) -> set[tuple[str, int]]:
 @pytest.mark.parametrize(
     ("way", "program"),
     [
-        pytest.param(way, program, marks=() if (way, program) in QUICK else pytest.mark.slow)
+        pytest.param(way, program, marks=() if (way, program) in QUICK else pytest.mark.soak)
         for way in ("jobs", "rewriting_jobs")
         for program in PROGRAMS
     ],

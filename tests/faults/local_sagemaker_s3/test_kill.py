@@ -117,7 +117,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("kills", [4, pytest.param(40, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])])
+@pytest.mark.parametrize("kills", [4, pytest.param(40, marks=[pytest.mark.soak, pytest.mark.timeout(1200)])])
 def test_uploads_and_copies(server: LocalS3, kills: int) -> None:
     writers = Writers(server)
     for number, write in enumerate((put, copy, in_parts, put)):

@@ -183,7 +183,7 @@ CASES: dict[str, tuple[Case, int]] = {
     "broken": (one_broken_member, 150),
     "http": (any_http_request, 60),
 }
-"""And how many requests of each are tried each time; all together, with --slow, more than 20,000."""
+"""And how many requests of each are tried each time; all together, with --soak, more than 20,000."""
 
 
 def try_many(raw: Raw, case: Case, examples: int) -> None:
@@ -201,7 +201,7 @@ def test_generated_requests_are_answered_or_refused_by_name(raw: Raw, name: str)
     try_many(raw, *CASES[name])
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", CASES)
 def test_twenty_thousand_generated_requests(raw: Raw, name: str) -> None:

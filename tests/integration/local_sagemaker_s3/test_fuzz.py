@@ -94,7 +94,7 @@ class Requests:
         return self._chance.choice(self._words[-60:] if self._chance.random() < 0.3 else WORDS)
 
 
-@pytest.mark.parametrize("count", [600, pytest.param(20_000, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
+@pytest.mark.parametrize("count", [600, pytest.param(20_000, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])])
 def test_no_request_is_answered_with_a_fault(server: LocalS3, s3: Any, count: int) -> None:
     def work(seed: int) -> list[str]:
         requests = Requests(server, seed)

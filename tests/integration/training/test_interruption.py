@@ -121,7 +121,7 @@ def test_a_job_that_is_interrupted_ends_with_the_weights_of_one_that_was_not(
     assert all(torch.equal(weights[name], weight) for name, weight in finished.weights.items())
 
 
-@pytest.mark.slow  # a validation of a million rows
+@pytest.mark.soak  # a validation of a million rows
 def test_sigterm_does_not_wait_for_a_long_validation(shipped: Path, channels: Path, tmp_path: Path) -> None:
     large = tmp_path / "channels"
     (large / "val").mkdir(parents=True)

@@ -67,7 +67,7 @@ def test_a_training_of_several_classes_resumes_bit_by_bit(tmp_path: Path, shippe
     assert jobs[0].report["data"]["label"]["classes"] == ["large", "medium", "small"]
 
 
-@pytest.mark.slow  # three trainings of two processes each
+@pytest.mark.soak  # three trainings of two processes each
 def test_two_processes_stop_together_and_resume(job: Job, tmp_path: Path) -> None:
     undisturbed = Job(tmp_path / "undisturbed", job.code, job.channels)
     undisturbed.run(2)
@@ -103,7 +103,7 @@ MOMENTS = ["Rows: ", "Epoch 1/3", "Validation Loss", "Stopped after", "Test: ", 
 """Beginnings of lines; after the last one the importance is measured and the curves are drawn."""
 
 
-@pytest.mark.slow  # two trainings each
+@pytest.mark.soak  # two trainings each
 @pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_whenever_it_is_ended_the_next_one_ends_with_the_same_weights(

@@ -111,7 +111,7 @@ def test_two_processes_that_stream_equal_one_that_holds_the_data(tmp_path: Path,
         assert [mine[name] for name in NAMES] == pytest.approx([other[name] for name in NAMES], abs=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_three_processes_agree_with_one_on_several_classes(tmp_path: Path, shipped: Path) -> None:
     write_channels(tmp_path / "channels", 500, 200, 200, label=sizes)
     one, three = (Job(tmp_path / name, shipped, tmp_path / "channels") for name in ("one", "three"))
