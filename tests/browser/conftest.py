@@ -59,6 +59,10 @@ def session_state(chromium: Any, airflow: Airflow) -> dict[str, Any]:
     return state
 
 
+OF_AIRFLOW = {"script: signal is aborted without reason", "script: Event"}
+"""What Airflow 3.2's own pages throw when one of them is left while it loads."""
+
+
 @pytest.fixture
 def page(chromium: Any, session_state: dict[str, Any]) -> Iterator[Any]:
     """A signed-in tab; the test fails when a script of the page did, or the policy blocked something."""
@@ -71,4 +75,4 @@ def page(chromium: Any, session_state: dict[str, Any]) -> Iterator[Any]:
     tab.on("console", lambda line: faults.append(line.text) if "Content Security Policy" in line.text else None)
     yield tab
     context.close()
-    assert not faults
+    assert [fault for fault in faults if fault not in OF_AIRFLOW] == []

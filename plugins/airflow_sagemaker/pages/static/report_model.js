@@ -111,7 +111,7 @@ export class RunReader {
   async read() {
     const run = await api(this.where); // before its tasks: those of a finished run cannot change any more
     const [tasks, entries] = await Promise.all([
-      all(`${this.where}/taskInstances`, "task_instances"),
+      all(`${this.where}/taskInstances`, "task_instances").then((listed) => this.withRenderedFields(listed)),
       all(`${this.where}/taskInstances/~/xcomEntries`, "xcom_entries", { xcom_key_pattern: KEYS.join("|") }),
     ]);
     const trainings = await this.trainings(tasks, entries);
@@ -121,6 +121,21 @@ export class RunReader {
     if (training) await this.addDetails(model);
     else model.failure = await this.failure(tasks.find((task) => task.state === "failed"));
     return model;
+  }
+
+  /** The tasks with the fields that say which execution they wait for: Airflow 3.2 lists tasks without them. */
+  async withRenderedFields(tasks) {
+    if (tasks.some((task) => Object.keys(task.rendered_fields ?? {}).length)) return tasks;
+    const begun = tasks.filter((task) => task.start_date).slice(0, MOST_VALUES);
+    const read = begun.map(async (task) => {
+      const where = `${this.where}/${path("taskInstances", task.task_id, ...(task.map_index < 0 ? [] : [String(task.map_index)]))}`;
+      const name = `${where} ${task.try_number} rendered`;
+      const fields = this.values.get(name) ?? (await api(where).catch(() => ({}))).rendered_fields ?? {};
+      if (Object.keys(fields).length) this.values.set(name, fields); // a task that has just begun has none yet
+      return [task, fields];
+    });
+    const fields = new Map(await Promise.all(read));
+    return tasks.map((task) => (fields.has(task) ? { ...task, rendered_fields: fields.get(task) } : task));
   }
 
   async trainings(tasks, entries) {
