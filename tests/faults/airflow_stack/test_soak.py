@@ -20,7 +20,7 @@ from local_stack.stack import Stack
 from tests.faults.airflow_stack.conftest import Faulty, running_faulty
 from tests.support.postgres import programs
 
-pytestmark = [pytest.mark.timeout(2400), pytest.mark.slow]
+pytestmark = [pytest.mark.timeout(2400), pytest.mark.soak]
 
 FIRST, DAYS = date(2013, 7, 1), 60
 SEED = int(os.environ.get("SOAK_SEED", "20130701"))
