@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-PROGRAM = Path(__file__).resolve().parents[4] / "plugins/airflow_sagemaker/definition/sdk/container_program.py"
+import airflow_sagemaker
+
+PROGRAM = Path(airflow_sagemaker.__file__).parent / "definition" / "sdk" / "container_program.py"
 DRIVER = """
 import runpy, sys
 run = runpy.run_path(sys.argv[1])["execute_commands"]
@@ -64,6 +66,7 @@ def test_without_a_traceback_the_reason_is_how_it_ended_and_its_last_lines(
 
 
 def test_torchruns_own_traceback_is_no_reason(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
     launcher = ("-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1", "--nproc-per-node=2")
     _, reason, log = run(tmp_path, "raise ValueError('too few rows')", *launcher)
     assert reason == "ValueError: too few rows (script.py, line 1)"
