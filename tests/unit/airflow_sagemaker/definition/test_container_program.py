@@ -68,9 +68,10 @@ def test_without_a_traceback_the_reason_is_how_it_ended_and_its_last_lines(
 def test_torchruns_own_traceback_is_no_reason(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     launcher = ("-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1", "--nproc-per-node=2")
-    _, reason, log = run(tmp_path, "raise ValueError('too few rows')", *launcher)
-    assert reason == "ValueError: too few rows (script.py, line 1)"
-    assert log[-1] == "Training failed: ValueError: too few rows (script.py, line 1)"
+    script = "import os, time\nos.environ['RANK'] == '1' and time.sleep(60)\nraise ValueError('too few rows')"
+    _, reason, log = run(tmp_path, script, *launcher)
+    assert reason == "ValueError: too few rows (script.py, line 3)"
+    assert log[-1] == "Training failed: ValueError: too few rows (script.py, line 3)"
     _, reason, _ = run(
         tmp_path, "import os, time\nos.environ['RANK'] == '1' and os.kill(os.getpid(), 9)\ntime.sleep(60)", *launcher
     )
