@@ -72,6 +72,6 @@ def test_an_execution_that_aws_does_not_know_leaves_the_tasks_log(page: Any, air
     gone = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/nothing-here/execution/abcdefabcdef"
     run = airflow.client.trigger("pages_live", conf={"arn": gone})
     frame = report(page, airflow, run["dag_run_id"], dag_id="pages_live")
-    frame.get_by_text("AWS could not be asked").wait_for()
+    frame.get_by_text("Reading from AWS failed").wait_for()
     airflow.hold.unlink()
     frame.locator("#page[data-live=false]").wait_for()

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import http.client
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
 from .conftest import Server, processes_of
@@ -111,37 +106,3 @@ def test_logs_outlive_the_server(serve: Callable[..., Server]) -> None:
     first.kill()
     found = serve().client("logs").get_log_events(logGroupName="/kept", logStreamName="s")["events"]
     assert [event["message"] for event in found] == ["line"]
-
-
-def test_half_an_upload_is_never_seen_and_does_not_stay(serve: Callable[..., Server]) -> None:
-    first = serve()
-    s3 = first.client("s3")
-    s3.create_bucket(Bucket="half")
-    s3.put_object(Bucket="half", Key="a/b", Body=b"whole")
-    signer = first.client("s3", config=Config(signature_version="s3v4"))
-    url = urlsplit(signer.generate_presigned_url("put_object", Params={"Bucket": "half", "Key": "a/b"}))
-    connection = http.client.HTTPConnection(url.netloc, timeout=30)
-    connection.putrequest("PUT", f"{url.path}?{url.query}")
-    connection.putheader("Content-Length", str(2**24))
-    connection.endheaders()
-    connection.send(b"x" * 2**23)
-    folder = first.data_dir / "s3/half"
-    poll(lambda: any(path.stat().st_size > 2**20 for path in folder.rglob("*") if path.is_file()))
-    assert contents(s3) == {"a/b": b"whole"}
-    first.kill()
-    assert len([path for path in folder.rglob("*") if path.is_file()]) == 2
-    second = serve()
-    assert contents(second.client("s3")) == {"a/b": b"whole"}
-    poll(lambda: [path.name for path in folder.rglob("*") if path.is_file()] == ["b"])
-
-
-def contents(s3: Any) -> dict[str, bytes]:
-    keys = [item["Key"] for item in s3.list_objects_v2(Bucket="half")["Contents"]]
-    return {key: s3.get_object(Bucket="half", Key=key)["Body"].read() for key in keys}
-
-
-def poll(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

@@ -153,8 +153,9 @@ def test_a_valid_configuration_becomes_a_request_that_the_service_takes(
     for name, text in request["HyperParameters"].items():
         given_value = config.hyperparameters.model_dump(mode="json")[name]
         assert json.loads(text) == given_value
-    mode = "gpu" if settings["training_instance_type"][3] in "gp" else "cpu"
-    assert f"-{mode}-" in request["AlgorithmSpecification"]["TrainingImage"]
+    has_gpu = settings["training_instance_type"][3] in "gp"
+    image = request["AlgorithmSpecification"]["TrainingImage"]
+    assert ("-gpu-" in image or "-cu" in image) == has_gpu
     assert PytorchTrainingConfig.from_dict(config.to_dict()) == config
 
 

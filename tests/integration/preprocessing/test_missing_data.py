@@ -40,7 +40,7 @@ def test_missing_raw_dates_fail_or_skip_the_task_and_are_named(
 
 
 def test_other_unusable_data_are_never_skipped(tasks: ModuleType) -> None:
-    with pytest.raises(AirflowFailException, match="a window of 5 days does not fit"):
+    with pytest.raises(AirflowFailException, match="a window of 5 days is not supported"):
         tasks.preprocess(CONNECTION, "flights", "2014-03-01", 5, "skip")
 
 

@@ -56,13 +56,13 @@ def test_a_partition_without_enough_history_names_the_first_that_has_it() -> Non
 
 @pytest.mark.parametrize("days", [0, 27, 331])
 def test_a_window_that_does_not_fit_is_refused(days: int) -> None:
-    with pytest.raises(WindowError, match=f"{days} days does not fit; expected 28 .* to 330 days"):
+    with pytest.raises(WindowError, match=f"{days} days is not supported; expected 28 .* to 330 days"):
         Window(date(2020, 1, 1), days, longest=330)
 
 
 def test_a_window_without_a_longest_may_have_any_number_of_days() -> None:
     assert len(Window(date(2020, 1, 1), 5000).dates()) == 5000
-    with pytest.raises(WindowError, match=r"27 days does not fit; expected 28 .* or more days"):
+    with pytest.raises(WindowError, match=r"27 days is not supported; expected 28 .* or more days"):
         Window(date(2020, 1, 1), 27)
 
 

@@ -30,7 +30,7 @@ def test_the_longest_window_never_holds_the_same_flights_twice(last: date) -> No
 
 
 def test_before_2013_there_is_nothing() -> None:
-    with pytest.raises(WindowError, match="no flights on 2012-12-31: the data begin on 2013-01-01"):
+    with pytest.raises(WindowError, match="no flights on 2012-12-31; the data begins on 2013-01-01"):
         source.source_date(date(2012, 12, 31))
 
 
