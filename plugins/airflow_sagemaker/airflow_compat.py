@@ -20,7 +20,7 @@ OLDEST = (3, 2)
 WHY = "older versions lack partition keys and plugin pages, and before 3.1.2 do not retry killed tasks"
 
 
-def installed() -> str | None:
+def installed_airflow_version() -> str | None:
     """Airflow's version; None without one. Airflow 3 is apache-airflow-core, Airflow 2 was apache-airflow."""
     for package in ("apache-airflow-core", "apache-airflow"):
         try:
@@ -30,9 +30,9 @@ def installed() -> str | None:
     return None
 
 
-def require() -> None:
+def require_supported_airflow() -> None:
     """Raise ImportError with one line when Airflow is older than 3.2."""
-    found = installed()
+    found = installed_airflow_version()
     if found is None:
         return
     from packaging.version import Version
@@ -41,7 +41,7 @@ def require() -> None:
         raise ImportError(f"airflow_sagemaker requires Apache Airflow 3.2 or later, found {found}: {WHY}")
 
 
-require()
+require_supported_airflow()
 
 
 def task_state_store(context: Any) -> Any:

@@ -45,7 +45,7 @@ class Violation:
     hint: str = ""
 
     def __str__(self) -> str:
-        text = f"{self.field} = {_shortened(self.value)}: {self.rule}"
+        text = f"{self.field} = {_shorten_repr(self.value)}: {self.rule}"
         return f"{text} ({self.hint})" if self.hint else text
 
     def as_dict(self) -> dict[str, Any]:
@@ -63,7 +63,7 @@ class _Missing:
 MISSING: Any = _Missing()
 
 
-def _shortened(value: Any, limit: int = 120) -> str:
+def _shorten_repr(value: Any, limit: int = 120) -> str:
     text = repr(value)
     return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
 

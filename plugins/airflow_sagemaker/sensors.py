@@ -22,7 +22,7 @@ from airflow_sagemaker.aws.stopping import stop_from_signal_handler
 from airflow_sagemaker.contract import PROGRESS_LEVELS, ProgressLevel
 from airflow_sagemaker.exceptions import ExecutionFailed, ExecutionNotFound
 from airflow_sagemaker.links import LINKS, push_links
-from airflow_sagemaker.start.task_settings import seconds
+from airflow_sagemaker.start.task_settings import check_seconds
 from airflow_sagemaker.wait.progress_report import POSITION_KEY, ProgressReport
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
         self.botocore_config = botocore_config
         self.deferrable = deferrable
         self.progress = progress
-        self.patience: float = seconds("patience", patience)
+        self.patience: float = check_seconds("patience", patience)
         self.stop_on_kill = stop_on_kill
         self.stop_on_timeout = stop_on_timeout
         self.page_urls: dict[str, str] = {}

@@ -15,10 +15,10 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_sagemaker.aws.connections import AwsTarget
-from airflow_sagemaker.aws.faults import classify, error_code, error_text
+from airflow_sagemaker.aws.faults import classify_error, error_code, error_text
 from airflow_sagemaker.contract import ProgressLevel
 from airflow_sagemaker.exceptions import ExecutionNotFound, NotStopped
-from airflow_sagemaker.start.task_settings import seconds
+from airflow_sagemaker.start.task_settings import check_seconds
 from airflow_sagemaker.wait.progress_report import POSITION_KEY
 from airflow_sagemaker.wait.shared_poller import SharedPoller, Waiter
 
@@ -66,8 +66,8 @@ class SageMakerTrainingPipelineTrigger(BaseTrigger):
         super().__init__()  # type: ignore[no-untyped-call]
         self.execution_arn = execution_arn
         self.target = AwsTarget(aws_conn_id, region_name, verify, botocore_config)
-        self.poll_interval: float = seconds("poll_interval", poll_interval)
-        self.patience: float = seconds("patience", patience)
+        self.poll_interval: float = check_seconds("poll_interval", poll_interval)
+        self.patience: float = check_seconds("patience", patience)
         self.progress = progress
         self.stop_on_kill = stop_on_kill
         self.shortest = shortest
@@ -122,7 +122,12 @@ class SageMakerTrainingPipelineTrigger(BaseTrigger):
         if isinstance(error, ExecutionNotFound):
             return {"event": MISSING, "error": str(error), "execution_arn": self.execution_arn}
         text = f"{error_code(error)}: {error_text(error)}"
-        return {"event": FAULT, "fault": classify(error).value, "error": text, "execution_arn": self.execution_arn}
+        return {
+            "event": FAULT,
+            "fault": classify_error(error).value,
+            "error": text,
+            "execution_arn": self.execution_arn,
+        }
 
     def _log_line(self, level: str, text: str) -> None:
         getattr(self.log, level)(text)

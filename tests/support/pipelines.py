@@ -13,8 +13,8 @@ from typing import Any
 from airflow_sagemaker.aws.client import Aws
 from airflow_sagemaker.aws.connections import AwsTarget
 from airflow_sagemaker.aws.executions import Executions
-from airflow_sagemaker.aws.stopping import stop
-from airflow_sagemaker.aws.versions import CompiledPipeline, deploy
+from airflow_sagemaker.aws.stopping import stop_execution
+from airflow_sagemaker.aws.versions import CompiledPipeline, deploy_pipeline
 from airflow_sagemaker.start.record import display_name
 from tests.support.samples import ROLE
 
@@ -77,7 +77,7 @@ class Pipelines:
 
     def deployed(self, script: str, name: str = "") -> CompiledPipeline:
         made = compiled(name or f"p-{uuid.uuid4().hex[:10]}", [script_step(self.bucket, script)])
-        deploy(self.executions.aws, made)
+        deploy_pipeline(self.executions.aws, made)
         return made
 
     def start(self, made: CompiledPipeline, **changes: Any) -> str:
@@ -96,4 +96,4 @@ class Pipelines:
 
     def stop_all(self) -> None:
         for arn in self.started:
-            stop(self.executions, arn)
+            stop_execution(self.executions, arn)

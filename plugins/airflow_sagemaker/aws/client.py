@@ -26,7 +26,7 @@ from airflow_sagemaker.aws.faults import (
     Fault,
     UnreadableReply,
     check_whole,
-    classify,
+    classify_error,
     error_code,
     error_text,
 )
@@ -89,11 +89,11 @@ class Aws:
             # what botocore's parsers make of a body that is no answer of AWS
             raise UnreadableReply(f"{type(error).__name__}: {error}") from error
         except Exception as error:
-            if classify(error) is Fault.EXPIRED:
+            if classify_error(error) is Fault.EXPIRED:
                 self.forget_clients()
             raise
         if not operation.startswith("head_"):  # a reply to HEAD has no body, whatever length it announces
-            check_whole(reply, _members(client, operation))
+            check_whole(reply, _reply_members(client, operation))
         return reply
 
     def _retrying(self, what: str) -> Retrying:
@@ -112,12 +112,12 @@ class Aws:
             return
         self.log.warning(
             "%s: %s (%s: %s); attempt %d, next in %.1f s",
-            what, classify(error).value, error_code(error), error_text(error), state.attempt_number,
+            what, classify_error(error).value, error_code(error), error_text(error), state.attempt_number,
             state.upcoming_sleep,
         )  # fmt: skip
 
 
-def _members(client: Any, operation: str) -> frozenset[str]:
+def _reply_members(client: Any, operation: str) -> frozenset[str]:
     """The names of what an operation answers."""
     model = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[operation])
     return frozenset(model.output_shape.members if model.output_shape is not None else ())
@@ -129,7 +129,7 @@ def _first_expiry_or_healing() -> Callable[[BaseException], bool]:
 
     def heals(error: BaseException) -> bool:
         nonlocal expired
-        fault = classify(error)
+        fault = classify_error(error)
         if fault is Fault.EXPIRED:
             expired += 1
             return expired == 1

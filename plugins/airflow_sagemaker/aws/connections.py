@@ -138,4 +138,4 @@ class AwsTarget:
 
     def _open(self, hook: Any) -> tuple[Any, Any]:
         """The connection's session. A second client of a session costs a tenth of the first."""
-        return hook, model_overlay.extend(hook.get_session(region_name=self.region_name or hook.region_name))
+        return hook, model_overlay.add_overlay(hook.get_session(region_name=self.region_name or hook.region_name))

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from airflow_sagemaker.aws.faults import Fault, classify, error_text, explain
+from airflow_sagemaker.aws.faults import Fault, classify_error, error_text, explain_error
 from airflow_sagemaker.aws.owner import owners_clear_epoch, read_owner
 from airflow_sagemaker.contract import digest_of_alias
 from airflow_sagemaker.exceptions import ExecutionError, ExecutionNotFound
@@ -184,7 +184,7 @@ class Executions:
                 **version,
             )
         except Exception as error:
-            if classify(error) is Fault.GONE:
+            if classify_error(error) is Fault.GONE:
                 return None
             raise
         return str(reply["PipelineExecutionArn"])
@@ -215,7 +215,7 @@ class Executions:
                     **arguments, **token,
                 )  # fmt: skip
             except Exception as error:
-                if classify(error) is Fault.GONE:
+                if classify_error(error) is Fault.GONE:
                     return
                 raise
             yield from (_from_summary(summary) for summary in page.get("PipelineExecutionSummaries", []))
@@ -229,7 +229,7 @@ class Executions:
         try:
             reply = self.aws.call("sagemaker", "describe_pipeline_execution", PipelineExecutionArn=arn)
         except Exception as error:
-            if classify(error) is Fault.GONE:
+            if classify_error(error) is Fault.GONE:
                 raise ExecutionNotFound(f"no execution {arn}: {error_text(error)}") from error
             raise
         return execution_of_description(reply)
@@ -262,7 +262,7 @@ class Executions:
                 "sagemaker", "list_pipeline_execution_steps",
                 PipelineExecutionArn=arn, SortOrder="Ascending", MaxResults=PAGE, **token,
             )  # fmt: skip
-            steps += [_step(step) for step in page.get("PipelineExecutionSteps", [])]
+            steps += [_from_step(step) for step in page.get("PipelineExecutionSteps", [])]
             if not page.get("NextToken"):
                 return steps
             token = {"NextToken": page["NextToken"]}
@@ -279,10 +279,10 @@ class Executions:
                     "sagemaker", "retry_pipeline_execution", PipelineExecutionArn=arn, ClientRequestToken=token
                 )
             except Exception as error:
-                if classify(error) is Fault.CONFLICT and self.describe(arn).status == Status.EXECUTING:
+                if classify_error(error) is Fault.CONFLICT and self.describe(arn).status == Status.EXECUTING:
                     return
-                if classify(error) is not Fault.CONFLICT or time.monotonic() + pause > deadline:
-                    raise ExecutionError(explain(error, f"retrying the failed steps of {arn}")) from error
+                if classify_error(error) is not Fault.CONFLICT or time.monotonic() + pause > deadline:
+                    raise ExecutionError(explain_error(error, f"retrying the failed steps of {arn}")) from error
             else:
                 return
             self.aws.stopped.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
@@ -316,7 +316,7 @@ def execution_of_description(reply: dict[str, Any]) -> Execution:
     )
 
 
-def _step(step: dict[str, Any]) -> Step:
+def _from_step(step: dict[str, Any]) -> Step:
     metadata = step.get("Metadata") or {}
     kind = next(iter(metadata), "")
     inner = metadata.get(kind)

@@ -184,7 +184,7 @@ def _one_line(text: str) -> str:
     return text if len(text) <= 500 else f"{text[:500]}... ({len(text)} characters)"
 
 
-def classify(error: BaseException) -> Fault:
+def classify_error(error: BaseException) -> Fault:
     """Tell the faults of one call apart; works on botocore's exceptions and never raises."""
     from botocore.exceptions import ClientError
 
@@ -219,9 +219,9 @@ def _of_aws(code: str) -> bool:
     return bool(code) and not code.isdigit() and code != "ClientError"
 
 
-def explain(error: BaseException, doing: str) -> str:
+def explain_error(error: BaseException, doing: str) -> str:
     """One line: what was being done, what was answered, what to do about it."""
-    advice = RULE[classify(error)].advice
+    advice = RULE[classify_error(error)].advice
     return f"{doing}: {error_code(error)}: {error_text(error)}{f' ({advice})' if advice else ''}"
 
 

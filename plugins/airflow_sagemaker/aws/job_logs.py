@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from airflow_sagemaker.aws.faults import Fault, classify
+from airflow_sagemaker.aws.faults import Fault, classify_error
 
 if TYPE_CHECKING:
     from airflow_sagemaker.aws.client import Aws
@@ -23,23 +23,23 @@ def log_group(step_type: str) -> str | None:
     return _GROUPS.get(step_type)
 
 
-def streams(aws: Aws, group: str, job_name: str) -> list[str]:
+def list_log_streams(aws: Aws, group: str, job_name: str) -> list[str]:
     """The job's log streams, one per host; empty before the job's first line."""
     try:
         page = aws.call(
             "logs", "describe_log_streams", logGroupName=group, logStreamNamePrefix=f"{job_name}/", limit=50
         )
     except Exception as error:
-        if classify(error) is Fault.GONE:
+        if classify_error(error) is Fault.GONE:
             return []
         raise
     return sorted(stream["logStreamName"] for stream in page.get("logStreams", []))
 
 
-def tail(aws: Aws, group: str, job_name: str, lines: int) -> list[str]:
+def read_log_tail(aws: Aws, group: str, job_name: str, lines: int) -> list[str]:
     """The last lines of the job's log; with several hosts, of the first with a traceback, else the first."""
     found: list[str] = []
-    for stream in streams(aws, group, job_name):
+    for stream in list_log_streams(aws, group, job_name):
         page = aws.call(
             "logs", "get_log_events", logGroupName=group, logStreamName=stream, limit=lines, startFromHead=False
         )
@@ -65,7 +65,7 @@ class Follower:
         """New (time, line)s since the last call, at most `pages` pages of 10,000 per stream, in order of time."""
         # A host's stream appears with its first line, so the list of streams is asked for again now and then.
         if not self._streams or self._reads % LOOK_FOR_STREAMS == 0 or pages > 1:
-            self._streams = streams(aws, self.group, self.job_name)
+            self._streams = list_log_streams(aws, self.group, self.job_name)
         self._reads += 1
         events: list[tuple[datetime, str]] = []
         for number, stream in enumerate(self._streams, start=1):

@@ -154,7 +154,7 @@ def _report_in(archive: bytes) -> dict[str, Any] | None:
 def explain_failure(executions: Executions, execution: Execution, url: str = "") -> ExecutionFailed:
     """Why an execution did not succeed, to be raised: the tail of its log, where to look, and last the reason."""
     job_name = ""
-    lines = [_verdict(execution)]
+    lines = [_describe_end(execution)]
     reasons: list[str] = []
     if execution.failure_reason:
         lines.append(f"Reason: {execution.failure_reason}")
@@ -173,7 +173,7 @@ def explain_failure(executions: Executions, execution: Execution, url: str = "")
     return ExecutionFailed("\n".join([*lines, *reasons]), training_job_name=job_name)
 
 
-def _verdict(execution: Execution) -> str:
+def _describe_end(execution: Execution) -> str:
     known = {status.value for status in Status}
     if execution.status not in known:
         return (
@@ -193,7 +193,7 @@ def _log_of(aws: Aws, step: Step) -> list[str]:
     group = joblog.log_group(step.type)
     if group and step.job_name:
         try:
-            text = joblog.tail(aws, group, step.job_name, TAIL_LINES)
+            text = joblog.read_log_tail(aws, group, step.job_name, TAIL_LINES)
         except Exception as error:
             return [f"(the log of {step.job_name} could not be read: {error_text(error)})"]
         lines.append(f"Last {len(text)} lines of {group}/{step.job_name}:" if text else f"{step.job_name} wrote no log")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_sagemaker.aws.executions import Status, execution_of_description
-from airflow_sagemaker.aws.faults import Fault, classify, error_code, error_text, explain
+from airflow_sagemaker.aws.faults import Fault, classify_error, error_code, error_text, explain_error
 from airflow_sagemaker.exceptions import ExecutionNotFound, NotStopped
 
 if TYPE_CHECKING:
@@ -49,15 +49,15 @@ class StopAttempt:
     @property
     def hopeless(self) -> bool:
         """Whether repeating it cannot help."""
-        return self.error is not None and classify(self.error) in {Fault.DENIED, Fault.CREDENTIALS}
+        return self.error is not None and classify_error(self.error) in {Fault.DENIED, Fault.CREDENTIALS}
 
     def __str__(self) -> str:
         if self.error is None:
             return "SageMaker took the stop, and the execution is still Executing"
-        return f"{classify(self.error).value}: {error_code(self.error)}: {error_text(self.error)}"
+        return f"{classify_error(self.error).value}: {error_code(self.error)}: {error_text(self.error)}"
 
 
-def stop(executions: Executions, arn: str, *, within: float = STOP_SECONDS) -> Execution:
+def stop_execution(executions: Executions, arn: str, *, within: float = STOP_SECONDS) -> Execution:
     """Stop it and return what Describe then says of it: Stopping, or an end, its own included.
 
     Repeated through conflicts and faults: SageMaker answers ConflictException while an execution changes its state.
@@ -90,7 +90,7 @@ def try_to_stop(executions: Executions, arn: str) -> StopAttempt:
     try:
         reply = executions.aws.once("sagemaker", "describe_pipeline_execution", PipelineExecutionArn=arn)
     except Exception as unseen:
-        if classify(unseen) is Fault.GONE:
+        if classify_error(unseen) is Fault.GONE:
             raise ExecutionNotFound(f"no execution {arn}: {error_text(unseen)}") from unseen
         return StopAttempt(None, error or unseen)
     return StopAttempt(execution_of_description(reply), error)
@@ -125,8 +125,8 @@ def _stop_and_say(executions: Executions, find: Callable[[Executions], str | Non
         if arn is None:
             executions.aws.log.info("Nothing was started")
             return
-        executions.aws.log.info("Execution %s is %s", arn, stop(executions, arn, within=within).status)
+        executions.aws.log.info("Execution %s is %s", arn, stop_execution(executions, arn, within=within).status)
     except (NotStopped, ExecutionNotFound) as error:
         executions.aws.log.error("%s", error)
     except Exception as error:
-        executions.aws.log.error("%s", explain(error, "what was being started could not be stopped"))
+        executions.aws.log.error("%s", explain_error(error, "what was being started could not be stopped"))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_sagemaker.aws.faults import Fault, classify, explain
+from airflow_sagemaker.aws.faults import Fault, classify_error, explain_error
 from airflow_sagemaker.contract import version_alias
 from airflow_sagemaker.exceptions import AliasMoved, DeploymentError
 
@@ -53,14 +53,14 @@ class CompiledPipeline:
         return version_alias(self.digest)
 
 
-def deploy(aws: Aws, compiled: CompiledPipeline) -> None:
+def deploy_pipeline(aws: Aws, compiled: CompiledPipeline) -> None:
     """After this returns, the pipeline has a version with the definition's alias, made by us or by another run.
 
     Raises DeploymentError with AWS's answer when it cannot be done.
     """
     upload_all(aws, compiled)
     for attempt in range(ATTEMPTS):
-        if is_deployed(aws, compiled) or _update(aws, compiled) or _create(aws, compiled):
+        if is_deployed(aws, compiled) or _update_pipeline(aws, compiled) or _create_pipeline(aws, compiled):
             return
         aws.stopped.wait(random.uniform(0.2, 1.0) * 2**attempt)  # noqa: S311 - jitter, no secret
     raise DeploymentError(
@@ -71,7 +71,7 @@ def deploy(aws: Aws, compiled: CompiledPipeline) -> None:
 
 def upload_all(aws: Aws, compiled: CompiledPipeline) -> None:
     """Bring to S3 what the definition refers to and is not there yet."""
-    new = [upload for upload in compiled.uploads if _uploaded(aws, upload)]
+    new = [upload for upload in compiled.uploads if _upload_if_missing(aws, upload)]
     if new:
         places = sorted({f"s3://{upload.bucket}/{'/'.join(upload.key.split('/')[:3])}/" for upload in new})
         size = sum(upload.size for upload in new) / 1000
@@ -79,21 +79,21 @@ def upload_all(aws: Aws, compiled: CompiledPipeline) -> None:
         aws.log.info("Uploaded %s, %.0f kB, below %s", files, size, " and ".join(places))
 
 
-def _uploaded(aws: Aws, upload: Upload) -> bool:
+def _upload_if_missing(aws: Aws, upload: Upload) -> bool:
     """Whether it was missing. Keys hold the content's hash, so an object of the right size is the right object."""
     where = f"s3://{upload.bucket}/{upload.key}"
     try:
         head = aws.call("s3", "head_object", Bucket=upload.bucket, Key=upload.key)
     except Exception as error:
-        if classify(error) is not Fault.GONE:
-            raise DeploymentError(explain(error, f"looking for {where}")) from error
+        if classify_error(error) is not Fault.GONE:
+            raise DeploymentError(explain_error(error, f"looking for {where}")) from error
     else:
         if head.get("ContentLength") == upload.size:
             return False
     try:
         aws.call("s3", "put_object", Bucket=upload.bucket, Key=upload.key, Body=Path(upload.path).read_bytes())
     except Exception as error:
-        raise DeploymentError(explain(error, f"uploading {where}")) from error
+        raise DeploymentError(explain_error(error, f"uploading {where}")) from error
     aws.log.debug("Uploaded %s (%d bytes)", where, upload.size)
     return True
 
@@ -108,7 +108,7 @@ def is_deployed(aws: Aws, compiled: CompiledPipeline) -> bool:
     try:
         found = aws.call("sagemaker", "describe_pipeline", PipelineName=name, PipelineVersionAlias=alias)
     except Exception as error:
-        fault = classify(error)
+        fault = classify_error(error)
         if fault is Fault.GONE:
             return False
         if fault is Fault.DENIED:
@@ -117,7 +117,7 @@ def is_deployed(aws: Aws, compiled: CompiledPipeline) -> bool:
                 "sagemaker:DescribePipeline", alias, name,
             )  # fmt: skip
             return True
-        raise DeploymentError(explain(error, f"describing pipeline {name!r}")) from error
+        raise DeploymentError(explain_error(error, f"describing pipeline {name!r}")) from error
     if not _is_same(found["PipelineDefinition"], compiled.definition):
         raise AliasMoved(
             f"alias {alias} of pipeline {name!r} names a version that holds another definition, last modified at "
@@ -150,14 +150,14 @@ def _follow_tags(aws: Aws, pipeline_arn: str, tags: dict[str, str]) -> None:
             aws.call("sagemaker", "add_tags", ResourceArn=pipeline_arn, Tags=_as_tags(changed))
             aws.log.info("Tags of %s now: %s", pipeline_arn, ", ".join(f"{k}={v}" for k, v in sorted(changed.items())))
     except Exception as error:
-        aws.log.warning("%s", explain(error, f"the tags of {pipeline_arn} stay as they are"))
+        aws.log.warning("%s", explain_error(error, f"the tags of {pipeline_arn} stay as they are"))
 
 
 def _as_tags(tags: dict[str, str]) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
 
 
-def _update(aws: Aws, compiled: CompiledPipeline) -> bool:
+def _update_pipeline(aws: Aws, compiled: CompiledPipeline) -> bool:
     """Whether the pipeline existed and now has the alias; False to look again."""
     try:
         reply = aws.call(
@@ -166,14 +166,14 @@ def _update(aws: Aws, compiled: CompiledPipeline) -> bool:
             PipelineVersionAliases=[compiled.version_alias],
         )  # fmt: skip
     except Exception as error:
-        fault = classify(error)
+        fault = classify_error(error)
         if fault in {Fault.GONE, Fault.CONFLICT}:
             return False
         # An update takes aliases only when it changes the definition: another run may have just made this version (and
         # a third one a later version of another definition since), or its alias may have been removed by hand.
         if fault is Fault.REFUSED and (_name_latest_version(aws, compiled) or is_deployed(aws, compiled)):
             return True
-        raise DeploymentError(explain(error, f"updating pipeline {compiled.pipeline_name!r}")) from error
+        raise DeploymentError(explain_error(error, f"updating pipeline {compiled.pipeline_name!r}")) from error
     aws.log.info("Pipeline %s: version %s deployed", compiled.pipeline_name, compiled.version_alias)
     _follow_tags(aws, reply["PipelineArn"], compiled.tags)
     return True
@@ -197,14 +197,14 @@ def _name_latest_version(aws: Aws, compiled: CompiledPipeline) -> bool:
             PipelineVersionAliasOperations={"Add": [compiled.version_alias]},
         )  # fmt: skip
     except Exception as error:
-        if classify(error) is not Fault.CONFLICT:
-            raise DeploymentError(explain(error, f"naming version {version} {compiled.version_alias}")) from error
+        if classify_error(error) is not Fault.CONFLICT:
+            raise DeploymentError(explain_error(error, f"naming version {version} {compiled.version_alias}")) from error
         return is_deployed(aws, compiled)
     aws.log.info("Pipeline %s: version %s is %s again", name, version, compiled.version_alias)
     return True
 
 
-def _create(aws: Aws, compiled: CompiledPipeline) -> bool:
+def _create_pipeline(aws: Aws, compiled: CompiledPipeline) -> bool:
     """Whether the pipeline was created by this run; False when it exists (by now)."""
     try:
         aws.call(
@@ -214,8 +214,8 @@ def _create(aws: Aws, compiled: CompiledPipeline) -> bool:
             PipelineVersionAliases=[compiled.version_alias],
         )  # fmt: skip
     except Exception as error:
-        if classify(error) is Fault.CONFLICT:
+        if classify_error(error) is Fault.CONFLICT:
             return False
-        raise DeploymentError(explain(error, f"creating pipeline {compiled.pipeline_name!r}")) from error
+        raise DeploymentError(explain_error(error, f"creating pipeline {compiled.pipeline_name!r}")) from error
     aws.log.info("Pipeline %s created, version %s", compiled.pipeline_name, compiled.version_alias)
     return True

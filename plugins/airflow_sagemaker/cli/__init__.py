@@ -238,7 +238,7 @@ def _run_command(arguments: argparse.Namespace, output: Output) -> int:
         )
     from botocore.exceptions import BotoCoreError, ClientError
 
-    from airflow_sagemaker.aws.faults import RULE, Fault, classify
+    from airflow_sagemaker.aws.faults import RULE, Fault, classify_error
     from airflow_sagemaker.cli import doctor, online, publish, smoke
 
     known = {
@@ -250,7 +250,7 @@ def _run_command(arguments: argparse.Namespace, output: Output) -> int:
     try:
         return command(arguments, output)
     except (BotoCoreError, ClientError) as error:
-        fault = classify(error)
+        fault = classify_error(error)
         nobody = "check the network, and AWS_ENDPOINT_URL if it is set"
         output.failed(error, hint=nobody if fault is Fault.UNAVAILABLE else RULE[fault].advice)
         return REFUSED

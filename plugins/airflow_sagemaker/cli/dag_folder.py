@@ -32,7 +32,7 @@ class Found:
     where: str
 
 
-def configurations(arguments: argparse.Namespace) -> list[Found]:
+def find_configurations(arguments: argparse.Namespace) -> list[Found]:
     """Return what `arguments.source` holds: a configuration file's, or those of a folder's DAGs.
 
     A folder's DAG files are imported, as Airflow's dag-processor does it; where Airflow is not installed, the YAML
@@ -40,7 +40,7 @@ def configurations(arguments: argparse.Namespace) -> list[Found]:
     """
     source = Path(arguments.source)
     if not source.is_dir():
-        return [_found(read_yaml(source), file_label(source), arguments)]
+        return [_check_found(read_yaml(source), file_label(source), arguments)]
     by_dags = find_spec("airflow") is not None
     found = list(_of_dags(source, arguments) if by_dags else _of_yaml_files(source, arguments))
     if not found:
@@ -57,7 +57,7 @@ def _of_yaml_files(folder: Path, arguments: argparse.Namespace) -> Iterator[Foun
         except ConfigurationError:
             continue  # something else's YAML
         if isinstance(content.get("hyperparameters"), Mapping):
-            yield _found(content, file_label(path), arguments)
+            yield _check_found(content, file_label(path), arguments)
 
 
 def _of_dags(folder: Path, arguments: argparse.Namespace) -> Iterator[Found]:
@@ -82,7 +82,7 @@ def _of_dags(folder: Path, arguments: argparse.Namespace) -> Iterator[Found]:
                 raise ConfigurationError(
                     [Violation("config", where, rule, "publish the configuration files instead")], what=where
                 )
-            yield _found(_data(given["config"], dag), where, arguments, given.get("dependencies") or ())
+            yield _check_found(_config_data(given["config"], dag), where, arguments, given.get("dependencies") or ())
 
 
 def _arguments_of(task: Any) -> dict[str, Any] | None:
@@ -95,7 +95,7 @@ def _arguments_of(task: Any) -> dict[str, Any] | None:
     return {"config": task.config, "dependencies": task.dependencies}
 
 
-def _data(config: Any, dag: Any) -> dict[str, Any]:
+def _config_data(config: Any, dag: Any) -> dict[str, Any]:
     if isinstance(config, Mapping):
         return dict(config)
     to_dict = getattr(config, "to_dict", None)
@@ -104,7 +104,9 @@ def _data(config: Any, dag: Any) -> dict[str, Any]:
     return read_yaml(Path(dag.fileloc).parent / Path(config))
 
 
-def _found(content: Mapping[str, Any], where: str, arguments: argparse.Namespace, dependencies: Any = ()) -> Found:
+def _check_found(
+    content: Mapping[str, Any], where: str, arguments: argparse.Namespace, dependencies: Any = ()
+) -> Found:
     # what belongs to a run decides nothing here, but for an output path that names the bucket of the code
     data = {name: value for name, value in content.items() if name not in RUN_FIELDS or not holds_template(value)}
     for text in arguments.params:

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_sagemaker import __version__, airflow_compat
 from airflow_sagemaker.aws.client import Aws
 from airflow_sagemaker.aws.connections import AwsTarget, connection_defaults
-from airflow_sagemaker.aws.faults import RULE, Fault, classify, error_code, error_text
-from airflow_sagemaker.cli.dag_folder import configurations
+from airflow_sagemaker.aws.faults import RULE, Fault, classify_error, error_code, error_text
+from airflow_sagemaker.cli.dag_folder import find_configurations
 from airflow_sagemaker.cli.online import EnvironmentTarget, open_airflow
 from airflow_sagemaker.config import container_images as images
 from airflow_sagemaker.definition.child_process import default_python
@@ -58,7 +58,7 @@ class Finding:
 
 def doctor(arguments: argparse.Namespace, output: Output) -> int:
     """Print the findings; exit code 1 when one is bad."""
-    [found] = configurations(arguments)
+    [found] = find_configurations(arguments)
     examination = Examination(arguments, found.config, output)
     findings = []
     for finding in examination.findings():
@@ -104,7 +104,7 @@ class Examination:
         yield from self._airflow()
 
     def _versions(self) -> Finding:
-        airflow = airflow_compat.installed()
+        airflow = airflow_compat.installed_airflow_version()
         found = {"airflow-sagemaker": __version__, "Python": sys.version.split()[0], "Airflow": airflow or "none"}
         for name in ("apache-airflow-providers-amazon", "boto3"):
             try:
@@ -177,11 +177,11 @@ class Examination:
     def _tried(self, name: str, service: str, operation: str, **given: Any) -> Finding:
         """A finding about a right, by a call that changes nothing."""
         answer = self._ask(service, operation, **given)
-        if not isinstance(answer, Exception) or classify(answer) in HAS_THE_RIGHT:
+        if not isinstance(answer, Exception) or classify_error(answer) in HAS_THE_RIGHT:
             return Finding(name, OK, "yes")
         if error_code(answer) in {"PreconditionFailed", "412"}:
             return Finding(name, OK, "yes")
-        if classify(answer) is Fault.DENIED:
+        if classify_error(answer) is Fault.DENIED:
             return Finding(name, BAD, error_text(answer), "See docs/iam/README.md")
         return Finding(name, WARNING, f"not known: {error_code(answer)}: {error_text(answer)}")
 
@@ -288,7 +288,9 @@ class Examination:
             return error
 
     def _fault(self, name: str, error: Exception, before: str) -> Finding:
-        return Finding(name, BAD, f"{before}{error_code(error)}: {error_text(error)}", RULE[classify(error)].advice)
+        return Finding(
+            name, BAD, f"{before}{error_code(error)}: {error_text(error)}", RULE[classify_error(error)].advice
+        )
 
     def _execution_arn(self, pipeline: str) -> str:
         """Of an execution that does not exist, in the caller's own account."""

@@ -18,10 +18,10 @@ from airflow_sagemaker.aws import model_overlay
 from airflow_sagemaker.aws.client import Aws
 from airflow_sagemaker.aws.connections import AwsTarget
 from airflow_sagemaker.aws.executions import Execution, ExecutionArn, Executions, Status
-from airflow_sagemaker.aws.faults import Fault, classify
+from airflow_sagemaker.aws.faults import Fault, classify_error
 from airflow_sagemaker.aws.live_executions import LONGEST_EXECUTION
 from airflow_sagemaker.aws.outcome import explain_failure, read_outcome
-from airflow_sagemaker.aws.stopping import stop as stop_execution
+from airflow_sagemaker.aws.stopping import stop_execution
 from airflow_sagemaker.aws.versions import CompiledPipeline
 from airflow_sagemaker.cli.offline import read_configuration
 from airflow_sagemaker.cli.output import Interrupted, Output, paint_text
@@ -64,7 +64,7 @@ class EnvironmentTarget(AwsTarget):
         from botocore.config import Config
 
         once = Config(retries={"mode": "standard", "total_max_attempts": 1})
-        session = model_overlay.extend(boto3.Session(region_name=self.region_name))
+        session = model_overlay.add_overlay(boto3.Session(region_name=self.region_name))
         try:
             return session.client(service, config=once)
         except ValueError as error:  # botocore's for an endpoint that is no URL; it comes from environment or profile
@@ -118,7 +118,7 @@ def _deployed_definition(aws: Aws, pipeline_name: str) -> str | None:
     try:
         reply = aws.call("sagemaker", "describe_pipeline", PipelineName=pipeline_name)
     except Exception as error:
-        if classify(error) is Fault.GONE:
+        if classify_error(error) is Fault.GONE:
             return None
         raise
     return str(reply["PipelineDefinition"])

@@ -105,7 +105,7 @@ def _orphan_or_none(airflow: AirflowApi, execution: Execution) -> Orphan | None:
     if task["state"] not in OVER:
         return None
     mapped = f"?map_index={index}" if index >= 0 else ""
-    record = _record(airflow.get(f"{task_path}/state-store/{KEY}{mapped}"))
+    record = _parse_record(airflow.get(f"{task_path}/state-store/{KEY}{mapped}"))
     if record is None or not record.asked_for(execution):
         return Orphan(execution, "this Airflow has its task run, and did not start it", known=False)
     if not record.is_current(execution):
@@ -118,7 +118,7 @@ def _orphan_or_none(airflow: AirflowApi, execution: Execution) -> Orphan | None:
     return Orphan(execution, f"its task succeeded and its DAG run is {run['state']}")
 
 
-def _record(stored: dict[str, Any] | None) -> ExecutionRecord | None:
+def _parse_record(stored: dict[str, Any] | None) -> ExecutionRecord | None:
     """The task run's record, written before each start; None without one. Raises ExecutionError for what is no record.
 
     A state store backend may keep its values elsewhere: what the API then gives is no record, and says nothing.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sagemaker import __version__
 from airflow_sagemaker.aws.client import Aws
-from airflow_sagemaker.cli.dag_folder import configurations
+from airflow_sagemaker.cli.dag_folder import find_configurations
 from airflow_sagemaker.cli.online import EnvironmentTarget
 from airflow_sagemaker.definition.child_process import default_python
 from airflow_sagemaker.definition.compiler import compile_pipeline, subject_of
@@ -24,7 +24,7 @@ WOULD_CHANGE = 1
 
 def publish(arguments: argparse.Namespace, output: Output) -> int:
     """Publish each configuration once; a second time changes nothing and says so."""
-    results = [_publish_one(found, arguments, output) for found in configurations(arguments)]
+    results = [_publish_one(found, arguments, output) for found in find_configurations(arguments)]
     changed = [result for result in results if result["changed"]]
     lines = [_line(result, check=arguments.check) for result in results]
     output.result({"ok": not (arguments.check and changed), "published": results}, "\n".join(lines))

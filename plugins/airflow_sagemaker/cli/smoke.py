@@ -19,8 +19,8 @@ from airflow_sagemaker.aws.client import Aws
 from airflow_sagemaker.aws.executions import Executions
 from airflow_sagemaker.aws.faults import error_code, error_text
 from airflow_sagemaker.aws.outcome import read_outcome
-from airflow_sagemaker.aws.stopping import stop
-from airflow_sagemaker.aws.versions import deploy
+from airflow_sagemaker.aws.stopping import stop_execution
+from airflow_sagemaker.aws.versions import deploy_pipeline
 from airflow_sagemaker.cli.online import EnvironmentTarget
 from airflow_sagemaker.config.training import PytorchTrainingConfig
 from airflow_sagemaker.definition.compiler import compile_pipeline
@@ -122,7 +122,7 @@ class Trial:
             bucket, _, key = uri.removeprefix("s3://").partition("/")
             self.aws.call("s3", "put_object", Bucket=bucket, Key=key, Body=b"PAR1")
         compiled = compile_pipeline(self.config, sdk_python=self.sdk_python)
-        deploy(self.aws, compiled)
+        deploy_pipeline(self.aws, compiled)
         return [*self._of_versions(compiled), *self._of_a_training(compiled), *self._of_a_stop(compiled)]
 
     def _of_versions(self, compiled: CompiledPipeline) -> list[Answer]:
@@ -179,7 +179,7 @@ class Trial:
     def _of_a_stop(self, compiled: CompiledPipeline) -> list[Answer]:
         arn = self._started(compiled, _token(), epochs=SECONDS)
         self.output.note(f"stopping {arn}")
-        stop(self.executions, arn, within=120)
+        stop_execution(self.executions, arn, within=120)
         self._wait(lambda: not self.executions.describe(arn).live)
         return [Answer("a stopped execution's status", "Stopped", self.executions.describe(arn).status)]
 

@@ -29,15 +29,15 @@ def _repeats_a_repeat(pattern: Any, *, is_repeated: bool) -> bool:
             if is_repeated:
                 return True
             inner = True
-        if any(_repeats_a_repeat(part, is_repeated=inner) for part in _parts(argument)):
+        if any(_repeats_a_repeat(part, is_repeated=inner) for part in _subpatterns(argument)):
             return True
     return False
 
 
-def _parts(argument: Any) -> list[Any]:
+def _subpatterns(argument: Any) -> list[Any]:
     """The patterns within an operation's argument."""
     if isinstance(argument, parser.SubPattern):
         return [argument]
     if isinstance(argument, tuple | list):
-        return [part for item in argument for part in _parts(item)]
+        return [part for item in argument for part in _subpatterns(item)]
     return []

@@ -43,7 +43,7 @@ MAX_INSTANCE_TYPES = 5
 _LOCAL_STORAGE = ("p3dn", "p4", "p5", "p6", "g4dn", "g5", "g6", "g7", "r5d", "trn")
 
 
-def _matches(field: str, pattern: re.Pattern[str], rule: str, hint: str = "") -> Rule:
+def _text_matches(field: str, pattern: re.Pattern[str], rule: str, hint: str = "") -> Rule:
     """Return a rule that a text field, or each text in it, matches a pattern as a whole."""
 
     @reads_fields(field)
@@ -294,14 +294,14 @@ def source_violations(seen: Any) -> list[Violation]:
 
 BASE: tuple[Rule, ...] = (
     _bucket_name,
-    _matches(
+    _text_matches(
         "pipeline_name",
         _PIPELINE_NAME,
         "must have 1 to 256 letters, digits and hyphens, and not start or end with a hyphen",
     ),
-    _matches("region", _REGION, "must be a region name such as eu-central-1"),
-    _matches("role_arn", _ROLE, "must be a role ARN such as arn:aws:iam::123456789012:role/Name"),
-    _matches("job_role_arn", _ROLE, "must be a role ARN such as arn:aws:iam::123456789012:role/Name"),
+    _text_matches("region", _REGION, "must be a region name such as eu-central-1"),
+    _text_matches("role_arn", _ROLE, "must be a role ARN such as arn:aws:iam::123456789012:role/Name"),
+    _text_matches("job_role_arn", _ROLE, "must be a role ARN such as arn:aws:iam::123456789012:role/Name"),
     _partition_key,
     _image_versions,
     _tag_limits,
@@ -310,22 +310,22 @@ TRAINING: tuple[Rule, ...] = (
     _paths_differ,
     _instance_type,
     _instance_preferences,
-    _matches(
+    _text_matches(
         "training_entry_point",
         _ENTRY_POINT,
         "must be a relative path to a .py or .sh file, with letters, digits and _.- only",
     ),
-    _matches(
+    _text_matches(
         "training_image", _IMAGE, "must be an image URI such as 123456789012.dkr.ecr.eu-central-1.amazonaws.com/mine:1"
     ),
-    _matches("ca_repository_arn", _REPOSITORY, "must be a CodeArtifact repository ARN"),
-    _matches("volume_kms_key", _KMS, "must be a KMS key id, alias or ARN"),
-    _matches("output_kms_key", _KMS, "must be a KMS key id, alias or ARN"),
-    _matches("subnets", _SUBNET, "must be a subnet id such as subnet-0123456789abcdef0"),
-    _matches("security_group_ids", _SUBNET, "must be a security group id such as sg-0123456789abcdef0"),
-    _matches("step_cache_expires_after", _DURATION, "must be an ISO 8601 duration such as P30D or PT12H"),
-    _matches("dependencies", _REFERENCE, "must be a reference such as my_package.my_module:my_function"),
-    _matches("followups", _REFERENCE, "must be a reference such as my_package.my_module:my_function"),
+    _text_matches("ca_repository_arn", _REPOSITORY, "must be a CodeArtifact repository ARN"),
+    _text_matches("volume_kms_key", _KMS, "must be a KMS key id, alias or ARN"),
+    _text_matches("output_kms_key", _KMS, "must be a KMS key id, alias or ARN"),
+    _text_matches("subnets", _SUBNET, "must be a subnet id such as subnet-0123456789abcdef0"),
+    _text_matches("security_group_ids", _SUBNET, "must be a security group id such as sg-0123456789abcdef0"),
+    _text_matches("step_cache_expires_after", _DURATION, "must be an ISO 8601 duration such as P30D or PT12H"),
+    _text_matches("dependencies", _REFERENCE, "must be a reference such as my_package.my_module:my_function"),
+    _text_matches("followups", _REFERENCE, "must be a reference such as my_package.my_module:my_function"),
     _spot_and_warm_pool,
     _installs_need_a_network,
     _vpc_is_whole,

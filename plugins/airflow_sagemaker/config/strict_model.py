@@ -43,7 +43,7 @@ def holds_template(value: Any) -> bool:
     return is_template(value)
 
 
-def _root(field: str) -> str:
+def _top_field(field: str) -> str:
     """Return the first part of a dotted path: `hyperparameters` of `hyperparameters.lists[2]`."""
     return field.split(".", maxsplit=1)[0].split("[", maxsplit=1)[0]
 
@@ -73,7 +73,7 @@ class StrictModel(BaseModel):
                 violations.extend(rule(seen))
         if violations:
             order = {name: position for position, name in enumerate(type(self).model_fields)}
-            violations.sort(key=lambda violation: order.get(_root(violation.field), len(order)))
+            violations.sort(key=lambda violation: order.get(_top_field(violation.field), len(order)))
             raise ConfigurationError(violations, what=self.what)
 
     @classmethod
@@ -96,7 +96,7 @@ class StrictModel(BaseModel):
                 fields = getattr(rule, "fields", ())
                 if open_fields.intersection(fields):
                     reads |= dict.fromkeys(fields, "")
-            return [found for found in error.violations if _root(found.field) not in reads]
+            return [found for found in error.violations if _top_field(found.field) not in reads]
         return []
 
     def updated(self, **changes: Any) -> Self:

@@ -19,8 +19,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_sagemaker.aws.faults import Fault, classify, explain
-from airflow_sagemaker.aws.versions import CompiledPipeline, deploy
+from airflow_sagemaker.aws.faults import Fault, classify_error, explain_error
+from airflow_sagemaker.aws.versions import CompiledPipeline, deploy_pipeline
 from airflow_sagemaker.cache_folder import cache_folder
 from airflow_sagemaker.definition.request import request_of, static_settings
 from airflow_sagemaker.definition.source_files import digest_of_digests
@@ -126,7 +126,7 @@ class Publications:
             self._aws.log.warning("%s", self._miss)
             return None
         except Exception as error:
-            self._miss = explain(error, f"looking for the definition published at {where}")
+            self._miss = explain_error(error, f"looking for the definition published at {where}")
             self._aws.log.debug("%s", self._miss)
             return None
         self._aws.log.info(
@@ -145,10 +145,10 @@ class Publications:
         except Distrusted:
             return False
         except Exception as error:
-            if classify(error) is Fault.GONE:
+            if classify_error(error) is Fault.GONE:
                 return False
             raise DeploymentError(
-                explain(error, f"looking for the definition published at {self.uri(subject)}")
+                explain_error(error, f"looking for the definition published at {self.uri(subject)}")
             ) from error
         return True
 
@@ -168,7 +168,7 @@ class Publications:
             "code": {uri.removeprefix(f"{code}/"): sha for uri, sha in files.items() if uri.startswith(f"{code}/")},
             "definition": compiled.definition,
         }
-        deploy(self._aws, compiled)
+        deploy_pipeline(self._aws, compiled)
         for key in (subject.key, "latest"):
             try:
                 self._aws.call(
@@ -176,7 +176,7 @@ class Publications:
                 )
             except Exception as error:
                 where = f"s3://{self._bucket}/{self._key(key)}"
-                raise DeploymentError(explain(error, f"writing the publication {where}")) from error
+                raise DeploymentError(explain_error(error, f"writing the publication {where}")) from error
 
     def uri(self, subject: Subject) -> str:
         """Return where the publication is, or would be."""
@@ -217,7 +217,7 @@ class Publications:
         try:
             body = self._aws.call("s3", "get_object", Bucket=self._bucket, Key=key)["Body"].read()
         except Exception as error:
-            if classify(error) is Fault.GONE:
+            if classify_error(error) is Fault.GONE:
                 return None
             raise
         content: dict[str, Any] = json.loads(body)

@@ -56,7 +56,7 @@ def source_files(folder: str | os.PathLike[str]) -> SourceFiles:
     ConfigurationError for a link that leads out of it, since nobody meant to ship its target, and CompileError for
     what cannot be read.
     """
-    with _readable(folder):
+    with _report_unreadable(folder):
         return _Walk(Path(folder)).result()
 
 
@@ -67,13 +67,13 @@ def files_of(folder: str | os.PathLike[str]) -> dict[str, Path]:
 
 def contents_of(folder: str | os.PathLike[str]) -> dict[str, bytes]:
     """Return the bytes of a folder's files by relative path."""
-    with _readable(folder):
+    with _report_unreadable(folder):
         return {name: path.read_bytes() for name, path in files_of(folder).items()}
 
 
 def sha256s_of(files: Mapping[str, Path]) -> dict[str, str]:
     """Return the sha256 of each file."""
-    with _readable("a source file"):
+    with _report_unreadable("a source file"):
         return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
 
 
@@ -88,7 +88,7 @@ def digest_of_digests(sha256s: Mapping[str, str]) -> str:
 
 
 @contextmanager
-def _readable(folder: str | os.PathLike[str]) -> Iterator[None]:
+def _report_unreadable(folder: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -100,7 +100,7 @@ class _Walk:
         self._root = root
         self._real_root = root.resolve()
         self._leftovers = GitIgnoreSpec.from_lines(LEFTOVERS)
-        self._ignored = GitIgnoreSpec.from_lines([*LEFTOVERS, *SECRETS, *_lines(root / IGNORE_FILE)])
+        self._ignored = GitIgnoreSpec.from_lines([*LEFTOVERS, *SECRETS, *_read_lines(root / IGNORE_FILE)])
         self._found = SourceFiles()
 
     def result(self) -> SourceFiles:
@@ -138,5 +138,5 @@ class _Walk:
             raise ConfigurationError([Violation("source_dir", str(self._root), rule, hint)])
 
 
-def _lines(ignore_file: Path) -> list[str]:
+def _read_lines(ignore_file: Path) -> list[str]:
     return ignore_file.read_text(encoding="utf-8").splitlines() if ignore_file.is_file() else []

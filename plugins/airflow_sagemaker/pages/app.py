@@ -21,7 +21,7 @@ from fastapi.exception_handlers import http_exception_handler
 from fastapi.responses import HTMLResponse
 from starlette.datastructures import MutableHeaders
 
-from airflow_sagemaker.aws.faults import explain
+from airflow_sagemaker.aws.faults import explain_error
 from airflow_sagemaker.pages import assets, history, live
 from airflow_sagemaker.pages.options import live_figures, page_options
 
@@ -120,7 +120,7 @@ def _add_live_figures(app: FastAPI) -> None:
             return trainings.of(details["execution_arn"], live.target_of(details)).lines()
         except Exception as error:  # whatever a connection or AWS may say: the report goes on with the task's log
             log.warning("Live figures of %s: %s", details["execution_arn"], error)
-            raise HTTPException(502, explain(error, "Asking AWS")) from error
+            raise HTTPException(502, explain_error(error, "Asking AWS")) from error
 
 
 def _html_shell(name: str) -> HTMLResponse:

@@ -139,7 +139,7 @@ def _add_referred_to(session: Session, outcomes: dict[int, list[dict[str, Any]]]
     for row in session.execute(statement.order_by(XComModel.task_id, XComModel.map_index)):
         if not isinstance(row.value, str) or row.value.startswith("arn:"):
             continue
-        found = _resolved(row.value)
+        found = _resolve_reference(row.value)
         if isinstance(found, dict) and "execution_arn" in found:
             metrics = (found.get("report") or {}).get("metrics") or found.get("metrics")
             figures = {key: found.get(key) for key in ("status", "digest", "billable_seconds")}
@@ -150,7 +150,7 @@ def _add_referred_to(session: Session, outcomes: dict[int, list[dict[str, Any]]]
     return unread
 
 
-def _resolved(reference: str) -> Any:
+def _resolve_reference(reference: str) -> Any:
     """What the configured XCom backend keeps under a reference; a text that says why it cannot be read."""
     from airflow.sdk.execution_time.xcom import XCom as Backend
 

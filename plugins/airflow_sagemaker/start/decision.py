@@ -94,7 +94,7 @@ _BY_STATUS: dict[str, Decision] = {
 }
 
 
-def decide(facts: Facts) -> Decision:
+def decide_start(facts: Facts) -> Decision:
     """What a try does about its execution.
 
     ======================  ========  ===========  =================================  ==========================

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow_sagemaker.aws.faults import Fault, classify, explain
+from airflow_sagemaker.aws.faults import Fault, classify_error, explain_error
 from airflow_sagemaker.contract import CHANNELS
 from airflow_sagemaker.exceptions import ExecutionError, PreflightError
 
@@ -84,16 +84,16 @@ class InputCheck:
             self.findings.append(text)
 
     def _not_listed(self, error: Exception) -> None:
-        fault = classify(error)
+        fault = classify_error(error)
         if fault is Fault.GONE:
             self.findings.append(f"bucket {self.bucket!r} does not exist")
         elif fault is Fault.DENIED:  # s3:ListBucket is not needed for training: the objects decide
             self.findings += [finding for channel in self.channels if (finding := self._head(channel))]
         elif fault is Fault.REFUSED:
-            self.findings.append(explain(error, f"looking into bucket {self.bucket!r}"))
+            self.findings.append(explain_error(error, f"looking into bucket {self.bucket!r}"))
         else:
             raise ExecutionError(
-                explain(error, f"looking for the inputs in s3://{self.bucket}/{self.prefix}")
+                explain_error(error, f"looking for the inputs in s3://{self.bucket}/{self.prefix}")
             ) from error
 
     def _head(self, channel: Found) -> str:
@@ -101,12 +101,12 @@ class InputCheck:
         try:
             head = self.aws.call("s3", "head_object", Bucket=self.bucket, Key=channel.key)
         except Exception as error:
-            fault = classify(error)
+            fault = classify_error(error)
             if fault is Fault.DENIED:
                 return f"channel {channel.channel!r}: {where}: {NO_RIGHT}"
             if fault is Fault.GONE:
                 return f"channel {channel.channel!r}: {where} does not exist"
-            raise ExecutionError(explain(error, f"channel {channel.channel!r}: looking for {where}")) from error
+            raise ExecutionError(explain_error(error, f"channel {channel.channel!r}: looking for {where}")) from error
         channel.there, channel.size = True, int(head.get("ContentLength", 0))
         return self._finding(channel)
 

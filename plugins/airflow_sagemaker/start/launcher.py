@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_sagemaker.aws.executions import Execution, Executions, Status
-from airflow_sagemaker.aws.faults import NOT_CARRIED_OUT, Fault, classify, error_text, explain
+from airflow_sagemaker.aws.faults import NOT_CARRIED_OUT, Fault, classify_error, error_text, explain_error
 from airflow_sagemaker.aws.live_executions import live_executions
-from airflow_sagemaker.aws.stopping import stop
+from airflow_sagemaker.aws.stopping import stop_execution
 from airflow_sagemaker.contract import version_alias
 from airflow_sagemaker.exceptions import (
     ExecutionError,
@@ -34,7 +34,7 @@ from airflow_sagemaker.start.decision import (
     Facts,
     OnBusy,
     OnFailure,
-    decide,
+    decide_start,
 )
 from airflow_sagemaker.start.kill_switch import KillSwitch
 from airflow_sagemaker.start.record import Clears, ExecutionRecord, RecordStore, TaskRun
@@ -114,7 +114,7 @@ class Launcher:
         facts = self._facts_of(record)
         if not facts.same_clear_epoch:
             self.log.info("This task was cleared: it trains anew")
-        while (decision := decide(facts)) in PRELIMINARY:
+        while (decision := decide_start(facts)) in PRELIMINARY:
             if decision is Decision.CLAIM:
                 record = self._claim(record)
                 facts = replace(self._facts_of(record), pending=False)
@@ -178,10 +178,10 @@ class Launcher:
         try:
             arn = self._call.send(record)
         except Exception as error:
-            fault = classify(error)
+            fault = classify_error(error)
             if fault in NOT_CARRIED_OUT - {Fault.QUOTA}:
                 return record
-            text = explain(error, f"repeating the start of pipeline {record.pipeline_name!r}")
+            text = explain_error(error, f"repeating the start of pipeline {record.pipeline_name!r}")
             waits = fault in {Fault.QUOTA, Fault.CONFLICT}
             raise (MustWait if waits else ExecutionError)(text) from error
         return record if arn is None else self._save(record.with_arn(arn))
@@ -213,7 +213,7 @@ class Launcher:
         except ExecutionNotFound as error:
             return Execution(arn=arn, status=GONE, failure_reason=str(error))
         except Exception as error:
-            if classify(error) is not Fault.DENIED:
+            if classify_error(error) is not Fault.DENIED:
                 raise
             self.log.warning("The role lacks sagemaker:DescribePipelineExecution: the state of %s is not known", arn)
             return Execution(arn=arn, status=UNSEEN)
@@ -236,7 +236,7 @@ class Launcher:
             execution = self.executions.describe(record.arn)
             if execution.status == Status.EXECUTING:
                 self.log.info("Stopping the execution from before the clear: %s", execution.arn)
-                execution = stop(self.executions, execution.arn, within=WAIT_IN_WORKER_SECONDS)
+                execution = stop_execution(self.executions, execution.arn, within=WAIT_IN_WORKER_SECONDS)
         except ExecutionNotFound:
             return
         except NotStopped as error:
@@ -246,7 +246,7 @@ class Launcher:
         except ExecutionError:
             raise
         except Exception as error:
-            raise ExecutionError(explain(error, f"ending {record.arn}, from before the clear")) from error
+            raise ExecutionError(explain_error(error, f"ending {record.arn}, from before the clear")) from error
         self._await_stop(execution)
         self.kill_switch.execution_arn = None
 
@@ -270,7 +270,7 @@ class Launcher:
         try:
             live = live_executions(self.executions, self.request.pipeline_name)
         except Exception as error:
-            if classify(error) is not Fault.DENIED:
+            if classify_error(error) is not Fault.DENIED:
                 raise
             needs = "which on_busy and max_concurrent_executions need; grant it, or set on_busy='ignore' and no maximum"
             raise PreflightError(
@@ -280,7 +280,7 @@ class Launcher:
         others = [e for e in live if e.display_name != ours]
         busy = [e for e in others if e.owner.get("partition") == self.request.partition]
         full = self.max_concurrent is not None and len(others) >= self.max_concurrent
-        decision = decide(replace(self._facts, partition_busy=bool(busy), full=full, on_busy=self.on_busy))
+        decision = decide_start(replace(self._facts, partition_busy=bool(busy), full=full, on_busy=self.on_busy))
         if decision in STARTS:
             return
         if busy and self.on_busy is not OnBusy.IGNORE:
@@ -334,7 +334,7 @@ class Launcher:
             "parameters": self.request.parameters,
             "partition": self.request.partition,
         }
-        if old is not None and decide(self._facts_of(old)) is Decision.REPEAT:
+        if old is not None and decide_start(self._facts_of(old)) is Decision.REPEAT:
             self.log.info("Repeating the start of an earlier try that left no execution (%s)", old.display_name)
             return old.asking(generation=old.generation if same_epoch else 1, **wanted)
         return ExecutionRecord.new(

@@ -12,7 +12,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from airflow_sagemaker.aws.faults import Fault, classify, error_code, explain
+from airflow_sagemaker.aws.faults import Fault, classify_error, error_code, explain_error
 from airflow_sagemaker.exceptions import ConfigurationError, ExecutionError, Violation
 from airflow_sagemaker.start.record import ExecutionRecord
 
@@ -72,7 +72,7 @@ class RecordOnS3:
             )  # fmt: skip
         except Exception as error:
             if error_code(error) not in _WRITTEN_BY_ANOTHER:
-                raise ExecutionError(explain(error, f"writing the record {self.uri}")) from error
+                raise ExecutionError(explain_error(error, f"writing the record {self.uri}")) from error
             self._accept_own(content, error)
         else:
             self._version = reply["ETag"]
@@ -91,10 +91,10 @@ class RecordOnS3:
             reply = self._aws.call("s3", "get_object", Bucket=self._bucket, Key=self._key)
             return json.loads(reply["Body"].read()), str(reply["ETag"])
         except Exception as error:
-            fault = classify(error)
+            fault = classify_error(error)
             if fault is Fault.GONE and error_code(error) != "NoSuchBucket":
                 return None, None
-            text = explain(error, f"reading the record {self.uri}")
+            text = explain_error(error, f"reading the record {self.uri}")
             if fault is Fault.DENIED:
                 text += "; without s3:ListBucket S3 answers so for a record that is not there"
             raise ExecutionError(text) from error

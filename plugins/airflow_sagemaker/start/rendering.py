@@ -17,29 +17,29 @@ _MARK = "\u200b"  # no Python value ends with a zero-width space
 
 def render_text(template: Any, render: Callable[[Any], Any]) -> Any:
     """Render one template whose result is a text."""
-    return _unmarked(render(_marked(template)))
+    return _remove_marks(render(_add_marks(template)))
 
 
 def render_settings(settings: Mapping[str, Any], render: Callable[[Any], Any]) -> dict[str, Any]:
     """Render a configuration's settings; those that take numbers, lists or objects become what the template gives."""
     texts = _text_settings()
-    marked = {name: _marked(value) if name in texts else value for name, value in settings.items()}
-    return {name: _unmarked(value) if name in texts else value for name, value in render(marked).items()}
+    marked = {name: _add_marks(value) if name in texts else value for name, value in settings.items()}
+    return {name: _remove_marks(value) if name in texts else value for name, value in render(marked).items()}
 
 
-def _marked(value: Any) -> Any:
+def _add_marks(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {name: _marked(inner) for name, inner in value.items()}
+        return {name: _add_marks(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_marked(inner) for inner in value]
+        return [_add_marks(inner) for inner in value]
     return value + _MARK if isinstance(value, str) else value
 
 
-def _unmarked(value: Any) -> Any:
+def _remove_marks(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {name: _unmarked(inner) for name, inner in value.items()}
+        return {name: _remove_marks(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_unmarked(inner) for inner in value]
+        return [_remove_marks(inner) for inner in value]
     if not isinstance(value, str) or not value.endswith(_MARK):
         return value
     text = value.removesuffix(_MARK)
@@ -53,10 +53,10 @@ def _text_settings() -> frozenset[str]:
 
     hints = typing.get_type_hints(PytorchTrainingConfig)
     return frozenset(
-        name for name in PytorchTrainingConfig.model_fields if _leaves(hints[name]) <= {str, NoneType, Ellipsis}
+        name for name in PytorchTrainingConfig.model_fields if _leaf_types(hints[name]) <= {str, NoneType, Ellipsis}
     )
 
 
-def _leaves(hint: Any) -> set[Any]:
+def _leaf_types(hint: Any) -> set[Any]:
     inner = typing.get_args(hint)
-    return set().union(*map(_leaves, inner)) if inner else {hint}
+    return set().union(*map(_leaf_types, inner)) if inner else {hint}

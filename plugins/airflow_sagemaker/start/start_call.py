@@ -7,9 +7,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_sagemaker.aws.faults import NOT_CARRIED_OUT, Fault, classify, explain
-from airflow_sagemaker.aws.stopping import stop
-from airflow_sagemaker.aws.versions import deploy, is_deployed
+from airflow_sagemaker.aws.faults import NOT_CARRIED_OUT, Fault, classify_error, explain_error
+from airflow_sagemaker.aws.stopping import stop_execution
+from airflow_sagemaker.aws.versions import deploy_pipeline, is_deployed
 from airflow_sagemaker.contract import version_alias
 from airflow_sagemaker.exceptions import ExecutionError, ExecutionNotFound, NotStopped
 
@@ -46,7 +46,7 @@ class StartCall:
         if is_deployed(self.executions.aws, compiled):
             return
         self.log.info("Pipeline %s has no version %s: deploying", compiled.pipeline_name, compiled.version_alias)
-        deploy(self.executions.aws, compiled)
+        deploy_pipeline(self.executions.aws, compiled)
         self.stop_if_killed(None)
 
     def send(self, record: ExecutionRecord) -> str | None:
@@ -80,12 +80,12 @@ class StartCall:
             self.stop_if_killed(None)
             if time.monotonic() + pause > deadline:
                 if error is not None:
-                    raise ExecutionError(explain(error, f"starting pipeline {record.pipeline_name!r}")) from error
+                    raise ExecutionError(explain_error(error, f"starting pipeline {record.pipeline_name!r}")) from error
                 raise ExecutionError(
                     f"pipeline {record.pipeline_name!r} has no version {version_alias(record.digest)}, though it was "
                     "deployed: was it removed? A retry deploys it again"
                 )
-            answer = explain(error, "the answer") if error else "the version is not visible yet"
+            answer = explain_error(error, "the answer") if error else "the version is not visible yet"
             self.log.warning("Starting pipeline %s: %s; trying again in %.1f s", record.pipeline_name, answer, pause)
             self.executions.aws.stopped.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
             pause = min(pause * 2, 10.0)
@@ -95,9 +95,9 @@ class StartCall:
         try:
             return self.send(record), None
         except Exception as error:
-            fault = classify(error)
+            fault = classify_error(error)
             if fault is Fault.QUOTA:
-                raise MustWait(explain(error, "starting the execution")) from error
+                raise MustWait(explain_error(error, "starting the execution")) from error
             if fault in {Fault.REFUSED, Fault.CONFLICT}:
                 # The token may be taken: an earlier try's other request has arrived since this one looked.
                 found = self.find(record)
@@ -105,7 +105,7 @@ class StartCall:
                     return found, None
             if fault is Fault.CONFLICT:
                 return None, error
-            raise ExecutionError(explain(error, f"starting pipeline {record.pipeline_name!r}")) from error
+            raise ExecutionError(explain_error(error, f"starting pipeline {record.pipeline_name!r}")) from error
 
     def find(self, record: ExecutionRecord) -> str | None:
         """The ARN of the execution that bears the record's display name.
@@ -116,7 +116,7 @@ class StartCall:
         try:
             found = self.executions.find(record.pipeline_name, record.display_name, created=record.created)
         except Exception as error:
-            if classify(error) is not Fault.DENIED:
+            if classify_error(error) is not Fault.DENIED:
                 raise
             self.log.warning(
                 "The role lacks sagemaker:ListPipelineExecutions: what an earlier try has started is found by its "
@@ -132,7 +132,7 @@ class StartCall:
         if arn is None:
             raise Killed("killed before anything was started")
         try:
-            status = stop(self.executions, arn, within=self.kill_switch.seconds).status
+            status = stop_execution(self.executions, arn, within=self.kill_switch.seconds).status
         except (NotStopped, ExecutionNotFound) as error:
             raise Killed(f"killed while starting: {error}") from error
         raise Killed(f"killed while starting: execution {arn} is {status}")
@@ -140,4 +140,4 @@ class StartCall:
 
 def was_refused(error: BaseException) -> bool:
     """Whether the answer behind this error says that the request has started nothing and will not."""
-    return error.__cause__ is not None and classify(error.__cause__) in NOT_CARRIED_OUT
+    return error.__cause__ is not None and classify_error(error.__cause__) in NOT_CARRIED_OUT

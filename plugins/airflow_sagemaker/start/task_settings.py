@@ -12,14 +12,14 @@ from airflow_sagemaker.contract import PROGRESS_LEVELS
 from airflow_sagemaker.exceptions import ConfigurationError, Violation
 
 
-def one_of(name: str, value: Any, allowed: tuple[str, ...]) -> str:
+def check_choice(name: str, value: Any, allowed: tuple[str, ...]) -> str:
     """The value itself, when it is allowed; else ValueError. A template is looked at when it is rendered."""
     if value not in allowed and not is_template(value):
         raise ValueError(f"{name} = {value!r}: must be one of {', '.join(map(repr, allowed))}")
     return str(value)
 
 
-def seconds(name: str, value: Any) -> Any:
+def check_seconds(name: str, value: Any) -> Any:
     """Seconds as a float, of a number, a timedelta, or text with a number in it; else ValueError.
 
     A template stays as it is: it is looked at when it is rendered.
@@ -35,7 +35,7 @@ def seconds(name: str, value: Any) -> Any:
     return found
 
 
-def count(name: str, value: Any) -> Any:
+def check_count(name: str, value: Any) -> Any:
     """A whole number from 1, of an integer or text, or None; else ValueError. A template stays as it is."""
     if value is None or is_template(value) or str(value).strip() in {"", "None"}:
         return value if is_template(value) else None
@@ -60,12 +60,12 @@ def check_rendered(task: Any, checks: Mapping[str, Callable[[str, Any], Any]]) -
 
 
 SETTINGS: dict[str, Callable[[str, Any], Any]] = {
-    "poll_interval": seconds,
-    "max_wait": seconds,
-    "max_concurrent_executions": count,
-    "progress": lambda name, value: one_of(name, value, PROGRESS_LEVELS),
-    "on_busy": lambda name, value: one_of(name, value, ("wait", "fail", "ignore")),
-    "on_failure": lambda name, value: one_of(name, value, ("restart", "resume")),
-    "mode": lambda name, value: one_of(name, value, ("full", "test")),
+    "poll_interval": check_seconds,
+    "max_wait": check_seconds,
+    "max_concurrent_executions": check_count,
+    "progress": lambda name, value: check_choice(name, value, PROGRESS_LEVELS),
+    "on_busy": lambda name, value: check_choice(name, value, ("wait", "fail", "ignore")),
+    "on_failure": lambda name, value: check_choice(name, value, ("restart", "resume")),
+    "mode": lambda name, value: check_choice(name, value, ("full", "test")),
 }
 """The operator's templated settings, each with what makes its value of what is given."""

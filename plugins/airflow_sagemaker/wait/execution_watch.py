@@ -10,9 +10,9 @@ from airflow_sagemaker import airflow_compat
 from airflow_sagemaker.aws.client import Aws
 from airflow_sagemaker.aws.console_links import page_urls, pages_of
 from airflow_sagemaker.aws.executions import Execution, ExecutionArn, Executions, Status
-from airflow_sagemaker.aws.faults import error_text, explain
+from airflow_sagemaker.aws.faults import error_text, explain_error
 from airflow_sagemaker.aws.outcome import Outcome, explain_failure, read_outcome
-from airflow_sagemaker.aws.stopping import TIMEOUT_STOP_SECONDS, stop
+from airflow_sagemaker.aws.stopping import TIMEOUT_STOP_SECONDS, stop_execution
 from airflow_sagemaker.exceptions import ExecutionError, ExecutionFailed, ExecutionNotFound
 
 if TYPE_CHECKING:
@@ -104,9 +104,11 @@ def checked_event(event: dict[str, Any] | None) -> dict[str, Any]:
 def stop_at_timeout(target: Callable[[], AwsTarget], arn: str, log: Any, limit: str) -> None:
     """Stop an execution whose task has waited too long; a failure to do so is logged, the timeout is what counts."""
     try:
-        stopped = stop(open_executions(target(), log), arn, within=TIMEOUT_STOP_SECONDS)
+        stopped = stop_execution(open_executions(target(), log), arn, within=TIMEOUT_STOP_SECONDS)
     except Exception as error:
-        log.error("%s: %s", limit, error if isinstance(error, ExecutionError) else explain(error, f"stopping {arn}"))
+        log.error(
+            "%s: %s", limit, error if isinstance(error, ExecutionError) else explain_error(error, f"stopping {arn}")
+        )
     else:
         log.info("%s: execution %s is %s", limit, arn, stopped.status)
 

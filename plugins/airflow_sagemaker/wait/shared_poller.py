@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_sagemaker import airflow_compat
 from airflow_sagemaker.aws.client import Aws
 from airflow_sagemaker.aws.executions import LIVE, Execution, ExecutionArn, Executions
-from airflow_sagemaker.aws.faults import Fault, classify, error_code, error_text
+from airflow_sagemaker.aws.faults import Fault, classify_error, error_code, error_text
 from airflow_sagemaker.aws.stopping import StopAttempt, try_to_stop
 from airflow_sagemaker.contract import ProgressLevel
 from airflow_sagemaker.exceptions import ExecutionNotFound, NotStopped
@@ -101,7 +101,7 @@ class Waiter:
         if self.failing_since is None:
             self.failing_since = now
             self.lines.put_nowait(("warning", f"Polling: {error_code(error)}: {error_text(error)}; trying again"))
-        self.hopeless = self.hopeless + 1 if classify(error) in HOPELESS else 0
+        self.hopeless = self.hopeless + 1 if classify_error(error) in HOPELESS else 0
         if self.hopeless >= HOPELESS_LOOKS or now - self.failing_since >= self.patience:
             self.give_up(error)
 
@@ -234,7 +234,7 @@ class SharedPoller:
             try:
                 lines = await self.in_thread(waiter.report.new_lines, self._executions, waiter.arn.text)
             except Exception as error:
-                self._slow_down(classify(error))
+                self._slow_down(classify_error(error))
                 waiter.lines.put_nowait(("debug", f"Progress: {error_code(error)}: {error_text(error)}"))
                 continue
             for line in lines:
@@ -258,7 +258,7 @@ class SharedPoller:
         except Exception as error:  # a fault of our own: those who wait must learn of it, and the others wait on
             looks = dict.fromkeys(group, error)
         now, spread = monotonic(), random.uniform(-JITTER, JITTER)  # noqa: S311 - jitter, no secret
-        faults = {classify(seen) for seen in looks.values() if isinstance(seen, Exception)}
+        faults = {classify_error(seen) for seen in looks.values() if isinstance(seen, Exception)}
         if Fault.THROTTLED in faults:
             self._slow_down(Fault.THROTTLED)
         elif not faults:
@@ -300,7 +300,7 @@ class SharedPoller:
                     found[key] = self._executions.describe(waiter.arn.text)
                 except Exception as error:
                     looks[waiter] = error
-                    if classify(error) in ALL_ALIKE:
+                    if classify_error(error) in ALL_ALIKE:
                         return {each: found.get(each.arn.execution_id.lower(), error) for each in group}
                     continue
             looks[waiter] = found[key]
@@ -326,7 +326,7 @@ class SharedPoller:
                 if len(found) == len(wanted) or number >= budget:
                     break
         except Exception as error:
-            if classify(error) is not Fault.DENIED:
+            if classify_error(error) is not Fault.DENIED:
                 return error
             self._may_not_list = True
             for waiter in group:

@@ -26,10 +26,10 @@ from typing import Any
 
 from pydantic import JsonValue, TypeAdapter
 
-from airflow_sagemaker.airflow_compat import installed
+from airflow_sagemaker.airflow_compat import installed_airflow_version
 
 JSON: TypeAdapter[Any] = TypeAdapter(JsonValue)
-HAS_STATE_STORE = not str(installed()).startswith("3.2.")
+HAS_STATE_STORE = not str(installed_airflow_version()).startswith("3.2.")
 
 
 class FileStore:

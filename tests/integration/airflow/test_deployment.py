@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from airflow_sagemaker.aws.executions import Executions
-from airflow_sagemaker.aws.versions import deploy
+from airflow_sagemaker.aws.versions import deploy_pipeline
 from tests.support.pipelines import Pipelines, compiled
 
 
@@ -37,7 +37,7 @@ def together(count: int, work: Any) -> list[Any]:
 def test_thirty_deployments_at_once_leave_one_version(pipelines: Pipelines) -> None:
     made = compiled(f"race-{uuid.uuid4().hex[:8]}", [fail_step("same")])
     clients = [pipelines.another() for _ in range(30)]
-    together(30, lambda number: deploy(clients[number].aws, made))
+    together(30, lambda number: deploy_pipeline(clients[number].aws, made))
     assert versions(pipelines, made.pipeline_name) == {made.version_alias: 1}
     found = pipelines.server.client("sagemaker").list_pipeline_versions(PipelineName=made.pipeline_name)
     assert len(found["PipelineVersionSummaries"]) == 1
@@ -49,7 +49,7 @@ def test_two_definitions_at_once_each_start_their_own(pipelines: Pipelines) -> N
     clients = [pipelines.another() for _ in range(8)]
 
     def start(number: int) -> tuple[str, str]:
-        deploy(clients[number].aws, two[number % 2])
+        deploy_pipeline(clients[number].aws, two[number % 2])
         return two[number % 2].version_alias, pipelines.start(two[number % 2])
 
     for alias, arn in together(8, start):
@@ -60,7 +60,7 @@ def test_two_definitions_at_once_each_start_their_own(pipelines: Pipelines) -> N
 
 def test_an_alias_removed_by_hand_is_given_back_without_a_new_version(pipelines: Pipelines) -> None:
     made = compiled(f"hand-{uuid.uuid4().hex[:8]}", [fail_step("x")])
-    deploy(pipelines.executions.aws, made)
+    deploy_pipeline(pipelines.executions.aws, made)
     client = pipelines.server.client("sagemaker")
     version = client.list_pipeline_versions(PipelineName=made.pipeline_name)["PipelineVersionSummaries"][0]
     client.update_pipeline_version(
@@ -68,13 +68,13 @@ def test_an_alias_removed_by_hand_is_given_back_without_a_new_version(pipelines:
         PipelineVersionId=version["PipelineVersionId"],
         PipelineVersionAliasOperations={"Remove": [made.version_alias]},
     )
-    deploy(pipelines.executions.aws, made)
+    deploy_pipeline(pipelines.executions.aws, made)
     assert versions(pipelines, made.pipeline_name) == {made.version_alias: 1}
 
 
 def test_a_definition_deployed_by_hand_in_between_does_not_change_what_is_started(pipelines: Pipelines) -> None:
     made = compiled(f"hand-{uuid.uuid4().hex[:8]}", [fail_step("ours")])
-    deploy(pipelines.executions.aws, made)
+    deploy_pipeline(pipelines.executions.aws, made)
     theirs = compiled(made.pipeline_name, [fail_step("theirs")])
     pipelines.server.client("sagemaker").update_pipeline(
         PipelineName=made.pipeline_name, PipelineDefinition=theirs.definition, RoleArn=made.role_arn

@@ -14,8 +14,8 @@ from airflow_sagemaker.aws.client import Aws
 from airflow_sagemaker.aws.connections import AwsTarget
 from airflow_sagemaker.aws.executions import Executions
 from airflow_sagemaker.aws.live_executions import GOOD_FOR, live_executions
-from airflow_sagemaker.aws.stopping import stop
-from airflow_sagemaker.aws.versions import deploy
+from airflow_sagemaker.aws.stopping import stop_execution
+from airflow_sagemaker.aws.versions import deploy_pipeline
 from tests.support.pipelines import TARGET, WAITS, Pipelines
 
 
@@ -117,12 +117,12 @@ def test_another_region_has_a_mark_of_its_own(looks: Looks) -> None:
     looks.write_mark()
     assert looks.look() == [looks.newer]
     there = Executions(Aws(AwsTarget(TARGET.aws_conn_id, "eu-west-1"), logging.getLogger("test")))
-    deploy(there.aws, looks.made)
+    deploy_pipeline(there.aws, looks.made)
     version = {"PipelineVersionAlias": looks.made.version_alias}
     arn = there.start(looks.name, version=version, display_name="d", token="t" * 32, parameters={}, description="{}")
     assert arn is not None
     assert looks.look(there) == [arn]
-    stop(there, arn)
+    stop_execution(there, arn)
 
 
 def test_a_folder_that_cannot_be_written_costs_a_longer_list_only(looks: Looks) -> None:

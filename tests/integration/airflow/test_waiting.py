@@ -15,7 +15,7 @@ from airflow_sagemaker.aws.client import Aws
 from airflow_sagemaker.aws.connections import AwsTarget
 from airflow_sagemaker.aws.executions import Executions, Status
 from airflow_sagemaker.aws.outcome import explain_failure, read_outcome
-from airflow_sagemaker.aws.stopping import stop
+from airflow_sagemaker.aws.stopping import stop_execution
 from airflow_sagemaker.triggers import SageMakerTrainingPipelineTrigger
 from airflow_sagemaker.wait.progress_report import ProgressReport
 from airflow_sagemaker.wait.shared_poller import SharedPoller
@@ -124,7 +124,7 @@ def test_many_waiters_cost_one_list_per_round(pipelines: Pipelines) -> None:
         poller._aws.call = counted  # type: ignore[method-assign]
         await asyncio.sleep(3)
         for arn in reversed(arns):  # those that wait for a slot first: none begins that could miss its SIGTERM
-            await poller.in_thread(stop, pipelines.executions, arn)
+            await poller.in_thread(stop_execution, pipelines.executions, arn)
         seen = len(calls)
         return seen, await asyncio.gather(*tasks)
 

@@ -14,7 +14,7 @@ import pytest
 
 from airflow_sagemaker import PytorchTrainingConfig
 from airflow_sagemaker.aws.client import Aws
-from airflow_sagemaker.aws.versions import CompiledPipeline, deploy
+from airflow_sagemaker.aws.versions import CompiledPipeline, deploy_pipeline
 from airflow_sagemaker.definition.compiler import compile_pipeline
 from airflow_sagemaker.definition.disk_cache import DiskCache
 from airflow_sagemaker.definition.s3_cache import S3Cache
@@ -59,7 +59,7 @@ def hosts(local_sagemaker: Any, config: PytorchTrainingConfig, tmp_path: Path) -
 
 def test_another_host_finds_the_definition_that_was_deployed(hosts: Hosts) -> None:
     first = hosts.compile("one")
-    deploy(hosts.aws, first)
+    deploy_pipeline(hosts.aws, first)
     second = hosts.compile("two")
     assert second.definition == first.definition
     assert all(Path(upload.path).is_file() for upload in second.uploads)
@@ -96,7 +96,7 @@ def _half(entry: dict[str, Any]) -> None:
 @pytest.mark.parametrize("forgery", [_role, _entry_point, _upload_elsewhere, _other_content, _half])
 def test_a_forged_entry_is_not_used(hosts: Hosts, forgery: Callable[[dict[str, Any]], None]) -> None:
     first = hosts.compile("one")
-    deploy(hosts.aws, first)
+    deploy_pipeline(hosts.aws, first)
     hosts.forge(forgery)
     assert hosts.compile("two").definition == first.definition
     assert hosts.compiled_by == ["one", "two"]
@@ -104,7 +104,7 @@ def test_a_forged_entry_is_not_used(hosts: Hosts, forgery: Callable[[dict[str, A
 
 def test_a_changed_file_is_not_used(hosts: Hosts, caplog: pytest.LogCaptureFixture) -> None:
     first = hosts.compile("one")
-    deploy(hosts.aws, first)
+    deploy_pipeline(hosts.aws, first)
     hosts.s3.put_object(Bucket=hosts.config.bucket, Key=first.uploads[0].key, Body=b"changed by somebody")
     hosts.compile("two")
     assert hosts.compiled_by == ["one", "two"]
@@ -113,7 +113,7 @@ def test_a_changed_file_is_not_used(hosts: Hosts, caplog: pytest.LogCaptureFixtu
 
 def test_a_version_that_runs_under_another_role_is_not_used(hosts: Hosts, local_sagemaker: Any) -> None:
     first = hosts.compile("one")
-    deploy(hosts.aws, first)
+    deploy_pipeline(hosts.aws, first)
     local_sagemaker.client("sagemaker").update_pipeline(PipelineName=first.pipeline_name, RoleArn=FOREIGN_ROLE)
     hosts.compile("two")
     assert hosts.compiled_by == ["one", "two"]
@@ -122,7 +122,7 @@ def test_a_version_that_runs_under_another_role_is_not_used(hosts: Hosts, local_
 def test_code_of_another_host_is_not_used(hosts: Hosts, source: Path) -> None:
     """The key would have to be that of the own sources: somebody copied an older entry there."""
     old = hosts.compile("one")
-    deploy(hosts.aws, old)
+    deploy_pipeline(hosts.aws, old)
     kept: list[str] = []
     hosts.forge(lambda entry: kept.append(json.dumps(entry)))
     (source / "train.py").write_text((source / "train.py").read_text() + "# mended\n")

@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parent
 """A search path of botocore's loader: `sagemaker/2017-07-24/service-2.sdk-extras.json` below it."""
 
 
-def extend(session: Any) -> Any:
+def add_overlay(session: Any) -> Any:
     """Return the boto3 session, whose clients made from now on know what the overlay adds."""
     loader = session._session.get_component("data_loader")  # boto3 adds its own folder to it in the same way
     if str(FOLDER) not in loader.search_paths:

@@ -15,7 +15,7 @@ SELECTED = "SelectedInstance"
 """Members of ResourceConfig: which of several instance types a job got."""
 
 
-def overlay(model: dict[str, Any]) -> dict[str, Any]:
+def build_overlay(model: dict[str, Any]) -> dict[str, Any]:
     """Return what this package needs of botocore's model of SageMaker and an older one lacks, without the prose."""
     shapes = {}
     for name, shape in model["shapes"].items():
@@ -42,7 +42,7 @@ def main() -> None:
     """Write the file. SystemExit when the installed botocore does not know the aliases."""
     import botocore.loaders
 
-    made = overlay(botocore.loaders.Loader().load_service_model("sagemaker", "service-2"))
+    made = build_overlay(botocore.loaders.Loader().load_service_model("sagemaker", "service-2"))
     if not made["merge"]["shapes"]:
         raise SystemExit(f"botocore {version('botocore')} has no pipeline version aliases; install 1.44 or later")
     FILE.parent.mkdir(parents=True, exist_ok=True)

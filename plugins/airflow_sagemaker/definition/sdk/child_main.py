@@ -103,7 +103,7 @@ def check_settings_once() -> None:
     SageMakerConfig.validate_sagemaker_config = staticmethod(check_once)
 
 
-def compiled(request: dict[str, Any], folder: Path) -> dict[str, Any]:
+def compile_request(request: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Return the response to a request."""
     from airflow_sagemaker.definition.request import config_of
     from airflow_sagemaker.definition.sdk.pipeline import build_pipeline, canonical_definition
@@ -127,7 +127,7 @@ def main() -> None:
     files = folder / "files"
     files.mkdir()
     try:
-        response = compiled(request, files)
+        response = compile_request(request, files)
     except ImportError as error:
         traceback.print_exc()
         response = {"kind": "sdk" if (error.name or "").startswith("sagemaker") else "compile", "error": str(error)}

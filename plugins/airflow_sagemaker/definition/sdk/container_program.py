@@ -42,13 +42,13 @@ def execute_commands(commands: list[str]) -> tuple[int, str]:
         return 0, ""
     if code in STOPPED:
         return 128 + signal.SIGTERM, "the program was stopped by SIGTERM"
-    reason = written() or explain(code, list(tail))
+    reason = read_failure_file() or explain_exit(code, list(tail))
     if reason.splitlines()[0] not in "".join(list(tail)[-1:]):
         print(f"Training failed: {reason}", flush=True)
     return code if code > 0 else 128 - code, reason
 
 
-def written() -> str:
+def read_failure_file() -> str:
     """Return what the program itself has left as the reason."""
     try:
         path = Path(os.environ.get("SM_OUTPUT_FAILURE", "/opt/ml/output/failure"))
@@ -57,7 +57,7 @@ def written() -> str:
         return ""
 
 
-def explain(code: int, tail: list[str]) -> str:
+def explain_exit(code: int, tail: list[str]) -> str:
     """Return the exception of the program's last traceback, else how it ended and its last lines."""
     launcher = next((number for number, line in enumerate(tail) if LAUNCHER.search(line)), len(tail))
     told = "\n".join(tail[launcher:])
@@ -67,7 +67,7 @@ def explain(code: int, tail: list[str]) -> str:
     lines = [line for line in tail[:launcher] if line]
     starts = [number for number, line in enumerate(lines) if line.endswith(TRACEBACK)]
     if code > 0 and starts:
-        return exception(lines[starts[-1] + 1 :])[:REASON_CHARACTERS]
+        return last_exception(lines[starts[-1] + 1 :])[:REASON_CHARACTERS]
     how = f"exit code {code}" if code > 0 else signal_name(-code)
     last = "\n".join(lines[-REASON_LINES:])
     head = (
@@ -78,7 +78,7 @@ def explain(code: int, tail: list[str]) -> str:
     return head + last[-(REASON_CHARACTERS - len(head)) :] if last else head
 
 
-def exception(lines: list[str]) -> str:
+def last_exception(lines: list[str]) -> str:
     """Return the message below a traceback's frames, and the place of the innermost one."""
     place = ""
     for number, line in enumerate(lines):

@@ -66,10 +66,10 @@ def build_pipeline(
     builder = PyTorchTrainingStepBuilder(config, sagemaker_session, variables=variables, uploader=uploader)
     config = builder.completed_config()
     context = StepContext(config, builder.session, variables)
-    before = _steps([*config.dependencies, *dependencies], context)
+    before = _build_steps([*config.dependencies, *dependencies], context)
     training = builder.create_step(dependencies=before, channel_folders=_channel_folders(before))
     context = StepContext(config, builder.session, variables, training)
-    after = _steps([*config.followups, *followups], context)
+    after = _build_steps([*config.followups, *followups], context)
     return Pipeline(
         name=config.pipeline_name,
         parameters=list(variables.values()),
@@ -98,23 +98,23 @@ def _channel_folders(steps: Sequence[Any]) -> dict[str, Any]:
     return {}
 
 
-def _steps(sources: Sequence[Any], context: StepContext) -> list[Any]:
+def _build_steps(sources: Sequence[Any], context: StepContext) -> list[Any]:
     steps: list[Any] = []
     for source in sources:
-        made = _made(source, context)
+        made = _build_step(source, context)
         steps.extend(made if isinstance(made, list | tuple) else [made])
     return steps
 
 
-def _made(source: Any, context: StepContext) -> Any:
-    function = _function(source) if isinstance(source, str) else source
+def _build_step(source: Any, context: StepContext) -> Any:
+    function = _import_function(source) if isinstance(source, str) else source
     if not callable(function) or isinstance(function, Step):
         return function
     takes_context = bool(inspect.signature(function).parameters)
     return function(context) if takes_context else function()
 
 
-def _function(reference: str) -> Callable[..., Any]:
+def _import_function(reference: str) -> Callable[..., Any]:
     module, _, name = reference.partition(":")
     try:
         found: Callable[..., Any] = getattr(importlib.import_module(module), name)

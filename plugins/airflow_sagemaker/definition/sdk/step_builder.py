@@ -78,7 +78,7 @@ class PyTorchTrainingStepBuilder:
         uploader: Any = None,
     ) -> None:
         self.config = config
-        self.session = sagemaker_session or _session(config)
+        self.session = sagemaker_session or _default_session(config)
         self.variables = variables
         self.uploader = uploader or SessionUploader(self.session)
 
@@ -222,7 +222,7 @@ class PyTorchTrainingStepBuilder:
                 uri = Join(on="/", values=[folders[name], *parts[1:]])
             else:
                 uri = self._below(parameters.INPUT_PATH, *parts)
-            channels.append(_channel(name, uri, mode, kind))
+            channels.append(_build_channel(name, uri, mode, kind))
         return channels
 
     def _cache(self) -> CacheConfig | None:
@@ -298,7 +298,7 @@ class SessionUploader:
         self._done.add(f"{bucket}/{prefix}")
 
 
-def _session(config: PytorchTrainingConfig) -> PipelineSession:
+def _default_session(config: PytorchTrainingConfig) -> PipelineSession:
     defaults = load_sagemaker_config()
     return PipelineSession(
         boto_session=boto3.Session(region_name=config.region),
@@ -346,6 +346,6 @@ def _retry_policy(settings: RetryPolicySettings) -> RetryPolicy:
     return SageMakerJobStepRetryPolicy(exception_types=kinds, **timing)
 
 
-def _channel(name: str, uri: Any, mode: str, kind: str) -> Channel:
+def _build_channel(name: str, uri: Any, mode: str, kind: str) -> Channel:
     source = S3DataSource(s3_data_type=kind, s3_uri=uri, s3_data_distribution_type="FullyReplicated")
     return Channel(channel_name=name, data_source=DataSource(s3_data_source=source), input_mode=mode)

@@ -13,7 +13,7 @@ from botocore.parsers import ResponseParserError
 
 from airflow_sagemaker.aws.client import Aws
 from airflow_sagemaker.aws.connections import AwsTarget
-from airflow_sagemaker.aws.faults import RULES, Fault, classify, error_text, explain
+from airflow_sagemaker.aws.faults import RULES, Fault, classify_error, error_text, explain_error
 from tests.support.fault_proxy import Answer, FaultProxy, aws_error, page
 
 
@@ -67,7 +67,7 @@ S3 = {"x_amz_request_id": "0123456789ABCDEF"}
     ],
 )
 def test_faults_are_told_apart(error: Exception, fault: Fault) -> None:
-    assert classify(error) is fault
+    assert classify_error(error) is fault
 
 
 class Here(AwsTarget):
@@ -118,8 +118,8 @@ def test_what_a_proxy_answers_is_taken_for_nothing_else(
     proxy.inject(operation, name)
     with pytest.raises(Exception) as raised:
         aws.once(service, method, **arguments)
-    assert classify(raised.value) is Fault.IN_BETWEEN
-    assert "\n" not in explain(raised.value, "asking")
+    assert classify_error(raised.value) is Fault.IN_BETWEEN
+    assert "\n" not in explain_error(raised.value, "asking")
     proxy.clear()
 
 
@@ -133,7 +133,7 @@ def test_a_success_that_is_no_answer_of_aws_is_not_an_empty_one(
     service, method, arguments = CALLS[operation]
     with pytest.raises(Exception) as raised:
         aws.once(service, method, **arguments)
-    assert classify(raised.value) in {Fault.IN_BETWEEN, Fault.UNAVAILABLE}
+    assert classify_error(raised.value) in {Fault.IN_BETWEEN, Fault.UNAVAILABLE}
     proxy.clear()
 
 
@@ -144,7 +144,7 @@ def test_a_gateways_page_is_unavailable(proxied: tuple[FaultProxy, Aws], status:
     service, method, arguments = CALLS["DescribePipelineExecution"]
     with pytest.raises(Exception) as raised:
         aws.once(service, method, **arguments)
-    assert classify(raised.value) is Fault.UNAVAILABLE
+    assert classify_error(raised.value) is Fault.UNAVAILABLE
     proxy.clear()
 
 
@@ -164,11 +164,11 @@ def test_each_code_of_the_table_is_known_as_sagemaker_sends_it(proxied: tuple[Fa
         proxy.inject("DescribePipelineExecution", aws_error(code, "as it is"))
         with pytest.raises(boto.ClientError) as raised:
             aws.once(service, method, **arguments)
-        assert classify(raised.value) is rule.fault
+        assert classify_error(raised.value) is rule.fault
 
 
 def test_an_explanation_says_what_to_do() -> None:
-    text = explain(reply("ResourceLimitExceeded", "0 Instances"), "starting pipeline 'p'")
+    text = explain_error(reply("ResourceLimitExceeded", "0 Instances"), "starting pipeline 'p'")
     assert "starting pipeline 'p'" in text
     assert "0 Instances" in text
     assert "Service Quotas" in text

@@ -13,7 +13,7 @@ from botocore.validate import ParamValidator
 
 from airflow_sagemaker.aws import model_overlay
 from airflow_sagemaker.aws.connections import AwsTarget
-from airflow_sagemaker.aws.model_overlay.refresh import FILE, overlay
+from airflow_sagemaker.aws.model_overlay.refresh import FILE, build_overlay
 
 ALIAS = "PipelineVersionAlias"
 
@@ -65,23 +65,25 @@ def alias_problems(client: Any) -> str:
 
 
 def test_the_file_is_what_the_newest_botocore_says(newest: dict[str, Any]) -> None:
-    assert json.loads(FILE.read_text()) == overlay(newest), "run python -m airflow_sagemaker.aws.model_overlay.refresh"
+    assert json.loads(FILE.read_text()) == build_overlay(newest), (
+        "run python -m airflow_sagemaker.aws.model_overlay.refresh"
+    )
 
 
 def test_it_changes_nothing_where_the_aliases_are_known(newest: dict[str, Any]) -> None:
-    session = model_overlay.extend(session_of(botocore.loaders.Loader()))
+    session = model_overlay.add_overlay(session_of(botocore.loaders.Loader()))
     merged = session._session.get_component("data_loader").load_service_model("sagemaker", "service-2")
     assert merged == newest
 
 
 def test_an_older_model_with_it_is_the_newest_one_but_for_the_prose(newest: dict[str, Any]) -> None:
-    session = model_overlay.extend(session_of(OldLoader()))
+    session = model_overlay.add_overlay(session_of(OldLoader()))
     merged = session._session.get_component("data_loader").load_service_model("sagemaker", "service-2")
-    assert overlay(merged) == overlay(newest)
+    assert build_overlay(merged) == build_overlay(newest)
 
 
 def test_it_lets_an_older_boto3_send_an_alias_and_leaves_other_sessions_alone(newest: dict[str, Any]) -> None:
-    ours, theirs = client_of(model_overlay.extend(session_of(OldLoader()))), client_of(session_of(OldLoader()))
+    ours, theirs = client_of(model_overlay.add_overlay(session_of(OldLoader()))), client_of(session_of(OldLoader()))
     assert alias_problems(ours) == ""
     assert ALIAS in alias_problems(theirs)
 

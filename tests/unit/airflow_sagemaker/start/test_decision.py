@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_sagemaker.aws.executions import Status
-from airflow_sagemaker.start.decision import GONE, STARTS, Decision, Facts, OnBusy, OnFailure, decide
+from airflow_sagemaker.start.decision import GONE, STARTS, Decision, Facts, OnBusy, OnFailure, decide_start
 
 WITH_ARN = {"recorded": True, "has_arn": True}
 WITHOUT_ARN = {"recorded": True, "has_arn": False}
@@ -51,7 +51,7 @@ ROWS: dict[str, tuple[dict[str, Any], Decision]] = {
 
 @pytest.mark.parametrize(("facts", "expected"), ROWS.values(), ids=ROWS.keys())
 def test_row(facts: dict[str, Any], expected: Decision) -> None:
-    assert decide(Facts(**facts)) is expected
+    assert decide_start(Facts(**facts)) is expected
 
 
 def test_the_rows_reach_every_decision() -> None:
@@ -71,10 +71,10 @@ FACTS = st.builds(
 def test_nothing_starts_beside_an_execution_of_this_epoch_that_runs_or_succeeded(facts: Facts) -> None:
     ours = facts.recorded and facts.has_arn and facts.same_clear_epoch and not facts.before_clear
     if ours and facts.status in {None, GONE, Status.EXECUTING, Status.STOPPING, Status.SUCCEEDED}:
-        assert decide(facts) not in STARTS
+        assert decide_start(facts) not in STARTS
 
 
 @given(FACTS)
 def test_a_new_token_is_made_only_when_no_request_under_the_old_one_can_be_on_its_way(facts: Facts) -> None:
     if facts.recorded and not facts.has_arn and facts.pending:
-        assert decide(facts) not in {Decision.START_ANEW, Decision.REPLACE}
+        assert decide_start(facts) not in {Decision.START_ANEW, Decision.REPLACE}

@@ -15,26 +15,26 @@ from airflow.sdk.execution_time import macros
 from airflow_sagemaker import SageMakerTrainingPipelineOperator, SageMakerTrainingPipelineSensor
 from airflow_sagemaker.exceptions import ConfigurationError
 from airflow_sagemaker.operators import RUN_PARTITION
-from airflow_sagemaker.start.task_settings import SETTINGS, check_rendered, count, seconds
+from airflow_sagemaker.start.task_settings import SETTINGS, check_count, check_rendered, check_seconds
 
 
 @pytest.mark.parametrize(
     ("given", "found"), [(30, 30.0), (1, 1.0), ("2.5", 2.5), (timedelta(minutes=2), 120.0), ("{{ x }}", "{{ x }}")]
 )
 def test_seconds_are_a_number_a_timedelta_or_text(given: Any, found: Any) -> None:
-    assert seconds("poll_interval", given) == found
+    assert check_seconds("poll_interval", given) == found
 
 
 @pytest.mark.parametrize("given", [None, "soon", -1, True, float("nan"), float("inf"), [], "", timedelta(seconds=-1)])
 def test_what_is_no_number_of_seconds_is_refused(given: Any) -> None:
     with pytest.raises(ValueError, match=r"poll_interval = .*: must be a number of seconds"):
-        seconds("poll_interval", given)
+        check_seconds("poll_interval", given)
 
 
 @pytest.mark.parametrize("given", [0, -1, "many", 1.5, True])
 def test_a_count_is_a_whole_number(given: Any) -> None:
     with pytest.raises(ValueError, match="must be a whole number"):
-        count("max_concurrent_executions", given)
+        check_count("max_concurrent_executions", given)
 
 
 def operator(**settings: Any) -> SageMakerTrainingPipelineOperator:
