@@ -125,8 +125,25 @@ def _add_orphans(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command.add_argument(
         "--unknown-too", action="store_true", help="with --stop, also stop those that may belong to another Airflow"
     )
+    _add_records_on_s3(command)
     command.add_argument("--json", action="store_true", help="print one JSON object on standard output")
     _add_patience(command)
+
+
+def _add_records_on_s3(command: argparse.ArgumentParser) -> None:
+    """What docs/versions.md describes; the defaults are the variables with which Airflow itself is set up."""
+    group = command.add_argument_group("records on S3", "required for Airflow 3.2, which has no task state store")
+    for name, what in (
+        ("record-bucket", "record_bucket of that Airflow, or else the bucket of its connection"),
+        ("record-prefix", "record_prefix of that Airflow"),
+    ):
+        variable = f"AIRFLOW__AIRFLOW_SAGEMAKER__{name.replace('-', '_').upper()}"
+        group.add_argument(f"--{name}", default=os.environ.get(variable), help=f"{what} (default: {variable})")
+    group.add_argument(
+        "--base-url",
+        default=os.environ.get("AIRFLOW__API__BASE_URL"),
+        help="[api] base_url of that Airflow, if it is not --airflow-url (default: AIRFLOW__API__BASE_URL)",
+    )
 
 
 def _add_backfill_summary(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -298,13 +298,18 @@ def stop(arguments: argparse.Namespace, output: Output) -> int:
 
 def orphans(arguments: argparse.Namespace, output: Output) -> int:
     """List, and with --stop stop, executions whose Airflow task is gone."""
-    from airflow_sagemaker.cli.orphans import find_orphans
+    from airflow_sagemaker.cli.orphans import RecordsOnS3, find_orphans
+    from airflow_sagemaker.start.record_on_s3 import PREFIX
 
     airflow = open_airflow(arguments)
     target = EnvironmentTarget(aws_conn_id=None, region_name=arguments.region)
-    executions = Executions(Aws(target, output, patience=arguments.patience))
+    aws = Aws(target, output, patience=arguments.patience)
+    executions, on_s3 = Executions(aws), None
+    if arguments.record_bucket:
+        base_url = arguments.airflow_url if arguments.base_url is None else arguments.base_url
+        on_s3 = RecordsOnS3(aws, arguments.record_bucket, base_url, arguments.record_prefix or PREFIX)
     entries, lines = [], []
-    for orphan in list(find_orphans(executions, airflow, arguments.pipeline)):
+    for orphan in list(find_orphans(executions, airflow, arguments.pipeline, on_s3)):
         stopped = not orphan.unread and _is_stopped(arguments, executions, orphan, output)
         entries.append({**orphan.as_dict(), "stopped": stopped})
         owner, told = orphan.execution.owner, "stopping" if stopped else "it runs"

@@ -15,12 +15,14 @@ from urllib.parse import quote
 
 from airflow_sagemaker.aws.executions import Status
 from airflow_sagemaker.aws.live_executions import LONGEST_EXECUTION
-from airflow_sagemaker.exceptions import ExecutionError, RecordUnreadable
-from airflow_sagemaker.start.record import KEY, ExecutionRecord
+from airflow_sagemaker.exceptions import ConfigurationError, ExecutionError, RecordUnreadable
+from airflow_sagemaker.start.record import KEY, ExecutionRecord, TaskRun
+from airflow_sagemaker.start.record_on_s3 import PREFIX, RecordOnS3
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from airflow_sagemaker.aws.client import Aws
     from airflow_sagemaker.aws.executions import Execution, Executions
     from airflow_sagemaker.cli.airflow_api import AirflowApi
 
@@ -60,7 +62,36 @@ class Orphan:
         }
 
 
-def find_orphans(executions: Executions, airflow: AirflowApi, pipelines: list[str] | None = None) -> Iterator[Orphan]:
+@dataclass(frozen=True)
+class RecordsOnS3:
+    """Where an Airflow without a task state store (before 3.3) keeps its records.
+
+    `base_url` is that Airflow's `[api] base_url`, which its records name.
+    """
+
+    aws: Aws
+    bucket: str
+    base_url: str
+    prefix: str = PREFIX
+
+    def load(self, run: TaskRun) -> ExecutionRecord | None:
+        """The task run's record; None without one. Raises ExecutionError for one that says nothing."""
+        store = RecordOnS3(self.aws, self.bucket, run, owner=self.base_url, prefix=self.prefix)
+        try:
+            return store.load()
+        except RecordUnreadable as error:
+            raise ExecutionError(str(error)) from error
+        except ConfigurationError as error:
+            hint = f"--base-url is {self.base_url}; it must be the [api] base_url of this Airflow"
+            raise ExecutionError(f"{' '.join(str(error).split())} ({hint})") from error
+
+
+def find_orphans(
+    executions: Executions,
+    airflow: AirflowApi,
+    pipelines: list[str] | None = None,
+    on_s3: RecordsOnS3 | None = None,
+) -> Iterator[Orphan]:
     """Look at the live executions of these pipelines (all of the account's by default), newest first.
 
     Executions that no task run started (by hand, by other tools) are none of ours and never reported. Who waits is
@@ -73,7 +104,7 @@ def find_orphans(executions: Executions, airflow: AirflowApi, pipelines: list[st
             if not execution.owner.get("task_id"):
                 continue
             try:
-                orphan = _orphan_or_none(airflow, execution)
+                orphan = _orphan_or_none(airflow, execution, on_s3)
             except ExecutionError as error:
                 orphan = Orphan(execution, f"left alone, for its task run could not be read: {error}", unread=True)
             if orphan is not None:
@@ -90,7 +121,9 @@ def _all_pipelines(executions: Executions) -> Iterator[str]:
         token = {"NextToken": page["NextToken"]}
 
 
-def _orphan_or_none(airflow: AirflowApi, execution: Execution) -> Orphan | None:  # noqa: PLR0911 - one return per case
+def _orphan_or_none(  # noqa: PLR0911 - one return per case
+    airflow: AirflowApi, execution: Execution, on_s3: RecordsOnS3 | None
+) -> Orphan | None:
     """None when somebody still waits, or will. Raises ExecutionError when Airflow cannot be asked about it."""
     owner = execution.owner
     run_path = f"/dags/{quote(owner['dag_id'], safe='')}/dagRuns/{quote(owner['run_id'], safe='')}"
@@ -104,8 +137,7 @@ def _orphan_or_none(airflow: AirflowApi, execution: Execution) -> Orphan | None:
         return Orphan(execution, "its DAG run has no such task", known=False)
     if task["state"] not in OVER:
         return None
-    mapped = f"?map_index={index}" if index >= 0 else ""
-    record = _parse_record(airflow.get(f"{task_path}/state-store/{KEY}{mapped}"))
+    record = _read_record(airflow, task_path, TaskRun(owner["dag_id"], owner["run_id"], owner["task_id"], index), on_s3)
     if record is None or not record.asked_for(execution):
         return Orphan(execution, "this Airflow has its task run, and did not start it", known=False)
     if not record.is_current(execution):
@@ -118,12 +150,22 @@ def _orphan_or_none(airflow: AirflowApi, execution: Execution) -> Orphan | None:
     return Orphan(execution, f"its task succeeded and its DAG run is {run['state']}")
 
 
-def _parse_record(stored: dict[str, Any] | None) -> ExecutionRecord | None:
+def _read_record(airflow: AirflowApi, task_path: str, run: TaskRun, on_s3: RecordsOnS3 | None) -> ExecutionRecord | None:
     """The task run's record, written before each start; None without one. Raises ExecutionError for what is no record.
 
     A state store backend may keep its values elsewhere: what the API then gives is no record, and says nothing.
     """
-    try:
-        return ExecutionRecord.from_json(stored and stored.get("value"))
-    except RecordUnreadable as error:
-        raise ExecutionError(str(error)) from error
+    store, mapped = f"{task_path}/state-store", f"?map_index={run.map_index}" if run.map_index >= 0 else ""
+    stored = airflow.get(f"{store}/{KEY}{mapped}")
+    if stored is not None:
+        try:
+            return ExecutionRecord.from_json(stored.get("value"))
+        except RecordUnreadable as error:
+            raise ExecutionError(str(error)) from error
+    if on_s3 is not None:
+        return on_s3.load(run)
+    if airflow.get(f"{store}{mapped}") is None:
+        raise ExecutionError(
+            "this Airflow has no task state store, so its records are on S3: give their bucket with --record-bucket"
+        )
+    return None

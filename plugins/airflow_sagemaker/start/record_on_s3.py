@@ -54,7 +54,7 @@ class RecordOnS3:
         if content is None:
             return None
         owner = content.get("airflow", "")
-        if owner != self._owner:
+        if owner.rstrip("/") != self._owner.rstrip("/"):
             rule = f"holds the record of the same task run in another Airflow ({owner or 'unnamed'})"
             hint = "give each Airflow that shares the bucket a record_prefix of its own, in section [airflow_sagemaker]"
             raise ConfigurationError([Violation("record", self.uri, rule, hint)])

@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 import pytest
-from local_stack.settings import ROOT, USERNAME
+from local_stack.settings import BUCKET, ROOT, USERNAME
 
 from tests.faults.airflow_stack.conftest import Faulty
 
@@ -115,6 +115,7 @@ def orphans(faulty: Faulty, *arguments: str) -> tuple[int, dict[str, dict[str, A
         [
             sys.executable, "-m", "airflow_sagemaker", "orphans", "--json", "--pipeline", "faulty", *arguments,
             "--airflow-url", faulty.stack.url, "--username", USERNAME, "--password", faulty.stack.password,
+            "--record-bucket", BUCKET,
         ],
         env={**os.environ, **faulty.stack.aws, "PYTHONPATH": str(ROOT / "plugins")},
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False,

@@ -1,6 +1,7 @@
 """Which executions an Airflow takes for its own.
 
-The executions are real, the answers those of Airflow 3.3's REST API; tests/faults/airflow_stack asks a real one.
+The executions are real, the answers those of the REST API of Airflow 3.3, or 3.2 where a test says so;
+tests/faults/airflow_stack asks a real one.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import pytest
 
 from airflow_sagemaker.aws.versions import CompiledPipeline
 from airflow_sagemaker.cli.airflow_api import AirflowApi
-from airflow_sagemaker.cli.orphans import Orphan, find_orphans
+from airflow_sagemaker.cli.orphans import Orphan, RecordsOnS3, find_orphans
 from airflow_sagemaker.exceptions import ExecutionError
 from airflow_sagemaker.start.record import ExecutionRecord, TaskRun
+from airflow_sagemaker.start.record_on_s3 import RecordOnS3
 from tests.support.pipelines import WAITS, Pipelines
 
 RUN = TaskRun("train/daily", "scheduled__2026-01-01T00:00:00+00:00", "start", -1)
@@ -113,7 +115,8 @@ def found(
     pipelines: Pipelines, made: CompiledPipeline, record: Any, task: str = "failed", run: str = "failed"
 ) -> dict[str, Orphan]:
     """What an Airflow finds whose task run has this record."""
-    answers = {RUN_PATH: {"state": run}, TASK_PATH: {"state": task}}
+    store = {"task_state_store": [], "total_entries": 0}
+    answers = {RUN_PATH: {"state": run}, TASK_PATH: {"state": task}, f"{TASK_PATH}/state-store": store}
     if record is not None:
         answers[f"{TASK_PATH}/state-store/training_execution"] = {"key": "training_execution", "value": record}
     with airflow(answers) as api:
@@ -183,3 +186,58 @@ def test_a_record_of_the_first_version_names_its_execution(pipelines: Pipelines,
     started = Started(pipelines, made)
     stored = {key: value for key, value in started.record.to_json().items() if key not in ("earlier", "refused")}
     assert [orphan.known for orphan in found(pipelines, made, stored).values()] == [True]
+
+
+class AirflowWithRecordsOnS3:
+    """An Airflow 3.2, whose failed task run has its record on S3."""
+
+    URL = "https://airflow.example"
+    ANSWERS = {"/api/v2/version": {"version": "3.2.1"}, RUN_PATH: {"state": "failed"}, TASK_PATH: {"state": "failed"}}
+
+    def __init__(self, pipelines: Pipelines, prefix: str) -> None:
+        self.pipelines, self.prefix, self.aws = pipelines, prefix, pipelines.executions.aws
+
+    def keep(self, record: ExecutionRecord) -> None:
+        store = RecordOnS3(self.aws, self.pipelines.bucket, RUN, owner=f"{self.URL}/", prefix=self.prefix)
+        store.load()
+        store.save(record)
+
+    def orphan(self, made: CompiledPipeline, *, base_url: str | None = URL) -> Orphan:
+        """What is found with records on S3; without them when there is no base_url."""
+        on_s3 = RecordsOnS3(self.aws, self.pipelines.bucket, base_url, self.prefix) if base_url else None
+        with airflow(self.ANSWERS) as api:
+            (orphan,) = find_orphans(self.pipelines.executions, api, [made.pipeline_name], on_s3)
+        return orphan
+
+
+@pytest.fixture
+def older(pipelines: Pipelines, made: CompiledPipeline) -> AirflowWithRecordsOnS3:
+    return AirflowWithRecordsOnS3(pipelines, f"records/{made.pipeline_name}")
+
+
+def test_a_record_on_s3_names_its_execution(
+    pipelines: Pipelines, made: CompiledPipeline, older: AirflowWithRecordsOnS3
+) -> None:
+    started = Started(pipelines, made)
+    assert (older.orphan(made).known, older.orphan(made).unread) == (False, False)
+    older.keep(started.record)
+    orphan = older.orphan(made)
+    assert (orphan.known, orphan.reason) == (True, "its task is failed")
+
+
+def test_without_their_bucket_records_on_s3_are_unread(
+    pipelines: Pipelines, made: CompiledPipeline, older: AirflowWithRecordsOnS3
+) -> None:
+    older.keep(Started(pipelines, made).record)
+    orphan = older.orphan(made, base_url=None)
+    assert orphan.unread
+    assert "--record-bucket" in orphan.reason
+
+
+def test_a_record_on_s3_of_another_airflow_is_not_this_ones(
+    pipelines: Pipelines, made: CompiledPipeline, older: AirflowWithRecordsOnS3
+) -> None:
+    older.keep(Started(pipelines, made).record)
+    orphan = older.orphan(made, base_url="https://another.example")
+    assert orphan.unread
+    assert "--base-url is https://another.example" in orphan.reason
