@@ -1,7 +1,7 @@
 """The one place that knows how Airflow's versions differ; docs/versions.md has the table.
 
 Importing it refuses an Airflow that is too old, before imports from Airflow fail and explain nothing. Everything else
-here asks for what is there instead of for a version.
+here asks for what is there instead of for a version, except outside tasks (`has_task_state_store`).
 """
 
 from __future__ import annotations
@@ -42,6 +42,16 @@ def require_supported_airflow() -> None:
 
 
 require_supported_airflow()
+
+
+def has_task_state_store() -> bool:
+    """Whether the installed Airflow is 3.3 or later, which has `task_state_store`.
+
+    By its version, because importing Airflow takes seconds and redirects logging, in a command line's process too.
+    """
+    from packaging.version import Version
+
+    return Version(installed_airflow_version() or "0").release[:2] >= (3, 3)
 
 
 def task_state_store(context: Any) -> Any:

@@ -1,8 +1,8 @@
-"""`doctor`: one line for each thing that a training needs, with what to do about those that are not right.
+"""`doctor`: one line for each thing that a training needs, with what to do if it is missing or wrong.
 
-Rights are tried by the calls themselves, with names and conditions under which they can change nothing: a start of a
-version that does not exist, a stop of an execution that does not exist, a write over an object that does not exist. AWS
-answers "not found" to who has the right and "denied" to who has not.
+Permissions are tested by the calls themselves, with names and conditions under which they cannot change anything: a
+start of a version that does not exist, a stop of an execution that does not exist, a conditional write to an object
+that does not exist. AWS responds with "not found" to callers that have the permission, "access denied" to others.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from airflow_sagemaker.definition.child_process import default_python
 from airflow_sagemaker.definition.compiler import subject_of
 from airflow_sagemaker.definition.disk_cache import sdk_versions
 from airflow_sagemaker.definition.published import COMMAND, Publications
-from airflow_sagemaker.exceptions import AirflowSageMakerError, SdkNotAvailable
+from airflow_sagemaker.exceptions import AirflowSageMakerError, ConfigurationError, SdkNotAvailable
+from airflow_sagemaker.start.record_stores import PlaceOnS3
 
 if TYPE_CHECKING:
     import argparse
@@ -36,14 +37,14 @@ if TYPE_CHECKING:
 
 OK, WARNING, BAD, SKIPPED = "ok", "warning", "bad", "skipped"
 NOTHING = "airflow-sagemaker-doctor"
-"""In the names of what does not exist."""
-HAS_THE_RIGHT = frozenset({Fault.GONE, Fault.REFUSED, Fault.CONFLICT})
-"""Answers that AWS gives only after it has looked whether the caller may."""
+"""Part of the names of things that do not exist."""
+PERMITTED = frozenset({Fault.GONE, Fault.REFUSED, Fault.CONFLICT})
+"""Errors that AWS returns only to callers that have the permission."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was looked at, how it is, and what to do when it is not right."""
+    """What was checked, the result, and what to do if it is not OK."""
 
     name: str
     state: str
@@ -51,13 +52,13 @@ class Finding:
     advice: str = ""
 
     def line(self) -> str:
-        """For people."""
+        """The finding as text."""
         marks = {OK: "ok  ", WARNING: "warn", BAD: "BAD ", SKIPPED: "-   "}
         return f"{marks[self.state]}  {self.name}: {self.text}" + (f". {self.advice}" if self.advice else "")
 
 
 def doctor(arguments: argparse.Namespace, output: Output) -> int:
-    """Print the findings; exit code 1 when one is bad."""
+    """Print the findings; exit code 1 if one is bad."""
     [found] = find_configurations(arguments)
     examination = Examination(arguments, found.config, output)
     findings = []
@@ -72,7 +73,7 @@ def doctor(arguments: argparse.Namespace, output: Output) -> int:
 
 
 class Examination:
-    """One configuration and the connection that its tasks would use."""
+    """One configuration, checked with the connection that its tasks would use."""
 
     def __init__(self, arguments: argparse.Namespace, config: PytorchTrainingConfig, output: Output) -> None:
         self.arguments = arguments
@@ -88,14 +89,15 @@ class Examination:
         self.bucket = config.code_bucket or ""
 
     def findings(self) -> Iterator[Finding]:
-        """In the order in which one thing needs another."""
+        """All findings, in the order in which one thing depends on another."""
         yield self._versions()
         yield self._region()
         identity = self._identity()
         yield identity
         if identity.state == OK:
             yield self._bucket_is_there()
-            yield from self._rights()
+            yield from self._permissions()
+            yield from self._record()
             yield self._execution_role()
         yield self._definition(reachable=identity.state == OK)
         yield self._image()
@@ -143,47 +145,70 @@ class Examination:
             )
         return Finding("bucket", OK, f"{self.bucket} in {region}")
 
-    def _rights(self) -> Iterator[Finding]:
-        """Of Airflow's role."""
+    def _permissions(self) -> Iterator[Finding]:
+        """Those of docs/iam/airflow-start-role.json, and one that only a role that deploys has."""
         name, token = self.config.pipeline_name, f"{NOTHING}-{'0' * 32}"
-        arn = self._execution_arn(name)
-        prefix = f"{name}/published/{NOTHING}.json"
-        group = "/aws/sagemaker/TrainingJobs"
-        calls: list[tuple[str, str, str, dict[str, Any]]] = [
-            ("sagemaker:DescribePipeline", "sagemaker", "describe_pipeline",
-             {"PipelineName": name, "PipelineVersionAlias": NOTHING}),
-            ("sagemaker:StartPipelineExecution", "sagemaker", "start_pipeline_execution",
-             {"PipelineName": name, "PipelineVersionAlias": NOTHING, "ClientRequestToken": token}),
-            ("sagemaker:DescribePipelineExecution", "sagemaker", "describe_pipeline_execution",
-             {"PipelineExecutionArn": arn}),
-            ("sagemaker:StopPipelineExecution", "sagemaker", "stop_pipeline_execution",
-             {"PipelineExecutionArn": arn, "ClientRequestToken": token}),
-            ("sagemaker:ListPipelineExecutions", "sagemaker", "list_pipeline_executions", {"PipelineName": name}),
-            ("sagemaker:ListPipelineExecutionSteps", "sagemaker", "list_pipeline_execution_steps",
-             {"PipelineExecutionArn": arn}),
-            ("sagemaker:DescribeTrainingJob", "sagemaker", "describe_training_job", {"TrainingJobName": NOTHING}),
-            ("s3:ListBucket and s3:GetObject", "s3", "get_object", {"Bucket": self.bucket, "Key": prefix}),
-            ("logs:DescribeLogStreams", "logs", "describe_log_streams", {"logGroupName": group, "limit": 1}),
+        version = {"PipelineName": name, "PipelineVersionAlias": NOTHING}
+        execution = {"PipelineExecutionArn": self._execution_arn(name)}
+        once = {"ClientRequestToken": token}
+        published = {"Bucket": self.bucket, "Key": f"{name}/published/{NOTHING}.json"}
+        group = {"logGroupName": "/aws/sagemaker/TrainingJobs"}
+        calls: list[tuple[str, str, dict[str, Any]]] = [
+            ("sagemaker:DescribePipeline", "describe_pipeline", version),
+            ("sagemaker:StartPipelineExecution", "start_pipeline_execution", {**version, **once}),
+            ("sagemaker:DescribePipelineExecution", "describe_pipeline_execution", execution),
+            ("sagemaker:StopPipelineExecution", "stop_pipeline_execution", {**execution, **once}),
+            ("sagemaker:RetryPipelineExecution", "retry_pipeline_execution", {**execution, **once}),
+            ("sagemaker:ListPipelineExecutions", "list_pipeline_executions", {"PipelineName": name}),
+            ("sagemaker:ListPipelineExecutionSteps", "list_pipeline_execution_steps", execution),
+            ("sagemaker:ListPipelineParametersForExecution", "list_pipeline_parameters_for_execution", execution),
+            ("sagemaker:DescribePipelineDefinitionForExecution", "describe_pipeline_definition_for_execution",
+             execution),
+            ("sagemaker:DescribeTrainingJob", "describe_training_job", {"TrainingJobName": NOTHING}),
+            ("s3:ListBucket and s3:GetObject", "get_object", published),
+            ("logs:DescribeLogStreams", "describe_log_streams", {**group, "limit": 1}),
+            ("logs:GetLogEvents", "get_log_events", {**group, "logStreamName": NOTHING}),
         ]  # fmt: skip
-        for right, service, operation, given in calls:
-            yield self._tried(f"right {right}", service, operation, **given)
-        write = {"Bucket": self.bucket, "Key": f"{name}/code/{NOTHING}", "Body": b"", "IfMatch": '"0"'}
-        deploying = self._tried("right s3:PutObject on code/", "s3", "put_object", **write)
+        for permission, operation, given in calls:
+            yield self._tried(f"permission {permission}", permission.partition(":")[0], operation, **given)
+        deploying = self._writing("permission s3:PutObject on code/", self.bucket, f"{name}/code")
         if deploying.state == BAD:
             advice = f"An Airflow that only starts does not need it: {COMMAND} elsewhere"
             deploying = Finding(deploying.name, WARNING, deploying.text, advice)
         yield deploying
 
+    def _record(self) -> Iterator[Finding]:
+        """Where the installed Airflow keeps the record of what a task has started; nothing if none is installed."""
+        if airflow_compat.installed_airflow_version() is None:
+            return
+        if airflow_compat.has_task_state_store():
+            yield Finding("record", OK, "Airflow's task state store")
+            return
+        conn_id = self.arguments.aws_conn_id
+        try:
+            place = PlaceOnS3.configured(connection_defaults(conn_id).bucket if conn_id else self.bucket)
+        except ConfigurationError as error:
+            yield Finding("record", BAD, " ".join(str(error).split()))
+            return
+        writing = self._writing("record", place.bucket, place.prefix)
+        text = f"s3://{place.bucket}/{place.prefix}: " + ("can be written" if writing.state == OK else writing.text)
+        yield Finding("record", writing.state, text, writing.advice)
+
+    def _writing(self, name: str, bucket: str, prefix: str) -> Finding:
+        """A finding about s3:PutObject; the condition holds for no object."""
+        write = {"Bucket": bucket, "Key": f"{prefix}/{NOTHING}", "Body": b"", "IfMatch": '"0"'}
+        return self._tried(name, "s3", "put_object", **write)
+
     def _tried(self, name: str, service: str, operation: str, **given: Any) -> Finding:
-        """A finding about a right, by a call that changes nothing."""
+        """A finding about a permission, by a call that changes nothing."""
         answer = self._ask(service, operation, **given)
-        if not isinstance(answer, Exception) or classify_error(answer) in HAS_THE_RIGHT:
+        if not isinstance(answer, Exception) or classify_error(answer) in PERMITTED:
             return Finding(name, OK, "yes")
         if error_code(answer) in {"PreconditionFailed", "412"}:
             return Finding(name, OK, "yes")
         if classify_error(answer) is Fault.DENIED:
             return Finding(name, BAD, error_text(answer), "See docs/iam/README.md")
-        return Finding(name, WARNING, f"not known: {error_code(answer)}: {error_text(answer)}")
+        return Finding(name, WARNING, f"unknown: {error_code(answer)}: {error_text(answer)}")
 
     def _execution_role(self) -> Finding:
         role, name = self.config.role_arn, "execution role"
@@ -209,7 +234,7 @@ class Examination:
         python = self.arguments.sdk_python or default_python()
         try:
             sdk = dict(sdk_versions(python)).get("sagemaker", "")
-            compiled = f"is compiled by sagemaker {sdk} of {python}"
+            compiled = f"compiled by sagemaker {sdk} of {python}"
         except SdkNotAvailable:
             compiled = ""
         try:
@@ -222,18 +247,21 @@ class Examination:
             if found is not None:
                 return Finding(name, OK, f"published as {found.version_alias}")
             if not compiled:
-                return Finding(name, BAD, f"{place.miss}, and there is no SageMaker SDK here", f"Run {COMMAND}")
+                return Finding(name, BAD, f"{place.miss}, and the SageMaker SDK is not installed", f"Run {COMMAND}")
         return Finding(
-            name, OK if compiled else BAD, compiled or "no SageMaker SDK here", "" if compiled else f"Run {COMMAND}"
+            name,
+            OK if compiled else BAD,
+            compiled or "the SageMaker SDK is not installed",
+            "" if compiled else f"Run {COMMAND}",
         )
 
     def _image(self) -> Finding:
         if self.config.training_image:
-            return Finding("image", SKIPPED, f"{self.config.training_image}: its patches are its owner's")
+            return Finding("image", SKIPPED, f"{self.config.training_image}: patching it is up to its owner")
         warning = images.patch_warning(self.config.framework_version, datetime.datetime.now(datetime.UTC).date())
         last = images.last_patch_day(self.config.framework_version)
         text = f"PyTorch {self.config.framework_version}, " + (
-            f"patched until {last}" if last else "end of patches not published yet"
+            f"patched until {last}" if last else "the end of its patches is not published yet"
         )
         return Finding("image", WARNING if warning else OK, warning or text)
 
@@ -255,10 +283,10 @@ class Examination:
             if not page.get("NextToken"):
                 break
             token = {"NextToken": page["NextToken"]}
-        return Finding(name, WARNING, f"Service Quotas has none named '{wanted}'")
+        return Finding(name, WARNING, f"Service Quotas lists no quota named '{wanted}'")
 
     def _airflow(self) -> Iterator[Finding]:
-        """What Airflow's own API says: a triggerer that runs, and the plugin once."""
+        """What Airflow's API reports: a running triggerer, and the plugin loaded once."""
         url = self.arguments.airflow_url
         if not url:
             yield Finding("triggerer, plugin", SKIPPED, "not checked", "Give --airflow-url and --token, or --username")
@@ -271,7 +299,7 @@ class Examination:
             yield Finding("triggerer, plugin", BAD, " ".join(str(error).split()))
             return
         runs = health.get("status") == "healthy"
-        advice = "" if runs else "Deferrable tasks wait in it: start `airflow triggerer`"
+        advice = "" if runs else "Deferred tasks need it: start `airflow triggerer`"
         yield Finding("triggerer", OK if runs else BAD, str(health.get("status")), advice)
         count = plugins.count("airflow_sagemaker")
         advice = (
@@ -280,7 +308,7 @@ class Examination:
         yield Finding("plugin", OK if count == 1 else BAD, f"loaded {count} times", advice)
 
     def _ask(self, service: str, operation: str, **given: Any) -> Any:
-        """The answer, or the error; what heals is waited out by the client."""
+        """The response, or the error; the client retries temporary errors."""
         method: Callable[..., Any] = self.aws.call
         try:
             return method(service, operation, **given)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_sagemaker import airflow_compat
 from airflow_sagemaker.exceptions import MISSING, ConfigurationError, Violation
 from airflow_sagemaker.start.record import RecordStore, TaskRun, TaskStateRecordStore
+from airflow_sagemaker.start.record_on_s3 import PREFIX, RecordOnS3
 
 if TYPE_CHECKING:
     from airflow_sagemaker.aws.connections import AwsTarget
@@ -15,12 +17,32 @@ SECTION = "airflow_sagemaker"
 """Of airflow.cfg, with `record_bucket` and `record_prefix`."""
 
 
-def record_store(context: Any, target: AwsTarget, log: Any) -> RecordStore:
-    """The store of this task run's record. Raises ConfigurationError where one on S3 has no bucket.
+@dataclass(frozen=True)
+class PlaceOnS3:
+    """Where the records are that an Airflow without a task state store keeps on S3."""
 
-    The bucket is a setting or the connection's, never the configuration's: a task whose deferral has timed out must
-    find the record without its configuration.
-    """
+    bucket: str
+    prefix: str
+
+    @classmethod
+    def configured(cls, bucket_of_connection: str | None) -> PlaceOnS3:
+        """As airflow.cfg and the connection say; raises ConfigurationError without a bucket.
+
+        The configuration's bucket is not asked: a task whose deferral has timed out must find the record without its
+        configuration.
+        """
+        from airflow.sdk.configuration import conf
+
+        bucket = conf.get(SECTION, "record_bucket", fallback="") or bucket_of_connection
+        if not bucket:
+            rule = "is required, because this Airflow has no task state store for the record of what a task has started"
+            hint = f"set it in section [{SECTION}], or service_config.s3.bucket_name in the connection's extra"
+            raise ConfigurationError([Violation("record_bucket", MISSING, rule, hint)], what="airflow.cfg")
+        return cls(bucket, conf.get(SECTION, "record_prefix", fallback="") or PREFIX)
+
+
+def record_store(context: Any, target: AwsTarget, log: Any) -> RecordStore:
+    """The store of this task run's record. Raises ConfigurationError where one on S3 has no bucket."""
     state = airflow_compat.task_state_store(context)
     if state is not None:
         return TaskStateRecordStore(state)
@@ -28,17 +50,7 @@ def record_store(context: Any, target: AwsTarget, log: Any) -> RecordStore:
 
     from airflow_sagemaker.aws.client import Aws
     from airflow_sagemaker.aws.connections import connection_defaults
-    from airflow_sagemaker.start.record_on_s3 import PREFIX, RecordOnS3
 
-    bucket = conf.get(SECTION, "record_bucket", fallback="") or connection_defaults(target.aws_conn_id).bucket
-    if not bucket:
-        rule = "is needed, because this Airflow has no task state store for the record of what a task has started"
-        hint = f"set it in section [{SECTION}], or service_config.s3.bucket_name in the connection's extra"
-        raise ConfigurationError([Violation("record_bucket", MISSING, rule, hint)], what="airflow.cfg")
-    return RecordOnS3(
-        Aws(target, log),
-        bucket,
-        TaskRun.of(context["ti"]),
-        owner=conf.get("api", "base_url", fallback=""),
-        prefix=conf.get(SECTION, "record_prefix", fallback="") or PREFIX,
-    )
+    place = PlaceOnS3.configured(connection_defaults(target.aws_conn_id).bucket)
+    owner = conf.get("api", "base_url", fallback="")
+    return RecordOnS3(Aws(target, log), place.bucket, TaskRun.of(context["ti"]), owner=owner, prefix=place.prefix)

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -192,7 +192,11 @@ class AirflowWithRecordsOnS3:
     """An Airflow 3.2, whose failed task run has its record on S3."""
 
     URL = "https://airflow.example"
-    ANSWERS = {"/api/v2/version": {"version": "3.2.1"}, RUN_PATH: {"state": "failed"}, TASK_PATH: {"state": "failed"}}
+    ANSWERS: ClassVar = {
+        "/api/v2/version": {"version": "3.2.1"},
+        RUN_PATH: {"state": "failed"},
+        TASK_PATH: {"state": "failed"},
+    }
 
     def __init__(self, pipelines: Pipelines, prefix: str) -> None:
         self.pipelines, self.prefix, self.aws = pipelines, prefix, pipelines.executions.aws

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from pathlib import Path
 from typing import Any
@@ -43,16 +44,19 @@ def test_what_is_right_is_ok_and_nothing_is_started(
     assert code == 0, found
     assert found["definition"][1].startswith("published as d-")
     assert found["bucket"][0] == "ok"
-    rights = {name: state for name, (state, _, _) in found.items() if name.startswith("right ")}
-    assert len(rights) == 10
-    assert set(rights.values()) == {"ok"}, found
+    permissions = {name: state for name, (state, _, _) in found.items() if name.startswith("permission ")}
+    assert set(permissions.values()) == {"ok"}, found
+    policy = json.loads((ROOT / "docs" / "iam" / "airflow-start-role.json").read_text())
+    granted = [str(one["Action"]) for one in policy["Statement"]]
+    granted = re.findall(r"\w+:\w+", " ".join(granted))
+    assert [action for action in granted if not any(action in name for name in permissions)] == []
     name = yaml.safe_load(file.read_text())["pipeline_name"]
     assert local_aws.client("sagemaker").list_pipeline_executions(PipelineName=name)["PipelineExecutionSummaries"] == []
     listed = local_aws.client("s3").list_objects_v2(Bucket=name)["Contents"]
     assert not [one["Key"] for one in listed if "doctor" in one["Key"].rpartition("/")[2]]
 
 
-def test_a_missing_right_names_itself(
+def test_a_missing_permission_is_named(
     file: Path, local_aws: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with FaultProxy(local_aws.endpoint_url) as proxy:
@@ -60,8 +64,8 @@ def test_a_missing_right_names_itself(
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
         code, found = examined(file, capsys)
     assert code == 1
-    assert found["right sagemaker:StartPipelineExecution"][0] == "bad"
-    assert found["right sagemaker:StopPipelineExecution"][0] == "ok"
+    assert found["permission sagemaker:StartPipelineExecution"][0] == "bad"
+    assert found["permission sagemaker:StopPipelineExecution"][0] == "ok"
 
 
 def test_a_missing_bucket_and_a_missing_sdk_say_what_to_do(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
