@@ -150,7 +150,9 @@ def _orphan_or_none(  # noqa: PLR0911 - one return per case
     return Orphan(execution, f"its task succeeded and its DAG run is {run['state']}")
 
 
-def _read_record(airflow: AirflowApi, task_path: str, run: TaskRun, on_s3: RecordsOnS3 | None) -> ExecutionRecord | None:
+def _read_record(
+    airflow: AirflowApi, task_path: str, run: TaskRun, on_s3: RecordsOnS3 | None
+) -> ExecutionRecord | None:
     """The task run's record, written before each start; None without one. Raises ExecutionError for what is no record.
 
     A state store backend may keep its values elsewhere: what the API then gives is no record, and says nothing.
