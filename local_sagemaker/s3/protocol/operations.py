@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 from local_sagemaker.s3.errors import S3Error, not_implemented
 
@@ -141,11 +141,22 @@ class Operation:
 
     def fits(self, query: Mapping[str, str], headers: Collection[str]) -> bool:
         """Whether a request of this method and level has all that the operation needs."""
-        named = all(
-            name in query and (not value or query[name] == value)
-            for name, _, value in (item.partition("=") for item in self.query)
-        )
-        return named and all(name in headers for name in self.headers)
+        for item in self.query:
+            name, _, value = item.partition("=")
+            if name not in query or (value and query[name] != value):
+                return False
+        return all(name in headers for name in self.headers)
+
+    @cached_property
+    def takes_query(self) -> frozenset[str]:
+        """The query parameters that a request for this operation, which is served, may have."""
+        own = {item.partition("=")[0] for item in self.query}
+        return SERVED[self.name][0] | own | _EVERY_QUERY | _SIGNATURE_QUERY
+
+    @cached_property
+    def takes_headers(self) -> frozenset[str]:
+        """The x-amz-* headers that a request for this operation, which is served, may have; not its metadata."""
+        return SERVED[self.name][1] | self.headers | _EVERY_HEADER
 
 
 _EVERY_QUERY = frozenset({"x-id"})
@@ -249,10 +260,15 @@ def operations() -> tuple[Operation, ...]:
     return tuple(sorted(found, key=lambda operation: -len(operation.query) - len(operation.headers)))
 
 
+@cache
+def _operations_of(method: str, level: str) -> tuple[Operation, ...]:
+    return tuple(operation for operation in operations() if (operation.method, operation.level) == (method, level))
+
+
 def tell(method: str, level: str, query: Mapping[str, str], headers: Collection[str]) -> Operation:
     """The operation that a request asks for; MethodNotAllowed when there is none."""
-    for operation in operations():
-        if (operation.method, operation.level) == (method, level) and operation.fits(query, headers):
+    for operation in _operations_of(method, level):
+        if operation.fits(query, headers):
             return operation
     if (method, level) == ("POST", "bucket"):
         raise not_implemented("PostObject, the upload from a browser's form,")
@@ -263,13 +279,11 @@ def check_served(operation: Operation, query: Collection[str], headers: Collecti
     """NotImplemented, by name, for an operation, a query parameter or a header that is not served."""
     if operation.name not in SERVED:
         raise not_implemented(f"The operation {operation.name}")
-    known_query, known_headers = SERVED[operation.name]
-    own = {item.partition("=")[0] for item in operation.query}
     for name in query:
-        if name not in known_query | own | _EVERY_QUERY | _SIGNATURE_QUERY:
+        if name not in operation.takes_query:
             raise not_implemented(f"The query parameter '{name[:100]}' of {operation.name}")
     for name in headers:
-        if not name.startswith("x-amz-") or name in known_headers | operation.headers | _EVERY_HEADER:
+        if not name.startswith("x-amz-") or name in operation.takes_headers:
             continue
         if name.startswith("x-amz-meta-") and operation.name in _METADATA_OPERATIONS:
             continue
