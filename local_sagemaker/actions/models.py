@@ -36,11 +36,15 @@ def _delete(connection: sqlite3.Connection, arn: str) -> None:
 @action
 def create_model(context: Context, request: Request) -> Response:
     """Write a model down."""
-    problems = context.checks.problems("CreateModel", request)
-    if problems:
-        raise ValidationException("; ".join(problems))
+    _check(context, "CreateModel", request)
     with context.db.write() as connection:
         return {"ModelArn": model_records.insert_model(connection, request)[0]}
+
+
+def _check(context: Context, operation: str, request: Request) -> None:
+    problems = context.checks.problems(operation, request)
+    if problems:
+        raise ValidationException("; ".join(problems))
 
 
 def _missing_model(name: str) -> str:
@@ -133,6 +137,7 @@ def create_model_package(context: Context, request: Request) -> Response:
     """Register a package."""
 
     def create() -> tuple[Response, str]:
+        _check(context, "CreateModelPackage", request)
         arn, _ = model_records.insert_package(connection, request)
         return {"ModelPackageArn": arn}, arn
 

@@ -67,6 +67,8 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
             self.completed = not self._discard
             return taken
         taken = int(super().received(data))
+        if self.completed:  # there is no body to wait for
+            self.expect_continue = False
         if self.headers_finished and not self._is_admitted and not self.empty:
             self._is_admitted = True
             if (refusal := self._refusal()) is not None:

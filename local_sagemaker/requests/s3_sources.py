@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ def missing_sources(operation: str, request: dict[str, Any], s3_dir: Path, regio
             uri = channel["DataSource"].get("S3DataSource", {}).get("S3Uri")
             if uri is not None and not has_objects(s3_dir, uri):
                 yield _no_input(uri, request["RoleArn"], region)
-    elif operation == "CreateModel":
-        for uri in _model_data(request):
+    elif operation in _CONTAINERS:
+        for uri in _model_data(_CONTAINERS[operation](request)):
             if not has_objects(s3_dir, uri):
                 yield f"Could not find model data at {uri}."
 
@@ -32,12 +32,29 @@ def _no_input(uri: str, role: str, region: str) -> str:
     )
 
 
-def _model_data(request: dict[str, Any]) -> Iterator[str]:
+def _model_data(containers: Iterable[dict[str, Any]]) -> Iterator[str]:
     """Where the containers' models are; the text is in full in aws/amazon-sagemaker-examples #4479."""
-    primary = request.get("PrimaryContainer")
-    for container in [*([primary] if primary else []), *(request.get("Containers") or [])]:
+    for container in containers:
         if container.get("ModelDataUrl"):
             yield container["ModelDataUrl"]
         source = (container.get("ModelDataSource") or {}).get("S3DataSource")
         if source:
             yield source["S3Uri"]
+
+
+def _containers_of_model(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    if request.get("PrimaryContainer"):
+        yield request["PrimaryContainer"]
+    yield from request.get("Containers") or []
+
+
+def _containers_of_package(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    main = request.get("InferenceSpecification")
+    for specification in [*([main] if main else []), *(request.get("AdditionalInferenceSpecifications") or [])]:
+        yield from specification.get("Containers") or []
+
+
+_CONTAINERS: Mapping[str, Callable[[dict[str, Any]], Iterable[dict[str, Any]]]] = {
+    "CreateModel": _containers_of_model,
+    "CreateModelPackage": _containers_of_package,
+}

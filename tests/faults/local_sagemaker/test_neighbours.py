@@ -236,6 +236,15 @@ def test_idle_and_half_sent_requests_hold_nobody_up(server: LocalSageMaker) -> N
     assert server.client("sagemaker").list_pipelines()["PipelineSummaries"] == []
 
 
+@pytest.mark.parametrize("length", [b"", b"Content-Length: 0\r\n"])
+def test_a_client_that_expects_100_continue_and_sends_no_body(server: LocalSageMaker, length: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", port_of(server)), timeout=30) as connection:
+        request = b"GET /health HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n" + length + b"\r\n"
+        for _ in range(2):  # on one connection
+            connection.sendall(request)
+            assert connection.recv(4000).startswith(b"HTTP/1.1 200 OK")
+
+
 @pytest.mark.parametrize("signed_by", ["AWS_ACCESS_KEY_ID", None])
 def test_a_body_of_100_mb_gets_an_answer(server: LocalSageMaker, signed_by: str | None) -> None:
     key = server.env[signed_by] if signed_by else "AKIASOMEBODY"

@@ -74,6 +74,26 @@ def test_a_model_without_its_data(service: Service) -> None:
     service.sagemaker.create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=ROLE)
 
 
+def test_a_model_package_without_its_data(service: Service) -> None:
+    uri = f"s3://{service.bucket}/none-{uuid.uuid4().hex}/model.tar.gz"
+    group, containers = f"group-{uuid.uuid4().hex[:12]}", [{"Image": IMAGE, "ModelDataUrl": uri}]
+    package = {"ModelPackageGroupName": group, "InferenceSpecification": {"Containers": containers}}
+    service.sagemaker.create_model_package_group(ModelPackageGroupName=group)
+    with refused("ValidationException", re.escape(f"Could not find model data at {uri}.")):
+        service.sagemaker.create_model_package(**package)
+    other = {"Name": "other", "Containers": containers}
+    with refused("ValidationException", re.escape(f"Could not find model data at {uri}.")):
+        service.sagemaker.create_model_package(ModelPackageGroupName=group, AdditionalInferenceSpecifications=[other])
+    arn = service.start(service.create({"Name": "R", "Type": "RegisterModel", "Arguments": package}))
+    assert service.wait(arn)["PipelineExecutionStatus"] == "Failed"
+    assert service.steps(arn)["R"]["FailureReason"].endswith(f"Could not find model data at {uri}.")
+    service.s3.put_object(Bucket=service.bucket, Key=uri.split("/", 3)[3], Body=b"model")
+    made = service.sagemaker.create_model_package(**package, ClientToken=group)
+    service.s3.delete_object(Bucket=service.bucket, Key=uri.split("/", 3)[3])
+    again = service.sagemaker.create_model_package(**package, ClientToken=group)
+    assert again["ModelPackageArn"] == made["ModelPackageArn"]
+
+
 def test_a_warm_pool_is_accepted(service: Service) -> None:
     resources = {
         "InstanceType": "ml.m5.large",
