@@ -45,7 +45,7 @@ class ChecksError(TableError):
     def __init__(self, message: str, checks: list[dict[str, Any]]) -> None:
         super().__init__(message)
         self.checks = checks
-        """Every finding (see `checks.Finding`), the failing ones with `ok` false."""
+        """Every finding (see `quality.checks.Finding`), the failing ones with `ok` false."""
 
 
 class EngineError(PreprocessingError):

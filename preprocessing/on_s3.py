@@ -13,8 +13,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from preprocessing import checks, program, storage
+from preprocessing import program, storage
 from preprocessing.errors import PreprocessingError
+from preprocessing.quality import checks
 from preprocessing.spec import TableSpec
 from preprocessing.window import Window
 

@@ -12,10 +12,11 @@ from typing import Any
 
 import polars as pl
 
-from preprocessing import checks, chunks, engines, output, raw, splits
-from preprocessing.drift import Profile
+from preprocessing import chunks, engines, output, raw, splits
 from preprocessing.errors import TableError
-from preprocessing.parts import Parts
+from preprocessing.quality import checks
+from preprocessing.quality.drift import Profile
+from preprocessing.quality.parts import Parts
 from preprocessing.spec import TableSpec
 from preprocessing.window import Span, Window
 

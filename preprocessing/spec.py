@@ -32,7 +32,7 @@ class RawTable:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What the data checks hold a table against, see `checks`."""
+    """What the data checks hold a table against, see `quality.checks`."""
 
     label_share: tuple[float, float] = (0.02, 0.98)
     """Least and largest share of label 1 in a split."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import polars as pl
 
 from preprocessing.errors import TableError
-from preprocessing.parts import Parts
+from preprocessing.quality.parts import Parts
 from preprocessing.spec import TableSpec
 from preprocessing.window import Window
 

@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preprocessing import checks, drift, engines, program, raw
+from preprocessing import engines, program, raw
 from preprocessing.errors import ChecksError
 from preprocessing.flights import fields
 from preprocessing.flights.table import FLIGHTS
-from preprocessing.parts import Parts
+from preprocessing.quality import checks, drift
+from preprocessing.quality.parts import Parts
 from preprocessing.splits import split
 from preprocessing.window import Window
 

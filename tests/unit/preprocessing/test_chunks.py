@@ -17,12 +17,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preprocessing import chunks, output, parts, program, raw
+from preprocessing import chunks, output, program, raw
 from preprocessing.errors import TableError
 from preprocessing.flights import features, fields
 from preprocessing.flights.dates import HISTORY_DAYS
 from preprocessing.flights.table import FLIGHTS
-from preprocessing.parts import Parts
+from preprocessing.quality import parts
+from preprocessing.quality.parts import Parts
 from preprocessing.window import Span, Window
 from tests.support.small_disk import small_disk
 

@@ -17,10 +17,10 @@ from typing import Any
 
 import polars as pl
 
-from preprocessing import drift
-from preprocessing.drift import Profile
 from preprocessing.errors import ChecksError
-from preprocessing.parts import Parts
+from preprocessing.quality import drift
+from preprocessing.quality.drift import Profile
+from preprocessing.quality.parts import Parts
 from preprocessing.spec import TableSpec
 
 PREVIOUS = 7

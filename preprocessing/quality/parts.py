@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from preprocessing import schema
+from preprocessing.quality import schema
 from preprocessing.spec import TableSpec
 
 SAMPLE_ROWS = 1_000_000
