@@ -21,7 +21,7 @@ from local_sagemaker.s3.storage.objects import Objects
 from tests.support.s3_server import LocalS3
 
 PART = 5 * 2**20
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 
 
 @pytest.fixture
