@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from airflow_sagemaker.definition.sdk.step_builder import PyTorchTrainingStepBuilder
     from airflow_sagemaker.operators import SageMakerTrainingPipelineOperator
     from airflow_sagemaker.sensors import SageMakerTrainingPipelineSensor
+    from airflow_sagemaker.start.run_config import RUN_PARTITION
 
 __version__ = "0.1.0"
 
@@ -25,9 +26,11 @@ _HOMES = {
     "PyTorchTrainingStepBuilder": "definition.sdk.step_builder",
     "SageMakerTrainingPipelineOperator": "operators",
     "SageMakerTrainingPipelineSensor": "sensors",
+    "RUN_PARTITION": "start.run_config",
 }
 
 __all__ = [
+    "RUN_PARTITION",
     "BasePipelineConfig",
     "ModelHyperparameters",
     "PyTorchTrainingStepBuilder",

@@ -86,6 +86,11 @@ REPORT_SCHEMA = 1
 """The version of report.json that this package reads; raised when a key changes its meaning."""
 
 
+def channel_key(channel: str, *, is_manifest: bool = False) -> str:
+    """What comes after the input path for a channel: `train/train.parquet`, or `train/train.manifest`."""
+    return f"{channel}/{channel}.{'manifest' if is_manifest else 'parquet'}"
+
+
 def version_alias(digest: str) -> str:
     """The alias of the pipeline version that holds the definition of this digest."""
     return f"{ALIAS_PREFIX}{digest}"

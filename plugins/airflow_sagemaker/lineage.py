@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_sagemaker.contract import CHANNELS
+from airflow_sagemaker.contract import CHANNELS, channel_key
 
 
 def lineage_of(inputs: list[str], outputs: list[str]) -> Any:
@@ -25,6 +25,6 @@ def lineage_of(inputs: list[str], outputs: list[str]) -> Any:
 def lineage_of_parameters(parameters: dict[str, str], model_artifact: str = "") -> Any:
     """From a pipeline's parameters: the three channels in, the model (or the output path) out."""
     base = parameters.get("InputPath", "").rstrip("/")
-    inputs = [f"{base}/{channel}/{channel}.parquet" for channel in CHANNELS] if base else []
+    inputs = [f"{base}/{channel_key(channel)}" for channel in CHANNELS] if base else []
     output = model_artifact or parameters.get("OutputPath", "")
     return lineage_of(inputs, [output] if output else [])

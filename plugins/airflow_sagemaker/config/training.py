@@ -28,7 +28,7 @@ from airflow_sagemaker.config.partition_keys import partition_folder
 from airflow_sagemaker.config.s3_uris import normalised_uri
 from airflow_sagemaker.config.strict_model import Rule, StrictModel, is_template
 from airflow_sagemaker.config.yaml_files import file_label, read_yaml
-from airflow_sagemaker.contract import CHANNELS
+from airflow_sagemaker.contract import CHANNELS, channel_key
 from airflow_sagemaker.exceptions import MISSING, ConfigurationError, Violation
 
 REQUIREMENTS = "requirements.txt"
@@ -269,8 +269,7 @@ class PytorchTrainingConfig(BasePipelineConfig):
 
     def channel_key(self, channel: str) -> str:
         """Return what stands behind the input path for a channel: `train` -> `train/train.parquet`."""
-        suffix = "parquet" if self.channel_data_type == "S3Prefix" else "manifest"
-        return f"{channel}/{channel}.{suffix}"
+        return channel_key(channel, is_manifest=self.channel_data_type == "ManifestFile")
 
     def channel_uris(self) -> dict[str, str]:
         """Return the S3 URI of the object behind each channel."""

@@ -217,8 +217,8 @@ def test_the_public_names_are_the_documented_ones() -> None:
     import airflow_sagemaker
 
     assert [name for name in airflow_sagemaker.__all__ if not name.startswith("_")] == [
-        "BasePipelineConfig", "ModelHyperparameters", "PyTorchTrainingStepBuilder", "PytorchTrainingConfig",
-        "SageMakerTrainingPipelineOperator", "SageMakerTrainingPipelineSensor",
+        "RUN_PARTITION", "BasePipelineConfig", "ModelHyperparameters", "PyTorchTrainingStepBuilder",
+        "PytorchTrainingConfig", "SageMakerTrainingPipelineOperator", "SageMakerTrainingPipelineSensor",
     ]  # fmt: skip
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         _ = airflow_sagemaker.Nothing
