@@ -26,10 +26,9 @@ from typing import Any
 
 from pydantic import JsonValue, TypeAdapter
 
-from airflow_sagemaker.airflow_compat import installed_airflow_version
+from airflow_sagemaker.airflow_compat import has_task_state_store
 
 JSON: TypeAdapter[Any] = TypeAdapter(JsonValue)
-HAS_STATE_STORE = not str(installed_airflow_version()).startswith("3.2.")
 
 
 class FileStore:
@@ -121,7 +120,7 @@ def main(spec: dict[str, Any]) -> None:
         "dag": None,
         "outlet_events": OutletEventAccessors(),
     }
-    if not HAS_STATE_STORE or spec.get("on_s3"):
+    if not has_task_state_store() or spec.get("on_s3"):
         del context["task_state_store"]
         halting_saves(store_path, spec.get("halt", ""))
     task: Any

@@ -131,20 +131,44 @@ def test_without_a_publication_one_line_names_the_command_and_what_differs(proje
         project.airflow()
 
 
-@pytest.mark.parametrize("lost", ["UpdatePipeline", "CreatePipeline", "PUT"])
+@pytest.mark.parametrize(
+    ("operation", "fault"),
+    [
+        ("CreatePipeline", "denied"),
+        ("CreatePipeline", "lose_reply"),
+        ("UpdatePipeline", "denied"),
+        ("UpdatePipeline", "reset"),
+        ("PutObject", "s3_denied"),
+        ("PutObject", "reset"),
+    ],
+)
 def test_a_publish_that_fails_half_way_is_not_found_and_a_second_one_completes_it(
-    project: Project, lost: str, monkeypatch: pytest.MonkeyPatch
+    project: Project, operation: str, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if lost == "PUT":
-        project.s3.delete_bucket(Bucket=project.config.bucket)
+    variable = "AWS_ENDPOINT_URL_S3" if operation == "PutObject" else "AWS_ENDPOINT_URL"
+    endpoint = os.environ[variable]
+    with FaultProxy(endpoint) as proxy:
+        proxy.inject(operation, fault, times=99, after=3 if operation == "PutObject" else 0)
+        monkeypatch.setenv(variable, proxy.url)
         assert project.publish()[0] == 4
-        project.s3.create_bucket(Bucket=project.config.bucket)
-    else:
-        with FaultProxy(project.server.endpoint_url) as proxy:
-            proxy.inject(lost, "denied", times=99)
-            monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
-            assert project.publish()[0] == 4
-        monkeypatch.setenv("AWS_ENDPOINT_URL", project.server.endpoint_url)
+    assert proxy.calls[operation] > 0
+    monkeypatch.setenv(variable, endpoint)
+    completes(project)
+
+
+def test_a_publish_without_its_bucket_deploys_nothing(project: Project) -> None:
+    project.s3.delete_bucket(Bucket=project.config.bucket)
+    code, said = project.publish()
+    assert (code, said["ok"]) == (4, False)
+    assert "NoSuchBucket" in said["message"]
+    with pytest.raises(project.sagemaker.exceptions.ResourceNotFound):
+        project.versions()
+    project.s3.create_bucket(Bucket=project.config.bucket)
+    completes(project)
+
+
+def completes(project: Project) -> None:
+    """Nothing of the first publish is found; a second one is whole."""
     assert project.publications() == []
     with pytest.raises(SdkNotAvailable):
         project.airflow()
