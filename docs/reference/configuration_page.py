@@ -9,11 +9,12 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from airflow_sagemaker.config import pipeline_parameters as parameters
-from airflow_sagemaker.config.extra_arguments import MANAGED
-from airflow_sagemaker.config.groups import ProfilerRule, ProfilerSettings, RetryPolicySettings
-from airflow_sagemaker.config.hyperparameters import ModelHyperparameters
-from airflow_sagemaker.config.training import BasePipelineConfig, PytorchTrainingConfig
+from airflow_sagemaker.config.base import BasePipelineConfig
+from airflow_sagemaker.kinds.training import parameters
+from airflow_sagemaker.kinds.training.config import PytorchTrainingConfig
+from airflow_sagemaker.kinds.training.extra_arguments import MANAGED
+from airflow_sagemaker.kinds.training.groups import ProfilerRule, ProfilerSettings, RetryPolicySettings
+from airflow_sagemaker.kinds.training.hyperparameters import ModelHyperparameters
 
 SECTIONS: tuple[tuple[type[BaseModel], str], ...] = (
     (BasePipelineConfig, "What all steps of a pipeline have in common."),

@@ -10,9 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow_sagemaker.config.hyperparameters import ModelHyperparameters
-    from airflow_sagemaker.config.training import BasePipelineConfig, PytorchTrainingConfig
-    from airflow_sagemaker.definition.sdk.step_builder import PyTorchTrainingStepBuilder
+    from airflow_sagemaker.config.base import BasePipelineConfig
+    from airflow_sagemaker.kinds.training.config import PytorchTrainingConfig
+    from airflow_sagemaker.kinds.training.hyperparameters import ModelHyperparameters
+    from airflow_sagemaker.kinds.training.steps import PyTorchTrainingStepBuilder
     from airflow_sagemaker.operators import SageMakerTrainingPipelineOperator
     from airflow_sagemaker.sensors import SageMakerTrainingPipelineSensor
     from airflow_sagemaker.start.run_config import RUN_PARTITION
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "BasePipelineConfig": "config.training",
-    "PytorchTrainingConfig": "config.training",
-    "ModelHyperparameters": "config.hyperparameters",
-    "PyTorchTrainingStepBuilder": "definition.sdk.step_builder",
+    "BasePipelineConfig": "config.base",
+    "PytorchTrainingConfig": "kinds.training.config",
+    "ModelHyperparameters": "kinds.training.hyperparameters",
+    "PyTorchTrainingStepBuilder": "kinds.training.steps",
     "SageMakerTrainingPipelineOperator": "operators",
     "SageMakerTrainingPipelineSensor": "sensors",
     "RUN_PARTITION": "start.run_config",

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from airflow_sagemaker.aws.connections import AwsTarget
     from airflow_sagemaker.aws.executions import Execution, Executions
     from airflow_sagemaker.aws.versions import CompiledPipeline
-    from airflow_sagemaker.config.training import PytorchTrainingConfig
+    from airflow_sagemaker.config.base import BasePipelineConfig
     from airflow_sagemaker.start.launcher import Launcher
     from airflow_sagemaker.wait.execution_watch import ExecutionWatch
 
@@ -103,7 +103,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
     def __init__(
         self,
         *,
-        config: PytorchTrainingConfig | Mapping[str, Any] | str | os.PathLike[str],
+        config: BasePipelineConfig | Mapping[str, Any] | str | os.PathLike[str],
         partition: str = RUN_PARTITION,
         dependencies: Sequence[str] | str = (),
         aws_conn_id: str | None = "aws_default",
@@ -261,7 +261,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
     def _render_settings(self, settings: dict[str, Any], context: Context) -> dict[str, Any]:
         return render_settings(settings, lambda value: self.render_template(value, context))
 
-    def _build_config(self, context: Context) -> PytorchTrainingConfig:
+    def _build_config(self, context: Context) -> BasePipelineConfig:
         given = given_data(self.config, context, self._render_settings)
         config = build_config(
             given,
@@ -279,7 +279,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
 
         return AwsTarget(self.aws_conn_id, self.region_name or region, self.verify, self.botocore_config)
 
-    def _open_aws(self, config: PytorchTrainingConfig) -> Aws:
+    def _open_aws(self, config: BasePipelineConfig) -> Aws:
         from airflow_sagemaker.aws.client import Aws
         from airflow_sagemaker.aws.executions import Executions
         from airflow_sagemaker.aws.stopping import KILL_SECONDS
@@ -290,7 +290,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
             self._kill_switch.stops_by(Executions(Aws(self._target(config.region), self.log, patience=KILL_SECONDS)))
         return aws
 
-    def _launcher(self, context: Context, config: PytorchTrainingConfig, aws: Aws) -> Launcher:
+    def _launcher(self, context: Context, config: BasePipelineConfig, aws: Aws) -> Launcher:
         from airflow_sagemaker.aws.executions import Executions
         from airflow_sagemaker.start.decision import OnBusy, OnFailure
         from airflow_sagemaker.start.launcher import Launcher, Request
@@ -302,7 +302,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         clear_number = getattr(context.get("dag_run"), "clear_number", None)
         clears = Clears(int(ti.max_tries or 0), self.retries, clear_number)
         unseen = clears.unseen(store.load())
-        run_key = None if config.step_cache_expires_after else f"run-{run.run_key(clears.max_tries, unseen)}"
+        run_key = f"run-{run.run_key(clears.max_tries, unseen)}"
         parameters = run_parameters(config, run_key, test=self.mode == "test")
         return Launcher(
             Executions(aws),
@@ -315,7 +315,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
             kill_switch=self._kill_switch,
         )
 
-    def _launch(self, context: Context, config: PytorchTrainingConfig, launcher: Launcher) -> Execution:
+    def _launch(self, context: Context, config: BasePipelineConfig, launcher: Launcher) -> Execution:
         from airflow_sagemaker.start.input_check import check_inputs
         from airflow_sagemaker.start.start_xcoms import push_definition
 
@@ -328,7 +328,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
             self._describe_dry_run(context, launcher, compiled)
         return launcher.launch(compiled)
 
-    def _compile(self, config: PytorchTrainingConfig, aws: Aws) -> CompiledPipeline:
+    def _compile(self, config: BasePipelineConfig, aws: Aws) -> CompiledPipeline:
         from airflow_sagemaker.definition.compiler import compile_pipeline
         from airflow_sagemaker.definition.published import Publications
         from airflow_sagemaker.definition.s3_cache import S3Cache

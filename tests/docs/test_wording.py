@@ -11,7 +11,12 @@ import pytest
 
 from tests.docs.pages import ROOT, pages, prose_of
 
-CODE = ("plugins/airflow_sagemaker/config", "plugins/airflow_sagemaker/cli", "plugins/airflow_sagemaker/definition")
+CODE = (
+    "plugins/airflow_sagemaker/config",
+    "plugins/airflow_sagemaker/cli",
+    "plugins/airflow_sagemaker/definition",
+    "plugins/airflow_sagemaker/kinds",
+)
 MODULES = ("plugins/airflow_sagemaker/exceptions.py", "plugins/airflow_sagemaker/airflow_compat.py")
 COMMAND_LINES = ("local_sagemaker/__main__.py",)
 BETTER = {

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sagemaker import airflow_compat
 from airflow_sagemaker.cli.offline import apply_override
+from airflow_sagemaker.config.base import BasePipelineConfig
+from airflow_sagemaker.config.kinds import class_of
 from airflow_sagemaker.config.strict_model import holds_template, is_template
-from airflow_sagemaker.config.training import PytorchTrainingConfig
 from airflow_sagemaker.config.yaml_files import file_label, read_yaml
-from airflow_sagemaker.definition.request import RUN_FIELDS
 from airflow_sagemaker.exceptions import ConfigurationError, Violation
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _OPERATOR = "SageMakerTrainingPipelineOperator"
 class Found:
     """One configuration and where it was found."""
 
-    config: PytorchTrainingConfig
+    config: BasePipelineConfig
     where: str
 
 
@@ -108,7 +108,8 @@ def _check_found(
     content: Mapping[str, Any], where: str, arguments: argparse.Namespace, dependencies: Any = ()
 ) -> Found:
     # what belongs to a run decides nothing here, but for an output path that names the bucket of the code
-    data = {name: value for name, value in content.items() if name not in RUN_FIELDS or not holds_template(value)}
+    kind = class_of(content)
+    data = {name: value for name, value in content.items() if name not in kind.run_fields or not holds_template(value)}
     for text in arguments.params:
         apply_override(data, text)
     given = data.get("hyperparameters")
@@ -122,7 +123,7 @@ def _check_found(
     if templates:
         raise ConfigurationError(templates, what=where)
     try:
-        config = PytorchTrainingConfig.from_dict(data)
+        config = kind.from_dict(data)
     except ConfigurationError as error:
         raise ConfigurationError(error.violations, what=where) from None
     config = config.completed(bucket=arguments.bucket, role_arn=arguments.role_arn, region=arguments.region)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import argparse
 
     from airflow_sagemaker.cli.output import Output
-    from airflow_sagemaker.config.training import PytorchTrainingConfig
+    from airflow_sagemaker.config.base import BasePipelineConfig, Compute
 
 OK, WARNING, BAD, SKIPPED = "ok", "warning", "bad", "skipped"
 NOTHING = "airflow-sagemaker-doctor"
@@ -75,7 +75,7 @@ def doctor(arguments: argparse.Namespace, output: Output) -> int:
 class Examination:
     """One configuration, checked with the connection that its tasks would use."""
 
-    def __init__(self, arguments: argparse.Namespace, config: PytorchTrainingConfig, output: Output) -> None:
+    def __init__(self, arguments: argparse.Namespace, config: BasePipelineConfig, output: Output) -> None:
         self.arguments = arguments
         conn_id = arguments.aws_conn_id
         if conn_id:
@@ -102,7 +102,7 @@ class Examination:
         yield self._definition(reachable=identity.state == OK)
         yield self._image()
         if identity.state == OK:
-            yield self._quota()
+            yield from map(self._quota, self.config.compute())
         yield from self._airflow()
 
     def _versions(self) -> Finding:
@@ -120,7 +120,7 @@ class Examination:
         if region is None:
             advice = "Set region in the configuration, region_name in the connection, or AWS_DEFAULT_REGION"
             return Finding("region", BAD, "not set", advice)
-        problem = "" if self.config.training_image else images.region_problem(region, self.config.framework_version)
+        problem = "" if self.config.own_image else images.region_problem(region, self.config.framework_version)
         return Finding("region", BAD if problem else OK, f"{region}; {problem}" if problem else region)
 
     def _identity(self) -> Finding:
@@ -256,8 +256,8 @@ class Examination:
         )
 
     def _image(self) -> Finding:
-        if self.config.training_image:
-            return Finding("image", SKIPPED, f"{self.config.training_image}: patching it is up to its owner")
+        if self.config.own_image:
+            return Finding("image", SKIPPED, f"{self.config.own_image}: patching it is up to its owner")
         warning = images.patch_warning(self.config.framework_version, datetime.datetime.now(datetime.UTC).date())
         last = images.last_patch_day(self.config.framework_version)
         text = f"PyTorch {self.config.framework_version}, " + (
@@ -265,9 +265,8 @@ class Examination:
         )
         return Finding("image", WARNING if warning else OK, warning or text)
 
-    def _quota(self) -> Finding:
-        name, instance_type = "quota", self.config.instance_type()
-        wanted = f"{instance_type} for {'spot ' if self.config.use_spot_instances else ''}training job usage"
+    def _quota(self, compute: Compute) -> Finding:
+        name, wanted = "quota", f"{compute.instance_type} for {compute.usage}"
         token: dict[str, str] = {}
         for _ in range(50):
             page = self._ask("service-quotas", "list_service_quotas", ServiceCode="sagemaker", MaxResults=100, **token)
@@ -277,7 +276,7 @@ class Examination:
                 )
             for quota in page["Quotas"]:
                 if quota["QuotaName"].lower() == wanted.lower():
-                    enough = quota["Value"] >= self.config.training_instance_count
+                    enough = quota["Value"] >= compute.count
                     advice = "" if enough else "Raise it under Service Quotas, Amazon SageMaker"
                     return Finding(name, OK if enough else BAD, f"{quota['QuotaName']}: {quota['Value']:g}", advice)
             if not page.get("NextToken"):

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 import os
 from pathlib import Path
 from typing import Any
 
 from airflow_sagemaker.cli.output import Output
-from airflow_sagemaker.config import container_images as images
-from airflow_sagemaker.config.hyperparameters import ModelHyperparameters
-from airflow_sagemaker.config.metric_regexes import slow_metric_warnings
-from airflow_sagemaker.config.training import PytorchTrainingConfig
+from airflow_sagemaker.config.base import BasePipelineConfig
+from airflow_sagemaker.config.kinds import class_of
 from airflow_sagemaker.config.yaml_files import file_label, read_yaml
 from airflow_sagemaker.exceptions import ConfigurationError, Violation
 
 
-def read_configuration(arguments: argparse.Namespace) -> PytorchTrainingConfig:
+def read_configuration(arguments: argparse.Namespace) -> BasePipelineConfig:
     """Return the file's configuration with the command line's partition and parameters, region from the environment.
 
     Raises ConfigurationError with all violations.
@@ -28,7 +25,7 @@ def read_configuration(arguments: argparse.Namespace) -> PytorchTrainingConfig:
     if arguments.partition is not None:  # an empty one, from a variable that is not set, must not train today
         content["partition"] = arguments.partition
     try:
-        config = PytorchTrainingConfig.from_dict(content)
+        config = class_of(content).from_dict(content)
     except ConfigurationError as error:
         changed = " with the command line's changes" if arguments.params or arguments.partition is not None else ""
         raise ConfigurationError(error.violations, what=file_label(arguments.config) + changed) from None
@@ -43,8 +40,8 @@ def apply_override(content: dict[str, Any], text: str) -> None:
     path = name.strip().split(".")
     if not equals or not all(path):
         raise ConfigurationError([Violation("--param", text, "must be name=value")], what="command line")
-    if len(path) == 1 and path[0] not in PytorchTrainingConfig.model_fields and _is_hyperparameter(content, path[0]):
-        path.insert(0, "hyperparameters")
+    if len(path) == 1:
+        path = class_of(content).setting_path(content, path[0])
     target: Any = content
     for part in path[:-1]:
         target = target.setdefault(part, {})
@@ -60,33 +57,22 @@ def apply_override(content: dict[str, Any], text: str) -> None:
         ) from None
 
 
-def _is_hyperparameter(content: dict[str, Any], name: str) -> bool:
-    given = content.get("hyperparameters")
-    return name in ModelHyperparameters.model_fields or (isinstance(given, dict) and name in given)
-
-
 def validate(arguments: argparse.Namespace, output: Output) -> int:
     """Check everything that can be checked on this machine alone."""
     config = read_configuration(arguments)
     problems = config.source_violations()
     if problems:
         raise ConfigurationError(problems, what=file_label(arguments.config))
-    missing = [name for name in ("role_arn", "region", "input_path") if getattr(config, name) is None]
+    missing = [name for name in ("role_arn", "region", *config.input_fields) if getattr(config, name) is None]
     text = f"{arguments.config} is valid: pipeline {config.pipeline_name}, partition {config.partition}"
     if missing:
         text += f"\nnot set here, expected from the environment or the Airflow connection: {', '.join(missing)}"
-    warnings = [] if config.training_image else _image_warnings(config)
-    warnings += slow_metric_warnings(config.metric_definitions)
+    warnings = config.warnings()
     for warning in warnings:
         output.note(f"warning: {warning}", "warning")
     data = {"ok": True, "pipeline_name": config.pipeline_name, "config": config.to_dict(), "missing": missing}
     output.result({**data, "warnings": warnings}, text)
     return 0
-
-
-def _image_warnings(config: PytorchTrainingConfig) -> list[str]:
-    warning = images.patch_warning(config.framework_version, datetime.datetime.now(datetime.UTC).date())
-    return [warning] if warning else []
 
 
 def compile_(arguments: argparse.Namespace, output: Output) -> int:

@@ -25,7 +25,7 @@ from airflow_sagemaker.aws.stopping import stop_execution
 from airflow_sagemaker.aws.versions import CompiledPipeline
 from airflow_sagemaker.cli.offline import read_configuration
 from airflow_sagemaker.cli.output import Interrupted, Output, paint_text
-from airflow_sagemaker.config.training import PytorchTrainingConfig
+from airflow_sagemaker.config.base import BasePipelineConfig
 from airflow_sagemaker.definition.compiler import compile_pipeline
 from airflow_sagemaker.definition.published import Publications
 from airflow_sagemaker.definition.s3_cache import S3Cache
@@ -88,7 +88,7 @@ class RecordInMemory:
         self.record = record
 
 
-def _open_executions(arguments: argparse.Namespace, config: PytorchTrainingConfig, output: Output) -> Executions:
+def _open_executions(arguments: argparse.Namespace, config: BasePipelineConfig, output: Output) -> Executions:
     config.require(["region"])
     target = EnvironmentTarget(aws_conn_id=None, region_name=config.region)
     return Executions(Aws(target, output, patience=arguments.patience))
@@ -158,7 +158,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
 
 
 def _start_or_interrupt(
-    arguments: argparse.Namespace, config: PytorchTrainingConfig, compiled: CompiledPipeline, executions: Executions
+    arguments: argparse.Namespace, config: BasePipelineConfig, compiled: CompiledPipeline, executions: Executions
 ) -> Execution:
     try:
         return _start_execution(arguments, config, compiled, executions)
@@ -170,7 +170,7 @@ def _start_or_interrupt(
 
 
 def _start_execution(
-    arguments: argparse.Namespace, config: PytorchTrainingConfig, compiled: CompiledPipeline, executions: Executions
+    arguments: argparse.Namespace, config: BasePipelineConfig, compiled: CompiledPipeline, executions: Executions
 ) -> Execution:
     store: Any = RecordInMemory()
     launcher = Launcher(
@@ -181,9 +181,7 @@ def _start_execution(
             clears=Clears(0),
             partition=config.partition,
             pipeline_name=config.pipeline_name,
-            parameters=config.pipeline_parameters(
-                run_key=None if config.step_cache_expires_after else uuid.uuid4().hex[:16]
-            ),
+            parameters=config.pipeline_parameters(run_key=uuid.uuid4().hex[:16]),
         ),
         on_busy=OnBusy.IGNORE if arguments.ignore_busy else OnBusy.WAIT,
     )
@@ -226,7 +224,7 @@ def _report_end(executions: Executions, execution: Execution, output: Output) ->
 
 
 def _chosen_execution(
-    arguments: argparse.Namespace, config: PytorchTrainingConfig, executions: Executions, *, running_first: bool = False
+    arguments: argparse.Namespace, config: BasePipelineConfig, executions: Executions, *, running_first: bool = False
 ) -> Execution:
     """Return the named execution, else the latest of the partition; `running_first`: the latest that runs, if any."""
     if arguments.execution is not None:
@@ -241,7 +239,7 @@ def _chosen_execution(
     )
 
 
-def _checked_arn(text: str, config: PytorchTrainingConfig) -> str:
+def _checked_arn(text: str, config: BasePipelineConfig) -> str:
     try:
         region = ExecutionArn.parse(text).region
     except ExecutionNotFound:

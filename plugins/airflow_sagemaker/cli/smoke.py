@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_sagemaker import PytorchTrainingConfig
 from airflow_sagemaker.aws.client import Aws
 from airflow_sagemaker.aws.executions import Executions
 from airflow_sagemaker.aws.faults import error_code, error_text
@@ -22,7 +23,6 @@ from airflow_sagemaker.aws.outcome import read_outcome
 from airflow_sagemaker.aws.stopping import stop_execution
 from airflow_sagemaker.aws.versions import deploy_pipeline
 from airflow_sagemaker.cli.online import EnvironmentTarget
-from airflow_sagemaker.config.training import PytorchTrainingConfig
 from airflow_sagemaker.definition.compiler import compile_pipeline
 from airflow_sagemaker.exceptions import MISSING, ConfigurationError, Violation
 from airflow_sagemaker.wait.progress_report import ProgressReport

@@ -11,11 +11,11 @@ from typing import Any
 from filelock import Timeout
 
 from airflow_sagemaker.aws.versions import CompiledPipeline, Upload
-from airflow_sagemaker.config.training import PytorchTrainingConfig
+from airflow_sagemaker.config.base import BasePipelineConfig
 from airflow_sagemaker.definition.child_process import OnChild, compile_in_child, default_python
 from airflow_sagemaker.definition.disk_cache import DiskCache, cache_key, module_digests
-from airflow_sagemaker.definition.published import COMMAND, Publications, Subject, modules_of
-from airflow_sagemaker.definition.request import request_of
+from airflow_sagemaker.definition.published import COMMAND, Publications, Subject
+from airflow_sagemaker.definition.request import modules_needed, request_of
 from airflow_sagemaker.definition.s3_cache import S3Cache
 from airflow_sagemaker.definition.source_files import IGNORE_FILE, sha256s_of, source_files
 from airflow_sagemaker.exceptions import (
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 def compile_pipeline(
-    config: PytorchTrainingConfig,
+    config: BasePipelineConfig,
     *,
     dependencies: Sequence[str] = (),
     followups: Sequence[str] = (),
@@ -58,7 +58,7 @@ def compile_pipeline(
     sources = _checked_sources(config)
     python = sdk_python or default_python()
     request = request_of(config)
-    modules = modules_of((*config.dependencies, *config.followups))
+    modules = modules_needed(config)
     cache = cache or DiskCache()
     key, no_sdk = _key_or_reason(request, sources, modules, python)
     entry = cache.get(key)
@@ -100,22 +100,20 @@ def _key_or_reason(
         return "", error
 
 
-def subject_of(config: PytorchTrainingConfig) -> Subject:
+def subject_of(config: BasePipelineConfig) -> Subject:
     """Return what a publication of this configuration is of. Raises as `compile_pipeline` does."""
-    return Subject.of(
-        config, _checked_sources(config), module_digests(modules_of((*config.dependencies, *config.followups)))
-    )
+    return Subject.of(config, _checked_sources(config), module_digests(modules_needed(config)))
 
 
 def _with_references(
-    config: PytorchTrainingConfig, dependencies: Sequence[str], followups: Sequence[str]
-) -> PytorchTrainingConfig:
+    config: BasePipelineConfig, dependencies: Sequence[str], followups: Sequence[str]
+) -> BasePipelineConfig:
     if not dependencies and not followups:
         return config
     return config.updated(dependencies=(*config.dependencies, *dependencies), followups=(*config.followups, *followups))
 
 
-def _checked_sources(config: PytorchTrainingConfig) -> dict[str, str]:
+def _checked_sources(config: BasePipelineConfig) -> dict[str, str]:
     """Refuse what cannot compile, all at once and before a process is started; return the sha256 of each source."""
     violations = []
     try:
@@ -131,10 +129,11 @@ def _checked_sources(config: PytorchTrainingConfig) -> dict[str, str]:
         log.info(
             "Excluded from %s: %s. To upload one of them, add !NAME to its %s", config.source_dir, names, IGNORE_FILE
         )
-    if os.path.normpath(config.training_entry_point) not in source.files:
+    program = getattr(config, config.entry_point_field) if config.entry_point_field else None
+    if program is not None and os.path.normpath(program) not in source.files:
         rule = f"is excluded by the default patterns or by {IGNORE_FILE}"
-        hint = f"add !{config.training_entry_point} to {IGNORE_FILE}"
-        raise ConfigurationError([Violation("training_entry_point", config.training_entry_point, rule, hint)])
+        hint = f"add !{program} to {IGNORE_FILE}"
+        raise ConfigurationError([Violation(config.entry_point_field, program, rule, hint)])
     return sha256s_of(source.files)
 
 
@@ -164,7 +163,7 @@ def _compile_anew(
     return response
 
 
-def _compiled_pipeline(config: PytorchTrainingConfig, entry: dict[str, Any], cache: DiskCache) -> CompiledPipeline:
+def _compiled_pipeline(config: BasePipelineConfig, entry: dict[str, Any], cache: DiskCache) -> CompiledPipeline:
     definition: str = entry["definition"]
     uploads = tuple(
         Upload(

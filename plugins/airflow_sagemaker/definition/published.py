@@ -13,7 +13,7 @@ import contextlib
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,14 +22,13 @@ from typing import TYPE_CHECKING, Any
 from airflow_sagemaker.aws.faults import Fault, classify_error, explain_error
 from airflow_sagemaker.aws.versions import CompiledPipeline, deploy_pipeline
 from airflow_sagemaker.cache_folder import cache_folder
-from airflow_sagemaker.definition.request import request_of, static_settings
 from airflow_sagemaker.definition.source_files import digest_of_digests
 from airflow_sagemaker.definition.trust import Distrusted, code_channels, require_deployed, require_own_code
 from airflow_sagemaker.exceptions import CompileError, DeploymentError
 
 if TYPE_CHECKING:
     from airflow_sagemaker.aws.client import Aws
-    from airflow_sagemaker.config.training import PytorchTrainingConfig
+    from airflow_sagemaker.config.base import BasePipelineConfig
 
 FORMAT = 1
 MISSED_SECONDS = 600.0
@@ -46,13 +45,13 @@ class Subject:
     """The files of source_dir: sha256 by relative path."""
 
     @classmethod
-    def of(cls, config: PytorchTrainingConfig, sources: Mapping[str, str], modules: Mapping[str, str]) -> Subject:
+    def of(cls, config: BasePipelineConfig, sources: Mapping[str, str], modules: Mapping[str, str]) -> Subject:
         """`modules` are the reference modules: a digest by name."""
-        request = request_of(config)
-        parameters = {"scalars": request["scalars"], "lists": request["lists"]}
+        request = config.compile_request()
+        parameters = {name: value for name, value in request.items() if name != "config"}
         return cls(
             {
-                "settings": static_settings(config),
+                "settings": config.static_settings(),
                 "hyperparameters": _digest(parameters),
                 "source_dir": digest_of_digests(sources),
                 "modules": dict(modules),
@@ -101,7 +100,7 @@ class Publications:
         place = [self._aws.target.key(), self._bucket, self._key(subject.key)]
         return cache_folder() / "unpublished" / _digest(place)[:32]
 
-    def find(self, config: PytorchTrainingConfig, subject: Subject) -> CompiledPipeline | None:
+    def find(self, config: BasePipelineConfig, subject: Subject) -> CompiledPipeline | None:
         """Return the published definition of this configuration and its sources, or None.
 
         Raises CompileError for one in a format that this version does not know.
@@ -182,7 +181,7 @@ class Publications:
         """Return where the publication is, or would be."""
         return f"s3://{self._bucket}/{self._key(subject.key)}"
 
-    def _compiled(self, config: PytorchTrainingConfig, published: Mapping[str, Any]) -> CompiledPipeline:
+    def _compiled(self, config: BasePipelineConfig, published: Mapping[str, Any]) -> CompiledPipeline:
         if published.get("format") != FORMAT:
             raise CompileError(
                 f"pipeline {self._pipeline_name!r} was published in format {published.get('format')!r}, but this "
@@ -222,11 +221,6 @@ class Publications:
             raise
         content: dict[str, Any] = json.loads(body)
         return content
-
-
-def modules_of(references: Iterable[str]) -> list[str]:
-    """Return the modules of "module:function" references."""
-    return sorted({reference.split(":")[0] for reference in references})
 
 
 def _digest(value: Any) -> str:

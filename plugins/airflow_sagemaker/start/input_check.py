@@ -1,21 +1,21 @@
 """Checks before anything is compiled or started: is what the training will read really there?
 
 A missing channel would otherwise be found twenty minutes later by the container, on an instance that is paid for. One
-listing of the input path shows all three channels, single files and folders of parts alike, and the bucket's region.
+listing of the folder that they share shows them all, single files and folders of parts alike, and the bucket's region.
 """
 
 from __future__ import annotations
 
+import posixpath
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_sagemaker.aws.faults import Fault, classify_error, explain_error
-from airflow_sagemaker.contract import CHANNELS
 from airflow_sagemaker.exceptions import ExecutionError, PreflightError
 
 if TYPE_CHECKING:
     from airflow_sagemaker.aws.client import Aws
-    from airflow_sagemaker.config.training import PytorchTrainingConfig
+    from airflow_sagemaker.config.base import BasePipelineConfig
 
 NO_RIGHT = (
     "the role may neither list the bucket (s3:ListBucket) nor read the object (s3:GetObject), so that nobody knows "
@@ -25,9 +25,9 @@ NO_RIGHT = (
 
 @dataclass
 class Found:
-    """What is known of one channel."""
+    """What is known of one input; `name` is for messages."""
 
-    channel: str
+    name: str
     key: str
     there: bool = False
     size: int = 0
@@ -50,29 +50,29 @@ class InputCheck:
     aws: Aws
     bucket: str
     prefix: str
-    channels: list[Found] = field(default_factory=list)
+    inputs: list[Found] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
 
     def run(self) -> list[str]:
         """What is wrong with the inputs; one call for unpartitioned folders of up to a thousand objects."""
         try:
-            whole = self._list(f"{self.prefix}/")
+            whole = self._list(f"{self.prefix}/" if self.prefix else "")
             if not whole:
-                for channel in self.channels:
-                    if not channel.there:
-                        self._list(channel.key)
+                for item in self.inputs:
+                    if not item.there:
+                        self._list(item.key)
         except Exception as error:
             self._not_listed(error)
         else:
-            self.findings += [finding for channel in self.channels if (finding := self._finding(channel))]
+            self.findings += [finding for item in self.inputs if (finding := self._finding(item))]
         return self.findings
 
     def _list(self, prefix: str) -> bool:
         """Take in what lies under a prefix; whether that was all of it."""
         reply = self.aws.call("s3", "list_objects_v2", Bucket=self.bucket, Prefix=prefix)
-        for item in reply.get("Contents", []):
-            for channel in self.channels:
-                channel.add(item["Key"], item["Size"])
+        for there in reply.get("Contents", []):
+            for item in self.inputs:
+                item.add(there["Key"], there["Size"])
         self._check_region(reply)
         return not reply.get("IsTruncated")
 
@@ -88,7 +88,7 @@ class InputCheck:
         if fault is Fault.GONE:
             self.findings.append(f"bucket {self.bucket!r} does not exist")
         elif fault is Fault.DENIED:  # s3:ListBucket is not needed for training: the objects decide
-            self.findings += [finding for channel in self.channels if (finding := self._head(channel))]
+            self.findings += [finding for item in self.inputs if (finding := self._head(item))]
         elif fault is Fault.REFUSED:
             self.findings.append(explain_error(error, f"looking into bucket {self.bucket!r}"))
         else:
@@ -96,40 +96,43 @@ class InputCheck:
                 explain_error(error, f"looking for the inputs in s3://{self.bucket}/{self.prefix}")
             ) from error
 
-    def _head(self, channel: Found) -> str:
-        where = self._where(channel)
+    def _head(self, item: Found) -> str:
+        where = self._where(item)
         try:
-            head = self.aws.call("s3", "head_object", Bucket=self.bucket, Key=channel.key)
+            head = self.aws.call("s3", "head_object", Bucket=self.bucket, Key=item.key)
         except Exception as error:
             fault = classify_error(error)
             if fault is Fault.DENIED:
-                return f"channel {channel.channel!r}: {where}: {NO_RIGHT}"
+                return f"{item.name}: {where}: {NO_RIGHT}"
             if fault is Fault.GONE:
-                return f"channel {channel.channel!r}: {where} does not exist"
-            raise ExecutionError(explain_error(error, f"channel {channel.channel!r}: looking for {where}")) from error
-        channel.there, channel.size = True, int(head.get("ContentLength", 0))
-        return self._finding(channel)
+                return f"{item.name}: {where} does not exist"
+            raise ExecutionError(explain_error(error, f"{item.name}: looking for {where}")) from error
+        item.there, item.size = True, int(head.get("ContentLength", 0))
+        return self._finding(item)
 
-    def _finding(self, channel: Found) -> str:
-        if not channel.there:
-            return f"channel {channel.channel!r}: {self._where(channel)} does not exist"
-        return "" if channel.size else f"channel {channel.channel!r}: {self._where(channel)} is empty"
+    def _finding(self, item: Found) -> str:
+        if not item.there:
+            return f"{item.name}: {self._where(item)} does not exist"
+        return "" if item.size else f"{item.name}: {self._where(item)} is empty"
 
-    def _where(self, channel: Found) -> str:
-        return f"s3://{self.bucket}/{channel.key}"
+    def _where(self, item: Found) -> str:
+        return f"s3://{self.bucket}/{item.key}"
 
 
-def check_inputs(aws: Aws, config: PytorchTrainingConfig) -> None:
-    """The objects of the three channels exist and are not empty, and their bucket is in the job's region: one call.
+def check_inputs(aws: Aws, config: BasePipelineConfig) -> None:
+    """The objects that the pipeline reads exist and are not empty, and their bucket is in the job's region.
 
-    Raises PreflightError with all findings at once, and ExecutionError when AWS could not be asked: that says nothing
-    about the inputs, and a retry may heal it.
+    One call for each bucket, and for each page of the folder that the bucket's objects share. Raises PreflightError
+    with all findings at once, and ExecutionError when AWS could not be asked: that says nothing about the inputs, and
+    a retry may heal it.
     """
-    if config.input_path is None:
-        raise PreflightError("no input_path is configured and no bucket to generate it from")
-    bucket, _, prefix = config.input_path.removeprefix("s3://").partition("/")
-    prefix = prefix.rstrip("/")
-    channels = [Found(channel, f"{prefix}/{config.channel_key(channel)}") for channel in CHANNELS]
-    findings = InputCheck(aws, bucket, prefix, channels).run()
+    buckets: dict[str, list[Found]] = {}
+    for name, uri in config.input_objects().items():
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        buckets.setdefault(bucket, []).append(Found(name, key.rstrip("/")))
+    findings = []
+    for bucket, objects in buckets.items():
+        shared = posixpath.commonpath([posixpath.dirname(item.key) for item in objects])
+        findings += InputCheck(aws, bucket, shared, objects).run()
     if findings:
         raise PreflightError("The training cannot start:\n" + "\n".join(f"  - {finding}" for finding in findings))

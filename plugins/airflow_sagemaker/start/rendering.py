@@ -10,7 +10,10 @@ import typing
 from collections.abc import Callable, Mapping
 from functools import cache
 from types import NoneType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_sagemaker.config.base import BasePipelineConfig
 
 _MARK = "\u200b"  # no Python value ends with a zero-width space
 
@@ -22,7 +25,9 @@ def render_text(template: Any, render: Callable[[Any], Any]) -> Any:
 
 def render_settings(settings: Mapping[str, Any], render: Callable[[Any], Any]) -> dict[str, Any]:
     """Render a configuration's settings; those that take numbers, lists or objects become what the template gives."""
-    texts = _text_settings()
+    from airflow_sagemaker.config.kinds import class_of
+
+    texts = _text_settings(class_of(settings))
     marked = {name: _add_marks(value) if name in texts else value for name, value in settings.items()}
     return {name: _remove_marks(value) if name in texts else value for name, value in render(marked).items()}
 
@@ -47,14 +52,10 @@ def _remove_marks(value: Any) -> Any:
 
 
 @cache
-def _text_settings() -> frozenset[str]:
+def _text_settings(kind: type[BasePipelineConfig]) -> frozenset[str]:
     """Return the settings that take a text, or a list or mapping of texts."""
-    from airflow_sagemaker.config.training import PytorchTrainingConfig
-
-    hints = typing.get_type_hints(PytorchTrainingConfig)
-    return frozenset(
-        name for name in PytorchTrainingConfig.model_fields if _leaf_types(hints[name]) <= {str, NoneType, Ellipsis}
-    )
+    hints = typing.get_type_hints(kind)
+    return frozenset(name for name in kind.model_fields if _leaf_types(hints[name]) <= {str, NoneType, Ellipsis})
 
 
 def _leaf_types(hint: Any) -> set[Any]:

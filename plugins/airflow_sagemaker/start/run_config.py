@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_sagemaker.exceptions import ConfigurationError, Violation
 
 if TYPE_CHECKING:
-    from airflow_sagemaker.config.training import PytorchTrainingConfig
+    from airflow_sagemaker.config.base import BasePipelineConfig
 
 _ZONE = "dag.timetable.timezone if dag.timetable.timezone is defined else dag.timezone"
 RUN_PARTITION = (
@@ -22,9 +22,6 @@ RUN_PARTITION = (
 
 `ds` alone is undefined in partitioned runs, and UTC's date in all others (apache/airflow #67537).
 """
-TEST_INSTANCE_TYPE = "ml.m5.large"
-TEST_KNOBS = {"epochs": 1, "max_rows": 2000}
-"""What mode="test" changes of the hyperparameters, as far as they have such a knob."""
 
 
 def plain_config(config: Any) -> Any:
@@ -56,10 +53,11 @@ def check_when_parsed(config: Any, dag: Any) -> None:
     path = _file_beside(config, dag)
     if not path.is_file():
         return
-    from airflow_sagemaker.config.training import PytorchTrainingConfig
+    from airflow_sagemaker.config.kinds import class_of
     from airflow_sagemaker.config.yaml_files import file_label, read_yaml
 
-    violations = PytorchTrainingConfig.unrendered_violations(read_yaml(path))
+    content = read_yaml(path)
+    violations = class_of(content).unrendered_violations(content)
     if violations:
         raise ConfigurationError(violations, what=file_label(path))
 
@@ -78,19 +76,19 @@ def build_config(
     partition_is_given: bool,
     aws_conn_id: str | None,
     region_name: str | None,
-) -> PytorchTrainingConfig:
+) -> BasePipelineConfig:
     """The validated configuration of this run: what it leaves out comes from the run and the connection.
 
     `partition_is_given` says that `partition` is not the default. Raises ConfigurationError with all that is wrong.
     """
     from airflow_sagemaker.aws.connections import connection_defaults
-    from airflow_sagemaker.config.training import PytorchTrainingConfig
+    from airflow_sagemaker.config.kinds import class_of
 
     key = _checked_partition(partition)
     _refuse_two_partitions(given, context, key if partition_is_given else None)
     defaults = connection_defaults(aws_conn_id)
     region = region_name or defaults.region or os.environ.get("AWS_DEFAULT_REGION")
-    config = PytorchTrainingConfig.from_dict(given).completed(
+    config = class_of(given).from_dict(given).completed(
         bucket=defaults.bucket, role_arn=defaults.role_arn, region=region, partition=key
     )  # fmt: skip
     config.require(["bucket", "role_arn", "region"] if config.code_bucket is None else ["role_arn", "region"])
@@ -100,19 +98,9 @@ def build_config(
     return config
 
 
-def run_parameters(config: PytorchTrainingConfig, run_key: str | None, *, test: bool) -> dict[str, str]:
+def run_parameters(config: BasePipelineConfig, run_key: str | None, *, test: bool) -> dict[str, str]:
     """The values of this run; a test is the same definition with other values: one instance, few rows."""
-    if test:
-        known = type(config.hyperparameters).model_fields
-        knobs = {name: value for name, value in TEST_KNOBS.items() if name in known}
-        # a list of types is part of the definition, which a test shares
-        one_type = {} if config.training_instance_types else {"training_instance_type": TEST_INSTANCE_TYPE}
-        config = config.updated(
-            **one_type,
-            training_instance_count=1,
-            hyperparameters=config.hyperparameters.model_dump(exclude_unset=True) | knobs,
-        )
-    return config.pipeline_parameters(run_key=run_key)
+    return (config.for_test() if test else config).pipeline_parameters(run_key=run_key)
 
 
 def _checked_partition(partition: Any) -> str:
@@ -133,18 +121,18 @@ def _refuse_two_partitions(given: dict[str, Any], context: Any, ours: str | None
         raise ConfigurationError([Violation("config.partition", theirs, f"disagrees with {whose}, {other!r}", hint)])
 
 
-def _partition_violations(context: Any, config: PytorchTrainingConfig) -> list[Violation]:
+def _partition_violations(context: Any, config: BasePipelineConfig) -> list[Violation]:
     """Explicit output and checkpoint paths of a partitioned run must differ from partition to partition."""
     violations = []
     partitioned = getattr(context.get("dag_run"), "partition_key", None)
-    for name in ("input_path", "output_path", "checkpoint_path"):
+    for name in (*config.input_fields, *config.output_fields):
         path = getattr(config, name)
         if name not in config.model_fields_set or path is None:
             continue
         holds = config.partition in path or config.partition_folder in path
         if "None" in path.split("/"):
             violations.append(Violation(name, path, "holds a part 'None': a template rendered to nothing"))
-        elif partitioned and name != "input_path" and not holds:
+        elif partitioned and name in config.output_fields and not holds:
             hint = (
                 "put {{ macros.airflow_sagemaker.partition_folder(dag_run.partition_key) }} into the path, or leave it "
                 "out to have it generated"

@@ -19,11 +19,11 @@ from typing import Any
 import pytest
 
 from airflow_sagemaker import PytorchTrainingConfig
-from airflow_sagemaker.config.pipeline_parameters import parameter_types
 from airflow_sagemaker.config.request_shapes import create_training_job_shape, shape_violations
 from airflow_sagemaker.definition.compiler import compile_pipeline
 from airflow_sagemaker.definition.disk_cache import DiskCache
 from airflow_sagemaker.exceptions import CompileError, CompileTimeout, ConfigurationError, SdkNotAvailable
+from airflow_sagemaker.kinds.training.parameters import parameter_types
 from tests.support.deployed import step, substituted
 from tests.support.waiting import wait_until
 

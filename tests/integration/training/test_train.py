@@ -14,7 +14,7 @@ import pytest
 import torch
 from sklearn.metrics import f1_score, log_loss, roc_auc_score
 
-from airflow_sagemaker.config.groups import default_metric_definitions
+from airflow_sagemaker.kinds.training.groups import default_metric_definitions
 from tests.support.training_jobs import FIELDS, Job, sizes, write_channels
 from training.inference import model_fn
 from training.metrics import NAMES

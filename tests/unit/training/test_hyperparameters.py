@@ -112,7 +112,7 @@ def test_names_and_defaults_are_those_of_the_airflow_side() -> None:
 
 
 def test_log_lines_match_the_regular_expressions_of_the_pipeline() -> None:
-    from airflow_sagemaker.config.groups import default_metric_definitions
+    from airflow_sagemaker.kinds.training.groups import default_metric_definitions
     from training import metrics
 
     values = dict(zip(metrics.NAMES, [0.5, 12.25, 0.0, 0.75], strict=True))

@@ -1,7 +1,7 @@
 """The process that compiles: reads a request, imports the SDK, writes a response. `python -m ... WORK_FOLDER`.
 
 Its standard input is empty, it has no credentials, and any call to AWS is an error. WORK_FOLDER/request.json holds
-{"config": {...}, "scalars": [...], "dependencies": [...], "followups": [...]}; WORK_FOLDER/response.json gets either
+{"kind": ..., "config": {...}, ...} as `definition.request` makes it; WORK_FOLDER/response.json gets either
 {"definition", "uploads": [{"bucket", "key", "path", "sha256", "size"}]} or {"error", "kind"}.
 """
 
@@ -59,7 +59,7 @@ def recording_session(region: str, bucket: str, uploader: RecordingUploader) -> 
     import boto3
     from sagemaker.core.workflow.pipeline_context import PipelineSession
 
-    from airflow_sagemaker.definition.sdk.step_builder import TELEMETRY_OFF
+    from airflow_sagemaker.definition.sdk.session import TELEMETRY_OFF
     from airflow_sagemaker.definition.source_files import contents_of
     from airflow_sagemaker.exceptions import CompileError
 

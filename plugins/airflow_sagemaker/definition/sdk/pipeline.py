@@ -10,71 +10,68 @@ import importlib
 import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 # First, because it prepares the environment for the SDK's import.
-from airflow_sagemaker.definition.sdk.step_builder import PyTorchTrainingStepBuilder
+from airflow_sagemaker.definition.sdk.session import SessionUploader, Uploader, completed_config, configured_session
 
 from sagemaker.core.workflow.parameters import ParameterInteger, ParameterString  # isort: skip
 from sagemaker.core.workflow.pipeline_context import PipelineSession  # isort: skip
 from sagemaker.mlops.workflow.pipeline import Pipeline  # isort: skip
-from sagemaker.mlops.workflow.steps import ProcessingStep, Step  # isort: skip
+from sagemaker.mlops.workflow.steps import Step  # isort: skip
 
-from airflow_sagemaker.config import pipeline_parameters as parameters
-from airflow_sagemaker.config.training import PytorchTrainingConfig
-from airflow_sagemaker.contract import CHANNELS
+from airflow_sagemaker.config.base import BasePipelineConfig
 from airflow_sagemaker.exceptions import CompileError
 
 
 @dataclass(frozen=True)
 class StepContext:
-    """What a function that makes a step of its own is given.
+    """What a function that makes steps is given, be it a kind's own or that of a user's dependencies and followups.
 
     `variables` are the pipeline's parameters by name: use them for whatever differs from run to run.
-    `training_step` is the training step for functions whose steps come after it, else None.
+    `before` are the steps of the dependencies: a kind's steps must wait for them.
+    `uploader` brings files to S3 whose digest is part of their key.
+    `training_step` is the kind's last step for functions whose steps come after it, else None.
     """
 
-    config: PytorchTrainingConfig
+    config: BasePipelineConfig
     session: PipelineSession
     variables: Mapping[str, Any]
+    uploader: Uploader | None = None
+    before: Sequence[Any] = ()
     training_step: Step | None = None
 
 
 def build_pipeline(
-    config: PytorchTrainingConfig,
+    config: BasePipelineConfig,
     *,
     sagemaker_session: PipelineSession | None = None,
     dependencies: Sequence[Any] = (),
     followups: Sequence[Any] = (),
-    uploader: Any = None,
+    uploader: Uploader | None = None,
 ) -> Pipeline:
-    """Return a pipeline whose training step runs between `dependencies` and `followups`.
+    """Return a pipeline whose kind's own steps run between `dependencies` and `followups`.
 
     Both take SDK steps, functions that return a step or several, or "module:function"; a function may take a
     StepContext. The steps of the configuration's own `dependencies` and `followups` come first. Parameters have no
     default: every start gives `config.pipeline_parameters()`.
-
-    A ProcessingStep of `dependencies` that has an output named like each channel (train, val, test) feeds them: the
-    channels refer to these outputs instead of to places below InputPath.
     """
-    kinds = parameters.parameter_types(config.hyperparameters.scalars())
     variables = {
         name: ParameterInteger(name=name) if kind == "Integer" else ParameterString(name=name)
-        for name, kind in kinds.items()
+        for name, kind in config.parameter_types().items()
     }
-    builder = PyTorchTrainingStepBuilder(config, sagemaker_session, variables=variables, uploader=uploader)
-    config = builder.completed_config()
-    context = StepContext(config, builder.session, variables)
+    session = sagemaker_session or configured_session(config)
+    config = completed_config(config, session)
+    context = StepContext(config, session, variables, uploader or SessionUploader(session))
     before = _build_steps([*config.dependencies, *dependencies], context)
-    training = builder.create_step(dependencies=before, channel_folders=_channel_folders(before))
-    context = StepContext(config, builder.session, variables, training)
-    after = _build_steps([*config.followups, *followups], context)
+    own = _build_steps([config.steps], replace(context, before=before))
+    after = _build_steps([*config.followups, *followups], replace(context, before=before, training_step=own[-1]))
     return Pipeline(
         name=config.pipeline_name,
         parameters=list(variables.values()),
-        steps=[*before, training, *after],
-        sagemaker_session=builder.session,
+        steps=[*before, *own, *after],
+        sagemaker_session=session,
         # The SDK's default would make an experiment for each execution, in some regions only.
         pipeline_experiment_config=None,
     )
@@ -84,18 +81,6 @@ def canonical_definition(pipeline: Pipeline) -> str:
     """Return the definition as JSON with sorted keys and no blanks: equal pipelines give equal bytes."""
     content = {name: value for name, value in json.loads(pipeline.definition()).items() if value is not None}
     return json.dumps(content, sort_keys=True, separators=(",", ":"))
-
-
-def _channel_folders(steps: Sequence[Any]) -> dict[str, Any]:
-    """Return the outputs, by reference, of the last step that writes every channel; nothing when there is none."""
-    for step in reversed(steps):
-        if not isinstance(step, ProcessingStep):
-            continue
-        written = step.properties.ProcessingOutputConfig.Outputs
-        names = {item["OutputName"] for item in step.arguments.get("ProcessingOutputConfig", {}).get("Outputs", [])}
-        if names.issuperset(CHANNELS):
-            return {channel: written[channel].S3Output.S3Uri for channel in CHANNELS}
-    return {}
 
 
 def _build_steps(sources: Sequence[Any], context: StepContext) -> list[Any]:

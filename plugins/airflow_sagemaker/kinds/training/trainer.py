@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from sagemaker.train.configs import Channel, DataSource, S3DataSource, SourceCode
 from sagemaker.train.constants import SM_CODE, SM_DRIVERS, SOURCE_CODE_JSON, TRAIN_SCRIPT
@@ -68,13 +67,6 @@ _PATCHES = {
          "\nexec $SM_PYTHON_CMD /opt/ml/input/data/sm_drivers/distributed_drivers/"),
     ),
 }  # fmt: skip
-
-
-class Uploader(Protocol):
-    """Where files go: uploaded at once, or recorded for the parent process."""
-
-    def upload(self, files: Mapping[str, bytes], bucket: str, prefix: str) -> None:
-        """Bring each file to s3://bucket/prefix/<relative path>."""
 
 
 class ContentAddressedTrainer(ModelTrainer):  # type: ignore[misc]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from airflow_sagemaker.config.hyperparameters import parameter_name
+from airflow_sagemaker.kinds.training.hyperparameters import parameter_name
 
 INPUT_PATH = "InputPath"
 OUTPUT_PATH = "OutputPath"

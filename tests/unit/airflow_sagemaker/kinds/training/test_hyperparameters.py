@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from airflow_sagemaker import ModelHyperparameters
-from airflow_sagemaker.config.hyperparameters import encode_json, parameter_name
 from airflow_sagemaker.exceptions import ConfigurationError
+from airflow_sagemaker.kinds.training.hyperparameters import encode_json, parameter_name
 from tests.support.config_samples import TABLE
 
 
@@ -136,7 +136,7 @@ def test_each_metric_regex_finds_its_number_in_one_line_of_the_training_program(
     import re
 
     pytest.importorskip("torch")
-    from airflow_sagemaker.config.groups import default_metric_definitions
+    from airflow_sagemaker.kinds.training.groups import default_metric_definitions
     from training import metrics
 
     assert tuple(default_metric_definitions()) == metrics.NAMES

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from copy import deepcopy
 from typing import Any
 
 from airflow_sagemaker.config.request_shapes import create_training_job_shape, shape_violations
@@ -46,20 +45,6 @@ MANAGED = {
     "ServerlessJobConfig": "the step trains on instances",
 }
 TAKEN_CHANNELS = (*CHANNELS, "code", "sm_drivers")  # the last two are the SDK's
-
-
-def merge_arguments(base: Mapping[str, Any], additions: Mapping[str, Any]) -> dict[str, Any]:
-    """Return both, structures merged member by member and lists joined; a value of `additions` wins."""
-    result = dict(base)
-    for name, value in additions.items():
-        old = result.get(name)
-        if isinstance(old, Mapping) and isinstance(value, Mapping):
-            result[name] = merge_arguments(old, value)
-        elif isinstance(old, list) and isinstance(value, list):
-            result[name] = [*old, *deepcopy(value)]
-        else:
-            result[name] = deepcopy(value)
-    return result
 
 
 def argument_violations(arguments: Mapping[str, Any]) -> Iterator[Violation]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_sagemaker.config.groups import default_metric_definitions
-from airflow_sagemaker.config.metric_regexes import slow_metric_warnings
+from airflow_sagemaker.kinds.training.groups import default_metric_definitions
+from airflow_sagemaker.kinds.training.metric_regexes import slow_metric_warnings
 
 
 @pytest.mark.parametrize("regex", ["^(a+)+$", "(?:x*y?)*z", "loss=((?:[0-9]+)*)", "(a|(b+)){2,}", "(?=(a+)*)b"])

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from airflow_sagemaker.config.extra_arguments import argument_violations, merge_arguments
+from airflow_sagemaker.config.merge import merge_arguments
 from airflow_sagemaker.config.request_shapes import create_training_job_shape, shape_violations
+from airflow_sagemaker.kinds.training.extra_arguments import argument_violations
 
 
 @pytest.mark.parametrize(

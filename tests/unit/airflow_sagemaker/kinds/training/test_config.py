@@ -16,7 +16,7 @@ from airflow_sagemaker import BasePipelineConfig, ModelHyperparameters, PytorchT
 from airflow_sagemaker.exceptions import AirflowSageMakerError, ConfigurationError
 from tests.support.config_samples import PATHS, ROLE, TABLE, settings
 
-PLUGINS = Path(__file__).resolve().parents[4] / "plugins"
+PLUGINS = Path(__file__).resolve().parents[5] / "plugins"
 
 
 def test_the_documented_example_works_and_paths_lose_their_trailing_slash() -> None:
@@ -203,7 +203,7 @@ def test_a_configuration_cannot_be_changed_in_place() -> None:
         config.bucket = "another-bucket"  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("module", ["airflow_sagemaker", "airflow_sagemaker.config.training"])
+@pytest.mark.parametrize("module", ["airflow_sagemaker", "airflow_sagemaker.kinds.training.config"])
 def test_importing_costs_neither_airflow_nor_sdk_nor_torch_nor_botocore(module: str) -> None:
     code = (
         f"import sys; sys.path.insert(0, {str(PLUGINS)!r}); import {module}; "

@@ -221,8 +221,8 @@ def test_sigterm_reaches_the_program(source: Path) -> None:
 
 
 def test_unknown_drivers_are_refused(tmp_path: Path) -> None:
-    from airflow_sagemaker.definition.sdk.trainer import make_drivers_safe
     from airflow_sagemaker.exceptions import CompileError
+    from airflow_sagemaker.kinds.training.trainer import make_drivers_safe
 
     (tmp_path / "scripts").mkdir()
     (tmp_path / "scripts" / "environment.py").write_text("something else")
@@ -243,10 +243,10 @@ def test_a_missing_role_is_said_when_the_step_is_built(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from airflow_sagemaker import PyTorchTrainingStepBuilder
-    from airflow_sagemaker.definition.sdk import step_builder
+    from airflow_sagemaker.definition.sdk import session
 
     (tmp_path / "sdk.yaml").write_text("SchemaVersion: '1.0'\n")
-    monkeypatch.setattr(step_builder, "_default_role", lambda session: None)
+    monkeypatch.setattr(session, "_default_role", lambda _: None)
     builder = PyTorchTrainingStepBuilder(PytorchTrainingConfig(**settings(source_dir=str(source))))
     with pytest.raises(ConfigurationError, match=r"role_arn = .*is required here"):
         builder.create_step()

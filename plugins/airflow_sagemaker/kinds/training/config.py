@@ -1,157 +1,54 @@
-"""What a pipeline and its training step are configured with: typed, validated, all violations at once.
-
-Importing this costs neither Airflow nor the SDK nor botocore. A configuration may be made in a DAG file: what is only
-known later (bucket, role and region from the connection, the run's partition, templates) may be missing then;
-`completed()` fills it in and `require()` says what is still missing.
-"""
+"""What a training step is configured with."""
 
 from __future__ import annotations
 
 import datetime
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, SerializeAsAny
+from pydantic import Field, SerializeAsAny, create_model
 
 from airflow_sagemaker.config import container_images as images
-from airflow_sagemaker.config import rules as config_rules
-from airflow_sagemaker.config.groups import (
+from airflow_sagemaker.config.base import BasePipelineConfig, Compute
+from airflow_sagemaker.config.s3_uris import normalised_uri
+from airflow_sagemaker.config.strict_model import Rule, is_template
+from airflow_sagemaker.contract import CHANNELS, channel_key
+from airflow_sagemaker.exceptions import Violation
+from airflow_sagemaker.kinds.training import rules as config_rules
+from airflow_sagemaker.kinds.training.groups import (
     ProfilerSettings,
     RetryPolicySettings,
     default_metric_definitions,
     default_retry_policies,
 )
-from airflow_sagemaker.config.hyperparameters import ModelHyperparameters
-from airflow_sagemaker.config.partition_keys import partition_folder
-from airflow_sagemaker.config.s3_uris import normalised_uri
-from airflow_sagemaker.config.strict_model import Rule, StrictModel, is_template
-from airflow_sagemaker.config.yaml_files import file_label, read_yaml
-from airflow_sagemaker.contract import CHANNELS, channel_key
-from airflow_sagemaker.exceptions import MISSING, ConfigurationError, Violation
+from airflow_sagemaker.kinds.training.hyperparameters import ModelHyperparameters
+from airflow_sagemaker.kinds.training.metric_regexes import slow_metric_warnings
+from airflow_sagemaker.kinds.training.parameters import parameter_types
 
 REQUIREMENTS = "requirements.txt"
-
-
-def default_source_dir() -> str:
-    """Return the project's `training/` folder: beside plugins/, or what AIRFLOW_SAGEMAKER_SOURCE_DIR names."""
-    named = os.environ.get("AIRFLOW_SAGEMAKER_SOURCE_DIR")
-    return named or str(Path(__file__).resolve().parents[3] / "training")
-
-
-def today_utc() -> str:
-    """Return today's date in UTC: the partition of a run that names none."""
-    return datetime.datetime.now(datetime.UTC).date().isoformat()
-
-
-References = Annotated[tuple[str, ...], BeforeValidator(lambda given: [given] if isinstance(given, str) else given)]
-"""References "module:function"; a single one may be given as a text."""
-
-
-class BasePipelineConfig(StrictModel):
-    """What all steps of a pipeline have in common."""
-
-    rules: ClassVar[tuple[Rule, ...]] = config_rules.BASE
-
-    bucket: str | None = Field(
-        default=None,
-        description="Bucket for generated paths and the code. Default: from the connection or the session.",
-    )
-    pipeline_name: str = Field(default="pytorch-training", description="Name of the SageMaker pipeline.")
-    region: str | None = Field(default=None, description="AWS region. Default: from the connection or the session.")
-    role_arn: str | None = Field(
-        default=None, description="Role that SageMaker assumes. Default: from the connection or the session."
-    )
-    job_role_arn: str | None = Field(
-        None, description="IAM role of the jobs, if different from the pipeline's. Default: `role_arn`."
-    )
-    partition: str = Field(
-        default_factory=today_utc, description="Partition of the run. Default: that of the Airflow run, or today (UTC)."
-    )
-    source_dir: str = Field(
-        default_factory=default_source_dir,
-        description="Folder to upload (in a YAML file, relative to it). Default: the project's training/.",
-    )
-    framework_version: str = Field(
-        default=images.DEFAULT_FRAMEWORK_VERSION, description="PyTorch version of the container."
-    )
-    py_version: str | None = Field(
-        default=None,
-        description="Python version of the container, if the image offers several (PyTorch 2.10 and older).",
-    )
-    tags: dict[str, str] = Field(default_factory=dict, description="Tags of the pipeline and its jobs.")
-
-    @property
-    def partition_folder(self) -> str:
-        """The partition as one part of a path (`partition_keys`)."""
-        return self.partition if is_template(self.partition) else partition_folder(self.partition)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Build the configuration from plain data. Raises ConfigurationError with all violations."""
-        return cls.model_validate(data)
-
-    @classmethod
-    def from_yaml(cls, path: str | os.PathLike[str]) -> Self:
-        """Build the configuration from a YAML file. Raises ConfigurationError, naming the file, with all violations."""
-        content = read_yaml(path)
-        try:
-            return cls.from_dict(content)
-        except ConfigurationError as error:
-            raise ConfigurationError(error.violations, what=file_label(path)) from None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what was given explicitly, as plain JSON data: `from_dict` builds the same configuration again."""
-        return self.model_dump(mode="json", exclude_unset=True)
-
-    @property
-    def jobs_role(self) -> str | None:
-        """The role that jobs run under."""
-        return self.job_role_arn or self.role_arn
-
-    def completed(
-        self,
-        *,
-        bucket: str | None = None,
-        role_arn: str | None = None,
-        region: str | None = None,
-        partition: str | None = None,
-    ) -> Self:
-        """Return a copy in which these values fill what the configuration itself leaves out."""
-        offered = {"bucket": bucket, "role_arn": role_arn, "region": region, "partition": partition}
-        missing = {
-            name: value
-            for name, value in offered.items()
-            if value and (name not in self.model_fields_set or getattr(self, name) is None)
-        }
-        return self.updated(**missing) if missing else self
-
-    def require(self, names: Iterable[str]) -> None:
-        """Raise ConfigurationError for each named field that is still missing or still holds a template."""
-        violations = [self._missing(name) for name in names if getattr(self, name) is None]
-        violations += [
-            Violation(name, value, "still holds a template", "only the operator renders templates")
-            for name, value in self
-            if is_template(value)
-        ]
-        if violations:
-            raise ConfigurationError(violations)
-
-    def _missing(self, name: str) -> Violation:
-        hints = {
-            "bucket": "set bucket, or service_config.s3.bucket_name in the connection's extra",
-            "role_arn": "set role_arn, or service_config.sagemaker.execution_role_arn in the connection's extra",
-            "region": "set region, region_name in the connection's extra, or AWS_DEFAULT_REGION",
-        }
-        if name in ("input_path", "output_path", "checkpoint_path"):
-            return Violation("bucket", MISSING, f"is needed to generate {name}", f"{hints['bucket']}, or set {name}")
-        return Violation(name, MISSING, "is required here", hints.get(name, ""))
+GIVEN_AT_START = "given-at-start"
+"""In place of the image: its value is a pipeline parameter; that there is one changes the rules."""
+TEST_INSTANCE_TYPE = "ml.m5.large"
+TEST_KNOBS = {"epochs": 1, "max_rows": 2000}
+"""What mode="test" changes of the hyperparameters, as far as they have such a knob."""
+_NOT_STATIC = ("hyperparameters", "training_image")
 
 
 class PytorchTrainingConfig(BasePipelineConfig):
     """One PyTorch training step: where its data lies, what runs, on what, and under which rules."""
 
+    kind: ClassVar[str] = "training"
+    steps: ClassVar[str] = "airflow_sagemaker.kinds.training.steps:training_step"
+    run_fields: ClassVar[frozenset[str]] = frozenset(
+        {
+            "input_path", "output_path", "checkpoint_path", "partition", "training_instance_type",
+            "training_instance_count",
+        }
+    )  # fmt: skip
+    input_fields: ClassVar[tuple[str, ...]] = ("input_path",)
+    output_fields: ClassVar[tuple[str, ...]] = ("output_path", "checkpoint_path")
+    entry_point_field: ClassVar[str] = "training_entry_point"
     rules: ClassVar[tuple[Rule, ...]] = config_rules.TRAINING
 
     hyperparameters: SerializeAsAny[ModelHyperparameters] = Field(
@@ -220,14 +117,6 @@ class PytorchTrainingConfig(BasePipelineConfig):
     step_cache_expires_after: str | None = Field(
         default=None, description="ISO 8601 duration in which an identical step is not run again. Default: no cache."
     )
-    dependencies: References = Field(
-        default=(),
-        description='Steps that must complete first: "module:function" references that return a step. A processing '
-        "step with outputs named train, val and test feeds the channels.",
-    )
-    followups: References = Field(
-        default=(), description='Steps of the same pipeline that run after the training: "module:function" references.'
-    )
     extra_arguments: dict[str, Any] = Field(
         default_factory=dict, description="Other arguments of CreateTrainingJob, checked against botocore's model."
     )
@@ -271,10 +160,24 @@ class PytorchTrainingConfig(BasePipelineConfig):
         """Return what stands behind the input path for a channel: `train` -> `train/train.parquet`."""
         return channel_key(channel, is_manifest=self.channel_data_type == "ManifestFile")
 
+    @property
+    def own_image(self) -> str | None:
+        """The user's own image in place of AWS's PyTorch container."""
+        return self.training_image
+
+    def compute(self) -> tuple[Compute, ...]:
+        """Return the training job's instances."""
+        usage = f"{'spot ' if self.use_spot_instances else ''}training job usage"
+        return (Compute(self.instance_type(), self.training_instance_count, self.max_runtime_seconds, usage),)
+
     def channel_uris(self) -> dict[str, str]:
         """Return the S3 URI of the object behind each channel."""
         self.require(["input_path"])
         return {channel: f"{self.input_path}/{self.channel_key(channel)}" for channel in CHANNELS}
+
+    def input_objects(self) -> dict[str, str]:
+        """Return the S3 URI of the object behind each channel, which must exist before a start."""
+        return {f"channel {channel!r}": uri for channel, uri in self.channel_uris().items()}
 
     def image(self) -> str:
         """Return the training image: the configured one, else the one that region and instance type ask for."""
@@ -287,23 +190,81 @@ class PytorchTrainingConfig(BasePipelineConfig):
         """Return the instance type, of several the preferred one."""
         return self.training_instance_types[0] if self.training_instance_types else self.training_instance_type
 
+    def parameter_types(self) -> dict[str, str]:
+        """Return each parameter's type by name; scalars are strings that hold JSON."""
+        return parameter_types(self.hyperparameters.scalars())
+
     def pipeline_parameters(self, *, run_key: str | None = None) -> dict[str, str]:
         """Return the values of one run for StartPipelineExecution.
 
-        `run_key` names a folder under the checkpoint path, so that runs do not resume from each other's checkpoints.
-        Raises ConfigurationError when a path cannot be generated or the region is not known.
+        `run_key` names a folder under the checkpoint path, so that runs do not resume from each other's checkpoints;
+        not with the step cache, whose key the checkpoint path is part of. Raises ConfigurationError when a path cannot
+        be generated or the region is not known.
         """
         self.require(["input_path", "output_path", "checkpoint_path", "region"])
-        checkpoint_path = f"{self.checkpoint_path}/{run_key}" if run_key else self.checkpoint_path
+        own_folder = run_key and not self.step_cache_expires_after
         return {
             "InputPath": str(self.input_path),
             "OutputPath": str(self.output_path),
-            "CheckpointPath": str(checkpoint_path),
+            "CheckpointPath": f"{self.checkpoint_path}/{run_key}" if own_folder else str(self.checkpoint_path),
             "TrainingImage": self.image(),
             "TrainingInstanceType": self.instance_type(),
             "TrainingInstanceCount": str(self.training_instance_count),
             **self.hyperparameters.parameters(),
         }
+
+    def compile_request(self) -> dict[str, Any]:
+        """Return the static part, with the names of the scalars (their values are a run's) and the lists."""
+        request = super().compile_request()
+        static = {name: value for name, value in request["config"].items() if name not in _NOT_STATIC}
+        if self.training_image:
+            static["training_image"] = GIVEN_AT_START
+        scalars = sorted(self.hyperparameters.scalars())
+        return {"config": static, "scalars": scalars, "lists": self.hyperparameters.lists()}
+
+    @classmethod
+    def from_compile_request(cls, request: Mapping[str, Any]) -> Self:
+        """Return a configuration with the static part; its hyperparameters have the names of the request's."""
+        lists = request["lists"]
+        known = set(ModelHyperparameters.model_fields)
+        own: Any = {name: (Any, None) for name in [*request["scalars"], *lists] if name not in known}
+        model = create_model("Hyperparameters", __base__=ModelHyperparameters, **own)
+        features = {*lists["tab_field_list"], *lists["cat_field_list"]}
+        identifier, label = [name for name in lists["full_field_list"] if name not in features][:2]
+        hyperparameters = model(id_name=identifier, label_name=label, **lists)
+        return cls(**{**request["config"], "hyperparameters": hyperparameters})
+
+    def static_settings(self) -> dict[str, Any]:
+        """Return the settings that decide a definition, as far as they differ from the defaults."""
+        static = {name: value for name, value in super().static_settings().items() if name not in _NOT_STATIC}
+        if self.training_image:
+            static["training_image"] = GIVEN_AT_START
+        return static
+
+    def for_test(self) -> Self:
+        """Return the same definition with one small instance, one epoch and few rows, as far as it has such knobs."""
+        known = type(self.hyperparameters).model_fields
+        knobs = {name: value for name, value in TEST_KNOBS.items() if name in known}
+        # a list of types is part of the definition, which a test shares
+        one_type = {} if self.training_instance_types else {"training_instance_type": TEST_INSTANCE_TYPE}
+        return self.updated(
+            **one_type,
+            training_instance_count=1,
+            hyperparameters=self.hyperparameters.model_dump(exclude_unset=True) | knobs,
+        )
+
+    @classmethod
+    def setting_path(cls, data: Mapping[str, Any], name: str) -> list[str]:
+        """Return where a setting belongs: a hyperparameter may be given by its bare name."""
+        given = data.get("hyperparameters")
+        own = name in ModelHyperparameters.model_fields or (isinstance(given, Mapping) and name in given)
+        return ["hyperparameters", name] if own and name not in cls.model_fields else [name]
+
+    def warnings(self) -> list[str]:
+        """Return what is valid and may still surprise: an image without patches, a regex that may never end."""
+        today = datetime.datetime.now(datetime.UTC).date()
+        found = None if self.training_image else images.patch_warning(self.framework_version, today)
+        return [*([found] if found else []), *slow_metric_warnings(self.metric_definitions)]
 
     def source_violations(self) -> list[Violation]:
         """Return what is wrong with the files that would be shipped: these rules need the disk."""

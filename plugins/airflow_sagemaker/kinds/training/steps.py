@@ -6,14 +6,10 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from typing import Any
+from typing import Any, cast
 
 os.environ.setdefault("AWS_DEFAULT_REGION", os.environ.get("AWS_REGION", "us-east-1"))  # the import needs a region
 
-import boto3
-from sagemaker.core.config.config import load_sagemaker_config
-from sagemaker.core.helper.iam_role_resolver import RoleValidationError, resolve_and_validate_role
-from sagemaker.core.helper.session_helper import Session
 from sagemaker.core.shapes import CheckpointConfig, InstancePreference, OutputDataConfig
 from sagemaker.core.workflow.functions import Join
 from sagemaker.core.workflow.pipeline_context import PipelineSession
@@ -24,7 +20,7 @@ from sagemaker.mlops.workflow.retry import (
     StepExceptionTypeEnum,
     StepRetryPolicy,
 )
-from sagemaker.mlops.workflow.steps import CacheConfig, TrainingStep
+from sagemaker.mlops.workflow.steps import CacheConfig, ProcessingStep, TrainingStep
 from sagemaker.train.configs import (
     Channel,
     Compute,
@@ -38,20 +34,43 @@ from sagemaker.train.configs import (
 from sagemaker.train.distributed import Torchrun
 
 from airflow_sagemaker.config import container_images as images
-from airflow_sagemaker.config import pipeline_parameters as parameters
-from airflow_sagemaker.config.extra_arguments import merge_arguments
-from airflow_sagemaker.config.groups import STEP_ERRORS, RetryPolicySettings
-from airflow_sagemaker.config.hyperparameters import encode_json, parameter_name
-from airflow_sagemaker.config.training import PytorchTrainingConfig
+from airflow_sagemaker.config.merge import merge_arguments
 from airflow_sagemaker.contract import CHANNELS, TRAINING_STEP
-from airflow_sagemaker.definition.sdk.trainer import CONTAINER_ARGUMENTS, ContentAddressedTrainer
+from airflow_sagemaker.definition.sdk.pipeline import StepContext
+from airflow_sagemaker.definition.sdk.session import SessionUploader, Uploader, completed_config, configured_session
 from airflow_sagemaker.exceptions import ConfigurationError
+from airflow_sagemaker.kinds.training import parameters
+from airflow_sagemaker.kinds.training.config import PytorchTrainingConfig
+from airflow_sagemaker.kinds.training.groups import STEP_ERRORS, RetryPolicySettings
+from airflow_sagemaker.kinds.training.hyperparameters import encode_json, parameter_name
+from airflow_sagemaker.kinds.training.trainer import CONTAINER_ARGUMENTS, ContentAddressedTrainer
 
 CHECKPOINTS_IN_CONTAINER = "/opt/ml/checkpoints"
-TELEMETRY_OFF: dict[str, Any] = {
-    "SchemaVersion": "1.0",
-    "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}},
-}
+
+
+def training_step(context: StepContext) -> TrainingStep:
+    """Return the training step of a pipeline: the kind's steps, as `definition.sdk.pipeline` asks for them.
+
+    A ProcessingStep among the dependencies that has an output named like each channel (train, val, test) feeds them:
+    the channels refer to these outputs instead of to places below InputPath.
+    """
+    config = cast("PytorchTrainingConfig", context.config)
+    builder = PyTorchTrainingStepBuilder(
+        config, context.session, variables=context.variables, uploader=context.uploader
+    )
+    return builder.create_step(dependencies=context.before, channel_folders=_channel_folders(context.before))
+
+
+def _channel_folders(steps: Sequence[Any]) -> dict[str, Any]:
+    """Return the outputs, by reference, of the last step that writes every channel; nothing when there is none."""
+    for step in reversed(steps):
+        if not isinstance(step, ProcessingStep):
+            continue
+        written = step.properties.ProcessingOutputConfig.Outputs
+        names = {item["OutputName"] for item in step.arguments.get("ProcessingOutputConfig", {}).get("Outputs", [])}
+        if names.issuperset(CHANNELS):
+            return {channel: written[channel].S3Output.S3Uri for channel in CHANNELS}
+    return {}
 
 
 class PyTorchTrainingStepBuilder:
@@ -75,10 +94,10 @@ class PyTorchTrainingStepBuilder:
         sagemaker_session: PipelineSession | None = None,
         *,
         variables: Mapping[str, Any] | None = None,
-        uploader: Any = None,
+        uploader: Uploader | None = None,
     ) -> None:
         self.config = config
-        self.session = sagemaker_session or _default_session(config)
+        self.session = sagemaker_session or configured_session(config)
         self.variables = variables
         self.uploader = uploader or SessionUploader(self.session)
 
@@ -92,7 +111,7 @@ class PyTorchTrainingStepBuilder:
 
         Raises ConfigurationError when the sources are not there, or no role, bucket or region is known.
         """
-        config = self.completed_config()
+        config = self.config = completed_config(self.config, self.session)
         config.require(["input_path", "output_path", "checkpoint_path", "role_arn", "region"])
         problems = config.source_violations()
         if problems:
@@ -109,18 +128,6 @@ class PyTorchTrainingStepBuilder:
             retry_policies=[_retry_policy(policy) for policy in config.retry_policies],
             additions=self._additions(),
         )
-
-    def completed_config(self) -> PytorchTrainingConfig:
-        """Return the configuration with what the session adds: AWS is asked only for a role or bucket nobody named."""
-        config = self.config.completed(region=self.session.boto_region_name)
-        if config.role_arn is None:
-            config = config.completed(role_arn=_default_role(self.session))
-        if config.bucket is None:
-            generated = None in (config.input_path, config.output_path, config.checkpoint_path)
-            named = getattr(self.session, "_default_bucket_name_override", None)
-            config = config.completed(bucket=self.session.default_bucket() if generated else named)
-        self.config = config
-        return config
 
     def _value(self, name: str) -> Any:
         """Return a pipeline parameter, or in its place the concrete value."""
@@ -276,45 +283,6 @@ class ConfiguredTrainingStep(TrainingStep):  # type: ignore[misc]
             "ContainerArguments": list(CONTAINER_ARGUMENTS),
         }
         return found
-
-
-class SessionUploader:
-    """Uploads through the SageMaker session at once, skipping what already lies there."""
-
-    def __init__(self, session: PipelineSession) -> None:
-        self._session = session
-        self._done: set[str] = set()
-
-    def upload(self, files: Mapping[str, bytes], bucket: str, prefix: str) -> None:
-        """Bring each file to s3://bucket/prefix/<relative path>."""
-        if f"{bucket}/{prefix}" in self._done:
-            return
-        client = self._session.boto_session.client("s3", region_name=self._session.boto_region_name)
-        pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/")
-        there = {item["Key"]: item["Size"] for page in pages for item in page.get("Contents", [])}
-        for name, content in files.items():
-            if there.get(f"{prefix}/{name}") != len(content):
-                client.put_object(Bucket=bucket, Key=f"{prefix}/{name}", Body=content)
-        self._done.add(f"{bucket}/{prefix}")
-
-
-def _default_session(config: PytorchTrainingConfig) -> PipelineSession:
-    defaults = load_sagemaker_config()
-    return PipelineSession(
-        boto_session=boto3.Session(region_name=config.region),
-        default_bucket=config.bucket,
-        sagemaker_config=merge_arguments(
-            defaults or {"SchemaVersion": "1.0"}, {"SageMaker": TELEMETRY_OFF["SageMaker"]}
-        ),
-    )
-
-
-def _default_role(session: Session) -> str | None:
-    try:
-        role: str = resolve_and_validate_role(role_type="training", sagemaker_session=session, validate_role=False)
-    except RoleValidationError:
-        return None
-    return role
 
 
 @contextmanager

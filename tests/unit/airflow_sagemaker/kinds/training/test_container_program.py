@@ -12,7 +12,7 @@ import pytest
 
 import airflow_sagemaker
 
-PROGRAM = Path(airflow_sagemaker.__file__).parent / "definition" / "sdk" / "container_program.py"
+PROGRAM = Path(airflow_sagemaker.__file__).parent / "kinds" / "training" / "container_program.py"
 DRIVER = """
 import runpy, sys
 run = runpy.run_path(sys.argv[1])["execute_commands"]

@@ -1,0 +1,285 @@
+"""What every kind of pipeline is configured with: typed, validated, all violations at once.
+
+Importing this costs neither Airflow nor the SDK nor botocore. A configuration may be made in a DAG file: what is only
+known later (bucket, role and region from the connection, the run's partition, templates) may be missing then;
+`completed()` fills it in and `require()` says what is still missing.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import BeforeValidator, Field
+
+from airflow_sagemaker.config import container_images as images
+from airflow_sagemaker.config.partition_keys import partition_folder
+from airflow_sagemaker.config.rules import BASE
+from airflow_sagemaker.config.strict_model import Rule, StrictModel, is_template
+from airflow_sagemaker.config.yaml_files import file_label, read_yaml
+from airflow_sagemaker.exceptions import MISSING, ConfigurationError, Violation
+
+
+def default_source_dir() -> str:
+    """Return the project's `training/` folder: beside plugins/, or what AIRFLOW_SAGEMAKER_SOURCE_DIR names."""
+    named = os.environ.get("AIRFLOW_SAGEMAKER_SOURCE_DIR")
+    return named or str(Path(__file__).resolve().parents[3] / "training")
+
+
+def today_utc() -> str:
+    """Return today's date in UTC: the partition of a run that names none."""
+    return datetime.datetime.now(datetime.UTC).date().isoformat()
+
+
+References = Annotated[tuple[str, ...], BeforeValidator(lambda given: [given] if isinstance(given, str) else given)]
+"""References "module:function"; a single one may be given as a text."""
+
+
+DEFAULT_KIND = "training"
+"""The kind of plain data that names none."""
+
+
+@dataclass(frozen=True)
+class Compute:
+    """The instances that a run of a pipeline starts, and for how long at most: its quota and its price follow."""
+
+    instance_type: str
+    count: int
+    max_seconds: int
+    usage: str
+    """What it is for, as Service Quotas names it: `training job usage`."""
+
+
+class BasePipelineConfig(StrictModel):
+    """What every kind of pipeline offers: operator, compiler, command line and pages know no more of it than this.
+
+    A kind is a subclass that names its `steps`. Fields in `run_fields` are given anew at each start, as pipeline
+    parameters; all others are part of the definition. `ClassVar`s and methods below are a kind's to override:
+
+        class ForecastConfig(BasePipelineConfig):
+            steps = "my_project.forecast_steps:forecast_steps"      # imported in the compile process only
+            run_fields = frozenset({"input_path", "output_path"})
+            input_path: str
+            output_path: str
+    """
+
+    kind: ClassVar[str] = ""
+    """Name of a kind that this package brings; a user's own is known by its class, as "module:Class"."""
+    steps: ClassVar[str] = ""
+    """"module:function" that takes a StepContext and returns the kind's step or steps."""
+    run_fields: ClassVar[frozenset[str]] = frozenset({"partition"})
+    """Fields whose values belong to a single run: no definition may depend on them."""
+    input_fields: ClassVar[tuple[str, ...]] = ()
+    """Fields that hold S3 URIs which are read."""
+    output_fields: ClassVar[tuple[str, ...]] = ()
+    """Fields that hold S3 URIs which are written: in a partitioned run an explicit one must contain the partition."""
+    entry_point_field: ClassVar[str] = ""
+    """Field that names the program inside `source_dir`, of a kind that ships one."""
+
+    rules: ClassVar[tuple[Rule, ...]] = BASE
+
+    bucket: str | None = Field(
+        default=None,
+        description="Bucket for generated paths and the code. Default: from the connection or the session.",
+    )
+    pipeline_name: str = Field(default="pytorch-training", description="Name of the SageMaker pipeline.")
+    region: str | None = Field(default=None, description="AWS region. Default: from the connection or the session.")
+    role_arn: str | None = Field(
+        default=None, description="Role that SageMaker assumes. Default: from the connection or the session."
+    )
+    job_role_arn: str | None = Field(
+        None, description="IAM role of the jobs, if different from the pipeline's. Default: `role_arn`."
+    )
+    partition: str = Field(
+        default_factory=today_utc, description="Partition of the run. Default: that of the Airflow run, or today (UTC)."
+    )
+    source_dir: str = Field(
+        default_factory=default_source_dir,
+        description="Folder to upload (in a YAML file, relative to it). Default: the project's training/.",
+    )
+    framework_version: str = Field(
+        default=images.DEFAULT_FRAMEWORK_VERSION, description="PyTorch version of the container."
+    )
+    py_version: str | None = Field(
+        default=None,
+        description="Python version of the container, if the image offers several (PyTorch 2.10 and older).",
+    )
+    tags: dict[str, str] = Field(default_factory=dict, description="Tags of the pipeline and its jobs.")
+
+    dependencies: References = Field(
+        default=(),
+        description='Steps that must complete first: "module:function" references that return a step. A processing '
+        "step with outputs named train, val and test feeds the channels.",
+    )
+    followups: References = Field(
+        default=(), description='Steps of the same pipeline that run last: "module:function" references.'
+    )
+
+    @property
+    def partition_folder(self) -> str:
+        """The partition as one part of a path (`partition_keys`)."""
+        return self.partition if is_template(self.partition) else partition_folder(self.partition)
+
+    @classmethod
+    def kind_name(cls) -> str:
+        """Return the name that `kind` has in plain data."""
+        return cls.kind or f"{cls.__module__}:{cls.__qualname__}"
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Build the configuration from plain data. Raises ConfigurationError with all violations."""
+        if isinstance(data, Mapping) and "kind" in data:
+            if data["kind"] != cls.kind_name():
+                raise ConfigurationError([Violation("kind", data["kind"], f"is not {cls.kind_name()!r}")])
+            data = {name: value for name, value in data.items() if name != "kind"}
+        return cls.model_validate(data)
+
+    @classmethod
+    def from_yaml(cls, path: str | os.PathLike[str]) -> Self:
+        """Build the configuration from a YAML file. Raises ConfigurationError, naming the file, with all violations."""
+        content = read_yaml(path)
+        try:
+            return cls.from_dict(content)
+        except ConfigurationError as error:
+            raise ConfigurationError(error.violations, what=file_label(path)) from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what was given explicitly, as plain JSON data: `from_dict` builds the same configuration again.
+
+        Data of a kind other than training name it under `kind`.
+        """
+        named = {} if self.kind == DEFAULT_KIND else {"kind": self.kind_name()}
+        return named | self.model_dump(mode="json", exclude_unset=True)
+
+    @property
+    def jobs_role(self) -> str | None:
+        """The role that jobs run under."""
+        return self.job_role_arn or self.role_arn
+
+    def completed(
+        self,
+        *,
+        bucket: str | None = None,
+        role_arn: str | None = None,
+        region: str | None = None,
+        partition: str | None = None,
+    ) -> Self:
+        """Return a copy in which these values fill what the configuration itself leaves out."""
+        offered = {"bucket": bucket, "role_arn": role_arn, "region": region, "partition": partition}
+        missing = {
+            name: value
+            for name, value in offered.items()
+            if value and (name not in self.model_fields_set or getattr(self, name) is None)
+        }
+        return self.updated(**missing) if missing else self
+
+    def require(self, names: Iterable[str]) -> None:
+        """Raise ConfigurationError for each named field that is still missing or still holds a template."""
+        violations = [self._missing(name) for name in names if getattr(self, name) is None]
+        violations += [
+            Violation(name, value, "still holds a template", "only the operator renders templates")
+            for name, value in self
+            if is_template(value)
+        ]
+        if violations:
+            raise ConfigurationError(violations)
+
+    @property
+    def code_bucket(self) -> str | None:
+        """The bucket that source code and drivers are uploaded to."""
+        return self.bucket
+
+    @property
+    def generates_paths(self) -> bool:
+        """Whether a path is still to be generated, for which a bucket is needed."""
+        return any(getattr(self, name) is None for name in (*self.input_fields, *self.output_fields))
+
+    def parameter_types(self) -> dict[str, str]:
+        """Return type (String or Integer) by name of the pipeline's parameters: each start gives all of them.
+
+        By default a String for each of `run_fields`, named as SageMaker names parameters: `input_path` -> `InputPath`.
+        """
+        return dict.fromkeys(self._own_parameters(), "String")
+
+    def pipeline_parameters(self, *, run_key: str | None = None) -> dict[str, str]:
+        """Return the values of one run for StartPipelineExecution; `run_key` is unlike that of any other run.
+
+        Raises ConfigurationError when a value is still missing.
+        """
+        own = self._own_parameters()
+        self.require(own.values())
+        return {parameter: str(getattr(self, field)) for parameter, field in own.items()}
+
+    def _own_parameters(self) -> dict[str, str]:
+        return {"".join(part.capitalize() for part in name.split("_")): name for name in sorted(self.run_fields)}
+
+    def compile_request(self) -> dict[str, Any]:
+        """Return what decides the definition as plain data: it crosses to the compile process.
+
+        `config` holds the fields that are part of the definition, other keys what else a kind's steps need.
+        """
+        static = self.model_dump(mode="json", exclude=set(self.run_fields))
+        static["bucket"] = self.code_bucket
+        static["source_dir"] = str(Path(self.source_dir).absolute())  # the compile process has a folder of its own
+        return {"config": static}
+
+    @classmethod
+    def from_compile_request(cls, request: Mapping[str, Any]) -> Self:
+        """Return a configuration with the request's static part and placeholders for what belongs to a run."""
+        required = {name for name, field in cls.model_fields.items() if field.is_required()}
+        return cls(**{**dict.fromkeys(cls.run_fields & required, "given-at-start"), **request["config"]})
+
+    def static_settings(self) -> dict[str, Any]:
+        """Return the settings that decide a definition, as far as they differ from the defaults.
+
+        So the same configuration has the same static settings in versions of this package that know more settings.
+        """
+        static = self.model_dump(mode="json", exclude={"source_dir", *self.run_fields}, exclude_defaults=True)
+        static["bucket"] = self.code_bucket
+        return static
+
+    @property
+    def own_image(self) -> str | None:
+        """The user's own image in place of AWS's PyTorch container."""
+        return None
+
+    def compute(self) -> tuple[Compute, ...]:
+        """Return the instances that a run starts, one entry for each job."""
+        return ()
+
+    def input_objects(self) -> dict[str, str]:
+        """Return the S3 URI, by a name for messages, of each object or folder that must exist before a start."""
+        return {}
+
+    def source_violations(self) -> list[Violation]:
+        """Return what is wrong with the files that would be shipped: these rules need the disk."""
+        if Path(self.source_dir).is_dir():
+            return []
+        return [Violation("source_dir", self.source_dir, "is not a folder on this machine")]
+
+    def for_test(self) -> Self:
+        """Return the same definition's smallest run, for mode="test"."""
+        return self
+
+    @classmethod
+    def setting_path(cls, data: Mapping[str, Any], name: str) -> list[str]:
+        """Return where a setting given by its bare name belongs in plain data: for a group's, the group first."""
+        return [name]
+
+    def warnings(self) -> list[str]:
+        """Return what is valid and may still surprise, a line each."""
+        return []
+
+    def _missing(self, name: str) -> Violation:
+        hints = {
+            "bucket": "set bucket, or service_config.s3.bucket_name in the connection's extra",
+            "role_arn": "set role_arn, or service_config.sagemaker.execution_role_arn in the connection's extra",
+            "region": "set region, region_name in the connection's extra, or AWS_DEFAULT_REGION",
+        }
+        if name in (*self.input_fields, *self.output_fields):
+            return Violation("bucket", MISSING, f"is needed to generate {name}", f"{hints['bucket']}, or set {name}")
+        return Violation(name, MISSING, "is required here", hints.get(name, ""))

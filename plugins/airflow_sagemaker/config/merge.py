@@ -1,0 +1,21 @@
+"""Arguments of an AWS call, merged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+
+def merge_arguments(base: Mapping[str, Any], additions: Mapping[str, Any]) -> dict[str, Any]:
+    """Return both, structures merged member by member and lists joined; a value of `additions` wins."""
+    result = dict(base)
+    for name, value in additions.items():
+        old = result.get(name)
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            result[name] = merge_arguments(old, value)
+        elif isinstance(old, list) and isinstance(value, list):
+            result[name] = [*old, *deepcopy(value)]
+        else:
+            result[name] = deepcopy(value)
+    return result
