@@ -51,5 +51,5 @@ def _publish_one(found: Found, arguments: argparse.Namespace, output: Output) ->
 
 
 def _line(result: dict[str, Any], *, check: bool) -> str:
-    said = "is published already" if not result["changed"] else "would be published" if check else "published"
+    said = "already published" if not result["changed"] else "would be published" if check else "published"
     return f"{result['where']}: pipeline {result['pipeline_name']}, version {result['version_alias']}: {said}"

@@ -1,8 +1,8 @@
 """`smoke`: one small training in a real account through every call that the package makes.
 
-It asks AWS what docs/fidelity.md says of AWS, row by row, and prints where the answer is another one. It makes a
-pipeline of its own, trains for a few seconds on ml.m5.large, and starts a second training that it stops. Pipeline,
-executions and what is below its name in the bucket stay.
+It compares AWS's responses with docs/fidelity.md, row by row, and prints the differences. It creates its own pipeline,
+trains for a few seconds on ml.m5.large, and starts a second training, which it stops. The pipeline, its executions and
+the objects below its name in the bucket are not deleted.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from airflow_sagemaker.cli.output import Output
 
 PIPELINE = "airflow-sagemaker-smoke"
+PURPOSE = "airflow-sagemaker smoke"
 PROGRAM = """
 import argparse, time
 parser = argparse.ArgumentParser()
@@ -48,7 +50,7 @@ SECONDS = 1800
 
 @dataclass(frozen=True)
 class Answer:
-    """What AWS said to one question, beside what docs/fidelity.md says; `row` is that page's."""
+    """AWS's response to one call, and what docs/fidelity.md says; `row` is the one of that page."""
 
     row: str
     expected: str
@@ -56,31 +58,31 @@ class Answer:
 
     @property
     def as_documented(self) -> bool:
-        """Whether the expected text is in the answer."""
+        """Whether the response contains the expected text."""
         return self.expected.lower() in self.found.lower()
 
     def line(self) -> str:
-        """For people."""
+        """The answer as text."""
         if self.as_documented:
             return f"as documented  {self.row}"
-        return f"OTHERWISE      {self.row}: expected {self.expected!r}, AWS said {self.found!r}"
+        return f"DIFFERENT      {self.row}: expected {self.expected!r}, found {self.found!r}"
 
 
 def smoke(arguments: argparse.Namespace, output: Output) -> int:
-    """Print what AWS answered; exit code 1 when something was otherwise than documented."""
+    """Print how AWS responded; exit code 1 if a response differs from what is documented."""
     if not arguments.yes:
-        rule = f"starts two jobs of ml.m5.large in pipeline {PIPELINE}, a minute each, at your account's cost"
+        rule = f"is required, because the command runs two jobs of about a minute on ml.m5.large in pipeline {PIPELINE}"
         raise ConfigurationError([Violation("--yes", MISSING, rule, "add --yes")], what="command line")
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "train.py").write_text(PROGRAM)
         trial = Trial(_config(arguments, folder), arguments, output)
         answers = trial.answers()
-    otherwise = [answer for answer in answers if not answer.as_documented]
+    different = [answer for answer in answers if not answer.as_documented]
     lines = [answer.line() for answer in answers]
-    lines.append(f"{len(answers) - len(otherwise)} answers as documented, {len(otherwise)} otherwise")
+    lines.append(f"{len(answers) - len(different)} responses as documented, {len(different)} different")
     data = [vars(answer) | {"as_documented": answer.as_documented} for answer in answers]
-    output.result({"ok": not otherwise, "answers": data}, "\n".join(lines))
-    return 1 if otherwise else 0
+    output.result({"ok": not different, "answers": data}, "\n".join(lines))
+    return 1 if different else 0
 
 
 def _config(arguments: argparse.Namespace, folder: str) -> PytorchTrainingConfig:
@@ -94,6 +96,7 @@ def _config(arguments: argparse.Namespace, folder: str) -> PytorchTrainingConfig
         install_requirements=False,
         distribution="none",
         profiler=None,
+        tags={"purpose": PURPOSE},
         max_runtime_seconds=SECONDS,
         hyperparameters={
             "id_name": "id", "label_name": "y", "full_field_list": ["id", "y", "a"], "tab_field_list": ["a"],
@@ -105,7 +108,7 @@ def _config(arguments: argparse.Namespace, folder: str) -> PytorchTrainingConfig
 
 
 class Trial:
-    """The questions, in the order in which one needs another's answer."""
+    """The calls, in the order in which one depends on another."""
 
     def __init__(self, config: PytorchTrainingConfig, arguments: argparse.Namespace, output: Output) -> None:
         self.config = config
@@ -117,13 +120,19 @@ class Trial:
         self.executions = Executions(self.aws)
 
     def answers(self) -> list[Answer]:
-        """Ask everything; what fails outright raises, since nothing after it would mean anything."""
+        """All answers. An unexpected error is raised, because the calls after it would show nothing."""
         for uri in self.config.channel_uris().values():
             bucket, _, key = uri.removeprefix("s3://").partition("/")
             self.aws.call("s3", "put_object", Bucket=bucket, Key=key, Body=b"PAR1")
         compiled = compile_pipeline(self.config, sdk_python=self.sdk_python)
         deploy_pipeline(self.aws, compiled)
-        return [*self._of_versions(compiled), *self._of_a_training(compiled), *self._of_a_stop(compiled)]
+        return [
+            *self._of_versions(compiled),
+            *self._of_a_removed_alias(compiled),
+            *self._of_conditional_writes(),
+            *self._of_a_training(compiled),
+            *self._of_a_stop(compiled),
+        ]
 
     def _of_versions(self, compiled: CompiledPipeline) -> list[Answer]:
         name, alias = compiled.pipeline_name, compiled.version_alias
@@ -147,6 +156,36 @@ class Trial:
             ),
         ]  # fmt: skip
 
+    def _of_a_removed_alias(self, compiled: CompiledPipeline) -> list[Answer]:
+        name, alias = compiled.pipeline_name, compiled.version_alias
+        named = self.aws.call("sagemaker", "describe_pipeline", PipelineName=name, PipelineVersionAlias=alias)
+        self.aws.call(
+            "sagemaker", "update_pipeline_version", PipelineArn=named["PipelineArn"],
+            PipelineVersionId=named["PipelineVersionId"], PipelineVersionAliasOperations={"Remove": [alias]},
+        )  # fmt: skip
+        deploy_pipeline(self.aws, compiled)
+        again = self.aws.call("sagemaker", "describe_pipeline", PipelineName=name, PipelineVersionAlias=alias)
+        tags = self.aws.call("sagemaker", "list_tags", ResourceArn=again["PipelineArn"])["Tags"]
+        listed = self.aws.call("sagemaker", "list_pipelines", PipelineNamePrefix=name)["PipelineSummaries"]
+        return [
+            Answer("a removed alias is added again", str(named["PipelineArn"]), str(again["PipelineArn"])),
+            Answer("a pipeline's tags", PURPOSE, str(tags)),
+            Answer("a pipeline in the list of pipelines", name, str([one["PipelineName"] for one in listed])),
+        ]
+
+    def _of_conditional_writes(self) -> list[Answer]:
+        """What keeps the record on S3 with Airflow 3.2."""
+        write: dict[str, Any] = {"Bucket": self.config.bucket, "Key": f"{PIPELINE}/record", "Body": b""}
+        current = self.aws.call("s3", "put_object", **write)["ETag"]
+        return [
+            self.asked(f"a write {when}", expected, "put_object", "s3", **write, **condition)
+            for when, expected, condition in (
+                ("if there is no object", "PreconditionFailed", {"IfNoneMatch": "*"}),
+                ("over another version", "PreconditionFailed", {"IfMatch": f'"{"0" * 32}"'}),
+                ("over this version", "accepted", {"IfMatch": current}),
+            )
+        ]
+
     def _of_a_training(self, compiled: CompiledPipeline) -> list[Answer]:
         token = _token()
         arn = self._started(compiled, token)
@@ -169,6 +208,13 @@ class Trial:
             Answer("a training's last metric", "{'Train Loss': 0.3333", str(outcome.metrics)),
             Answer("a training's model", "model.tar.gz", outcome.model_artifact),
             Answer("a training's log", "Train Loss: 1.000000", " ".join(lines)),
+            Answer("a training's parameters", "'HyperparameterEpochs': '3'", str(self.executions.parameters(arn))),
+            Answer("a training's definition", '"HyperparameterEpochs"', self.executions.definition(arn)),
+            Answer("a training in the list of executions", arn, str(self._listed(compiled))),
+            self.asked(
+                "Retry in a wrong state", "ConflictException",
+                "retry_pipeline_execution", PipelineExecutionArn=arn, ClientRequestToken=_token(),
+            ),
             self.asked(
                 "Stop of an ended execution", "'Executing' status",
                 "stop_pipeline_execution", PipelineExecutionArn=arn, ClientRequestToken=_token(),
@@ -188,9 +234,14 @@ class Trial:
         parameters = self.config.updated(hyperparameters=given).pipeline_parameters()
         arn = self.executions.start(
             compiled.pipeline_name, version={"PipelineVersionAlias": compiled.version_alias}, display_name="smoke",
-            token=token, parameters=parameters, description="airflow-sagemaker smoke",
+            token=token, parameters=parameters, description=PURPOSE,
         )  # fmt: skip
         return str(arn)
+
+    def _listed(self, compiled: CompiledPipeline) -> list[str]:
+        """The last executions."""
+        since = datetime.now(UTC) - timedelta(days=1)
+        return [one.arn for one in self.executions.listed(compiled.pipeline_name, created_after=since)]
 
     def _line_up(self, report: ProgressReport, arn: str, lines: list[str]) -> bool:
         execution = self.executions.describe(arn)
@@ -202,10 +253,10 @@ class Trial:
         while not done() and time.monotonic() < deadline:
             time.sleep(2)
 
-    def asked(self, row: str, expected: str, operation: str, **given: Any) -> Answer:
-        """What SageMaker says to a call that it is to refuse."""
+    def asked(self, row: str, expected: str, operation: str, service: str = "sagemaker", **given: Any) -> Answer:
+        """The response to a call that AWS should refuse."""
         try:
-            reply = self.aws.once("sagemaker", operation, **given)
+            reply = self.aws.once(service, operation, **given)
         except Exception as error:
             return Answer(row, expected, f"{error_code(error)}: {error_text(error)}")
         return Answer(row, expected, f"accepted: {sorted(reply)}")

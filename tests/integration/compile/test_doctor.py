@@ -82,17 +82,24 @@ def test_an_old_image_is_a_warning(file: Path, capsys: pytest.CaptureFixture[str
     assert "since 2026-10-15" in found["image"][1]
 
 
-def test_smoke_finds_everything_as_documented(local_aws: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_smoke_makes_every_call_and_finds_everything_as_documented(
+    local_aws: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert main(["smoke"]) == 2
     assert "--yes" in capsys.readouterr().err
     bucket = f"smoke-{uuid.uuid4().hex[:8]}"
     local_aws.client("s3").create_bucket(Bucket=bucket)
     role = "arn:aws:iam::123456789012:role/LocalSageMakerRole"
-    code = main(["smoke", "--yes", "--json", "--bucket", bucket, "--role-arn", role, "--region", "us-east-1"])
+    with FaultProxy(local_aws.endpoint_url) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        code = main(["smoke", "--yes", "--json", "--bucket", bucket, "--role-arn", role, "--region", "us-east-1"])
     said = json.loads(capsys.readouterr().out)
     assert [answer for answer in said["answers"] if not answer["as_documented"]] == []
     assert code == 0
     page = (ROOT / "docs" / "fidelity.md").read_text()
     rows = [answer["row"] for answer in said["answers"] if not answer["row"].startswith("a ")]
-    assert len(rows) == 7
+    assert len(rows) == 8
     assert [row for row in rows if f"| {row} |" not in page] == []
+    policy = (ROOT / "docs" / "iam" / "airflow-role.json").read_text()
+    calls = set(re.findall(r"(?:sagemaker|logs):([A-Z]\w*[a-z])", policy)) - {"AddTags"}  # goes with CreatePipeline
+    assert calls - set(proxy.calls) == set()
