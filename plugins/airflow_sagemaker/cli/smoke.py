@@ -161,7 +161,7 @@ class Trial:
         named = self.aws.call("sagemaker", "describe_pipeline", PipelineName=name, PipelineVersionAlias=alias)
         self.aws.call(
             "sagemaker", "update_pipeline_version", PipelineArn=named["PipelineArn"],
-            PipelineVersionId=named["PipelineVersionId"], PipelineVersionAliasOperations={"Remove": [alias]},
+            PipelineVersionId=self._version(name, alias), PipelineVersionAliasOperations={"Remove": [alias]},
         )  # fmt: skip
         deploy_pipeline(self.aws, compiled)
         again = self.aws.call("sagemaker", "describe_pipeline", PipelineName=name, PipelineVersionAlias=alias)
@@ -172,6 +172,14 @@ class Trial:
             Answer("a pipeline's tags", PURPOSE, str(tags)),
             Answer("a pipeline in the list of pipelines", name, str([one["PipelineName"] for one in listed])),
         ]
+
+    def _version(self, name: str, alias: str) -> Any:
+        """The version with this alias, among the latest hundred."""
+        page = self.aws.call(
+            "sagemaker", "list_pipeline_versions", PipelineName=name, SortOrder="Descending", MaxResults=100
+        )
+        versions = page["PipelineVersionSummaries"]
+        return next(one["PipelineVersionId"] for one in versions if alias in one.get("PipelineVersionAliases", ()))
 
     def _of_conditional_writes(self) -> list[Answer]:
         """What keeps the record on S3 with Airflow 3.2."""
