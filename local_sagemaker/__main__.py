@@ -11,6 +11,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from local_sagemaker.addresses import is_loopback, listening_address
 from local_sagemaker.client import environment as client_environment
@@ -119,6 +120,13 @@ def _serve_options(command: argparse.ArgumentParser) -> None:
         help="package index that CodeArtifact repositories serve (default: PIP_INDEX_URL, or PyPI)",
     )
     add(
+        "--callback-hook",
+        type=_hook,
+        metavar="URL",
+        help="HTTP URL on this machine that receives the messages of Callback steps as POST requests; without it,"
+        " they are only written to callbacks/QUEUE in the data folder",
+    )
+    add(
         "--throttle",
         type=_positive,
         default=0.0,
@@ -187,6 +195,18 @@ def _url(text: str) -> str:
     return text
 
 
+def _hook(text: str) -> str:
+    target = urlsplit(text)
+    try:
+        is_local = target.scheme == "http" and is_loopback(listening_address(target.hostname or ""))
+        target.port  # noqa: B018 - raises ValueError
+    except (StartError, ValueError):
+        is_local = False
+    if not is_local:
+        raise argparse.ArgumentTypeError(f"'{text}' is not an http URL on this machine, such as http://127.0.0.1:8000/")
+    return text
+
+
 def _keys(data_dir: Path, host: str) -> tuple[str, str]:
     """The key pair: from the environment, from the server before, else a new one."""
     access, secret = (os.environ.get(f"LOCAL_SAGEMAKER_{name}") for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"))
@@ -228,6 +248,7 @@ def serve(arguments: argparse.Namespace) -> None:
             throttle=arguments.throttle,
             images=tuple(arguments.image),
             no_capacity=tuple(arguments.no_capacity),
+            callback_hook=arguments.callback_hook,
         )
     )
     server.start()

@@ -17,7 +17,7 @@ from typing import IO
 from local_sagemaker import addresses, service_model
 from local_sagemaker.actions.context import Context
 from local_sagemaker.client import environment as client_environment
-from local_sagemaker.engine import Engine
+from local_sagemaker.engine import Engine, Outbox
 from local_sagemaker.errors import StartError
 from local_sagemaker.http.listener import Listener
 from local_sagemaker.http.moto_backends import MotoBackends
@@ -51,6 +51,7 @@ class Settings:
     throttle: float
     images: tuple[str, ...]
     no_capacity: tuple[str, ...]
+    callback_hook: str | None
 
 
 def lock(data_dir: Path) -> IO[str]:
@@ -117,7 +118,8 @@ class Server:
         self._checks = RequestChecks(
             settings.data_dir / "s3", Images(settings.images), Capacity(frozenset(settings.no_capacity))
         )
-        self._engine = Engine(self._db, settings.data_dir, self._checks)
+        outbox = Outbox(self._db, settings.data_dir / "callbacks", settings.callback_hook)
+        self._engine = Engine(self._db, settings.data_dir, self._checks, outbox)
         self._supervisor: JobSupervisor | None = None
         self._signals: _SignalPipe | None = None
 

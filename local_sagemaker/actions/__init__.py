@@ -5,7 +5,18 @@ No HTTP here, and no decision about what an execution does next: an action reads
 
 from __future__ import annotations
 
-from local_sagemaker.actions import execution_control, executions, jobs, models, pipelines, tags, versions
+from local_sagemaker.actions import callbacks, execution_control, executions, jobs, models, pipelines, tags, versions
 from local_sagemaker.actions.registry import ACTIONS, Action
 
-__all__ = ["ACTIONS", "Action", "execution_control", "executions", "jobs", "models", "pipelines", "tags", "versions"]
+__all__ = [
+    "ACTIONS",
+    "Action",
+    "callbacks",
+    "execution_control",
+    "executions",
+    "jobs",
+    "models",
+    "pipelines",
+    "tags",
+    "versions",
+]

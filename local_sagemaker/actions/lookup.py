@@ -13,7 +13,7 @@ def pipeline(connection: sqlite3.Connection, name_or_arn: str) -> sqlite3.Row:
     """The pipeline of that name or ARN in the caller's region, whatever its case."""
     arn = name_or_arn if name_or_arn.startswith("arn:") else pipeline_arn(name_or_arn)
     row = connection.execute("SELECT * FROM pipelines WHERE arn = ? COLLATE NOCASE", (arn,)).fetchone()
-    if row is None or not _is_here(arn):
+    if row is None or not is_here(arn):
         raise ResourceNotFound(f"Pipeline '{arn}' does not exist.")
     return row  # type: ignore[no-any-return]
 
@@ -54,12 +54,13 @@ def aliases(connection: sqlite3.Connection, arn: str, number: int) -> list[str]:
 def execution(connection: sqlite3.Connection, arn: str) -> sqlite3.Row:
     """The execution of that ARN in the caller's region."""
     row = connection.execute("SELECT * FROM executions WHERE id = ?", (arn.rsplit("/", 1)[-1].lower(),)).fetchone()
-    if row is None or row["arn"].lower() != arn.lower() or not _is_here(arn):
+    if row is None or row["arn"].lower() != arn.lower() or not is_here(arn):
         raise ResourceNotFound(f"Pipeline execution with ARN '{arn}' does not exist.")
     return row  # type: ignore[no-any-return]
 
 
-def _is_here(arn: str) -> bool:
+def is_here(arn: str) -> bool:
+    """Whether an ARN is of the caller's region."""
     return arn.lower().startswith(sagemaker_arn("").lower())
 
 

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from typing import Any
 
 from local_sagemaker.expressions.problem import Problem, check_members
+from local_sagemaker.expressions.typed_text import TYPES, from_text
 
 MAX_PARAMETERS = 200
-_PARAMETER_TYPES: dict[str, tuple[type, ...]] = {
-    "String": (str,), "Integer": (int,), "Float": (int, float), "Boolean": (bool,),
-}  # fmt: skip
-
-
-_NUMBER = {
-    "Integer": re.compile(r"[+-]?[0-9]+"),
-    "Float": re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"),
-}
 
 
 @dataclass(frozen=True)
@@ -33,29 +24,13 @@ class Parameter:
     def parse(self, text: str) -> Any:
         """The typed value of what StartPipelineExecution gave; raises Problem."""
         try:
-            value = _from_text(self.type, text)
+            value = from_text(self.type, text)
         except ValueError:
             raise Problem(f"Parameter [{self.name}] value [{text[:200]}] is not of type {self.type}") from None
         if self.enum is not None and value not in self.enum:
             allowed = ", ".join(str(item) for item in self.enum)
             raise Problem(f"Parameter [{self.name}] value [{text[:200]}] is not one of its enum values: [{allowed}]")
         return value
-
-
-def _from_text(kind: str, text: str) -> Any:
-    if kind == "String":
-        return text
-    if kind == "Boolean":
-        if text.lower() not in ("true", "false"):
-            raise ValueError(text)
-        return text.lower() == "true"
-    # Python's own numbers may hold underscores, spaces and other digits
-    if not _NUMBER[kind].fullmatch(text):
-        raise ValueError(text)
-    value: int | float = int(text) if kind == "Integer" else float(text)
-    if value in (float("inf"), float("-inf")):
-        raise ValueError(text)
-    return value
 
 
 def parse_parameters(items: Any) -> dict[str, Parameter]:
@@ -73,8 +48,8 @@ def parse_parameters(items: Any) -> dict[str, Parameter]:
             raise Problem(f"{where}.Name must be a string of 1 to 256 characters")
         if name in found:
             raise Problem(f"Parameter names must be unique, '{name}' is there more than once")
-        if not isinstance(kind, str) or kind not in _PARAMETER_TYPES:
-            raise Problem(f"Type of parameter '{name}' must be one of {', '.join(_PARAMETER_TYPES)}")
+        if not isinstance(kind, str) or kind not in TYPES:
+            raise Problem(f"Type of parameter '{name}' must be one of {', '.join(TYPES)}")
         found[name] = Parameter(name, kind, item.get("DefaultValue"), _enum(item, name, kind))
         _check_value(found[name].default, kind, f"DefaultValue of parameter '{name}'")
         enum = found[name].enum
@@ -98,5 +73,5 @@ def _check_value(value: Any, kind: str, where: str) -> None:
     if value is None:
         return
     wrong_bool = isinstance(value, bool) and kind != "Boolean"
-    if wrong_bool or not isinstance(value, _PARAMETER_TYPES[kind]):
+    if wrong_bool or not isinstance(value, TYPES[kind]):
         raise Problem(f"{where} must be of type {kind}, found {json.dumps(value)[:100]}")

@@ -110,25 +110,29 @@ def _step(item: Any, where: str, condition: str | None, branch: bool) -> Step:
         raise Problem(f"Step '{name}' is of type {kind}, which this local SageMaker does not support (it runs {runs})")
     if type_ is None:
         raise Problem(f"Type of step '{name}' is unknown: {json.dumps(kind)[:100]}")
-    check_members(item, _STEP_KEYS, f"step '{name}'")
+    check_members(item, _STEP_KEYS | type_.members, f"step '{name}'")
     arguments = item.get("Arguments")
     if not isinstance(arguments, dict):
         raise Problem(f"Arguments of step '{name}' must be an object")
     own = type_.own_arguments(arguments)
     check_expressions(own, f"step '{name}'")
     type_.check_arguments(name, arguments)
+    members = {key: item[key] for key in type_.members if key in item}
+    check_expressions(members, f"step '{name}'")
+    type_.check_members(name, members)
     return Step(
         name=name,
         type=type_.name,
         arguments=arguments,
         display_name=_text(item, "DisplayName", 256, name),
         description=_text(item, "Description", 3072, name),
-        needs=_needs(name, own, item.get("DependsOn")),
+        needs=_needs(name, [own, members], item.get("DependsOn")),
         condition=condition,
         branch=branch,
         cache_days=_cache_days(item.get("CacheConfig"), name),
         property_files=_property_files(item.get("PropertyFiles"), name),
         retry_policies=check_retry_policies(item.get("RetryPolicies"), name),
+        members=members,
     )
 
 
@@ -143,11 +147,11 @@ def _text(item: dict[str, Any], key: str, most: int, step: str) -> str | None:
     return value
 
 
-def _needs(name: str, arguments: dict[str, Any], depends_on: Any) -> frozenset[str]:
+def _needs(name: str, values: Any, depends_on: Any) -> frozenset[str]:
     depends_on = [] if depends_on is None else depends_on
     if not isinstance(depends_on, list) or not all(isinstance(item, str) for item in depends_on):
         raise Problem(f"DependsOn of step '{name}' must be a list of step names")
-    used = {found.name for found in map(reference, references(arguments)) if found.root == "Steps"}
+    used = {found.name for found in map(reference, references(values)) if found.root == "Steps"}
     return frozenset(used) | {str(item) for item in depends_on}
 
 
@@ -197,7 +201,7 @@ EXECUTION_VARIABLES = (
 
 
 def _check_references(step: Step, definition: Definition) -> None:
-    for found in map(reference, references(STEP_TYPES[step.type].own_arguments(step.arguments))):
+    for found in map(reference, references([STEP_TYPES[step.type].own_arguments(step.arguments), step.members])):
         where = f"'{found.text}' in step '{step.name}'"
         if found.root == "Parameters" and found.name not in definition.parameters:
             raise Problem(f"{where} names the parameter '{found.name}', which is not defined")
@@ -208,7 +212,8 @@ def _check_references(step: Step, definition: Definition) -> None:
             if target is not None and (len(found.path) != 2 or found.path[1] not in target.property_files):
                 raise Problem(f"{where} names a property file that step '{found.name}' does not have")
         elif found.root == "Steps" and found.name in definition.steps:
-            STEP_TYPES[definition.steps[found.name].type].check_property(found.path, where)
+            target = definition.steps[found.name]
+            STEP_TYPES[target.type].check_property(target, found.path, where)
     for name in sorted(step.needs):
         if name not in definition.steps:
             raise Problem(f"Step '{step.name}' depends on step '{name}', which does not exist")

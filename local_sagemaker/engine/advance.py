@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Callable
 from typing import Any
 
 from local_sagemaker.definition import Definition, Step
@@ -43,10 +44,13 @@ class Advance:
         """ARNs of jobs to stop after the commit."""
         self.timers: list[float] = []
         """When to look again."""
+        self.has_messages = False
+        """Whether there are messages to deliver after the commit."""
 
     def run(self) -> None:
         """Start what is ready until nothing more is, then end the execution if nothing runs."""
         self._load()
+        self._end_overdue()
         if self._execution["status"] == "Stopping":
             self._stop_running()
         else:
@@ -72,12 +76,27 @@ class Advance:
         )
         self._read(name)
 
+    def _end_overdue(self) -> None:
+        """End what waits for somebody for longer than it may."""
+        for row in list(self._steps.values()):
+            seconds = STEP_TYPES[row["type"]].max_seconds
+            if seconds is None or row["status"] not in ("Executing", "Stopping"):
+                continue
+            if row["started"] + seconds <= now():
+                reason = f"ClientError: the step has not ended within {seconds:g} seconds"
+                self._set(row["name"], status="Failed", ended=now(), failure_reason=reason)
+            else:
+                self.timers.append(row["started"] + seconds)
+
     def _stop_running(self) -> None:
         for row in list(self._steps.values()):
             if row["status"] not in ("Starting", "Executing"):
                 continue
             job = self._connection.execute("SELECT * FROM jobs WHERE arn = ? AND live = 1", (row["job"],)).fetchone()
-            if job is None:
+            if row["status"] == "Executing" and row["job"] is None:
+                self._set(row["name"], status="Stopping")
+                self._with(self._definition.steps[row["name"]], STEP_TYPES[row["type"]].stop)
+            elif job is None:
                 self._set(row["name"], status="Stopped", ended=now(), not_before=None)
             else:
                 job_records.mark_as_stopping(self._connection, job, job_records.KINDS[job["kind"]])
@@ -131,14 +150,19 @@ class Advance:
         self._take(step)
 
     def _take(self, step: Step) -> None:
-        """Do what a step is for; one with a value that is missing fails with the reason."""
+        """Do what a step is for."""
+        self._with(step, STEP_TYPES[step.type].run)
+
+    def _with(self, step: Step, work: Callable[[StepRun], None]) -> None:
+        """Let a step's type act on it; a step with a value that is missing fails with the reason."""
         run = StepRun(self._connection, self._execution, step, self._values(), self._checks)
         try:
-            STEP_TYPES[step.type].run(run)
+            work(run)
         except UnresolvedError as error:
             run.fail(f"ClientError: {error}")
         if run.job is not None:
             self.submit.append(run.job)
+        self.has_messages |= run.has_sent
         self._read(step.name)
 
     def _values(self) -> StoredValues:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from local_sagemaker.definition import Definition, parse
 from local_sagemaker.engine.advance import Advance, finish_job
+from local_sagemaker.engine.outbox import Outbox
 from local_sagemaker.errors import ValidationException
 from local_sagemaker.expressions.problem import Problem
 from local_sagemaker.identifiers import in_region, now, region_of
@@ -57,10 +58,11 @@ class Jobs(Protocol):
 class Engine:
     """Decides what runs next; every decision is committed before it is acted upon."""
 
-    def __init__(self, db: Database, data_dir: Path, checks: RequestChecks) -> None:
+    def __init__(self, db: Database, data_dir: Path, checks: RequestChecks, outbox: Outbox) -> None:
         self._db = db
         self._data_dir = data_dir
         self._checks = checks
+        self._outbox = outbox
         self._jobs: Jobs | None = None
         self._condition = threading.Condition()
         self._awake: OrderedDict[str, None] = OrderedDict()
@@ -76,10 +78,12 @@ class Engine:
         """Take up what an earlier server left, then run."""
         self._jobs = jobs
         self._recover()
+        self._outbox.start()
         self._thread.start()
 
     def shutdown(self) -> None:
-        """Decide nothing any more; the jobs are the supervisor's to end."""
+        """Decide and deliver nothing any more; the jobs are the supervisor's to end."""
+        self._outbox.shutdown()
         with self._condition:
             self._ending = True
             self._condition.notify()
@@ -259,9 +263,12 @@ class Engine:
             step = Advance(connection, execution, definition, self._checks)
             with in_region(region_of(arn)):
                 step.run()
-        for moment in step.timers:
-            with self._condition:
-                heapq.heappush(self._timers, (moment, arn))
+        if step.has_messages:
+            self._outbox.wake()
+        with self._condition:
+            for moment in step.timers:
+                if (moment, arn) not in self._timers:
+                    heapq.heappush(self._timers, (moment, arn))
         for spec in step.submit:
             self.submit(spec)
         for job in step.stop:

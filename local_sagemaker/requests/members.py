@@ -214,6 +214,10 @@ _PIPELINES: dict[str, Members] = {
     ),
     "StopPipelineExecution": Members(done="PipelineExecutionArn ClientRequestToken"),
     "RetryPipelineExecution": Members(done=f"PipelineExecutionArn ClientRequestToken {_PARALLELISM}"),
+    "SendPipelineExecutionStepSuccess": Members(
+        done="CallbackToken OutputParameters[].Name OutputParameters[].Value ClientRequestToken"
+    ),
+    "SendPipelineExecutionStepFailure": Members(done="CallbackToken FailureReason ClientRequestToken"),
     "UpdatePipelineExecution": Members(
         done=f"PipelineExecutionArn PipelineExecutionDescription PipelineExecutionDisplayName {_PARALLELISM}"
     ),

@@ -7,6 +7,7 @@ from typing import ClassVar
 from local_sagemaker.expressions.conditions import check_condition, evaluate
 from local_sagemaker.expressions.problem import Problem, check_members
 from local_sagemaker.expressions.values import as_text, is_expression
+from local_sagemaker.steps.step import Step
 from local_sagemaker.steps.step_run import StepRun
 from local_sagemaker.steps.step_type import Arguments, Path, StepType
 
@@ -29,7 +30,7 @@ class ConditionStep(StepType):
         for condition in conditions:
             check_condition(condition, f"step '{step}'")
 
-    def check_property(self, path: Path, where: str) -> None:
+    def check_property(self, step: Step, path: Path, where: str) -> None:
         """It has its outcome alone."""
         if path != ("Outcome",):
             raise Problem(f"{where} names a property that a Condition step does not have, it has Outcome")

@@ -15,6 +15,7 @@ from local_sagemaker.expressions.values import is_expression
 from local_sagemaker.identifiers import step_job_name
 from local_sagemaker.requests.checks import refusals
 from local_sagemaker.steps import cache
+from local_sagemaker.steps.step import Step
 from local_sagemaker.steps.step_run import StepRun
 from local_sagemaker.steps.step_type import Arguments, Path, StepType
 from local_sagemaker.store import jobs as job_records
@@ -63,7 +64,7 @@ class RequestStep(StepType):
 
         deque(service_model.violations(service_model.input_shape(self.creates), arguments, is_open=is_open), maxlen=0)
 
-    def check_property(self, path: Path, where: str) -> None:
+    def check_property(self, step: Step, path: Path, where: str) -> None:
         """Check a path against the answer of the action that describes the step."""
         shape = service_model.output_shape(self.described_by)
         for part in path:

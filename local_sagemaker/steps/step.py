@@ -24,3 +24,5 @@ class Step:
     property_files: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Output and path of each property file, by its name."""
     retry_policies: tuple[dict[str, Any], ...] = ()
+    members: dict[str, Any] = field(default_factory=dict)
+    """What only steps of this type have, such as SqsQueueUrl."""

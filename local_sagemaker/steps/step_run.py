@@ -9,10 +9,11 @@ from typing import Any, Protocol
 from local_sagemaker.expressions.values import Scope, resolve
 from local_sagemaker.identifiers import now
 from local_sagemaker.jobs.spec import JobSpec
-from local_sagemaker.json_text import dumps
+from local_sagemaker.json_text import dumps, loads
 from local_sagemaker.requests.checks import RequestChecks
 from local_sagemaker.steps import cache
 from local_sagemaker.steps.step import Step
+from local_sagemaker.store import messages
 
 _REASON_LENGTH = 1024
 
@@ -42,6 +43,14 @@ class StepRun:
         self.checks = checks
         self.job: JobSpec | None = None
         """The job to hand to the supervisor after the commit."""
+        self.has_sent = False
+        """Whether there are messages to deliver after the commit."""
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What earlier has been written of this attempt."""
+        found: dict[str, Any] = loads(self._row()["metadata"])
+        return found
 
     def resolve(self, value: Any, variables: Mapping[str, str] | None = None) -> Any:
         """A value with its expressions replaced; raises UnresolvedError."""
@@ -69,6 +78,15 @@ class StepRun:
         )
         self.job = job
 
+    def wait_for_callback(self, token: str, *, metadata: dict[str, Any]) -> None:
+        """Let the step run until somebody calls back with the token."""
+        self._write(status="Executing", attempt=self._attempts() + 1, callback_token=token, metadata=dumps(metadata))
+
+    def send(self, queue: str, body: str) -> None:
+        """Write down a message, to be delivered after the commit."""
+        messages.add(self.connection, self._row()["seq"], queue, body)
+        self.has_sent = True
+
     def take_cached(self, cache_key: str) -> bool:
         """End the step with an earlier result, if there is one that is young enough."""
         source = cache.find(self.connection, cache_key, self.step.cache_days or 0)
@@ -81,10 +99,13 @@ class StepRun:
         return True
 
     def _attempts(self) -> int:
-        row = self.connection.execute(
-            "SELECT attempt FROM steps WHERE execution = ? AND name = ?", (self.execution["arn"], self.step.name)
+        return int(self._row()["attempt"])
+
+    def _row(self) -> sqlite3.Row:
+        row: sqlite3.Row = self.connection.execute(
+            "SELECT * FROM steps WHERE execution = ? AND name = ?", (self.execution["arn"], self.step.name)
         ).fetchone()
-        return int(row["attempt"])
+        return row
 
     def _write(self, **columns: Any) -> None:
         names = ", ".join(f"{column} = ?" for column in columns)

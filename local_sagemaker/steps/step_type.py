@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from local_sagemaker.expressions.problem import Problem
+from local_sagemaker.steps.step import Step
 from local_sagemaker.steps.step_run import StepRun
 
 Arguments = dict[str, Any]
@@ -24,6 +25,10 @@ class StepType(ABC):
     """Arguments that hold steps, and the outcome for which those run."""
     may_be_needed: ClassVar[bool] = True
     """Whether other steps may depend on it."""
+    members: ClassVar[frozenset[str]] = frozenset()
+    """What a step of this type has beside what steps of all types have."""
+    max_seconds: ClassVar[float | None] = None
+    """How long an attempt without a job may take."""
 
     def own_arguments(self, arguments: Arguments) -> Arguments:
         """The arguments without the steps inside them."""
@@ -36,10 +41,16 @@ class StepType(ABC):
     def check_parameters(self, arguments: Arguments, types: Mapping[str, str]) -> None:  # noqa: B027
         """Check that pipeline parameters of these types fit where the arguments use them; raises AssignmentProblem."""
 
-    def check_property(self, path: Path, where: str) -> None:
+    def check_members(self, step: str, members: Mapping[str, Any]) -> None:  # noqa: B027
+        """Check what the step of that name has of `members`, expressions left open; raises Problem."""
+
+    def check_property(self, step: Step, path: Path, where: str) -> None:
         """Check that a step of this type has such a property; raises Problem."""
         raise Problem(f"{where} names a property of a {self.name} step, which has none")
 
     @abstractmethod
     def run(self, run: StepRun) -> None:
         """Do what the step is for, or write down that it failed; raises UnresolvedError for a value that is missing."""
+
+    def stop(self, run: StepRun) -> None:  # noqa: B027
+        """The execution stops while an attempt without a job goes on; the step ends when the attempt does."""

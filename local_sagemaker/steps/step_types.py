@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from local_sagemaker.steps.callback_step import CallbackStep
 from local_sagemaker.steps.control_steps import ConditionStep, FailStep
 from local_sagemaker.steps.request_steps import JobStep, ResourceStep
 from local_sagemaker.steps.step_type import Arguments, StepType
@@ -43,6 +44,7 @@ _ENTRIES: tuple[StepType, ...] = (
     ),
     ConditionStep(),
     FailStep(),
+    CallbackStep(),
     ResourceStep(
         "Model",
         creates="CreateModel",
@@ -65,7 +67,7 @@ STEP_TYPES: dict[str, StepType] = {entry.name: entry for entry in _ENTRIES}
 """The types of step that run here, by a definition's `Type`."""
 
 UNSUPPORTED = (
-    "Transform", "Tuning", "Lambda", "Callback", "ClarifyCheck", "QualityCheck", "EMR", "EMRServerless", "AutoML",
+    "Transform", "Tuning", "Lambda", "ClarifyCheck", "QualityCheck", "EMR", "EMRServerless", "AutoML",
     "EndpointConfig", "Endpoint", "Job", "ForEach", "MonitorDataQuality",
 )  # fmt: skip
 """Types that the service has and this server does not: refused by name, where others are refused as unknown."""

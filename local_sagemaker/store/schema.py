@@ -180,4 +180,19 @@ CREATE INDEX resources_by_parent ON resources(kind, parent, created, seq)
 """
 """Names are unique in a region, no longer in the database; a package's parent is its group's ARN."""
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _CASE, _REGIONS)
+_CALLBACKS = """
+ALTER TABLE steps ADD COLUMN callback_token TEXT;
+CREATE UNIQUE INDEX steps_by_callback_token ON steps(callback_token) WHERE callback_token IS NOT NULL;
+CREATE TABLE messages (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    step INTEGER NOT NULL REFERENCES steps(seq) ON DELETE CASCADE,
+    queue TEXT NOT NULL,
+    body TEXT NOT NULL,
+    created REAL NOT NULL,
+    delivered REAL
+);
+CREATE INDEX messages_by_step ON messages(step);
+CREATE INDEX messages_waiting ON messages(seq) WHERE delivered IS NULL
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _CASE, _REGIONS, _CALLBACKS)

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from .conftest import Server
 
@@ -289,10 +289,61 @@ def check_work(server: Server) -> None:
     assert server.client("s3").head_object(Bucket="kill", Key=key)["ContentLength"] > 0
 
 
+QUEUE = "https://sqs.us-east-1.amazonaws.com/123456789012/asked"
+
+
+def ask(server: Server) -> None:
+    """Answer two callbacks, the second one of an execution that stops, from the messages alone."""
+    outputs = [{"OutputName": "good", "OutputType": "Integer"}]
+    step = {"Name": "Ask", "Type": "Callback", "SqsQueueUrl": QUEUE, "OutputParameters": outputs, "Arguments": {"a": 1}}
+    create(server, step, condition("Check", {"Get": "Steps.Ask.OutputParameters['good']"}))
+    client = server.client("sagemaker")
+    first, second = start(server, "1" * 32), start(server, "2" * 32)
+    client.send_pipeline_execution_step_success(
+        CallbackToken=wait_message(server, first, "Executing")["token"],
+        OutputParameters=[{"Name": "good", "Value": "1"}],
+        ClientRequestToken="3" * 32,
+    )
+    succeed(server, first)
+    wait_message(server, second, "Executing")
+    client.stop_pipeline_execution(PipelineExecutionArn=second, ClientRequestToken=TOKEN)
+    client.send_pipeline_execution_step_failure(
+        CallbackToken=wait_message(server, second, "Stopping")["token"], ClientRequestToken="4" * 32
+    )
+    wait_end(server, second)
+
+
+def wait_message(server: Server, arn: str, status: str) -> dict[str, Any]:
+    """The message that was delivered for an execution."""
+    deadline = time.monotonic() + 60
+    while True:
+        bodies = [json.loads(path.read_text()) for path in (server.data_dir / "callbacks" / "asked").glob("*.json")]
+        for body in bodies:
+            if (body["pipelineExecutionArn"], body["status"]) == (arn, status):
+                return dict(body)
+        if server.process.poll() is not None:
+            raise EndpointConnectionError(endpoint_url=server.endpoint_url)
+        assert time.monotonic() < deadline, server.log()[-3000:]
+        time.sleep(0.05)
+
+
+def check_ask(server: Server) -> None:
+    first, second = executions(server)
+    assert statuses(server, first) == {"Ask": "Succeeded", "Check": "Succeeded"}
+    assert (wait_end(server, second)["PipelineExecutionStatus"], statuses(server, second)) == (
+        "Stopped", {"Ask": "Stopped"},
+    )  # fmt: skip
+    tokens = {steps(server, arn)["Ask"]["Metadata"]["Callback"]["CallbackToken"] for arn in (first, second)}
+    bodies = [json.loads(path.read_text()) for path in (server.data_dir / "callbacks" / "asked").glob("*.json")]
+    assert sorted(body["status"] for body in bodies) == ["Executing", "Executing", "Stopping"]  # each once, by name
+    assert {body["token"] for body in bodies} == tokens
+
+
 SCENARIOS = {
     "train": Scenario(train, check_train),
     "stop": Scenario(stop, check_stop),
     "retry": Scenario(retry, check_retry),
     "versions": Scenario(versions, check_versions),
     "work": Scenario(work, check_work),
+    "ask": Scenario(ask, check_ask),
 }

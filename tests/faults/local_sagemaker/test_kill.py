@@ -51,6 +51,7 @@ def plays(server: Server, scenario: Scenario) -> bool:
         ("retry", [17, 4]),
         ("versions", [6, 4, 3]),
         ("work", [8, 10]),
+        ("ask", [5, 3, 3]),
     ],
 )
 def test_kill_after_a_commit(serve: Callable[..., Server], tmp_path: Path, name: str, numbers: list[int]) -> None:

@@ -1,0 +1,30 @@
+"""Values that a request gives as text, and that a definition declares with a type."""
+
+from __future__ import annotations
+
+import re
+
+TYPES: dict[str, tuple[type, ...]] = {"String": (str,), "Integer": (int,), "Float": (int, float), "Boolean": (bool,)}
+"""The types of parameters and of output parameters."""
+
+_NUMBER = {
+    "Integer": re.compile(r"[+-]?[0-9]+"),
+    "Float": re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"),
+}
+
+
+def from_text(kind: str, text: str) -> str | int | float | bool:
+    """The value of one of TYPES; ValueError."""
+    if kind == "String":
+        return text
+    if kind == "Boolean":
+        if text.lower() not in ("true", "false"):
+            raise ValueError(text)
+        return text.lower() == "true"
+    # Python's own numbers may hold underscores, spaces and other digits
+    if not _NUMBER[kind].fullmatch(text):
+        raise ValueError(text)
+    value: int | float = int(text) if kind == "Integer" else float(text)
+    if value in (float("inf"), float("-inf")):
+        raise ValueError(text)
+    return value

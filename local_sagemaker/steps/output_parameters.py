@@ -1,0 +1,76 @@
+"""OutputParameters of Callback and Lambda steps: declared with a type, given as text or JSON when the step ends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from local_sagemaker.expressions.problem import Problem, check_members
+from local_sagemaker.expressions.typed_text import TYPES, from_text
+from local_sagemaker.steps.step import Step
+from local_sagemaker.steps.step_type import Path
+
+MEMBER = "OutputParameters"
+_MAX_OUTPUTS = 50
+_MAX_TEXT = 1024
+"""Characters of a value (botocore's model: OutputParameter)."""
+
+
+def check_outputs(step: str, declared: Any) -> None:
+    """Check the declarations of the step of that name; raises Problem."""
+    where = f"{MEMBER} of step '{step}'"
+    if declared is None:
+        return
+    if not isinstance(declared, list) or len(declared) > _MAX_OUTPUTS:
+        raise Problem(f"{where} must be a list of at most {_MAX_OUTPUTS}")
+    names = set()
+    for item in declared:
+        if not isinstance(item, dict):
+            raise Problem(f"{where} must hold objects with OutputName and OutputType")
+        check_members(item, {"OutputName", "OutputType"}, where)
+        name, kind = item.get("OutputName"), item.get("OutputType")
+        if not isinstance(name, str) or not 0 < len(name) <= 256:
+            raise Problem(f"{where}: OutputName must be a string of 1 to 256 characters")
+        if not isinstance(kind, str) or kind not in TYPES:
+            raise Problem(f"{where}: OutputType of '{name}' must be one of {', '.join(TYPES)}")
+        if name in names:
+            raise Problem(f"{where} has '{name}' more than once")
+        names.add(name)
+
+
+def check_property(step: Step, path: Path, where: str) -> None:
+    """Check that a step has such an output; raises Problem."""
+    if path[0] != MEMBER or len(path) != 2:
+        raise Problem(f"{where} names a property that a {step.type} step does not have, it has {MEMBER}['<name>']")
+    if path[1] not in _types(step):
+        raise Problem(f"{where} names an output that step '{step.name}' does not declare in {MEMBER}")
+
+
+def typed(step: Step, given: Mapping[str, str]) -> dict[str, Any]:
+    """The values of the outputs by name; Problem for one that is not declared, or not of its type."""
+    types = _types(step)
+    values = {}
+    for name, text in given.items():
+        if name not in types:
+            known = ", ".join(types) or "none"
+            raise Problem(f"Step '{step.name}' has no output parameter '{name}' (it declares {known})")
+        if len(text) > _MAX_TEXT:
+            raise Problem(f"Output parameter '{name}' has {len(text)} characters, at most {_MAX_TEXT} are allowed")
+        try:
+            values[name] = from_text(types[name], text)
+        except ValueError:
+            raise Problem(f"Output parameter '{name}' must be of type {types[name]}, found '{text[:100]}'") from None
+    return values
+
+
+def as_members(values: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Values as Metadata has them."""
+    return [
+        {"Name": name, "Value": value if isinstance(value, str) else json.dumps(value)}
+        for name, value in values.items()
+    ]
+
+
+def _types(step: Step) -> dict[str, str]:
+    return {item["OutputName"]: item["OutputType"] for item in step.members.get(MEMBER) or []}

@@ -1,0 +1,30 @@
+"""The messages of Callback steps: written down with the step, delivered at least once, forgotten with it."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from local_sagemaker.identifiers import now
+
+_WAITING = """
+SELECT messages.*, steps.execution AS execution, steps.name AS step_name
+FROM messages JOIN steps ON steps.seq = messages.step
+WHERE messages.delivered IS NULL AND steps.status IN ('Executing', 'Stopping') ORDER BY messages.seq
+"""
+
+
+def add(connection: sqlite3.Connection, step: int, queue: str, body: str) -> None:
+    """Write a message of a step's row down."""
+    connection.execute(
+        "INSERT INTO messages (step, queue, body, created) VALUES (?, ?, ?, ?)", (step, queue, body, now())
+    )
+
+
+def waiting(connection: sqlite3.Connection) -> list[sqlite3.Row]:
+    """What has to be delivered, the oldest first; nobody needs the message of a step that has ended."""
+    return connection.execute(_WAITING).fetchall()
+
+
+def mark_as_delivered(connection: sqlite3.Connection, seq: int) -> None:
+    """Do not deliver it again."""
+    connection.execute("UPDATE messages SET delivered = ? WHERE seq = ?", (now(), seq))
