@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -78,11 +78,32 @@ async def call_where_airflow_may_be_asked(function: Callable[[], Any]) -> Any:
     """Call a function that may ask the triggerer's supervisor, for a connection say, from an event loop.
 
     In a plain thread such a question would read another one's answer and end the triggerer (apache/airflow #64620,
-    mended in 3.2.2); asgiref's thread hands it over to the loop. It is the only such thread, so keep the call short.
+    fixed in 3.2.2); asgiref's thread hands it over to the loop. It is the only such thread, so keep the call short.
+
+    The call continues when the caller is cancelled: asgiref would cancel a question that waits for its answer, and the
+    next question would read that answer, which ends the triggerer as well.
     """
     from asgiref.sync import sync_to_async
 
-    return await sync_to_async(function)()
+    return await asyncio.shield(_in_background(sync_to_async(function)()))
+
+
+def _in_background(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    """A task that nobody needs to wait for."""
+    task = asyncio.get_running_loop().create_task(coroutine)
+    _BACKGROUND.add(task)
+    task.add_done_callback(_background_ended)
+    return task
+
+
+def _background_ended(task: asyncio.Task[Any]) -> None:
+    _BACKGROUND.discard(task)
+    if not task.cancelled():
+        task.exception()  # otherwise asyncio logs that nobody has retrieved it
+
+
+_BACKGROUND: set[asyncio.Task[Any]] = set()
+"""An event loop keeps no hold on its tasks."""
 
 
 def kill_after_cancel(trigger: Any) -> None:
@@ -96,13 +117,7 @@ def kill_after_cancel(trigger: Any) -> None:
 
     if hasattr(BaseTrigger, "on_kill") or getattr(trigger, "task_instance", None) is None:
         return
-    task = asyncio.get_running_loop().create_task(_kill_if_acted_upon(trigger))
-    _ASKING.add(task)
-    task.add_done_callback(_ASKING.discard)
-
-
-_ASKING: set[asyncio.Task[None]] = set()
-"""An event loop keeps no hold on its tasks."""
+    _in_background(_kill_if_acted_upon(trigger))
 
 
 async def _kill_if_acted_upon(trigger: Any) -> None:
