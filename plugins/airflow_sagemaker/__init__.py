@@ -10,7 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from airflow_sagemaker.check_operator import SageMakerTableCheckOperator
     from airflow_sagemaker.config.base import BasePipelineConfig
+    from airflow_sagemaker.dag import SageMakerTrainingDag, SageMakerTrainingTaskGroup
     from airflow_sagemaker.kinds.training.config import PytorchTrainingConfig
     from airflow_sagemaker.kinds.training.hyperparameters import ModelHyperparameters
     from airflow_sagemaker.kinds.training.steps import PyTorchTrainingStepBuilder
@@ -25,6 +27,9 @@ _HOMES = {
     "PytorchTrainingConfig": "kinds.training.config",
     "ModelHyperparameters": "kinds.training.hyperparameters",
     "PyTorchTrainingStepBuilder": "kinds.training.steps",
+    "SageMakerTableCheckOperator": "check_operator",
+    "SageMakerTrainingDag": "dag",
+    "SageMakerTrainingTaskGroup": "dag",
     "SageMakerTrainingPipelineOperator": "operators",
     "SageMakerTrainingPipelineSensor": "sensors",
     "RUN_PARTITION": "start.run_config",
@@ -36,8 +41,11 @@ __all__ = [
     "ModelHyperparameters",
     "PyTorchTrainingStepBuilder",
     "PytorchTrainingConfig",
+    "SageMakerTableCheckOperator",
+    "SageMakerTrainingDag",
     "SageMakerTrainingPipelineOperator",
     "SageMakerTrainingPipelineSensor",
+    "SageMakerTrainingTaskGroup",
     "__version__",
 ]
 

@@ -8,6 +8,7 @@
     ├── DeploymentError                          a definition could not be uploaded, created or updated
     │   └── AliasMoved                           the alias of a definition names a version that holds another one
     ├── RecordUnreadable (also a ValueError)     what a task run has stored about its execution is of a later version
+    ├── TableError (also a ValueError)           a table that cannot be trained on, or data that fail their checks
     ├── PreflightError                           something the training needs is missing: channels, bucket, entry point
     └── ExecutionError                           an execution could not be started, found, stopped, or did not succeed
         ├── PartitionBusy                        another execution trains the same partition now (on_busy="fail")
@@ -122,6 +123,10 @@ class ExecutionError(AirflowSageMakerError):
 
 class RecordUnreadable(AirflowSageMakerError, ValueError):
     """The stored record of a task run's execution is of a later version, or no record at all."""
+
+
+class TableError(AirflowSageMakerError, ValueError):
+    """A table, a column or a split that cannot be trained on; one line that ends with what to do."""
 
 
 class PreflightError(AirflowSageMakerError):

@@ -1,6 +1,6 @@
 """The command line, where Airflow is known by its REST API alone and the pages are not imported.
 
-Commands: validate, compile, diff, publish, doctor, smoke, run, logs, stop, orphans, backfill-summary.
+Commands: init, split, validate, compile, diff, publish, doctor, smoke, run, logs, stop, orphans, backfill-summary.
 
 Exit codes: 0 success (diff, publish --check: nothing would change), 1 something would change, the training did not
 succeed or orphans are left, 2 the command line or the configuration is wrong, 3 compiling failed, 4 AWS (or Airflow)
@@ -16,13 +16,20 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from airflow_sagemaker import __version__
 from airflow_sagemaker.cli.output import Interrupted, Output
+from airflow_sagemaker.cli.table_parser import add_init, add_split
 from airflow_sagemaker.contract import PROGRESS_LEVELS, ProgressLevel
-from airflow_sagemaker.exceptions import AirflowSageMakerError, CompileError, ConfigurationError
+from airflow_sagemaker.exceptions import AirflowSageMakerError, CompileError, ConfigurationError, TableError
 
 CHANGED, WRONG, NOT_COMPILED, REFUSED, INTERRUPTED = 1, 2, 3, 4, 130
+EXIT_CODES: dict[type[AirflowSageMakerError], int] = {
+    ConfigurationError: WRONG,
+    TableError: WRONG,
+    CompileError: NOT_COMPILED,
+}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -32,7 +39,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"airflow-sagemaker {__version__}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_command(commands, "validate", "check the configuration and its files, without network or SDK")
+    add_init(commands)
+    _add_split(commands)
+    _add_validate(commands)
     made = _add_command(commands, "compile", "print the pipeline's definition, without calling AWS")
     made.add_argument("--output", metavar="FILE", help="write the definition to this file instead of printing it")
     _add_command(commands, "diff", "compare the definition with the deployed one; exit code 1 if they differ")
@@ -40,6 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_doctor(commands)
     _add_smoke(commands)
     run = _add_command(commands, "run", "deploy if needed, start an execution and wait until it ends")
+    _add_connection_values(run)
     run.add_argument("--no-wait", action="store_true", help="return as soon as the execution has started")
     run.add_argument(
         "--progress", choices=PROGRESS_LEVELS, default=ProgressLevel.LOGS.value, help="what to report while waiting"
@@ -60,6 +70,24 @@ def _program_name() -> str:
     """As it was called: the script is there only where the package is installed, not in a plugins folder."""
     script = Path(sys.argv[0]).stem
     return script if script == "airflow-sagemaker" else "python -m airflow_sagemaker"
+
+
+def _add_validate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = _add_command(commands, "validate", "check the configuration and its files, without network or SDK")
+    command.add_argument(
+        "--data", nargs="?", const="", metavar="FOLDER",
+        help="also check the partition's data, on S3 or in this folder: columns, label, ids, and the last partition",
+    )  # fmt: skip
+    _add_connection_values(command)
+
+
+def _add_split(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = add_split(commands)
+    command.add_argument(
+        "--partition", metavar="DATE", help="partition of the data (default: the file's, or today in UTC)"
+    )
+    _add_connection_values(command)
+    _add_overrides(command)
 
 
 def _add_publish(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -225,15 +253,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     output = Output(json_only=arguments.json)
     try:
         return _run_command(arguments, output)
-    except ConfigurationError as error:
-        output.failed(error, violations=[violation.as_dict() for violation in error.violations])
-        return WRONG
-    except CompileError as error:
-        output.failed(error)
-        return NOT_COMPILED
     except AirflowSageMakerError as error:
-        output.failed(error)
-        return REFUSED
+        wrong = error.violations if isinstance(error, ConfigurationError) else []
+        details: dict[str, Any] = {"violations": [violation.as_dict() for violation in wrong]} if wrong else {}
+        output.failed(error, **details)
+        return next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), REFUSED)
     except KeyboardInterrupt as error:
         interrupted = error if isinstance(error, Interrupted) else Interrupted("interrupted")
         arn = interrupted.execution_arn
@@ -245,7 +269,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run_command(arguments: argparse.Namespace, output: Output) -> int:
-    if arguments.command in ("validate", "compile"):
+    if arguments.command == "compile" or (arguments.command == "validate" and arguments.data is None):
         from airflow_sagemaker.cli import offline
 
         return (
@@ -253,12 +277,17 @@ def _run_command(arguments: argparse.Namespace, output: Output) -> int:
             if arguments.command == "validate"
             else offline.compile_(arguments, output)
         )
+    if arguments.command == "init":
+        from airflow_sagemaker.cli.table_commands import init
+
+        return init(arguments, output)
     from botocore.exceptions import BotoCoreError, ClientError
 
     from airflow_sagemaker.aws.faults import RULE, Fault, classify_error
-    from airflow_sagemaker.cli import doctor, online, publish, smoke
+    from airflow_sagemaker.cli import doctor, online, publish, smoke, table_commands
 
     known = {
+        "split": table_commands.split, "validate": table_commands.validate_data,
         "doctor": doctor.doctor, "smoke": smoke.smoke,
         "diff": online.diff, "publish": publish.publish, "run": online.run, "logs": online.logs, "stop": online.stop,
         "orphans": online.orphans, "backfill-summary": online.backfill_summary,

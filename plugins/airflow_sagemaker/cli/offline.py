@@ -29,7 +29,13 @@ def read_configuration(arguments: argparse.Namespace) -> BasePipelineConfig:
     except ConfigurationError as error:
         changed = " with the command line's changes" if arguments.params or arguments.partition is not None else ""
         raise ConfigurationError(error.violations, what=file_label(arguments.config) + changed) from None
-    return config.completed(region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"))
+    return config.completed(
+        bucket=getattr(arguments, "bucket", None),
+        role_arn=getattr(arguments, "role_arn", None),
+        region=getattr(arguments, "region", None)
+        or os.environ.get("AWS_REGION")
+        or os.environ.get("AWS_DEFAULT_REGION"),
+    )
 
 
 def apply_override(content: dict[str, Any], text: str) -> None:
@@ -57,20 +63,24 @@ def apply_override(content: dict[str, Any], text: str) -> None:
         ) from None
 
 
-def validate(arguments: argparse.Namespace, output: Output) -> int:
-    """Check everything that can be checked on this machine alone."""
+def validate(arguments: argparse.Namespace, output: Output, data_checks: list[dict[str, Any]] | None = None) -> int:
+    """Check everything that can be checked on this machine alone; `data_checks` are what was found in the data."""
     config = read_configuration(arguments)
     problems = config.source_violations()
     if problems:
         raise ConfigurationError(problems, what=file_label(arguments.config))
     missing = [name for name in ("role_arn", "region", *config.input_fields) if getattr(config, name) is None]
     text = f"{arguments.config} is valid: pipeline {config.pipeline_name}, partition {config.partition}"
+    if data_checks is not None:
+        text += f"\n{len(data_checks)} data checks passed"
     if missing:
         text += f"\nnot set here, expected from the environment or the Airflow connection: {', '.join(missing)}"
     warnings = config.warnings()
     for warning in warnings:
         output.note(f"warning: {warning}", "warning")
     data = {"ok": True, "pipeline_name": config.pipeline_name, "config": config.to_dict(), "missing": missing}
+    if data_checks is not None:
+        data["data_checks"] = data_checks
     output.result({**data, "warnings": warnings}, text)
     return 0
 

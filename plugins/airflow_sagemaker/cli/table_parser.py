@@ -1,0 +1,57 @@
+"""The options of the commands for tables: `init` and `split`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+INIT_EXAMPLE = """example:
+  airflow-sagemaker init churn.parquet --label churned --id customer_id
+
+writes dags/churn.yaml and dags/churn.py, and prints what it decided and why; nothing is overwritten."""
+SPLIT_EXAMPLE = """example:
+  airflow-sagemaker split churn.parquet dags/churn.yaml --bucket my-bucket --partition 2026-01-31
+
+writes s3://my-bucket/churn/input/2026-01-31/{train,val,test}/*.parquet."""
+
+
+def add_command(commands: Any, name: str, text: str, example: str) -> argparse.ArgumentParser:
+    """Add a command whose help ends with an example."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=text, epilog=example, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    return parser
+
+
+def add_init(commands: Any) -> None:
+    """`init`: from a table to a configuration and a DAG."""
+    text = "look at a table and write its configuration and DAG"
+    command = add_command(commands, "init", text, INIT_EXAMPLE)
+    command.add_argument("table", metavar="TABLE", help="a Parquet file, a folder of them, or a CSV file")
+    command.add_argument("--label", required=True, metavar="COLUMN", help="column to predict")
+    command.add_argument("--id", metavar="COLUMN", help="column that identifies a row (default: found, else numbered)")
+    command.add_argument(
+        "--schedule", default="@daily", metavar="CRON", help="preset, cron expression or none (default: @daily)"
+    )
+    command.add_argument("--name", help="name of pipeline, DAG and files (default: the table's)")
+    command.add_argument("--dags-folder", default="dags", metavar="FOLDER", help="where to write (default: dags)")
+    _add_json(command)
+
+
+def add_split(commands: Any) -> argparse.ArgumentParser:
+    """`split`: from a table to the three channels of a partition."""
+    text = "cut a table into train, val and test, and upload them for a partition"
+    command = add_command(commands, "split", text, SPLIT_EXAMPLE)
+    command.add_argument("table", metavar="TABLE", help="a Parquet file, a folder of them, or a CSV file")
+    command.add_argument("config", metavar="CONFIG.yaml", help="the training configuration, as init writes it")
+    command.add_argument("--by-time", metavar="COLUMN", help="the newest rows test (default: by the hash of the id)")
+    command.add_argument("--val", type=float, default=0.2, metavar="SHARE", help="share that validates (default: 0.2)")
+    command.add_argument("--test", type=float, default=0.2, metavar="SHARE", help="share that tests (default: 0.2)")
+    command.add_argument("--to", metavar="FOLDER", help="write to this folder instead of uploading")
+    command.add_argument("--create-bucket", action="store_true", help="create the bucket if it does not exist")
+    command.add_argument("--overwrite", action="store_true", help="replace what is there")
+    return command
+
+
+def _add_json(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="print one JSON object on standard output")

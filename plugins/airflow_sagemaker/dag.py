@@ -1,0 +1,240 @@
+"""A whole DAG, or a group of tasks in one, from a training configuration.
+
+    check_data -> start_training -> wait_for_training -> report
+
+Each task is made by an argument of its name: the class or function that is called with the task's settings. Give
+another one to replace the task (`functools.partial` changes single settings), or None to leave it out.
+"""
+
+from __future__ import annotations
+
+from airflow_sagemaker import airflow_compat  # noqa: F401 - refuses an old Airflow
+
+# isort: split
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import DAG, Asset, TaskGroup, task
+
+from airflow_sagemaker.check_operator import SageMakerTableCheckOperator
+from airflow_sagemaker.config.yaml_files import read_yaml
+from airflow_sagemaker.contract import XCom, report_problem
+from airflow_sagemaker.form import FORM, training_params, with_params
+from airflow_sagemaker.operators import SageMakerTrainingPipelineOperator
+from airflow_sagemaker.schedules import partition_timetable
+from airflow_sagemaker.sensors import SageMakerTrainingPipelineSensor
+from airflow_sagemaker.start.run_config import RUN_PARTITION, check_when_parsed, plain_config
+
+MakeTask = Callable[..., Any]
+"""A class of operators, or a function with the decorator `@task`."""
+_PARTITION_FOLDER = (
+    "{% set key %}" + RUN_PARTITION + "{% endset %}{{ macros.airflow_sagemaker.partition_folder(key | string) }}"
+)
+
+
+@task
+def report_outcome(partition: str, outcome: dict[str, Any]) -> dict[str, Any]:
+    """Log the model's metrics beside those of a constant predictor, its test scores and its place; return them."""
+    return summarise(partition, outcome, logging.getLogger("airflow.task"))
+
+
+def summarise(partition: str, outcome: Mapping[str, Any], log: logging.Logger) -> dict[str, Any]:
+    """Log what an execution has left as a table, and return it as plain data."""
+    found = outcome.get("report") or {}
+    problem = report_problem(found)
+    if problem:
+        log.warning("%s", problem)
+        found = {}
+    baseline = found.get("baseline") or {}
+    metrics = {
+        name: {"model": value, "constant": baseline.get(name)} for name, value in sorted(outcome["metrics"].items())
+    }
+    rows = (found.get("data") or {}).get("rows")
+    log.info("partition %s: rows %s", partition, rows)
+    log.info("%-22s%10s%10s", "metric", "model", "constant")
+    for name, pair in metrics.items():
+        constant = "-" if pair["constant"] is None else f"{pair['constant']:.4f}"
+        log.info("%-22s%10.4f%10s", name, pair["model"], constant)
+    for name, value in (found.get("test") or {}).items():
+        log.info("%-22s%10.4f%10s", f"Test {name}", value, "-")
+    log.info("model: %s", outcome["model_artifact"])
+    return {
+        "partition": partition,
+        "rows": rows,
+        "metrics": metrics,
+        "test": found.get("test"),
+        "model_artifact": outcome["model_artifact"],
+        "billable_seconds": outcome["billable_seconds"],
+    }
+
+
+class SageMakerTrainingTaskGroup(TaskGroup):
+    """The tasks of a training, for a DAG that has others, too.
+
+    :param config: a YAML file (relative to the DAG file), a `PytorchTrainingConfig`, or the same as a mapping.
+    :param group_id: the group's id; `prefix_group_id` puts it before the task ids.
+    :param preprocess: a `@task` function that is called with `bucket`, `path` and `partition`, and writes
+        `<path>/train/train.parquet`, `val/val.parquet` and `test/test.parquet` to the bucket.
+    :param check: makes the task `check_data` from task_id, config, partition, aws_conn_id and the task settings below.
+    :param start: makes `start_training` from the same, max_concurrent_executions and `start_args`.
+    :param wait: makes `wait_for_training` from task_id, execution_arn, aws_conn_id, outlets, the task settings and
+        `wait_args`. None: `start_training` itself is deferred until the execution has ended.
+    :param report: is called with partition and outcome.
+    :param model: the asset that an ended training updates, with the model's place, metrics and the partition.
+    :param partition: the date or key that a run trains.
+    :param form: fields of the configuration whose values come from the DAG's `params` of the same names
+        (`training_params` makes those).
+    :param aws_conn_id: the Airflow connection of all tasks.
+    :param max_concurrent_executions: wait while so many executions of this pipeline run (none: no limit).
+    :param pool: the pool of all tasks.
+    :param retries: of each task.
+    :param retry_delay: between two tries of a task.
+    :param start_args: further arguments of `start`, such as mode, on_busy or sdk_python.
+    :param wait_args: further arguments of `wait`, such as progress ("logs", for live curves) or timeout.
+
+    Beside these, all parameters of Airflow's own task groups. Without `check`, or with steps before the training
+    (`dependencies`, in start_args or the configuration), the data are not checked in Airflow.
+    """
+
+    def __init__(
+        self,
+        config: Any,
+        group_id: str = "training",
+        *,
+        preprocess: MakeTask | None = None,
+        check: MakeTask | None = SageMakerTableCheckOperator,
+        start: MakeTask = SageMakerTrainingPipelineOperator,
+        wait: MakeTask | None = SageMakerTrainingPipelineSensor,
+        report: MakeTask | None = report_outcome,
+        model: Asset | None = None,
+        partition: str = RUN_PARTITION,
+        form: Sequence[str] = (),
+        aws_conn_id: str | None = "aws_default",
+        max_concurrent_executions: int | None = None,
+        pool: str | None = None,
+        retries: int = 3,
+        retry_delay: timedelta = timedelta(seconds=30),
+        start_args: Mapping[str, Any] | None = None,
+        wait_args: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(group_id=group_id, **kwargs)
+        settings = _settings(config, Path(self.dag.fileloc).parent)
+        given = plain_config(config) if not form else with_params(settings, form)
+        of_tasks = {"retries": retries, "retry_delay": retry_delay, **({"pool": pool} if pool else {})}
+        of_aws = {"aws_conn_id": aws_conn_id, **of_tasks}
+        start_args = dict(start_args or {})
+        outlets = [model] if model else []
+        if settings.get("dependencies") or start_args.get("dependencies"):
+            check = None  # the data are made by a step of the pipeline
+        with self:
+            chain: list[Any] = []
+            if preprocess is not None:
+                chain.append(preprocess(**_input_place(settings, aws_conn_id), partition=partition))
+            if check is not None:
+                chain.append(check(task_id="check_data", config=given, partition=partition, **of_aws))
+            alone = {"deferrable": True, "outlets": outlets} if wait is None else {}
+            started = start(
+                task_id="start_training", config=given, partition=partition,
+                max_concurrent_executions=max_concurrent_executions, **of_aws, **alone, **start_args,
+            )  # fmt: skip
+            chain.append(started)
+            outcome: Any = started.output[XCom.OUTCOME.value] if wait is None else None
+            if wait is not None:
+                waiting = {"progress": "logs", **(wait_args or {})}
+                waited = wait(
+                    task_id="wait_for_training", execution_arn=started.output, outlets=outlets, **of_aws, **waiting
+                )
+                chain.append(waited)
+                outcome = waited.output
+            if report is not None:
+                chain.append(report(partition=partition, outcome=outcome))
+            for before, after in pairwise(chain):
+                before >> after
+
+
+class SageMakerTrainingDag(DAG):
+    """A DAG that trains a configuration for every partition: the tasks of `SageMakerTrainingTaskGroup` and a form.
+
+    :param config: a YAML file (relative to the DAG file), a `PytorchTrainingConfig`, or the same as a mapping. It is
+        validated when the DAG is parsed.
+    :param dag_id: the default is the YAML file's name, else the pipeline's.
+    :param schedule: a preset such as "@daily" or a cron expression, for runs with a partition key each; or whatever
+        Airflow's own DAG takes.
+    :param timezone: of presets and cron expressions, and of the partition keys that they make.
+    :param form: fields of the configuration that a manual trigger can change.
+    :param training: further arguments of `SageMakerTrainingTaskGroup`.
+    :param max_active_runs: runs at once, and the default of max_concurrent_executions.
+    :param start_date: the first partition that a backfill can train.
+
+    `preprocess`, `check`, `start`, `wait`, `report`, `model`, `pool`, `retries`, `retry_delay`, `aws_conn_id`,
+    `max_concurrent_executions`, `start_args` and `wait_args` are those of the task group; beside these, all parameters
+    of Airflow's own DAGs (notifications, tags, `catchup`, which is off, and so on).
+    """
+
+    def __init__(
+        self,
+        config: Any,
+        *,
+        schedule: Any = "@daily",
+        dag_id: str | None = None,
+        timezone: str = "UTC",
+        form: Sequence[str] = FORM,
+        max_active_runs: int = 4,
+        start_date: datetime = datetime(2020, 1, 1, tzinfo=UTC),
+        params: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        file = sys._getframe(1).f_code.co_filename  # as Airflow finds a DAG's file; templates and YAML are beside it
+        settings = _settings(config, Path(file).parent)
+        of_group = {name: kwargs.pop(name) for name in _OF_GROUP if name in kwargs}
+        of_group.setdefault("max_concurrent_executions", max_active_runs)
+        super().__init__(
+            dag_id=dag_id or _default_dag_id(config, settings),
+            schedule=partition_timetable(schedule, timezone) if isinstance(schedule, str) else schedule,
+            start_date=start_date,
+            params={**training_params(settings, form), **(params or {})},
+            max_active_runs=max_active_runs,
+            **{"catchup": False, "render_template_as_native_obj": True, "tags": ["sagemaker"], **kwargs},
+        )
+        self.fileloc = file
+        with self:
+            self.training = SageMakerTrainingTaskGroup(config, form=form, prefix_group_id=False, **of_group)
+
+
+_OF_GROUP = (
+    "preprocess", "check", "start", "wait", "report", "model", "partition", "aws_conn_id", "max_concurrent_executions",
+    "pool", "retries", "retry_delay", "start_args", "wait_args",
+)  # fmt: skip
+
+
+def _settings(config: Any, folder: Path) -> dict[str, Any]:
+    """The configuration as a mapping; a file's faults that no template can mend are raised while the DAG is parsed."""
+    plain = plain_config(config)
+    if isinstance(plain, Mapping):
+        return dict(plain)
+    path = folder / os.fspath(plain)
+    check_when_parsed(str(path), None)
+    return read_yaml(path)
+
+
+def _default_dag_id(config: Any, settings: Mapping[str, Any]) -> str:
+    if isinstance(config, str | os.PathLike):
+        return Path(config).stem
+    return str(settings.get("pipeline_name", "pytorch-training"))
+
+
+def _input_place(settings: Mapping[str, Any], aws_conn_id: str | None) -> dict[str, str]:
+    """Bucket and folder of a run's data, as templates: the bucket may be known to the connection alone."""
+    if settings.get("input_path"):
+        bucket, _, path = str(settings["input_path"]).removeprefix("s3://").partition("/")
+        return {"bucket": bucket, "path": path.rstrip("/")}
+    of_connection = f"{{{{ macros.airflow_sagemaker.bucket_of({aws_conn_id!r}) }}}}"
+    name = settings.get("pipeline_name", "pytorch-training")
+    return {"bucket": settings.get("bucket") or of_connection, "path": f"{name}/input/{_PARTITION_FOLDER}"}

@@ -1,0 +1,71 @@
+"""The form of a manual trigger, made from the configuration's own fields: ranges, defaults and help."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from typing import Any
+
+from airflow_sagemaker.config.kinds import class_of
+from airflow_sagemaker.config.strict_model import is_template
+from airflow_sagemaker.exceptions import ConfigurationError, Violation
+
+FORM = ("training_instance_type", "learning_rate", "batch_size", "epochs")
+"""What a form offers by default."""
+INSTANCE_TYPES = (
+    "ml.m5.large", "ml.m5.xlarge", "ml.m5.4xlarge", "ml.c5.2xlarge", "ml.g4dn.xlarge", "ml.g5.xlarge",
+    "ml.g5.12xlarge", "ml.p4d.24xlarge",
+)  # fmt: skip
+"""What the form proposes; any other type can be typed in."""
+_LIMITS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "enum")
+_TYPES = {"integer", "number", "string", "boolean", "null"}
+
+
+def training_params(settings: Mapping[str, Any], names: Sequence[str] = FORM) -> dict[str, Any]:
+    """Return a DAG's `params` for these fields of a configuration; its own values are the defaults.
+
+    Raises ConfigurationError for a name that is not a field, or one whose value is a list or a mapping.
+    """
+    from airflow.sdk import Param
+
+    return {name: Param(**_keywords(settings, name)) for name in names}
+
+
+def with_params(settings: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Return the configuration in which these fields take their values from the run's parameters."""
+    found = deepcopy(dict(settings))
+    for name in names:
+        *groups, last = class_of(settings).setting_path(found, name)
+        place = found
+        for group in groups:
+            place = place.setdefault(group, {})
+        place[last] = f"{{{{ params.{name} }}}}"
+    return found
+
+
+def _keywords(settings: Mapping[str, Any], name: str) -> dict[str, Any]:
+    *groups, last = class_of(settings).setting_path(dict(settings), name)
+    model, given = class_of(settings), settings
+    for group in groups:
+        model, given = model.model_fields[group].annotation, given.get(group) or {}  # type: ignore[assignment]
+    field = model.model_fields.get(last)
+    schema = model.model_json_schema()["properties"][last] if field is not None else {}
+    alternatives = list(schema.get("anyOf", [schema]))
+    kinds = {one.get("type") for one in alternatives}
+    if field is None or not kinds <= _TYPES:
+        rule = (
+            "is not a field of the configuration that fits into a form" if field is None else "is a list or a mapping"
+        )
+        raise ConfigurationError([Violation("form", name, rule)], what="form")
+    value = given.get(last, field.get_default(call_default_factory=True, validated_data={}))
+    keywords: dict[str, Any] = {
+        "default": None if is_template(value) else value,
+        "type": sorted(kinds, key=lambda kind: kind != "null") if len(kinds) > 1 else next(iter(kinds)),
+        "title": name.removeprefix("training_").replace("_", " ").capitalize(),
+        "description": field.description,
+    }
+    for one in alternatives:
+        keywords |= {key: one[key] for key in _LIMITS if key in one}
+    if name == "training_instance_type":
+        keywords["examples"] = list(dict.fromkeys([*([value] if isinstance(value, str) else []), *INSTANCE_TYPES]))
+    return keywords

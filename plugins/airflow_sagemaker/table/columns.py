@@ -1,0 +1,137 @@
+"""What a column holds: its kind, gaps, values and range, and how well it predicts the label by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SMOOTHING = 10.0
+"""Rows of the average label rate that a category's own rate is mixed with."""
+
+
+class Kind(StrEnum):
+    """What the training takes a column for."""
+
+    NUMBER = "number"
+    CATEGORY = "category"
+    TIME = "date or time"
+    OTHER = "other"
+    """Nested or binary: not a plain value."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a sample."""
+
+    name: str
+    type: str
+    kind: Kind
+    rows: int
+    nulls: int
+    distinct: int
+    """Different values, nulls not counted."""
+    once: int
+    """Values that occur once."""
+    least: Any = None
+    most: Any = None
+
+    @property
+    def null_share(self) -> float:
+        """Share of rows without a value."""
+        return self.nulls / self.rows if self.rows else 0.0
+
+    @property
+    def whole(self) -> bool:
+        """Whether it holds integers, or texts: what an identifier is made of."""
+        return self.type.startswith(("int", "uint", "string", "large_string", "decimal"))
+
+    @property
+    def unique(self) -> bool:
+        """Whether each row has a value of its own."""
+        return not self.nulls and self.distinct == self.rows
+
+
+def kind_of(kind: pa.DataType) -> Kind:
+    """Return what the training takes a column of this type for."""
+    import pyarrow.types as t
+
+    if t.is_dictionary(kind):
+        return kind_of(kind.value_type)
+    if t.is_boolean(kind) or t.is_string(kind) or t.is_large_string(kind) or t.is_string_view(kind):
+        return Kind.CATEGORY
+    if t.is_integer(kind) or t.is_floating(kind) or t.is_decimal(kind):
+        return Kind.NUMBER
+    if t.is_null(kind):
+        return Kind.CATEGORY
+    return Kind.TIME if t.is_temporal(kind) else Kind.OTHER
+
+
+def describe(name: str, values: pa.ChunkedArray) -> Column:
+    """Return what a column of the sample holds."""
+    import pyarrow.compute as pc
+
+    kind = kind_of(values.type)
+    rows, text = len(values), str(values.type)
+    if kind is Kind.OTHER:
+        return Column(name, text, kind, rows, values.null_count, 0, 0)
+    plain = plain_values(values)
+    counts = pc.value_counts(plain.drop_null())
+    once = pc.sum(pc.equal(counts.field("counts"), 1)).as_py() or 0
+    ends = pc.min_max(plain).as_py() if kind in (Kind.NUMBER, Kind.TIME) else {"min": None, "max": None}
+    return Column(name, text, kind, rows, plain.null_count, len(counts), once, ends["min"], ends["max"])
+
+
+def plain_values(values: pa.ChunkedArray) -> pa.Array:
+    """Return a column in one piece, without dictionary, NaN as null."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if pa.types.is_floating(array.type):
+        array = pc.if_else(pc.is_nan(array), pa.scalar(None, array.type), array)
+    return array
+
+
+def single_auc(column: Column, values: pa.ChunkedArray, positive: pa.Array) -> float:
+    """Return the area under the ROC curve of one column as a score for the label: 0.5 says nothing, 1 all.
+
+    A category's score is the smoothed rate of the label in the even rows, judged on the odd ones: by its own rows
+    every identifier would predict perfectly. A gap is a value of its own.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    array = plain_values(values)
+    if column.kind is Kind.NUMBER:
+        known = pc.is_valid(array)
+        return _area(array.filter(known).cast(pa.float64(), safe=False), positive.filter(known))
+    texts = pc.fill_null(array.cast(pa.string()), "")
+    parity = pa.array([i % 2 == 0 for i in range(len(texts))])
+    learnt = pa.table({"value": texts.filter(parity), "hit": positive.filter(parity).cast(pa.float64())})
+    rate = pc.mean(learnt["hit"]).as_py() or 0.0
+    grouped = learnt.group_by("value").aggregate([("hit", "sum"), ("hit", "count")])
+    scores = pc.divide(pc.add(grouped["hit_sum"], SMOOTHING * rate), pc.add(grouped["hit_count"], SMOOTHING))
+    odd = pc.invert(parity)
+    place = pc.index_in(texts.filter(odd), value_set=grouped["value"].combine_chunks())
+    scored = pc.fill_null(scores.combine_chunks().take(place), rate)
+    return _area(scored, positive.filter(odd))
+
+
+def _area(scores: pa.Array, positive: pa.Array) -> float:
+    """Return the AUC by ranks, ties at their middle, turned so that it is at least 0.5."""
+    import pyarrow.compute as pc
+
+    hits = pc.sum(positive).as_py() or 0
+    others = len(positive) - hits
+    if not hits or not others:
+        return 0.5
+    ranks = pc.add(pc.rank(scores, tiebreaker="min"), pc.rank(scores, tiebreaker="max"))
+    of_hits = pc.sum(ranks.filter(positive)).as_py() / 2
+    area = (of_hits - hits * (hits + 1) / 2) / (hits * others)
+    return float(max(area, 1 - area))

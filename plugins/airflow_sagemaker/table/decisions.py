@@ -1,0 +1,234 @@
+"""What a table is trained with: label, id and features, and the reason for each column that is not one."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airflow_sagemaker.exceptions import TableError
+from airflow_sagemaker.table.columns import Column, Kind, describe, plain_values, single_auc
+from airflow_sagemaker.table.source import TableSource
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FEWEST_ROWS = 20
+"""Below it a split would have a handful of rows."""
+MOST_CLASSES = 100
+"""training/table/labels.py: MOST_CLASSES; a test compares the two."""
+LEAK_AUC = 0.99
+"""A column that predicts the label this well by itself has most likely seen it."""
+SUSPICIOUS_AUC = 0.95
+"""The flights' own limit (preprocessing/spec.py): worth a look."""
+MANY_NULLS = 0.5
+RARE_CLASS = 10
+"""Rows of a class below which a split may have none of it."""
+ROW_NUMBER = ("row_number", "_row_number")
+"""The id where no column identifies a row; `split` writes it."""
+_ID_NAME = re.compile(r"(^|_)(id|uuid|guid|key|index|rownames?|row_number)$|[a-z]I[dD]$|^unnamed: 0$", re.IGNORECASE)
+LARGE_TABLE = 2_000_000
+"""Rows from which on a GPU is cheaper than the time that a CPU takes."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A column that is no feature, and why."""
+
+    column: str
+    reason: str
+
+
+@dataclass
+class Decisions:
+    """What `init` writes into the configuration."""
+
+    rows: int
+    sampled: int
+    columns: int
+    label: str
+    classes: dict[Any, int]
+    """Rows of the sample by class, in the order of the training program."""
+    unlabelled: int
+    """Rows of the sample without a label."""
+    id_name: str
+    numbers_rows: bool
+    """Whether no column identifies a row, so that `split` numbers them."""
+    numbers: list[Column] = field(default_factory=list)
+    categories: list[Column] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    times: list[str] = field(default_factory=list)
+    """Columns that a split by time could use."""
+
+    @property
+    def full_field_list(self) -> list[str]:
+        """All columns that the training reads."""
+        return [self.id_name, self.label, *(column.name for column in (*self.numbers, *self.categories))]
+
+    @property
+    def instance_type(self) -> str:
+        """A CPU for what a CPU trains in minutes."""
+        return "ml.g5.xlarge" if self.rows >= LARGE_TABLE else "ml.m5.xlarge"
+
+
+def decide(source: TableSource, label: str, id_name: str | None = None) -> Decisions:
+    """Look at a sample of the table and choose. Raises TableError, in one line, when it cannot be trained on."""
+    _require_column(source, label, "label")
+    if id_name is not None:
+        _require_column(source, id_name, "id")
+        if id_name == label:
+            raise TableError(f"{label!r} cannot be both --label and --id")
+    sample, rows = source.sample()
+    if rows < FEWEST_ROWS:
+        raise TableError(f"{source.path} has {rows} row{'s' * (rows != 1)}; a training needs at least {FEWEST_ROWS}")
+    classes, labelled = _classes(sample, label)
+    columns = [describe(name, sample[name]) for name in sample.column_names if name != label]
+    chosen_id = _checked_id(columns, id_name) if id_name is not None else _found_id(columns)
+    decisions = Decisions(
+        rows=rows,
+        sampled=sample.num_rows,
+        columns=len(sample.column_names),
+        label=label,
+        classes=classes,
+        unlabelled=sample.num_rows - labelled.num_rows,
+        id_name=chosen_id or next(name for name in ROW_NUMBER if name not in sample.column_names),
+        numbers_rows=chosen_id is None,
+        times=[column.name for column in columns if column.kind is Kind.TIME],
+    )
+    targets = _one_against_rest(labelled, label, classes)
+    for column in columns:
+        if column.name != chosen_id:
+            _place(decisions, column, labelled, targets)
+    decisions.warnings += _label_warnings(decisions)
+    if not decisions.numbers and not decisions.categories:
+        reasons = "; ".join(f"{one.column} {one.reason}" for one in decisions.left_out[:3])
+        raise TableError(
+            f"{source.path} has no column to learn from: {reasons}"
+            if reasons
+            else f"{source.path} has no column beside label and id; expected at least one feature"
+        )
+    return decisions
+
+
+def _require_column(source: TableSource, name: str, what: str) -> None:
+    names = source.schema.names
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(names[:10])}"
+        more = f" and {len(names) - 10} more" if not near and len(names) > 10 else ""
+        raise TableError(f"--{what} {name}: {source.path} has no such column; {hint}{more}")
+
+
+def _classes(sample: pa.Table, label: str) -> tuple[dict[Any, int], pa.Table]:
+    """Return the rows of each class, and the rows that have a label."""
+    import pyarrow.compute as pc
+
+    column = describe(label, sample[label])
+    if column.kind in (Kind.TIME, Kind.OTHER):
+        raise TableError(f"--label {label} holds {column.type}; expected numbers, booleans or texts")
+    plain = plain_values(sample[label])
+    if column.distinct > MOST_CLASSES:
+        advice = "cut it into ranges" if column.kind is Kind.NUMBER else "join the rare ones"
+        raise TableError(
+            f"--label {label} has {column.distinct:,} different values; the training takes {MOST_CLASSES} classes: "
+            f"{advice}, or name another column"
+        )
+    counted = {item["values"]: item["counts"] for item in pc.value_counts(plain.drop_null()).to_pylist()}
+    if len(counted) < 2:
+        found = f"one value only, {next(iter(counted))!r}" if counted else "no value"
+        raise TableError(f"--label {label} has {found}; expected at least two classes")
+    return dict(sorted(counted.items())), sample.filter(pc.is_valid(plain))
+
+
+def _checked_id(columns: list[Column], name: str) -> str:
+    column = next(column for column in columns if column.name == name)
+    if column.kind is Kind.OTHER or column.type.startswith(("float", "double", "halffloat")):
+        raise TableError(f"--id {name} holds {column.type}; expected integers or texts")
+    if column.nulls:
+        raise TableError(f"--id {name} is not an identifier: {column.nulls:,} rows have none; leave --id out")
+    if column.distinct < column.rows:
+        repeated = column.rows - column.once
+        raise TableError(
+            f"--id {name} is not an identifier: {repeated:,} of {column.rows:,} rows share a value with another row; "
+            "leave --id out, and `split` numbers the rows"
+        )
+    return name
+
+
+def _found_id(columns: list[Column]) -> str | None:
+    """The column that identifies a row: unique integers or texts, preferably called so."""
+    unique = [column for column in columns if column.unique and column.whole]
+    named = [column.name for column in unique if _ID_NAME.search(column.name)]
+    texts = [column.name for column in unique if column.kind is Kind.CATEGORY]
+    return next(iter([*named, *texts]), None)
+
+
+def _one_against_rest(labelled: pa.Table, label: str, classes: Iterable[Any]) -> list[pa.Array]:
+    """Whether each row has a class; of two classes the later one alone, of many the first twenty."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    plain = plain_values(labelled[label])
+    names = list(classes)
+    wanted = names[1:] if len(names) == 2 else names[:20]
+    return [pc.equal(plain, pa.scalar(name, plain.type)) for name in wanted]
+
+
+def _place(decisions: Decisions, column: Column, labelled: pa.Table, targets: list[pa.Array]) -> None:
+    """Make a column a feature, or leave it out and say why."""
+    reason = _no_feature(column)
+    if reason is None:
+        values = labelled[column.name]
+        area = sum(single_auc(column, values, target) for target in targets) / len(targets)
+        if area >= LEAK_AUC:
+            reason = f"predicts the label by itself (AUC {area:.3f}): most likely known only with the outcome"
+        elif area >= SUSPICIOUS_AUC:
+            decisions.warnings.append(
+                f"{column.name} predicts the label by itself with AUC {area:.3f}: is it known before the outcome?"
+            )
+    if reason is not None:
+        decisions.left_out.append(LeftOut(column.name, reason))
+        return
+    (decisions.numbers if column.kind is Kind.NUMBER else decisions.categories).append(column)
+    if column.null_share > MANY_NULLS:
+        decisions.warnings.append(f"{column.name} has no value in {column.null_share:.0%} of the rows")
+
+
+def _no_feature(column: Column) -> str | None:
+    """Why a column can be no feature, before its values are held against the label; None: it can."""
+    mostly_once = column.kind is Kind.CATEGORY and column.once > (column.rows - column.nulls) / 2
+    called_id = column.whole and bool(_ID_NAME.search(column.name)) and column.distinct > column.rows / 2
+    infinite = column.most == float("inf") or column.least == float("-inf")
+    reasons = {
+        f"holds {column.type}: write its parts as columns of numbers or texts": column.kind is Kind.OTHER,
+        f"holds dates or times ({column.type}): add weekday, hour or days since an event as columns": (
+            column.kind is Kind.TIME
+        ),
+        "has no value": not column.distinct,
+        "has the same value in every row": column.distinct == 1 and not column.nulls,
+        "holds infinite values: write null where there is no number": infinite,
+        "looks like an identifier by its name and values": called_id,
+        "looks like an identifier or free text: most of its values occur once": mostly_once,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), None)
+
+
+def _label_warnings(decisions: Decisions) -> Iterator[str]:
+    if decisions.unlabelled:
+        yield f"{decisions.unlabelled:,} of {decisions.sampled:,} rows have no label: `split` leaves them out"
+    rare = [f"{name!r} ({rows} rows)" for name, rows in decisions.classes.items() if rows < RARE_CLASS]
+    if rare:
+        yield f"classes with few rows, which a split may lack: {', '.join(rare[:5])}"
+    for column in decisions.numbers:
+        if _looks_like_a_code(column):
+            yield f"{column.name} is taken as a number; if it is a code, move it to cat_field_list"
+
+
+def _looks_like_a_code(column: Column) -> bool:
+    named = re.search(
+        r"(^|_)(code|zip|postcode|postal|type|class|category|region|store|branch)(_|$)", column.name.lower()
+    )
+    return bool(named) and column.type.startswith(("int", "uint"))

@@ -1,0 +1,190 @@
+"""A table where it lies: one Parquet file, a folder of them, or a CSV file, read in batches of bounded memory."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_sagemaker.exceptions import TableError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+CSV_BLOCK = 8 << 20
+"""Bytes of a CSV file from which the types of its columns are taken."""
+BATCH_VALUES = 1 << 22
+"""Values read at a time: some 32 MB, however wide the table is."""
+SAMPLE_ROWS = 100_000
+SAMPLE_VALUES = 10_000_000
+"""Rows and values that a sample has at most."""
+
+
+def require_pyarrow() -> None:
+    """Raise TableError, with the command to run, where pyarrow is not installed."""
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        raise TableError("pyarrow is not installed; pip install 'airflow-sagemaker[table]'") from None
+
+
+@dataclass
+class TableSource:
+    """The files of one table, which all have the same columns."""
+
+    path: Path
+    files: list[Path]
+    schema: pa.Schema
+    as_texts: dict[str, Any] = field(default_factory=dict)
+    """CSV: columns whose later values do not have the type of the first ones, and are read as texts."""
+
+    @property
+    def is_csv(self) -> bool:
+        """Whether it is a CSV file."""
+        return _is_csv(self.files[0])
+
+    def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield the rows in their order. Raises TableError for what cannot be read."""
+        import pyarrow as pa
+
+        try:
+            if self.is_csv:
+                yield from _csv_reader(self.files[0], self.as_texts, columns)
+                return
+            wanted = columns or self.schema.names
+            rows = max(1000, min(1 << 16, BATCH_VALUES // max(len(wanted), 1)))
+            for path in self.files:
+                yield from _parquet_batches(path, wanted, rows)
+        except (pa.ArrowException, OSError) as error:
+            raise TableError(f"{self.path} cannot be read: {one_line(error)}") from None
+
+    def sample(self) -> tuple[pa.Table, int]:
+        """Return evenly spaced rows, all of them if they are few, and the number of rows in the table."""
+        while True:
+            try:
+                return self._sampled()
+            except TableError as error:
+                column = self._column_of_other_type(str(error))
+                if column is None:
+                    raise
+                self._read_as_text(column)
+
+    def _sampled(self) -> tuple[pa.Table, int]:
+        import pyarrow as pa
+
+        most = max(1000, min(SAMPLE_ROWS, SAMPLE_VALUES // max(len(self.schema.names), 1)))
+        kept, rows, step = pa.Table.from_batches([], self.schema), 0, 1
+        for batch in self.batches():
+            first = -rows % step
+            rows += batch.num_rows
+            picked = batch if step == 1 else batch.take(pa.array(range(first, batch.num_rows, step), pa.int64()))
+            kept = pa.concat_tables([kept, pa.Table.from_batches([picked], self.schema)])
+            while kept.num_rows > 2 * most:
+                kept, step = kept.take(pa.array(range(0, kept.num_rows, 2), pa.int64())), step * 2
+        return kept.combine_chunks(), rows
+
+    def _column_of_other_type(self, problem: str) -> str | None:
+        """The column of which Arrow says that a value has not the type of the first ones; None: it is another fault."""
+        found = re.search(r"In CSV column #(\d+)", problem) if self.is_csv else None
+        name = self.schema.names[int(found[1])] if found else None
+        return None if name in self.as_texts else name
+
+    def _read_as_text(self, column: str) -> None:
+        import pyarrow as pa
+
+        self.as_texts[column] = pa.string()
+        place = self.schema.get_field_index(column)
+        self.schema = self.schema.set(place, pa.field(column, pa.string()))
+
+
+def open_table(path: str | Path) -> TableSource:
+    """Return the table at a path on this machine. Raises TableError, in one line, for what is not one."""
+    require_pyarrow()
+    path = Path(path)
+    files = _files_of(path)
+    schemas = [_schema_of(file) for file in files]
+    for file, schema in zip(files, schemas, strict=True):
+        _require_distinct_names(file, schema)
+        if schema.names != schemas[0].names:
+            other = sorted(set(schema.names) ^ set(schemas[0].names))[:5]
+            raise TableError(f"{path}: {file.name} and {files[0].name} have different columns: {', '.join(other)}")
+    return TableSource(path, files, _joined(path, schemas))
+
+
+def _files_of(path: Path) -> list[Path]:
+    if path.is_dir():
+        parts = sorted(part for part in path.rglob("*.parquet") if part.is_file() and part.name[0] not in "._")
+        if not parts:
+            raise TableError(f"{path} contains no .parquet file; expected a Parquet file, a folder of them, or a CSV")
+        return parts
+    if not path.is_file():
+        where = "s3:// is not read here; download it first" if str(path).startswith("s3:") else "no such file or folder"
+        raise TableError(f"{path}: {where}; expected a Parquet file, a folder of them, or a CSV")
+    if not path.stat().st_size:
+        raise TableError(f"{path} is empty (0 bytes)")
+    return [path]
+
+
+def _is_csv(file: Path) -> bool:
+    return file.name.lower().endswith((".csv", ".csv.gz", ".tsv"))
+
+
+def _schema_of(file: Path) -> pa.Schema:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return _csv_reader(file, {}).schema if _is_csv(file) else pq.read_schema(file)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        kind = "CSV" if _is_csv(file) else "Parquet"
+        raise TableError(
+            f"{file} is not a {kind} file: {one_line(error)}; expected Parquet, or a name that ends in .csv"
+        ) from None
+
+
+def _csv_reader(file: Path, as_texts: dict[str, Any], columns: list[str] | None = None) -> Any:
+    import pyarrow.csv
+
+    return pyarrow.csv.open_csv(
+        file,
+        read_options=pyarrow.csv.ReadOptions(block_size=CSV_BLOCK),
+        parse_options=pyarrow.csv.ParseOptions(
+            delimiter="\t" if ".tsv" in file.name.lower() else ",", newlines_in_values=True
+        ),
+        convert_options=pyarrow.csv.ConvertOptions(
+            column_types=as_texts, include_columns=columns or [], strings_can_be_null=True
+        ),
+    )
+
+
+def _parquet_batches(file: Path, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(file, pre_buffer=False) as parquet:
+        yield from parquet.iter_batches(rows, columns=columns, use_threads=False)
+
+
+def _require_distinct_names(file: Path, schema: pa.Schema) -> None:
+    twice = [name for name, count in Counter(schema.names).items() if count > 1]
+    if twice:
+        raise TableError(f"{file} has duplicate columns: {', '.join(twice[:5])}; rename them")
+    if "" in schema.names:
+        raise TableError(f"{file}: column {schema.names.index('') + 1} has no name; name it")
+
+
+def _joined(path: Path, schemas: list[pa.Schema]) -> pa.Schema:
+    """One schema for all parts: an integer column may be a float in a part that has gaps."""
+    import pyarrow as pa
+
+    try:
+        return pa.unify_schemas([schema.remove_metadata() for schema in schemas], promote_options="permissive")
+    except pa.ArrowException as error:
+        raise TableError(f"{path}: the parts have columns of different types: {one_line(error)}") from None
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error's message on one line."""
+    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -1,0 +1,142 @@
+"""Cut one table into train, val and test: by the hash of the id, or by time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_sagemaker.contract import CHANNELS
+from airflow_sagemaker.exceptions import TableError
+from airflow_sagemaker.table.columns import plain_values
+from airflow_sagemaker.table.source import TableSource
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Shares:
+    """The share of rows, or of time, that validates and tests; the others train."""
+
+    val: float = 0.2
+    test: float = 0.2
+
+    def __post_init__(self) -> None:
+        if not (0 < self.val < 1 and 0 < self.test < 1 and self.val + self.test < 1):
+            raise TableError(f"--val {self.val} and --test {self.test} must be above 0, and together below 1")
+
+
+@dataclass(frozen=True)
+class SplitResult:
+    """What was written."""
+
+    files: dict[str, Path]
+    rows: dict[str, int]
+    unlabelled: int
+    """Rows without a label, which are in no split."""
+
+
+def split_table(
+    source: TableSource, folder: Path, *, id_name: str, label: str, by_time: str | None, shares: Shares
+) -> SplitResult:
+    """Write `<folder>/<split>/<split>.parquet`; rows keep their order. Raises TableError for an empty split."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    source.sample()  # settles the types of a CSV file's columns
+    numbered = id_name not in source.schema.names
+    place = _by_time(source, by_time, label, shares) if by_time else _by_hash(None if numbered else id_name, shares)
+    schema = source.schema.append(pa.field(id_name, pa.int64())) if numbered else source.schema
+    files = {split: folder / split / f"{split}.parquet" for split in CHANNELS}
+    rows, seen, unlabelled = dict.fromkeys(CHANNELS, 0), 0, 0
+    with ExitStack() as stack:
+        writers = {}
+        for split, path in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            writers[split] = stack.enter_context(pq.ParquetWriter(path, schema, compression="zstd"))
+        for batch in source.batches():
+            table = pa.Table.from_batches([batch]).cast(source.schema)
+            if numbered:
+                table = table.append_column(id_name, pa.array(range(seen, seen + batch.num_rows), pa.int64()))
+            splits, seen = place(table, seen), seen + batch.num_rows
+            known = plain_values(table[label]).is_valid()
+            unlabelled += batch.num_rows - known.true_count
+            for split in CHANNELS:
+                part = table.filter(pc.and_(pc.equal(pa.array(splits, pa.string()), split), known))
+                rows[split] += part.num_rows
+                if part.num_rows:
+                    writers[split].write_table(part)
+    empty = [split for split, count in rows.items() if not count]
+    if empty:
+        raise TableError(f"{source.path}: no rows for {' and '.join(empty)}; raise --val and --test, or split by hash")
+    return SplitResult(files, rows, unlabelled)
+
+
+Place = Callable[[Any, int], list[str]]
+"""From a batch and the number of its first row to the split of each row."""
+
+
+def _by_hash(id_name: str | None, shares: Shares) -> Place:
+    """Each id has its split forever, whatever other rows there are; rows without an id go by their number."""
+
+    def place(table: pa.Table, first: int) -> list[str]:
+        ids = range(first, first + table.num_rows) if id_name is None else table[id_name].to_pylist()
+        return [_split_at(hash_place(str(one)), shares) for one in ids]
+
+    return place
+
+
+def hash_place(row_id: str) -> float:
+    """Return a number from 0 to 1 that depends on the id alone; the same as in preprocessing/splits.py."""
+    return int.from_bytes(hashlib.blake2b(row_id.encode(), digest_size=6).digest(), "big") / 2**48
+
+
+def _split_at(place: float, shares: Shares) -> str:
+    if place < shares.test:
+        return "test"
+    return "val" if place < shares.test + shares.val else "train"
+
+
+def _by_time(source: TableSource, column: str, label: str, shares: Shares) -> Place:
+    """The newest rows test, those before them validate; rows of the same time are in the same split."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if column not in source.schema.names:
+        raise TableError(f"--by-time {column}: {source.path} has no such column")
+    kind = source.schema.field(column).type
+    if pa.types.is_nested(kind) or pa.types.is_boolean(kind):
+        raise TableError(f"--by-time {column} holds {kind}; expected dates, times, numbers or texts that sort by time")
+    times = pa.concat_arrays(_columns(source, column, label))
+    if not len(times):
+        raise TableError(f"--by-time {column}: no row has a label")
+    if times.null_count:
+        raise TableError(f"--by-time {column}: {times.null_count:,} rows have no time; fill it in, or split by hash")
+    ordered = times.take(pc.sort_indices(times))
+    rows = len(ordered)
+    first_val = ordered[min(int(rows * (1 - shares.val - shares.test)), rows - 1)]
+    first_test = ordered[min(int(rows * (1 - shares.test)), rows - 1)]
+    if first_val.equals(first_test) or ordered[0].equals(first_val):
+        raise TableError(f"--by-time {column} has too few different values for three splits; split by hash")
+
+    def place(table: pa.Table, first: int) -> list[str]:
+        moments = table[column].combine_chunks()
+        test, val = pc.greater_equal(moments, first_test), pc.greater_equal(moments, first_val)
+        chosen = pc.if_else(test, "test", pc.if_else(val, "val", "train"))
+        return [one or "train" for one in chosen.to_pylist()]
+
+    return place
+
+
+def _columns(source: TableSource, column: str, label: str) -> Iterator[pa.Array]:
+    import pyarrow as pa
+
+    kind = source.schema.field(column).type
+    yield pa.array([], kind)
+    for batch in source.batches(list(dict.fromkeys([column, label]))):
+        yield batch[column].filter(plain_values(batch[label]).is_valid()).cast(kind)
