@@ -12,7 +12,7 @@ import inspect
 import re
 import sys
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -55,28 +55,42 @@ def _known_by(rule: Any) -> str:
 
 
 def operators_page() -> str:
-    """The operator, the sensor, and the outcome that they leave."""
-    from airflow_sagemaker import SageMakerTrainingPipelineOperator, SageMakerTrainingPipelineSensor
+    """DAG, task group, operators and sensor, and the outcome that they leave."""
+    from airflow_sagemaker import (
+        SageMakerTableCheckOperator,
+        SageMakerTrainingDag,
+        SageMakerTrainingPipelineOperator,
+        SageMakerTrainingPipelineSensor,
+        SageMakerTrainingTaskGroup,
+    )
     from airflow_sagemaker.aws.outcome import Outcome
 
-    classes = (SageMakerTrainingPipelineOperator, SageMakerTrainingPipelineSensor)
-    said = [documented(cls) for cls in classes]
-    # What both have means the same in both, and is described once.
+    kinds = {
+        SageMakerTrainingPipelineOperator: "operator",
+        SageMakerTrainingPipelineSensor: "sensor",
+        SageMakerTableCheckOperator: "operator",
+        SageMakerTrainingDag: "",
+        SageMakerTrainingTaskGroup: "",
+    }
+    said = [documented(cls) for cls in kinds]
+    # What several have means the same in all, and is described once.
     everywhere = {**said[1], **said[0]}
-    parts = ["# Operator and sensor\n", NOTE]
-    for cls, own in zip(classes, said, strict=True):
+    parts = ["# Operators, sensor, DAG\n", NOTE]
+    for (cls, kind), own in zip(kinds.items(), said, strict=True):
         lead = inspect.cleandoc(cls.__doc__ or "").partition(":param")[0].strip()
         rows = [
             f"| `{name}` | {default_of(parameter.default)} | {own.get(name) or everywhere[name]} |"
             for name, parameter in inspect.signature(cls.__init__).parameters.items()
             if name not in {"self", "kwargs"}
         ]
-        kind = "sensor" if cls.__name__.endswith("Sensor") else "operator"
-        templated = ", ".join(f"`{name}`" for name in cls.template_fields)
+        rest = inspect.cleandoc(cls.__doc__ or "").rpartition(":param")[2].partition("\n\n")[2]
+        if kind:
+            templated = ", ".join(f"`{name}`" for name in cls.template_fields)
+            rest = f"Templated: {templated}. Beside these, all parameters of Airflow's own {kind}s."
         parts += [
             f"\n## {cls.__name__}\n\n{lead}\n\n| Parameter | Default | Meaning |\n|---|---|---|",
             *rows,
-            f"\nTemplated: {templated}. Beside these, all parameters of Airflow's own {kind}s.",
+            f"\n{rest}",
         ]
     meanings = field_docs(Outcome)
     rows = [
@@ -106,7 +120,7 @@ def documented(cls: type) -> dict[str, str]:
     found = {}
     entries = re.split(r":param ", inspect.cleandoc(cls.__doc__ or "").partition("\n\nXCom")[0])[1:]
     for entry in entries:
-        names, _, text = entry.partition(":")
+        names, _, text = entry.partition("\n\n")[0].partition(":")
         for name in names.split(","):
             found[name.strip()] = " ".join(text.split()).rstrip(";.")
     return found
@@ -120,6 +134,10 @@ def default_of(value: Any) -> str:
         return "required"
     if value == RUN_PARTITION:
         return "`RUN_PARTITION`"
+    if inspect.isclass(value) or callable(value):
+        return f"`{getattr(value, '__name__', 'report_outcome')}`"
+    if isinstance(value, datetime):
+        return f"`{value.date()}`"
     if isinstance(value, timedelta):
         return f"{value.total_seconds():.0f} s"
     return "none" if value in (None, ()) else f"`{value!r}`"

@@ -38,7 +38,7 @@ _PARTITION_FOLDER = (
 )
 
 
-@task
+@task(task_id="report")
 def report_outcome(partition: str, outcome: dict[str, Any]) -> dict[str, Any]:
     """Log the model's metrics beside those of a constant predictor, its test scores and its place; return them."""
     return summarise(partition, outcome, logging.getLogger("airflow.task"))
@@ -169,7 +169,7 @@ class SageMakerTrainingDag(DAG):
         Airflow's own DAG takes.
     :param timezone: of presets and cron expressions, and of the partition keys that they make.
     :param form: fields of the configuration that a manual trigger can change.
-    :param training: further arguments of `SageMakerTrainingTaskGroup`.
+    :param params: further parameters of the DAG, beside the form's.
     :param max_active_runs: runs at once, and the default of max_concurrent_executions.
     :param start_date: the first partition that a backfill can train.
 

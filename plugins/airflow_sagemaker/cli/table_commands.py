@@ -202,5 +202,6 @@ def validate_data(arguments: argparse.Namespace, output: Output) -> int:
         findings = check_partition(aws, where, fields_of(config), Limits())
     require_sound(findings, where)
     for finding in findings:
-        output.note(f"{finding.check} of {finding.where}: {finding.value:.4g} (expected {finding.limit})")
+        expected = "" if finding.limit == "-" else f" (expected {finding.limit})"
+        output.note(f"{finding.check} of {finding.where}: {finding.value:.4g}{expected}")
     return validate(arguments, output, as_data(findings))

@@ -108,7 +108,7 @@ def decide(source: TableSource, label: str, id_name: str | None = None) -> Decis
         raise TableError(
             f"{source.path} has no column to learn from: {reasons}"
             if reasons
-            else f"{source.path} has no column beside label and id; expected at least one feature"
+            else f"{source.path} has no column besides label and id ({chosen_id or 'none'}); expected at least one feature"
         )
     return decisions
 
@@ -116,7 +116,7 @@ def decide(source: TableSource, label: str, id_name: str | None = None) -> Decis
 def _require_column(source: TableSource, name: str, what: str) -> None:
     names = source.schema.names
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+        near = difflib.get_close_matches(name, names, n=2, cutoff=0.6)
         hint = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(names[:10])}"
         more = f" and {len(names) - 10} more" if not near and len(names) > 10 else ""
         raise TableError(f"--{what} {name}: {source.path} has no such column; {hint}{more}")
@@ -133,7 +133,7 @@ def _classes(sample: pa.Table, label: str) -> tuple[dict[Any, int], pa.Table]:
     if column.distinct > MOST_CLASSES:
         advice = "cut it into ranges" if column.kind is Kind.NUMBER else "join the rare ones"
         raise TableError(
-            f"--label {label} has {column.distinct:,} different values; the training takes {MOST_CLASSES} classes: "
+            f"--label {label} has {column.distinct:,} different values; the training takes 2 to {MOST_CLASSES}: "
             f"{advice}, or name another column"
         )
     counted = {item["values"]: item["counts"] for item in pc.value_counts(plain.drop_null()).to_pylist()}

@@ -103,6 +103,8 @@ class TableSource:
 def open_table(path: str | Path) -> TableSource:
     """Return the table at a path on this machine. Raises TableError, in one line, for what is not one."""
     require_pyarrow()
+    if str(path).startswith("s3:"):
+        raise TableError(f"{path}: a table on S3 is not read; download it first, for example with `aws s3 cp`")
     path = Path(path)
     files = _files_of(path)
     schemas = [_schema_of(file) for file in files]
@@ -121,8 +123,7 @@ def _files_of(path: Path) -> list[Path]:
             raise TableError(f"{path} contains no .parquet file; expected a Parquet file, a folder of them, or a CSV")
         return parts
     if not path.is_file():
-        where = "s3:// is not read here; download it first" if str(path).startswith("s3:") else "no such file or folder"
-        raise TableError(f"{path}: {where}; expected a Parquet file, a folder of them, or a CSV")
+        raise TableError(f"{path}: no such file or folder; expected a Parquet file, a folder of them, or a CSV")
     if not path.stat().st_size:
         raise TableError(f"{path} is empty (0 bytes)")
     return [path]

@@ -1,0 +1,230 @@
+"""`split` into a folder, and `validate --data` of what is there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_sagemaker import PytorchTrainingConfig
+from airflow_sagemaker.cli import main
+from airflow_sagemaker.table import checks, splitting
+from airflow_sagemaker.table.channels import files_in_folder
+from airflow_sagemaker.table.columns import describe, single_auc
+from tests.support.tables import customers, write_parquet
+
+SPLITS = ("train", "val", "test")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    return tmp_path
+
+
+def make(columns: dict[str, Any], *init: str) -> None:
+    write_parquet(Path("churn.parquet"), columns)
+    assert main(["init", "churn.parquet", "--label", "churned", *init]) == 0
+
+
+def split(*options: str) -> dict[str, pa.Table]:
+    assert main(["split", "churn.parquet", "dags/churn.yaml", "--to", "out", *options]) == 0
+    return {name: pq.read_table(f"out/{name}/{name}.parquet") for name in SPLITS}
+
+
+def values_of(tables: dict[str, pa.Table], column: str) -> list[Any]:
+    return sorted(value for table in tables.values() for value in table[column].to_pylist())
+
+
+def test_a_split_by_hash_has_each_row_once_and_ids_keep_their_split(capsys: pytest.CaptureFixture[str]) -> None:
+    make(customers(1000))
+    before = split()
+    assert values_of(before, "customer_id") == sorted(customers(1000)["customer_id"])
+    write_parquet(Path("churn.parquet"), {k: v[300:] for k, v in customers(1000).items()})
+    after = split("--overwrite")
+    for name in SPLITS:
+        assert set(after[name]["customer_id"].to_pylist()) <= set(before[name]["customer_id"].to_pylist())
+    assert 0.5 < before["train"].num_rows / 1000 < 0.7
+
+
+def test_a_split_by_time_tests_on_the_newest_rows() -> None:
+    make(customers(1000))
+    tables = split("--by-time", "signup", "--val", "0.1", "--test", "0.1")
+    latest = {name: pc.max(table["signup"]).as_py() for name, table in tables.items()}
+    earliest = {name: pc.min(table["signup"]).as_py() for name, table in tables.items()}
+    assert latest["train"] < earliest["val"] <= latest["val"] < earliest["test"]
+    assert tables["train"].num_rows == 800
+
+
+def test_numbered_rows_and_rows_without_a_label(capsys: pytest.CaptureFixture[str]) -> None:
+    labels = [None if n % 10 == 0 else n % 2 for n in range(400)]
+    make(customers(customer_id=None, churned=labels))
+    assert "40 of 400 rows have no label" in capsys.readouterr().err
+    tables = split()
+    assert "40 rows without a label" in capsys.readouterr().out
+    assert values_of(tables, "row_number") == [n for n in range(400) if n % 10]
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--by-time", "when"], "no such column"),
+        (["--by-time", "same"], "too few different values"),
+        (["--by-time", "age"], "rows have no time"),
+        (["--val", "0.6", "--test", "0.5"], "together below 1"),
+        (["--val", "0.0001", "--test", "0.0001"], "raise --val and --test"),
+    ],
+)
+def test_splits_that_cannot_be(options: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    make(customers(same=[1] * 400))
+    capsys.readouterr()
+    assert main(["split", "churn.parquet", "dags/churn.yaml", "--to", "out", *options]) == 2
+    assert text in capsys.readouterr().err
+
+
+def test_an_existing_split_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    make(customers())
+    split()
+    assert main(["split", "churn.parquet", "dags/churn.yaml", "--to", "out"]) == 2
+    assert "exists" in capsys.readouterr().err
+
+
+def test_the_hash_is_the_one_of_the_flights() -> None:
+    from preprocessing.splits import _place
+
+    assert [splitting.hash_place(text) for text in ("", "a", "ü-7")] == [_place(text) for text in ("", "a", "ü-7")]
+
+
+# --- validate --data -------------------------------------------------------------------------------------------------
+
+
+def rewrite(name: str, change: Any) -> None:
+    path = Path(f"out/{name}/{name}.parquet")
+    pq.write_table(change(pq.read_table(path)), path)
+
+
+def replaced(column: str, values: Any) -> Any:
+    def change(table: pa.Table) -> pa.Table:
+        new = values(table) if callable(values) else values
+        return table.set_column(table.schema.get_field_index(column), column, new)
+
+    return change
+
+
+def first_null(column: str) -> Any:
+    return lambda table: pa.array([None, *table[column].to_pylist()[1:]], table[column].type)
+
+
+FAULTS: dict[str, tuple[str, Any, str]] = {
+    "a missing column": ("val", lambda t: t.drop_columns("age"), "missing columns of val is 1, expected 0, such as a"),
+    "a duplicate column": ("test", lambda t: t.append_column("age", t["age"]), "duplicate columns of test is 1"),
+    "an empty split": ("test", lambda t: t.slice(0, 0), "rows of test is 0, expected at least 1"),
+    "a label with gaps": ("train", replaced("churned", first_null("churned")), "rows without churned of train is 1"),
+    "a class that train lacks": (
+        "val", replaced("churned", lambda t: pa.array([7, *t["churned"].to_pylist()[1:]])),
+        "classes that train lacks of val is 1, expected 0, such as 7"),
+    "one class": ("train", replaced("churned", lambda t: pa.array([1] * t.num_rows)), "classes of train.churned is 1"),
+    "one class in test": ("test", replaced("churned", lambda t: pa.array([1] * t.num_rows)), "classes of test.churned"),
+    "too many classes": (
+        "train", replaced("churned", lambda t: pa.array([*range(t.num_rows)])), "expected 2 to 100"),
+    "texts among the numbers": (
+        "val", replaced("balance", lambda t: t["balance"].cast(pa.string())), "such as balance is string"),
+    "dates as a category": ("train", replaced("country", lambda t: t["signup"]), "such as country is date32"),
+    "ids across splits": (
+        "test", replaced("customer_id", lambda t: pa.array([f"0-{n}" for n in range(t.num_rows)])),
+        "ids in both of train and test"),
+    "an id that is missing": ("val", replaced("customer_id", first_null("customer_id")), "rows without customer_id"),
+    "a column without values": (
+        "train", replaced("age", lambda t: pa.nulls(t.num_rows, pa.int64())), "missing values of train.age is 1"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def splits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The configuration and the three channels of a sound table, to be copied."""
+    home = tmp_path_factory.mktemp("splits")
+    table, config = str(write_parquet(home / "churn.parquet", customers())), str(home / "dags" / "churn.yaml")
+    assert main(["init", table, "--label", "churned", "--dags-folder", str(home / "dags")]) == 0
+    assert main(["split", table, config, "--to", str(home / "out")]) == 0
+    return home
+
+
+@pytest.mark.parametrize("case", FAULTS)
+def test_a_fault_of_the_data_is_named(case: str, splits: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(splits, ".", dirs_exist_ok=True)
+    name, change, text = FAULTS[case]
+    assert main(["validate", "dags/churn.yaml", "--data", "out"]) == 0
+    rewrite(name, change)
+    capsys.readouterr()
+    assert main(["validate", "dags/churn.yaml", "--data", "out"]) == 2
+    assert text in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"PAR1 torn PAR1"])
+def test_a_file_that_is_not_whole(content: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    make(customers())
+    split()
+    Path("out/val/val.parquet").write_bytes(content)
+    assert main(["validate", "dags/churn.yaml", "--data", "out"]) == 2
+    assert "write it again" in capsys.readouterr().err
+
+
+def test_sound_data_with_labels_of_other_types(capsys: pytest.CaptureFixture[str]) -> None:
+    make(customers())
+    split()
+    rewrite("val", replaced("churned", lambda t: t["churned"].cast(pa.float64())))
+    rewrite("test", replaced("churned", lambda t: t["churned"].cast(pa.bool_())))
+    capsys.readouterr()
+    assert main(["validate", "dags/churn.yaml", "--data", "out", "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert all(finding["ok"] for finding in data["data_checks"])
+
+
+def findings_against(previous: dict[str, Any], now: dict[str, Any], **limits: float) -> list[str]:
+    config = PytorchTrainingConfig.from_yaml("dags/churn.yaml").hyperparameters
+    read = []
+    for name, columns in (("last", previous), ("now", now)):
+        for split_name in SPLITS:
+            own = [f"{split_name}{one}" for one in columns["customer_id"]]
+            write_parquet(Path(name) / split_name / f"{split_name}.parquet", columns | {"customer_id": own})
+        read.append(checks.read_splits(files_in_folder(Path(name)), config))
+    found = checks.check(read[1], config, read[0], checks.Limits.of(limits))
+    return [str(finding) for finding in found if not finding.ok]
+
+
+def test_the_last_partition_is_the_measure() -> None:
+    make(customers())
+    assert findings_against(customers(seed=1), customers(seed=2)) == []
+    [few] = findings_against(customers(seed=1), customers(100, seed=2))
+    assert "rows, times the last partition's of train is 0.25, expected 0.5 to 2" in few
+    gaps = customers(seed=2) | {"age": [None if n % 2 else 30 for n in range(400)]}
+    [more] = findings_against(customers(seed=1), gaps)
+    assert "missing values, rise since the last partition of train.age" in more
+    [unit] = findings_against(customers(seed=1), customers(seed=2, balance=[n * 1000.0 for n in range(400)]))
+    assert "largest value, times the last partition's of train.balance" in unit
+    shifted = findings_against(customers(seed=1), customers(seed=2, churned=[int(n % 5 > 0) for n in range(400)]))
+    assert "share of label 0, change since the last partition" in shifted[0]
+    assert findings_against(customers(seed=1), customers(100, seed=2), row_ratio=0, label_share_change=0) == []
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=60))
+def test_the_auc_of_one_column_is_that_of_scikit_learn(rows: list[tuple[int, bool]]) -> None:
+    from sklearn.metrics import roc_auc_score
+
+    values = pa.chunked_array([pa.array([value for value, _ in rows], pa.int64())])
+    label = [hit for _, hit in rows]
+    found = single_auc(describe("x", values), values, pa.array(label))
+    if len(set(label)) < 2:
+        assert found == 0.5
+    else:
+        area = roc_auc_score(label, values.to_pylist())
+        assert found == pytest.approx(max(area, 1 - area))

@@ -1,0 +1,174 @@
+"""SageMakerTrainingDag and SageMakerTrainingTaskGroup: tasks, order, form and schedule, as Airflow parses them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from airflow_sagemaker.exceptions import ConfigurationError
+from tests.support.config_samples import TABLE
+
+SETTINGS: dict[str, Any] = {
+    "pipeline_name": "churn", "hyperparameters": TABLE | {"epochs": 7}, "training_instance_type": "ml.m5.xlarge",
+}  # fmt: skip
+ALL = ["check_data", "start_training", "wait_for_training", "report"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    before = os.environ.get("AIRFLOW_HOME")
+    os.environ["AIRFLOW_HOME"] = str(tmp_path_factory.mktemp("airflow"))
+    yield
+    if before is None:
+        del os.environ["AIRFLOW_HOME"]
+    else:
+        os.environ["AIRFLOW_HOME"] = before
+
+
+def parsed(folder: Path, code: str, settings: dict[str, Any] | None = None) -> Any:
+    """The DAG of a file beside the configuration `churn.yaml`, through what the scheduler stores of it."""
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    (folder / "churn.yaml").write_text(yaml.safe_dump(settings or SETTINGS))
+    file = folder / "churn_dag.py"
+    text = "from airflow.sdk import DAG, Asset, task\nfrom airflow_sagemaker import *\n" + code
+    found: dict[str, Any] = {}
+    exec(compile(text, str(file), "exec"), found)
+    DagSerialization.from_dict(DagSerialization.to_dict(found["dag"]))
+    return found["dag"]
+
+
+def order(dag: Any) -> list[str]:
+    return [task.task_id for task in dag.topological_sort()]
+
+
+def test_one_line_is_a_dag(tmp_path: Path) -> None:
+    dag = parsed(tmp_path, "dag = SageMakerTrainingDag('churn.yaml', schedule='0 6 * * *')")
+    assert (dag.dag_id, order(dag), dag.catchup) == ("churn", ALL, False)
+    assert dag.fileloc == str(tmp_path / "churn_dag.py")
+    assert (dag.timetable.run_offset, dag.timetable.key_format) == (-1, "%Y-%m-%d")
+    assert dag.get_task("wait_for_training").progress == "logs"
+    assert dag.get_task("start_training").max_concurrent_executions == dag.max_active_runs
+
+
+def test_the_form_has_the_configurations_own_fields_ranges_and_help(tmp_path: Path) -> None:
+    dag = parsed(tmp_path, "dag = SageMakerTrainingDag('churn.yaml', form=['epochs', 'dropout', 'use_spot_instances'])")
+    form = {name: dag.params.get_param(name) for name in dag.params}
+    assert [(name, param.value) for name, param in form.items()] == [
+        ("epochs", 7), ("dropout", 0.3), ("use_spot_instances", False),
+    ]  # fmt: skip
+    assert form["epochs"].schema["minimum"] == 1
+    assert form["dropout"].schema | {"title": ""} == {
+        "type": "number", "minimum": 0, "exclusiveMaximum": 1, "title": "",
+    }  # fmt: skip
+    assert "dropped" in form["dropout"].description
+    hyperparameters = dag.get_task("start_training").config["hyperparameters"]
+    assert hyperparameters["epochs"] == "{{ params.epochs }}"
+    assert dag.get_task("start_training").config["use_spot_instances"] == "{{ params.use_spot_instances }}"
+
+
+@pytest.mark.parametrize(("name", "rule"), [("epoch", "is not a field"), ("tags", "is a list or a mapping")])
+def test_a_form_of_what_is_no_field(tmp_path: Path, name: str, rule: str) -> None:
+    with pytest.raises(ConfigurationError, match=rule):
+        parsed(tmp_path, f"dag = SageMakerTrainingDag('churn.yaml', form=['{name}'])")
+
+
+def test_a_wrong_file_fails_when_the_dag_is_parsed(tmp_path: Path) -> None:
+    wrong = SETTINGS | {"training_instance_type": "m5.large"}
+    with pytest.raises(ConfigurationError, match=r"churn\.yaml"):
+        parsed(tmp_path, "dag = SageMakerTrainingDag('churn.yaml')", wrong)
+    with pytest.raises(ConfigurationError, match="No such file"):
+        parsed(tmp_path, "dag = SageMakerTrainingDag('other.yaml')")
+
+
+def test_schedules(tmp_path: Path) -> None:
+    dag = parsed(tmp_path, "dag = SageMakerTrainingDag('churn.yaml', schedule='@hourly', timezone='Asia/Taipei')")
+    assert dag.timetable.key_format == "%Y-%m-%dT%H"
+    assert (
+        parsed(tmp_path, "dag = SageMakerTrainingDag('churn.yaml', schedule=None)").timetable.can_be_scheduled is False
+    )
+    assert parsed(tmp_path, "dag = SageMakerTrainingDag('churn.yaml', schedule=Asset('t'))").schedule
+    with pytest.raises(ValueError, match="expected one of @hourly"):
+        parsed(tmp_path, "dag = SageMakerTrainingDag('churn.yaml', schedule='@often')")
+
+
+LEFT_OUT = {
+    "check=None": ALL[1:],
+    "report=None": ALL[:3],
+    "wait=None": ["check_data", "start_training", "report"],
+    "start_args={'dependencies': 'm:f'}": ALL[1:],
+}
+
+
+@pytest.mark.parametrize("argument", LEFT_OUT)
+def test_tasks_can_be_left_out(tmp_path: Path, argument: str) -> None:
+    dag = parsed(tmp_path, f"dag = SageMakerTrainingDag('churn.yaml', {argument})")
+    assert order(dag) == LEFT_OUT[argument]
+
+
+def test_a_task_that_waits_itself_is_deferred(tmp_path: Path) -> None:
+    dag = parsed(tmp_path, "dag = SageMakerTrainingDag('churn.yaml', wait=None, model=Asset('model'))")
+    start = dag.get_task("start_training")
+    assert (start.deferrable, start.waits_for_end, [asset.name for asset in start.outlets]) == (True, True, ["model"])
+    assert dag.get_task("report").op_kwargs["outcome"].key == "outcome"
+
+
+def test_tasks_can_be_replaced(tmp_path: Path) -> None:
+    code = """
+from functools import partial
+@task
+def mine(partition, outcome): ...
+check = partial(SageMakerTableCheckOperator, limits={'row_ratio': 5})
+dag = SageMakerTrainingDag('churn.yaml', report=mine, check=check)
+"""
+    dag = parsed(tmp_path, code)
+    assert order(dag) == [*ALL[:3], "mine"]
+    assert dag.get_task("check_data").limits == {"row_ratio": 5}
+
+
+def test_preprocess_is_handed_bucket_path_and_partition(tmp_path: Path) -> None:
+    code = """
+@task
+def preprocess(bucket, path, partition): ...
+dag = SageMakerTrainingDag('churn.yaml', preprocess=preprocess)
+"""
+    dag = parsed(tmp_path, code)
+    assert order(dag) == ["preprocess", *ALL]
+    given = dag.get_task("preprocess").op_kwargs
+    assert given["bucket"] == "{{ macros.airflow_sagemaker.bucket_of('aws_default') }}"
+    assert given["path"].startswith("churn/input/")
+    given = parsed(tmp_path, code, SETTINGS | {"input_path": "s3://b/in/{{ ds }}"}).get_task("preprocess").op_kwargs
+    assert (given["bucket"], given["path"]) == ("b", "in/{{ ds }}")
+
+
+def test_a_group_among_other_tasks(tmp_path: Path) -> None:
+    code = """
+with DAG('mine', schedule=None) as dag:
+    @task
+    def before(): ...
+    @task
+    def after(): ...
+    before() >> SageMakerTrainingTaskGroup('churn.yaml', pool='p', retries=1) >> after()
+"""
+    dag = parsed(tmp_path, code)
+    assert order(dag) == ["before", *(f"training.{name}" for name in ALL), "after"]
+    assert {dag.get_task(f"training.{name}").pool for name in ALL[:3]} == {"p"}
+    assert dag.get_task("training.start_training").config == "churn.yaml"
+
+
+def test_the_report_is_logged_and_returned() -> None:
+    import logging
+
+    from airflow_sagemaker.dag import summarise
+
+    outcome = {"metrics": {"Validation AUC ROC": 0.8}, "model_artifact": "s3://m", "billable_seconds": 9,
+               "report": {"schema": 1, "baseline": {"Validation AUC ROC": 0.5}, "test": {"auc": 0.79}}}  # fmt: skip
+    found = partial(summarise, "2026-01-31", outcome)(logging.getLogger(__name__))
+    assert found["metrics"] == {"Validation AUC ROC": {"model": 0.8, "constant": 0.5}}
+    assert (found["test"], found["model_artifact"]) == ({"auc": 0.79}, "s3://m")
