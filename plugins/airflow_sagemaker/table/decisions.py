@@ -105,11 +105,8 @@ def decide(source: TableSource, label: str, id_name: str | None = None) -> Decis
     decisions.warnings += _label_warnings(decisions)
     if not decisions.numbers and not decisions.categories:
         reasons = "; ".join(f"{one.column} {one.reason}" for one in decisions.left_out[:3])
-        raise TableError(
-            f"{source.path} has no column to learn from: {reasons}"
-            if reasons
-            else f"{source.path} has no column besides label and id ({chosen_id or 'none'}); expected at least one feature"
-        )
+        reasons = reasons or f"expected at least one besides the label and the id ({chosen_id or 'none'})"
+        raise TableError(f"{source.path} has no column to learn from: {reasons}")
     return decisions
 
 
