@@ -16,6 +16,7 @@ CODE = (
     "plugins/airflow_sagemaker/cli",
     "plugins/airflow_sagemaker/definition",
     "plugins/airflow_sagemaker/kinds",
+    "plugins/airflow_sagemaker/table",
 )
 MODULES = ("plugins/airflow_sagemaker/exceptions.py", "plugins/airflow_sagemaker/airflow_compat.py")
 COMMAND_LINES = ("local_sagemaker/__main__.py",)

@@ -33,7 +33,7 @@ class TableFields(Protocol):
 
 
 def fields_of(config: Any) -> TableFields:
-    """Return the fields that a configuration names. Raises ConfigurationError for a kind of pipeline without a table."""
+    """Return the fields that a configuration names. Raises ConfigurationError for a kind without a table."""
     found: Any = getattr(config, "hyperparameters", None)
     if not hasattr(found, "full_field_list"):
         rule = "names no columns: this command is for pipelines that train on a table"
