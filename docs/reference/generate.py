@@ -57,6 +57,7 @@ def _known_by(rule: Any) -> str:
 def operators_page() -> str:
     """DAG, task group, operators and sensor, and the outcome that they leave."""
     from airflow_sagemaker import (
+        SageMakerPromoteModelOperator,
         SageMakerTableCheckOperator,
         SageMakerTrainingDag,
         SageMakerTrainingPipelineOperator,
@@ -69,6 +70,7 @@ def operators_page() -> str:
         SageMakerTrainingPipelineOperator: "operator",
         SageMakerTrainingPipelineSensor: "sensor",
         SageMakerTableCheckOperator: "operator",
+        SageMakerPromoteModelOperator: "operator",
         SageMakerTrainingDag: "",
         SageMakerTrainingTaskGroup: "",
     }

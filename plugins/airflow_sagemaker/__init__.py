@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from airflow_sagemaker.kinds.training.hyperparameters import ModelHyperparameters
     from airflow_sagemaker.kinds.training.steps import PyTorchTrainingStepBuilder
     from airflow_sagemaker.operators import SageMakerTrainingPipelineOperator
+    from airflow_sagemaker.promotion import SageMakerPromoteModelOperator
     from airflow_sagemaker.sensors import SageMakerTrainingPipelineSensor
     from airflow_sagemaker.start.run_config import RUN_PARTITION
 
@@ -30,6 +31,7 @@ _HOMES = {
     "SageMakerTableCheckOperator": "check_operator",
     "SageMakerTrainingDag": "dag",
     "SageMakerTrainingTaskGroup": "dag",
+    "SageMakerPromoteModelOperator": "promotion",
     "SageMakerTrainingPipelineOperator": "operators",
     "SageMakerTrainingPipelineSensor": "sensors",
     "RUN_PARTITION": "start.run_config",
@@ -43,6 +45,7 @@ __all__ = [
     "PytorchTrainingConfig",
     "SageMakerTableCheckOperator",
     "SageMakerTrainingDag",
+    "SageMakerPromoteModelOperator",
     "SageMakerTrainingPipelineOperator",
     "SageMakerTrainingPipelineSensor",
     "SageMakerTrainingTaskGroup",

@@ -11,6 +11,9 @@ from airflow_sagemaker.config.instance_types import processor_of
 
 DEFAULT_FRAMEWORK_VERSION: str = load_data("pytorch_images")["default"]
 """The newest that the SageMaker SDK lists."""
+INFERENCE_VERSION = "2.6"
+INFERENCE_TAG = "2.6-cpu-py312"
+"""The newest PyTorch inference container that the SageMaker SDK lists."""
 WARN_BEFORE = datetime.timedelta(days=90)
 """How long before the end of an image's security patches `validate` begins to say so."""
 
@@ -80,6 +83,13 @@ def training_image(region: str, instance_type: str, framework_version: str, py_v
     py = py_version or max(image["py_versions"], default="")
     tag = image["tags"][processor_of(instance_type)].format(version=framework_version, py=py)
     return f"{account}.dkr.ecr.{region}.{data['domains'][region]}/{image['repository']}:{tag}"
+
+
+def inference_image(region: str) -> str:
+    """Return the URI of the container that serves a PyTorch model on a CPU. Raises KeyError for an unknown region."""
+    data = load_data("pytorch_images")
+    account = _registries_of(INFERENCE_VERSION)[region]
+    return f"{account}.dkr.ecr.{region}.{data['domains'][region]}/pytorch-inference:{INFERENCE_TAG}"
 
 
 def debugger_rules_image(region: str) -> str | None:

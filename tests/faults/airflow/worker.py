@@ -92,6 +92,7 @@ def main(spec: dict[str, Any]) -> None:
     from airflow.sdk.execution_time.context import OutletEventAccessors
 
     from airflow_sagemaker.operators import SageMakerTrainingPipelineOperator
+    from airflow_sagemaker.promotion import SageMakerPromoteModelOperator
     from airflow_sagemaker.sensors import SageMakerTrainingPipelineSensor
 
     asset = Asset("model")
@@ -124,7 +125,11 @@ def main(spec: dict[str, Any]) -> None:
         del context["task_state_store"]
         halting_saves(store_path, spec.get("halt", ""))
     task: Any
-    if "sensor" in spec:
+    if "promote" in spec:
+        task = SageMakerPromoteModelOperator(task_id="promote", **spec["promote"])
+        task.partition = spec["partition"]
+        task.outlets.append(asset)
+    elif "sensor" in spec:
         task = SageMakerTrainingPipelineSensor(task_id="wait", **spec["sensor"])
     else:
         limits = {name: timedelta(seconds=spec[name]) for name in ("execution_timeout",) if name in spec}
@@ -189,6 +194,7 @@ def serve() -> None:
 
     import airflow_sagemaker.definition.compiler
     import airflow_sagemaker.operators
+    import airflow_sagemaker.promotion
     import airflow_sagemaker.sensors
     import airflow_sagemaker.start.launcher
     import airflow_sagemaker.wait.execution_watch  # noqa: F401

@@ -1,0 +1,74 @@
+"""From a model to the champion: a model that is good enough waits for a person, who approves it in Airflow's UI.
+
+`promote` registers the model in SageMaker's registry. A model worse than the champion is rejected there and nobody is
+asked; the run still succeeds.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.providers.amazon.aws.hooks.sagemaker import SageMakerHook
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import DAG, CronPartitionTimetable, task
+
+from airflow_sagemaker import (
+    RUN_PARTITION,
+    SageMakerPromoteModelOperator,
+    SageMakerTrainingPipelineOperator,
+    SageMakerTrainingPipelineSensor,
+)
+
+
+@task
+def preprocess(partition: str) -> str:
+    """Write the partition's table; returns its folder."""
+    from customers.table import write_table
+
+    return write_table("customers", partition)
+
+
+@task.short_circuit
+def needs_a_person(promoted: dict[str, Any]) -> bool:
+    """Skip the rest for a model that was rejected by its metric."""
+    return bool(promoted["status"] == "PendingManualApproval")
+
+
+@task
+def approve(promoted: dict[str, Any]) -> None:
+    """Make the model the champion."""
+    SageMakerHook().conn.update_model_package(
+        ModelPackageArn=promoted["package_arn"],
+        ModelApprovalStatus="Approved",
+        ApprovalDescription="approved in Airflow",
+    )
+
+
+with DAG(
+    dag_id="customers_promoted",
+    schedule=CronPartitionTimetable("0 0 * * *", timezone="UTC", run_offset=-1, key_format="%Y-%m-%d"),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+    default_args={"retries": 3, "retry_delay": timedelta(seconds=30)},
+    tags=["sagemaker", "example"],
+    doc_md=__doc__,
+) as dag:
+    start = SageMakerTrainingPipelineOperator(task_id="start_training", config="customers/training.yaml")
+    wait = SageMakerTrainingPipelineSensor(task_id="wait_for_training", execution_arn=start.output)
+    promote = SageMakerPromoteModelOperator(
+        task_id="promote",
+        outcome=wait.output,
+        group="customers",
+        metric="Validation AUC ROC",
+        min_value=0.5,
+        tolerance=0.01,
+        approval="manual",
+    )
+    ask = ApprovalOperator(
+        task_id="ask",
+        subject="Use the customers model of {{ dag_run.partition_key }}?",
+        body="{{ ti.xcom_pull(task_ids='promote')['reason'] }}",
+    )
+    preprocess(RUN_PARTITION) >> start >> wait >> promote
+    needs_a_person(promote.output) >> ask >> approve(promote.output)

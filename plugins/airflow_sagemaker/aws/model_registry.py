@@ -1,0 +1,141 @@
+"""The packages of one model package group: which is the champion, and what is written of a new one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airflow_sagemaker.aws.faults import Fault, classify_error, error_text, explain_error
+from airflow_sagemaker.exceptions import ExecutionError
+
+if TYPE_CHECKING:
+    from airflow_sagemaker.aws.client import Aws
+
+_EXISTS = re.compile(r"already exists", re.IGNORECASE)
+_MISSING = re.compile(r"^Model ?Package ?(Group)? .*does not exist", re.IGNORECASE)
+"""A ValidationException of this text, where other services have a code of its own."""
+SEARCHED_PACKAGES = 100
+"""How many of a group's newest packages are searched for one's own: one page of ListModelPackages."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """One version of a model."""
+
+    arn: str
+    status: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    approval_description: str = ""
+    model_artifact: str = ""
+
+    @property
+    def version(self) -> str:
+        """The last part of the ARN: the version's number in its group."""
+        return self.arn.rsplit("/", 1)[-1]
+
+    def metric(self, name: str) -> float | None:
+        """Return a metric that the package was registered with, None when it has none of this name."""
+        try:
+            return float(self.metadata[name])
+        except (KeyError, ValueError):
+            return None
+
+
+class ModelRegistry:
+    """A model package group, by name or ARN. Raises ExecutionError for what AWS refuses."""
+
+    def __init__(self, aws: Aws, group: str) -> None:
+        self._aws = aws
+        self.group = group
+
+    def champion(self, *, but: str = "") -> Package | None:
+        """Return the group's latest approved package other than `but`; None without one. Two calls."""
+        for _ in range(3):
+            arns = [arn for arn in self._list(MaxResults=2, ModelApprovalStatus="Approved") if arn != but]
+            if not arns:
+                return None
+            found = self.describe(arns[0])
+            if found is not None:  # else it was deleted since it was listed
+                return found
+        raise ExecutionError(f"the approved packages of {self.group} are being deleted while they are read; try again")
+
+    def find(self, token: str) -> str | None:
+        """Return the ARN of the package whose description ends with this token. One call."""
+        return next((arn for arn, text in self._listed(MaxResults=SEARCHED_PACKAGES) if text.endswith(token)), None)
+
+    def describe(self, arn: str) -> Package | None:
+        """Return one package, None when it does not exist. One call."""
+        try:
+            reply = self._aws.call("sagemaker", "describe_model_package", ModelPackageName=arn)
+        except Exception as error:
+            if _is_gone(error):
+                return None
+            raise ExecutionError(explain_error(error, f"reading model package {arn}")) from error
+        containers = (reply.get("InferenceSpecification") or {}).get("Containers") or [{}]
+        return Package(
+            arn=reply["ModelPackageArn"],
+            status=reply.get("ModelApprovalStatus", ""),
+            metadata=reply.get("CustomerMetadataProperties") or {},
+            approval_description=reply.get("ApprovalDescription", ""),
+            model_artifact=containers[0].get("ModelDataUrl", ""),
+        )
+
+    def register(self, request: dict[str, Any]) -> str:
+        """Return the ARN of the package that the request asks for; makes the group when it does not exist."""
+        try:
+            return str(self._aws.call("sagemaker", "create_model_package", **request)["ModelPackageArn"])
+        except Exception as error:
+            if not _is_gone(error):
+                raise ExecutionError(explain_error(error, f"registering a model in {self.group}")) from error
+        self._make_group()
+        try:
+            return str(self._aws.call("sagemaker", "create_model_package", **request)["ModelPackageArn"])
+        except Exception as error:
+            raise ExecutionError(explain_error(error, f"registering a model in {self.group}")) from error
+
+    def set_status(self, arn: str, status: str, reason: str) -> None:
+        """Set a package's approval status. Raises ExecutionError, by name for a package that was deleted meanwhile."""
+        description = " ".join(reason.split())[:1024]
+        try:
+            self._aws.call(
+                "sagemaker", "update_model_package", ModelPackageArn=arn, ModelApprovalStatus=status,
+                ApprovalDescription=description,
+            )  # fmt: skip
+        except Exception as error:
+            if _is_gone(error):
+                raise ExecutionError(
+                    f"model package {arn} was deleted before it could be judged; clear the task to register it again"
+                ) from error
+            raise ExecutionError(explain_error(error, f"setting {arn} to {status}")) from error
+
+    def _make_group(self) -> None:
+        try:
+            self._aws.call("sagemaker", "create_model_package_group", ModelPackageGroupName=self.group)
+        except Exception as error:
+            if not _EXISTS.search(error_text(error)):  # another task run has made it meanwhile
+                raise ExecutionError(explain_error(error, f"creating model package group {self.group}")) from error
+
+    def _list(self, **options: Any) -> list[str]:
+        return [arn for arn, _ in self._listed(**options)]
+
+    def _listed(self, **options: Any) -> list[tuple[str, str]]:
+        """Return ARN and description of the group's packages, the newest first; nothing for a group without any."""
+        try:
+            reply = self._aws.call(
+                "sagemaker", "list_model_packages", ModelPackageGroupName=self.group, SortBy="CreationTime",
+                SortOrder="Descending", **options,
+            )  # fmt: skip
+        except Exception as error:
+            if _is_gone(error):
+                return []
+            raise ExecutionError(explain_error(error, f"listing the model packages of {self.group}")) from error
+        return [
+            (item["ModelPackageArn"], item.get("ModelPackageDescription", ""))
+            for item in reply["ModelPackageSummaryList"]
+        ]
+
+
+def _is_gone(error: Exception) -> bool:
+    return classify_error(error) is Fault.GONE or bool(_MISSING.search(error_text(error)))

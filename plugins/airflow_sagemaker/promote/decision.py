@@ -1,0 +1,98 @@
+"""Whether a model takes the champion's place: one pure function, and nothing else decides."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import StrEnum
+from typing import Literal
+
+from airflow_sagemaker.contract import METRICS
+from airflow_sagemaker.exceptions import ConfigurationError, Violation
+
+Approval = Literal["automatic", "manual"]
+APPROVALS: tuple[Approval, ...] = ("automatic", "manual")
+
+
+class ApprovalStatus(StrEnum):
+    """SageMaker's ModelApprovalStatus."""
+
+    APPROVED = "Approved"
+    REJECTED = "Rejected"
+    PENDING = "PendingManualApproval"
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """What a model must reach; `limit` is the worst value that is accepted, in the metric's own direction."""
+
+    metric: str
+    higher_is_better: bool
+    limit: float | None = None
+    tolerance: float = 0.0
+    """By how much the model may be worse than the champion."""
+    approval: Approval = "automatic"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The status that a package gets, and the numbers that led to it."""
+
+    status: ApprovalStatus
+    reason: str
+
+
+def decide(criteria: Criteria, value: float, champion: float | None) -> Decision:
+    """Judge a model by its metric's value and that of the champion (None: there is none, or it does not matter).
+
+    The first row that holds decides; "worse" follows the metric's direction:
+
+    | # | value | champion | approval | status |
+    |---|---|---|---|---|
+    | 1 | NaN | any | any | Rejected |
+    | 2 | worse than `limit` | any | any | Rejected |
+    | 3 | worse than the champion's by more than `tolerance` | a number | any | Rejected |
+    | 4 | any other | any (NaN is beaten by every number) | manual | PendingManualApproval |
+    | 5 | any other | none, NaN, or not better by more than `tolerance` | automatic | Approved |
+    """
+    found = f"{criteria.metric} {value:g}"
+    sign = 1 if criteria.higher_is_better else -1
+    if math.isnan(value):
+        return Decision(ApprovalStatus.REJECTED, f"{found} is not a number")
+    if criteria.limit is not None and sign * value < sign * criteria.limit:
+        word = "at least" if criteria.higher_is_better else "at most"
+        return Decision(ApprovalStatus.REJECTED, f"{found}, must be {word} {criteria.limit:g}")
+    within = f" (tolerance {criteria.tolerance:g})" if criteria.tolerance else ""
+    if champion is None:
+        reason = f"{found}, not compared with a champion"
+    elif math.isnan(champion):
+        reason = f"{found}, champion nan"
+    elif sign * value < sign * champion - criteria.tolerance:
+        return Decision(ApprovalStatus.REJECTED, f"{found}, worse than the champion's {champion:g}{within}")
+    else:
+        reason = f"{found}, champion {champion:g}{within}"
+    manual = criteria.approval == "manual"
+    return Decision(ApprovalStatus.PENDING if manual else ApprovalStatus.APPROVED, reason)
+
+
+def higher_is_better(metric: str, given: bool | None, measured: Mapping[str, float]) -> bool:
+    """Return the direction of a metric that the model was measured by.
+
+    Raises ConfigurationError for a metric that it was not measured by, and for one of a user's own program whose
+    direction is not given.
+    """
+    if metric not in measured:
+        near = get_close_matches(metric, list(measured), n=1)
+        there = ", ".join(sorted(measured)) or "none"
+        hint = f"did you mean {near[0]!r}?" if near else f"the training reported {there}"
+        raise ConfigurationError([Violation("metric", metric, "is not a metric of this model", hint)], what="promotion")
+    known = {known.name: known.higher_is_better for known in METRICS}
+    direction = known.get(metric, given)
+    if direction is None:
+        rule = "is a metric of your own, whose direction is not known"
+        raise ConfigurationError(
+            [Violation("metric", metric, rule, "set higher_is_better to True or False")], what="promotion"
+        )
+    return direction

@@ -1,0 +1,99 @@
+"""What is registered of a model: a package whose metadata says where it comes from and how good it is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_sagemaker.config.partition_keys import partition_folder
+from airflow_sagemaker.exceptions import ConfigurationError, Violation
+
+TOKEN_CHARACTERS = 32
+"""CreateModelPackage takes a ClientToken of at most 36."""
+METADATA_VALUE = re.compile(r"[\w \u00a0.:/=+\-@]{1,256}")
+"""CustomerMetadataProperties of CreateModelPackage: letters, separators, digits and these signs."""
+PARTITION, DIGEST, EXECUTION, DATA_DIGEST, REPORT = "partition", "digest", "execution", "data_digest", "report"
+_OUTCOME_FIELDS = ("execution_arn", "model_artifact", "metrics")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A trained model: the parts of its outcome that a package keeps, and the token that makes it one package."""
+
+    execution_arn: str
+    model_artifact: str
+    metrics: Mapping[str, float]
+    partition: str
+    digest: str
+    data_digest: str
+    report: str
+    token: str
+
+    @classmethod
+    def of(cls, outcome: Any, partition: str, task_run: tuple[Any, ...]) -> Candidate:
+        """Read an outcome (XCom of the sensor). Raises ConfigurationError for what is no outcome of a training.
+
+        The token is made of the task run and the execution, so that each try of one task asks for the same package,
+        and a task that was cleared with its training for another one.
+        """
+        missing = _OUTCOME_FIELDS if not isinstance(outcome, Mapping) else [
+            name for name in _OUTCOME_FIELDS if not outcome.get(name)
+        ]  # fmt: skip
+        if missing:
+            rule = f"must be the outcome of a training, with {', '.join(missing)}"
+            raise ConfigurationError(
+                [Violation("outcome", outcome, rule, "pass the output of the task that waits")], what="promotion"
+            )
+        identity = json.dumps([*task_run, outcome["execution_arn"]])
+        digests = ((outcome.get("report") or {}).get("data") or {}).get("digests")
+        return cls(
+            execution_arn=outcome["execution_arn"],
+            model_artifact=outcome["model_artifact"],
+            metrics={name: float(value) for name, value in outcome["metrics"].items()},
+            partition=partition,
+            digest=outcome.get("digest") or "",
+            data_digest=hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest() if digests else "",
+            report=re.sub(r"model\.tar\.gz$", "output.tar.gz", outcome["model_artifact"]),
+            token=hashlib.sha256(identity.encode()).hexdigest()[:TOKEN_CHARACTERS],
+        )
+
+    def metadata(self) -> dict[str, str]:
+        """Return CustomerMetadataProperties: metrics by their names, and the model's origin.
+
+        The partition is written as in paths (`partition_keys`), with @ for %, which the service does not take; what
+        else it does not take is left out.
+        """
+        given = {name: repr(value) for name, value in self.metrics.items()} | {
+            PARTITION: partition_folder(self.partition).replace("%", "@"),
+            DIGEST: self.digest,
+            EXECUTION: self.execution_arn,
+            DATA_DIGEST: self.data_digest,
+            REPORT: self.report,
+        }
+        return {
+            name: value for name, value in given.items() if METADATA_VALUE.fullmatch(value) and len(name) <= 128
+        }  # fmt: skip
+
+    def description(self) -> str:
+        """Return the package's description: the token in it finds the package again, however long AWS knows tokens."""
+        return f"Partition {self.partition} by airflow-sagemaker, {self.token}"[:1024]
+
+    def request(self, group: str, image: str) -> dict[str, Any]:
+        """Return the request of CreateModelPackage."""
+        container = {"Image": image, "ModelDataUrl": self.model_artifact}
+        return {
+            "ModelPackageGroupName": group,
+            "ModelPackageDescription": self.description(),
+            "ModelApprovalStatus": "PendingManualApproval",
+            "InferenceSpecification": {
+                "Containers": [container],
+                "SupportedContentTypes": ["application/json", "text/csv"],
+                "SupportedResponseMIMETypes": ["application/json"],
+            },
+            "CustomerMetadataProperties": self.metadata(),
+            "ClientToken": self.token,
+        }

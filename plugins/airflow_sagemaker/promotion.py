@@ -1,0 +1,264 @@
+"""The operator that registers a trained model and decides whether it becomes the champion."""
+
+from __future__ import annotations
+
+from airflow_sagemaker import airflow_compat  # refuses an old Airflow
+
+# isort: split
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Asset, BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
+
+from airflow_sagemaker.exceptions import ConfigurationError, Violation
+from airflow_sagemaker.promote.decision import APPROVALS, ApprovalStatus, Criteria, decide, higher_is_better
+from airflow_sagemaker.start.rendering import render_text
+from airflow_sagemaker.start.run_config import RUN_PARTITION
+from airflow_sagemaker.start.task_settings import check_choice
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_sagemaker.aws.model_registry import ModelRegistry, Package
+    from airflow_sagemaker.promote.model_package import Candidate
+
+CHAMPION = "champion"
+DECIDED_BY = "airflow-sagemaker: "
+"""Starts the reason of each decision of this operator: a status with another one is a person's, and stays."""
+
+
+class SageMakerPromoteModelOperator(BaseOperator):
+    """Register the model of a training as a package and approve it if it is good enough, exactly once per task run.
+
+    The model is judged by the metrics in its outcome, which are those of the artifact. The champion is the group's
+    latest approved package. A rejected model is no failure: the task succeeds, and the champion stays. Each try of a
+    task run asks for the same package; a package that a person has approved or rejected is never changed.
+
+    :param outcome: the outcome of the training, `wait.output`.
+    :param group: the model package group; made if it does not exist.
+    :param metric: name of the metric that decides, such as "Validation AUC ROC".
+    :param min_value: the lowest value that is accepted, of a metric where higher is better.
+    :param max_value: the highest value that is accepted, of a metric where lower is better.
+    :param better_than: "champion", or None to compare with none.
+    :param tolerance: by how much the model may be worse than the champion.
+    :param approval: "automatic" sets Approved or Rejected; "manual" leaves a model that is good enough at
+        PendingManualApproval, for a person.
+    :param higher_is_better: direction of a metric of your own program; known for those of the shipped program.
+    :param image: the image that serves the model; default: AWS's PyTorch inference container of the region.
+    :param partition: the partition that the model was trained for; default: the run's.
+    :param aws_conn_id: the Airflow connection; None leaves credentials and region to boto3's own chain.
+    :param region_name: the AWS region; default: that of the training.
+    :param verify: whether TLS certificates are checked, or the path of a CA bundle; else the connection's.
+    :param botocore_config: options of `botocore.config.Config` as a dict; else the connection's.
+
+    XCom: package_arn, status, reason, metric, value, partition, and of the champion that it was compared with
+    champion_arn and champion_value (None without one). Assets among the outlets get the same in their event.
+    """
+
+    template_fields: Sequence[str] = (
+        "outcome", "group", "metric", "min_value", "max_value", "better_than", "tolerance", "approval", "image",
+        "partition", "aws_conn_id", "region_name", "verify", "botocore_config",
+    )  # fmt: skip
+    template_fields_renderers = {"outcome": "json"}  # noqa: RUF012 - Airflow's own convention
+    ui_color = "#e6f4e1"
+
+    def __init__(
+        self,
+        *,
+        outcome: Mapping[str, Any] | str,
+        group: str,
+        metric: str,
+        min_value: float | str | None = None,
+        max_value: float | str | None = None,
+        better_than: str | None = CHAMPION,
+        tolerance: float | str = 0.0,
+        approval: str = "automatic",
+        higher_is_better: bool | None = None,
+        image: str | None = None,
+        partition: str = RUN_PARTITION,
+        aws_conn_id: str | None = "aws_default",
+        region_name: str | None = None,
+        verify: bool | str | None = None,
+        botocore_config: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.outcome: Any = outcome
+        self.group = group
+        self.metric = metric
+        self.min_value: Any = min_value
+        self.max_value: Any = max_value
+        self.better_than = better_than
+        self.tolerance: Any = tolerance
+        self.approval: Any = approval
+        self.higher_is_better = higher_is_better
+        self.image = image
+        self.partition = partition
+        self.aws_conn_id = aws_conn_id
+        self.region_name = region_name
+        self.verify = verify
+        self.botocore_config = botocore_config
+
+    def render_template(self, content: Any, context: Context, *args: Any, **kwargs: Any) -> Any:
+        """As every operator, but a partition stays a text under native rendering."""
+
+        def render(value: Any) -> Any:
+            return super(SageMakerPromoteModelOperator, self).render_template(value, context, *args, **kwargs)
+
+        return render_text(content, render) if content is self.partition else render(content)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Return what was decided. Raises AirflowFailException for what no retry can heal."""
+        from airflow_sagemaker.promote.model_package import Candidate
+        from airflow_sagemaker.start.record import TaskRun
+
+        run = TaskRun.of(context["ti"])
+        try:
+            identity = (run.dag_id, run.run_id, run.task_id, run.map_index)
+            candidate = Candidate.of(self.outcome, str(self.partition), identity)
+            criteria = self._criteria(candidate)
+            registry = self._registry(candidate)
+            is_first_try = context["ti"].try_number == 1
+            promoted = self._promote(registry, candidate, criteria, is_first_try=is_first_try)
+        except ConfigurationError as error:
+            raise AirflowFailException(str(error)) from None
+        self._update_assets(context, promoted)
+        return promoted
+
+    # --- what was asked for ------------------------------------------------------------------------------------------
+
+    def _criteria(self, candidate: Candidate) -> Criteria:
+        violations = []
+        numbers: dict[str, float | None] = {}
+        for name in ("min_value", "max_value", "tolerance"):
+            given = getattr(self, name)
+            try:
+                numbers[name] = None if given in (None, "", "None") else float(given)
+            except (TypeError, ValueError):
+                violations.append(Violation(name, given, "must be a number"))
+        tolerance = numbers.get("tolerance") or 0.0
+        if not 0 <= tolerance < float("inf"):
+            violations.append(Violation("tolerance", tolerance, "must be a number from 0 on"))
+        if self.better_than not in (CHAMPION, None, "None"):
+            violations.append(Violation("better_than", self.better_than, f"must be {CHAMPION!r} or None"))
+        try:
+            check_choice("approval", self.approval, APPROVALS)
+        except ValueError:
+            violations.append(Violation("approval", self.approval, f"must be {' or '.join(APPROVALS)}"))
+        direction = higher_is_better(self.metric, self.higher_is_better, candidate.metrics)
+        wrong = "max_value" if direction else "min_value"
+        if numbers.get(wrong) is not None:
+            rule = f"has no effect on {self.metric}, where {'higher' if direction else 'lower'} is better"
+            hint = f"use {'min_value' if direction else 'max_value'}"
+            violations.append(Violation(wrong, numbers[wrong], rule, hint))
+        if violations:
+            raise ConfigurationError(violations, what="promotion")
+        limit = numbers.get("min_value" if direction else "max_value")
+        return Criteria(self.metric, direction, limit, tolerance, self.approval)
+
+    def _registry(self, candidate: Candidate) -> ModelRegistry:
+        from airflow_sagemaker.aws.client import Aws
+        from airflow_sagemaker.aws.connections import AwsTarget
+        from airflow_sagemaker.aws.executions import ExecutionArn
+        from airflow_sagemaker.aws.model_registry import ModelRegistry
+
+        execution = ExecutionArn.parse(candidate.execution_arn)
+        self.region_name = self.region_name or execution.region
+        if self.group.startswith("arn:"):
+            _refuse_foreign_group(self.group, candidate.execution_arn)
+        target = AwsTarget(self.aws_conn_id, self.region_name, self.verify, self.botocore_config)
+        return ModelRegistry(Aws(target, self.log), self.group.rsplit("/", 1)[-1])
+
+    # --- what is done ------------------------------------------------------------------------------------------------
+
+    def _promote(
+        self, registry: ModelRegistry, candidate: Candidate, criteria: Criteria, *, is_first_try: bool
+    ) -> dict[str, Any]:
+        """Register and judge: at most six calls.
+
+        The champion is read first, so that nothing is registered that cannot be judged. The package is registered as
+        pending and judged by a second call, so that a task that dies in between leaves one that its retry finds.
+        """
+        own = None if is_first_try else self._own_package(registry, candidate)
+        champion = registry.champion(but=own.arn if own else "") if self.better_than == CHAMPION else None
+        decision = decide(criteria, candidate.metrics[criteria.metric], self._value_of(champion, criteria))
+        if own is None:
+            arn = registry.register(candidate.request(registry.group, self._image()))
+        elif _is_settled_by_a_person(own):
+            return self._settled(own, candidate, champion, criteria)
+        else:
+            arn = own.arn
+        registry.set_status(arn, decision.status, DECIDED_BY + decision.reason)
+        self.log.info("%s: %s (%s)", arn, decision.status, decision.reason)
+        return self._result(arn, decision.status, decision.reason, candidate, champion, criteria)
+
+    def _own_package(self, registry: ModelRegistry, candidate: Candidate) -> Package | None:
+        arn = registry.find(candidate.token)
+        return registry.describe(arn) if arn else None
+
+    def _value_of(self, champion: Package | None, criteria: Criteria) -> float | None:
+        if champion is None:
+            return None
+        value = champion.metric(criteria.metric)
+        if value is None:
+            rule = f"has no {criteria.metric!r} in its metadata"
+            hint = "register it with its metrics in CustomerMetadataProperties, or set better_than to None"
+            raise ConfigurationError([Violation("champion", champion.arn, rule, hint)], what="promotion")
+        return value
+
+    def _image(self) -> str:
+        from airflow_sagemaker.config.container_images import inference_image
+
+        if self.image:
+            return self.image
+        try:
+            return inference_image(str(self.region_name))
+        except KeyError:
+            rule = "has no known PyTorch inference container"
+            raise ConfigurationError(
+                [Violation("region", self.region_name, rule, "set image")], what="promotion"
+            ) from None
+
+    def _settled(
+        self, own: Package, candidate: Candidate, champion: Package | None, criteria: Criteria
+    ) -> dict[str, Any]:
+        self.log.info("%s was set to %s by a person and stays: %s", own.arn, own.status, own.approval_description)
+        return self._result(own.arn, own.status, own.approval_description, candidate, champion, criteria)
+
+    def _result(
+        self, arn: str, status: str, reason: str, candidate: Candidate, champion: Package | None, criteria: Criteria
+    ) -> dict[str, Any]:
+        return {
+            "package_arn": arn,
+            "status": str(status),
+            "reason": reason,
+            "metric": criteria.metric,
+            "value": candidate.metrics[criteria.metric],
+            "partition": candidate.partition,
+            "champion_arn": champion.arn if champion else None,
+            "champion_value": self._value_of(champion, criteria),
+        }
+
+    def _update_assets(self, context: Context, promoted: dict[str, Any]) -> None:
+        for asset in self.outlets or ():
+            if isinstance(asset, Asset):
+                event = context["outlet_events"][asset]
+                event.extra = {**event.extra, **promoted}
+                airflow_compat.add_partition(event, promoted["partition"])
+
+
+def _is_settled_by_a_person(package: Package) -> bool:
+    decided = package.status in (ApprovalStatus.APPROVED, ApprovalStatus.REJECTED)
+    return decided and not package.approval_description.startswith(DECIDED_BY)
+
+
+def _refuse_foreign_group(group: str, execution_arn: str) -> None:
+    """A group's ARN must be of the training's account and region."""
+    theirs, ours = group.split(":")[3:5], execution_arn.split(":")[3:5]
+    if theirs != ours:
+        rule = f"belongs to account {theirs[-1]} in {theirs[0]}, but the model to account {ours[-1]} in {ours[0]}"
+        raise ConfigurationError(
+            [Violation("group", group, rule, "register it in a group of the training's own account and region")],
+            what="promotion",
+        )
