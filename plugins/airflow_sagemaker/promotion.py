@@ -18,7 +18,7 @@ from airflow_sagemaker.start.run_config import RUN_PARTITION
 from airflow_sagemaker.start.task_settings import check_choice
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Context, XComArg
 
     from airflow_sagemaker.aws.model_registry import ModelRegistry, Package
     from airflow_sagemaker.promote.model_package import Candidate
@@ -66,7 +66,7 @@ class SageMakerPromoteModelOperator(BaseOperator):
     def __init__(
         self,
         *,
-        outcome: Mapping[str, Any] | str,
+        outcome: Mapping[str, Any] | XComArg | str,
         group: str,
         metric: str,
         min_value: float | str | None = None,
