@@ -32,7 +32,7 @@ class SageMakerPromoteModelOperator(BaseOperator):
     """Register the model of a training as a package and approve it if it is good enough, exactly once per task run.
 
     The model is judged by the metrics in its outcome, which are those of the artifact. The champion is the group's
-    latest approved package. A rejected model is no failure: the task succeeds, and the champion stays. Each try of a
+    latest approved package. A rejected model does not fail the task: it succeeds, and the champion stays. Each try of a
     task run asks for the same package; a package that a person has approved or rejected is never changed.
 
     :param outcome: the outcome of the training, `wait.output`.
@@ -44,7 +44,7 @@ class SageMakerPromoteModelOperator(BaseOperator):
     :param tolerance: by how much the model may be worse than the champion.
     :param approval: "automatic" sets Approved or Rejected; "manual" leaves a model that is good enough at
         PendingManualApproval, for a person.
-    :param higher_is_better: direction of a metric of your own program; known for those of the shipped program.
+    :param higher_is_better: direction of a metric that your own program prints; known for those of the shipped program.
     :param image: the image that serves the model; default: AWS's PyTorch inference container of the region.
     :param partition: the partition that the model was trained for; default: the run's.
     :param aws_conn_id: the Airflow connection; None leaves credentials and region to boto3's own chain.

@@ -91,7 +91,7 @@ def higher_is_better(metric: str, given: bool | None, measured: Mapping[str, flo
     known = {known.name: known.higher_is_better for known in METRICS}
     direction = known.get(metric, given)
     if direction is None:
-        rule = "is a metric of your own, whose direction is not known"
+        rule = "is not one of the shipped metrics, so its direction is not known"
         raise ConfigurationError(
             [Violation("metric", metric, rule, "set higher_is_better to True or False")], what="promotion"
         )
