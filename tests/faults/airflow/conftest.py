@@ -9,6 +9,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -211,22 +212,29 @@ def workshop(local_sagemaker: Any, tmp_path_factory: pytest.TempPathFactory) -> 
     local_sagemaker.client("s3").create_bucket(Bucket=bucket)
     (path / "source").mkdir()
     (path / "source" / "train.py").write_text(TRAIN)
+    with running_forge(path, ROOT) as forge:
+        yield Workshop(path, bucket, forge)
+
+
+@contextmanager
+def running_forge(path: Path, root: Path) -> Iterator[subprocess.Popen[str]]:
+    """The worker program of a source tree, with that tree's package."""
     environment = {
         **{k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "AIRFLOW")) or k == SDK_PYTHON},
         "AIRFLOW_HOME": str(path / "airflow"),
         "AIRFLOW_SAGEMAKER_CACHE_DIR": str(path / "cache"),
         "AWS_EC2_METADATA_DISABLED": "true",
-        "PYTHONPATH": f"{ROOT / 'plugins'}:{ROOT}",
+        "PYTHONPATH": f"{root / 'plugins'}:{root}",
         "NO_PROXY": "127.0.0.1,localhost",
     }
-    program = Path(__file__).with_name("worker.py")
+    program = root / "tests" / "faults" / "airflow" / "worker.py"
     with (path / "forge.log").open("w") as log:
         forge = subprocess.Popen(
             [sys.executable, str(program)], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
             text=True, cwd=path,
         )  # fmt: skip
     try:
-        yield Workshop(path, bucket, forge)
+        yield forge
     finally:
         forge.kill()
         forge.wait()
