@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from local_sagemaker.addresses import is_loopback, listening_address
 from local_sagemaker.client import environment as client_environment
 from local_sagemaker.errors import StartError
+from local_sagemaker.requests.functions import FUNCTION_ARN
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -127,6 +128,16 @@ def _serve_options(command: argparse.ArgumentParser) -> None:
         " they are only written to callbacks/QUEUE in the data folder",
     )
     add(
+        "--lambda",
+        action="append",
+        dest="functions",
+        type=_function,
+        default=[],
+        metavar="ARN=MODULE:FUNCTION",
+        help="Python function that a Lambda step with this FunctionArn calls; the module is imported from the current"
+        " folder by the interpreter that runs the jobs; may be repeated",
+    )
+    add(
         "--throttle",
         type=_positive,
         default=0.0,
@@ -207,6 +218,16 @@ def _hook(text: str) -> str:
     return text
 
 
+def _function(text: str) -> tuple[str, str]:
+    arn, _, handler = text.partition("=")
+    if not FUNCTION_ARN.fullmatch(arn) or not re.fullmatch(r"\w+(\.\w+)*:\w+(\.\w+)*", handler):
+        raise argparse.ArgumentTypeError(
+            f"'{text}' must be ARN=MODULE:FUNCTION, such as"
+            " arn:aws:lambda:us-east-1:123456789012:function:my-function=my_module:handler"
+        )
+    return arn, handler
+
+
 def _keys(data_dir: Path, host: str) -> tuple[str, str]:
     """The key pair: from the environment, from the server before, else a new one."""
     access, secret = (os.environ.get(f"LOCAL_SAGEMAKER_{name}") for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"))
@@ -249,6 +270,7 @@ def serve(arguments: argparse.Namespace) -> None:
             images=tuple(arguments.image),
             no_capacity=tuple(arguments.no_capacity),
             callback_hook=arguments.callback_hook,
+            functions=dict(arguments.functions),
         )
     )
     server.start()

@@ -23,9 +23,11 @@ from local_sagemaker.http.listener import Listener
 from local_sagemaker.http.moto_backends import MotoBackends
 from local_sagemaker.http.throttle import Throttle
 from local_sagemaker.http.wsgi import Application
+from local_sagemaker.jobs.functions import Functions
 from local_sagemaker.jobs.supervisor import JobSupervisor
 from local_sagemaker.logs import LogStore
 from local_sagemaker.requests.checks import RequestChecks
+from local_sagemaker.requests.functions import KnownFunctions
 from local_sagemaker.requests.images import Images
 from local_sagemaker.requests.instances import Capacity
 from local_sagemaker.s3.server import S3Server, listen, port_of
@@ -52,6 +54,7 @@ class Settings:
     images: tuple[str, ...]
     no_capacity: tuple[str, ...]
     callback_hook: str | None
+    functions: Mapping[str, str]
 
 
 def lock(data_dir: Path) -> IO[str]:
@@ -116,10 +119,19 @@ class Server:
         self._db = Database(settings.data_dir / "sagemaker.db")
         self._logs = LogStore(settings.data_dir / "logs.db")
         self._checks = RequestChecks(
-            settings.data_dir / "s3", Images(settings.images), Capacity(frozenset(settings.no_capacity))
+            settings.data_dir / "s3",
+            Images(settings.images),
+            Capacity(frozenset(settings.no_capacity)),
+            KnownFunctions(settings.functions),
         )
         outbox = Outbox(self._db, settings.data_dir / "callbacks", settings.callback_hook)
-        self._engine = Engine(self._db, settings.data_dir, self._checks, outbox)
+        functions = Functions(
+            settings.functions,
+            data_dir=settings.data_dir,
+            python=settings.job_python,
+            client_env=_job_environment(self.environment),
+        )
+        self._engine = Engine(self._db, settings.data_dir, self._checks, outbox, functions)
         self._supervisor: JobSupervisor | None = None
         self._signals: _SignalPipe | None = None
 

@@ -30,8 +30,7 @@ def _definition_text(context: Context, request: Request) -> str | None:
     try:
         definition = parse(text)
         for step in definition.steps.values():
-            operation = STEP_TYPES[step.type].creates
-            for refusal in context.checks.images.refusals(operation, step.arguments) if operation else ():
+            for refusal in STEP_TYPES[step.type].unsupported_here(step, context.checks):
                 raise Problem(f"Step '{step.name}': {refusal}")
     except AssignmentProblem as problem:
         raise ValidationException(str(problem)) from None

@@ -44,6 +44,8 @@ class Advance:
         """ARNs of jobs to stop after the commit."""
         self.timers: list[float] = []
         """When to look again."""
+        self.calls: list[int] = []
+        """Rows of steps whose functions to call after the commit."""
         self.has_messages = False
         """Whether there are messages to deliver after the commit."""
 
@@ -162,6 +164,8 @@ class Advance:
             run.fail(f"ClientError: {error}")
         if run.job is not None:
             self.submit.append(run.job)
+        if run.called is not None:
+            self.calls.append(run.called)
         self.has_messages |= run.has_sent
         self._read(step.name)
 
@@ -171,6 +175,9 @@ class Advance:
         ).fetchone()["name"]
         return StoredValues(self._execution, name, self._definition, self._steps, self._checks.s3_dir)
 
+    def _ended_since_stop(self) -> list[sqlite3.Row]:
+        return [row for row in self._steps.values() if (row["ended"] or 0) >= self._execution["modified"]]
+
     def _finish(self) -> None:
         """End the execution when none of its steps runs."""
         states = {row["status"] for row in self._steps.values()}
@@ -178,7 +185,9 @@ class Advance:
             return
         reason = None
         if self._execution["status"] == "Stopping":
-            status = "Stopped"
+            # a function that hangs fails even an execution that was told to stop (API reference, StopPipelineExecution)
+            hung = any(row["type"] == "Lambda" and row["status"] == "Failed" for row in self._ended_since_stop())
+            status, reason = ("Failed", _FAILED) if hung else ("Stopped", None)
         elif "Failed" in states:
             status, reason = "Failed", _FAILED
         else:

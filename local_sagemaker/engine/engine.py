@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from local_sagemaker.definition import Definition, parse
 from local_sagemaker.engine.advance import Advance, finish_job
+from local_sagemaker.engine.invocations import FunctionCaller, Invocations
 from local_sagemaker.engine.outbox import Outbox
 from local_sagemaker.errors import ValidationException
 from local_sagemaker.expressions.problem import Problem
@@ -58,11 +59,14 @@ class Jobs(Protocol):
 class Engine:
     """Decides what runs next; every decision is committed before it is acted upon."""
 
-    def __init__(self, db: Database, data_dir: Path, checks: RequestChecks, outbox: Outbox) -> None:
+    def __init__(
+        self, db: Database, data_dir: Path, checks: RequestChecks, outbox: Outbox, functions: FunctionCaller
+    ) -> None:
         self._db = db
         self._data_dir = data_dir
         self._checks = checks
         self._outbox = outbox
+        self._invocations = Invocations(db, functions, self.definition, self.wake)
         self._jobs: Jobs | None = None
         self._condition = threading.Condition()
         self._awake: OrderedDict[str, None] = OrderedDict()
@@ -78,12 +82,14 @@ class Engine:
         """Take up what an earlier server left, then run."""
         self._jobs = jobs
         self._recover()
+        self._invocations.recover()
         self._outbox.start()
         self._thread.start()
 
     def shutdown(self) -> None:
         """Decide and deliver nothing any more; the jobs are the supervisor's to end."""
         self._outbox.shutdown()
+        self._invocations.shutdown()
         with self._condition:
             self._ending = True
             self._condition.notify()
@@ -263,6 +269,8 @@ class Engine:
             step = Advance(connection, execution, definition, self._checks)
             with in_region(region_of(arn)):
                 step.run()
+        for row in step.calls:
+            self._invocations.submit(row)
         if step.has_messages:
             self._outbox.wake()
         with self._condition:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from local_sagemaker import disk
+from local_sagemaker.jobs.clients import local_client
 from local_sagemaker.jobs.fair_queue import FairQueue
 from local_sagemaker.jobs.host.handle import NO_ISOLATION, Isolation, probe_isolation
 from local_sagemaker.jobs.host.python_environment import JobPython
@@ -90,22 +91,7 @@ class JobSupervisor:
         return self._client("logs")
 
     def _client(self, service: str) -> Any:
-        import boto3
-        from botocore.config import Config
-
-        env = self._client_env
-        session = boto3.Session(
-            aws_access_key_id=env["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=env["AWS_SECRET_ACCESS_KEY"],
-            region_name=env.get("AWS_DEFAULT_REGION", "us-east-1"),
-        )
-        endpoint = env.get(f"AWS_ENDPOINT_URL_{service.upper()}") or env["AWS_ENDPOINT_URL"]
-        config = Config(
-            retries={"max_attempts": 4, "mode": "standard"},
-            s3={"addressing_style": "path"},
-            max_pool_connections=4 * self._max_jobs + 8,
-        )
-        return session.client(service, endpoint_url=endpoint, config=config)
+        return local_client(service, self._client_env, max_connections=4 * self._max_jobs + 8)
 
     # --- the queue ----------------------------------------------------------------------------------------------
 

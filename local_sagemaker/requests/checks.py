@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from local_sagemaker.identifiers import current_region
+from local_sagemaker.requests.functions import KnownFunctions
 from local_sagemaker.requests.images import Images
 from local_sagemaker.requests.instances import Capacity
 from local_sagemaker.requests.job_rules import broken_rules, unsupported_values
@@ -33,6 +34,7 @@ class RequestChecks:
     s3_dir: Path
     images: Images = field(default_factory=Images)
     capacity: Capacity = field(default_factory=Capacity)
+    functions: KnownFunctions = field(default_factory=KnownFunctions)
 
     def problems(self, operation: str, request: dict[str, Any]) -> list[str]:
         """What is wrong with a request whose values are all known; a sentence each."""

@@ -39,6 +39,11 @@ def check_outputs(step: str, declared: Any) -> None:
         names.add(name)
 
 
+def names(step: Step) -> list[str]:
+    """The names of the outputs that a step declares."""
+    return list(_types(step))
+
+
 def check_property(step: Step, path: Path, where: str) -> None:
     """Check that a step has such an output; raises Problem."""
     if path[0] != MEMBER or len(path) != 2:

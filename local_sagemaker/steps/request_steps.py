@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from local_sagemaker.errors import ServiceError
 from local_sagemaker.expressions.problem import AssignmentProblem, Problem
 from local_sagemaker.expressions.values import is_expression
 from local_sagemaker.identifiers import step_job_name
-from local_sagemaker.requests.checks import refusals
+from local_sagemaker.requests.checks import RequestChecks, refusals
 from local_sagemaker.steps import cache
 from local_sagemaker.steps.step import Step
 from local_sagemaker.steps.step_run import StepRun
@@ -63,6 +63,10 @@ class RequestStep(StepType):
             return True
 
         deque(service_model.violations(service_model.input_shape(self.creates), arguments, is_open=is_open), maxlen=0)
+
+    def unsupported_here(self, step: Step, checks: RequestChecks) -> Iterable[str]:
+        """An image that no job Python stands in for."""
+        return checks.images.refusals(self.creates, step.arguments)
 
     def check_property(self, step: Step, path: Path, where: str) -> None:
         """Check a path against the answer of the action that describes the step."""

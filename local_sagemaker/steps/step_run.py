@@ -13,9 +13,9 @@ from local_sagemaker.json_text import dumps, loads
 from local_sagemaker.requests.checks import RequestChecks
 from local_sagemaker.steps import cache
 from local_sagemaker.steps.step import Step
-from local_sagemaker.store import messages
+from local_sagemaker.store import invocations, messages
 
-_REASON_LENGTH = 1024
+REASON_LENGTH = 1024
 
 
 class ExecutionValues(Scope, Protocol):
@@ -43,6 +43,8 @@ class StepRun:
         self.checks = checks
         self.job: JobSpec | None = None
         """The job to hand to the supervisor after the commit."""
+        self.called: int | None = None
+        """The row of the step whose function is to be called after the commit."""
         self.has_sent = False
         """Whether there are messages to deliver after the commit."""
 
@@ -64,7 +66,7 @@ class StepRun:
     def fail(self, reason: str, *, metadata: dict[str, Any] | None = None) -> None:
         """End the step as Failed; with metadata it counts as its first attempt."""
         tried = {} if metadata is None else {"attempt": 1, "metadata": dumps(metadata)}
-        self._write(status="Failed", ended=now(), failure_reason=reason[:_REASON_LENGTH] or None, **tried)
+        self._write(status="Failed", ended=now(), failure_reason=reason[:REASON_LENGTH] or None, **tried)
 
     def fail_to_create(self, action: str, details: str) -> None:
         """End the step as Failed because what it wants to create is refused."""
@@ -81,6 +83,12 @@ class StepRun:
     def wait_for_callback(self, token: str, *, metadata: dict[str, Any]) -> None:
         """Let the step run until somebody calls back with the token."""
         self._write(status="Executing", attempt=self._attempts() + 1, callback_token=token, metadata=dumps(metadata))
+
+    def call_function(self, function: str, event: str, *, metadata: dict[str, Any]) -> None:
+        """Let the step run until a function ends, which is called after the commit."""
+        self._write(status="Executing", attempt=self._attempts() + 1, metadata=dumps(metadata))
+        self.called = int(self._row()["seq"])
+        invocations.add(self.connection, self.called, function, event)
 
     def send(self, queue: str, body: str) -> None:
         """Write down a message, to be delivered after the commit."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from local_sagemaker.expressions.problem import Problem
+from local_sagemaker.requests.checks import RequestChecks
 from local_sagemaker.steps.step import Step
 from local_sagemaker.steps.step_run import StepRun
 
@@ -43,6 +44,10 @@ class StepType(ABC):
 
     def check_members(self, step: str, members: Mapping[str, Any]) -> None:  # noqa: B027
         """Check what the step of that name has of `members`, expressions left open; raises Problem."""
+
+    def unsupported_here(self, step: Step, checks: RequestChecks) -> Iterable[str]:
+        """What of a step does not run on this server as it was started; a sentence each."""
+        return ()
 
     def check_property(self, step: Step, path: Path, where: str) -> None:
         """Check that a step of this type has such a property; raises Problem."""

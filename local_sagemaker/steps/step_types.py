@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from local_sagemaker.steps.callback_step import CallbackStep
 from local_sagemaker.steps.control_steps import ConditionStep, FailStep
+from local_sagemaker.steps.lambda_step import LambdaStep
 from local_sagemaker.steps.request_steps import JobStep, ResourceStep
 from local_sagemaker.steps.step_type import Arguments, StepType
 from local_sagemaker.store import models
@@ -45,6 +46,7 @@ _ENTRIES: tuple[StepType, ...] = (
     ConditionStep(),
     FailStep(),
     CallbackStep(),
+    LambdaStep(),
     ResourceStep(
         "Model",
         creates="CreateModel",
@@ -67,7 +69,8 @@ STEP_TYPES: dict[str, StepType] = {entry.name: entry for entry in _ENTRIES}
 """The types of step that run here, by a definition's `Type`."""
 
 UNSUPPORTED = (
-    "Transform", "Tuning", "Lambda", "ClarifyCheck", "QualityCheck", "EMR", "EMRServerless", "AutoML",
-    "EndpointConfig", "Endpoint", "Job", "ForEach", "MonitorDataQuality",
+    "Transform", "Tuning", "ClarifyCheck", "QualityCheck", "EMR", "EMRServerless", "AutoML",
+    "EndpointConfig", "Endpoint", "InferenceComponent", "Job", "ForEach", "Lineage", "Cleanup", "Athena",
+    "MonitorDataQuality",
 )  # fmt: skip
 """Types that the service has and this server does not: refused by name, where others are refused as unknown."""

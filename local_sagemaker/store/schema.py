@@ -195,4 +195,13 @@ CREATE INDEX messages_by_step ON messages(step);
 CREATE INDEX messages_waiting ON messages(seq) WHERE delivered IS NULL
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _CASE, _REGIONS, _CALLBACKS)
+_LAMBDAS = """
+CREATE TABLE invocations (
+    step INTEGER PRIMARY KEY REFERENCES steps(seq) ON DELETE CASCADE,
+    function TEXT NOT NULL,
+    event TEXT NOT NULL,
+    begun REAL
+)
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _CASE, _REGIONS, _CALLBACKS, _LAMBDAS)

@@ -16,6 +16,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError, EndpointConnectionError
 
+from . import counted
 from .conftest import Server
 
 ROLE = "arn:aws:iam::123456789012:role/LocalSageMakerRole"
@@ -132,6 +133,8 @@ class Scenario:
 
     play: Callable[[Server], None]
     check: Callable[[Server], None]
+    options: tuple[str, ...] = ()
+    """Of `serve`."""
 
 
 def train(server: Server) -> None:
@@ -339,6 +342,33 @@ def check_ask(server: Server) -> None:
     assert {body["token"] for body in bodies} == tokens
 
 
+FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:count"
+
+
+def call(server: Server) -> None:
+    """A function that was lost with its server is not called again by itself, but by a retry."""
+    outputs = [{"OutputName": "good", "OutputType": "Integer"}]
+    step = {"Name": "Call", "Type": "Lambda", "FunctionArn": FUNCTION, "OutputParameters": outputs}
+    step["Arguments"] = {"file": str(server.data_dir / "calls")}
+    create(server, step, condition("Check", {"Get": "Steps.Call.OutputParameters['good']"}))
+    arn = start(server)
+    attempt = 0
+    while wait_end(server, arn)["PipelineExecutionStatus"] != "Succeeded":
+        assert "the server ended while" in steps(server, arn)["Call"]["FailureReason"].replace("local SageMaker ", "")
+        server.client("sagemaker").retry_pipeline_execution(
+            PipelineExecutionArn=arn, ClientRequestToken=f"{attempt:032}"
+        )
+        attempt += 1
+
+
+def check_call(server: Server) -> None:
+    [arn] = executions(server)
+    assert statuses(server, arn) == {"Call": "Succeeded", "Check": "Succeeded"}
+    calls = (server.data_dir / "calls").read_text().split()
+    assert 1 <= len(calls) <= 3  # one more with each server that was killed
+    assert len(set(calls)) == len(calls)
+
+
 SCENARIOS = {
     "train": Scenario(train, check_train),
     "stop": Scenario(stop, check_stop),
@@ -346,4 +376,5 @@ SCENARIOS = {
     "versions": Scenario(versions, check_versions),
     "work": Scenario(work, check_work),
     "ask": Scenario(ask, check_ask),
+    "call": Scenario(call, check_call, ("--lambda", f"{FUNCTION}={counted.__name__}:{counted.count.__name__}")),
 }

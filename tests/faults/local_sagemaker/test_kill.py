@@ -19,12 +19,12 @@ def survive(serve: Callable[..., Server], data_dir: Path, scenario: Scenario, *n
     """
     crashed = 0
     for number in numbers:
-        server = serve(data_dir, number)
+        server = serve(data_dir, number, *scenario.options)
         if server.is_ready and plays(server, scenario):
             server.stop()
             break
         crashed += 1
-    last = serve(data_dir)
+    last = serve(data_dir, None, *scenario.options)
     scenario.play(last)
     scenario.check(last)
     last.stop()
@@ -52,6 +52,7 @@ def plays(server: Server, scenario: Scenario) -> bool:
         ("versions", [6, 4, 3]),
         ("work", [8, 10]),
         ("ask", [5, 3, 3]),
+        ("call", [5, 2]),
     ],
 )
 def test_kill_after_a_commit(serve: Callable[..., Server], tmp_path: Path, name: str, numbers: list[int]) -> None:

@@ -16,7 +16,7 @@ from .test_pipelines import refused
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        (definition({"Name": "L", "Type": "Lambda", "Arguments": {}}), "Lambda, which this local SageMaker does not"),
+        (definition({"Name": "T", "Type": "Transform", "Arguments": {}}), "Transform, which this local SageMaker"),
         (
             '{"Version": "2020-12-01", "Steps": ' + "[" * 5000 + "]" * 5000 + "}",
             "not JSON: its values are nested",
