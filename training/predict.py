@@ -1,8 +1,9 @@
-"""Scores a table with a trained model: `python -m training.predict MODEL ROWS [ANSWERS.parquet]`.
+"""Scores a table with a trained model: `python -m training.predict MODEL ROWS [ANSWERS.parquet] [--add NAME VALUE]`.
 
 MODEL is model.tar.gz or its unpacked folder, ROWS a parquet or CSV file or a folder of parquet parts; each may be an
 s3:// URI (credentials, region and AWS_ENDPOINT_URL as everywhere in AWS). The rows are read, scored and written piece
 by piece. Without ANSWERS the answers are printed as CSV. Columns other than features are not copied, except the id.
+--add, which may be given several times, adds a column with the same text in each row.
 """
 
 from __future__ import annotations
@@ -99,6 +100,18 @@ def located(place: str | Path) -> tuple[pa.fs.FileSystem, str]:
     return pa.fs.LocalFileSystem(), str(Path(text).absolute())
 
 
+def with_columns(answers: Iterator[pa.Table], added: dict[str, str]) -> Iterator[pa.Table]:
+    """Add to each piece a column for each name, with the same text in all rows. Raises ValueError for a name twice."""
+    for piece in answers:
+        table = piece
+        for name, text in added.items():
+            if name in table.column_names:
+                raise ValueError(f"the answers already have a column {name}")
+            same = pa.DictionaryArray.from_arrays(pa.array([0] * table.num_rows, pa.int8()), [text])
+            table = table.append_column(name, same)
+        yield table
+
+
 def print_csv(answers: Iterator[pa.Table]) -> None:
     """Write the answers to standard output."""
     first = next(answers)
@@ -126,11 +139,16 @@ def write_parquet(answers: Iterator[pa.Table], target: str) -> None:
 
 def main(argv: list[str]) -> int:
     """Run the command line; return the exit status."""
+    added: dict[str, str] = {}
+    while "--add" in argv[2:-2]:
+        place = argv.index("--add", 2)
+        added[argv[place + 1]] = argv[place + 2]
+        argv = argv[:place] + argv[place + 3 :]
     if len(argv) not in (2, 3):
-        print("usage: python -m training.predict MODEL ROWS [ANSWERS.parquet]", file=sys.stderr)
+        print("usage: python -m training.predict MODEL ROWS [ANSWERS.parquet] [--add NAME VALUE]", file=sys.stderr)
         return 2
     try:
-        answers = pieces(load(argv[0]), argv[1])
+        answers = with_columns(pieces(load(argv[0]), argv[1]), added)
         if len(argv) == 3:
             write_parquet(answers, argv[2])
         else:

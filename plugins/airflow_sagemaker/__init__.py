@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from airflow_sagemaker.check_operator import SageMakerTableCheckOperator
     from airflow_sagemaker.config.base import BasePipelineConfig
     from airflow_sagemaker.dag import SageMakerTrainingDag, SageMakerTrainingTaskGroup
+    from airflow_sagemaker.kinds.scoring.config import PytorchScoringConfig
     from airflow_sagemaker.kinds.training.config import PytorchTrainingConfig
     from airflow_sagemaker.kinds.training.hyperparameters import ModelHyperparameters
     from airflow_sagemaker.kinds.training.steps import PyTorchTrainingStepBuilder
@@ -25,6 +26,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "BasePipelineConfig": "config.base",
+    "PytorchScoringConfig": "kinds.scoring.config",
     "PytorchTrainingConfig": "kinds.training.config",
     "ModelHyperparameters": "kinds.training.hyperparameters",
     "PyTorchTrainingStepBuilder": "kinds.training.steps",
@@ -42,6 +44,7 @@ __all__ = [
     "BasePipelineConfig",
     "ModelHyperparameters",
     "PyTorchTrainingStepBuilder",
+    "PytorchScoringConfig",
     "PytorchTrainingConfig",
     "SageMakerPromoteModelOperator",
     "SageMakerTableCheckOperator",

@@ -76,6 +76,9 @@ ALIAS_PREFIX = "d-"
 TRAINING_STEP = "Train"
 """Name of the training step."""
 
+SCORING_STEP = "Score"
+"""Name of the scoring step."""
+
 CHANNELS = ("train", "val", "test")
 """The training job's input channels."""
 

@@ -36,6 +36,7 @@ from airflow_sagemaker.start.run_config import (
     check_when_parsed,
     given_data,
     plain_config,
+    resolve_config,
     run_parameters,
 )
 from airflow_sagemaker.start.task_settings import SETTINGS, check_rendered
@@ -244,6 +245,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
                 require_lasting_records()
             config = self._build_config(context)
             aws = self._open_aws(config)
+            config = resolve_config(config, aws)
             launcher = self._launcher(context, config, aws)
             try:
                 execution = launcher.reattach() or self._launch(context, config, launcher)

@@ -42,6 +42,7 @@ from airflow_sagemaker.start.decision import OnBusy
 from airflow_sagemaker.start.input_check import check_inputs
 from airflow_sagemaker.start.launcher import Launcher, Request
 from airflow_sagemaker.start.record import Clears, ExecutionRecord, TaskRun
+from airflow_sagemaker.start.run_config import resolve_config
 from airflow_sagemaker.start.start_call import MustWait
 from airflow_sagemaker.wait.progress_report import ProgressReport
 
@@ -132,6 +133,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     """Compile, deploy if needed, start, and follow to the end unless told not to wait."""
     config = read_configuration(arguments)
     executions = _open_executions(arguments, config, output)
+    config = resolve_config(config, executions.aws)
     if not config.dependencies:  # a step before the training may be what writes the channels
         check_inputs(executions.aws, config)
     place = (executions.aws, str(config.code_bucket), config.pipeline_name, str(config.role_arn))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
@@ -254,6 +254,13 @@ class BasePipelineConfig(StrictModel):
     def input_objects(self) -> dict[str, str]:
         """Return the S3 URI, by a name for messages, of each object or folder that must exist before a start."""
         return {}
+
+    def resolved(self, registry_of: Callable[[str], Any]) -> Self:
+        """Return the configuration with what only AWS knows, asked for right before a start. By default itself.
+
+        `registry_of` gives the model registry of a model package group (`aws.model_registry`).
+        """
+        return self
 
     def source_violations(self) -> list[Violation]:
         """Return what is wrong with the files that would be shipped: these rules need the disk."""

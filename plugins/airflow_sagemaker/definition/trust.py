@@ -40,15 +40,24 @@ def require_own_code(shipped: Mapping[str, str], sources: Mapping[str, str]) -> 
 
 
 def code_channels(definition: str) -> dict[str, str]:
-    """Return the S3 URIs of the training step's channels `code` and `sm_drivers`."""
-    for step in json.loads(definition)["Steps"]:
+    """Return the S3 URIs of the training step's channels `code` and `sm_drivers`.
+
+    In a pipeline without a training step, that of the input `code` of a Processing step.
+    """
+    steps = json.loads(definition)["Steps"]
+    for step in steps:
         if step["Type"] == "Training":
             uris = {
                 channel["ChannelName"]: channel["DataSource"]["S3DataSource"]["S3Uri"]
                 for channel in step["Arguments"]["InputDataConfig"]
             }
             return {name: str(uris[name]) for name in ("code", "sm_drivers")}
-    raise Distrusted("it has no training step")
+    for step in steps:
+        inputs = step["Arguments"].get("ProcessingInputs", []) if step["Type"] == "Processing" else []
+        named = [item["S3Input"]["S3Uri"] for item in inputs if item["InputName"] == "code"]
+        if named:
+            return {"code": str(named[0])}
+    raise Distrusted("it has no step whose code is known")
 
 
 def _without_fields(files: Mapping[str, str]) -> dict[str, str]:

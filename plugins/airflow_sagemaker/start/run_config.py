@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_sagemaker.exceptions import ConfigurationError, Violation
 
 if TYPE_CHECKING:
+    from airflow_sagemaker.aws.client import Aws
     from airflow_sagemaker.config.base import BasePipelineConfig
 
 _ZONE = "dag.timetable.timezone if dag.timetable.timezone is defined else dag.timezone"
@@ -96,6 +97,13 @@ def build_config(
     if violations:
         raise ConfigurationError(violations)
     return config
+
+
+def resolve_config(config: BasePipelineConfig, aws: Aws) -> BasePipelineConfig:
+    """The configuration with what only AWS knows, such as the champion. Raises ConfigurationError, ExecutionError."""
+    from airflow_sagemaker.aws.model_registry import ModelRegistry
+
+    return config.resolved(lambda group: ModelRegistry(aws, group))
 
 
 def run_parameters(config: BasePipelineConfig, run_key: str | None, *, test: bool) -> dict[str, str]:
