@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from airflow_sagemaker.config.base import BasePipelineConfig
+from airflow_sagemaker.kinds.scoring.config import PytorchScoringConfig
 from airflow_sagemaker.kinds.training import parameters
 from airflow_sagemaker.kinds.training.config import PytorchTrainingConfig
 from airflow_sagemaker.kinds.training.extra_arguments import MANAGED
@@ -19,6 +20,7 @@ from airflow_sagemaker.kinds.training.hyperparameters import ModelHyperparameter
 SECTIONS: tuple[tuple[type[BaseModel], str], ...] = (
     (BasePipelineConfig, "What all steps of a pipeline have in common."),
     (PytorchTrainingConfig, "The training step. It has the settings above, too."),
+    (PytorchScoringConfig, "The scoring step. It has the settings of `BasePipelineConfig`, too."),
     (ModelHyperparameters, "`hyperparameters`. Scalars are pipeline parameters; the lists belong to the definition."),
     (ProfilerSettings, "`profiler`."),
     (ProfilerRule, "One entry of `profiler.rules_to_run`."),
@@ -54,7 +56,7 @@ def configuration_page() -> str:
 
 
 def _settings_table(model: type[BaseModel]) -> str:
-    inherited = BasePipelineConfig.model_fields if model is PytorchTrainingConfig else {}
+    inherited = BasePipelineConfig.model_fields if model in (PytorchTrainingConfig, PytorchScoringConfig) else {}
     rows = [
         f"| `{name}` | {_type_name(info.annotation)}{_limits_text(info)} | {_default_text(info)} | {info.description} |"
         for name, info in model.model_fields.items()

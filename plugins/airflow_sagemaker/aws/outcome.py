@@ -56,6 +56,8 @@ class Outcome:
     """The training step's job."""
     instance_type: str = ""
     """What it trained on: of several that were asked for, the one that SageMaker chose."""
+    outputs: dict[str, str] = field(default_factory=dict)
+    """Of a pipeline without a training step, such as a scoring: S3 URI of each output of the last Processing step."""
 
     @property
     def cache_hit(self) -> bool:
@@ -85,6 +87,7 @@ def read_outcome(executions: Executions, execution: Execution) -> Outcome:
         steps=[_step_entry(step) for step in steps],
         training_job_name=trained.job_name if trained else "",
         instance_type=_instance_type(job.get("ResourceConfig", {})),
+        outputs={} if trained else _processing_outputs(aws, steps),
     )
 
 
@@ -118,6 +121,19 @@ def _describe_job(aws: Aws, job_name: str) -> dict[str, Any]:
     except Exception as error:
         aws.log.warning("Training job %s could not be described: %s", job_name, error_text(error))
         return {}
+
+
+def _processing_outputs(aws: Aws, steps: list[Step]) -> dict[str, str]:
+    jobs = [step.job_name for step in steps if step.type == "ProcessingJob" and step.job_name]
+    if not jobs:
+        return {}
+    try:
+        job = aws.call("sagemaker", "describe_processing_job", ProcessingJobName=jobs[-1])
+    except Exception as error:
+        aws.log.warning("Processing job %s could not be described: %s", jobs[-1], error_text(error))
+        return {}
+    outputs = job.get("ProcessingOutputConfig", {}).get("Outputs", [])
+    return {item["OutputName"]: item["S3Output"]["S3Uri"] for item in outputs if item.get("S3Output")}
 
 
 def _read_report(aws: Aws, job: dict[str, Any]) -> dict[str, Any] | None:

@@ -1,0 +1,54 @@
+"""A scoring is started by the operator's own rules: exactly once, whoever dies around the start call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.faults.airflow.conftest import Bench
+
+
+def scoring(bench: Bench, **changes: Any) -> dict[str, Any]:
+    """The configuration of a scoring whose rows and model are there."""
+    (bench.shop.source / "predict.py").write_text("")
+    for key in ("rows/part-0.parquet", "models/model.tar.gz"):
+        bench.s3.put_object(Bucket=bench.shop.bucket, Key=f"{bench.name}-scoring/{key}", Body=b"x")
+    return {
+        "kind": "scoring",
+        "pipeline_name": bench.name,
+        "source_dir": str(bench.shop.source),
+        "input_path": f"s3://{bench.shop.bucket}/{bench.name}-scoring/rows",
+        "model": f"s3://{bench.shop.bucket}/{bench.name}-scoring/models/model.tar.gz",
+        **changes,
+    }
+
+
+@pytest.mark.parametrize("fault", ["hold_request", "hold_reply"])
+def test_a_killed_start_is_found_by_its_retry(bench: Bench, fault: str) -> None:
+    operator = {"config": scoring(bench)}
+    held = bench.proxy.inject("StartPipelineExecution", fault)
+    worker = bench.work(operator=operator)
+    assert held.reached.wait(120), worker.log
+    worker.kill()
+    held.release()
+    bench.proxy.clear()
+    retried = bench.work(operator=operator, try_number=2).result()
+    assert retried["returned"], retried
+    assert len(bench.executions()) == 1
+    started = bench.parameters(retried["returned"])
+    assert started["Partition"] == "2013-07-04"
+    assert started["OutputPath"].endswith(f"/{bench.name}/output/2013-07-04")
+
+
+def test_without_a_champion_nothing_starts(bench: Bench) -> None:
+    result = bench.work(operator={"config": scoring(bench, model="champion", group="nobody")}).result()
+    assert (result["error"], "has no approved model package" in result["message"]) == ("AirflowFailException", True)
+    assert not bench.proxy.calls["StartPipelineExecution"]
+
+
+def test_rows_that_are_missing_are_said_before_the_start(bench: Bench) -> None:
+    config = scoring(bench, input_path=f"s3://{bench.shop.bucket}/{bench.name}-scoring/none")
+    result = bench.work(operator={"config": config}).result()
+    assert "the rows" in result["message"]
+    assert "does not exist" in result["message"]
