@@ -6,12 +6,15 @@ from typing import Any
 
 import httpx
 
+TIMEOUT_SECONDS = 120
+"""The first request to a page of a busy machine has been seen to take half a minute."""
+
 
 class AirflowClient:
     """Signs in as a user of SimpleAuthManager and speaks `/api/v2`; any answer of 400 or above raises with its text."""
 
     def __init__(self, base_url: str, username: str, password: str) -> None:
-        self._http = httpx.Client(base_url=base_url, timeout=30, trust_env=False)
+        self._http = httpx.Client(base_url=base_url, timeout=TIMEOUT_SECONDS, trust_env=False)
         self._login = {"username": username, "password": password}
 
     def sign_in(self) -> None:
