@@ -11,7 +11,7 @@ from typing import Any
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from airflow_sagemaker.aws.connections import connection_defaults
-from airflow_sagemaker.contract import report_problem
+from airflow_sagemaker.dag import summarise
 from flight_delay.form import MISSING_DATA, SPLIT_BY
 from preprocessing import child
 from preprocessing.errors import ChecksError, MissingDataError, PreprocessingError
@@ -85,32 +85,8 @@ def findings(aws_conn_id: str, input_path: str) -> list[dict[str, Any]]:
 
 def report(partition: str, outcome: dict[str, Any], prepared: dict[str, Any] | None = None) -> dict[str, Any]:
     """Log the model's metrics beside those of a constant predictor, and return them."""
-    found = outcome.get("report") or {}
-    problem = report_problem(found)
-    if problem:
-        log.warning("%s", problem)
-        found = {}
-    baseline = found.get("baseline") or {}
-    metrics = {
-        name: {"model": value, "constant": baseline.get(name)} for name, value in sorted(outcome["metrics"].items())
-    }
-    rows = prepared["rows"] if prepared else (found.get("data") or {}).get("rows")
-    log.info("partition %s: rows %s", partition, rows)
-    log.info("%-22s%10s%10s", "metric", "model", "constant")
-    for name, pair in metrics.items():
-        constant = "-" if pair["constant"] is None else f"{pair['constant']:.4f}"
-        log.info("%-22s%10.4f%10s", name, pair["model"], constant)
-    for name, value in (found.get("test") or {}).items():
-        log.info("%-22s%10.4f%10s", f"Test {name}", value, "-")
-    log.info("model: %s", outcome["model_artifact"])
-    return {
-        "partition": partition,
-        "rows": rows,
-        "metrics": metrics,
-        "test": found.get("test"),
-        "model_artifact": outcome["model_artifact"],
-        "billable_seconds": outcome["billable_seconds"],
-    }
+    summary = summarise(partition, outcome, log)
+    return {**summary, "rows": prepared["rows"]} if prepared else summary
 
 
 def _run(

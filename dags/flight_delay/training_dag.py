@@ -7,9 +7,8 @@ from typing import Any
 
 from airflow.sdk import DAG, Asset, CronPartitionTimetable, PokeReturnValue, task
 
-from airflow_sagemaker import SageMakerTrainingPipelineOperator, SageMakerTrainingPipelineSensor
+from airflow_sagemaker import RUN_PARTITION, SageMakerTrainingTaskGroup
 from airflow_sagemaker.contract import XCom
-from airflow_sagemaker.operators import RUN_PARTITION
 from flight_delay import form, tasks
 from flight_delay.form import AWS_CONN_ID, HYPERPARAMETERS, MAX_TRAININGS, PARAMS, POOL, WAIT_EVERY, WAIT_WITHIN
 from preprocessing.window import Window
@@ -72,10 +71,19 @@ def training_dag(
             prepared = preprocess.override(outlets=[table] if table else [])(**data, split_by=split, pipeline=pipeline)
             config["input_path"] = "{{ ti.xcom_pull(task_ids='preprocess')['input_path'] }}"
             ready >> prepared
-        start, wait = training(config, dependencies)
-        (ready if prepared is None else prepared) >> start
         checked = STEPS_SPLITS if preprocess_in_pipeline else None
-        report.override(outlets=[model])(RUN_PARTITION, wait.output, prepared, checked)
+        (ready if prepared is None else prepared) >> SageMakerTrainingTaskGroup(
+            config,
+            prefix_group_id=False,
+            check=None,  # the preprocessing has checked its splits
+            report=lambda partition, outcome: report.override(outlets=[model])(partition, outcome, prepared, checked),
+            aws_conn_id=AWS_CONN_ID,
+            max_concurrent_executions=MAX_TRAININGS,
+            pool=POOL,
+            retry_delay=timedelta(seconds=10),
+            start_args={"dependencies": dependencies, "poll_interval": 10},
+            wait_args={"poke_interval": 5, "timeout": timedelta(hours=6).total_seconds()},
+        )
     return dag
 
 
@@ -105,36 +113,6 @@ def preprocess(
         ti.xcom_push(key=XCom.DATA_CHECKS.value, value=findings)
 
     return tasks.preprocess(AWS_CONN_ID, pipeline, partition, window_days, missing_data, split_by, keep)
-
-
-def training(config: dict[str, Any], dependencies: list[str]) -> tuple[Any, Any]:
-    """Return the tasks that start the training and wait for it."""
-    start = SageMakerTrainingPipelineOperator(
-        task_id="start_training",
-        config=config,
-        dependencies=dependencies,
-        aws_conn_id=AWS_CONN_ID,
-        max_concurrent_executions=MAX_TRAININGS,
-        poll_interval=10,
-        pool=POOL,
-        retries=3,
-        retry_delay=timedelta(seconds=10),
-    )
-    execution_arn: Any = start.output
-    wait = SageMakerTrainingPipelineSensor(
-        task_id="wait_for_training",
-        execution_arn=execution_arn,
-        aws_conn_id=AWS_CONN_ID,
-        poke_interval=5,
-        progress="logs",  # the report page draws the metrics from this task's log while the job runs
-        pool=POOL,
-        # Its execute is idempotent; a very short deferral can be reported as failed by Airflow itself.
-        retries=3,
-        retry_delay=timedelta(seconds=5),
-        timeout=timedelta(hours=6).total_seconds(),
-    )
-    start >> wait
-    return start, wait
 
 
 @task(retries=2, retry_delay=timedelta(seconds=10))

@@ -15,6 +15,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -74,6 +75,64 @@ def summarise(partition: str, outcome: Mapping[str, Any], log: logging.Logger) -
     }
 
 
+@dataclass(frozen=True)
+class TrainingTasks:
+    """The tasks that DAG and group have in common; the fields are the arguments of `SageMakerTrainingTaskGroup`."""
+
+    preprocess: MakeTask | None = None
+    check: MakeTask | None = SageMakerTableCheckOperator
+    start: MakeTask = SageMakerTrainingPipelineOperator
+    wait: MakeTask | None = SageMakerTrainingPipelineSensor
+    report: MakeTask | None = field(default_factory=lambda: report_outcome)
+    model: Asset | None = None
+    partition: str = RUN_PARTITION
+    form: Sequence[str] = ()
+    aws_conn_id: str | None = "aws_default"
+    max_concurrent_executions: int | None = None
+    pool: str | None = None
+    retries: int = 3
+    retry_delay: timedelta = timedelta(seconds=30)
+    start_args: Mapping[str, Any] = field(default_factory=dict)
+    wait_args: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """Return the names of the fields."""
+        return [one.name for one in fields(cls)]
+
+    def add(self, config: Any, settings: Mapping[str, Any]) -> None:
+        """Add the tasks, one after another, to the group or the DAG whose context this is."""
+        given = with_params(settings, self.form) if self.form else plain_config(config)
+        common = {"aws_conn_id": self.aws_conn_id, "retries": self.retries, "retry_delay": self.retry_delay}
+        common |= {"pool": self.pool} if self.pool else {}
+        of_run = {"config": given, "partition": self.partition, **common}
+        chain: list[Any] = []
+        if self.preprocess is not None:
+            chain.append(self.preprocess(**_input_place(settings, self.aws_conn_id), partition=self.partition))
+        made_by_steps = settings.get("dependencies") or self.start_args.get("dependencies")
+        if self.check is not None and not made_by_steps:
+            chain.append(self.check(task_id="check_data", **of_run))
+        *tasks, outcome = self._training(of_run, common)
+        chain += tasks
+        if self.report is not None:
+            chain.append(self.report(partition=self.partition, outcome=outcome))
+        for before, after in pairwise(chain):
+            before >> after
+
+    def _training(self, of_run: Mapping[str, Any], common: Mapping[str, Any]) -> list[Any]:
+        """Return the tasks that start and wait, and then the outcome."""
+        outlets = [self.model] if self.model else []
+        limit = {"max_concurrent_executions": self.max_concurrent_executions}
+        if self.wait is None:
+            alone = {"deferrable": True, "outlets": outlets, **self.start_args}
+            started = self.start(task_id="start_training", **of_run, **limit, **alone)
+            return [started, started.output[XCom.OUTCOME.value]]
+        started = self.start(task_id="start_training", **of_run, **limit, **self.start_args)
+        waiting = {"execution_arn": started.output, "progress": "logs", "outlets": outlets, **self.wait_args}
+        waited = self.wait(task_id="wait_for_training", **common, **waiting)
+        return [started, waited, waited.output]
+
+
 class SageMakerTrainingTaskGroup(TaskGroup):
     """The tasks of a training, for a DAG that has others, too.
 
@@ -125,38 +184,12 @@ class SageMakerTrainingTaskGroup(TaskGroup):
         **kwargs: Any,
     ) -> None:
         super().__init__(group_id=group_id, **kwargs)
-        settings = _settings(config, Path(self.dag.fileloc).parent)
-        given = plain_config(config) if not form else with_params(settings, form)
-        of_tasks = {"retries": retries, "retry_delay": retry_delay, **({"pool": pool} if pool else {})}
-        of_aws = {"aws_conn_id": aws_conn_id, **of_tasks}
-        start_args = dict(start_args or {})
-        outlets = [model] if model else []
-        if settings.get("dependencies") or start_args.get("dependencies"):
-            check = None  # the data are made by a step of the pipeline
+        tasks = TrainingTasks(
+            preprocess, check, start, wait, report, model, partition, form, aws_conn_id, max_concurrent_executions,
+            pool, retries, retry_delay, start_args or {}, wait_args or {},
+        )  # fmt: skip
         with self:
-            chain: list[Any] = []
-            if preprocess is not None:
-                chain.append(preprocess(**_input_place(settings, aws_conn_id), partition=partition))
-            if check is not None:
-                chain.append(check(task_id="check_data", config=given, partition=partition, **of_aws))
-            alone = {"deferrable": True, "outlets": outlets} if wait is None else {}
-            started = start(
-                task_id="start_training", config=given, partition=partition,
-                max_concurrent_executions=max_concurrent_executions, **of_aws, **alone, **start_args,
-            )  # fmt: skip
-            chain.append(started)
-            outcome: Any = started.output[XCom.OUTCOME.value] if wait is None else None
-            if wait is not None:
-                waiting = {"progress": "logs", **(wait_args or {})}
-                waited = wait(
-                    task_id="wait_for_training", execution_arn=started.output, outlets=outlets, **of_aws, **waiting
-                )
-                chain.append(waited)
-                outcome = waited.output
-            if report is not None:
-                chain.append(report(partition=partition, outcome=outcome))
-            for before, after in pairwise(chain):
-                before >> after
+            tasks.add(config, _settings(config, Path(self.dag.fileloc).parent))
 
 
 class SageMakerTrainingDag(DAG):
@@ -193,7 +226,7 @@ class SageMakerTrainingDag(DAG):
     ) -> None:
         file = sys._getframe(1).f_code.co_filename  # as Airflow finds a DAG's file; templates and YAML are beside it
         settings = _settings(config, Path(file).parent)
-        of_group = {name: kwargs.pop(name) for name in _OF_GROUP if name in kwargs}
+        of_group = {name: kwargs.pop(name) for name in TrainingTasks.names() if name in kwargs}
         of_group.setdefault("max_concurrent_executions", max_active_runs)
         super().__init__(
             dag_id=dag_id or _default_dag_id(config, settings),
@@ -205,13 +238,7 @@ class SageMakerTrainingDag(DAG):
         )
         self.fileloc = file
         with self:
-            self.training = SageMakerTrainingTaskGroup(config, form=form, prefix_group_id=False, **of_group)
-
-
-_OF_GROUP = (
-    "preprocess", "check", "start", "wait", "report", "model", "partition", "aws_conn_id", "max_concurrent_executions",
-    "pool", "retries", "retry_delay", "start_args", "wait_args",
-)  # fmt: skip
+            TrainingTasks(form=form, **of_group).add(config, settings)
 
 
 def _settings(config: Any, folder: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The command line, where Airflow is known by its REST API alone and the pages are not imported.
 
-Commands: init, split, validate, compile, diff, publish, doctor, smoke, run, logs, stop, orphans, backfill-summary.
+Commands: init, split, validate, compile, diff, publish, doctor, smoke, run, logs, stop, predict, orphans,
+backfill-summary.
 
 Exit codes: 0 success (diff, publish --check: nothing would change), 1 something would change, the training did not
 succeed or orphans are left, 2 the command line or the configuration is wrong, 3 compiling failed, 4 AWS (or Airflow)
@@ -20,7 +21,7 @@ from typing import Any
 
 from airflow_sagemaker import __version__
 from airflow_sagemaker.cli.output import Interrupted, Output
-from airflow_sagemaker.cli.table_parser import add_init, add_split
+from airflow_sagemaker.cli.table_parser import add_init, add_predict, add_split
 from airflow_sagemaker.contract import PROGRESS_LEVELS, ProgressLevel
 from airflow_sagemaker.exceptions import AirflowSageMakerError, CompileError, ConfigurationError, TableError
 
@@ -61,6 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_argument("--execution", metavar="ARN", help=f"use this execution instead of {latest}")
         if name == "logs":
             command.add_argument("--follow", action="store_true", help="continue until the execution has ended")
+    add_predict(commands)
     _add_orphans(commands)
     _add_backfill_summary(commands)
     return root
@@ -281,6 +283,10 @@ def _run_command(arguments: argparse.Namespace, output: Output) -> int:
         from airflow_sagemaker.cli.table_commands import init
 
         return init(arguments, output)
+    if arguments.command == "predict":
+        from airflow_sagemaker.cli.predict import predict
+
+        return predict(arguments, output)
     from botocore.exceptions import BotoCoreError, ClientError
 
     from airflow_sagemaker.aws.faults import RULE, Fault, classify_error

@@ -1,4 +1,4 @@
-"""The options of the commands for tables: `init` and `split`."""
+"""The options of the commands for tables: `init`, `split` and `predict`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ SPLIT_EXAMPLE = """example:
   airflow-sagemaker split churn.parquet dags/churn.yaml --bucket my-bucket --partition 2026-01-31
 
 writes s3://my-bucket/churn/input/2026-01-31/{train,val,test}/*.parquet."""
+
+PREDICT_EXAMPLE = """example:
+  airflow-sagemaker predict s3://my-bucket/churn/output/.../model.tar.gz new.parquet answers.parquet"""
 
 
 def add_command(commands: Any, name: str, text: str, example: str) -> argparse.ArgumentParser:
@@ -51,6 +54,18 @@ def add_split(commands: Any) -> argparse.ArgumentParser:
     command.add_argument("--create-bucket", action="store_true", help="create the bucket if it does not exist")
     command.add_argument("--overwrite", action="store_true", help="replace what is there")
     return command
+
+
+def add_predict(commands: Any) -> None:
+    """`predict`: score a table."""
+    text = "score a table with a trained model on this machine"
+    command = add_command(commands, "predict", text, PREDICT_EXAMPLE)
+    command.add_argument("model", metavar="MODEL", help="model.tar.gz or its unpacked folder, here or on S3")
+    command.add_argument("rows", metavar="ROWS", help="a Parquet or CSV file, or a folder of parts, here or on S3")
+    command.add_argument(
+        "answers", nargs="?", metavar="ANSWERS", help="Parquet file to write (default: CSV on standard output)"
+    )
+    command.set_defaults(json=False)
 
 
 def _add_json(command: argparse.ArgumentParser) -> None:

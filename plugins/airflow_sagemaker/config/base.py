@@ -25,9 +25,15 @@ from airflow_sagemaker.exceptions import MISSING, ConfigurationError, Violation
 
 
 def default_source_dir() -> str:
-    """Return the project's `training/` folder: beside plugins/, or what AIRFLOW_SAGEMAKER_SOURCE_DIR names."""
+    """Return the project's `training/` folder.
+
+    That is what AIRFLOW_SAGEMAKER_SOURCE_DIR names, else the copy that an installed package has, else the folder beside
+    plugins/, in a checkout and where the plugins folder was copied.
+    """
     named = os.environ.get("AIRFLOW_SAGEMAKER_SOURCE_DIR")
-    return named or str(Path(__file__).resolve().parents[3] / "training")
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "program" / "training"
+    return named or str(installed if installed.is_dir() else package.parents[1] / "training")
 
 
 def today_utc() -> str:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.tables import customers, write_parquet
+
 ROOT = Path(__file__).resolve().parents[3]
 LOOK = """
 import json
@@ -33,9 +35,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("package")
     source = base / "source"
     ignore = shutil.ignore_patterns("__pycache__")
-    for folder in ("plugins", "local_sagemaker"):
+    for folder in ("plugins", "local_sagemaker", "training"):
         shutil.copytree(ROOT / folder, source / folder, ignore=ignore)
-    for file in ("pyproject.toml", "README.md", "LICENSE"):
+    for file in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE"):
         shutil.copy(ROOT / file, source / file)
     target = base / "site"
     options = ["--no-deps", "--no-build-isolation", "--no-index", "--quiet", "--target", str(target)]
@@ -79,6 +81,35 @@ def test_pages_and_data_are_in_the_package(site: Path) -> None:
         packed = {p.name for p in (site / "airflow_sagemaker" / folder).rglob("*") if p.suffix in {".js", ".json"}}
         assert ours
         assert packed == ours
+
+
+def test_the_training_program_is_in_the_package_and_found_there(site: Path, tmp_path: Path) -> None:
+    ours = sorted(
+        p.relative_to(ROOT / "training") for p in (ROOT / "training").rglob("*") if p.suffix in {".py", ".txt"}
+    )
+    packed = site / "airflow_sagemaker" / "program" / "training"
+    assert sorted(p.relative_to(packed) for p in packed.rglob("*") if p.suffix in {".py", ".txt"}) == ours
+    write_parquet(tmp_path / "churn.parquet", customers())
+    (tmp_path / "training").mkdir()  # not the program
+    commands = [
+        ["init", "churn.parquet", "--label", "churned"],
+        ["split", "churn.parquet", "dags/churn.yaml", "--to", "data"],
+        ["validate", "dags/churn.yaml", "--data", "data", "--json"],
+    ]
+    for command in commands:
+        done = installed(site, tmp_path, *command)
+        assert done.returncode == 0, done.stderr
+    assert all(finding["ok"] for finding in json.loads(done.stdout)["data_checks"])
+    refused = installed(site, tmp_path, "predict", "nowhere.tar.gz", "churn.parquet")
+    assert "nowhere.tar.gz" in refused.stderr
+
+
+def installed(site: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {k: v for k, v in os.environ.items() if k != "AIRFLOW_SAGEMAKER_SOURCE_DIR"}
+    command = [sys.executable, "-P", "-m", "airflow_sagemaker", *arguments]
+    return subprocess.run(
+        command, cwd=folder, env={**environment, "PYTHONPATH": str(site)}, capture_output=True, text=True, check=False
+    )
 
 
 def test_pytest_finds_the_plugin_of_an_installed_package(site: Path, tmp_path: Path) -> None:
