@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from sagemaker.core import image_uris
 from sagemaker.core.workflow.conditions import ConditionGreaterThan
 from sagemaker.core.workflow.functions import Join
 from sagemaker.mlops.workflow.condition_step import ConditionStep
@@ -22,7 +21,10 @@ from sagemaker.mlops.workflow.steps import Step, StepTypeEnum
 THRESHOLD = 0.6
 METRIC = "Validation AUC ROC"
 MODEL_GROUP = "flight-delay"
-INFERENCE_IMAGE = {"version": "2.6", "py_version": "py312", "instance_type": "ml.m5.large"}
+SERVING_IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-inference:2.6-cpu-py312"
+"""URI of the container that serves the model, in the region of the pipeline. This is the newest PyTorch inference
+container that the SageMaker SDK lists; its security patches ended on 2026-06-30, so use the URI of one that is.
+"""
 
 
 def register_if_good(context: Any) -> ConditionStep:
@@ -46,7 +48,6 @@ class RegisterModel(Step):
     def __init__(self, context: Any) -> None:
         super().__init__(name="Register", step_type=StepTypeEnum.REGISTER_MODEL)
         self._model_data = context.training_step.properties.ModelArtifacts.S3ModelArtifacts
-        self._image = image_uris.retrieve("pytorch", context.config.region, image_scope="inference", **INFERENCE_IMAGE)
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -55,7 +56,7 @@ class RegisterModel(Step):
             "ModelPackageGroupName": MODEL_GROUP,
             "ModelApprovalStatus": "PendingManualApproval",
             "InferenceSpecification": {
-                "Containers": [{"Image": self._image, "ModelDataUrl": self._model_data}],
+                "Containers": [{"Image": SERVING_IMAGE, "ModelDataUrl": self._model_data}],
                 "SupportedContentTypes": ["application/json", "text/csv"],
                 "SupportedResponseMIMETypes": ["application/json"],
             },

@@ -13,7 +13,7 @@ DEFAULT_FRAMEWORK_VERSION: str = load_data("pytorch_images")["default"]
 """The newest that the SageMaker SDK lists."""
 INFERENCE_VERSION = "2.6"
 INFERENCE_TAG = "2.6-cpu-py312"
-"""The newest PyTorch inference container that the SageMaker SDK lists."""
+"""The newest PyTorch inference container that the SageMaker SDK lists; its security patches ended on 2026-06-30."""
 WARN_BEFORE = datetime.timedelta(days=90)
 """How long before the end of an image's security patches `validate` begins to say so."""
 
