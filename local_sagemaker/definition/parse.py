@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from local_sagemaker.definition.duration import duration_seconds
@@ -37,6 +38,15 @@ class Definition:
 
     parameters: dict[str, Parameter]
     steps: dict[str, Step]
+
+    @cached_property
+    def awaited(self) -> Mapping[str, frozenset[str]]:
+        """How steps may end otherwise than well because others wait for that: Failed, Stopped or Any, by step."""
+        found: dict[str, frozenset[str]] = {}
+        for step in self.steps.values():
+            for name, trigger in step.triggers.items():
+                found[name] = found.get(name, frozenset()) | {trigger}
+        return found
 
     @property
     def required_parameters(self) -> list[str]:
@@ -76,12 +86,8 @@ def parse(text: str) -> Definition:
     for step in steps.values():
         _check_references(step, definition)
         STEP_TYPES[step.type].check_parameters(step.arguments, types)
-    check_cycles({name: _blockers(step) for name, step in steps.items()})
+    check_cycles({name: step.follows for name, step in steps.items()})
     return definition
-
-
-def _blockers(step: Step) -> frozenset[str]:
-    return step.needs | ({step.condition} if step.condition else frozenset())
 
 
 def _steps(items: Any, where: str, condition: str | None, branch: bool) -> Iterator[Step]:
@@ -120,13 +126,15 @@ def _step(item: Any, where: str, condition: str | None, branch: bool) -> Step:
     members = {key: item[key] for key in type_.members if key in item}
     check_expressions(members, f"step '{name}'")
     type_.check_members(name, members)
+    needs, triggers = _dependencies(name, [own, members], item.get("DependsOn"))
     return Step(
         name=name,
         type=type_.name,
         arguments=arguments,
         display_name=_text(item, "DisplayName", 256, name),
         description=_text(item, "Description", 3072, name),
-        needs=_needs(name, [own, members], item.get("DependsOn")),
+        needs=needs,
+        triggers=triggers,
         condition=condition,
         branch=branch,
         cache_days=_cache_days(item.get("CacheConfig"), name),
@@ -147,12 +155,47 @@ def _text(item: dict[str, Any], key: str, most: int, step: str) -> str | None:
     return value
 
 
-def _needs(name: str, values: Any, depends_on: Any) -> frozenset[str]:
+_TRIGGERS = ("Completed", "Failed", "Stopped", "Any")
+"""Of the SDK's StepDependency."""
+
+
+def _dependencies(name: str, values: Any, depends_on: Any) -> tuple[frozenset[str], dict[str, str]]:
+    """The steps that must have succeeded, and those that must have ended otherwise, with how."""
     depends_on = [] if depends_on is None else depends_on
-    if not isinstance(depends_on, list) or not all(isinstance(item, str) for item in depends_on):
+    if not isinstance(depends_on, list):
         raise Problem(f"DependsOn of step '{name}' must be a list of step names")
     used = {found.name for found in map(reference, references(values)) if found.root == "Steps"}
-    return frozenset(used) | {str(item) for item in depends_on}
+    triggers: dict[str, str] = {}
+    needs: set[str] = set()
+    for item in depends_on:
+        step, trigger = _dependency(name, item)
+        if triggers.get(step, trigger) != trigger or (step in needs and trigger != "Completed"):
+            raise Problem(f"DependsOn of step '{name}' has '{step}' with more than one Trigger")
+        if trigger == "Completed":
+            needs.add(step)
+        else:
+            triggers[step] = trigger
+    if both := sorted(used & triggers.keys()):
+        raise Problem(
+            f"Step '{name}' uses properties of step '{both[0]}', which has them only when it has completed, but"
+            f" depends on it with the Trigger {triggers[both[0]]}"
+        )
+    return frozenset(used | needs), triggers
+
+
+def _dependency(name: str, item: Any) -> tuple[str, str]:
+    if isinstance(item, str):
+        return item, "Completed"
+    where = f"DependsOn of step '{name}'"
+    if not isinstance(item, dict):
+        raise Problem(f"{where} must be a list of step names, or of objects with Step and Trigger")
+    check_members(item, {"Step", "Trigger"}, where)
+    step, trigger = item.get("Step"), item.get("Trigger")
+    if not isinstance(step, str):
+        raise Problem(f"{where}: Step must be the name of a step, found {json.dumps(step)[:100]}")
+    if trigger not in _TRIGGERS:
+        raise Problem(f"{where}: Trigger must be one of {', '.join(_TRIGGERS)}, found {json.dumps(trigger)[:100]}")
+    return step, trigger
 
 
 def _cache_days(config: Any, name: str) -> float | None:
@@ -214,7 +257,7 @@ def _check_references(step: Step, definition: Definition) -> None:
         elif found.root == "Steps" and found.name in definition.steps:
             target = definition.steps[found.name]
             STEP_TYPES[target.type].check_property(target, found.path, where)
-    for name in sorted(step.needs):
+    for name in sorted(step.needs | step.triggers.keys()):
         if name not in definition.steps:
             raise Problem(f"Step '{step.name}' depends on step '{name}', which does not exist")
         if name == step.name:

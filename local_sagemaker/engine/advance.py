@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from local_sagemaker.definition import Definition, Step
@@ -20,6 +20,12 @@ from local_sagemaker.steps.step_types import STEP_TYPES
 from local_sagemaker.store import jobs as job_records
 
 _LIVE = ("Starting", "Executing", "Stopping")
+_ENDS = {
+    "Failed": frozenset({"Failed"}),
+    "Stopped": frozenset({"Stopped"}),
+    "Any": frozenset({"Succeeded", "Failed", "Stopped"}),
+}
+"""How a step may have ended for those that depend on it with a Trigger."""
 _FAILED = "Step failure: One or multiple steps failed."
 
 
@@ -117,14 +123,15 @@ class Advance:
 
     def _start_one(self) -> bool:
         """Start the first step that is ready; whether there was one."""
-        if any(row["status"] in ("Failed", "Stopped") for row in self._steps.values()):
-            return False
+        is_failing = bool(self._failures(handled=False))
         running = sum(row["status"] in _LIVE for row in self._steps.values())
         limit = self._execution["parallelism"]
         if limit is not None and running >= limit:
             return False
         for step in self._definition.steps.values():
-            if step.name not in self._steps and self._is_ready(step):
+            if step.name in self._steps or (is_failing and not step.triggers):
+                continue
+            if self._is_ready(step):
                 self._start(step)
                 return True
         return False
@@ -132,11 +139,23 @@ class Advance:
     def _is_ready(self, step: Step) -> bool:
         if any(self._status(name) != "Succeeded" for name in step.needs):
             return False
+        if any(self._status(name) not in _ENDS[trigger] for name, trigger in step.triggers.items()):
+            return False
         if step.condition is None:
             return True
         if self._status(step.condition) != "Succeeded":
             return False
         return bool(_outcome(self._steps[step.condition]) == step.branch)
+
+    def _failures(self, *, handled: bool) -> list[sqlite3.Row]:
+        """The steps that have not ended well, and for whose end another step waits, or none does."""
+        return [
+            row
+            for row in self._steps.values()
+            if row["status"] in ("Failed", "Stopped")
+            and handled
+            == any(row["status"] in _ENDS[trigger] for trigger in self._definition.awaited.get(row["name"], ()))
+        ]
 
     def _status(self, name: str) -> str | None:
         row = self._steps.get(name)
@@ -188,8 +207,10 @@ class Advance:
             # a function that hangs fails even an execution that was told to stop (API reference, StopPipelineExecution)
             hung = any(row["type"] == "Lambda" and row["status"] == "Failed" for row in self._ended_since_stop())
             status, reason = ("Failed", _FAILED) if hung else ("Stopped", None)
-        elif "Failed" in states:
+        elif self._failures(handled=False):
             status, reason = "Failed", _FAILED
+        elif self._failures(handled=True):
+            status = "CompletedWithFailures"
         else:
             status = "Succeeded"
         self._connection.execute(
@@ -209,8 +230,13 @@ def finish_job(
     step: Step,
     kind: job_records.Kind,
     description: dict[str, Any],
+    *,
+    awaited: Collection[str] = (),
 ) -> None:
-    """Carry a job's end over to its step: done, stopped, waiting for the next attempt, or failed."""
+    """Carry a job's end over to its step: done, stopped, waiting for the next attempt, or failed.
+
+    `awaited`: the Triggers with which other steps depend on this one.
+    """
     if row["status"] not in _LIVE:
         return
     status, moment = description[kind.status_member], now()
@@ -228,7 +254,9 @@ def finish_job(
         if pause is not None:
             values = {"status": "Starting", "not_before": moment + pause, "failure_reason": reason}
         else:
-            values |= {"status": "Failed", "failure_reason": _step_reason(reason)}
+            # a job that was stopped by itself fails its step, unless another step waits for just that
+            ended = "Stopped" if status == "Stopped" and "Stopped" in awaited else "Failed"
+            values |= {"status": ended, "failure_reason": _step_reason(reason)}
     columns = ", ".join(f"{column} = ?" for column in values)
     connection.execute(f"UPDATE steps SET {columns} WHERE seq = ?", (*values.values(), row["seq"]))  # noqa: S608
 

@@ -218,7 +218,15 @@ class Engine:
     def _finish_step(self, connection: sqlite3.Connection, step: sqlite3.Row, kind: str, ended: dict[str, Any]) -> str:
         execution = connection.execute("SELECT * FROM executions WHERE arn = ?", (step["execution"],)).fetchone()
         definition = self.definition(connection, execution["pipeline"], execution["version"])
-        finish_job(connection, execution, step, definition.steps[step["name"]], job_records.KINDS[kind], ended)
+        finish_job(
+            connection,
+            execution,
+            step,
+            definition.steps[step["name"]],
+            job_records.KINDS[kind],
+            ended,
+            awaited=definition.awaited.get(step["name"], ()),
+        )
         return str(execution["arn"])
 
     def _recover(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,8 @@ class Step:
     description: str | None = None
     needs: frozenset[str] = frozenset()
     """The steps that must have succeeded first: DependsOn, and those whose properties it uses."""
+    triggers: Mapping[str, str] = field(default_factory=dict)
+    """The steps that must have ended otherwise first, and how: Failed, Stopped or Any."""
     condition: str | None = None
     branch: bool = True
     cache_days: float | None = None
@@ -26,3 +29,8 @@ class Step:
     retry_policies: tuple[dict[str, Any], ...] = ()
     members: dict[str, Any] = field(default_factory=dict)
     """What only steps of this type have, such as SqsQueueUrl."""
+
+    @property
+    def follows(self) -> frozenset[str]:
+        """All steps that come before it."""
+        return self.needs | self.triggers.keys() | ({self.condition} if self.condition else frozenset())

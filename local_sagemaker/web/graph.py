@@ -13,9 +13,7 @@ _WIDTH, _HEIGHT, _GAP_X, _GAP_Y = 170, 44, 60, 18
 
 def depths(definition: Definition) -> dict[str, int]:
     """How many steps stand one after another before each step."""
-    before = {
-        name: step.needs | ({step.condition} if step.condition else set()) for name, step in definition.steps.items()
-    }
+    before = {name: step.follows for name, step in definition.steps.items()}
     found: dict[str, int] = {}
     for name in TopologicalSorter(before).static_order():
         found[name] = 1 + max((found[other] for other in before[name]), default=-1)
@@ -44,7 +42,7 @@ def _edges(name: str, definition: Definition, places: Mapping[str, tuple[int, in
     step = definition.steps[name]
     x, y = places[name]
     edges = []
-    for other in sorted(set(step.needs) | ({step.condition} if step.condition else set())):
+    for other in sorted(step.follows):
         x0, y0 = places[other]
         start, end = (x0 + _WIDTH, y0 + _HEIGHT / 2), (x, y + _HEIGHT / 2)
         middle = (start[0] + end[0]) / 2
