@@ -12,7 +12,8 @@ from tests.support.deployed import Deployed
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 AS_GOOD_AS_TOLD = """
-import json, os
+import json, os, pathlib
+pathlib.Path(os.environ["SM_MODEL_DIR"], "model.pt").write_text("registered only with a model")
 print("Validation AUC ROC:", json.loads(os.environ["SM_HPS"])["dropout"])
 """
 
