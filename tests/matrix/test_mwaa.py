@@ -18,7 +18,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from local_stack.settings import USERNAME
 
 ROOT = Path(__file__).resolve().parents[2]
 AIRFLOW = version("apache-airflow-core")
@@ -137,5 +139,17 @@ def run(home: Path, broker: str, tmp_path: Path) -> None:
         assert airflow.run("on_mwaa", run_id)["state"] == "success", "\n".join(logs)
         assert airflow.xcom("on_mwaa", run_id, "wait")["metrics"] == {"Train Loss": 0.5}
         assert any("Published definition d-" in log for log in logs), "nothing was compiled in Airflow"
+        assert [row["run_id"] for row in history(stack.url, stack.password)] == [run_id]
         plugins = [plugin["name"] for plugin in airflow.get("/plugins")["plugins"]]
         assert plugins.count("airflow_sagemaker") == 1
+
+
+def history(url: str, password: str) -> list[dict[str, Any]]:
+    """What the page of the partition history shows."""
+    with httpx.Client(base_url=url, timeout=120, trust_env=False) as client:
+        login = client.post("/auth/token", json={"username": USERNAME, "password": password})
+        bearer = {"Authorization": f"Bearer {login.json()['access_token']}"}
+        rows: list[dict[str, Any]] = client.get(
+            "/sagemaker-training/data/history", params={"dag_id": "on_mwaa"}, headers=bearer
+        ).json()
+    return rows
