@@ -1,4 +1,4 @@
-"""Train a model of flight delays for every date partition: extract -> preprocess -> start -> wait -> report.
+"""Train a model of flight delays for every date partition: extract -> preprocess -> start -> wait -> report -> promote.
 
 The run's partition key is the only date. Scheduled runs train yesterday (the run starts when the day is over); a run
 triggered without a key trains today (UTC). The flights are those of 2013, repeated: preprocessing/flights/source.py.
@@ -22,5 +22,6 @@ dag = training_dag(
     pipeline="flight-delay-training",
     table=Asset("flight_delay_table"),
     model=Asset("flight_delay_model"),
+    champion=Asset("flight_delay_champion"),
     doc_md=__doc__,
 )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -20,7 +21,9 @@ from local_stack.settings import USERNAME
 from local_stack.stack import Stack, default_home, running_stack
 
 DAG_ID = "flight_delay_training"
-TASKS = ("extract", "preprocess", "start_training", "wait_for_training", "report")
+TASKS = ("extract", "preprocess", "start_training", "wait_for_training", "report", "promote")
+SCORING_DAG_ID = "flight_delay_scoring"
+SCORING_TASKS = ("next_day", "start_scoring", "wait_for_scores")
 RUN_SECONDS = 900
 FINISHED = {"success", "failed", "upstream_failed", "skipped", "removed"}
 
@@ -34,15 +37,19 @@ def main(
         Path | None, typer.Option(help="Folder for databases, models and logs. Default: var/ here.")
     ] = None,
 ) -> None:
-    """Run the DAG flight_delay_training for one date partition and show what came of it."""
+    """Train, promote and score for one date partition with the shipped DAGs, and show what came of it."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         _require_trainable(partition)
         begun = time.monotonic()
         with running_stack(default_home(home), schedules=False, progress=_say) as stack, _switched_on(stack):
-            run_id = _train(stack, partition)
+            run_id = _run(stack, DAG_ID, TASKS, partition)
+            scoring_id = _run(stack, SCORING_DAG_ID, SCORING_TASKS, partition)
             demo_report.show(console, stack, DAG_ID, run_id, TASKS)
-            console.print(f"[green]A model was trained for {partition} in {time.monotonic() - begun:.0f} s.[/green]\n")
+            demo_report.show_champion(console, stack, DAG_ID, run_id)
+            demo_report.show_scores(console, stack, SCORING_DAG_ID, scoring_id)
+            seconds = time.monotonic() - begun
+            console.print(f"[green]A model was trained for {partition} and has scored, in {seconds:.0f} s.[/green]\n")
             if keep:
                 _stay(stack)
             else:
@@ -78,34 +85,37 @@ def _require_trainable(partition: str) -> None:
 
 @contextmanager
 def _switched_on(stack: Stack) -> Iterator[None]:
-    """Switch the DAG on, and off again: else the next `bin/airflow-local` would begin with a run for today."""
+    """Switch the DAGs on, and off again: else the next `bin/airflow-local` would begin with a run for today."""
     client = stack.airflow
-    stack.processes.wait_until(lambda: client.exists(f"/dags/{DAG_ID}"), what=f"the DAG {DAG_ID}", seconds=90)
-    client.call("PATCH", f"/dags/{DAG_ID}", json={"is_paused": False})
+    for dag_id in (DAG_ID, SCORING_DAG_ID):
+        there = partial(client.exists, f"/dags/{dag_id}")
+        stack.processes.wait_until(there, what=f"the DAG {dag_id}", seconds=90)
+        client.call("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
     try:
         yield
     finally:
-        client.call("PATCH", f"/dags/{DAG_ID}", json={"is_paused": True})
+        for dag_id in (DAG_ID, SCORING_DAG_ID):
+            client.call("PATCH", f"/dags/{dag_id}", json={"is_paused": True})
 
 
-def _train(stack: Stack, partition: str) -> str:
-    """Trigger the DAG for `partition`, follow it to its end, return the run's id; StackError unless it succeeded."""
-    run_id = str(stack.airflow.trigger(DAG_ID, partition=partition)["dag_run_id"])
-    console.print(f"triggered [bold]{DAG_ID}[/bold] for the partition [bold]{partition}[/bold]", soft_wrap=True)
-    state = _follow(stack, run_id)
+def _run(stack: Stack, dag_id: str, tasks: Sequence[str], partition: str) -> str:
+    """Trigger a DAG for `partition`, follow it to its end, return the run's id; StackError unless it succeeded."""
+    run_id = str(stack.airflow.trigger(dag_id, partition=partition)["dag_run_id"])
+    console.print(f"triggered [bold]{dag_id}[/bold] for the partition [bold]{partition}[/bold]", soft_wrap=True)
+    state = _follow(stack, dag_id, tasks, run_id)
     if state != "success":
-        raise StackError(_failure(stack, run_id, state))
+        raise StackError(_failure(stack, dag_id, run_id, state))
     return run_id
 
 
-def _follow(stack: Stack, run_id: str) -> str:
+def _follow(stack: Stack, dag_id: str, tasks: Sequence[str], run_id: str) -> str:
     """Print each task's change of state until the run has ended; the run's last state."""
     seen: dict[str, str] = {}
     deadline = time.monotonic() + RUN_SECONDS
     while True:
         stack.processes.check()
-        state = str(stack.airflow.run(DAG_ID, run_id)["state"])
-        for task in sorted(stack.airflow.task_instances(DAG_ID, run_id), key=lambda t: TASKS.index(t["task_id"])):
+        state = str(stack.airflow.run(dag_id, run_id)["state"])
+        for task in sorted(stack.airflow.task_instances(dag_id, run_id), key=lambda t: tasks.index(t["task_id"])):
             _say_task(task, seen)
         if state in ("success", "failed"):
             return state
@@ -124,14 +134,14 @@ def _say_task(task: dict[str, Any], seen: dict[str, str]) -> None:
     console.print(f"  {name:<20} [{colour}]{state}[/{colour}]{took}")
 
 
-def _failure(stack: Stack, run_id: str, state: str) -> str:
+def _failure(stack: Stack, dag_id: str, run_id: str, state: str) -> str:
     """Which task failed, and the end of its log."""
-    tasks = stack.airflow.task_instances(DAG_ID, run_id)
+    tasks = stack.airflow.task_instances(dag_id, run_id)
     failed = [t for t in tasks if t["state"] == "failed"]
     if not failed:
         return f"the run {run_id} ended as {state}"
     task = failed[0]
-    log = stack.airflow.log(DAG_ID, run_id, task["task_id"], task["try_number"])
+    log = stack.airflow.log(dag_id, run_id, task["task_id"], task["try_number"])
     with tempfile.NamedTemporaryFile(
         "w", dir=stack.home.logs, prefix=f"{task['task_id']}-", suffix=".log", delete=False
     ) as out:

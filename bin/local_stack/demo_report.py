@@ -9,9 +9,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from airflow_sagemaker.contract import METRICS, report_problem
+from airflow_sagemaker.contract import METRICS, XCom, report_problem
 from local_stack.errors import StackError
 from local_stack.stack import Stack
+
+SHOWN_ROWS = 10
+"""Of the scored flights."""
 
 
 def show(console: Console, stack: Stack, dag_id: str, run_id: str, tasks: Sequence[str]) -> None:
@@ -32,6 +35,35 @@ def show(console: Console, stack: Stack, dag_id: str, run_id: str, tasks: Sequen
     console.print(_metrics(job, _baseline(outcome.get("report") or {})))
     console.print(f"model artifact   {artifact} ({artifact.stat().st_size / 1024:.0f} kB)", soft_wrap=True)
     console.print(f"checkpoints      {_as_file(stack, job['CheckpointConfig']['S3Uri'])}", soft_wrap=True)
+
+
+def show_champion(console: Console, stack: Stack, dag_id: str, run_id: str) -> None:
+    """Print whether the model is in use now, and what it was compared with."""
+    promoted = stack.airflow.xcom(dag_id, run_id, "promote")
+    console.print(f"model package    {promoted['package_arn']}: [bold]{promoted['status']}[/bold]", soft_wrap=True)
+    console.print(f"                 {promoted['reason']}", soft_wrap=True)
+    if promoted["champion_arn"]:
+        console.print(f"champion before  {promoted['champion_arn']}", soft_wrap=True)
+
+
+def show_scores(console: Console, stack: Stack, dag_id: str, run_id: str) -> None:
+    """Print the first flights of the next day with the champion's probability of a late arrival."""
+    import pyarrow.parquet as pq
+
+    started = stack.airflow.xcom(dag_id, run_id, "start_scoring", key=XCom.STARTED.value)["parameters"]
+    flights = pq.read_table(_as_file(stack, started["InputPath"])).slice(0, SHOWN_ROWS).to_pylist()
+    answers = pq.read_table(_as_file(stack, started["OutputPath"]) / "predictions.parquet")
+    console.print(
+        f"\n{answers.num_rows:,} flights of {started['Partition']}, scored by {started['ModelName']}", soft_wrap=True
+    )
+    table = Table()
+    for name in ("departure", "carrier", "from", "to", "probability of being late"):
+        table.add_column(name, justify="right" if name.startswith("prob") else "left")
+    for flight, answer in zip(flights, answers.slice(0, SHOWN_ROWS).to_pylist(), strict=True):
+        hour, minute = divmod(int(flight["departure_minute"]), 60)
+        place = (flight["carrier"], flight["origin"], flight["dest"])
+        table.add_row(f"{hour:02}:{minute:02}", *place, f"{answer['probability']:.2f}")
+    console.print(table)
 
 
 def _steps(instances: Sequence[Mapping[str, Any]], tasks: Sequence[str]) -> Table:

@@ -13,6 +13,8 @@ from preprocessing.flights.table import FLIGHTS
 from preprocessing.window import Window
 
 AWS_CONN_ID = "aws_default"
+GROUP = "flight-delay"
+"""Model package group: its latest approved package is the champion."""
 MAX_TRAININGS = 8
 """Executions of one pipeline at once, whatever starts them: a backfill of a year must not start a year at once."""
 

@@ -11,10 +11,12 @@ from typing import Any
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from airflow_sagemaker.aws.connections import connection_defaults
+from airflow_sagemaker.contract import channel_key
 from airflow_sagemaker.dag import summarise
 from flight_delay.form import MISSING_DATA, SPLIT_BY
 from preprocessing import child
 from preprocessing.errors import ChecksError, MissingDataError, PreprocessingError
+from preprocessing.window import MIN_TRAIN_DAYS, Window, parse_partition
 
 log = logging.getLogger("airflow.task")
 
@@ -67,6 +69,21 @@ def preprocess(
         raise AirflowFailException(str(error)) from error
     keep(found.pop("checks"))
     return found
+
+
+def rows_of_a_day(aws_conn_id: str, pipeline: str, day: str) -> str:
+    """Build the rows of one day, with the features that a training gives them; returns the S3 URI of the file.
+
+    They are the test split of the shortest window that ends with the day.
+    """
+    window = Window(parse_partition(day), days=Window.val_days + MIN_TRAIN_DAYS + 1, test_days=1)
+    tests = ["--test-days", str(window.test_days)]
+    _run(aws_conn_id, "extract", day, window.days, *tests, missing_data="fail")
+    try:
+        found = _run(aws_conn_id, "s3", day, window.days, *tests, "--pipeline", pipeline, missing_data="fail")
+    except (MissingDataError, ChecksError) as error:
+        raise AirflowFailException(str(error)) from error
+    return f"{found['input_path']}/{channel_key('test')}"
 
 
 def _end(missing_data: str, error: MissingDataError) -> Exception:

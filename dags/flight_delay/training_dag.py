@@ -1,4 +1,4 @@
-"""The one DAG behind both shapes: extract -> (preprocess ->) start -> wait -> report."""
+"""The one DAG behind both shapes: extract -> (preprocess ->) start -> wait -> report (-> promote)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 from airflow.sdk import DAG, Asset, CronPartitionTimetable, PokeReturnValue, task
 
-from airflow_sagemaker import RUN_PARTITION, SageMakerTrainingTaskGroup
-from airflow_sagemaker.contract import XCom
+from airflow_sagemaker import RUN_PARTITION, SageMakerPromoteModelOperator, SageMakerTrainingTaskGroup
+from airflow_sagemaker.contract import VALIDATION_AUC, XCom
 from flight_delay import form, tasks
-from flight_delay.form import AWS_CONN_ID, HYPERPARAMETERS, MAX_TRAININGS, PARAMS, POOL, WAIT_EVERY, WAIT_WITHIN
+from flight_delay.form import AWS_CONN_ID, GROUP, HYPERPARAMETERS, MAX_TRAININGS, PARAMS, POOL, WAIT_EVERY, WAIT_WITHIN
 from preprocessing.window import Window
 
 PROCESSING_STEP = "flight_delay.processing_step:preprocess_by_{{ params.split_by }}"
@@ -24,6 +24,7 @@ def training_dag(
     pipeline: str,
     model: Asset,
     table: Asset | None = None,
+    champion: Asset | None = None,
     preprocess_in_pipeline: bool = False,
     split_by: form.SplitBy = "time",
     doc_md: str | None = None,
@@ -37,7 +38,8 @@ def training_dag(
     pipeline, added through the operator's `dependencies`. Then there is no preprocessing task, and no worker touches
     the table; the window's length is part of the definition and therefore no field of the form.
 
-    `split_by` is what the form proposes to decide a row's split.
+    `split_by` is what the form proposes to decide a row's split. With `champion` the DAG ends with the promotion of the
+    model, whose event this asset gets.
     """
     in_form = [name for name in PARAMS if name != "window_days" or not preprocess_in_pipeline]
     with DAG(
@@ -72,11 +74,16 @@ def training_dag(
             config["input_path"] = "{{ ti.xcom_pull(task_ids='preprocess')['input_path'] }}"
             ready >> prepared
         checked = STEPS_SPLITS if preprocess_in_pipeline else None
+
+        def conclude(partition: str, outcome: Any) -> Any:
+            reported = report.override(outlets=[model])(partition, outcome, prepared, checked)
+            return reported >> promotion(outcome, champion) if champion is not None else reported
+
         (ready if prepared is None else prepared) >> SageMakerTrainingTaskGroup(
             config,
             prefix_group_id=False,
             check=None,  # the preprocessing has checked its splits
-            report=lambda partition, outcome: report.override(outlets=[model])(partition, outcome, prepared, checked),
+            report=conclude,
             aws_conn_id=AWS_CONN_ID,
             max_concurrent_executions=MAX_TRAININGS,
             pool=POOL,
@@ -113,6 +120,22 @@ def preprocess(
         ti.xcom_push(key=XCom.DATA_CHECKS.value, value=findings)
 
     return tasks.preprocess(AWS_CONN_ID, pipeline, partition, window_days, missing_data, split_by, keep)
+
+
+def promotion(outcome: Any, champion: Asset) -> SageMakerPromoteModelOperator:
+    """Return the task that makes the model the champion if it is good enough."""
+    return SageMakerPromoteModelOperator(
+        task_id="promote",
+        outcome=outcome,
+        group=GROUP,
+        metric=VALIDATION_AUC.name,
+        min_value=0.55,
+        tolerance=0.01,
+        aws_conn_id=AWS_CONN_ID,
+        outlets=[champion],
+        retries=3,
+        retry_delay=timedelta(seconds=10),
+    )
 
 
 @task(retries=2, retry_delay=timedelta(seconds=10))

@@ -88,7 +88,7 @@ def test_its_class_survives_plain_data_and_templates(own: Any) -> None:
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("trainig", "use one of scoring, training, or your own"),
+        ("forecast", "use one of scoring, training, or your own"),
         ("no_such_module:Config", "cannot be imported"),
         ("json:JSONDecoder", "must be a subclass of BasePipelineConfig"),
     ],

@@ -26,7 +26,8 @@ def shipped(airflow_home: Path) -> dict[str, Any]:
     """The shipped DAGs by id, imported as Airflow imports them: with dags/ on the path (pyproject.toml)."""
     import flight_delay_follow_up
     import flight_delay_in_pipeline
+    import flight_delay_scoring
     import flight_delay_training
 
-    modules = (flight_delay_training, flight_delay_in_pipeline, flight_delay_follow_up)
+    modules = (flight_delay_training, flight_delay_in_pipeline, flight_delay_follow_up, flight_delay_scoring)
     return {module.dag.dag_id: module.dag for module in modules}

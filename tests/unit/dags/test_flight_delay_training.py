@@ -29,7 +29,8 @@ def dag(shipped: dict[str, Any]) -> Any:
 def test_importing_it_loads_nothing_heavy(tmp_path: Path) -> None:
     program = (
         "import sys, json, airflow.sdk; sys.path[:0] = ['dags', 'plugins']; before = set(sys.modules); "
-        "import flight_delay_training, flight_delay_in_pipeline; print(json.dumps(sorted(set(sys.modules) - before)))"
+        "import flight_delay_training, flight_delay_in_pipeline, flight_delay_scoring; "
+        "print(json.dumps(sorted(set(sys.modules) - before)))"
     )
     env = {**os.environ, "AIRFLOW_HOME": str(tmp_path)}
     done = subprocess.run(
@@ -40,9 +41,9 @@ def test_importing_it_loads_nothing_heavy(tmp_path: Path) -> None:
     assert [name for name in loaded if name.split(".")[0] in HEAVY] == []
 
 
-def test_five_tasks_in_a_row(dag: Any) -> None:
+def test_six_tasks_in_a_row(dag: Any) -> None:
     order = [task.task_id for task in dag.topological_sort()]
-    assert order == ["extract", "preprocess", "start_training", "wait_for_training", "report"]
+    assert order == ["extract", "preprocess", "start_training", "wait_for_training", "report", "promote"]
     for task, following in pairwise(order):
         assert following in dag.get_task(task).downstream_task_ids
 
