@@ -36,6 +36,7 @@ from airflow_sagemaker.start.run_config import (
     check_when_parsed,
     given_data,
     plain_config,
+    require_cost,
     resolve_config,
     run_parameters,
 )
@@ -84,6 +85,8 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         its `execution_timeout` passes.
     :param max_concurrent_executions: wait while so many executions of this pipeline run (none: no limit).
     :param max_wait: seconds, or a timedelta, until a wait for a busy partition, a quota or a free place fails the task.
+    :param max_cost: refuse a start that may cost more: instances x hours until `max_runtime_seconds` x the price in
+        `price_per_hour` of section [airflow_sagemaker], in its currency; a type without a price is refused too.
     :param preflight: look for the three channel objects first (off when `dependencies` make them).
     :param dry_run: do everything but deploy and start; the task ends as skipped, its XCom says what it would start.
     :param mode: "full", or "test" for one small instance and a few rows with the same definition.
@@ -120,6 +123,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         stop_on_kill: bool = True,
         max_concurrent_executions: int | str | None = None,
         max_wait: timedelta | float | str = timedelta(days=1),
+        max_cost: float | str | None = None,
         preflight: bool = True,
         dry_run: bool = False,
         mode: str = "full",
@@ -146,6 +150,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
             "max_concurrent_executions", max_concurrent_executions
         )
         self.max_wait: Any = SETTINGS["max_wait"]("max_wait", max_wait)
+        self.max_cost: Any = SETTINGS["max_cost"]("max_cost", max_cost)
         self.preflight = preflight
         self.is_dry_run = dry_run
         self.mode: Any = SETTINGS["mode"]("mode", mode)
@@ -321,6 +326,8 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         from airflow_sagemaker.start.input_check import check_inputs
         from airflow_sagemaker.start.start_xcoms import push_definition
 
+        if self.max_cost is not None:
+            require_cost(config.for_test() if self.mode == "test" else config, self.max_cost)
         launcher.require_free_place()
         if self.preflight and not (self.dependencies or config.dependencies):
             check_inputs(launcher.executions.aws, config)

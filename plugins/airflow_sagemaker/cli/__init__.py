@@ -1,7 +1,7 @@
 """The command line, where Airflow is known by its REST API alone and the pages are not imported.
 
-Commands: init, split, validate, compile, diff, publish, doctor, smoke, run, logs, stop, predict, orphans,
-backfill-summary.
+Commands: init, split, validate, estimate, compile, diff, publish, doctor, smoke, run, logs, stop, predict,
+orphans, backfill-summary.
 
 Exit codes: 0 success (diff, publish --check: nothing would change), 1 something would change, the training did not
 succeed or orphans are left, 2 the command line or the configuration is wrong, 3 compiling failed, 4 AWS (or Airflow)
@@ -43,6 +43,9 @@ def build_parser() -> argparse.ArgumentParser:
     add_init(commands)
     _add_split(commands)
     _add_validate(commands)
+    estimated = _add_command(commands, "estimate", "print what a run costs at most, by the prices in price_per_hour")
+    estimated.add_argument("--from-date", metavar="DATE", help="first date of a backfill; needs --to-date")
+    estimated.add_argument("--to-date", metavar="DATE", help="last date of a backfill")
     made = _add_command(commands, "compile", "print the pipeline's definition, without calling AWS")
     made.add_argument("--output", metavar="FILE", help="write the definition to this file instead of printing it")
     _add_command(commands, "diff", "compare the definition with the deployed one; exit code 1 if they differ")
@@ -279,6 +282,10 @@ def _run_command(arguments: argparse.Namespace, output: Output) -> int:
             if arguments.command == "validate"
             else offline.compile_(arguments, output)
         )
+    if arguments.command == "estimate":
+        from airflow_sagemaker.cli.estimate import estimate
+
+        return estimate(arguments, output)
     if arguments.command == "init":
         from airflow_sagemaker.cli.table_commands import init
 

@@ -14,7 +14,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-SECTION = "airflow_sagemaker"
+from airflow_sagemaker.prices import CURRENCY_OPTION, DEFAULT_CURRENCY, OPTION, SECTION, Prices
+
 log = logging.getLogger(__name__)
 
 
@@ -29,11 +30,10 @@ def page_options() -> dict[str, Any]:
     """The options as the pages get them. A price map that cannot be read is left out, with a warning in the log."""
     from airflow.configuration import conf
 
-    prices: dict[str, float] = {}
+    currency = conf.get(SECTION, CURRENCY_OPTION, fallback=DEFAULT_CURRENCY)
+    prices = Prices({})
     try:
-        given = conf.getjson(SECTION, "price_per_hour", fallback={})
-        prices = {str(name): float(price) for name, price in dict(given).items()}  # type: ignore[arg-type]
+        prices = Prices.parse(conf.get(SECTION, OPTION, fallback=""))
     except Exception as error:
         log.warning("[%s] price_per_hour is not a JSON object of numbers, so no costs are shown: %s", SECTION, error)
-    currency = conf.get(SECTION, "price_currency", fallback="USD")
-    return {"prices": prices, "currency": currency, "live": live_figures()}
+    return {"prices": dict(prices.per_hour), "currency": currency, "live": live_figures()}

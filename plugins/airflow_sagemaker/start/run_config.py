@@ -106,6 +106,25 @@ def resolve_config(config: BasePipelineConfig, aws: Aws) -> BasePipelineConfig:
     return config.resolved(lambda group: ModelRegistry(aws, group))
 
 
+def require_cost(config: BasePipelineConfig, limit: float) -> None:
+    """Raise ConfigurationError unless a run costs at most `limit`, by the prices that airflow.cfg has."""
+    from airflow.sdk.configuration import conf
+
+    from airflow_sagemaker.prices import CURRENCY_OPTION, OPTION, SECTION, Prices
+
+    try:
+        prices = Prices.parse(conf.get(SECTION, OPTION, fallback=""), conf.get(SECTION, CURRENCY_OPTION, fallback=""))
+        amount = prices.most(config.compute())
+    except ValueError as error:
+        raise ConfigurationError([Violation(OPTION, "(airflow.cfg)", str(error))], what="prices") from None
+    except KeyError:
+        amount = None
+    if amount is None or amount > limit:
+        rule = f"cannot be kept, {prices.text(config.compute())}"
+        hint = "use a cheaper instance or a shorter max_runtime_seconds, or raise max_cost"
+        raise ConfigurationError([Violation("max_cost", limit, rule, hint if amount is not None else "set the price")])
+
+
 def run_parameters(config: BasePipelineConfig, run_key: str | None, *, test: bool) -> dict[str, str]:
     """The values of this run; a test is the same definition with other values: one instance, few rows."""
     return (config.for_test() if test else config).pipeline_parameters(run_key=run_key)

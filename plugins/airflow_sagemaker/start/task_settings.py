@@ -44,6 +44,19 @@ def check_count(name: str, value: Any) -> Any:
     return int(value)
 
 
+def check_amount(name: str, value: Any) -> Any:
+    """An amount of money above 0, of a number or text, or None; else ValueError. A template stays as it is."""
+    if value is None or is_template(value) or str(value).strip() in {"", "None"}:
+        return value if is_template(value) else None
+    try:
+        found = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        found = math.nan
+    if not 0 < found < math.inf:
+        raise ValueError(f"{name} = {value!r}: must be a number above 0, or None")
+    return found
+
+
 def check_rendered(task: Any, checks: Mapping[str, Callable[[str, Any], Any]]) -> None:
     """Look at what templates have given, all settings of a task together. Raises ConfigurationError."""
     violations = []
@@ -66,6 +79,7 @@ SETTINGS: dict[str, Callable[[str, Any], Any]] = {
     "progress": lambda name, value: check_choice(name, value, PROGRESS_LEVELS),
     "on_busy": lambda name, value: check_choice(name, value, ("wait", "fail", "ignore")),
     "on_failure": lambda name, value: check_choice(name, value, ("restart", "resume")),
+    "max_cost": check_amount,
     "mode": lambda name, value: check_choice(name, value, ("full", "test")),
 }
 """The operator's templated settings, each with what makes its value of what is given."""
