@@ -1,7 +1,7 @@
 """The one place that knows how Airflow's versions differ; docs/versions.md has the table.
 
-Importing it refuses an Airflow that is too old, before imports from Airflow fail and explain nothing. Everything else
-here asks for what is there instead of for a version, except outside tasks (`has_task_state_store`).
+Importing it rejects an Airflow that is too old, before an import from Airflow fails without an explanation.
+Everything else here checks for features instead of versions, except outside of tasks (`has_task_state_store`).
 """
 
 from __future__ import annotations
@@ -60,14 +60,14 @@ def task_state_store(context: Any) -> Any:
 
 
 def add_partition(event: Any, partition: str) -> None:
-    """Give an asset event its partition; before 3.3 an event has none, and its `extra` says which it is."""
+    """Give an asset event its partition; before 3.3 it is only in the event's `extra`."""
     add = getattr(event, "add_partitions", None)
     if add is not None:
         add(partition)
 
 
 def import_dag_bag() -> type[Any]:
-    """What reads the DAG files of a folder, without Airflow's own examples (3.2 adds them by default)."""
+    """The class that reads the DAG files of a folder, without Airflow's own examples (3.2 adds them by default)."""
     os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
     from airflow.dag_processing.dagbag import DagBag
 
@@ -109,9 +109,9 @@ _BACKGROUND: set[asyncio.Task[Any]] = set()
 def kill_after_cancel(trigger: Any) -> None:
     """Call in a trigger that is being cancelled: its `on_kill` runs when a person has marked or cleared the task.
 
-    From 3.3 on Airflow itself calls on_kill. Before, a cancelled trigger cannot tell such a mark from a restart of the
-    triggerer or from a deferral that timed out: what has become of the task must be asked. Not here, where waiting for
-    an answer would leave the supervisor's messages out of step, but in a task of its own.
+    From 3.3 on Airflow itself calls on_kill. Before, a cancelled trigger cannot distinguish a mark from a restart of
+    the triggerer or from a deferral that timed out: it has to ask for the task's state. A separate asyncio task does
+    that, because waiting for the answer here would leave the supervisor's messages out of step.
     """
     from airflow.triggers.base import BaseTrigger
 
@@ -129,11 +129,11 @@ async def _kill_if_acted_upon(trigger: Any) -> None:
         if states and "deferred" not in states.values():
             await trigger.on_kill()
     except Exception as error:  # nobody waits for this task; `orphans` finds what is left
-        log.warning("Whether the deferred task was marked could not be asked: %s", error)
+        log.warning("Could not ask whether the deferred task was marked: %s", error)
 
 
 async def _task_states(ti: Any) -> dict[str, str | None]:
-    """The state of one task instance by its name; empty when Airflow no longer has it."""
+    """The state of one task instance by its name; empty if Airflow no longer has it."""
     from airflow.sdk.execution_time import task_runner
     from airflow.sdk.execution_time.comms import GetTaskStates
 

@@ -1,4 +1,4 @@
-"""`publish`: compile where the SageMaker SDK is, and leave what an Airflow without it starts."""
+"""`publish`: compile where the SageMaker SDK is installed, so that an Airflow without it can start the pipeline."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WOULD_CHANGE = 1
 
 
 def publish(arguments: argparse.Namespace, output: Output) -> int:
-    """Publish each configuration once; a second time changes nothing and says so."""
+    """Publish each configuration; publishing it again changes nothing and says so."""
     results = [_publish_one(found, arguments, output) for found in find_configurations(arguments)]
     changed = [result for result in results if result["changed"]]
     lines = [_line(result, check=arguments.check) for result in results]

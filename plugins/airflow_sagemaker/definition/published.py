@@ -1,10 +1,10 @@
-"""Definitions that were compiled elsewhere, in CI say, and published for an Airflow without the SageMaker SDK.
+"""Definitions that were compiled elsewhere, for example in CI, and published for an Airflow without the SageMaker SDK.
 
-A publication is one JSON object beside the code that it names. It is found by what decides a definition and is known
-without an SDK: pipeline name, static configuration (as far as it differs from the defaults), source tree and reference
-modules. Which versions of SDK and package compiled it is recorded, and no part of its name: both may be others where
-Airflow runs. It is written last, when code and pipeline version are there, so that one that was interrupted half-way
-is not found; and it is believed only as far as SageMaker confirms it (`trust`).
+A publication is one JSON object next to the code that it refers to. Its name is derived from what determines a
+definition and is known without the SDK: pipeline name, static configuration (as far as it differs from the defaults),
+source tree and reference modules. The versions of SDK and package that compiled it are recorded, but not part of the
+name, because Airflow may have others. It is written last, after code and pipeline version, so that an interrupted
+`publish` leaves nothing to find; and it is used only if SageMaker has the same definition (`trust`).
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 MISSED_SECONDS = 600.0
-"""How long it is believed that nothing is published, by a host that has compiled the same itself."""
+"""How long a host that has compiled the definition itself assumes that it is not published."""
 COMMAND = "airflow-sagemaker publish CONFIG.yaml"
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What a publication is of: all that decides a definition but the SDK and this package."""
+    """What a publication is of: everything that determines a definition, except for the versions of SDK and package."""
 
     parts: dict[str, Any]
     sources: Mapping[str, str]
@@ -65,7 +65,7 @@ class Subject:
         return _digest({"format": FORMAT, **self.parts})
 
     def differences(self, other: Mapping[str, Any]) -> list[str]:
-        """Return the names of what another subject has otherwise."""
+        """Return the names of the parts in which another subject differs."""
         ours, theirs = self.parts, other
         settings = {*ours["settings"], *theirs.get("settings", {})}
         found = [name for name in settings if ours["settings"].get(name) != theirs.get("settings", {}).get(name)]
@@ -86,11 +86,11 @@ class Publications:
 
     @property
     def miss(self) -> str:
-        """Why the last `find` found nothing, in one line; asks for the latest publication, to name what differs."""
+        """Why the last `find` found nothing, in one line; reads the latest publication to name what differs."""
         return self._miss + (self._nearest(self._nothing_of) if self._nothing_of is not None else "")
 
     def missed_lately(self, subject: Subject) -> bool:
-        """Whether a `find` of the last ten minutes, in any process of this machine, found that nothing is published."""
+        """Whether a `find` in any process of this machine found nothing in the last ten minutes."""
         try:
             return 0 <= time.time() - self._mark(subject).stat().st_mtime < MISSED_SECONDS
         except OSError:
@@ -110,7 +110,7 @@ class Publications:
             published = self._read(self._key(subject.key))
             if published is None:
                 self._miss, self._nothing_of = f"no definition is published at {where}", subject
-                with contextlib.suppress(OSError):  # a mark that cannot be left costs a call, nothing else
+                with contextlib.suppress(OSError):  # without the mark the next start makes one more call
                     mark = self._mark(subject)
                     mark.parent.mkdir(parents=True, exist_ok=True)
                     mark.touch()
@@ -129,13 +129,13 @@ class Publications:
             self._aws.log.debug("%s", self._miss)
             return None
         self._aws.log.info(
-            "Published definition %s of %s (airflow-sagemaker %s, sagemaker %s)",
+            "Published definition %s from %s (airflow-sagemaker %s, sagemaker %s)",
             found.version_alias, published["published_at"], published["package"], published["sdk"].get("sagemaker"),
         )  # fmt: skip
         return found
 
     def is_published(self, subject: Subject, compiled: CompiledPipeline) -> bool:
-        """Whether this very definition is published and deployed. Raises DeploymentError when AWS does not answer."""
+        """Whether exactly this definition is published and deployed. Raises DeploymentError if AWS does not respond."""
         try:
             published = self._read(self._key(subject.key))
             if published is None or published.get("definition") != compiled.definition:
@@ -152,9 +152,9 @@ class Publications:
         return True
 
     def publish(self, subject: Subject, compiled: CompiledPipeline, versions: Mapping[str, str], package: str) -> None:
-        """Upload the code, deploy the version, and then leave the publication where `find` looks.
+        """Upload the code, deploy the version, and then write the publication where `find` looks for it.
 
-        Raises DeploymentError; what is missing then a second call completes.
+        Raises DeploymentError; calling it again completes what is missing.
         """
         code = code_channels(compiled.definition)["code"]
         files = {f"s3://{upload.bucket}/{upload.key}": upload.sha256 for upload in compiled.uploads}
@@ -193,12 +193,12 @@ class Publications:
             definition=definition,
             digest=hashlib.sha256(definition.encode()).hexdigest(),
             role_arn=self._role_arn,
-            uploads=(),  # `publish` has brought them, and the pipeline's tags
+            uploads=(),  # `publish` has uploaded them, and has set the pipeline's tags
             region=str(config.region),
         )
 
     def _nearest(self, subject: Subject) -> str:
-        """Return in what the last publication differs, for the one who must find out why it does not fit."""
+        """Return how the latest publication differs, to explain why it was not found."""
         try:
             latest = self._read(self._key("latest"))
         except Exception:
@@ -206,13 +206,13 @@ class Publications:
         if latest is None:
             return ""
         names = ", ".join(subject.differences(latest.get("subject", {})))
-        return f"; the last one of this pipeline, of {latest.get('published_at')}, differs in {names}"
+        return f"; the latest one of this pipeline, from {latest.get('published_at')}, differs in {names}"
 
     def _key(self, name: str) -> str:
         return f"{self._pipeline_name}/published/{name}.json"
 
     def _read(self, key: str) -> dict[str, Any] | None:
-        """Return an object's content, None when there is none."""
+        """Return an object's content, or None if it does not exist."""
         try:
             body = self._aws.call("s3", "get_object", Bucket=self._bucket, Key=key)["Body"].read()
         except Exception as error:

@@ -1,8 +1,8 @@
 """The record as an object on S3, for an Airflow without a task state store (before 3.3).
 
-S3's conditional writes are the fence that the store needs: a first record is written only where there is none, and a
-later one only over the version that this process has read. Of two tries of one task that both believe to be the only
-one, the second to write is refused.
+S3's conditional writes are the fence that the store needs: a first record is written only if there is none, and a
+later one only over the version that this process has read. If two tries of a task both believe that they are the only
+one, the second write is refused.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from airflow_sagemaker.start.record import TaskRun
 
 PREFIX = "airflow-sagemaker/records"
-"""Below it lies one small object per task run. A lifecycle rule that removes some of a run that may be cleared or
-retried still would make a second execution possible."""
+"""Contains one small object per task run. A lifecycle rule that deletes the record of a run that may still be cleared
+or retried would make a second execution possible."""
 
 _WRITTEN_BY_ANOTHER = frozenset({"PreconditionFailed", "412"})
 
@@ -30,8 +30,8 @@ _WRITTEN_BY_ANOTHER = frozenset({"PreconditionFailed", "412"})
 class RecordOnS3:
     """The record of one task run at `s3://bucket/<prefix>/<hash of the task run>.json`.
 
-    `owner` says which Airflow this is. Two of them that share a bucket may have task runs of the same name: the other
-    one's record is refused, never taken for one's own.
+    `owner` identifies this Airflow. Two of them that share a bucket may have task runs of the same name: the record of
+    another one is refused, never used.
     """
 
     def __init__(self, aws: Aws, bucket: str, run: TaskRun, *, owner: str, prefix: str = PREFIX) -> None:
@@ -61,7 +61,7 @@ class RecordOnS3:
         return ExecutionRecord.from_json(content.get("record"))
 
     def save(self, record: ExecutionRecord) -> None:
-        """Write, and return only when S3 has it; raises ExecutionError when another process was first."""
+        """Write, and return only when S3 has it; raises ExecutionError if another process was first."""
         content = {"airflow": self._owner, "task_run": dataclasses.asdict(self._run), "record": record.to_json()}
         condition = {"IfNoneMatch": "*"} if self._version is None else {"IfMatch": self._version}
         body = json.dumps(content, indent=1).encode()
@@ -78,11 +78,11 @@ class RecordOnS3:
             self._version = reply["ETag"]
 
     def _accept_own(self, content: dict[str, Any], error: Exception) -> None:
-        """A refused write may be our own of a moment ago, whose answer was lost."""
+        """A refused write may be our own previous attempt, whose response was lost."""
         found, version = self._read()
         if found != content:
             raise ExecutionError(
-                f"another try of this task has written its record {self.uri} meanwhile: this one starts nothing"
+                f"another try of this task has written its record {self.uri} in the meantime; this try starts nothing"
             ) from error
         self._version = version
 
@@ -96,7 +96,7 @@ class RecordOnS3:
                 return None, None
             text = explain_error(error, f"reading the record {self.uri}")
             if fault is Fault.DENIED:
-                text += "; without s3:ListBucket S3 answers so for a record that is not there"
+                text += "; without s3:ListBucket, S3 responds like this if there is no record yet"
             raise ExecutionError(text) from error
 
 

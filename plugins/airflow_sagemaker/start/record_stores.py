@@ -1,4 +1,4 @@
-"""Which store a task run's record is in: Airflow's own where it has one, else an object on S3."""
+"""Which store holds a task run's record: Airflow's task state store if it has one, otherwise an object on S3."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class PlaceOnS3:
     def configured(cls, bucket_of_connection: str | None) -> PlaceOnS3:
         """As airflow.cfg and the connection say; raises ConfigurationError without a bucket.
 
-        The configuration's bucket is not asked: a task whose deferral has timed out must find the record without its
+        The configuration's bucket is not used: a task whose deferral has timed out must find the record without its
         configuration.
         """
         from airflow.sdk.configuration import conf
