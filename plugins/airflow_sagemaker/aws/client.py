@@ -32,7 +32,7 @@ from airflow_sagemaker.aws.faults import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from airflow_sagemaker.aws.connections import AwsTarget
 
@@ -78,6 +78,16 @@ class Aws:
         an alias.
         """
         return self._retrying(f"{service}:{operation}")(self.once, service, operation, **arguments)
+
+    def pages(self, service: str, operation: str, /, **arguments: Any) -> Iterator[dict[str, Any]]:
+        """The listing pages of `operation`, each one a `call` made when it is consumed, following NextToken."""
+        token: dict[str, str] = {}
+        while True:
+            page = self.call(service, operation, **arguments, **token)
+            yield page
+            if not page.get("NextToken"):
+                return
+            token = {"NextToken": page["NextToken"]}
 
     def once(self, service: str, operation: str, /, **arguments: Any) -> dict[str, Any]:
         """One attempt of `call`, for those who wait in a way of their own; credentials that expired are forgotten."""

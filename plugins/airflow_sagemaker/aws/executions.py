@@ -5,14 +5,13 @@ Only boto3 calls and plain values; no Airflow. Status names are SageMaker's own.
 
 from __future__ import annotations
 
-import random
 import re
-import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from airflow_sagemaker.aws.backoff import jittered_pauses
 from airflow_sagemaker.aws.faults import Fault, classify_error, error_text, explain_error
 from airflow_sagemaker.aws.owner import owners_clear_epoch, read_owner
 from airflow_sagemaker.contract import digest_of_alias
@@ -206,22 +205,16 @@ class Executions:
     def listed(self, pipeline: str, *, created_after: datetime | None = None) -> Iterator[Execution]:
         """Newest first, page by page as they are consumed; none when the pipeline does not exist."""
         arguments: dict[str, Any] = {"CreatedAfter": created_after} if created_after else {}
-        token: dict[str, str] = {}
-        while True:
-            try:
-                page = self.aws.call(
-                    "sagemaker", "list_pipeline_executions",
-                    PipelineName=pipeline, SortBy="CreationTime", SortOrder="Descending", MaxResults=PAGE,
-                    **arguments, **token,
-                )  # fmt: skip
-            except Exception as error:
-                if classify_error(error) is Fault.GONE:
-                    return
+        pages = self.aws.pages(
+            "sagemaker", "list_pipeline_executions",
+            PipelineName=pipeline, SortBy="CreationTime", SortOrder="Descending", MaxResults=PAGE, **arguments,
+        )  # fmt: skip
+        try:
+            for page in pages:
+                yield from map(_from_summary, page.get("PipelineExecutionSummaries", []))
+        except Exception as error:
+            if classify_error(error) is not Fault.GONE:
                 raise
-            yield from (_from_summary(summary) for summary in page.get("PipelineExecutionSummaries", []))
-            if not page.get("NextToken"):
-                return
-            token = {"NextToken": page["NextToken"]}
 
     def describe(self, arn: str) -> Execution:
         """Raises ExecutionNotFound when it was deleted, or is another account's or region's."""
@@ -241,52 +234,41 @@ class Executions:
 
     def parameters(self, arn: str) -> dict[str, str]:
         """The parameters that an execution was started with: at most 200, so at most two pages."""
-        found: dict[str, str] = {}
-        token: dict[str, str] = {}
-        while True:
-            page = self.aws.call(
-                "sagemaker", "list_pipeline_parameters_for_execution",
-                PipelineExecutionArn=arn, MaxResults=PAGE, **token,
-            )  # fmt: skip
-            found |= {parameter["Name"]: parameter["Value"] for parameter in page.get("PipelineParameters", [])}
-            if not page.get("NextToken"):
-                return found
-            token = {"NextToken": page["NextToken"]}
+        pages = self.aws.pages(
+            "sagemaker", "list_pipeline_parameters_for_execution", PipelineExecutionArn=arn, MaxResults=PAGE
+        )
+        return {item["Name"]: item["Value"] for page in pages for item in page.get("PipelineParameters", [])}
 
     def steps(self, arn: str) -> list[Step]:
         """All steps, in the order in which they started."""
-        steps: list[Step] = []
-        token: dict[str, str] = {}
-        while True:
-            page = self.aws.call(
-                "sagemaker", "list_pipeline_execution_steps",
-                PipelineExecutionArn=arn, SortOrder="Ascending", MaxResults=PAGE, **token,
-            )  # fmt: skip
-            steps += [_from_step(step) for step in page.get("PipelineExecutionSteps", [])]
-            if not page.get("NextToken"):
-                return steps
-            token = {"NextToken": page["NextToken"]}
+        pages = self.aws.pages(
+            "sagemaker", "list_pipeline_execution_steps",
+            PipelineExecutionArn=arn, SortOrder="Ascending", MaxResults=PAGE,
+        )  # fmt: skip
+        return [_from_step(step) for page in pages for step in page.get("PipelineExecutionSteps", [])]
 
     def retry(self, arn: str, token: str) -> None:
         """RetryPipelineExecution: run the failed and stopped steps again under the same ARN.
 
-        Returns when SageMaker has taken it, or says that it runs: another try's call with the same token came first.
+        Returns when SageMaker has accepted it, or when the execution already runs again, because an earlier call with
+        the same token came first.
         """
-        deadline, pause = time.monotonic() + self.aws.patience, 0.5
+        pauses = jittered_pauses(within=self.aws.patience)
         while True:
             try:
                 self.aws.call(
                     "sagemaker", "retry_pipeline_execution", PipelineExecutionArn=arn, ClientRequestToken=token
                 )
             except Exception as error:
-                if classify_error(error) is Fault.CONFLICT and self.describe(arn).status == Status.EXECUTING:
+                is_conflict = classify_error(error) is Fault.CONFLICT
+                if is_conflict and self.describe(arn).status == Status.EXECUTING:
                     return
-                if classify_error(error) is not Fault.CONFLICT or time.monotonic() + pause > deadline:
+                pause = next(pauses, None)
+                if not is_conflict or pause is None:
                     raise ExecutionError(explain_error(error, f"retrying the failed steps of {arn}")) from error
+                self.aws.stopped.wait(pause)
             else:
                 return
-            self.aws.stopped.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
-            pause *= 2
 
 
 def _from_summary(summary: dict[str, Any]) -> Execution:

@@ -6,12 +6,12 @@ throttled, reset or answered by a proxy: a stop is repeated until Describe has s
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airflow_sagemaker.aws.backoff import jittered_pauses
 from airflow_sagemaker.aws.executions import Status, execution_of_description
 from airflow_sagemaker.aws.faults import Fault, classify_error, error_code, error_text, explain_error
 from airflow_sagemaker.exceptions import ExecutionNotFound, NotStopped
@@ -63,18 +63,18 @@ def stop_execution(executions: Executions, arn: str, *, within: float = STOP_SEC
     Repeated through conflicts and faults: SageMaker answers ConflictException while an execution changes its state.
     Raises NotStopped, with the last answer, when that did not help for `within` seconds, and ExecutionNotFound.
     """
-    deadline, pause, said = time.monotonic() + within, 0.25, False
+    pauses, said = jittered_pauses(within=within, first=0.25), False
     while True:
         attempt = try_to_stop(executions, arn)
         if attempt.stopped is not None:
             return attempt.stopped
-        if attempt.hopeless or time.monotonic() + pause > deadline:
+        pause = next(pauses, None)
+        if attempt.hopeless or pause is None:
             raise NotStopped(arn, str(attempt), hopeless=attempt.hopeless)
         if attempt.error is not None and not said:
             executions.aws.log.warning("Stopping %s: %s; trying again", arn, attempt)
             said = True
-        time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
-        pause = min(pause * 2, 10.0)
+        time.sleep(pause)
 
 
 def try_to_stop(executions: Executions, arn: str) -> StopAttempt:

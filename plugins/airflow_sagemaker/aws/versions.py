@@ -137,14 +137,8 @@ def _follow_tags(aws: Aws, pipeline_arn: str, tags: dict[str, str]) -> None:
     if not tags:
         return
     try:
-        found: dict[str, str] = {}
-        token: dict[str, str] = {}
-        while True:
-            page = aws.call("sagemaker", "list_tags", ResourceArn=pipeline_arn, MaxResults=100, **token)
-            found |= {tag["Key"]: tag["Value"] for tag in page.get("Tags", [])}
-            if not page.get("NextToken"):
-                break
-            token = {"NextToken": page["NextToken"]}
+        pages = aws.pages("sagemaker", "list_tags", ResourceArn=pipeline_arn, MaxResults=100)
+        found = {tag["Key"]: tag["Value"] for page in pages for tag in page.get("Tags", [])}
         changed = {key: value for key, value in tags.items() if found.get(key) != value}
         if changed:
             aws.call("sagemaker", "add_tags", ResourceArn=pipeline_arn, Tags=_as_tags(changed))

@@ -44,6 +44,7 @@ from airflow_sagemaker.start.launcher import Launcher, Request
 from airflow_sagemaker.start.record import Clears, ExecutionRecord, TaskRun
 from airflow_sagemaker.start.run_config import resolve_config
 from airflow_sagemaker.start.start_call import MustWait
+from airflow_sagemaker.wait.execution_watch import ExecutionWatch
 from airflow_sagemaker.wait.progress_report import ProgressReport
 
 if TYPE_CHECKING:
@@ -147,7 +148,8 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         )
         return 0
     try:
-        ended = _follow_to_end(executions, execution.arn, arguments.progress)
+        watch = ExecutionWatch(executions, execution.arn, ProgressReport(arguments.progress))
+        ended = watch.poll_until_ended(POLL_SECONDS, lambda: False)
     except KeyboardInterrupt:
         this = f"{quote(arguments.config)} --execution {execution.arn}"
         raise Interrupted(
@@ -197,17 +199,6 @@ def _start_execution(
         return launcher.launch(compiled)
     except MustWait as error:
         raise ExecutionError(str(error)) from error
-
-
-def _follow_to_end(executions: Executions, arn: str, level: str) -> Execution:
-    report = ProgressReport(level)
-    while True:
-        execution = executions.describe(arn)
-        for kind, line in report.new_lines(executions, arn, to_the_end=not execution.live):
-            getattr(executions.aws.log, kind)("%s", line)
-        if not execution.live:
-            return execution
-        time.sleep(POLL_SECONDS)
 
 
 def _report_end(executions: Executions, execution: Execution, output: Output) -> int:

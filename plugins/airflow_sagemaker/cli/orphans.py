@@ -112,13 +112,8 @@ def find_orphans(
 
 
 def _all_pipelines(executions: Executions) -> Iterator[str]:
-    token: dict[str, str] = {}
-    while True:
-        page = executions.aws.call("sagemaker", "list_pipelines", MaxResults=100, **token)
+    for page in executions.aws.pages("sagemaker", "list_pipelines", MaxResults=100):
         yield from (summary["PipelineName"] for summary in page.get("PipelineSummaries", []))
-        if not page.get("NextToken"):
-            return
-        token = {"NextToken": page["NextToken"]}
 
 
 def _orphan_or_none(  # noqa: PLR0911 - one return per case

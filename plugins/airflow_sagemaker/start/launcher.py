@@ -8,11 +8,11 @@ about a record is decided in `decision`; here is what it takes to know and to do
 from __future__ import annotations
 
 import hashlib
-import time
 import uuid
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from airflow_sagemaker.aws.backoff import jittered_pauses
 from airflow_sagemaker.aws.executions import Execution, Executions, Status
 from airflow_sagemaker.aws.faults import NOT_CARRIED_OUT, Fault, classify_error, error_text, explain_error
 from airflow_sagemaker.aws.live_executions import live_executions
@@ -251,10 +251,10 @@ class Launcher:
         self.kill_switch.execution_arn = None
 
     def _await_stop(self, execution: Execution) -> Execution:
-        deadline, pause = time.monotonic() + WAIT_IN_WORKER_SECONDS, 0.5
-        while execution.live and time.monotonic() < deadline and not self.kill_switch.thrown:
+        for pause in jittered_pauses(within=WAIT_IN_WORKER_SECONDS, longest=5.0):
+            if not execution.live or self.kill_switch.thrown:
+                break
             self.executions.aws.stopped.wait(pause)
-            pause = min(pause * 1.5, 5)
             execution = self.executions.describe(execution.arn)
         if execution.live:
             raise MustWait(f"execution {execution.arn} is {execution.status} and must end first")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import random
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_sagemaker.aws.backoff import jittered_pauses
 from airflow_sagemaker.aws.faults import NOT_CARRIED_OUT, Fault, classify_error, explain_error
 from airflow_sagemaker.aws.stopping import stop_execution
 from airflow_sagemaker.aws.versions import deploy_pipeline, is_deployed
@@ -72,13 +71,14 @@ class StartCall:
 
     def start(self, record: ExecutionRecord) -> str:
         """Start the record's request; repeated through conflicts and until SageMaker sees a version that is new."""
-        deadline, pause = time.monotonic() + self.executions.aws.patience, 0.5
+        pauses = jittered_pauses(within=self.executions.aws.patience)
         while True:
             arn, error = self._attempt(record)
             if arn is not None:
                 return arn
             self.stop_if_killed(None)
-            if time.monotonic() + pause > deadline:
+            pause = next(pauses, None)
+            if pause is None:
                 if error is not None:
                     raise ExecutionError(explain_error(error, f"starting pipeline {record.pipeline_name!r}")) from error
                 raise ExecutionError(
@@ -87,8 +87,7 @@ class StartCall:
                 )
             answer = explain_error(error, "the answer") if error else "the version is not visible yet"
             self.log.warning("Starting pipeline %s: %s; trying again in %.1f s", record.pipeline_name, answer, pause)
-            self.executions.aws.stopped.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
-            pause = min(pause * 2, 10.0)
+            self.executions.aws.stopped.wait(pause)
 
     def _attempt(self, record: ExecutionRecord) -> tuple[str | None, Exception | None]:
         """The ARN, or the conflict that stands in the way, or neither where the version is not visible."""

@@ -19,6 +19,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_sagemaker import airflow_compat
+from airflow_sagemaker.aws.backoff import jittered_pauses
 from airflow_sagemaker.aws.client import Aws
 from airflow_sagemaker.aws.executions import LIVE, Execution, ExecutionArn, Executions
 from airflow_sagemaker.aws.faults import Fault, classify_error, error_code, error_text
@@ -192,16 +193,16 @@ class SharedPoller:
         As `Executions.stop`, with its pauses outside the threads, since many may be marked at once.
         """
         self._stopping += 1
-        deadline, pause = monotonic() + STOP_SECONDS, 0.5
+        pauses = jittered_pauses(within=STOP_SECONDS, longest=5.0)
         try:
             while True:
                 attempt: StopAttempt = await self.in_thread(try_to_stop, self._executions, arn)
                 if attempt.stopped is not None:
                     return attempt.stopped
-                if attempt.hopeless or monotonic() + pause > deadline:
+                pause = next(pauses, None)
+                if attempt.hopeless or pause is None:
                     raise NotStopped(arn, str(attempt), hopeless=attempt.hopeless)
-                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
-                pause = min(pause * 2, 5.0)
+                await asyncio.sleep(pause)
         finally:
             self._stopping -= 1
             self._close_if_idle()

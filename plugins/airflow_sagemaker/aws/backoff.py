@@ -1,0 +1,19 @@
+"""The one way to space out repeated attempts: jittered exponential backoff within a time limit."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+
+
+def jittered_pauses(*, within: float, first: float = 0.5, longest: float = 10.0) -> Iterator[float]:
+    """The pauses in seconds between attempts, none of which would end later than `within` seconds from now.
+
+    They double from `first` up to `longest`, and each is shortened at random by up to half, so that many tasks that
+    met the same fault do not repeat their calls together.
+    """
+    deadline, pause = time.monotonic() + within, first
+    while time.monotonic() + pause <= deadline:
+        yield pause * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
+        pause = min(pause * 2, longest)
