@@ -15,7 +15,7 @@ def cache_folder() -> Path:
         return Path(named)
     try:
         base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    except RuntimeError:  # a user whom nobody knows, as containers have them
+    except RuntimeError:  # a user without a passwd entry, as in some containers
         raise CompileError(
             "this user has no home directory for the compile cache; set AIRFLOW_SAGEMAKER_CACHE_DIR"
         ) from None

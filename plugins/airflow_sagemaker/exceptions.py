@@ -1,4 +1,4 @@
-"""Every error this package raises on purpose.
+"""Every error that this package raises deliberately.
 
     AirflowSageMakerError
     ├── ConfigurationError (also a ValueError)   what was configured cannot work: all at once, before any AWS call
@@ -12,12 +12,12 @@
     ├── PreflightError                           something the training needs is missing: channels, bucket, entry point
     └── ExecutionError                           an execution could not be started, found, stopped, or did not succeed
         ├── PartitionBusy                        another execution trains the same partition now (on_busy="fail")
-        ├── NotStopped                           a stop was asked for, and it was not seen to stop
-        ├── ExecutionNotFound                    an ARN that no execution has, or that is no ARN of one
-        └── ExecutionFailed                      it ended otherwise than Succeeded; the message holds step, reason, log
+        ├── NotStopped                           a stop was asked for, and it could not be confirmed as stopping
+        ├── ExecutionNotFound                    an ARN without an execution, or not an execution's ARN
+        └── ExecutionFailed                      it ended, but not as Succeeded; the message holds step, reason, log
 
 A message says what was found, what was expected and what to do about it. `ConfigurationError`, `PreflightError`,
-`RecordUnreadable` and `AliasMoved` are worth no retry.
+`RecordUnreadable` and `AliasMoved` are not worth a retry.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class DeploymentError(AirflowSageMakerError):
 
 
 class AliasMoved(DeploymentError):
-    """The alias of a definition names a version that holds another definition: somebody has moved it."""
+    """The alias of a definition names a version that holds another definition: it was moved."""
 
 
 class ExecutionError(AirflowSageMakerError):
@@ -143,7 +143,7 @@ class NotStopped(ExecutionError):
     def __init__(self, arn: str, answer: str, *, hopeless: bool = False) -> None:
         self.arn, self.answer, self.hopeless = arn, answer, hopeless
         super().__init__(
-            f"execution {arn} was not seen to stop ({answer}); it may run on, and "
+            f"execution {arn} could not be confirmed as stopping ({answer}); it may keep running, and "
             "`python -m airflow_sagemaker orphans --stop` finds it once no task waits for it"
         )
 
@@ -152,7 +152,7 @@ class NotStopped(ExecutionError):
 
 
 class ExecutionNotFound(ExecutionError):
-    """No execution has this ARN in this account and region, or the text is no execution's ARN."""
+    """No execution has this ARN in this account and region, or the text is not an execution's ARN."""
 
 
 class ExecutionFailed(ExecutionError):

@@ -1,4 +1,4 @@
-"""The buttons on a task instance that lead to what SageMaker shows of its execution.
+"""The buttons on a task instance that lead to SageMaker's pages about its execution.
 
 Operator and sensor remember the addresses in `page_urls` and push them while the task still runs.
 """
@@ -23,7 +23,7 @@ class PageLink(BaseOperatorLink):
 
     @property
     def xcom_key(self) -> str:
-        """Where the address lies."""
+        """The XCom key of the address."""
         return self.key
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:

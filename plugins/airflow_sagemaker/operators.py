@@ -36,9 +36,6 @@ from airflow_sagemaker.start.run_config import (
     check_when_parsed,
     given_data,
     plain_config,
-    require_cost,
-    resolve_config,
-    run_parameters,
 )
 from airflow_sagemaker.start.task_settings import SETTINGS, check_rendered
 
@@ -48,9 +45,8 @@ if TYPE_CHECKING:
     from airflow_sagemaker.aws.client import Aws
     from airflow_sagemaker.aws.connections import AwsTarget
     from airflow_sagemaker.aws.executions import Execution, Executions
-    from airflow_sagemaker.aws.versions import CompiledPipeline
     from airflow_sagemaker.config.base import BasePipelineConfig
-    from airflow_sagemaker.start.launcher import Launcher
+    from airflow_sagemaker.start.task_start import StartSettings
     from airflow_sagemaker.wait.execution_watch import ExecutionWatch
 
 __all__ = ["RUN_PARTITION", "SageMakerTrainingPipelineOperator"]
@@ -74,7 +70,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
     :param wait_for_completion: wait in the worker until the execution has ended.
     :param deferrable: wait in the triggerer, which holds no worker slot. Not given, a `wait_for_completion` is deferred
         where `[operators] default_deferrable` says so.
-    :param poll_interval: seconds, or a timedelta, between two looks at an execution, or at what keeps it from starting;
+    :param poll_interval: seconds, or a timedelta, between two polls of an execution, or of what keeps it from starting;
         a task that waits for its turn is deferred for at least 10 seconds.
     :param progress: what a wait writes to the task's log: "status" the execution's, "steps" also each step's, "logs"
         also the jobs' own lines, from which the report page draws live curves.
@@ -161,11 +157,6 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         self._parameters: dict[str, str] = {}
         self._model_artifact = ""
 
-    @property
-    def waits_for_end(self) -> bool:
-        """Whether this task itself waits for the end of its execution."""
-        return self.wait_for_completion
-
     # --- Airflow's entry points ---
 
     def render_template(self, content: Any, context: Context, *args: Any, **kwargs: Any) -> Any:
@@ -181,7 +172,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         return render(content)
 
     def execute(self, context: Context) -> str | None:
-        """Returns the execution's ARN; raises AirflowFailException for what no retry can heal."""
+        """Returns the execution's ARN; raises AirflowFailException for errors that no retry can heal."""
         return self._run(context)
 
     def resume_waiting(self, context: Context, event: dict[str, Any] | None = None, since: float = 0.0) -> str | None:
@@ -198,7 +189,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
             check_rendered(self, SETTINGS)
             event = checked_event(event)
             arn = ExecutionArn.parse(event["execution_arn"])
-            # the ARN's: which region the configuration gave, only the process that started it knew
+            # the ARN's: only the process that started it knew the configuration's region
             target = self._target(arn.region)
             watch = self._watch(open_executions(target, self.log), arn.text, event.get(POSITION_KEY))
             execution = watch.executions.describe(arn.text)
@@ -208,7 +199,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
             return self._conclude(context, watch, execution)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """As every operator. A deferral's timeout ends here: the trigger was not told, and nobody would wait on."""
+        """As every operator. A deferral's timeout ends here: the trigger is gone, and nothing waits any more."""
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except TaskDeferralTimeout:
@@ -216,7 +207,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
             raise
 
     def on_kill(self) -> None:
-        """End the compiler's processes and stop a known execution; what is not known yet, `execute` stops itself."""
+        """End the compiler's processes and stop a known execution; `execute` itself stops what is not known yet."""
         self._kill_switch.throw()
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
@@ -226,15 +217,15 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         return lineage_of_parameters(self._parameters, self._model_artifact)
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
-        """As every operator; a configuration object that a task has returned is explained in one line."""
+        """As every operator; for a configuration object that a task returned, the error says what to return instead."""
         try:
             super().render_template_fields(context, jinja_env)
         except ImportError as error:
             if "allow list" not in str(error) or "Config" not in str(error):
                 raise
-            hint = "return config.to_dict() from that task, which Airflow hands on as it is"
+            hint = "return config.to_dict() from that task instead"
             raise AirflowFailException(
-                f"config: a task has returned a configuration object; {hint} ({error})"
+                f"config: a task returned a configuration object, which Airflow does not deserialize; {hint} ({error})"
             ) from None
 
     # --- start -------------------------------------------------------------------------------------------------------
@@ -243,27 +234,30 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         from airflow_sagemaker.start.record import require_lasting_records
         from airflow_sagemaker.start.start_call import Killed, MustWait
         from airflow_sagemaker.start.start_xcoms import push_start
+        from airflow_sagemaker.start.task_start import DryRun, TaskStart
 
         with self._failing_for_good(), self._time_for_a_stop():
             check_rendered(self, SETTINGS)
-            if not self.waits_for_end:
+            if not self.wait_for_completion:
                 require_lasting_records()
             config = self._build_config(context)
             aws = self._open_aws(config)
-            config = resolve_config(config, aws)
-            launcher = self._launcher(context, config, aws)
+            start = TaskStart(context, config, aws, self._start_settings(), self._kill_switch)
+            launcher = start.launcher
             try:
-                execution = launcher.reattach() or self._launch(context, config, launcher)
+                execution = start.run()
             except MustWait as reason:
                 self._defer_until_free(str(reason), waiting_since)
             except Killed as reason:
                 raise AirflowFailException(str(reason)) from reason
+            except DryRun as reason:
+                raise AirflowSkipException(str(reason)) from None
             self._kill_switch.execution_arn = execution.arn
             self._parameters = launcher.record.parameters if launcher.record else {}
             watch = self._watch(launcher.executions, execution.arn)
             push_start(context, launcher, execution, watch.page_urls[XCom.EXECUTION_LINK])
             push_links(context, watch.page_urls)
-            return self._wait_for_end(context, watch, execution) if self.waits_for_end else execution.arn
+            return self._wait_for_end(context, watch, execution) if self.wait_for_completion else execution.arn
 
     def _render_settings(self, settings: dict[str, Any], context: Context) -> dict[str, Any]:
         return render_settings(settings, lambda value: self.render_template(value, context))
@@ -297,81 +291,33 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
             self._kill_switch.stops_by(Executions(Aws(self._target(config.region), self.log, patience=KILL_SECONDS)))
         return aws
 
-    def _launcher(self, context: Context, config: BasePipelineConfig, aws: Aws) -> Launcher:
-        from airflow_sagemaker.aws.executions import Executions
-        from airflow_sagemaker.start.decision import OnBusy, OnFailure
-        from airflow_sagemaker.start.launcher import Launcher, Request
-        from airflow_sagemaker.start.record import Clears, TaskRun
-        from airflow_sagemaker.start.record_stores import record_store
+    def _start_settings(self) -> StartSettings:
+        from airflow_sagemaker.start.task_start import StartSettings
 
-        ti: Any = context["ti"]
-        run, store = TaskRun.of(ti), record_store(context, aws.target, self.log)
-        clear_number = getattr(context.get("dag_run"), "clear_number", None)
-        clears = Clears(int(ti.max_tries or 0), self.retries, clear_number)
-        unseen = clears.unseen(store.load())
-        run_key = f"run-{run.run_key(clears.max_tries, unseen)}"
-        parameters = run_parameters(config, run_key, test=self.mode == "test")
-        return Launcher(
-            Executions(aws),
-            store,
-            Request(run, clears, config.partition, config.pipeline_name, parameters, unseen),
-            waits_for_end=self.waits_for_end,
-            on_failure=OnFailure(self.on_failure),
-            on_busy=OnBusy(self.on_busy),
-            max_concurrent=self.max_concurrent_executions,
-            kill_switch=self._kill_switch,
-        )
-
-    def _launch(self, context: Context, config: BasePipelineConfig, launcher: Launcher) -> Execution:
-        from airflow_sagemaker.start.input_check import check_inputs
-        from airflow_sagemaker.start.start_xcoms import push_definition
-
-        if self.max_cost is not None:
-            require_cost(config.for_test() if self.mode == "test" else config, self.max_cost)
-        launcher.require_free_place()
-        if self.preflight and not (self.dependencies or config.dependencies):
-            check_inputs(launcher.executions.aws, config)
-        compiled = self._compile(config, launcher.executions.aws)
-        push_definition(context, compiled.definition)
-        if self.is_dry_run:
-            self._describe_dry_run(context, launcher, compiled)
-        return launcher.launch(compiled)
-
-    def _compile(self, config: BasePipelineConfig, aws: Aws) -> CompiledPipeline:
-        from airflow_sagemaker.definition.compiler import compile_pipeline
-        from airflow_sagemaker.definition.published import Publications
-        from airflow_sagemaker.definition.s3_cache import S3Cache
-
-        bucket = config.code_bucket
-        place = (aws, str(bucket), config.pipeline_name, str(config.role_arn))
-        return compile_pipeline(
-            config,
+        return StartSettings(
+            retries=self.retries,
+            waits_for_end=self.wait_for_completion,
+            on_failure=self.on_failure,
+            on_busy=self.on_busy,
+            max_concurrent_executions=self.max_concurrent_executions,
+            max_cost=self.max_cost,
+            preflight=self.preflight,
+            is_dry_run=self.is_dry_run,
+            mode=self.mode,
             dependencies=self.dependencies,
             sdk_python=self.sdk_python,
-            on_child=self._kill_switch.ends_child,
-            shared=S3Cache(*place) if bucket else None,
-            published=Publications(*place) if bucket else None,
         )
 
-    def _describe_dry_run(self, context: Context, launcher: Launcher, compiled: CompiledPipeline) -> None:
-        from airflow_sagemaker.start.start_xcoms import push_dry_run
-
-        push_dry_run(context, launcher, compiled.digest)
-        self.log.info("Dry run: would start %s, version %s, with", compiled.pipeline_name, compiled.version_alias)
-        for name, value in sorted(launcher.request.parameters.items()):
-            self.log.info("  %s = %s", name, value)
-        raise AirflowSkipException("dry_run: nothing was deployed or started")
-
     def _defer_until_free(self, reason: str, since: float | None) -> None:
-        """Give the worker slot back for a while; after `max_wait` in all the task fails."""
+        """Release the worker slot for a while; after `max_wait` in total the task fails."""
         from airflow_sagemaker.triggers import PauseTrigger
 
         now = time.time()
         since = since or now
         if now - since > self.max_wait:
-            raise AirflowSageMakerError(f"waited {now - since:.0f} s in vain: {reason}")
+            raise AirflowSageMakerError(f"gave up after {now - since:.0f} s (max_wait): {reason}")
         pause = PauseTrigger(self.poll_interval)
-        self.log.info("Not started yet: %s. Looking again in about %.0f s", reason, pause.seconds)
+        self.log.info("Not started yet: %s. Checking again in about %.0f s", reason, pause.seconds)
         self.defer(trigger=pause, method_name="resume_waiting", kwargs={"since": since})
 
     # --- wait (operator alone) ---------------------------------------------------------------------------------------
@@ -437,7 +383,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
 
     @contextlib.contextmanager
     def _failing_for_good(self) -> Iterator[None]:
-        """What was configured wrong, is missing or has ended will be the same in a retry."""
+        """Fail without retries where a retry would fail alike: wrong configuration, missing input or execution."""
         try:
             yield
         except (ConfigurationError, PreflightError, ExecutionNotFound, AliasMoved, RecordUnreadable) as error:

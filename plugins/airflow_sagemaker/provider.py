@@ -10,7 +10,7 @@ PACKAGE = "airflow-sagemaker"
 def get_provider_info() -> dict[str, Any]:
     """Airflow's provider metadata (entry point `apache_airflow_provider`).
 
-    The plugin has an entry point of its own (`airflow.plugins`): Airflow loads the plugins of providers only where
+    The plugin has its own entry point (`airflow.plugins`): Airflow loads the plugins of providers only where
     core.lazy_load_providers is off. Of a second copy in the plugins folder Airflow says "already registered, skipping".
     """
     return {
@@ -42,7 +42,7 @@ def get_provider_info() -> dict[str, Any]:
                 "description": "The pages Training report and Partition history, and records of what was started.",
                 "options": {
                     "price_per_hour": _option("Instance type to price per hour, as JSON.", '{"ml.g5.12xlarge": 7.09}'),
-                    "price_currency": _option("Currency shown beside the price.", "EUR", default="USD"),
+                    "price_currency": _option("Currency shown next to the price.", "EUR", default="USD"),
                     "record_bucket": _option(
                         "Bucket of the records of started executions, where Airflow has no task state store (3.2).",
                         "my-bucket",

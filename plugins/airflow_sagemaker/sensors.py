@@ -36,13 +36,13 @@ if TYPE_CHECKING:
 class SageMakerTrainingPipelineSensor(BaseSensorOperator):
     """Wait until an execution has ended; succeed only when it Succeeded.
 
-    A failed, stopped or partly failed execution, one that does not exist, and one with a status that nobody knows fail
+    A failed, stopped or partly failed execution, one that does not exist, and one with an unknown status fail
     the task at once, without retries: training again means clearing the start task with what follows it. Faults of
-    polling are ordinary errors: retries heal them, and the wait goes on where it was.
+    polling are ordinary errors: a retry continues the wait where it was.
 
     :param execution_arn: what `SageMakerTrainingPipelineOperator` returned.
     :param deferrable: wait in the triggerer (default); otherwise `mode` "poke" or "reschedule" as in any sensor.
-    :param poke_interval: seconds, or a timedelta, between two looks.
+    :param poke_interval: seconds, or a timedelta, between two polls.
     :param progress: what the wait writes to the task's log: "status" the execution's, "steps" also each step's, "logs"
         also the jobs' own lines, from which the report page draws live curves.
     :param patience: seconds, or a timedelta, of uninterrupted faults after which the wait is handed back to the worker
@@ -92,7 +92,7 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
         self._model_artifact = ""
 
     def execute(self, context: Context) -> Any:
-        """Look once; defer while it runs, conclude when it has ended. Safe to repeat at any time."""
+        """Poll once; defer while it runs, conclude when it has ended. Safe to repeat at any time."""
         with self._ending_for_good(), self._stopping_at_timeout():
             if not self.deferrable:
                 # Between the pokes of mode "reschedule" only the task state store remembers what was reported.
@@ -107,7 +107,7 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
         return None  # not reached: defer raises
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Called when the trigger has something to say."""
+        """Called when the trigger has fired."""
         from airflow_sagemaker.wait.execution_watch import checked_event
 
         with self._ending_for_good():
@@ -119,7 +119,7 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
             return self._conclude(context, watch, execution)
 
     def poke(self, context: Context) -> PokeReturnValue | bool:
-        """One look (modes poke and reschedule)."""
+        """Poll once (modes poke and reschedule)."""
         watch: ExecutionWatch = self._watch
         with self._ending_for_good():
             execution = watch.look()
@@ -139,7 +139,7 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
             return super().resume_execution(next_method, next_kwargs, context)
 
     def on_kill(self) -> None:
-        """Killed while poking in the worker; the triggerer has an on_kill of its own."""
+        """Killed while poking in the worker; the trigger has its own on_kill."""
         if self.stop_on_kill and self._watch is not None:
             stop_from_signal_handler(self._watch.executions, lambda _: str(self.execution_arn))
 
@@ -190,7 +190,7 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
 
     @contextlib.contextmanager
     def _ending_for_good(self) -> Iterator[None]:
-        """What has ended or is not there will be so in a retry; soft_fail makes it a skip."""
+        """Fail without retries for an execution that failed or does not exist; soft_fail makes it a skip."""
         try:
             yield
         except (ExecutionFailed, ExecutionNotFound) as error:

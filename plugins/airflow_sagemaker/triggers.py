@@ -39,13 +39,13 @@ FAULT = "fault"
 
 
 class SageMakerTrainingPipelineTrigger(BaseTrigger):
-    """Fires once, when the execution has ended, is gone, or could not be asked about for `patience` seconds.
+    """Fires once, when the execution has ended, does not exist, or could not be polled for `patience` seconds.
 
     The event is `{"event": "ended", "status", "execution_arn", "told"}`, `{"event": "missing", "error"}` or
     `{"event": "fault", "fault", "error"}`; the task looks the rest up itself when it resumes, and
     continues the progress report at the position that `told` holds. `stop_on_kill` stops the
     execution when a user marks the deferred task failed or successful or clears it; a restart of the triggerer never
-    does. Keyword arguments that a later version does not know any more are ignored, so that triggers stored by an
+    does. Unknown keyword arguments are ignored, so that triggers stored by an
     older version load. `shortest` seconds pass before it fires.
     """
 
@@ -88,7 +88,7 @@ class SageMakerTrainingPipelineTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait with the shared poller, logging what it says about this execution."""
+        """Wait with the shared poller, logging what it reports about this execution."""
         begun = monotonic()
         poller = SharedPoller.of(self.target)
         waiter = poller.add(self.execution_arn, self.poll_interval, self.patience, self.progress)
@@ -133,7 +133,7 @@ class SageMakerTrainingPipelineTrigger(BaseTrigger):
         getattr(self.log, level)(text)
 
     async def on_kill(self) -> None:
-        """The user acted on the deferred task."""
+        """Called when a user marks or clears the deferred task."""
         if not self.stop_on_kill:
             self.log.info("Execution %s keeps running: stop_on_kill is off", self.execution_arn)
             return

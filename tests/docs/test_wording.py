@@ -12,13 +12,19 @@ import pytest
 from tests.docs.pages import ROOT, pages, prose_of
 
 CODE = (
+    "plugins/airflow_sagemaker/aws",
     "plugins/airflow_sagemaker/config",
     "plugins/airflow_sagemaker/cli",
     "plugins/airflow_sagemaker/definition",
     "plugins/airflow_sagemaker/kinds",
+    "plugins/airflow_sagemaker/pages",
+    "plugins/airflow_sagemaker/start",
     "plugins/airflow_sagemaker/table",
+    "plugins/airflow_sagemaker/wait",
 )
-MODULES = ("plugins/airflow_sagemaker/exceptions.py", "plugins/airflow_sagemaker/airflow_compat.py")
+MODULES = tuple(f"plugins/airflow_sagemaker/{name}.py" for name in (
+    "airflow_compat", "exceptions", "links", "operators", "sensors", "triggers",
+))  # fmt: skip
 COMMAND_LINES = ("local_sagemaker/__main__.py",)
 BETTER = {
     r"(?<!there )(?:is|are|was) no (?!longer\b|such\b|more\b|other\b|need\b)\w+": "'is not a ...', or what it must be",
@@ -45,6 +51,11 @@ BETTER = {
     r"(?:is|are|was) left out": "'is excluded', 'is omitted'",
     r"ma(?:kes?|de) room": "'frees disk space'",
     r"puts? (?:right|aside)\b": "'fixes', 'moves'",
+    r"anew\b": "'again', 'a new ...'",
+    r"nobody knows\b": "'it is unknown'",
+    r"(?:lacks? (?:a|the|this)|without the|rights? to|no) rights?\b": "'permission'",
+    r"[Ll]ook(?:s|ing)? again\b": "'checks again'",
+    r"carr(?:y|ies|ying) on with\b": "'continues with'",
 }
 
 

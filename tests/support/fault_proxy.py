@@ -250,3 +250,11 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
         do_GET = do_POST = do_PUT = do_HEAD = do_DELETE = _serve
 
     return Handler
+
+
+def arns_in_lower_case(body: bytes) -> bytes:
+    """For `FaultProxy.rewrite`: ListPipelineExecutions as SageMaker has been seen to answer it (boto3 #4606)."""
+    listed = json.loads(body)
+    for summary in listed.get("PipelineExecutionSummaries", []):
+        summary["PipelineExecutionArn"] = summary["PipelineExecutionArn"].lower()
+    return json.dumps(listed).encode()

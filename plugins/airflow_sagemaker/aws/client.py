@@ -1,4 +1,4 @@
-"""One way to call AWS: what heals (`aws.faults`) is waited out and said in the log, all else is raised at once.
+"""The one way to call AWS: faults that heal (`aws.faults`) are logged and waited out, all others raised at once.
 
 botocore's own retries are silent and count differently per service, so clients made by `connections.AwsTarget` have
 them off (unless the connection or the caller sets `retries`) and every call goes through `Aws.call`.
@@ -43,7 +43,7 @@ LONGEST_PAUSE_SECONDS = 20.0
 
 
 class Aws:
-    """The clients of one target, made when first used, and the one way to call them."""
+    """The clients of one target, created on first use, and the one way to call them."""
 
     def __init__(
         self,
@@ -67,12 +67,12 @@ class Aws:
         return client
 
     def forget_clients(self) -> None:
-        """Build every client anew at its next use: connection and credentials are read again."""
+        """Rebuild every client at its next use, with the connection and credentials reloaded."""
         self._clients.clear()
         self.target.forget()
 
     def call(self, service: str, operation: str, /, **arguments: Any) -> dict[str, Any]:
-        """Call `operation` (boto3's method name) and wait out what heals; raises botocore's own exceptions.
+        """Call `operation` (boto3's method name), waiting out faults that heal; raises botocore's own exceptions.
 
         Repeating is safe for every operation used here: reads, stops, and starts and deployments that carry a token or
         an alias.
@@ -90,13 +90,13 @@ class Aws:
             token = {"NextToken": page["NextToken"]}
 
     def once(self, service: str, operation: str, /, **arguments: Any) -> dict[str, Any]:
-        """One attempt of `call`, for those who wait in a way of their own; credentials that expired are forgotten."""
+        """One attempt of `call`, for callers that do their own waiting; expired credentials are forgotten."""
         client = self.client(service)
         method = getattr(client, operation)
         try:
             reply: dict[str, Any] = method(**arguments)
         except (UnicodeDecodeError, AttributeError, LookupError) as error:
-            # what botocore's parsers make of a body that is no answer of AWS
+            # what botocore's parsers raise for a body that is not a response from AWS
             raise UnreadableReply(f"{type(error).__name__}: {error}") from error
         except Exception as error:
             if classify_error(error) is Fault.EXPIRED:
@@ -134,7 +134,7 @@ def _reply_members(client: Any, operation: str) -> frozenset[str]:
 
 
 def _first_expiry_or_healing() -> Callable[[BaseException], bool]:
-    """Retry what heals; expired credentials only once, because a second client has read them anew."""
+    """Retry what heals; expired credentials only once, because the second client has reloaded them."""
     expired = 0
 
     def heals(error: BaseException) -> bool:

@@ -1,7 +1,7 @@
 """Airflow connections as AWS clients, and the defaults a connection carries for this package.
 
 One connection moves a DAG between the local SageMaker and AWS: endpoint, credentials, region, bucket and execution role
-all stand in it. Nothing here imports boto3 before a client is made.
+are all part of it. Nothing here imports boto3 before a client is made.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class ConnectionDefaults:
 def connection_defaults(aws_conn_id: str | None = "aws_default") -> ConnectionDefaults:
     """Read bucket, execution role and region from the extra of an Airflow connection.
 
-    A connection that does not exist gives no defaults (boto3's own chain is used then); a `service_config` that is no
-    object raises ValueError.
+    A connection that does not exist gives no defaults (boto3's own chain is used then); a `service_config` that is not
+    an object raises ValueError.
     """
     if not aws_conn_id:
         return ConnectionDefaults()
@@ -129,7 +129,7 @@ class AwsTarget:
         _HOOKS[self.key()] = hook
 
     def forget(self) -> None:
-        """Read connection and credentials anew at the next client.
+        """Reload connection and credentials for the next client.
 
         Without the lock: a triggerer calls this in its event loop, and whoever makes a client may hold it for long.
         """

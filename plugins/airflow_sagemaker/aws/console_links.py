@@ -1,4 +1,4 @@
-"""Where a person can look: at an execution, its training job, the job's log and the model artifact.
+"""Pages to look at: an execution, its training job, the job's log and the model artifact.
 
 On AWS these are pages of the console in the ARN's own AWS partition; on the local SageMaker its own pages.
 """

@@ -68,7 +68,7 @@ class ExecutionArn:
 
     @classmethod
     def parse(cls, text: Any) -> ExecutionArn:
-        """Raises ExecutionNotFound, naming what was found, when it is no execution's ARN."""
+        """Raises ExecutionNotFound, naming what was found, when it is not an execution's ARN."""
         match = ARN.fullmatch(text) if isinstance(text, str) else None
         if match is None:
             raise ExecutionNotFound(
@@ -98,12 +98,12 @@ class Execution:
 
     @property
     def live(self) -> bool:
-        """Whether it may still change; False for a status that nobody knows."""
+        """Whether it may still change; False for an unknown status."""
         return self.status in LIVE
 
     @property
     def digest(self) -> str:
-        """Digest of the definition that it runs, from its version's alias; empty where there is none of ours."""
+        """Digest of the definition that it runs, from its version's alias; empty where it is not one of ours."""
         return next(filter(None, map(digest_of_alias, self.version_aliases)), "")
 
     @property
@@ -223,7 +223,7 @@ class Executions:
             reply = self.aws.call("sagemaker", "describe_pipeline_execution", PipelineExecutionArn=arn)
         except Exception as error:
             if classify_error(error) is Fault.GONE:
-                raise ExecutionNotFound(f"no execution {arn}: {error_text(error)}") from error
+                raise ExecutionNotFound(f"execution {arn} was not found: {error_text(error)}") from error
             raise
         return execution_of_description(reply)
 

@@ -2,8 +2,8 @@
 
 An answer counts only when it says the very thing. *Gone* is ResourceNotFound or a sentence that SageMaker is known to
 use, never "some 4xx": a corporate proxy answers 404, 407, 408 and 413 with pages of HTML. What has no error code of AWS
-comes from something in between, and heals. There is no catch-all that means "invalid": what nobody knows is `UNKNOWN`,
-after which nothing is believed, neither that a request was refused nor that it was carried out.
+comes from something in between, and heals. There is no catch-all that means "invalid": anything unrecognised is
+`UNKNOWN`, after which nothing is believed, neither that a request was refused nor that it was carried out.
 
 docs/reference/faults.md is made from this module.
 """
@@ -17,14 +17,14 @@ from typing import Any
 
 
 class Fault(StrEnum):
-    """What went wrong with a call, as far as the caller must act differently."""
+    """What went wrong with a call, distinguished where the caller must act differently."""
 
     GONE = "gone"
     REFUSED = "refused"
     CONFLICT = "conflict"
     THROTTLED = "throttled"
     UNAVAILABLE = "unavailable"
-    IN_BETWEEN = "not an answer of AWS"
+    IN_BETWEEN = "not a response from AWS"
     CLOCK = "clock skew"
     QUOTA = "quota"
     EXPIRED = "expired credentials"
@@ -36,17 +36,17 @@ class Fault(StrEnum):
 class Action(StrEnum):
     """What is done about a fault."""
 
-    REPEAT = "repeat the call with jittered pauses until patience is over"
-    REPEAT_ONCE = "read connection and credentials anew, repeat once"
+    REPEAT = "repeat the call with jittered backoff until patience runs out"
+    REPEAT_ONCE = "reload connection and credentials, repeat once"
     LOOK = "check the current state, then repeat or continue with it"
-    BELIEVE = "take it as the answer"
-    WAIT = "give the worker slot back and ask again later, up to max_wait"
-    FAIL = "fail the try; a retry continues from the record"
+    BELIEVE = "accept it as the answer"
+    WAIT = "release the worker slot and try again later, up to max_wait"
+    FAIL = "fail this attempt; a retry continues from the record"
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One row of the table: how a fault is known, what it means, what is done, and the advice given with it."""
+    """One row of the table: how a fault is recognised, what it means, what is done, and the advice given with it."""
 
     fault: Fault
     means: str
@@ -64,14 +64,14 @@ class Rule:
 
 RULES = (
     Rule(
-        Fault.GONE, "there is no such thing", Action.BELIEVE,
+        Fault.GONE, "it does not exist", Action.BELIEVE,
         codes=("ResourceNotFound", "ResourceNotFoundException", "NoSuchKey", "NoSuchBucket"),
         # DescribeTrainingJob (aws/aws-sdk#165) and, of other jobs and models, "Could not find ..."
         texts=(r"^Requested resource not found", r"^Could not find (requested )?\S+ "),
         otherwise="404 to a HEAD request, with S3's own request id",
     ),
     Rule(
-        Fault.CONFLICT, "somebody else is changing it, or it exists already", Action.LOOK,
+        Fault.CONFLICT, "another caller is changing it, or it already exists", Action.LOOK,
         codes=("ConflictException", "ResourceInUse", "ResourceInUseException", "OperationAborted",
                "ConditionalRequestConflict"),
         # CreatePipeline for a name that is taken; worded in both ways (aws/sagemaker-python-sdk#6256)
@@ -84,17 +84,17 @@ RULES = (
         otherwise="status 429",
     ),
     Rule(
-        Fault.UNAVAILABLE, "AWS or the way to it is down", Action.REPEAT,
+        Fault.UNAVAILABLE, "AWS or the connection to it is down", Action.REPEAT,
         codes=("InternalFailure", "InternalError", "InternalServerException", "ServiceUnavailable",
                "ServiceUnavailableException", "RequestTimeout", "RequestTimeoutException"),
         errors=("HTTPClientError", "ConnectionError", "IncompleteReadError"),
-        otherwise="any status from 500 on; a reply whose body never came",
+        otherwise="any status of 500 or above; a reply without its body",
     ),
     Rule(
-        Fault.IN_BETWEEN, "a proxy, gateway or login page answered instead of AWS", Action.REPEAT,
+        Fault.IN_BETWEEN, "a proxy, gateway or login page responded instead of AWS", Action.REPEAT,
         errors=("ProxyConnectionError", "SSLError", "ResponseParserError"),
         otherwise="any status below 500 without an error code of AWS; a body that cannot be read",
-        advice="something between Airflow and AWS answered; see HTTPS_PROXY, NO_PROXY and the proxy's log",
+        advice="something between Airflow and AWS responded; check HTTPS_PROXY, NO_PROXY and the proxy's log",
     ),
     Rule(
         Fault.CLOCK, "the request's time differs too much from AWS's", Action.REPEAT,
@@ -114,7 +114,7 @@ RULES = (
         advice="an account limit is reached; raise it under Service Quotas or run fewer at once",
     ),
     Rule(
-        Fault.DENIED, "the role lacks a right", Action.FAIL,
+        Fault.DENIED, "the role lacks a permission", Action.FAIL,
         codes=("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized", "OptInRequired",
                "AllAccessDisabled"),
         otherwise="403 to a HEAD request, with S3's own request id",
@@ -130,7 +130,7 @@ RULES = (
         "AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     ),
     Rule(
-        Fault.REFUSED, "the request itself is wrong and was not carried out", Action.FAIL,
+        Fault.REFUSED, "the request is invalid and was not processed", Action.FAIL,
         codes=("ValidationException", "ValidationError", "InvalidParameterValue", "InvalidParameterException",
                "InvalidParameterCombination", "MissingParameter", "SerializationException", "UnknownOperationException",
                "InvalidAction", "InvalidArgument", "InvalidRequest", "InvalidBucketName", "PermanentRedirect",
@@ -138,7 +138,7 @@ RULES = (
         errors=("ParamValidationError",),
     ),
     Rule(
-        Fault.UNKNOWN, "nobody knows whether the request was carried out", Action.FAIL,
+        Fault.UNKNOWN, "it is unknown whether the request was processed", Action.FAIL,
         otherwise="any other error code, any other exception",
     ),
 )  # fmt: skip
@@ -158,7 +158,7 @@ _HEAD = {404: Fault.GONE, 403: Fault.DENIED, 400: Fault.EXPIRED}
 
 
 class UnreadableReply(Exception):
-    """A reply that is none of the operation's: HTML, JSON of somebody else's, bytes that are no text."""
+    """A reply that does not belong to the operation: HTML, unrelated JSON, bytes that are not text."""
 
 
 def error_code(error: BaseException) -> str:
@@ -185,7 +185,7 @@ def _one_line(text: str) -> str:
 
 
 def classify_error(error: BaseException) -> Fault:
-    """Tell the faults of one call apart; works on botocore's exceptions and never raises."""
+    """The fault behind a call's error; works on botocore's exceptions and never raises."""
     from botocore.exceptions import ClientError
 
     if isinstance(error, ClientError):
@@ -236,7 +236,7 @@ def check_whole(reply: dict[str, Any], members: frozenset[str]) -> None:
     headers = reply.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     kind = headers.get("content-type", "")
     if "html" in kind or not any(name in headers for name in ("x-amzn-requestid", "x-amz-request-id")):
-        raise UnreadableReply(f"status 200, {kind or 'no content type'}, nothing of the answer in it")
+        raise UnreadableReply(f"status 200, {kind or 'no content type'}, none of the expected members")
     announced = int(headers.get("content-length") or 0)
     if announced > len("{}"):
         from botocore.exceptions import IncompleteReadError

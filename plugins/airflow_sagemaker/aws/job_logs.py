@@ -1,4 +1,4 @@
-"""The log of a SageMaker job in CloudWatch Logs: its tail, and reading on from where one stopped."""
+"""The log of a SageMaker job in CloudWatch Logs: its tail, and reading on from the last position."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _GROUPS = {"TrainingJob": "/aws/sagemaker/TrainingJobs", "ProcessingJob": "/aws/
 
 
 def log_group(step_type: str) -> str | None:
-    """The log group of a step of this type, or None when its job writes no log of its own."""
+    """The log group of a step of this type, or None when its job has no log."""
     return _GROUPS.get(step_type)
 
 

@@ -81,4 +81,4 @@ class _Mark:
                 out.write(text)
             Path(scratch).replace(self.file)
         except OSError:
-            return  # a disk that is full or not writable costs a longer list, nothing else
+            return  # a full or read-only disk only costs a longer listing

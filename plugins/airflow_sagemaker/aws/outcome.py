@@ -1,4 +1,4 @@
-"""What a finished execution left: the Outcome, and for a failure a text that explains it.
+"""The result of a finished execution: the Outcome, and for a failure a text that explains it.
 
 `Outcome` is this package's contract with tasks downstream: they find it as the sensor's XCom.
 """
@@ -61,7 +61,7 @@ class Outcome:
 
     @property
     def cache_hit(self) -> bool:
-        """Whether a step took its result from SageMaker's step cache: the artifact lies at the older output path."""
+        """Whether a step took its result from SageMaker's step cache: the artifact is at the older output path."""
         return any(step["cache_hit"] for step in self.steps)
 
     def as_dict(self) -> dict[str, Any]:
@@ -185,23 +185,22 @@ def explain_failure(executions: Executions, execution: Execution, url: str = "")
     except Exception as error:
         lines.append(f"(its steps could not be read: {error_text(error)})")
     if url:
-        lines.append(f"Look at it: {url}")
+        lines.append(f"See {url}")
     return ExecutionFailed("\n".join([*lines, *reasons]), training_job_name=job_name)
 
 
 def _describe_end(execution: Execution) -> str:
     known = {status.value for status in Status}
     if execution.status not in known:
-        return (
-            f"Execution {execution.arn} has a status this version does not know: {execution.status!r}; taken as failed"
-        )
+        text = f"Execution {execution.arn} has a status this version does not know: {execution.status!r}"
+        return f"{text}; treated as failed"
     if execution.status in LIVE:
         return f"Execution {execution.arn} has not ended: {execution.status}"
     return f"Execution {execution.arn} ended as {execution.status}"
 
 
 def _reason_of(step: Step) -> str:
-    return f"Step {step.name!r} {step.status.lower()}: {step.failure_reason or 'SageMaker gave no reason'}"
+    return f"Step {step.name!r} {step.status.lower()}: {step.failure_reason or 'SageMaker reported no reason'}"
 
 
 def _log_of(aws: Aws, step: Step) -> list[str]:

@@ -25,7 +25,7 @@ def owner_text(
 ) -> str:
     """The execution's description: which task run it belongs to, and after which clear of it, as one line of JSON.
 
-    Names that are too long for it are shortened one by one, never the JSON: an owner that cannot be read is nobody.
+    Names that are too long for it are shortened one by one, never the JSON: an owner that cannot be parsed is no owner.
     """
     owner: dict[str, Any] = {
         "dag_id": dag_id,

@@ -1,7 +1,8 @@
 """A stop is one when DescribePipelineExecution says Stopping or an end, never when a stop call has returned.
 
 SageMaker answers ConflictException while an execution changes its state (apache/airflow #36337), and a call may be
-throttled, reset or answered by a proxy: a stop is repeated until Describe has said so, or it is said that it has not.
+throttled, reset or answered by a proxy: a stop is repeated until Describe confirms it, or an error says that it did
+not.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ if TYPE_CHECKING:
     from airflow_sagemaker.aws.executions import Execution, Executions
 
 STOP_SECONDS = 120.0
-"""How long a stop is repeated where nothing presses."""
+"""How long a stop is repeated when there is no hurry."""
 
 KILL_SECONDS = 4.0
 """How long a stop from on_kill may take: Airflow kills the process five seconds after the signal."""
 
 TIMEOUT_STOP_SECONDS = 60.0
-"""How long a stop may take after a timeout, when nobody is about to kill the process."""
+"""How long a stop may take after a timeout, when the process is not about to be killed."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class StopAttempt:
     execution: Execution | None
     """None when Describe did not answer."""
     error: Exception | None
-    """What the stop was answered, or Describe, where that was no success."""
+    """The error of the stop, or else of Describe; None when both succeeded."""
 
     @property
     def stopped(self) -> Execution | None:
@@ -53,12 +54,12 @@ class StopAttempt:
 
     def __str__(self) -> str:
         if self.error is None:
-            return "SageMaker took the stop, and the execution is still Executing"
+            return "SageMaker accepted the stop, but the execution is still Executing"
         return f"{classify_error(self.error).value}: {error_code(self.error)}: {error_text(self.error)}"
 
 
 def stop_execution(executions: Executions, arn: str, *, within: float = STOP_SECONDS) -> Execution:
-    """Stop it and return what Describe then says of it: Stopping, or an end, its own included.
+    """Stop an execution and return what Describe then reports: Stopping, or any final status.
 
     Repeated through conflicts and faults: SageMaker answers ConflictException while an execution changes its state.
     Raises NotStopped, with the last answer, when that did not help for `within` seconds, and ExecutionNotFound.
@@ -72,13 +73,13 @@ def stop_execution(executions: Executions, arn: str, *, within: float = STOP_SEC
         if attempt.hopeless or pause is None:
             raise NotStopped(arn, str(attempt), hopeless=attempt.hopeless)
         if attempt.error is not None and not said:
-            executions.aws.log.warning("Stopping %s: %s; trying again", arn, attempt)
+            executions.aws.log.warning("Stopping %s: %s; retrying", arn, attempt)
             said = True
         time.sleep(pause)
 
 
 def try_to_stop(executions: Executions, arn: str) -> StopAttempt:
-    """Ask once for a stop and once what came of it, whatever the first was answered.
+    """Send one stop, then describe the execution whatever the response to the stop.
 
     Raises ExecutionNotFound when Describe says that there is no such execution.
     """
@@ -91,7 +92,7 @@ def try_to_stop(executions: Executions, arn: str) -> StopAttempt:
         reply = executions.aws.once("sagemaker", "describe_pipeline_execution", PipelineExecutionArn=arn)
     except Exception as unseen:
         if classify_error(unseen) is Fault.GONE:
-            raise ExecutionNotFound(f"no execution {arn}: {error_text(unseen)}") from unseen
+            raise ExecutionNotFound(f"execution {arn} was not found: {error_text(unseen)}") from unseen
         return StopAttempt(None, error or unseen)
     return StopAttempt(execution_of_description(reply), error)
 
@@ -99,9 +100,9 @@ def try_to_stop(executions: Executions, arn: str) -> StopAttempt:
 def stop_from_signal_handler(
     executions: Executions, find: Callable[[Executions], str | None], *, within: float = KILL_SECONDS
 ) -> None:
-    """Stop what `find` gives and say what came of it, in a thread of its own: a signal handler must share no locks.
+    """Stop what `find` returns and log the result, in a separate thread: a signal handler must share no locks.
 
-    Returns after `within` seconds at the latest, whatever became of it.
+    Returns after `within` seconds at the latest, stopped or not.
     """
     ended = threading.Event()
 
@@ -113,7 +114,7 @@ def stop_from_signal_handler(
 
     threading.Thread(target=stop_and_say, name="stop-execution").start()
     if not ended.wait(within):
-        late = "It is not known whether the execution stops: no answer within %.0f s; `orphans --stop` finds it"
+        late = "Could not confirm that the execution stops: no response within %.0f s; `orphans --stop` finds it"
         saying = threading.Thread(target=executions.aws.log.error, args=(late, within), daemon=True)
         saying.start()
         saying.join(0.5)
@@ -129,4 +130,4 @@ def _stop_and_say(executions: Executions, find: Callable[[Executions], str | Non
     except (NotStopped, ExecutionNotFound) as error:
         executions.aws.log.error("%s", error)
     except Exception as error:
-        executions.aws.log.error("%s", explain_error(error, "what was being started could not be stopped"))
+        executions.aws.log.error("%s", explain_error(error, "could not stop the execution that was being started"))

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from airflow_sagemaker.aws.client import Aws
 
 ATTEMPTS = 6
-"""How often a deployment looks again after a conflict; each time another run made progress."""
+"""How often a deployment checks again after a conflict; each time another run made progress."""
 
 
 @dataclass(frozen=True)
 class Upload:
-    """One local file that the definition refers to: it must lie at s3://bucket/key before an execution starts."""
+    """One local file that the definition refers to: it must be at s3://bucket/key before an execution starts."""
 
     path: str
     bucket: str
@@ -65,12 +65,12 @@ def deploy_pipeline(aws: Aws, compiled: CompiledPipeline) -> None:
         aws.stopped.wait(random.uniform(0.2, 1.0) * 2**attempt)  # noqa: S311 - jitter, no secret
     raise DeploymentError(
         f"pipeline {compiled.pipeline_name!r}: version {compiled.version_alias} was neither created by this run nor by "
-        f"another after {ATTEMPTS} attempts; is somebody else changing the pipeline all the time?"
+        f"another after {ATTEMPTS} attempts; another process may be changing the pipeline continuously"
     )
 
 
 def upload_all(aws: Aws, compiled: CompiledPipeline) -> None:
-    """Bring to S3 what the definition refers to and is not there yet."""
+    """Upload the files that the definition refers to and S3 does not have yet."""
     new = [upload for upload in compiled.uploads if _upload_if_missing(aws, upload)]
     if new:
         places = sorted({f"s3://{upload.bucket}/{'/'.join(upload.key.split('/')[:3])}/" for upload in new})
@@ -113,7 +113,7 @@ def is_deployed(aws: Aws, compiled: CompiledPipeline) -> bool:
             return False
         if fault is Fault.DENIED:
             aws.log.warning(
-                "Whether version %s of pipeline %s still is its definition was not looked at: the role lacks "
+                "Could not verify that version %s of pipeline %s still has this definition: the role lacks "
                 "sagemaker:DescribePipeline", alias, name,
             )  # fmt: skip
             return True
@@ -121,8 +121,8 @@ def is_deployed(aws: Aws, compiled: CompiledPipeline) -> bool:
     if not _is_same(found["PipelineDefinition"], compiled.definition):
         raise AliasMoved(
             f"alias {alias} of pipeline {name!r} names a version that holds another definition, last modified at "
-            f"{found.get('LastModifiedTime')}: somebody has moved it. Move it back or remove it "
-            "(UpdatePipelineVersion); the next start makes a missing one anew"
+            f"{found.get('LastModifiedTime')}: it was moved. Move it back or remove it "
+            "(UpdatePipelineVersion); the next start recreates a missing alias"
         )
     _follow_tags(aws, found["PipelineArn"], compiled.tags)
     return True
@@ -133,7 +133,7 @@ def _is_same(one: str, other: str) -> bool:
 
 
 def _follow_tags(aws: Aws, pipeline_arn: str, tags: dict[str, str]) -> None:
-    """Give the pipeline the configuration's tags; those of others stay. Tags are no reason to fail a training."""
+    """Give the pipeline the configuration's tags and keep all others; an error is only logged."""
     if not tags:
         return
     try:
@@ -144,7 +144,7 @@ def _follow_tags(aws: Aws, pipeline_arn: str, tags: dict[str, str]) -> None:
             aws.call("sagemaker", "add_tags", ResourceArn=pipeline_arn, Tags=_as_tags(changed))
             aws.log.info("Tags of %s now: %s", pipeline_arn, ", ".join(f"{k}={v}" for k, v in sorted(changed.items())))
     except Exception as error:
-        aws.log.warning("%s", explain_error(error, f"the tags of {pipeline_arn} stay as they are"))
+        aws.log.warning("%s", explain_error(error, f"updating the tags of {pipeline_arn}"))
 
 
 def _as_tags(tags: dict[str, str]) -> list[dict[str, str]]:
@@ -152,7 +152,7 @@ def _as_tags(tags: dict[str, str]) -> list[dict[str, str]]:
 
 
 def _update_pipeline(aws: Aws, compiled: CompiledPipeline) -> bool:
-    """Whether the pipeline existed and now has the alias; False to look again."""
+    """Whether the pipeline existed and now has the alias; False to check again."""
     try:
         reply = aws.call(
             "sagemaker", "update_pipeline",
@@ -192,9 +192,11 @@ def _name_latest_version(aws: Aws, compiled: CompiledPipeline) -> bool:
         )  # fmt: skip
     except Exception as error:
         if classify_error(error) is not Fault.CONFLICT:
-            raise DeploymentError(explain_error(error, f"naming version {version} {compiled.version_alias}")) from error
+            raise DeploymentError(
+                explain_error(error, f"adding alias {compiled.version_alias} to version {version}")
+            ) from error
         return is_deployed(aws, compiled)
-    aws.log.info("Pipeline %s: version %s is %s again", name, version, compiled.version_alias)
+    aws.log.info("Pipeline %s: version %s has alias %s again", name, version, compiled.version_alias)
     return True
 
 

@@ -5,8 +5,8 @@ orphans, backfill-summary.
 
 Exit codes: 0 success (diff, publish --check: nothing would change), 1 something would change, the training did not
 succeed or orphans are left, 2 the command line or the configuration is wrong, 3 compiling failed, 4 AWS (or Airflow)
-refused, could not be reached or gave what cannot be read, 130 interrupted. `--version` names the installed version.
-Nothing heavy is imported before it is needed: `validate` needs neither SDK nor network.
+refused, could not be reached or returned something unreadable, 130 interrupted. `--version` names the installed
+version. Nothing heavy is imported before it is needed: `validate` needs neither SDK nor network.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ class AirflowApi:
     token: str
 
     def get(self, path: str) -> Any:
-        """The decoded answer, or None when there is no such thing."""
+        """The decoded response, or None for 404."""
         return _fetch_json(self.url, f"/api/v2{path}", {"Authorization": f"Bearer {self.token}"})
 
     def page_data(self, path: str) -> Any:
@@ -77,4 +77,4 @@ def _fetch_json(url: str, path: str, headers: dict[str, str], body: bytes | None
         raise ExecutionError(f"Airflow at {url} cannot be reached: {reason} (is --airflow-url right?)") from error
     except ValueError:  # no URL, or no JSON; its text may hold the token
         hint = "use the URL of its UI, with http:// or https://"
-        raise ExecutionError(f"{url} is not the URL of an Airflow; {hint}") from None
+        raise ExecutionError(f"{url} is not the URL of an Airflow instance; {hint}") from None

@@ -1,4 +1,4 @@
-"""What became of a range of partitions: done, failed, skipped, with each training's metrics.
+"""The results of a range of partitions: done, failed, skipped, with each training's metrics.
 
 All of a year comes in one answer of the partition history's own data (`pages.history`); only the runs that failed are
 asked for once more, for the task that failed.

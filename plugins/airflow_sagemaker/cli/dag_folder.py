@@ -63,7 +63,7 @@ def _of_yaml_files(folder: Path, arguments: argparse.Namespace) -> Iterator[Foun
 def _of_dags(folder: Path, arguments: argparse.Namespace) -> Iterator[Found]:
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder.resolve()))
-    with redirect_stdout(sys.stderr):  # where Airflow logs is no place for it here
+    with redirect_stdout(sys.stderr):  # standard output is for results, and Airflow logs there
         bag = airflow_compat.import_dag_bag()(str(folder.resolve()), bundle_name="publish", load_op_links=False)
     if bag.import_errors:
         problems = [

@@ -69,7 +69,7 @@ class EnvironmentTarget(AwsTarget):
         session = model_overlay.add_overlay(boto3.Session(region_name=self.region_name))
         try:
             return session.client(service, config=once)
-        except ValueError as error:  # botocore's for an endpoint that is no URL; it comes from environment or profile
+        except ValueError as error:  # botocore's, for an endpoint from the environment or profile that is not a URL
             rule = f"cannot be used: {error}"
             found = os.environ.get(f"AWS_ENDPOINT_URL_{service.upper()}") or os.environ.get("AWS_ENDPOINT_URL", MISSING)
             raise ConfigurationError([Violation("AWS_ENDPOINT_URL", found, rule)], what="environment") from None
@@ -131,7 +131,7 @@ def _pretty_json(definition: str) -> str:
 
 
 def run(arguments: argparse.Namespace, output: Output) -> int:
-    """Compile, deploy if needed, start, and follow to the end unless told not to wait."""
+    """Compile, deploy if needed, start, and follow to the end unless --no-wait is given."""
     config = read_configuration(arguments)
     executions = _open_executions(arguments, config, output)
     config = resolve_config(config, executions.aws)
@@ -314,7 +314,7 @@ def orphans(arguments: argparse.Namespace, output: Output) -> int:
 
 
 def backfill_summary(arguments: argparse.Namespace, output: Output) -> int:
-    """List the partitions of a DAG with what became of them."""
+    """List a DAG's partitions with their results."""
     from airflow_sagemaker.cli import backfill_summary as backfill
 
     airflow = open_airflow(arguments)
@@ -327,7 +327,7 @@ def backfill_summary(arguments: argparse.Namespace, output: Output) -> int:
 
 
 def _is_stopped(arguments: argparse.Namespace, executions: Executions, orphan: Orphan, output: Output) -> bool:
-    """Whether it is being stopped or has ended; one that cannot be stopped must not keep the others running."""
+    """Whether it is being stopped or has ended; an error is logged, so that the others are stopped too."""
     if orphan.stopping:
         return True
     if not arguments.stop or not (orphan.known or arguments.unknown_too):

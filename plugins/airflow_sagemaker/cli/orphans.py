@@ -106,7 +106,7 @@ def find_orphans(
             try:
                 orphan = _orphan_or_none(airflow, execution, on_s3)
             except ExecutionError as error:
-                orphan = Orphan(execution, f"left alone, for its task run could not be read: {error}", unread=True)
+                orphan = Orphan(execution, f"not stopped, because its task run could not be read: {error}", unread=True)
             if orphan is not None:
                 yield orphan
 

@@ -1,4 +1,4 @@
-"""What the command line says: results on standard output, all else on standard error, colours on a terminal only."""
+"""The command line's output: results on standard output, the rest on standard error, colours on a terminal only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _COLOURS = {"error": "\033[31m", "warning": "\033[33m", "added": "\033[32m", "re
 
 
 class Interrupted(KeyboardInterrupt):
-    """The user does not wait any longer; `execution_arn` is what goes on meanwhile, if that is known."""
+    """The user no longer waits; `execution_arn` is what keeps running, if known."""
 
     def __init__(self, message: str, execution_arn: str | None = None) -> None:
         super().__init__(message)

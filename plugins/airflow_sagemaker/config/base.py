@@ -184,10 +184,10 @@ class BasePipelineConfig(StrictModel):
         return self.updated(**missing) if missing else self
 
     def require(self, names: Iterable[str]) -> None:
-        """Raise ConfigurationError for each named field that is still missing or still holds a template."""
+        """Raise ConfigurationError for each named field that is still missing or still contains a template."""
         violations = [self._missing(name) for name in names if getattr(self, name) is None]
         violations += [
-            Violation(name, value, "still holds a template", "only the operator renders templates")
+            Violation(name, value, "still contains a template", "only the operator renders templates")
             for name, value in self
             if is_template(value)
         ]

@@ -1,4 +1,4 @@
-"""Runs the compile process: nothing inherited that it does not need, ended on time, its words forwarded."""
+"""Runs the compile process: it inherits only what it needs, has a time limit, and its output is forwarded."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def compile_in_child(
 ) -> dict[str, Any]:
     """Return the compile process's response. Raises CompileError, CompileTimeout or SdkNotAvailable.
 
-    `folder` is empty and belongs to this call. `modules` are importable names that the process may need beside this
-    package. `on_child` gets the process as soon as it runs, so that somebody else may end its group.
+    `folder` is empty and belongs to this call. `modules` are importable names that the process may need besides this
+    package. `on_child` gets the process as soon as it runs, so that the caller may end its group.
     """
     (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
     process = subprocess.Popen(

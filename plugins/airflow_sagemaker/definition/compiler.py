@@ -1,4 +1,4 @@
-"""Turns a configuration into a pipeline definition, in a process of its own that alone imports the SageMaker SDK."""
+"""Turns a configuration into a pipeline definition, in a separate process that alone imports the SageMaker SDK."""
 
 from __future__ import annotations
 

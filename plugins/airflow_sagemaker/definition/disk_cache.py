@@ -182,13 +182,13 @@ class DiskCache:
         self._forget_old()
 
     def blob(self, sha256: str) -> Path:
-        """Return where a file of this content lies or would lie."""
+        """Return the path of the file with this content, present or not."""
         return self._blobs / sha256
 
     def _forget_old(self) -> None:
-        """Remove entries that nobody used for a month, their locks, and files that no entry names.
+        """Remove entries unused for a month, their locks, and files that no entry names.
 
-        Whoever waits for a lock at the moment when it is removed compiles beside its holder: twice the work, no harm.
+        A process that waits for a lock while it is removed compiles alongside its holder: twice the work, no harm.
         """
         limit = time.time() - KEEP_SECONDS
         old = [path for path in self._entries.glob("*.json") if _unused_since(path, limit)]

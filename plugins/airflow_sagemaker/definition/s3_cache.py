@@ -1,10 +1,10 @@
-"""Compiled definitions in S3, so that of many hosts one compiles.
+"""Compiled definitions in S3, so that only one of many hosts compiles.
 
-An entry is a small JSON object beside the code that it names; the files themselves are stored where the definition
-wants them and are fetched from there. Nothing here may fail a training: without an entry, without the right to read
-it, or with one that cannot be trusted, the host compiles by itself.
+An entry is a small JSON object next to the code that it names; the files themselves are stored where the definition
+wants them and are fetched from there. Nothing here may fail a training: without an entry, without permission to read
+it, or with one that cannot be trusted, the host compiles itself.
 
-Write access to the bucket is no reason to believe an entry: it decides what runs, and under which role. An entry is
+Write access to the bucket does not make an entry trustworthy: it decides what runs, and under which role. An entry is
 used only when SageMaker itself holds the same definition under its alias and role, which takes sagemaker:UpdatePipeline
 to bring about, when the code that it ships is this host's, and when each upload has the content that its key names.
 """

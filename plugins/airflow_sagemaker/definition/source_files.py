@@ -20,14 +20,14 @@ from airflow_sagemaker.exceptions import CompileError, ConfigurationError, Viola
 
 IGNORE_FILE = ".sagemakerignore"
 FIELDS_FILE = "fields.json"
-"""The table's columns, shipped beside the training program; the compile process writes it."""
+"""The table's columns, shipped with the training program; the compile process writes it."""
 
 LEFTOVERS = (
     "__pycache__", "*.pyc", ".git", ".hg", ".svn", ".DS_Store", ".ipynb_checkpoints", ".pytest_cache", ".mypy_cache",
     ".ruff_cache", "*.sw?", "*~", "\\#*#", ".#*", ".idea", ".vscode", "node_modules", ".cache", ".tox", ".nox",
     ".direnv", IGNORE_FILE,
 )  # fmt: skip
-"""Nobody misses these, so they are left out without a word."""
+"""These are excluded without a log line."""
 
 SECRETS = (
     ".env", ".env.*", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.ppk", "id_rsa*", "id_dsa*",
@@ -43,7 +43,7 @@ _ENVIRONMENT_MARK = "pyvenv.cfg"
 
 @dataclass
 class SourceFiles:
-    """What is shipped of a folder: `files` by path relative to it, and what is `left_out` but for LEFTOVERS."""
+    """What is shipped of a folder: `files` by path relative to it, and what is `left_out` apart from LEFTOVERS."""
 
     files: dict[str, Path] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
@@ -53,8 +53,8 @@ def source_files(folder: str | os.PathLike[str]) -> SourceFiles:
     """Look through a folder.
 
     Links are followed within the folder, and passed over where they lead back into their own parents. Raises
-    ConfigurationError for a link that leads out of it, since nobody meant to ship its target, and CompileError for
-    what cannot be read.
+    ConfigurationError for a link that leads out of it, because its target was hardly meant to be shipped, and
+    CompileError for what cannot be read.
     """
     with _report_unreadable(folder):
         return _Walk(Path(folder)).result()

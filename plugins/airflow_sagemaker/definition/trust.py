@@ -1,6 +1,6 @@
-"""What makes a definition that was found in a bucket one that may run.
+"""When a definition that was found in a bucket may run.
 
-Write access to the bucket is no reason to believe what is in it: it decides what runs, and under which role. SageMaker
+Write access to the bucket does not make its contents trustworthy: it decides what runs, and under which role. SageMaker
 must hold the same definition under its alias and role, which takes sagemaker:UpdatePipeline to bring about, and the
 code that it ships must be this host's.
 """

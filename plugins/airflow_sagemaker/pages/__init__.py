@@ -1,7 +1,7 @@
 """Pages inside Airflow's own UI, report and history; the one room that reads Airflow's tables, and imports no command.
 
 Everything is drawn in the browser from Airflow's REST API and from XCom, with the reader's own session, so it works
-the same on AWS and on the local SageMaker and shows nobody more than Airflow itself would. Every Airflow process that
+the same on AWS and on the local SageMaker and shows nobody more than Airflow itself does. Every Airflow process that
 loads plugins imports this module: it imports nothing heavy, and the web application is built at its first request.
 """
 

@@ -1,7 +1,7 @@
 """The web application behind the pages: HTML shells, static files, the history, and (opt-in) live figures.
 
-Airflow mounts a plugin's application without any authorisation of its own, static files included, so every route here
-asks Airflow's auth manager: 401 without a session, 403 without the right to read the DAG's XComs, and its runs or task
+Airflow mounts a plugin's application without any authorisation, static files included, so every route here
+asks Airflow's auth manager: 401 without a session, 403 without permission to read the DAG's XComs, and its runs or task
 logs where the answer holds what Airflow shows there. All routes are GET and change nothing.
 """
 
@@ -118,7 +118,7 @@ def _add_live_figures(app: FastAPI) -> None:
             raise HTTPException(404, "No training was started by this task")
         try:
             return trainings.of(details["execution_arn"], live.target_of(details)).lines()
-        except Exception as error:  # whatever a connection or AWS may say: the report goes on with the task's log
+        except Exception as error:  # whatever a connection or AWS may say: the report falls back to the task's log
             log.warning("Live figures of %s: %s", details["execution_arn"], error)
             raise HTTPException(502, explain_error(error, "Asking AWS")) from error
 

@@ -123,7 +123,7 @@ def _add_referred_to(session: Session, outcomes: dict[int, list[dict[str, Any]]]
     """Of runs without an outcome in the database: those that an XCom backend keeps elsewhere (`[core] xcom_backend`).
 
     What it keeps is added to `outcomes`; returned is, by run, why it could not be read. Only tasks that have pushed the
-    link to an execution are looked at: a string that another task returns is no reference to an outcome.
+    link to an execution are looked at: a string that another task returns does not refer to an outcome.
     """
     linked = aliased(XComModel)
     same_task = (

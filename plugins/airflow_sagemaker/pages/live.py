@@ -1,4 +1,4 @@
-"""Live figures of a training, read from AWS by the api-server: opt-in, for sensors that tell only little.
+"""Live figures of a training, read from AWS by the api-server: opt-in, for sensors with little progress output.
 
 Without them the report follows the waiting task's log, which holds metric lines only with progress="logs". With
 `[airflow_sagemaker] live_figures = True` the api-server asks SageMaker and CloudWatch itself, with the connection that

@@ -2,9 +2,9 @@
 
 `price_per_hour`: JSON, instance type to price of one instance hour, e.g. `{"ml.g5.12xlarge": 7.09}`. Without it the
 report shows billable seconds and no amount: prices differ by region, contract and spot market, so none is shipped.
-`price_currency`: shown beside the amount, default `USD`.
+`price_currency`: shown next to the amount, default `USD`.
 `live_figures`: whether the api-server itself reads the figures of running trainings from AWS (default False). It then
-needs the connection's credentials and rights.
+needs the connection's credentials and permissions.
 As environment variables: AIRFLOW__AIRFLOW_SAGEMAKER__PRICE_PER_HOUR, AIRFLOW__AIRFLOW_SAGEMAKER__PRICE_CURRENCY,
 AIRFLOW__AIRFLOW_SAGEMAKER__LIVE_FIGURES.
 """

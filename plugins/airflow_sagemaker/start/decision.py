@@ -1,4 +1,4 @@
-"""What a try does about its execution: one decision over plain values, apart from the calls that find them out."""
+"""What a try does about its execution: one decision over plain values, separate from the calls that obtain them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from enum import StrEnum
 from airflow_sagemaker.aws.executions import Status
 
 GONE = "gone"
-"""In the place of a status: SageMaker has no execution with the record's ARN."""
+"""Used instead of a status: SageMaker has no execution with the record's ARN."""
 UNSEEN = "unseen"
-"""In the place of a status: the role may not describe executions."""
+"""Used instead of a status: the role may not describe executions."""
 
 
 class OnBusy(StrEnum):
@@ -32,18 +32,18 @@ class Decision(StrEnum):
     """What comes next. After CLAIM, LOOK and AWAIT_STOP more is known, and the decision is made again."""
 
     CLAIM = "claim"
-    """Repeat the record's request to the letter, so that it cannot start anything behind our back."""
+    """Send the record's request again unchanged, so that it cannot start anything unnoticed."""
     LOOK = "look"
     """Describe the execution that the record names."""
     AWAIT_STOP = "await stop"
     """Wait until the execution has stopped."""
     ATTACH = "attach"
-    """Carry on with the execution that the record names."""
+    """Continue with the execution that the record names."""
     RESUME = "resume"
-    """Run its failed steps again under the same ARN, and carry on with it."""
+    """Run its failed steps again under the same ARN, and continue with it."""
     REPEAT = "repeat"
     """Start under the record's token and display name: whichever request comes first, the other starts nothing."""
-    START_ANEW = "start anew"
+    START_NEW = "start new"
     """Start under a new token."""
     REPLACE = "replace"
     """Stop the execution from before the clear if it still runs, then start under a new token."""
@@ -54,25 +54,25 @@ class Decision(StrEnum):
 
 
 PRELIMINARY = frozenset({Decision.CLAIM, Decision.LOOK, Decision.AWAIT_STOP})
-STARTS = frozenset({Decision.REPEAT, Decision.START_ANEW, Decision.REPLACE})
+STARTS = frozenset({Decision.REPEAT, Decision.START_NEW, Decision.REPLACE})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """All that the decision rests on, as far as it is known yet."""
+    """Everything the decision depends on, as far as it is known yet."""
 
     recorded: bool = False
     """An earlier try has written a record."""
     has_arn: bool = False
     """The record's request is known to have started an execution."""
     pending: bool = False
-    """The record's request has no answer: it may still be on its way."""
+    """The record's request has no answer: it may still be in flight."""
     same_pipeline: bool = True
     """The record's pipeline is the one that is wanted now."""
     same_clear_epoch: bool = True
     """This task was not cleared since the record was written."""
     status: str | None = None
-    """The execution's status, or GONE; None while nobody has looked."""
+    """The execution's status, or GONE; None before it has been described."""
     before_clear: bool = False
     """The execution runs a request from before a clear, though the record is from after it."""
     waits_for_end: bool = False
@@ -89,7 +89,7 @@ _BY_STATUS: dict[str, Decision] = {
     Status.STOPPING: Decision.AWAIT_STOP,
     Status.EXECUTING: Decision.ATTACH,
     Status.SUCCEEDED: Decision.ATTACH,
-    Status.STOPPED: Decision.START_ANEW,
+    Status.STOPPED: Decision.START_NEW,
     UNSEEN: Decision.ATTACH,
 }
 
@@ -100,9 +100,9 @@ def decide_start(facts: Facts) -> Decision:
     ======================  ========  ===========  =================================  ==========================
     Record                  Pipeline  Clear epoch  Execution                          Decision
     ======================  ========  ===========  =================================  ==========================
-    none                                                                              start anew
+    none                                                                              start new
     without ARN, pending    other                                                     claim
-    without ARN, answered   other                                                     start anew
+    without ARN, answered   other                                                     start new
     without ARN             same                                                      repeat
     with ARN                          changed                                         replace
     with ARN                          same         not looked at                      look
@@ -110,14 +110,14 @@ def decide_start(facts: Facts) -> Decision:
     with ARN                          same         from before a clear                replace
     with ARN                          same         Stopping                           await stop
     with ARN                          same         Executing, Succeeded               attach
-    with ARN                          same         Stopped                            start anew
+    with ARN                          same         Stopped                            start new
     with ARN                          same         may not be described               attach
     with ARN                          same         any other; the task does not wait  attach (the sensor reports it)
     with ARN                          same         any other; on_failure="resume"     resume
-    with ARN                          same         any other; on_failure="restart"    start anew
+    with ARN                          same         any other; on_failure="restart"    start new
     ======================  ========  ===========  =================================  ==========================
 
-    A start (start anew, repeat, replace) also needs a free place:
+    A start (start new, repeat, replace) also needs a free place:
 
     =====================================================  ========
     Place                                                  Decision
@@ -137,12 +137,12 @@ def decide_start(facts: Facts) -> Decision:
 
 def _from_record(facts: Facts) -> Decision:
     if not facts.recorded:
-        return Decision.START_ANEW
+        return Decision.START_NEW
     if facts.has_arn:
         return _from_execution(facts) if facts.same_clear_epoch else Decision.REPLACE
     if facts.same_pipeline:
         return Decision.REPEAT
-    return Decision.CLAIM if facts.pending else Decision.START_ANEW
+    return Decision.CLAIM if facts.pending else Decision.START_NEW
 
 
 def _from_execution(facts: Facts) -> Decision:
@@ -158,4 +158,4 @@ def _from_execution(facts: Facts) -> Decision:
 def _after_failure(facts: Facts) -> Decision:
     if not facts.waits_for_end:
         return Decision.ATTACH
-    return Decision.RESUME if facts.on_failure is OnFailure.RESUME else Decision.START_ANEW
+    return Decision.RESUME if facts.on_failure is OnFailure.RESUME else Decision.START_NEW

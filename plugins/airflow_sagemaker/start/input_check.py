@@ -1,6 +1,6 @@
-"""Checks before anything is compiled or started: is what the training will read really there?
+"""Checks before anything is compiled or started: does what the training will read exist?
 
-A missing channel would otherwise be found twenty minutes later by the container, on an instance that is paid for. One
+A missing channel would otherwise be found twenty minutes later by the container, on a paid instance. One
 listing of the folder that they share shows them all, single files and folders of parts alike, and the bucket's region.
 """
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from airflow_sagemaker.aws.client import Aws
     from airflow_sagemaker.config.base import BasePipelineConfig
 
-NO_RIGHT = (
-    "the role may neither list the bucket (s3:ListBucket) nor read the object (s3:GetObject), so that nobody knows "
-    "whether it is there; grant one of them, or set preflight=False"
+NO_PERMISSION = (
+    "the role may neither list the bucket (s3:ListBucket) nor read the object (s3:GetObject), so it is unknown "
+    "whether it exists; grant one of them, or set preflight=False"
 )
 
 
@@ -68,7 +68,7 @@ class InputCheck:
         return self.findings
 
     def _list(self, prefix: str) -> bool:
-        """Take in what lies under a prefix; whether that was all of it."""
+        """Add the objects under a prefix; return whether the listing was complete."""
         reply = self.aws.call("s3", "list_objects_v2", Bucket=self.bucket, Prefix=prefix)
         for there in reply.get("Contents", []):
             for item in self.inputs:
@@ -90,7 +90,7 @@ class InputCheck:
         elif fault is Fault.DENIED:  # s3:ListBucket is not needed for training: the objects decide
             self.findings += [finding for item in self.inputs if (finding := self._head(item))]
         elif fault is Fault.REFUSED:
-            self.findings.append(explain_error(error, f"looking into bucket {self.bucket!r}"))
+            self.findings.append(explain_error(error, f"listing bucket {self.bucket!r}"))
         else:
             raise ExecutionError(
                 explain_error(error, f"looking for the inputs in s3://{self.bucket}/{self.prefix}")
@@ -103,7 +103,7 @@ class InputCheck:
         except Exception as error:
             fault = classify_error(error)
             if fault is Fault.DENIED:
-                return f"{item.name}: {where}: {NO_RIGHT}"
+                return f"{item.name}: {where}: {NO_PERMISSION}"
             if fault is Fault.GONE:
                 return f"{item.name}: {where} does not exist"
             raise ExecutionError(explain_error(error, f"{item.name}: looking for {where}")) from error

@@ -1,7 +1,7 @@
 """What `on_kill` of the operator ends: the compiler's processes, and the execution that is known or being started.
 
 on_kill runs inside a signal handler of the task's main thread: it must not talk to the supervisor, nor share a client's
-locks with the call it may have interrupted, so the stop has clients of its own, made before they are needed.
+locks with the call it may have interrupted, so the stop uses separate clients, made before they are needed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class KillSwitch:
-    """Thrown once, at any moment of a try; what begins later asks `thrown` or is ended when it is registered."""
+    """Thrown once, at any moment of a try; whatever begins later checks `thrown` or is ended when it is registered."""
 
     def __init__(self) -> None:
         self.thrown = False
@@ -58,7 +58,7 @@ class KillSwitch:
     def unanswered(self, request: Start | None) -> None:
         """A start request that may have begun an execution, or that has been answered (None).
 
-        When thrown, it is sent again: its token makes what it answers the execution that there is to stop.
+        When thrown, it is sent again: its token makes the response name the execution to stop.
         """
         self._unanswered = request
 

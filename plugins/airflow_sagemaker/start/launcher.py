@@ -1,8 +1,8 @@
 """From a validated request to one running execution: find what an earlier try started, or start it, exactly once.
 
 The order of the acts is what the promise rests on: the record is in the task state store before the start call goes
-out, the token of the record is in the call, and the ARN goes into the record before anything else happens. What to do
-about a record is decided in `decision`; here is what it takes to know and to do it.
+out, the token of the record is in the call, and the ARN goes into the record before anything else happens. `decision`
+decides what to do about a record; this module obtains the facts and carries the decision out.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ if TYPE_CHECKING:
     from airflow_sagemaker.aws.versions import CompiledPipeline
 
 WAIT_IN_WORKER_SECONDS = 15.0
-"""How long a worker waits for a stop before it gives its slot back: most stops take a few seconds."""
+"""How long a worker waits for a stop before it releases its slot: most stops take a few seconds."""
 
 DECISION_TEXTS = {
-    Decision.ATTACH: "carrying on with it",
-    Decision.RESUME: "its failed steps run again",
-    Decision.START_ANEW: "a new generation is due",
-    Decision.REPLACE: "it is from before the clear",
+    Decision.ATTACH: "continuing with it",
+    Decision.RESUME: "rerunning its failed steps",
+    Decision.START_NEW: "starting a new generation",
+    Decision.REPLACE: "it predates the clear",
 }
 
 
@@ -99,9 +99,9 @@ class Launcher:
         return self.executions.aws.log
 
     def reattach(self) -> Execution | None:
-        """The execution of an earlier try that this try carries on with; None when a start is needed.
+        """The execution of an earlier try that this try continues with; None when a start is needed.
 
-        When it returns None, `record` is the request that must be sent (again), or a past one whose successor is due.
+        When it returns None, `record` is the request that must be sent (again), or a past one that needs a successor.
         """
         record = self.store.load()
         if record is None:
@@ -113,7 +113,7 @@ class Launcher:
         execution: Execution | None = None
         facts = self._facts_of(record)
         if not facts.same_clear_epoch:
-            self.log.info("This task was cleared: it trains anew")
+            self.log.info("This task was cleared; starting a new training")
         while (decision := decide_start(facts)) in PRELIMINARY:
             if decision is Decision.CLAIM:
                 record = self._claim(record)
@@ -131,14 +131,14 @@ class Launcher:
         if execution is None:
             return None
         if decision is Decision.REFUSE:
-            hint = "this task started it: was it deleted? Clear the task to train anew"
+            hint = "this task started it, and it may have been deleted; clear the task to start a new training"
             raise ExecutionNotFound(f"{execution.failure_reason}; {hint}")
         failed = execution.status not in {Status.EXECUTING, Status.SUCCEEDED}
         what_now = "the sensor reports it" if decision is Decision.ATTACH and failed else DECISION_TEXTS[decision]
         # not "execution ... is ...": by that the report page knows the end of a wait
         self.log.info("Found %s, %s: %s", execution.arn, execution.status, what_now)
         if decision in STARTS:
-            self.kill_switch.execution_arn = None  # it has ended: what is started now is what there is to stop
+            self.kill_switch.execution_arn = None  # it has ended: only what is started now may need a stop
             return None
         if decision is Decision.RESUME:
             execution = self._resume(record, execution)
@@ -165,7 +165,7 @@ class Launcher:
         if arn is None:
             return record
         self.kill_switch.execution_arn = arn
-        self.log.info("Found the execution of an earlier try whose reply was lost: %s", arn)
+        self.log.info("Found the execution that an earlier try started without receiving a reply: %s", arn)
         return self._save(record.with_arn(arn))
 
     def _claim(self, record: ExecutionRecord) -> ExecutionRecord:
@@ -174,7 +174,7 @@ class Launcher:
         It may still be on its way, and the pipeline that is asked for now may not share its token. Once it has been
         answered to us, it can start nothing more.
         """
-        self.log.info("An earlier try's start of pipeline %s had no answer: repeating it", record.pipeline_name)
+        self.log.info("An earlier try's start of pipeline %s received no response; repeating it", record.pipeline_name)
         try:
             arn = self._call.send(record)
         except Exception as error:
@@ -187,7 +187,7 @@ class Launcher:
         return record if arn is None else self._save(record.with_arn(arn))
 
     def _attach(self) -> None:
-        """Carry on with an earlier try's execution: the record now says what it runs, not what was asked for last."""
+        """Continue with an earlier try's execution: the record now says what it runs, not what was requested last."""
         self.attached = True
         record = self.record
         if record is None or record.arn is None or not record.revised:
@@ -195,18 +195,18 @@ class Launcher:
         try:
             digest = self.executions.describe(record.arn).digest or self._digest_by_content(record.arn)
             parameters = self.executions.parameters(record.arn)
-        except Exception as error:  # it runs all the same, and the next try asks again
-            self.log.warning("Which of this task's requests runs is not known: %s", error_text(error))
+        except Exception as error:  # it runs nevertheless, and the next try checks again
+            self.log.warning("Could not determine which of this task's requests is running: %s", error_text(error))
             return
         if digest != record.digest:
-            self.log.warning("%s runs definition %s, which an earlier try asked for", record.arn, version_alias(digest))
+            self.log.warning("%s runs definition %s, which an earlier try requested", record.arn, version_alias(digest))
         self._save(replace(record, digest=digest, parameters=parameters, revised=False))
 
     def _digest_by_content(self, arn: str) -> str:
         return hashlib.sha256(self.executions.definition(arn).encode()).hexdigest()
 
     def _look(self, record: ExecutionRecord) -> Execution:
-        """The execution that the record names; with status GONE when SageMaker has none of that ARN."""
+        """The execution that the record names; with status GONE when SageMaker has no execution with that ARN."""
         arn = str(record.arn)
         try:
             return self.executions.describe(arn)
@@ -215,18 +215,18 @@ class Launcher:
         except Exception as error:
             if classify_error(error) is not Fault.DENIED:
                 raise
-            self.log.warning("The role lacks sagemaker:DescribePipelineExecution: the state of %s is not known", arn)
+            self.log.warning("The role lacks sagemaker:DescribePipelineExecution: the status of %s is unknown", arn)
             return Execution(arn=arn, status=UNSEEN)
 
     def _resume(self, record: ExecutionRecord, execution: Execution) -> Execution:
         token = uuid.uuid5(uuid.UUID(record.token), str(record.retried)).hex
-        self.log.info("Running the failed steps of %s again", execution.arn)
+        self.log.info("Rerunning the failed steps of %s", execution.arn)
         self.executions.retry(execution.arn, token)
         self._save(replace(record, retried=record.retried + 1))
         return replace(execution, status=Status.EXECUTING.value)
 
     def _end_predecessor(self, record: ExecutionRecord) -> None:
-        """The execution that was started before this task was cleared must not run on beside the new one.
+        """The execution that was started before this task was cleared must not keep running alongside the new one.
 
         Raises MustWait while it is not seen to have ended: the worker slot is for others meanwhile.
         """
@@ -246,7 +246,7 @@ class Launcher:
         except ExecutionError:
             raise
         except Exception as error:
-            raise ExecutionError(explain_error(error, f"ending {record.arn}, from before the clear")) from error
+            raise ExecutionError(explain_error(error, f"stopping {record.arn}, which predates the clear")) from error
         self._await_stop(execution)
         self.kill_switch.execution_arn = None
 
@@ -272,7 +272,7 @@ class Launcher:
         except Exception as error:
             if classify_error(error) is not Fault.DENIED:
                 raise
-            needs = "which on_busy and max_concurrent_executions need; grant it, or set on_busy='ignore' and no maximum"
+            needs = "which on_busy and max_concurrent_executions need; grant it, or set on_busy='ignore' and no limit"
             raise PreflightError(
                 f"the role lacks sagemaker:ListPipelineExecutions, {needs} ({error_text(error)})"
             ) from error
@@ -287,7 +287,7 @@ class Launcher:
             run_id = busy[0].owner.get("run_id")
             text = f"partition {self.request.partition} is being trained by {busy[0].arn} (run {run_id})"
         else:
-            text = f"{len(others)} executions run, max_concurrent_executions is {self.max_concurrent}"
+            text = f"{len(others)} executions are running, and max_concurrent_executions is {self.max_concurrent}"
         if decision is Decision.REFUSE:
             raise PartitionBusy(f"{text}; on_busy='wait' would wait for it")
         raise MustWait(text)

@@ -5,7 +5,7 @@ garbage collected for this key. Three values decide everything:
 
 * `token` goes out as ClientRequestToken and, shortened, in the display name: a repeated start gives the same execution,
   and a start whose reply was lost can be found.
-* `clear_epoch` tells a retry from a clear. It is Airflow's `max_tries`: clearing *this* task sets that to
+* `clear_epoch` distinguishes a retry from a clear. It is Airflow's `max_tries`: clearing *this* task sets that to
   `try_number + retries` (airflow.models.taskinstance.clear_task_instances), a retry leaves it alone, and clearing a
   neighbour does too, though that raises the run's clear_number.
 * `generation` counts the executions that this task run was allowed to start one after the other.
@@ -78,7 +78,7 @@ class TaskRun:
 class Clears:
     """What Airflow knows of the clears of a task run; with the record it says whether one came in between.
 
-    Clearing a task sets its `max_tries` to `try_number + retries`. Where somebody has changed the task's `retries` in
+    Clearing a task sets its `max_tries` to `try_number + retries`. Where the task's `retries` were changed in
     the meantime that may be the number from before; then a raised `clear_number` of the run counts as a clear.
     """
 
@@ -132,7 +132,7 @@ class ExecutionRecord:
         return datetime.fromisoformat(self.created_at)
 
     def asked_for(self, execution: Execution) -> bool:
-        """Whether this task run asked for that execution: its display name holds a token that nobody else has."""
+        """Whether this task run asked for that execution: its display name holds a token that no other task run has."""
         return self.is_current(execution) or execution.display_name in self.earlier
 
     def is_current(self, execution: Execution) -> bool:
@@ -164,7 +164,7 @@ class ExecutionRecord:
         if isinstance(schema, int) and schema > SCHEMA:
             raise RecordUnreadable(
                 f"the record of this task run's execution was written by a later version of airflow_sagemaker (schema "
-                f"{schema}, this one reads {SCHEMA}): upgrade it on all workers"
+                f"{schema}, this one reads {SCHEMA}); upgrade it on all workers"
             )
         try:
             values = {
@@ -242,12 +242,12 @@ class TaskStateRecordStore:
 def require_lasting_records() -> None:
     """Raise ConfigurationError where Airflow empties the task state store of a task that succeeds.
 
-    A start task succeeds while its execution runs: without its record a clear would start a second one beside it.
+    A start task succeeds while its execution runs: without its record a clear would start a second execution.
     """
     from airflow.sdk.configuration import conf
 
     if conf.getboolean("state_store", "clear_on_success", fallback=False):
-        rule = "empties the task state store of a start task while its execution runs, and a clear would start another"
+        rule = "deletes a start task's record while its execution runs, so that a clear would start a second one"
         hint = "set it to False, or let the operator wait itself (deferrable=True)"
         raise ConfigurationError([Violation("[state_store] clear_on_success", True, rule, hint)], what="airflow.cfg")
 

@@ -56,7 +56,7 @@ class RecordOnS3:
         owner = content.get("airflow", "")
         if owner.rstrip("/") != self._owner.rstrip("/"):
             rule = f"holds the record of the same task run in another Airflow ({owner or 'unnamed'})"
-            hint = "give each Airflow that shares the bucket a record_prefix of its own, in section [airflow_sagemaker]"
+            hint = "give each Airflow that shares the bucket its own record_prefix, in section [airflow_sagemaker]"
             raise ConfigurationError([Violation("record", self.uri, rule, hint)])
         return ExecutionRecord.from_json(content.get("record"))
 

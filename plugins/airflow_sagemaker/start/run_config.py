@@ -45,7 +45,7 @@ def given_data(config: Any, context: Any, render: Callable[[Any, Any], Any]) -> 
 
 
 def check_when_parsed(config: Any, dag: Any) -> None:
-    """Refuse a configuration file whose faults no template can mend, when the DAG file is parsed.
+    """Refuse a configuration file with errors that no template can fix, when the DAG file is parsed.
 
     Raises ConfigurationError. A file that is not there (yet), or that a template names, is left to the task.
     """
@@ -158,11 +158,11 @@ def _partition_violations(context: Any, config: BasePipelineConfig) -> list[Viol
             continue
         holds = config.partition in path or config.partition_folder in path
         if "None" in path.split("/"):
-            violations.append(Violation(name, path, "holds a part 'None': a template rendered to nothing"))
+            violations.append(Violation(name, path, "contains 'None': a template rendered to nothing"))
         elif partitioned and name in config.output_fields and not holds:
             hint = (
                 "put {{ macros.airflow_sagemaker.partition_folder(dag_run.partition_key) }} into the path, or leave it "
                 "out to have it generated"
             )
-            violations.append(Violation(name, path, f"must hold the run's partition {config.partition!r}", hint))
+            violations.append(Violation(name, path, f"must contain the run's partition {config.partition!r}", hint))
     return violations

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class MustWait(Exception):
-    """The start must wait for something that heals by itself: a signal to the operator, not an error."""
+    """The start must wait for a condition that resolves itself: a signal to the operator, not an error."""
 
 
 class Killed(Exception):
-    """The task was killed while it launched; what was started has been told to stop. A signal to the operator."""
+    """The task was killed while it launched; what was started has been asked to stop. A signal to the operator."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class StartCall:
         return self.executions.aws.log
 
     def prepare(self, compiled: CompiledPipeline) -> None:
-        """See to it that the definition's version is there, and still is that definition."""
+        """Ensure that the definition's version exists and still holds that definition."""
         if is_deployed(self.executions.aws, compiled):
             return
         self.log.info("Pipeline %s has no version %s: deploying", compiled.pipeline_name, compiled.version_alias)
@@ -56,7 +56,7 @@ class StartCall:
         return arn
 
     def is_pending(self, record: ExecutionRecord) -> None:
-        """An earlier try has sent the record's request, and nobody knows what came of it."""
+        """An earlier try has sent the record's request, and its result is unknown."""
         self.kill_switch.unanswered(lambda executions: self._send(executions, record))
 
     def _send(self, executions: Executions, record: ExecutionRecord) -> str | None:
@@ -82,11 +82,11 @@ class StartCall:
                 if error is not None:
                     raise ExecutionError(explain_error(error, f"starting pipeline {record.pipeline_name!r}")) from error
                 raise ExecutionError(
-                    f"pipeline {record.pipeline_name!r} has no version {version_alias(record.digest)}, though it was "
-                    "deployed: was it removed? A retry deploys it again"
+                    f"pipeline {record.pipeline_name!r} has no version {version_alias(record.digest)}, although it was "
+                    "deployed; it may have been removed. A retry deploys it again"
                 )
-            answer = explain_error(error, "the answer") if error else "the version is not visible yet"
-            self.log.warning("Starting pipeline %s: %s; trying again in %.1f s", record.pipeline_name, answer, pause)
+            answer = explain_error(error, "the response") if error else "the version is not visible yet"
+            self.log.warning("Starting pipeline %s: %s; retrying in %.1f s", record.pipeline_name, answer, pause)
             self.executions.aws.stopped.wait(pause)
 
     def _attempt(self, record: ExecutionRecord) -> tuple[str | None, Exception | None]:
@@ -110,7 +110,7 @@ class StartCall:
         """The ARN of the execution that bears the record's display name.
 
         None, too, for a role that may not list executions: the request is then repeated under its token, and
-        SageMaker's promise about ClientRequestToken is all there is.
+        only SageMaker's promise about ClientRequestToken prevents a second execution.
         """
         try:
             found = self.executions.find(record.pipeline_name, record.display_name, created=record.created)
@@ -118,8 +118,8 @@ class StartCall:
             if classify_error(error) is not Fault.DENIED:
                 raise
             self.log.warning(
-                "The role lacks sagemaker:ListPipelineExecutions: what an earlier try has started is found by its "
-                "token alone"
+                "The role lacks sagemaker:ListPipelineExecutions: what an earlier try started can be found "
+                "by its token only"
             )
             return None
         return found.arn if found is not None else None

@@ -1,4 +1,4 @@
-"""What the operator puts into XCom about its start, for people, pages and tasks downstream."""
+"""What the operator pushes to XCom about its start, for people, pages and tasks downstream."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def start_details(request: Request, digest: str, parameters: dict[str, str]) -> 
 
 
 def push_start(context: Any, launcher: Launcher, execution: Execution, console_url: str) -> None:
-    """Say what runs as soon as it runs."""
+    """Push what runs as soon as it runs."""
     record, target = launcher.record, launcher.executions.aws.target
     if record is not None:  # it always is: typing does not know
         details = start_details(launcher.request, record.digest, record.parameters) | {
@@ -45,7 +45,7 @@ def push_start(context: Any, launcher: Launcher, execution: Execution, console_u
 
 
 def push_dry_run(context: Any, launcher: Launcher, digest: str) -> None:
-    """Say what would be started."""
+    """Push what would be started."""
     details = start_details(launcher.request, digest, launcher.request.parameters)
     context["ti"].xcom_push(key=XCom.STARTED.value, value=details)
 
@@ -59,6 +59,6 @@ def _push_definition_of(context: Any, executions: Executions, arn: str) -> None:
     """From SageMaker: what compiles today may be another definition than the one that runs."""
     try:
         push_definition(context, executions.definition(arn))
-    except Exception as error:  # no reason to fail a task whose training runs
+    except Exception as error:  # must not fail a task whose training runs
         key = XCom.DEFINITION.value
         executions.aws.log.warning("XCom %s is missing: the definition of %s could not be read: %s", key, arn, error)

@@ -1,4 +1,4 @@
-"""A task's own settings: what they must be when they are given, and again when a template has given them."""
+"""A task's own settings: checked when they are given, and again once their templates are rendered."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_sagemaker.exceptions import ConfigurationError, Violation
 
 
 def check_choice(name: str, value: Any, allowed: tuple[str, ...]) -> str:
-    """The value itself, when it is allowed; else ValueError. A template is looked at when it is rendered."""
+    """The value itself, when it is allowed; else ValueError. A template is checked once it is rendered."""
     if value not in allowed and not is_template(value):
         raise ValueError(f"{name} = {value!r}: must be one of {', '.join(map(repr, allowed))}")
     return str(value)
@@ -22,7 +22,7 @@ def check_choice(name: str, value: Any, allowed: tuple[str, ...]) -> str:
 def check_seconds(name: str, value: Any) -> Any:
     """Seconds as a float, of a number, a timedelta, or text with a number in it; else ValueError.
 
-    A template stays as it is: it is looked at when it is rendered.
+    A template is returned unchanged: it is checked once it is rendered.
     """
     if is_template(value):
         return value
@@ -58,13 +58,13 @@ def check_amount(name: str, value: Any) -> Any:
 
 
 def check_rendered(task: Any, checks: Mapping[str, Callable[[str, Any], Any]]) -> None:
-    """Look at what templates have given, all settings of a task together. Raises ConfigurationError."""
+    """Check what the templates rendered to, all settings of a task together. Raises ConfigurationError."""
     violations = []
     for name, check in checks.items():
         value = getattr(task, name)
         try:
             if is_template(value):
-                raise ValueError(f"{name} = {value!r}: still holds a template")
+                raise ValueError(f"{name} = {value!r}: still contains a template")
             setattr(task, name, check(name, value))
         except ValueError as error:
             violations.append(Violation(name, value, str(error).partition(": ")[2]))

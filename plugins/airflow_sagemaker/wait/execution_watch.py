@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class ExecutionWatch:
-    """Looks at one execution, reports its progress in the task's log, and draws the conclusion at its end."""
+    """Polls one execution, reports its progress in the task's log, and concludes it when it has ended."""
 
     def __init__(self, executions: Executions, arn: str, report: ProgressReport) -> None:
         self.executions = executions
@@ -44,12 +44,12 @@ class ExecutionWatch:
         return execution
 
     def log_progress(self, *, to_the_end: bool = False) -> None:
-        """Log what is new; a fault here is no reason to fail."""
+        """Log what is new; an error here does not fail the task."""
         try:
             for level, text in self.report.new_lines(self.executions, self.arn, to_the_end=to_the_end):
                 getattr(self._log, level)("%s", text)
         except Exception as error:
-            self._log.warning("Its progress could not be read: %s", error_text(error))
+            self._log.warning("Could not read its progress: %s", error_text(error))
 
     def poll_until_ended(self, interval: float, stop: Callable[[], bool]) -> Execution:
         """Block the worker until the execution has ended or `stop()`, reporting its progress."""
@@ -84,25 +84,25 @@ def open_executions(target: AwsTarget, log: Any) -> Executions:
 
 
 def require_own_region(executions: Executions, arn: Any) -> None:
-    """Raise ExecutionNotFound for what is no ARN, or one of another region than the client's."""
+    """Raise ExecutionNotFound for anything but an execution's ARN in the client's region."""
     parsed = ExecutionArn.parse(arn)
     region = executions.aws.client("sagemaker").meta.region_name
     if parsed.region != region:
-        raise ExecutionNotFound(f"{arn} is in {parsed.region}, but this task's region_name is {region}; leave it out")
+        raise ExecutionNotFound(f"{arn} is in {parsed.region}, but this task's region_name is {region}; remove it")
 
 
 def checked_event(event: dict[str, Any] | None) -> dict[str, Any]:
-    """A trigger's event, or the error that it reports instead of an end: a retry heals a fault, not a missing one."""
+    """A trigger's event, or the error that it reports: a retry can heal a fault, but not a missing execution."""
     event = event or {}
     if event.get("event") == "missing":
         raise ExecutionNotFound(str(event.get("error")))
     if event.get("event") == "fault":
-        raise ExecutionError(f"the execution could not be asked about ({event.get('fault')}): {event.get('error')}")
+        raise ExecutionError(f"could not get the execution's status ({event.get('fault')}): {event.get('error')}")
     return event
 
 
 def stop_at_timeout(target: Callable[[], AwsTarget], arn: str, log: Any, limit: str) -> None:
-    """Stop an execution whose task has waited too long; a failure to do so is logged, the timeout is what counts."""
+    """Stop an execution whose task has waited too long; an error is logged, and the timeout is raised regardless."""
     try:
         stopped = stop_execution(open_executions(target(), log), arn, within=TIMEOUT_STOP_SECONDS)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""One poller for all that wait on the same connection, region and botocore configuration in a triggerer.
+"""One poller for all waiters on the same connection, region and botocore configuration in a triggerer.
 
 A triggerer runs a thousand triggers in one event loop. Each registers a `Waiter`; the poller asks SageMaker once per
 pipeline and interval (ListPipelineExecutions has the status of a hundred executions per call) and Describe only for
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from airflow_sagemaker.aws.connections import AwsTarget
 
 GATHER_SECONDS = 0.2
-"""A new waiter is first looked at after this pause, together with those that arrive beside it."""
+"""A new waiter is first polled after this pause, together with others that arrive in the meantime."""
 LONGEST_BACKOFF = 16.0
 """How much longer than asked for the interval becomes, at most, while SageMaker throttles."""
 JITTER = 0.1
@@ -47,11 +47,11 @@ STOP_SECONDS = 20.0
 """How long a stop is tried again: Airflow gives a trigger's on_kill thirty seconds ([triggerer] on_kill_timeout)."""
 
 MAY_NOT_LIST = (
-    "The role lacks sagemaker:ListPipelineExecutions: each waiting task is asked about by a call of its own "
+    "The role lacks sagemaker:ListPipelineExecutions: polling each execution separately "
     "(sagemaker:DescribePipelineExecution)"
 )
 ALL_ALIKE = frozenset({Fault.THROTTLED, Fault.UNAVAILABLE, Fault.IN_BETWEEN, Fault.EXPIRED, Fault.CREDENTIALS})
-"""Faults of one Describe after which the others of the round are not asked about: they would meet the same."""
+"""Faults of one Describe after which the others of the round are not described: they would fail alike."""
 
 HOPELESS = frozenset({Fault.EXPIRED, Fault.CREDENTIALS, Fault.DENIED})
 HOPELESS_LOOKS = 2
@@ -86,7 +86,7 @@ class Waiter:
         return self.report.level != ProgressLevel.STATUS and self.status in LIVE and not self.done.done()
 
     def seen(self, execution: Execution, now: float) -> None:
-        """Take in an answer; resolves `done` when the execution has ended."""
+        """Process a response; resolves `done` when the execution has ended."""
         self.failing_since, self.missing, self.hopeless = None, 0, 0
         self.due = now + self.interval
         self.started_at = execution.started_at or self.started_at
@@ -97,11 +97,11 @@ class Waiter:
             self.done.set_result(execution)
 
     def failed(self, error: Exception, now: float, pause: float) -> None:
-        """Take in a fault; gives up with it after `patience` seconds, sooner when waiting cannot help."""
+        """Process a fault; gives up with it after `patience` seconds, sooner when waiting cannot help."""
         self.due = now + pause
         if self.failing_since is None:
             self.failing_since = now
-            self.lines.put_nowait(("warning", f"Polling: {error_code(error)}: {error_text(error)}; trying again"))
+            self.lines.put_nowait(("warning", f"Polling: {error_code(error)}: {error_text(error)}; retrying"))
         self.hopeless = self.hopeless + 1 if classify_error(error) in HOPELESS else 0
         if self.hopeless >= HOPELESS_LOOKS or now - self.failing_since >= self.patience:
             self.give_up(error)
@@ -119,7 +119,7 @@ class SharedPoller:
 
     def __init__(self, target: AwsTarget) -> None:
         self.target = target
-        self.target.forget()  # a triggerer lives for weeks: a new poller reads the connection anew
+        self.target.forget()  # a triggerer lives for weeks: a new poller reloads the connection
         self._waiters: set[Waiter] = set()
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -147,7 +147,7 @@ class SharedPoller:
         self._waiters.add(waiter)
         self._wake.set()
         if all(task.done() for task in self._tasks):
-            # A context of its own: the triggerer routes log lines and connections by context variables of the trigger.
+            # A separate context: the triggerer routes log lines and connections by context variables of the trigger.
             self._tasks = [
                 loop.create_task(coroutine, name="sagemaker-poller", context=contextvars.Context())
                 for coroutine in (self._run(), self._report_progress())
@@ -157,7 +157,7 @@ class SharedPoller:
         return waiter
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """A poller that died of a fault of its own must not leave anybody waiting for ever."""
+        """A poller that died of its own error must not leave anyone waiting forever."""
         error = None if task.cancelled() else task.exception()
         if error is None:
             return
@@ -256,7 +256,7 @@ class SharedPoller:
     async def _ask(self, group: list[Waiter]) -> None:
         try:
             looks = await self.in_thread(self._look, group)
-        except Exception as error:  # a fault of our own: those who wait must learn of it, and the others wait on
+        except Exception as error:  # our own error: its waiters must get it, and the others keep waiting
             looks = dict.fromkeys(group, error)
         now, spread = monotonic(), random.uniform(-JITTER, JITTER)  # noqa: S311 - jitter, no secret
         faults = {classify_error(seen) for seen in looks.values() if isinstance(seen, Exception)}
@@ -287,7 +287,7 @@ class SharedPoller:
             self._slower = min(LONGEST_BACKOFF, self._slower * 2)
 
     def _look(self, group: list[Waiter]) -> dict[Waiter, Execution | Exception]:
-        """Blocking: what is known of each execution of one pipeline that somebody waits for, or why it is not."""
+        """Blocking: the state of each execution of one pipeline that has a waiter, or the error that hides it."""
         found: dict[str, Execution] = {}
         looks: dict[Waiter, Execution | Exception] = {}
         if len({waiter.arn.execution_id for waiter in group}) > 1:
@@ -350,9 +350,9 @@ class Budget:
 
 
 class _QuietAws(Aws):
-    """Calls once and never logs, and forgets its clients only where the event loop says so.
+    """Calls once and never logs, and forgets its clients only when the event loop allows it.
 
-    A thread that makes a client anew would ask Airflow for the connection.
+    A thread that made a new client would ask Airflow for the connection.
     """
 
     stale = False

@@ -86,7 +86,7 @@ def test_a_dead_workers_request_that_overtakes_a_changed_one_is_gone_on_with(ben
     assert details["digest"] == old["training_pipeline"]["digest"]
     assert details["parameters"]["HyperparameterSeed"] == "0"
     assert result["pushed"]["training_definition"] == old["training_definition"]
-    assert "which an earlier try asked for" in retry.log
+    assert "which an earlier try requested" in retry.log
 
 
 def test_a_dead_workers_request_that_arrives_after_a_clear_starts_nothing(bench: Bench) -> None:

@@ -32,7 +32,7 @@ def test_violations_fail_at_once_all_together_and_without_a_call(bench: Bench) -
 
 def test_an_explicit_path_must_hold_the_partition(bench: Bench) -> None:
     message = refused(bench, {"config": bench.config(output_path=f"s3://{bench.shop.bucket}/models/latest")})
-    assert "must hold the run's partition '2013-07-04'" in message
+    assert "must contain the run's partition '2013-07-04'" in message
     assert sum(bench.proxy.calls.values()) == 0
 
 

@@ -36,7 +36,7 @@ def test_what_could_not_be_stopped_in_time_is_said_and_not_called_stopped(bench:
     worker.kill(signal.SIGTERM)
     worker.result()
     assert bench.executions()[0]["PipelineExecutionStatus"] == "Executing"
-    assert "was not seen to stop (conflict: ConflictException" in worker.log
+    assert "could not be confirmed as stopping (conflict: ConflictException" in worker.log
     assert "orphans --stop" in worker.log
     assert not any(f"is {status}" in worker.log for status in ENDING)
 
@@ -45,7 +45,7 @@ def test_no_answer_at_all_is_said_too(bench: Bench) -> None:
     worker = killed_while_it_waits(bench)
     held = bench.proxy.inject("StopPipelineExecution", "hold_request")
     worker.kill(signal.SIGTERM)
-    wait_until(lambda: "It is not known whether the execution stops" in worker.log, "the line")
+    wait_until(lambda: "Could not confirm that the execution stops" in worker.log, "the line")
     held.release()
 
 

@@ -73,6 +73,14 @@ def test_mapped_over_partitions(faulty: Faulty) -> None:
     assert owners == ["2014-01-01", "2014-01-02"]
 
 
+def test_a_configuration_that_a_task_returns(faulty: Faulty) -> None:
+    run = faulty.trigger("returned", seconds=1, day="2013-02-10")
+    faulty.wait_task("returned", run, "start_true", "success")
+    faulty.wait_task("returned", run, "start_false", "failed")
+    assert "return config.to_dict() from that task instead" in faulty.log("returned", run, "start_false")
+    assert faulty.task("returned", run, "start_false")["try_number"] == 1, "it is not retried"
+
+
 def test_dry_run_test_mode_pool_and_a_full_pipeline(faulty: Faulty) -> None:
     if not faulty.airflow.exists("/pools/one_at_a_time"):
         body = {"name": "one_at_a_time", "slots": 1, "description": "", "include_deferred": True}

@@ -15,13 +15,18 @@ from typing import Any, ClassVar
 
 import pytest
 
+from airflow_sagemaker.aws.client import Aws
+from airflow_sagemaker.aws.connections import AwsTarget
+from airflow_sagemaker.aws.executions import Executions, execution_id
 from airflow_sagemaker.aws.versions import CompiledPipeline
 from airflow_sagemaker.cli.airflow_api import AirflowApi
 from airflow_sagemaker.cli.orphans import Orphan, RecordsOnS3, find_orphans
 from airflow_sagemaker.exceptions import ExecutionError
 from airflow_sagemaker.start.record import ExecutionRecord, TaskRun
 from airflow_sagemaker.start.record_on_s3 import RecordOnS3
+from tests.support.fault_proxy import FaultProxy, arns_in_lower_case
 from tests.support.pipelines import WAITS, Pipelines
+from tests.support.samples import connection_of
 
 RUN = TaskRun("train/daily", "scheduled__2026-01-01T00:00:00+00:00", "start", -1)
 RUN_PATH = "/api/v2/dags/train%2Fdaily/dagRuns/scheduled__2026-01-01T00%3A00%3A00%2B00%3A00"
@@ -151,7 +156,7 @@ def test_without_a_record_that_can_be_read_nothing_is_known(
         assert (orphan.known, orphan.unread) == (False, False)
     else:  # a store of its own, or a later version: whether somebody waits is not known
         assert orphan.unread
-        assert "left alone" in orphan.reason
+        assert "not stopped" in orphan.reason
 
 
 @pytest.mark.parametrize("run", ["running", "queued"])
@@ -164,6 +169,24 @@ def test_an_execution_that_its_sensor_waits_for_is_known_by_the_record(
     assert found(pipelines, made, record.to_json(), task="success", run=run) == {}
     over = found(pipelines, made, record.to_json(), task="success", run="failed")
     assert over[started.arn].reason == "its task succeeded and its DAG run is failed"
+
+
+def test_a_list_in_lower_case_makes_no_orphans(
+    pipelines: Pipelines, made: CompiledPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SageMaker has been seen to list ARNs in lower case (boto3 #4606)."""
+    waited_for, left = Started(pipelines, made), Started(pipelines, made)
+    with FaultProxy(pipelines.server.endpoint_url) as proxy:
+        proxy.rewrite["ListPipelineExecutions"] = arns_in_lower_case
+        monkeypatch.setenv("AIRFLOW_CONN_LISTED", connection_of(pipelines.server.env, proxy.url, pipelines.bucket))
+        listed = Executions(Aws(AwsTarget("listed")))
+        store = f"{TASK_PATH}/state-store/training_execution"
+        record = waited_for.record.with_arn(str(waited_for.arn)).to_json()
+        answers = {RUN_PATH: {"state": "running"}, TASK_PATH: {"state": "success"}, store: {"value": record}}
+        with airflow(answers) as api:
+            orphans = list(find_orphans(listed, api, [made.pipeline_name]))
+    assert proxy.calls["ListPipelineExecutions"] >= 1
+    assert [(orphan.execution.id, orphan.known) for orphan in orphans] == [(execution_id(str(left.arn)), False)]
 
 
 def test_the_one_that_was_followed_by_another_is_an_orphan(pipelines: Pipelines, made: CompiledPipeline) -> None:

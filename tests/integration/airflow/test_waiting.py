@@ -53,7 +53,7 @@ def test_a_failure_is_explained_with_the_users_own_words(pipelines: Pipelines) -
     text = str(explain_failure(pipelines.executions, pipelines.executions.describe(arn), "http://there"))
     assert "Step 'Train' failed" in text
     assert "KeyError: x" in text
-    reason = text[text.index("Look at it: http://there") :]
+    reason = text[text.index("See http://there") :]
     assert "Step 'Train' failed" in reason  # the last thing that a reader sees
     assert "KeyError: x" in reason
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -13,7 +12,7 @@ import pytest
 from airflow_sagemaker.aws.connections import AwsTarget
 from airflow_sagemaker.triggers import SageMakerTrainingPipelineTrigger
 from airflow_sagemaker.wait.shared_poller import SharedPoller
-from tests.support.fault_proxy import FaultProxy
+from tests.support.fault_proxy import FaultProxy, arns_in_lower_case
 from tests.support.pipelines import WAITS, Pipelines
 from tests.support.samples import connection_of
 from tests.support.waiting import wait_until
@@ -63,14 +62,7 @@ def test_a_role_that_may_not_list_describes_each_and_says_so_once(pipelines: Pip
 def test_arns_in_lower_case_are_the_same_executions(pipelines: Pipelines, polled: FaultProxy) -> None:
     made = pipelines.deployed(WAITS)
     arns = [pipelines.start(made) for _ in range(6)]
-
-    def in_lower_case(body: bytes) -> bytes:
-        listed = json.loads(body)
-        for summary in listed.get("PipelineExecutionSummaries", []):
-            summary["PipelineExecutionArn"] = summary["PipelineExecutionArn"].lower()
-        return json.dumps(listed).encode()
-
-    polled.rewrite["ListPipelineExecutions"] = in_lower_case
+    polled.rewrite["ListPipelineExecutions"] = arns_in_lower_case
 
     async def calls_of_three_rounds() -> int:
         waits = [asyncio.create_task(fired(trigger_for(arn))) for arn in arns]
@@ -117,5 +109,5 @@ def test_on_kill_says_what_it_has_not_seen(
     asyncio.run(trigger_for(arn, stop_on_kill=True).on_kill())
     assert pipelines.executions.describe(arn).status == "Executing"
     said = capsys.readouterr().out
-    assert "was not seen to stop" in said
+    assert "could not be confirmed as stopping" in said
     assert "is Stopping" not in said

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.sdk import DAG
+from airflow.sdk.definitions._internal.mixins import ResolveMixin
+from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.serde import deserialize, serialize
 
-from airflow_sagemaker import SageMakerTrainingPipelineOperator
+from airflow_sagemaker import PytorchTrainingConfig, SageMakerTrainingPipelineOperator
 from airflow_sagemaker.exceptions import ConfigurationError
 
 LISTS = "{{ {'full_field_list': ['id', 'y', 'a'], 'tab_field_list': ['a'], 'cat_field_list': []} }}"
@@ -87,3 +91,26 @@ def test_what_a_template_decides_is_left_to_the_task(tmp_path: Path, text: str) 
 
 def test_one_reference_may_be_given_as_a_text() -> None:
     assert operator({}, dependencies="steps:preprocess").dependencies == ["steps:preprocess"]
+
+
+class Returned(ResolveMixin):
+    """The XCom of a task that has returned a value, by Airflow's own way into the database and out of it."""
+
+    def __init__(self, value: Any) -> None:
+        self.stored = serialize(value)
+
+    def iter_references(self) -> Iterator[Any]:
+        return iter(())
+
+    def resolve(self, context: Any) -> Any:
+        return deserialize(self.stored)
+
+
+def test_a_task_that_returned_a_configuration_object_learns_what_to_return() -> None:
+    lists = {"full_field_list": ["id", "y", "a"], "tab_field_list": ["a"], "cat_field_list": []}
+    config = PytorchTrainingConfig.from_dict(
+        {"bucket": "my-bucket", "hyperparameters": {"id_name": "id", "label_name": "y", **lists}}
+    )
+    with pytest.raises(AirflowFailException, match=r"config: a task returned .*; return config.to_dict\(\) from that"):
+        rendered(Returned(config), {})
+    assert rendered(Returned(config.to_dict()), {}).config["bucket"] == "my-bucket"

@@ -90,7 +90,7 @@ def recording_session(region: str, bucket: str, uploader: RecordingUploader) -> 
 
 
 def check_settings_once() -> None:
-    """Have the SDK check equal settings once: it checks them, and their schema, at each of ten uses (0.8 s in all)."""
+    """Have the SDK check equal settings once: otherwise it validates them at each of ten uses (0.8 s in total)."""
     from sagemaker.core.config.config_manager import SageMakerConfig
 
     check, valid = SageMakerConfig.validate_sagemaker_config, []
@@ -119,10 +119,10 @@ def compile_request(request: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Answer the one request that lies in the work folder."""
+    """Answer the one request in the work folder."""
     folder, parent = Path(sys.argv[1]), int(sys.argv[2])
     die_with_parent(parent)
-    gc.disable()  # half a second of looking through what the SDK imports, none of which is garbage
+    gc.disable()  # saves half a second: nothing that the SDK imports is garbage
     request = json.loads((folder / "request.json").read_text(encoding="utf-8"))
     files = folder / "files"
     files.mkdir()
@@ -139,7 +139,7 @@ def main() -> None:
     partial.replace(folder / "response.json")
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)  # taking the SDK's modules down in order costs another second, and nobody waits for it
+    os._exit(0)  # unloading the SDK's modules in order would cost another second
 
 
 if __name__ == "__main__":

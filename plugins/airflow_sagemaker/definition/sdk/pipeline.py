@@ -1,7 +1,7 @@
 """A configuration as a whole SageMaker pipeline: parameters, steps, definition. Imports the SDK.
 
 `build_pipeline` is for Python programs; the operator and the command line go through
-`airflow_sagemaker.definition.compiler`, which runs this module in a process of its own.
+`airflow_sagemaker.definition.compiler`, which runs this module in a separate process.
 """
 
 from __future__ import annotations

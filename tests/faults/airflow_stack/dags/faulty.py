@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG, Asset, CronPartitionTimetable, Param, task
+from airflow.sdk import DAG, Asset, CronPartitionTimetable, Param, get_current_context, task
 
-from airflow_sagemaker import SageMakerTrainingPipelineOperator, SageMakerTrainingPipelineSensor
+from airflow_sagemaker import PytorchTrainingConfig, SageMakerTrainingPipelineOperator, SageMakerTrainingPipelineSensor
 
 FOLDER = Path(os.environ["FAULTS_DIR"])
 CONFIG = {
@@ -36,12 +36,12 @@ GUARDED = {**CONFIG, "pipeline_name": "guarded"}
 class Halting(SageMakerTrainingPipelineOperator):
     """Stops after the start and before its XCom, in the first try of runs that ask for it."""
 
-    def _launch(self, context: Any, *arguments: Any) -> Any:
-        execution = super()._launch(context, *arguments)
+    def _watch(self, *arguments: Any) -> Any:
+        context = get_current_context()
         if context["params"]["halt"] and context["ti"].try_number == 1:
             (FOLDER / f"pid-{context['run_id']}").write_text(str(os.getpid()))
             time.sleep(600)
-        return execution
+        return super()._watch(*arguments)
 
 
 def dag(dag_id: str) -> DAG:
@@ -83,6 +83,22 @@ with dag("rescheduling"):
         task_id="wait", execution_arn="{{ ti.xcom_pull('start') }}", deferrable=False, mode="reschedule",
         poke_interval=2, progress="logs",
     )  # fmt: skip
+
+with dag("returned"):
+
+    @task
+    def configure(as_dict: bool) -> Any:
+        """Returns the configuration itself, which Airflow does not deserialize, or as plain data."""
+        config = PytorchTrainingConfig.from_dict(
+            {**CONFIG, "hyperparameters": {**CONFIG["hyperparameters"], "epochs": 1}}
+        )
+        return config.to_dict() if as_dict else config
+
+    for as_dict in (False, True):
+        SageMakerTrainingPipelineOperator(
+            task_id=f"start_{as_dict}".lower(), config=configure.override(task_id=f"make_{as_dict}".lower())(as_dict),
+            partition="{{ params.day }}", on_busy="ignore",
+        )  # fmt: skip
 
 with dag("mapped"):
     many = SageMakerTrainingPipelineOperator.partial(task_id="start", config=CONFIG, on_busy="ignore").expand(

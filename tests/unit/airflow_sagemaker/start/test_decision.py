@@ -14,9 +14,9 @@ from airflow_sagemaker.start.decision import GONE, STARTS, Decision, Facts, OnBu
 WITH_ARN = {"recorded": True, "has_arn": True}
 WITHOUT_ARN = {"recorded": True, "has_arn": False}
 ROWS: dict[str, tuple[dict[str, Any], Decision]] = {
-    "no record": ({}, Decision.START_ANEW),
+    "no record": ({}, Decision.START_NEW),
     "pending, other pipeline": ({**WITHOUT_ARN, "pending": True, "same_pipeline": False}, Decision.CLAIM),
-    "answered, other pipeline": ({**WITHOUT_ARN, "same_pipeline": False}, Decision.START_ANEW),
+    "answered, other pipeline": ({**WITHOUT_ARN, "same_pipeline": False}, Decision.START_NEW),
     "pending": ({**WITHOUT_ARN, "pending": True}, Decision.REPEAT),
     "refused": ({**WITHOUT_ARN}, Decision.REPEAT),
     "pending, cleared since": ({**WITHOUT_ARN, "pending": True, "same_clear_epoch": False}, Decision.REPEAT),
@@ -27,21 +27,21 @@ ROWS: dict[str, tuple[dict[str, Any], Decision]] = {
     "stopping": ({**WITH_ARN, "status": "Stopping"}, Decision.AWAIT_STOP),
     "executing": ({**WITH_ARN, "status": "Executing"}, Decision.ATTACH),
     "succeeded": ({**WITH_ARN, "status": "Succeeded", "waits_for_end": True}, Decision.ATTACH),
-    "stopped": ({**WITH_ARN, "status": "Stopped"}, Decision.START_ANEW),
+    "stopped": ({**WITH_ARN, "status": "Stopped"}, Decision.START_NEW),
     "failed, a sensor waits": ({**WITH_ARN, "status": "Failed"}, Decision.ATTACH),
     "failed, resume": (
         {**WITH_ARN, "status": "Failed", "waits_for_end": True, "on_failure": OnFailure.RESUME},
         Decision.RESUME,
     ),
-    "failed, restart": ({**WITH_ARN, "status": "Failed", "waits_for_end": True}, Decision.START_ANEW),
+    "failed, restart": ({**WITH_ARN, "status": "Failed", "waits_for_end": True}, Decision.START_NEW),
     "a status that nobody knows, a sensor waits": ({**WITH_ARN, "status": "Dreaming"}, Decision.ATTACH),
     "partly failed, restart": (
         {**WITH_ARN, "status": "CompletedWithFailures", "waits_for_end": True},
-        Decision.START_ANEW,
+        Decision.START_NEW,
     ),
     "busy, fail": ({"partition_busy": True, "on_busy": OnBusy.FAIL}, Decision.REFUSE),
     "busy, wait": ({"partition_busy": True, "on_busy": OnBusy.WAIT}, Decision.WAIT),
-    "busy, ignore": ({"partition_busy": True, "on_busy": OnBusy.IGNORE}, Decision.START_ANEW),
+    "busy, ignore": ({"partition_busy": True, "on_busy": OnBusy.IGNORE}, Decision.START_NEW),
     "full": ({"full": True, "on_busy": OnBusy.IGNORE}, Decision.WAIT),
     "busy and full, fail": ({"partition_busy": True, "full": True, "on_busy": OnBusy.FAIL}, Decision.REFUSE),
     "full, but it runs already": ({**WITH_ARN, "status": "Executing", "full": True}, Decision.ATTACH),
@@ -77,4 +77,4 @@ def test_nothing_starts_beside_an_execution_of_this_epoch_that_runs_or_succeeded
 @given(FACTS)
 def test_a_new_token_is_made_only_when_no_request_under_the_old_one_can_be_on_its_way(facts: Facts) -> None:
     if facts.recorded and not facts.has_arn and facts.pending:
-        assert decide_start(facts) not in {Decision.START_ANEW, Decision.REPLACE}
+        assert decide_start(facts) not in {Decision.START_NEW, Decision.REPLACE}

@@ -45,7 +45,7 @@ def operator(**settings: Any) -> SageMakerTrainingPipelineOperator:
 def test_each_setting_may_be_a_template(name: str) -> None:
     task = operator(**{name: "{{ params.it }}"})
     assert name in task.template_fields
-    with pytest.raises(ConfigurationError, match=rf"{name} = .*still holds a template"):
+    with pytest.raises(ConfigurationError, match=rf"{name} = .*still contains a template"):
         check_rendered(task, SETTINGS)
 
 
@@ -67,7 +67,7 @@ def test_default_deferrable_is_honoured_where_the_task_waits(
 ) -> None:
     monkeypatch.setenv("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE", "True")
     task = operator(**given)
-    assert (task.waits_for_end, task.deferrable) == (waits, deferrable)
+    assert (task.wait_for_completion, task.deferrable) == (waits, deferrable)
 
 
 def test_a_sensors_patience_may_be_a_timedelta() -> None:

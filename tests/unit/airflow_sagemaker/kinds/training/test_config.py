@@ -193,7 +193,7 @@ def test_templates_wait_for_rendering_and_are_refused_afterwards() -> None:
     config = PytorchTrainingConfig(
         **settings(output_path="s3://my-bucket/models/{{ ds }}", region="us-east-1", bucket="{{ conn.x }}")
     )
-    with pytest.raises(ConfigurationError, match=r"output_path = .*still holds a template"):
+    with pytest.raises(ConfigurationError, match=r"output_path = .*still contains a template"):
         config.pipeline_parameters()
 
 
