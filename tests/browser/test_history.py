@@ -45,7 +45,17 @@ def test_a_year_is_drawn_and_the_broken_partition_found(page: Any, airflow: Airf
     assert frame.locator("rect.none").count() == 2
     assert frame.locator("[data-break]").get_attribute("data-break") == shapes.BROKEN_FROM.isoformat()
     frame.locator(".chart[data-points]").first.wait_for()
-    assert frame.locator(".chart").first.get_attribute("data-points") == "360"
+    assert frame.locator(".chart").first.get_attribute("data-points") == "359"
+
+
+def test_results_that_cannot_be_read_are_named(page: Any, airflow: Airflow) -> None:
+    frame = chosen_year(page, airflow)
+    notice = frame.locator(".unread")
+    assert notice.get_by_role("heading").inner_text() == "The results of 1 partition could not be read"
+    assert "does not know s3://xcoms/scheduled__2013-05-05/return_value" in notice.inner_text()
+    notice.get_by_role("button", name="2013-05-05").click()
+    assert "does not know s3://xcoms" in frame.locator(".details").inner_text()
+    assert frame.locator('[data-partition="2013-05-05"]').get_attribute("aria-label") == "2013-05-05, unread"
 
 
 def test_hover_tells_and_click_opens_the_report(page: Any, airflow: Airflow) -> None:

@@ -73,6 +73,6 @@ export function tone(state) {
   if (/^(success|succeeded|completed)$/.test(text)) return "good";
   if (/fail|stopped|removed/.test(text)) return "bad";
   if (/running|executing|deferred|training/.test(text)) return "live";
-  if (/stopping|retry|skipped|reschedule/.test(text)) return "warn";
+  if (/stopping|retry|skipped|reschedule|unread/.test(text)) return "warn";
   return "idle";
 }

@@ -5,7 +5,7 @@ import { calendar } from "./calendar.js";
 import { lineChart } from "./charts.js";
 import { card, el } from "./dom.js";
 import { count, counted, metric, ordered, paired, seconds, short, spoken, tone } from "./format.js";
-import { LEAST, findOutliers, metricNames, nameOf, partitions, qualityBreak, trainingNames, trainingOf } from "./history_model.js";
+import { LEAST, UNREAD, findOutliers, metricNames, nameOf, partitions, qualityBreak, trainingNames, trainingOf } from "./history_model.js";
 import "./theme.js";
 
 const query = new URLSearchParams(location.search);
@@ -19,7 +19,7 @@ async function start() {
     const dags = isDagsTab ? [] : await data("dags", { dag_id: query.get("dag_id") });
     const dagId = query.get("dag_id") ?? dags[0]?.dag_id;
     const runs = dagId ? await data("history", { dag_id: dagId, limit: MOST_RUNS, before: query.get("before") }) : [];
-    page.replaceChildren(...(runs.some((run) => run.trainings.length) ? drawn(dagId, dags, runs) : nothing(dagId, dags, runs)));
+    page.replaceChildren(...(runs.some((run) => run.trainings.length || run.unread) ? drawn(dagId, dags, runs) : nothing(dagId, dags, runs)));
   } catch (error) {
     page.replaceChildren(problem(error));
   }
@@ -50,6 +50,7 @@ function drawn(dagId, dags, runs) {
     header(dagId, dags, list),
     turnPages(runs),
     choices({ names, training, metrics, chosen }),
+    unreadCard(list, show),
     chosen && finding(dagId, list, chosen, training, broken),
     calendarCard(list, { metrics, training, show, open, details, again: () => show(shown) }),
     chartsCard(list, { training, metrics, chosen, broken, show, open }),
@@ -100,6 +101,20 @@ function header(dagId, dags, list) {
 function choices({ names, training, metrics, chosen }) {
   const found = [names.length > 1 && choice("Training", "training", names, training), metrics.length > 1 && choice("Look for a change in", "metric", metrics, chosen)].filter(Boolean);
   return found.length > 0 && el("nav", { class: "controls", "aria-label": "Selection" }, found);
+}
+
+/** Which results could not be read, and why: they are missing from everything below. */
+function unreadCard(list, show) {
+  const unread = list.filter((one) => one.state === UNREAD);
+  if (!unread.length) return null;
+  const days = unread.slice(-12).map((one) => el("button", { type: "button", onclick: () => show(one) }, one.partition));
+  return el(
+    "section",
+    { class: "card wide finding unread" },
+    el("h2", {}, `The results of ${counted(unread.length, "partition")} could not be read`),
+    el("p", {}, unread.at(-1).unread),
+    el("p", { class: "controls" }, days),
+  );
 }
 
 function finding(dagId, list, name, training, broken) {
@@ -188,6 +203,7 @@ function describe(dagId, one) {
     entry("Partition", [el("b", {}, one.partition), one.runs > 1 && ` (newest of ${one.runs} runs)`]),
     entry("Open", [airflowLink(reportPath(dagId, one), {}, "report"), " · ", airflowLink(runPath(dagId, one.run_id), {}, "run")]),
     entry("State", [el("span", { class: tone(one.state) }, spoken(one.state)), took > 0 && ` in ${seconds(took)}`]),
+    one.unread && entry("Results", one.unread),
     figures,
   );
 }

@@ -12,8 +12,14 @@ export function dayOf(partition) {
   return Number.isNaN(at) ? null : at;
 }
 
+/** The state of a run whose results are in an XCom backend that the api-server could not read. */
+export const UNREAD = "unread";
+
 /** A run that succeeded without a training has skipped it: missing data, a dry run. `backfill-summary` says the same. */
-const stateOf = (run) => (run.state === "success" && !run.trainings.some((one) => one.status === "Succeeded") ? "skipped" : run.state);
+function stateOf(run) {
+  if (run.state !== "success" || run.trainings.some((one) => one.status === "Succeeded")) return run.state;
+  return run.unread ? UNREAD : "skipped";
+}
 
 /** One entry per partition, oldest first: its newest run, and how many runs it had. `runs` are newest first. */
 export function partitions(runs) {
