@@ -138,7 +138,7 @@ def _add_smoke(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--yes", action="store_true", help="required, because the command costs two minutes of ml.m5.large"
     )
     _add_connection_values(command)
-    command.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+    _add_json(command)
     _add_patience(command)
     _add_sdk_python(command)
 
@@ -159,7 +159,7 @@ def _add_orphans(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--unknown-too", action="store_true", help="with --stop, also stop those that may belong to another Airflow"
     )
     _add_records_on_s3(command)
-    command.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+    _add_json(command)
     _add_patience(command)
 
 
@@ -189,7 +189,7 @@ def _add_backfill_summary(commands: argparse._SubParsersAction[argparse.Argument
     command.add_argument("--from-date", metavar="PARTITION", help="first partition (default: the first with a run)")
     command.add_argument("--to-date", metavar="PARTITION", help="last partition (default: the last with a run)")
     _add_airflow_options(command)
-    command.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+    _add_json(command)
 
 
 def _add_airflow_options(command: argparse.ArgumentParser) -> None:
@@ -245,6 +245,10 @@ def _add_overrides(command: argparse.ArgumentParser) -> None:
         "--param", action="append", default=[], metavar="NAME=VALUE", dest="params",
         help="override a setting or hyperparameter, such as epochs=3 or tags.team=ml; may be repeated",
     )  # fmt: skip
+    _add_json(command)
+
+
+def _add_json(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="print one JSON object on standard output")
 
 

@@ -153,20 +153,6 @@ def test_a_deferral_that_took_too_long_ends_what_nobody_waits_for(
     wait_until(lambda: bench.status(arn) == status, "the stop")
 
 
-def test_killed_while_the_start_call_is_under_way(bench: Bench) -> None:
-    assert bench.work(run_id="deploys").result()["returned"]
-    held = bench.proxy.inject("StartPipelineExecution", "hold_reply")
-    worker = bench.work(run_id="killed")
-    wait_until(held.forwarded.is_set, "the start call's reply")
-    worker.kill(signal.SIGTERM)
-    wait_until(lambda: "SIGTERM" in worker.log, "the signal")
-    held.release()
-    result = worker.result()
-    assert result["error"] == "AirflowFailException"
-    assert "killed" in result["message"]
-    wait_until(lambda: bench.executions()[0]["PipelineExecutionStatus"] in {"Stopping", "Stopped"}, "the stop")
-
-
 def test_killed_while_it_waits_in_the_worker(bench: Bench) -> None:
     worker = bench.work(operator={"wait_for_completion": True, "poll_interval": 1})
     wait_until(bench.executions, "the execution")

@@ -49,11 +49,12 @@ def test_no_answer_at_all_is_said_too(bench: Bench) -> None:
     held.release()
 
 
-@pytest.mark.parametrize("fault", ["conflict", "html407"])
-def test_a_start_that_is_killed_stops_what_it_started(bench: Bench, fault: str) -> None:
+@pytest.mark.parametrize("fault", [None, "conflict", "html407"])
+def test_a_start_that_is_killed_stops_what_it_started(bench: Bench, fault: str | None) -> None:
     assert bench.work(run_id="deploys").result()["returned"]
     held = bench.proxy.inject("StartPipelineExecution", "hold_reply")
-    bench.proxy.inject("StopPipelineExecution", fault, times=2)
+    if fault:
+        bench.proxy.inject("StopPipelineExecution", fault, times=2)
     worker = bench.work(run_id="killed")
     wait_until(held.forwarded.is_set, "the start call's reply")
     worker.kill(signal.SIGTERM)

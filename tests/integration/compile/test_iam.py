@@ -6,7 +6,7 @@ import ast
 import json
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -30,7 +30,7 @@ SPECIAL = {
     "s3:HeadBucket": "s3:ListBucket",
     "s3:ListObjectsV2": "s3:ListBucket",
 }
-CALLS = {"call", "once"}
+CALLS = {"call", "once", "pages"}
 # Rights that go with a call: CreatePipeline hands the role over and may carry tags.
 COMPANIONS = {"iam:PassRole", "sagemaker:AddTags"}
 
@@ -88,7 +88,7 @@ def resource_of(service: str, arguments: Mapping[str, Any]) -> str:
 
 
 def called_in_source() -> set[str]:
-    """Every `call` or `once("service", "operation", ...)` of the package: all its calls go through these of Aws."""
+    """Each `call`, `once` or `pages("service", "operation", ...)` of the package: all its calls go through these."""
     found = set()
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -105,27 +105,43 @@ def test_the_policy_is_what_the_source_calls() -> None:
     assert allowed() == source | COMPANIONS
 
 
+def on_each_call(monkeypatch: pytest.MonkeyPatch, seen: Callable[[str, str, Any], None]) -> None:
+    """Call `seen` with service, operation and arguments of each call that botocore makes in this process."""
+    original = botocore.client.BaseClient._make_api_call
+
+    def recorded(client: Any, operation: str, arguments: Any) -> Any:
+        seen(client.meta.service_model.signing_name, operation, arguments)
+        return original(client, operation, arguments)
+
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", recorded)
+
+
+def recorded_calls(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The IAM actions of all calls from now on."""
+    calls: set[str] = set()
+    on_each_call(monkeypatch, lambda service, operation, _: calls.add(action(service, operation)))
+    return calls
+
+
+def written(config: PytorchTrainingConfig, server: Any, folder: Path) -> Path:
+    """The configuration as a file, with its bucket and channels in S3."""
+    s3, bucket = server.client("s3"), config.bucket
+    s3.create_bucket(Bucket=bucket)
+    for uri in config.channel_uris().values():
+        s3.put_object(Bucket=bucket, Key=uri.removeprefix(f"s3://{bucket}/"), Body=b"rows")
+    path = folder / "training.yaml"
+    path.write_text(json.dumps(config.to_dict()))  # JSON is YAML
+    return path
+
+
 def test_a_run_makes_no_call_that_the_policy_lacks(
     config: PytorchTrainingConfig, local_sagemaker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = "rights"
-    s3 = local_sagemaker.client("s3")
-    s3.create_bucket(Bucket=name)
-    config = config.updated(bucket=name, pipeline_name=name, distribution="none")
-    for uri in config.channel_uris().values():
-        s3.put_object(Bucket=name, Key=uri.removeprefix(f"s3://{name}/"), Body=b"rows")
-    path = tmp_path / "training.yaml"
-    path.write_text(json.dumps(config.to_dict()))  # JSON is YAML
+    path = written(config.updated(bucket=name, pipeline_name=name, distribution="none"), local_sagemaker, tmp_path)
     for variable, value in local_sagemaker.env.items():
         monkeypatch.setenv(variable, value)
-    calls: set[str] = set()
-    original = botocore.client.BaseClient._make_api_call
-
-    def recorded(client: Any, operation: str, arguments: Any) -> Any:
-        calls.add(action(client.meta.service_model.signing_name, operation))
-        return original(client, operation, arguments)
-
-    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", recorded)
+    calls = recorded_calls(monkeypatch)
     assert main(["run", str(path), "--json"]) == 0
     assert main(["logs", str(path), "--json"]) == 0
     assert "sagemaker:StartPipelineExecution" in calls
@@ -136,21 +152,9 @@ def test_a_start_of_what_was_published_makes_no_call_that_the_start_only_policy_
     config: PytorchTrainingConfig, local_aws: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = "start-rights"
-    s3 = local_aws.client("s3")
-    s3.create_bucket(Bucket=name)
     config = config.updated(bucket=name, pipeline_name=name, distribution="none", tags={"team": "flights"})
-    for uri in config.channel_uris().values():
-        s3.put_object(Bucket=name, Key=uri.removeprefix(f"s3://{name}/"), Body=b"rows")
-    path = tmp_path / "training.yaml"
-    path.write_text(json.dumps(config.to_dict()))
-    calls: set[str] = set()
-    original = botocore.client.BaseClient._make_api_call
-
-    def recorded(client: Any, operation: str, arguments: Any) -> Any:
-        calls.add(action(client.meta.service_model.signing_name, operation))
-        return original(client, operation, arguments)
-
-    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", recorded)
+    path = written(config, local_aws, tmp_path)
+    calls = recorded_calls(monkeypatch)
     assert main(["publish", str(path), "--json"]) == 0
     assert calls <= allowed()
     calls.clear()
@@ -198,14 +202,10 @@ class Jobs:
 @pytest.fixture
 def jobs(local_sagemaker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Jobs:
     found = Jobs(local_sagemaker, tmp_path / "jobs")
-    original = botocore.client.BaseClient._make_api_call
-
-    def recorded(client: Any, operation: str, arguments: Any) -> Any:
-        service = client.meta.service_model.signing_name
-        found.calls.add((action(service, operation), resource_of(service, arguments)))
-        return original(client, operation, arguments)
-
-    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", recorded)
+    on_each_call(
+        monkeypatch,
+        lambda service, operation, given: found.calls.add((action(service, operation), resource_of(service, given))),
+    )
     return found
 
 
