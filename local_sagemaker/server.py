@@ -30,6 +30,7 @@ from local_sagemaker.requests.checks import RequestChecks
 from local_sagemaker.requests.functions import KnownFunctions
 from local_sagemaker.requests.images import Images
 from local_sagemaker.requests.instances import Capacity
+from local_sagemaker.requests.toolkit import TrainingToolkit
 from local_sagemaker.s3.server import S3Server, listen, port_of
 from local_sagemaker.store.database import Database
 
@@ -123,6 +124,7 @@ class Server:
             Images(settings.images),
             Capacity(frozenset(settings.no_capacity)),
             KnownFunctions(settings.functions),
+            TrainingToolkit(settings.job_python),
         )
         outbox = Outbox(self._db, settings.data_dir / "callbacks", settings.callback_hook)
         functions = Functions(

@@ -27,6 +27,7 @@ from local_sagemaker.jobs.transfer.archive import write_archive
 from local_sagemaker.jobs.transfer.channels import share
 from local_sagemaker.jobs.transfer.checkpoints import CheckpointSync
 from local_sagemaker.jobs.transfer.s3 import S3Problem, S3Uri
+from local_sagemaker.requests import toolkit
 
 _CODE_CHANNELS = ("code", "sm_drivers")
 _MESSAGES = {
@@ -137,8 +138,9 @@ class TrainingJob(Job):
 
     def _host(self, index: int) -> HostConfig:
         algorithm = self.request["AlgorithmSpecification"]
-        argv = [*algorithm["ContainerEntrypoint"], *(algorithm.get("ContainerArguments") or [])]
+        argv = [*self._entry_point(), *(algorithm.get("ContainerArguments") or [])]
         own = {
+            "SAGEMAKER_BASE_DIR": str(ML),  # where sagemaker-training looks, also without a mount
             "TRAINING_JOB_NAME": self.spec.name,
             "TRAINING_JOB_ARN": self.spec.arn,
             "AWS_REGION": region_of(self.spec.arn),
@@ -146,6 +148,16 @@ class TrainingJob(Job):
             **(self.request.get("Environment") or {}),
         }
         return self.host_config(index, argv, own, ML)
+
+    def _entry_point(self) -> list[str]:
+        """The request's own, else sagemaker-training's program, run by the job's interpreter as all else."""
+        given: list[str] = self.request["AlgorithmSpecification"].get("ContainerEntrypoint") or []
+        if given:
+            return given
+        program = Path(self.services.python().scripts) / toolkit.PROGRAM
+        if not program.is_file():
+            raise JobFailed(f"ClientError: the job has no ContainerEntrypoint, and the job Python has no {program}")
+        return ["python3", str(program)]
 
     def _download(self) -> None:
         channels = self.request.get("InputDataConfig") or []

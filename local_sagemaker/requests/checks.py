@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from local_sagemaker.requests.instances import Capacity
 from local_sagemaker.requests.job_rules import broken_rules, unsupported_values
 from local_sagemaker.requests.members import unsupported_members
 from local_sagemaker.requests.s3_sources import missing_sources
+from local_sagemaker.requests.toolkit import TrainingToolkit
 
 
 def refusals(operation: str, request: dict[str, Any]) -> list[str]:
@@ -35,11 +37,16 @@ class RequestChecks:
     images: Images = field(default_factory=Images)
     capacity: Capacity = field(default_factory=Capacity)
     functions: KnownFunctions = field(default_factory=KnownFunctions)
+    toolkit: TrainingToolkit = field(default_factory=lambda: TrainingToolkit(sys.executable))
+
+    def unsupported_here(self, operation: str, request: dict[str, Any]) -> list[str]:
+        """What of a request does not run on this server as it was started; a sentence each."""
+        return [*self.images.refusals(operation, request), *self.toolkit.refusals(operation, request)]
 
     def problems(self, operation: str, request: dict[str, Any]) -> list[str]:
         """What is wrong with a request whose values are all known; a sentence each."""
         return [
             *refusals(operation, request),
-            *self.images.refusals(operation, request),
+            *self.unsupported_here(operation, request),
             *missing_sources(operation, request, self.s3_dir, current_region()),
         ]

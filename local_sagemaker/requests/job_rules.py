@@ -44,16 +44,9 @@ def _structures(value: Any) -> list[dict[str, Any]]:
 
 def _training(request: dict[str, Any]) -> Iterator[tuple[str, str]]:
     algorithm = _structure(request.get("AlgorithmSpecification"))
-    if not algorithm.get("ContainerEntrypoint") and not algorithm.get("AlgorithmName"):
-        hyperparameters = _structure(request.get("HyperParameters"))
-        names = [n for n in ("sagemaker_program", "sagemaker_submit_directory") if n in hyperparameters]
-        detail = (
-            f"hyperparameters {', '.join(names)} of the training toolkit" if names else "an image's own entry point"
-        )
-        yield (
-            "AlgorithmSpecification without ContainerEntrypoint",
-            f"there is no container, so {detail} cannot run; ModelTrainer of the SDK v3 sets ContainerEntrypoint",
-        )
+    if algorithm.get("ContainerArguments") and not algorithm.get("ContainerEntrypoint"):
+        advice = "there is no image whose entry point would get them, give ContainerEntrypoint"
+        yield "AlgorithmSpecification.ContainerArguments without ContainerEntrypoint", advice
     if algorithm.get("TrainingInputMode") == "Pipe":
         yield "AlgorithmSpecification.TrainingInputMode Pipe", "use File or FastFile"
     seen: set[str] = set()

@@ -65,8 +65,8 @@ class RequestStep(StepType):
         deque(service_model.violations(service_model.input_shape(self.creates), arguments, is_open=is_open), maxlen=0)
 
     def unsupported_here(self, step: Step, checks: RequestChecks) -> Iterable[str]:
-        """An image that no job Python stands in for."""
-        return checks.images.refusals(self.creates, step.arguments)
+        """An image that no job Python stands in for, and a job that has no program."""
+        return checks.unsupported_here(self.creates, step.arguments)
 
     def check_property(self, step: Step, path: Path, where: str) -> None:
         """Check a path against the answer of the action that describes the step."""

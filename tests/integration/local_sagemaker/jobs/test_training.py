@@ -167,12 +167,12 @@ def test_a_program_that_does_not_exist_fails_like_in_a_shell(jobs: Jobs) -> None
     assert "/no/such/program: No such file or directory, exit code: 127" in ended["FailureReason"]
 
 
-def test_a_program_of_the_training_toolkit_is_refused_by_name(jobs: Jobs) -> None:
+def test_a_program_of_the_training_toolkit_that_is_not_installed(jobs: Jobs) -> None:
     request = script_request("print('never')", HyperParameters={"sagemaker_program": "train.py"})
     del request["AlgorithmSpecification"]["ContainerEntrypoint"]
     ended = jobs.run("refused-hyperparameters", request)
     assert ended["TrainingJobStatus"] == "Failed"
-    assert "sagemaker_program of the training toolkit" in ended["FailureReason"]
+    assert "the job has no ContainerEntrypoint, and the job Python has no" in ended["FailureReason"]
 
 
 def test_two_hosts_see_each_other_and_share_their_models(jobs: Jobs, backend: Backend) -> None:
