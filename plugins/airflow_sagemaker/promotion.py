@@ -18,9 +18,9 @@ from airflow_sagemaker.start.run_config import RUN_PARTITION
 from airflow_sagemaker.start.task_settings import check_choice
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context, XComArg
+    from airflow.sdk import BaseNotifier, Context, XComArg
 
-    from airflow_sagemaker.aws.model_registry import ModelRegistry, Package
+    from airflow_sagemaker.aws.model_registry import ModelRegistry, Package, Summary
     from airflow_sagemaker.promote.model_package import Candidate
 
 CHAMPION = "champion"
@@ -45,6 +45,9 @@ class SageMakerPromoteModelOperator(BaseOperator):
     :param approval: "automatic" sets Approved or Rejected; "manual" leaves a model that is good enough at
         PendingManualApproval, for a person.
     :param higher_is_better: direction of a metric that your own program prints; known for those of the shipped program.
+    :param notifiers: Airflow's notifiers (SMTP, SNS, Slack, ...), called when the model is rejected or waits for a
+        person, and when its metric is out of line with those of earlier partitions; their templates see `promotion`,
+        the XCom.
     :param image: the image that serves the model; default: AWS's PyTorch inference container of the region.
     :param partition: the partition that the model was trained for; default: the run's.
     :param aws_conn_id: the Airflow connection; None leaves credentials and region to boto3's own chain.
@@ -52,8 +55,9 @@ class SageMakerPromoteModelOperator(BaseOperator):
     :param verify: whether TLS certificates are checked, or the path of a CA bundle; else the connection's.
     :param botocore_config: options of `botocore.config.Config` as a dict; else the connection's.
 
-    XCom: package_arn, status, reason, metric, value, partition, and of the champion that it was compared with
-    champion_arn and champion_value (None without one). Assets among the outlets get the same in their event.
+    XCom: package_arn, status, reason, metric, value, partition; of the champion that it was compared with champion_arn
+    and champion_value (None without one); and findings, what is unusual about the metric. Assets among the outlets get
+    the same in their event.
     """
 
     template_fields: Sequence[str] = (
@@ -75,6 +79,7 @@ class SageMakerPromoteModelOperator(BaseOperator):
         tolerance: float | str = 0.0,
         approval: str = "automatic",
         higher_is_better: bool | None = None,
+        notifiers: BaseNotifier | Sequence[BaseNotifier] = (),
         image: str | None = None,
         partition: str = RUN_PARTITION,
         aws_conn_id: str | None = "aws_default",
@@ -93,6 +98,7 @@ class SageMakerPromoteModelOperator(BaseOperator):
         self.tolerance: Any = tolerance
         self.approval: Any = approval
         self.higher_is_better = higher_is_better
+        self.notifiers = list(notifiers) if isinstance(notifiers, Sequence) else [notifiers]
         self.image = image
         self.partition = partition
         self.aws_conn_id = aws_conn_id
@@ -115,7 +121,7 @@ class SageMakerPromoteModelOperator(BaseOperator):
 
         run = TaskRun.of(context["ti"])
         try:
-            identity = (run.dag_id, run.run_id, run.task_id, run.map_index)
+            identity = (run.dag_id, run.run_id, run.task_id, run.map_index, self.group.rsplit("/", 1)[-1])
             candidate = Candidate.of(self.outcome, str(self.partition), identity)
             criteria = self._criteria(candidate)
             registry = self._registry(candidate)
@@ -124,6 +130,7 @@ class SageMakerPromoteModelOperator(BaseOperator):
         except ConfigurationError as error:
             raise AirflowFailException(str(error)) from None
         self._update_assets(context, promoted)
+        self._notify(context, promoted)
         return promoted
 
     # --- what was asked for ------------------------------------------------------------------------------------------
@@ -180,22 +187,52 @@ class SageMakerPromoteModelOperator(BaseOperator):
         The champion is read first, so that nothing is registered that cannot be judged. The package is registered as
         pending and judged by a second call, so that a task that dies in between leaves one that its retry finds.
         """
-        own = None if is_first_try else self._own_package(registry, candidate)
-        champion = registry.champion(but=own.arn if own else "") if self.better_than == CHAMPION else None
+        newest = registry.newest()
+        own = None if is_first_try else self._own_package(registry, newest, candidate)
+        but = own.arn if own else ""
+        champion = registry.champion(newest, but=but) if self.better_than == CHAMPION else None
         decision = decide(criteria, candidate.metrics[criteria.metric], self._value_of(champion, criteria))
         if own is None:
-            arn = registry.register(candidate.request(registry.group, self._image()))
+            arn = registry.register(candidate.request(registry.group, self._image(), criteria.metric))
         elif _is_settled_by_a_person(own):
             return self._settled(own, candidate, champion, criteria)
         else:
             arn = own.arn
         registry.set_status(arn, decision.status, DECIDED_BY + decision.reason)
         self.log.info("%s: %s (%s)", arn, decision.status, decision.reason)
-        return self._result(arn, decision.status, decision.reason, candidate, champion, criteria)
+        promoted = self._result(arn, decision.status, decision.reason, candidate, champion, criteria)
+        return promoted | {"findings": self._findings(newest, candidate, criteria)}
 
-    def _own_package(self, registry: ModelRegistry, candidate: Candidate) -> Package | None:
-        arn = registry.find(candidate.token)
-        return registry.describe(arn) if arn else None
+    def _own_package(self, registry: ModelRegistry, newest: Sequence[Summary], candidate: Candidate) -> Package | None:
+        arns = [package.arn for package in newest if package.description.endswith(candidate.token)]
+        return registry.describe(arns[0]) if arns else None
+
+    def _findings(self, newest: Sequence[Summary], candidate: Candidate, criteria: Criteria) -> list[str]:
+        """Compare the value with those of the group's newest packages (`metric_watch`); log what is found."""
+        from airflow_sagemaker.metric_watch import describe_last
+        from airflow_sagemaker.promote.model_package import history
+
+        before = history(criteria.metric, [package.description for package in newest])
+        earlier = {name: value for name, value in before.items() if name < candidate.partition}
+        partitions = [*earlier, candidate.partition]
+        values = [*earlier.values(), candidate.metrics[criteria.metric]]
+        found = describe_last(criteria.metric, partitions, values, higher_is_better=criteria.higher_is_better)
+        for text in found:
+            self.log.warning("%s", text)
+        return found
+
+    def _notify(self, context: Context, promoted: dict[str, Any]) -> None:
+        """Call the notifiers unless the model was approved and nothing is to be said of its metric.
+
+        One that fails does not undo the promotion: its error is logged.
+        """
+        if promoted["status"] == ApprovalStatus.APPROVED and not promoted.get("findings"):
+            return
+        for notifier in self.notifiers:
+            try:
+                notifier({**context, "promotion": promoted})
+            except Exception:
+                self.log.exception("%s could not notify", type(notifier).__name__)
 
     def _value_of(self, champion: Package | None, criteria: Criteria) -> float | None:
         if champion is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,17 @@ if TYPE_CHECKING:
 _EXISTS = re.compile(r"already exists", re.IGNORECASE)
 _MISSING = re.compile(r"^Model ?Package ?(Group)? .*does not exist", re.IGNORECASE)
 """A ValidationException of this text, where other services have a code of its own."""
-SEARCHED_PACKAGES = 100
-"""How many of a group's newest packages are searched for one's own: one page of ListModelPackages."""
+LISTED_PACKAGES = 100
+"""One page of ListModelPackages: a task searches as many for its own, and compares with as many."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a listing says of a package."""
+
+    arn: str
+    status: str
+    description: str
 
 
 @dataclass(frozen=True)
@@ -50,20 +59,24 @@ class ModelRegistry:
         self._aws = aws
         self.group = group
 
-    def champion(self, *, but: str = "") -> Package | None:
-        """Return the group's latest approved package other than `but`; None without one. Two calls."""
-        for _ in range(3):
-            arns = [arn for arn in self._list(MaxResults=2, ModelApprovalStatus="Approved") if arn != but]
-            if not arns:
-                return None
-            found = self.describe(arns[0])
-            if found is not None:  # else it was deleted since it was listed
-                return found
-        raise ExecutionError(f"the approved packages of {self.group} are being deleted while they are read; try again")
+    def newest(self) -> list[Summary]:
+        """Return the group's newest packages, the newest first; none for a group that does not exist. One call."""
+        return self._listed(MaxResults=LISTED_PACKAGES)
 
-    def find(self, token: str) -> str | None:
-        """Return the ARN of the package whose description ends with this token. One call."""
-        return next((arn for arn, text in self._listed(MaxResults=SEARCHED_PACKAGES) if text.endswith(token)), None)
+    def champion(self, newest: Sequence[Summary] | None = None, *, but: str = "") -> Package | None:
+        """Return the group's latest approved package other than `but`; None without one.
+
+        One call, if it is among `newest`; else two.
+        """
+        listed = [] if newest is None else [package for package in newest if package.status == "Approved"]
+        if not listed and (newest is None or len(newest) == LISTED_PACKAGES):
+            listed = self._listed(MaxResults=LISTED_PACKAGES, ModelApprovalStatus="Approved")
+        for summary in listed:
+            # one that was deleted since it was listed is not the champion
+            found = None if summary.arn == but else self.describe(summary.arn)
+            if found is not None:
+                return found
+        return None
 
     def describe(self, arn: str) -> Package | None:
         """Return one package, None when it does not exist. One call."""
@@ -117,11 +130,7 @@ class ModelRegistry:
             if not _EXISTS.search(error_text(error)):  # another task run has made it meanwhile
                 raise ExecutionError(explain_error(error, f"creating model package group {self.group}")) from error
 
-    def _list(self, **options: Any) -> list[str]:
-        return [arn for arn, _ in self._listed(**options)]
-
-    def _listed(self, **options: Any) -> list[tuple[str, str]]:
-        """Return ARN and description of the group's packages, the newest first; nothing for a group without any."""
+    def _listed(self, **options: Any) -> list[Summary]:
         try:
             reply = self._aws.call(
                 "sagemaker", "list_model_packages", ModelPackageGroupName=self.group, SortBy="CreationTime",
@@ -132,7 +141,11 @@ class ModelRegistry:
                 return []
             raise ExecutionError(explain_error(error, f"listing the model packages of {self.group}")) from error
         return [
-            (item["ModelPackageArn"], item.get("ModelPackageDescription", ""))
+            Summary(
+                item["ModelPackageArn"],
+                item.get("ModelApprovalStatus", ""),
+                item.get("ModelPackageDescription", ""),
+            )
             for item in reply["ModelPackageSummaryList"]
         ]
 

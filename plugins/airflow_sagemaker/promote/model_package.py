@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_sagemaker.config.partition_keys import partition_folder
+from airflow_sagemaker.config.partition_keys import partition_folder, partition_key
 from airflow_sagemaker.exceptions import ConfigurationError, Violation
 
 TOKEN_CHARACTERS = 32
@@ -17,6 +17,9 @@ TOKEN_CHARACTERS = 32
 METADATA_VALUE = re.compile(r"[\w \u00a0.:/=+\-@]{1,256}")
 """CustomerMetadataProperties of CreateModelPackage: letters, separators, digits and these signs."""
 PARTITION, DIGEST, EXECUTION, DATA_DIGEST, REPORT = "partition", "digest", "execution", "data_digest", "report"
+_DESCRIPTION = re.compile(
+    r"Partition (?P<partition>\S+), (?P<metric>.+) (?P<value>-?[0-9.]+(?:e[-+]?\d+)?|-?inf|nan), airflow-sagemaker \w+"
+)
 _OUTCOME_FIELDS = ("execution_arn", "model_artifact", "metrics")
 
 
@@ -34,11 +37,11 @@ class Candidate:
     token: str
 
     @classmethod
-    def of(cls, outcome: Any, partition: str, task_run: tuple[Any, ...]) -> Candidate:
+    def of(cls, outcome: Any, partition: str, identity: tuple[Any, ...]) -> Candidate:
         """Read an outcome (XCom of the sensor). Raises ConfigurationError for what is no outcome of a training.
 
-        The token is made of the task run and the execution, so that each try of one task asks for the same package,
-        and a task that was cleared with its training for another one.
+        `identity` is of the task run and the group. With the execution it makes the token, so that each try of one
+        task asks for the same package, and a task that was cleared with its training for another one.
         """
         missing = _OUTCOME_FIELDS if not isinstance(outcome, Mapping) else [
             name for name in _OUTCOME_FIELDS if not outcome.get(name)
@@ -48,7 +51,6 @@ class Candidate:
             raise ConfigurationError(
                 [Violation("outcome", outcome, rule, "pass the output of the task that waits")], what="promotion"
             )
-        identity = json.dumps([*task_run, outcome["execution_arn"]])
         digests = ((outcome.get("report") or {}).get("data") or {}).get("digests")
         return cls(
             execution_arn=outcome["execution_arn"],
@@ -58,7 +60,9 @@ class Candidate:
             digest=outcome.get("digest") or "",
             data_digest=hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest() if digests else "",
             report=re.sub(r"model\.tar\.gz$", "output.tar.gz", outcome["model_artifact"]),
-            token=hashlib.sha256(identity.encode()).hexdigest()[:TOKEN_CHARACTERS],
+            token=hashlib.sha256(json.dumps([*identity, outcome["execution_arn"]]).encode()).hexdigest()[
+                :TOKEN_CHARACTERS
+            ],
         )
 
     def metadata(self) -> dict[str, str]:
@@ -78,16 +82,21 @@ class Candidate:
             name: value for name, value in given.items() if METADATA_VALUE.fullmatch(value) and len(name) <= 128
         }  # fmt: skip
 
-    def description(self) -> str:
-        """Return the package's description: the token in it finds the package again, however long AWS knows tokens."""
-        return f"Partition {self.partition} by airflow-sagemaker, {self.token}"[:1024]
+    def description(self, metric: str) -> str:
+        """Return the package's description, which listings show.
 
-    def request(self, group: str, image: str) -> dict[str, Any]:
+        The token in it finds the package again, however long AWS knows tokens; partition and value make a listing the
+        history of the metric (`history`).
+        """
+        partition = partition_folder(self.partition)
+        return f"Partition {partition}, {metric} {self.metrics[metric]!r}, airflow-sagemaker {self.token}"
+
+    def request(self, group: str, image: str, metric: str) -> dict[str, Any]:
         """Return the request of CreateModelPackage."""
         container = {"Image": image, "ModelDataUrl": self.model_artifact}
         return {
             "ModelPackageGroupName": group,
-            "ModelPackageDescription": self.description(),
+            "ModelPackageDescription": self.description(metric),
             "ModelApprovalStatus": "PendingManualApproval",
             "InferenceSpecification": {
                 "Containers": [container],
@@ -97,3 +106,13 @@ class Candidate:
             "CustomerMetadataProperties": self.metadata(),
             "ClientToken": self.token,
         }
+
+
+def history(metric: str, descriptions: Iterable[str]) -> dict[str, float]:
+    """Return the metric's value by partition, oldest partition first, from descriptions that are newest first."""
+    found: dict[str, float] = {}
+    for text in descriptions:
+        matched = _DESCRIPTION.fullmatch(text)
+        if matched is not None and matched["metric"] == metric:
+            found.setdefault(partition_key(matched["partition"]), float(matched["value"]))
+    return dict(sorted(found.items()))

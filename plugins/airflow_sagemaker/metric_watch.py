@@ -1,0 +1,100 @@
+"""Whether a metric over partitions has changed for the worse: one implementation for tasks and pages.
+
+Medians and median absolute deviations, so that one bad day is not a change, and a changed level is not a bad day.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+LEAST = 5
+"""Values on each side of a lasting change at least."""
+WINDOW = 14
+"""Values on each side that are looked at at most."""
+LASTING, SINGLE = 4.0, 5.0
+"""Spreads that a lasting change, and a single value, is away at least."""
+NEIGHBOURS = 6
+"""Values around a single one at least."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A lasting change for the worse; `index` is the first value after it."""
+
+    index: int
+    before: float
+    after: float
+    score: float
+
+
+def find_change(values: Sequence[float | None], *, higher_is_better: bool = True) -> Change | None:
+    """Return where the values became lastingly worse, None when they did not; what is no number is skipped.
+
+    For each place, the medians of up to WINDOW values on both sides: it counts when the fall is LASTING times the
+    spread, and one percent of the level (with hardly any noise everything would count). Of those that count, the one
+    that explains most: whose two medians leave least of the absolute deviation from the one median of both sides.
+    """
+    known = [(index, value) for index, value in enumerate(values) if value is not None and math.isfinite(value)]
+    best: Change | None = None
+    best_gain = -math.inf
+    for at in range(LEAST, len(known) - LEAST + 1):
+        before = [value for _, value in known[max(0, at - WINDOW) : at]]
+        after = [value for _, value in known[at : at + WINDOW]]
+        level, then = median(before), median(after)
+        fall = level - then if higher_is_better else then - level
+        score = fall / max(_spread(before), _spread(after), 1e-9)
+        if fall < abs(level) * 0.01 or score < LASTING:
+            continue
+        both = [*before, *after]
+        gain = _deviation(both, median(both)) - _deviation(before, level) - _deviation(after, then)
+        if gain > best_gain:
+            best, best_gain = Change(known[at][0], level, then, score), gain
+    return best
+
+
+def find_outliers(values: Sequence[float | None]) -> list[int]:
+    """Return the places of single values that are more than SINGLE spreads from the median of those around them."""
+    found = []
+    for index, value in enumerate(values):
+        if value is None or not math.isfinite(value):
+            continue
+        near = enumerate(values[max(0, index - WINDOW) : index + WINDOW + 1], max(0, index - WINDOW))
+        around = [other for at, other in near if at != index and other is not None and math.isfinite(other)]
+        if len(around) < NEIGHBOURS:
+            continue
+        noise = max(_spread(around), abs(median(around)) * 0.002, 1e-9)
+        if abs(value - median(around)) > SINGLE * noise:
+            found.append(index)
+    return found
+
+
+def describe_last(
+    metric: str, partitions: Sequence[str], values: Sequence[float | None], *, higher_is_better: bool
+) -> list[str]:
+    """Return what the newest value has brought to light, a sentence each: said once, not again with the next value."""
+    found = []
+    last = len(values) - 1
+    if last in find_outliers(values):
+        around = [value for value in values[max(0, last - WINDOW) : last] if value is not None]
+        level, value = median(around), values[last]
+        assert value is not None  # noqa: S101 - an outlier is a number
+        if (value < level) == higher_is_better:
+            found.append(f"{metric} of {partitions[last]} is {value:g}, the median before it is {level:g}")
+    change = find_change(values, higher_is_better=higher_is_better)
+    if change is not None and find_change(values[:-1], higher_is_better=higher_is_better) is None:
+        since = partitions[change.index]
+        found.append(f"{metric} is lastingly worse since {since}: {change.after:g}, before that {change.before:g}")
+    return found
+
+
+def _spread(values: Sequence[float]) -> float:
+    """Standard deviation of a normal distribution with this median absolute deviation."""
+    centre = median(values)
+    return 1.4826 * median([abs(value - centre) for value in values])
+
+
+def _deviation(values: Sequence[float], centre: float) -> float:
+    return sum(abs(value - centre) for value in values)
