@@ -142,7 +142,6 @@ def test_an_execution_whose_sensor_was_marked_failed_is_an_orphan_that_can_be_st
         """As another Airflow in the same account would."""
         reply = faulty.sagemaker.start_pipeline_execution(
             PipelineName="faulty",
-            PipelineVersionAlias=details["version_alias"],
             PipelineParameters=[{"Name": name, "Value": value} for name, value in details["parameters"].items()],
             PipelineExecutionDescription=json.dumps(
                 {"dag_id": dag_id, "run_id": run_id, "task_id": "start", "map_index": -1}
