@@ -49,6 +49,8 @@ class XCom(StrEnum):
     """The pipeline definition that runs."""
     OUTCOME = "outcome"
     """The Outcome, of an operator that waits itself."""
+    PROMOTION = "model_promotion"
+    """What a promotion decided; also the return value of its operator."""
     DATA_CHECKS = "data_checks"
     """What a preprocessing task found in its data (docs/data-checks.md)."""
     EXECUTION_LINK = "_link_sagemaker_execution"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset, BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
+from airflow_sagemaker.contract import XCom
 from airflow_sagemaker.exceptions import ConfigurationError, Violation
 from airflow_sagemaker.promote.decision import APPROVALS, ApprovalStatus, Criteria, decide, higher_is_better
 from airflow_sagemaker.start.rendering import render_text
@@ -129,6 +130,7 @@ class SageMakerPromoteModelOperator(BaseOperator):
             promoted = self._promote(registry, candidate, criteria, is_first_try=is_first_try)
         except ConfigurationError as error:
             raise AirflowFailException(str(error)) from None
+        context["ti"].xcom_push(key=XCom.PROMOTION.value, value=promoted)
         self._update_assets(context, promoted)
         self._notify(context, promoted)
         return promoted

@@ -88,6 +88,7 @@ def rows_of(run: dict[str, Any], tasks: list[dict[str, Any]], day: date) -> tupl
     elif state == "success":
         outcome = shapes.outcome(partition, started_at=(moment + timedelta(seconds=14)).isoformat())
         values += [("wait_for_training", "return_value", outcome)]
+        values += [("wait_for_training", XCom.PROMOTION.value, shapes.promotion(partition))]
     where = {"dag_id": run["dag_id"], "run_id": run_id, "dag_run_id": number, "map_index": -1, "timestamp": moment}
     return copy, instances, [where | {"task_id": t, "key": k, "value": value} for t, k, value in values]
 

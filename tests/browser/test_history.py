@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -239,3 +240,15 @@ def test_a_run_that_trained_nothing_is_skipped_not_a_success(evaluate: Any) -> N
 def test_a_row_of_the_calendar_is_a_year(evaluate: Any, days: list[str], rows: int) -> None:
     script = f"return m.calendarRows({json.dumps(days)}.map((day) => ({{day: m.dayOf(day)}}))).length"
     assert evaluate("history_model.js", script) == rows
+
+
+def test_the_champion_and_the_rejected_models_are_named(page: Any, airflow: Airflow) -> None:
+    frame = chosen_year(page, airflow)
+    models = frame.locator(".models")
+    last_good = shapes.BROKEN_FROM - timedelta(days=1)
+    number = last_good.timetuple().tm_yday
+    assert f"In use: year/{number} of {last_good}." in models.inner_text()
+    assert models.locator("tbody tr").count() == 100
+    assert set(models.locator(".mark").all_inner_texts()) >= {"rejected"}
+    frame.locator(f'[data-partition="{last_good}"]').hover()
+    assert f"champion · year/{number}" in frame.locator(".details").inner_text()

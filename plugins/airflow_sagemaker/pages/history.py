@@ -46,6 +46,7 @@ def partition_runs(session: Session, dag_id: str, *, limit: int, before: str | N
     runs = session.execute(_runs_statement(session, dag_id, limit=min(limit, MOST_RUNS), before=before)).all()
     outcomes = _outcomes_of(session, [run.id for run in runs])
     unread = _add_referred_to(session, outcomes, [run.id for run in runs if run.id not in outcomes])
+    promotions = _promotions_of(session, [run.id for run in runs])
     return [
         {
             "run_id": run.run_id,
@@ -55,6 +56,7 @@ def partition_runs(session: Session, dag_id: str, *, limit: int, before: str | N
             "start": _iso_time(run.start_date),
             "end": _iso_time(run.end_date),
             "trainings": outcomes[run.id],
+            "promotions": promotions[run.id],
             "unread": unread.get(run.id, ""),
         }
         for run in runs
@@ -116,6 +118,26 @@ def _outcomes_of(session: Session, run_ids: list[int]) -> dict[int, list[dict[st
                 "billable_seconds": row.billable_seconds,
             }
         )
+    return found
+
+
+def _promotions_of(session: Session, run_ids: list[int]) -> dict[int, list[dict[str, Any]]]:
+    """Of each run what its promotions decided: package, status and reason, metric and value, the champion before."""
+    value = XComModel.value
+    texts = ("package_arn", "status", "reason", "metric", "champion_arn")
+    statement = select(
+        XComModel.dag_run_id,
+        *(value[name].as_string().label(name) for name in texts),
+        value["value"].as_float().label("number"),
+    ).where(
+        XComModel.dag_run_id.in_(run_ids),
+        XComModel.key == XCom.PROMOTION.value,
+        value["package_arn"].as_string().is_not(None),
+    )
+    found: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for row in session.execute(statement.order_by(XComModel.task_id, XComModel.map_index)):
+        decided = {name: getattr(row, name) for name in texts}
+        found[row.dag_run_id].append({**decided, "value": row.number})
     return found
 
 

@@ -170,3 +170,18 @@ def outcome(partition: str, *, started_at: str | None = None) -> dict[str, Any]:
             }
         ],
     }
+
+
+def promotion(partition: str) -> dict[str, Any]:
+    """What a promotion decided: a model of the broken time is rejected."""
+    package = "arn:aws:sagemaker:eu-central-1:123456789012:model-package/year"
+    number = date.fromisoformat(partition).timetuple().tm_yday
+    is_rejected = partition >= BROKEN_FROM.isoformat()
+    return {
+        "package_arn": f"{package}/{number}",
+        "status": "Rejected" if is_rejected else "Approved",
+        "reason": "worse" if is_rejected else "better",
+        "metric": "Validation AUC ROC",
+        "value": report(partition)["metrics"]["Validation AUC ROC"],
+        "champion_arn": f"{package}/{number - 1}" if number > 1 else None,
+    }

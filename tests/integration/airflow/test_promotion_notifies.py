@@ -105,7 +105,9 @@ class Promotions:
             aws_conn_id="local_sagemaker",
             **settings,
         )
-        ti = SimpleNamespace(dag_id="d", run_id=f"r{day}", task_id="promote", map_index=-1, try_number=1)
+        ti = SimpleNamespace(
+            dag_id="d", run_id=f"r{day}", task_id="promote", map_index=-1, try_number=1, xcom_push=lambda **_: None
+        )
         return task.execute({"ti": ti, "outlet_events": {}})  # type: ignore[arg-type]
 
 

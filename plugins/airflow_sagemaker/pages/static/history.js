@@ -3,15 +3,16 @@
 import { airflowLink, data, openInAirflow, problem, runPath } from "./airflow.js";
 import { calendar } from "./calendar.js";
 import { lineChart } from "./charts.js";
-import { card, el } from "./dom.js";
+import { card, el, table } from "./dom.js";
 import { count, counted, metric, ordered, paired, seconds, short, spoken, tone } from "./format.js";
-import { LEAST, UNREAD, findOutliers, metricNames, nameOf, partitions, qualityBreak, trainingNames, trainingOf } from "./history_model.js";
+import { LEAST, UNREAD, findOutliers, metricNames, nameOf, partitions, promotions, qualityBreak, trainingNames, trainingOf } from "./history_model.js";
 import "./theme.js";
 
 const query = new URLSearchParams(location.search);
 const isDagsTab = query.get("tab") === "dag"; // there the DAG is chosen already
 const MOST_RUNS = Number.parseInt(query.get("limit") ?? "", 10) || 800; // of one page
 const MOST_CHARTS = 6;
+const MOST_MODELS = 100;
 const page = document.getElementById("page");
 
 async function start() {
@@ -30,6 +31,7 @@ async function start() {
 /** The page's parts. */
 function drawn(dagId, dags, runs) {
   const list = partitions(runs);
+  const marked = promotions(list);
   const names = trainingNames(list);
   const training = names.includes(query.get("training")) ? query.get("training") : names[0];
   const metrics = ordered(metricNames(list));
@@ -39,7 +41,7 @@ function drawn(dagId, dags, runs) {
   let shown = null;
   const show = (one) => {
     shown = one;
-    details.replaceChildren(describe(dagId, one));
+    details.replaceChildren(describe(dagId, one, marked));
     page.querySelector(".day.chosen")?.classList.remove("chosen");
     page.querySelector(`.day[data-partition="${CSS.escape(one.partition)}"]`)?.classList.add("chosen");
   };
@@ -54,6 +56,7 @@ function drawn(dagId, dags, runs) {
     chosen && finding(dagId, list, chosen, training, broken),
     calendarCard(list, { metrics, training, show, open, details, again: () => show(shown) }),
     chartsCard(list, { training, metrics, chosen, broken, show, open }),
+    modelsCard(list, show),
   ].filter(Boolean);
 }
 
@@ -187,8 +190,32 @@ function oddDays(trained, training, name, show) {
   return el("p", { class: "controls" }, el("span", { class: "quiet" }, `Single days with unusual ${name}:`), days);
 }
 
+/** Which models were promoted, and which is in use. */
+function modelsCard(list, show) {
+  const all = promotions(list);
+  if (!all.length) return null;
+  const rows = all.toReversed().map((one) => [
+    el("button", { type: "button", onclick: () => show(one.partition) }, one.partition.partition),
+    el("span", { class: `mark ${one.mark}` }, one.mark),
+    packageName(one.package_arn),
+    `${one.metric} ${metric(one.value)}`,
+    one.champion_arn ? packageName(one.champion_arn) : "none",
+    one.reason,
+  ]);
+  const champions = all.filter((one) => one.mark === "champion").map((one) => `${one.package_arn.split("/").slice(1).join("/")} of ${one.partition.partition}`);
+  return card(
+    "Models",
+    { class: "wide models" },
+    el("p", {}, champions.length ? `In use: ${champions.join("; ")}.` : "None of these models was approved."),
+    el("div", { class: "scroll" }, table("Promotions, newest partition first", ["Partition", "Model", "Package", "Metric", "Champion before", "Reason"], rows.slice(0, MOST_MODELS))),
+    rows.length > MOST_MODELS && el("p", { class: "quiet" }, `The newest ${MOST_MODELS} of ${rows.length}.`),
+  );
+}
+
+const packageName = (arn) => el("code", { title: arn }, arn.split("/").slice(1).join("/"));
+
 /** What the pointer or the focus is on. */
-function describe(dagId, one) {
+function describe(dagId, one, marked) {
   const took = one.start && one.end && (Date.parse(one.end) - Date.parse(one.start)) / 1000;
   const entry = (name, value) => el("div", {}, el("dt", {}, name), el("dd", { class: "number" }, value));
   const figures = one.trainings.flatMap((training) => [
@@ -204,6 +231,7 @@ function describe(dagId, one) {
     entry("Open", [airflowLink(reportPath(dagId, one), {}, "report"), " · ", airflowLink(runPath(dagId, one.run_id), {}, "run")]),
     entry("State", [el("span", { class: tone(one.state) }, spoken(one.state)), took > 0 && ` in ${seconds(took)}`]),
     one.unread && entry("Results", one.unread),
+    marked.filter((promotion) => promotion.partition === one || promotion.partition.run_id === one.run_id).map((promotion) => entry("Model", [promotion.mark, " · ", packageName(promotion.package_arn)])),
     figures,
   );
 }

@@ -111,6 +111,25 @@ function digestChange(list, index, training) {
   return now && before && now !== before ? [before, now] : null;
 }
 
+/** Version of a package in its group: the end of its ARN. */
+export const version = (arn) => Number.parseInt(arn?.split("/").at(-1) ?? "", 10);
+
+/**
+ * The promotions of all partitions, oldest partition first, each with its partition. The champion is the approved one of
+ * the highest version in each group, as the promotions have left it: what a person has decided since is not known here.
+ */
+export function promotions(list) {
+  const found = list.flatMap((one) => (one.promotions ?? []).map((promotion) => ({ ...promotion, partition: one })));
+  const group = (one) => one.package_arn.split("/").slice(0, -1).join("/");
+  const latest = new Map();
+  for (const one of found) {
+    if (one.status === "Approved" && !(version(latest.get(group(one))?.package_arn) > version(one.package_arn))) latest.set(group(one), one);
+  }
+  return found.map((one) => ({ ...one, mark: latest.get(group(one)) === one ? "champion" : MARKS[one.status] ?? one.status }));
+}
+
+const MARKS = { Approved: "promoted", Rejected: "rejected", PendingManualApproval: "pending" };
+
 /** Weeks that one row of the calendar holds: a year that begins on any day of the week. */
 export const WEEKS = 53;
 
