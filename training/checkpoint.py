@@ -20,8 +20,8 @@ from training.errors import CheckpointError
 from training.files import write_whole
 
 KEPT = 2
-FORMAT = 2
-"""Of a checkpoint's content; 1, which did not name it, had neither averaged weights nor an ensemble."""
+FORMAT = 3
+"""Of a checkpoint's content; 2 had the state of torch.optim's AdamW; 1 neither averaged weights nor an ensemble."""
 _NAME = re.compile(r"checkpoint-(\d{10})-([0-9a-f]{16})\.pt")
 
 

@@ -13,11 +13,12 @@ from typing import Any
 
 import torch
 
-from training import exits, metrics, report
+from training import exits
 from training.errors import Interrupted
+from training.evaluation import metrics, report
+from training.evaluation.scoring import baseline
 from training.files import write_whole
 from training.model import TabularNet
-from training.scoring import baseline
 from training.table.rows import Order
 from training.trainer import Trainer
 

@@ -68,7 +68,7 @@ class Hyperparameters:
     warmup_steps: int = 100
     """Steps in which the step size rises."""
     averaging_steps: int = 200
-    """Steps that the averaged weights reach back at most (see averaging.py); 0 keeps the last step's weights."""
+    """Steps that the averaged weights reach back at most (see optimizer.py); 0 keeps the last step's weights."""
     gradient_clip: float = 1.0
     """Largest gradient norm; 0 switches clipping off."""
     seed: int = 0

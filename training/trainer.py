@@ -17,15 +17,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from training import checkpoint, distributed, metrics
-from training.averaging import AveragedNet
+from training import checkpoint, distributed
 from training.distributed import Ranks
 from training.errors import Interrupted, TrainingError
+from training.evaluation import metrics
+from training.evaluation.scoring import scoring_of
 from training.exits import Sigterm, log
 from training.hyperparameters import Hyperparameters, Paths
 from training.model import Shape, TabularNet, parameter_groups, pooled
+from training.optimizer import AdamW, AveragedNet
 from training.plan import Plan
-from training.scoring import scoring_of
 from training.table.prepare import Tables
 from training.table.rows import Order
 
@@ -90,8 +91,7 @@ class Trainer:
         self.net.start_from(torch.tensor(uniform if hp.class_weight == "balanced" else shares))
         self.net.to(ranks.device, self.dtype)
         self.averaged = AveragedNet(self.net, hp.averaging_steps)
-        groups = parameter_groups(self.net, hp.weight_decay)
-        self.optimizer = torch.optim.AdamW(groups, lr=hp.learning_rate, fused=True)
+        self.optimizer = AdamW(parameter_groups(self.net, hp.weight_decay))
         self.progress = Progress()
         self.best: dict[str, Tensor] = {}
         self.resume()
@@ -158,8 +158,6 @@ class Trainer:
         """Take one optimiser step on this process's share of a batch of so many rows; return the sum of its losses."""
         hp, done = self.hp, self.steps_done
         self.ranks.seed(((hp.seed * 1_000_003 + done) * self.ranks.world + self.ranks.rank) % 2**63)
-        for group in self.optimizer.param_groups:
-            group["lr"] = hp.learning_rate * min(1.0, (done + 1) / (hp.warmup_steps + 1))
         with torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=self.autocast):
             logits, labels = self.logits(self.model, words, self.dtype)
         loss = self.scoring.loss(logits.to(self.dtype), labels)
@@ -168,8 +166,7 @@ class Trainer:
         norm = torch.zeros((), device=self.ranks.device)
         if hp.gradient_clip:
             norm = nn.utils.clip_grad_norm_(self.net.parameters(), hp.gradient_clip)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        self.optimizer.step(hp.learning_rate * min(1.0, (done + 1) / (hp.warmup_steps + 1)))
         self.averaged.follow(self.net, done + 1)
         return loss.detach().add(norm, alpha=0)  # not a number when the gradient is none: that must not go unseen
 

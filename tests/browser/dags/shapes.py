@@ -95,7 +95,7 @@ def definition(partition: str) -> dict[str, Any]:
 
 
 def report(partition: str) -> dict[str, Any]:
-    """The training job's report.json (training/report.py owns its schema)."""
+    """The training job's report.json (training/evaluation/report.py owns its schema)."""
     rows = history(partition)
     last = rows[-1]
     return {

@@ -16,8 +16,8 @@ from sklearn.metrics import f1_score, log_loss, roc_auc_score
 
 from airflow_sagemaker.kinds.training.groups import default_metric_definitions
 from tests.support.training_jobs import FIELDS, Job, sizes, write_channels
+from training.evaluation.metrics import NAMES
 from training.inference import model_fn
-from training.metrics import NAMES
 
 REFERENCE = Path(__file__).with_name("reference_losses.json")
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, confusion_matrix, f1_score, log_loss, roc_auc_score
 
-from training import metrics
+from training.evaluation import metrics
+from training.evaluation.scoring import ManyClasses, TwoClasses, baseline
 from training.model import pooled
-from training.scoring import ManyClasses, TwoClasses, baseline
 
 
 @settings(max_examples=60, deadline=None)

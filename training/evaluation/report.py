@@ -17,8 +17,8 @@ from typing import Any
 
 import torch
 
+from training.evaluation.metrics import Scores, Tally
 from training.files import write_whole
-from training.metrics import Scores, Tally
 from training.model import Shape, TabularNet
 from training.table.prepare import Tables
 
@@ -122,7 +122,7 @@ def write_model(
         **names,
     }
     write_whole(folder / "preprocess.json", json.dumps(preprocess, ensure_ascii=False).encode())
-    here = Path(__file__).parent
+    here = Path(__file__).parents[1]
     package = folder / "code" / "training"
     (package / "table").mkdir(parents=True, exist_ok=True)
     for name in SERVED:

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training import metrics
-from training.metrics import Scores, Tally
+from training.evaluation import metrics
+from training.evaluation.metrics import Scores, Tally
 
 SHOWN_CLASSES = 20  # in the confusion matrix; the rarest others are joined
 LARGEST_LOGIT = 80.0  # of a class that is certain
