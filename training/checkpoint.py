@@ -1,8 +1,9 @@
-"""Checkpoints: written whole or not at all, found again by content.
+"""Checkpoints: written atomically, and verified by their content.
 
-A file is called `checkpoint-<steps>-<sha256>.pt`: the name tells its age and what its bytes must hash to, so a file
-that was cut off or damaged on its way to S3 and back is recognised and passed over. Each holds the fingerprint of its
-training (hyperparameters, data, number of processes): another training's checkpoint is refused by name.
+A file is called `checkpoint-<steps>-<sha256>.pt`: the name gives its age and the hash of its content, so a
+file that was truncated or damaged on its way to S3 and back is recognised and skipped. Each contains the fingerprint of
+its training (hyperparameters, data, number of processes); a checkpoint of another training is refused, and the message
+names what differs.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ _NAME = re.compile(r"checkpoint-(\d{10})-([0-9a-f]{16})\.pt")
 
 
 def save(folder: Path, steps: int, state: dict[str, Any]) -> Path:
-    """Write a checkpoint and remove all but the newest ones; raises TrainingError when the disk does not take it.
+    """Write a checkpoint and remove all but the newest ones; raises TrainingError if it cannot be written.
 
-    One that claims more steps was passed over as damaged: it goes, too, and crowds out no whole one.
+    A checkpoint with more steps was skipped as damaged: it is removed too, so that it displaces no intact one.
     """
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, **state}, buffer)
@@ -44,18 +45,18 @@ def save(folder: Path, steps: int, state: dict[str, Any]) -> Path:
 
 
 def load(folder: Path, fingerprint: dict[str, Any], warn: Callable[[str], None]) -> dict[str, Any] | None:
-    """Return the newest whole checkpoint's state, None without any; refuse (CheckpointError) another training's."""
+    """Return the state of the newest intact checkpoint, or None. Raises CheckpointError for one of another training."""
     for path in _all(folder):
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest()[:16] != path.stem.rpartition("-")[2]:
-            warn(f"checkpoint {path} is damaged or not whole ({len(content)} bytes): passing it over")
+            warn(f"checkpoint {path} is damaged or incomplete ({len(content)} bytes); skipping it")
             continue
         state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         if state.get("format", 1) != FORMAT:
             made = (
                 f"was written by another version of this program (format {state.get('format', 1)}, expected {FORMAT})"
             )
-            raise CheckpointError(f"checkpoint {path} {made}. Use another checkpoint path to train anew")
+            raise CheckpointError(f"checkpoint {path} {made}. Use another checkpoint path to start over")
         _compare(path, state["fingerprint"], fingerprint)
         return state
     return None
@@ -67,12 +68,12 @@ def _compare(path: Path, saved: dict[str, Any], wanted: dict[str, Any]) -> None:
         pairs = [(name, _short(saved.get(name)), _short(wanted.get(name))) for name in different[:5]]
         changes = "; ".join(f"{name} was {before}, is {now}" for name, before, now in pairs)
         raise CheckpointError(
-            f"checkpoint {path} belongs to another training: {changes}. Use another checkpoint path to train anew"
+            f"checkpoint {path} belongs to another training: {changes}. Use another checkpoint path to start over"
         )
 
 
 def _short(value: Any) -> str:
-    """Return the beginning of a value: lists of columns must leave room in a failure's reason for what to do."""
+    """Shorten a value: a list of columns must leave room in the failure reason for what to do."""
     text = str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 

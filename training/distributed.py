@@ -1,6 +1,6 @@
 """The processes that train together: one under `python`, several under `torchrun`.
 
-Control messages (objects, flags) go over gloo between the CPUs, so that they never make a GPU wait.
+Control messages (objects, flags) are exchanged over gloo, between CPUs, so that no GPU waits for them.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ class Ranks:
         return self.rank == 0
 
     def seed(self, value: int) -> None:
-        """Seed what the device draws from. torch.manual_seed does it, too, but costs a hundred times as much."""
+        """Seed the device's generator. torch.manual_seed does that too, but takes a hundred times as long."""
         if self.device.type == "cuda":
             torch.cuda.manual_seed(value)
         else:
             torch.default_generator.manual_seed(value)
 
     def share(self, start: int, stop: int) -> tuple[int, int]:
-        """Return this process's part of the rows from `start` to `stop`; parts differ by one row at most."""
+        """Return this process's part of the rows from `start` to `stop`; parts differ by at most one row."""
         rows = stop - start
         return start + rows * self.rank // self.world, start + rows * (self.rank + 1) // self.world
 
@@ -88,7 +88,7 @@ class Ranks:
         return values
 
     def wait(self) -> None:
-        """Wait until all processes are here."""
+        """Wait for all processes."""
         if self.world > 1:
             dist.barrier(group=self.control)
 
@@ -111,9 +111,9 @@ def start(threads: int = 0) -> Ranks:
 
 
 def choose_threads(local_world: int) -> int:
-    """Return the CPU threads of one process: its share of the cores, less one for reading data and for the system.
+    """Return the CPU threads of one process: its share of the cores, minus one for reading data and for the system.
 
-    Small layers gain little from many threads, and threads that outnumber free cores cost several times the gain.
+    Small layers gain little from more threads, and more threads than free cores slow training down several times.
     """
     if os.environ.get("OMP_NUM_THREADS", "").isdigit():
         return int(os.environ["OMP_NUM_THREADS"])
@@ -123,7 +123,7 @@ def choose_threads(local_world: int) -> int:
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """Compute products of float32 as the CPUs do that serve: a GPU would round them to TF32."""
+    """Multiply in full float32, as the CPUs that serve the model do; a GPU would round to TF32."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:

@@ -1,10 +1,10 @@
-"""What can go wrong, said in one line.
+"""Errors, each with a message of one line.
 
 TrainingError            the input, the configuration or the machine does not allow training: main prints it, writes it
 |                        to the job's failure file and exits with 1
 +-- HyperparameterError  a hyperparameter is unknown, missing or of the wrong type
-+-- DataError            a channel, file, column or value is not what was promised
-|   +-- ColumnError      the same of a column, said by those who do not know which channel it is of
++-- DataError            a channel, file, column or value is not what was expected
+|   +-- ColumnError      the same for a column, raised where its channel is not known
 +-- CheckpointError      a checkpoint belongs to another training
 Interrupted              SIGTERM arrived: the state is saved and the program exits with 143
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 
 class TrainingError(Exception):
-    """Training cannot go on; the message is one line that says what was found and what was expected."""
+    """Training cannot continue; the message says in one line what was found and what was expected."""
 
 
 class HyperparameterError(TrainingError):
@@ -21,11 +21,11 @@ class HyperparameterError(TrainingError):
 
 
 class DataError(TrainingError, ValueError):
-    """A channel, file, column or value is not what was promised."""
+    """A channel, file, column or value is not what was expected."""
 
 
 class ColumnError(DataError):
-    """A column or value is not what was promised; whoever knows the channel puts its name before the message."""
+    """A column or value is not what was expected; the caller, who knows the channel, prefixes its name."""
 
 
 class CheckpointError(TrainingError):

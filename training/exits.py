@@ -1,4 +1,4 @@
-"""How the program ends when it does not end well: SIGTERM, and one line for whatever goes wrong."""
+"""How the program ends early: on SIGTERM, or with an error that is reported in one line."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Sigterm:
     def _hear(self, number: int, frame: FrameType | None) -> None:
         self.seen = True
         if not self.held:
-            raise Interrupted("SIGTERM before the first step: there is nothing to save")
+            raise Interrupted("SIGTERM before the first step; there is nothing to save")
 
 
 def fail(path: Path, error: Exception) -> int:
-    """Log an error as one line and leave it for the job's FailureReason; the first process to fail is the one heard."""
+    """Log an error as one line and write it to the failure file; the first process that fails keeps it."""
     line = explain(error)
     if not isinstance(error, TrainingError):
         traceback.print_exception(error)
@@ -52,7 +52,7 @@ def fail(path: Path, error: Exception) -> int:
 
 
 def explain(error: Exception) -> str:
-    """Return one line that says what happened and what helps."""
+    """Describe an error in one line, with what to do about it."""
     said = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, TrainingError):
         return said

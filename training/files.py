@@ -1,4 +1,4 @@
-"""Files that are seen whole or not at all, whatever happens while they are written."""
+"""Atomic writes: a file is complete or absent, whatever happens while it is written."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from training.errors import TrainingError
 
 
 def write_whole(path: Path, content: bytes | memoryview) -> None:
-    """Write a file, to the disk itself; raises TrainingError when that does not take it. An older file stays then."""
+    """Write a file atomically and sync it to disk. Raises TrainingError if that fails; an older file then stays."""
     part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
-"""What follows the last epoch: the kept weights are judged once on the test rows, and the artifact is left.
+"""After the last epoch: the kept weights are evaluated once on the test rows, and the artifact is written.
 
-Model and report are written before what can wait: the importance of features and the picture of the curves.
+Model and report are written before what can wait: the importance of features and the plot of the curves.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from training.table.rows import Order
 from training.trainer import Trainer
 
 IMPORTANCE_SHARE = 0.1  # of the training's seconds ...
-LEAST_SECONDS = 0.5  # ... but as many of a training that took hardly any
-IMPORTANCE_ROWS = (200, 20_000)  # of the validation rows: as many as that time allows, within these
+LEAST_SECONDS = 0.5  # ... but at least so many, for a short training
+IMPORTANCE_ROWS = (200, 20_000)  # of the validation rows: as many as there is time for, within these bounds
 
 
 def finish(trainer: Trainer) -> None:
-    """Score the test rows, leave model and report, then what can wait."""
+    """Score the test rows, write model and report, then what can wait."""
     net = trainer.serving_net(trainer.best)
     tally = trainer.tally("test", net)
     if tally is None:
@@ -40,18 +40,20 @@ def finish(trainer: Trainer) -> None:
     report.write_model(trainer.paths.model, net, trainer.shape, tables, best["threshold"], names)
     write_report(trainer, content)
     for line in metrics.lines(best):
-        trainer.say(f"Kept epoch {progress.best_epoch}: {line}")  # the last values of all: those of the artifact
-    trainer.sigterm.held = False  # from here on it cuts short what can wait
+        trainer.say(
+            f"Kept epoch {progress.best_epoch}: {line}"
+        )  # last in the log: SageMaker's final metrics are those of the artifact
+    trainer.sigterm.held = False  # from here on it interrupts what can wait
     try:
         if trainer.sigterm.seen:
             raise Interrupted("SIGTERM")
         add_what_can_wait(trainer, net, content)
     except Interrupted:
-        trainer.say("SIGTERM: model and report are whole; what was left out is importance or curves.png")
+        trainer.say("SIGTERM: model and report are complete; importance or curves.png was skipped")
 
 
 def add_what_can_wait(trainer: Trainer, net: TabularNet, content: dict[str, Any]) -> None:
-    """Measure the importance and draw the curves: where that fails, the model is no worse."""
+    """Measure the importance and plot the curves; a failure of either costs a warning, not the model."""
 
     def add_importance() -> None:
         content["importance"] = importance(trainer, net)
@@ -68,11 +70,11 @@ def add_what_can_wait(trainer: Trainer, net: TabularNet, content: dict[str, Any]
         except Interrupted:
             raise
         except Exception as error:
-            trainer.say(f"Warning: {what} was left out: {exits.explain(error)}")
+            trainer.say(f"Warning: {what} was skipped: {exits.explain(error)}")
 
 
 def contents(trainer: Trainer, tally: Any, best: dict[str, Any]) -> dict[str, Any]:
-    """Return the report but for the importance, and say how the test went."""
+    """Return the report without the importance, and log the test scores."""
     tables, scoring = trainer.tables, trainer.scoring
     test = scoring.score(tally, best["threshold"])
     at = "" if test.threshold is None else f" at threshold {test.threshold:.4f}"
@@ -125,10 +127,10 @@ def write_report(trainer: Trainer, content: dict[str, Any]) -> None:
 
 
 def importance(trainer: Trainer, net: TabularNet) -> list[dict[str, Any]]:
-    """Return how much AUC is lost when one feature's values are dealt out anew among validation rows, the most first.
+    """Return the drop in AUC when one feature's values are permuted among validation rows, largest drop first.
 
-    What a feature shares with another one (a route with its distance) shows in neither. Where the time does not reach
-    for all features, the others are left out, and a warning says so.
+    Information that two features share (a route and its distance) shows in neither. Features that there is no time for
+    are skipped, and the log says so.
     """
     rows, features, scoring = trainer.tables.splits["val"], trainer.hp.features, trainer.scoring
     begun, budget = time.monotonic(), max(LEAST_SECONDS, IMPORTANCE_SHARE * trainer.progress.seconds)
@@ -147,7 +149,7 @@ def importance(trainer: Trainer, net: TabularNet) -> list[dict[str, Any]]:
         if i and time.monotonic() - begun > budget:
             trainer.say(f"Importance: measured for {i} of {len(features)} features in {budget:.1f} s")
             break
-        dealt = words.clone()
-        dealt[:, i] = words[torch.randperm(len(words), generator=random), i]
-        lost.append({"feature": name, "auc_drop": report.clean(base - auc(dealt))})
+        permuted = words.clone()
+        permuted[:, i] = words[torch.randperm(len(words), generator=random), i]
+        lost.append({"feature": name, "auc_drop": report.clean(base - auc(permuted))})
     return sorted(lost, key=lambda entry: -(entry["auc_drop"] or 0.0))

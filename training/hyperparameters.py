@@ -1,9 +1,9 @@
-"""What the program is told: the table's fields, the knobs of the model, and where things lie.
+"""Hyperparameters (the table's fields and the model's settings), and the container's paths.
 
-Hyperparameters come from three places, the later ones win: `fields.json` beside train.py (lists too long for a
-hyperparameter), arguments `--name value`, and `SM_HPS` (a JSON object). The container gives both of the latter, but its
-arguments have lost their types (the text "1e5" arrives as 100000.0). Scalars may be strings that hold JSON, because
-they travel as pipeline parameters.
+Hyperparameters come from three places, later ones override earlier ones: `fields.json` beside train.py (lists too long
+for a hyperparameter), arguments `--name value`, and `SM_HPS` (a JSON object). The container passes both of the latter,
+but its arguments have lost their types (the string "1e5" arrives as 100000.0). Scalars may be strings of JSON, because
+they are passed as pipeline parameters.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Hyperparameters:
     id_name: str
     """Column that identifies a row; never a feature."""
     label_name: str
-    """Column to predict: 2 to 100 classes, as numbers, booleans or texts."""
+    """Column to predict: 2 to 100 classes, as numbers, booleans or strings."""
     full_field_list: tuple[str, ...]
     """All columns of the table."""
     tab_field_list: tuple[str, ...] = ()
@@ -44,13 +44,13 @@ class Hyperparameters:
     cat_field_list: tuple[str, ...] = ()
     """Categorical features."""
     positive_label: str = ""
-    """Of two classes the one whose probability is told; empty takes the later one in sorted order."""
+    """Of two classes, the one whose probability is predicted; empty takes the later one in sorted order."""
     learning_rate: float = 0.001
-    """Step size of AdamW once it has risen."""
+    """Step size of AdamW after the warm-up."""
     batch_size: int | None = None
-    """Rows per step over all processes; none chooses by the table's rows (see plan.py), as for the next two."""
+    """Rows per step over all processes; None chooses by the number of rows (see plan.py), also for the next two."""
     epochs: int | None = None
-    """Passes over the training data at most."""
+    """Passes over the training data, at most."""
     patience: int | None = None
     """Epochs without a lower validation loss before stopping; 0 never stops early."""
     weight_decay: float = 0.0001
@@ -64,11 +64,11 @@ class Hyperparameters:
     embedding_size: int = 16
     """Numbers per embedded feature."""
     ensemble_size: int = 4
-    """Members that share the layers; 1 is a plain network, and somewhat faster."""
+    """Members that share the layers; 1 is a plain network, which is faster."""
     warmup_steps: int = 100
-    """Steps in which the step size rises."""
+    """Steps over which the step size rises."""
     averaging_steps: int = 200
-    """Steps that the averaged weights reach back at most (see optimizer.py); 0 keeps the last step's weights."""
+    """Steps that the averaged weights cover, at most (see optimizer.py); 0 keeps the last step's weights."""
     gradient_clip: float = 1.0
     """Largest gradient norm; 0 switches clipping off."""
     seed: int = 0
@@ -78,17 +78,17 @@ class Hyperparameters:
     threads: int = 0
     """CPU threads of one process; 0 takes OMP_NUM_THREADS if set (torchrun sets it), else a share of the cores."""
     class_weight: str = "none"
-    """balanced gives both classes the same total weight in the loss (and shifts the probabilities)."""
+    """balanced gives all classes the same total weight in the loss (and shifts the probabilities)."""
     compile_model: bool = False
     """Use torch.compile."""
     checkpoint_minutes: float = 5.0
     """Minutes between checkpoints within an epoch."""
     memory_fraction: float = 0.5
-    """Share of memory that the table may fill before it is streamed."""
+    """Share of the free memory that the table may fill; a larger one is streamed."""
     importance: bool = True
-    """Measure how much each feature matters, in at most a tenth of the training's time."""
+    """Measure the importance of each feature, in at most a tenth of the training's time."""
     max_rows: int = 0
-    """Rows of each split at most, evenly spread over it, to try a training out; 0 takes all."""
+    """Rows of each split, at most, evenly spread over it, for a trial run; 0 takes all."""
 
     def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(self).items():
@@ -103,7 +103,7 @@ class Hyperparameters:
 
 @dataclass(frozen=True, kw_only=True)
 class Paths:
-    """Where the container contract puts things; environment variables of the same contract move them."""
+    """Folders and files of the container contract; its environment variables override them."""
 
     train: Path
     val: Path
@@ -131,13 +131,13 @@ class Paths:
 def read_hyperparameters(
     argv: Sequence[str], environ: Mapping[str, str] = os.environ, folder: Path = Path(__file__).parent
 ) -> Hyperparameters:
-    """Merge the three sources into checked hyperparameters; raises HyperparameterError, naming what is wrong."""
+    """Merge and validate the three sources. Raises HyperparameterError, naming what is wrong."""
     values = {**_from_file(folder / FIELDS_FILE), **_from_arguments(argv)}
     values.update(_from_json("SM_HPS", environ.get("SM_HPS") or "{}"))
     fields = {field.name: field for field in dataclasses.fields(Hyperparameters)}
     read = {}
     for name, value in values.items():
-        if name.startswith("sagemaker_"):  # added by SageMaker's own tools, not meant for the program
+        if name.startswith("sagemaker_"):  # added by SageMaker's own tools, not for the program
             continue
         if name not in fields:
             near = [RENAMED[name]] if name in RENAMED else difflib.get_close_matches(name, fields, n=1)
@@ -152,12 +152,12 @@ def read_hyperparameters(
 
 
 def convert(name: str, value: Any, kind: str) -> Any:
-    """Return `value` as `kind` (str, int, float, bool, tuple[str, ...]): JSON texts are unwrapped, no type guessed."""
+    """Return `value` as `kind` (str, int, float, bool, tuple[str, ...]): JSON strings are decoded, no type guessed."""
     optional, kind = kind.endswith(" | None"), kind.removesuffix(" | None")
     if kind == "str":
         value = _unquote(value)
     else:
-        for _ in range(2):  # a JSON text may itself have been encoded once more on its way
+        for _ in range(2):  # JSON may have been encoded twice on its way
             value = _decode(value)
     if value is None and optional:
         return None
@@ -237,10 +237,10 @@ def _check_fields(hp: Hyperparameters) -> None:
         raise HyperparameterError("tab_field_list or cat_field_list must name at least one feature")
     twice = sorted({name for name in hp.features if hp.features.count(name) > 1})
     if twice:
-        raise HyperparameterError(f"features named twice: {', '.join(twice)}")
+        raise HyperparameterError(f"features listed twice: {', '.join(twice)}")
     for name in (hp.id_name, hp.label_name):
         if name in hp.features:
-            raise HyperparameterError(f"column {name} is the id or the label and must not be a feature")
+            raise HyperparameterError(f"column {name} is the id or the label; it must not be a feature")
     strangers = [name for name in (hp.id_name, hp.label_name, *hp.features) if name not in set(hp.full_field_list)]
     if strangers:
-        raise HyperparameterError(f"not in full_field_list: {', '.join(strangers)}")
+        raise HyperparameterError(f"columns missing from full_field_list: {', '.join(strangers)}")

@@ -1,9 +1,9 @@
 """Serves the model: becomes `code/inference.py` in the artifact, for the SageMaker PyTorch inference container.
 
 JSON bodies are a list of rows (objects), one row, or {"instances": [...]}; CSV bodies have a header line. Missing
-values are null in JSON and empty in CSV. The answer has one {"probability", "label"} per row: of two classes the
-probability is the positive one's and the label a matter of the threshold; of more classes the label is the most
-probable one, the probability its own, and "probabilities" has those of all.
+values are null in JSON and empty in CSV. The answer has one {"probability", "label"} per row. Of two classes,
+the probability is that of the positive one, and the threshold decides on the label. Of more classes, the label is the
+most probable one, the probability is its own, and "probabilities" has those of all.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ FORMAT = 2  # of the artifact's files
 
 @dataclass(frozen=True)
 class Model:
-    """A network with all that turns rows into its input and its output into an answer."""
+    """A network with everything that turns rows into its input and its output into answers."""
 
     net: TabularNet
     encoder: Encoder
     classes: Classes
     threshold: float | None
-    """Of two classes the positive one's probability from which it is the answer."""
+    """Of two classes, the probability from which a row counts as positive; None with more classes."""
     id_name: str
 
     @property
@@ -80,7 +80,7 @@ def model_fn(model_dir: str, context: Any = None) -> Model:
     if saved.get("format", 1) != FORMAT:
         made = f"{folder} has format {saved.get('format', 1)}, expected {FORMAT}"
         raise ValueError(
-            f"the model was written by another version of this program ({made}); use the code in its code/"
+            f"the model was written by another version of this program ({made}). Use the code in its code/ folder"
         )
     net = TabularNet(Shape.from_json(saved["shape"]))
     net.load_state_dict(torch.load(folder / "model.pt", map_location="cpu", weights_only=True))
@@ -89,20 +89,20 @@ def model_fn(model_dir: str, context: Any = None) -> Model:
 
 
 def input_fn(body: bytes | str, content_type: str = "application/json", context: Any = None) -> pa.Table:
-    """Read a request's rows. Raises ValueError for a type that is not served or a body that is not of it."""
+    """Read a request's rows. Raises ValueError for an unsupported content type or a malformed body."""
     kind = content_type.partition(";")[0].strip().lower()
     data = body.encode() if isinstance(body, str) else body
     if kind == "text/csv":
         return _csv_table(data)
     if kind != "application/json":
-        raise ValueError(f"content type {content_type} is not served; send application/json or text/csv")
+        raise ValueError(f"content type {content_type} is not supported; send application/json or text/csv")
     rows = json.loads(data)
     if isinstance(rows, dict):
         rows = rows.get("instances", [rows])
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError("the body must be a list of objects, one per row")
     if not rows:
-        raise ValueError("the body holds no rows")
+        raise ValueError("the body has no rows")
     names = dict.fromkeys(name for row in rows for name in row)
     return pa.table({name: _column(name, [row.get(name) for row in rows]) for name in names})
 
@@ -126,7 +126,7 @@ def predict_fn(table: pa.Table, model: Model, context: Any = None) -> list[dict[
 
 
 def output_fn(answers: list[dict[str, Any]], accept: str = "application/json", context: Any = None) -> str:
-    """Write the answers as JSON, or as CSV when that is asked for."""
+    """Write the answers as JSON, or as CSV on request."""
     if accept.partition(";")[0].strip().lower() != "text/csv":
         return json.dumps(answers)
     lines = io.StringIO()
@@ -141,26 +141,26 @@ def output_fn(answers: list[dict[str, Any]], accept: str = "application/json", c
 
 
 def _csv_table(data: bytes) -> pa.Table:
-    """Return a CSV body's columns, all as texts: only the encoder knows whether 007 is a number or a name.
+    """Return a CSV body's columns, all as strings: only the encoder knows whether 007 is a number or a name.
 
-    Python's own reader: Arrow's reads a body of this process in threads of its own, which may still hold it when the
-    interpreter ends, and then abort the process (apache/arrow issue 34314).
+    This uses Python's own reader. Arrow's reads in threads, which may still hold the body when the interpreter ends and
+    then abort the process (apache/arrow issue 34314).
     """
     try:
-        lines = io.StringIO(data.decode("utf-8-sig"), newline="")  # spreadsheets write a mark before the first name
+        lines = io.StringIO(data.decode("utf-8-sig"), newline="")  # spreadsheets write a byte order mark
         header, *rows = [row for row in csv.reader(lines, strict=True) if row] or [[]]
     except (csv.Error, UnicodeDecodeError) as error:
-        raise ValueError(f"the body is no CSV with a header line: {error}") from None
+        raise ValueError(f"the body is not a CSV with a header line: {error}") from None
     if not rows:
-        raise ValueError("the body holds no rows below its header line")
+        raise ValueError("the body has no rows below its header line")
     return text_table(header, rows)
 
 
 def text_table(header: list[str], rows: list[list[str]], first: int = 1) -> pa.Table:
-    """Return CSV rows as columns of texts; `first` is the number of the first row. Raises ValueError."""
+    """Return CSV rows as columns of strings; `first` is the number of the first row. Raises ValueError."""
     twice = next((name for i, name in enumerate(header) if name in header[:i]), None)
     if twice is not None:
-        raise ValueError(f"column {twice} stands twice in the header line")
+        raise ValueError(f"column {twice} occurs twice in the header line")
     for number, row in enumerate(rows, first):
         if len(row) != len(header):
             raise ValueError(f"row {number} has {len(row)} values; the header line has {len(header)} columns")
@@ -177,5 +177,5 @@ def _column(name: str, values: list[Any]) -> pa.Array:
         pass
     if not all(value is None or isinstance(value, str | bool | int | float) for value in values):
         raise ValueError(f"column {name} mixes types")
-    # Plain values of several types: each has its text, and the encoder knows which texts are numbers.
+    # Plain values of several types become strings; the encoder knows which of them are numbers.
     return pa.array([v if v is None or isinstance(v, str) else json.dumps(v) for v in values], pa.string())

@@ -1,15 +1,16 @@
-"""The network: each feature embedded, then multilayer perceptrons that share their layers, then their mean answer.
+"""The network: an embedding per feature, then an ensemble of perceptrons that share their layers.
 
 Numbers go through a piecewise-linear encoding (Gorishniy et al., "On Embeddings for Numerical Features in Tabular Deep
 Learning", 2022): a plain network is too smooth for the steps that tables are full of. As the encoder has already mapped
 each column onto a normal distribution, the quantiles that bound the pieces are the same for every column. Categories
-are looked up.
+have a lookup table.
 
 The network is a small ensemble (after "TabM-mini" in Gorishniy et al., "TabM: Advancing Tabular Deep Learning with
-Parameter-Efficient Ensembling", 2025): members share the first layer, see its answer each with factors of its own,
-pass the same further layers, and have a head each. Each learns by its own loss, and their probabilities are averaged.
-TabM has the factors before the first layer, which then is passed once by each member; with them behind it the
-validation losses were as low, and the widest layer is passed once. With one member it is a plain network.
+Parameter-Efficient Ensembling", 2025): members share the first layer, multiply its
+output by factors of their own, pass through the same further layers, and have a head each. Each learns from its own
+loss, and their probabilities are averaged. TabM has the factors before the first layer, which is then computed once per
+member; with the factors behind it, the validation losses were as low, and the widest layer is computed only once. With
+one member it is a plain network.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ LARGEST = 4.0  # the encoder's numbers stay within it
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """All that is needed to build the network again before its weights are loaded."""
+    """Everything needed to build the network before its weights are loaded."""
 
     numeric: int
     missing: tuple[int, ...]
@@ -46,7 +47,7 @@ class Shape:
     """Pieces of a numeric feature's range, each with the same share of the training rows."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return what preprocess.json keeps."""
+        """Return what preprocess.json contains."""
         return asdict(self)
 
     @classmethod
@@ -73,7 +74,7 @@ class NumberEmbeddings(nn.Module):
     def forward(self, numbers: Tensor) -> Tensor:
         """Turn rows x features into rows x features x size."""
         low, high = self.edges[:-1], self.edges[1:]
-        covered = ((numbers.unsqueeze(2) - low) / (high - low)).clamp(0, 1)  # how much of each piece lies below
+        covered = ((numbers.unsqueeze(2) - low) / (high - low)).clamp(0, 1)  # how much of each piece is below
         inputs = torch.cat([numbers.unsqueeze(2), covered], 2)
         return (torch.bmm(inputs.transpose(0, 1), self.weight) + self.bias).transpose(0, 1)
 
@@ -107,7 +108,7 @@ class TabularNet(nn.Module):
         super().__init__()
         inputs = (shape.numeric + len(shape.cardinalities)) * shape.embedding_size + len(shape.missing)
         self.numbers = NumberEmbeddings(shape.numeric, shape.embedding_size, shape.pieces) if shape.numeric else None
-        # One table for all categorical features: each has its own stretch of it.
+        # One table for all categorical features: each has its own range of rows.
         starts = torch.tensor([0, *shape.cardinalities[:-1]]).cumsum(0)
         self.register_buffer("starts", starts, persistent=False)
         self.categories = nn.Embedding(sum(shape.cardinalities), shape.embedding_size) if shape.cardinalities else None
@@ -136,7 +137,7 @@ class TabularNet(nn.Module):
         return logits
 
     def start_from(self, shares: Tensor) -> None:
-        """Let the untrained network give each class its share of the rows: the first steps need not learn it."""
+        """Let the untrained network predict the classes' shares of the rows, which it then need not learn."""
         one_output = self.heads.bias.shape[2] == 1
         with torch.no_grad():
             self.heads.bias.copy_(torch.logit(shares[1:]) if one_output else shares.log())

@@ -1,6 +1,6 @@
-"""What the table decides where nobody else has: batch size, most epochs, and when to stop.
+"""Defaults that depend on the number of rows: batch size, epochs, and when to stop.
 
-The figures were chosen by validation loss on tables of 341 to 62,530 rows (benchmarks/training_quality).
+The constants were chosen by validation loss on tables of 341 to 62,530 rows (benchmarks/training_quality).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from training.errors import DataError
 from training.hyperparameters import Hyperparameters
 
-STEPS_PER_EPOCH = 64  # wanted: the batch is a 64th of the rows ...
+STEPS_PER_EPOCH = 64  # the goal: a batch is a 64th of the rows ...
 SMALLEST_BATCH, LARGEST_BATCH = 32, 1024  # ... within these bounds, rounded to a power of two
 MOST_STEPS, MOST_EPOCHS = 20_000, 200  # whichever is reached first; a table of 10 million rows gets two passes
 PATIENT_STEPS = 200  # without a lower validation loss, or half the steps to the lowest one if these are more
@@ -26,13 +26,13 @@ class Plan:
     epochs: int
     """At most."""
     patience: int | None
-    """Epochs without a lower validation loss before stopping, 0 for ever; None counts steps, see PATIENT_STEPS."""
+    """Epochs without a lower validation loss before stopping; 0 never stops early, None counts PATIENT_STEPS."""
     chosen: tuple[str, ...]
-    """What the table decided."""
+    """Names of the hyperparameters that the number of rows decided."""
 
     @classmethod
     def of(cls, hp: Hyperparameters, rows: int, processes: int) -> Plan:
-        """Decide what the hyperparameters leave open. Raises DataError for a batch that the processes cannot share."""
+        """Fill in what the hyperparameters leave open. Raises DataError for fewer rows per batch than processes."""
         batch_size = hp.batch_size or suggested_batch(rows)
         if batch_size < processes:
             raise DataError(f"batch_size {batch_size} is smaller than the {processes} processes that share it")
@@ -54,9 +54,9 @@ class Plan:
         return 0 < self.patience <= stale
 
     def describe(self) -> str:
-        """Return one line that says what holds and what the table decided of it."""
+        """Describe the plan in one line, and what of it the number of rows decided."""
         patience = {
-            None: f"stopping after {PATIENT_STEPS} steps (or half of those so far) without a lower validation loss",
+            None: f"stopping after {PATIENT_STEPS} steps, or half of those so far, without a lower validation loss",
             0: "never stopping early",
         }.get(self.patience, f"stopping after {self.patience} epochs without a lower validation loss")
         steps = f"batch_size {self.batch_size:,} ({self.steps:,} steps per epoch), {self.epochs:,} epochs at most"
@@ -66,5 +66,5 @@ class Plan:
 
 
 def suggested_batch(rows: int) -> int:
-    """Return the power of two next to a 64th of the rows, 32 to 1024."""
+    """Return the power of two closest to a 64th of the rows, from 32 to 1024."""
     return min(LARGEST_BATCH, max(SMALLEST_BATCH, 1 << round(math.log2(max(1.0, rows / STEPS_PER_EPOCH)))))

@@ -1,9 +1,9 @@
 """Scores a table with a trained model: `python -m training.predict MODEL ROWS [ANSWERS.parquet] [--add NAME VALUE]`.
 
 MODEL is model.tar.gz or its unpacked folder, ROWS a parquet or CSV file or a folder of parquet parts; each may be an
-s3:// URI (credentials, region and AWS_ENDPOINT_URL as everywhere in AWS). The rows are read, scored and written piece
-by piece. Without ANSWERS the answers are printed as CSV. Columns other than features are not copied, except the id.
---add, which may be given several times, adds a column with the same text in each row.
+s3:// URI (credentials, region and AWS_ENDPOINT_URL as everywhere in AWS). Rows are read, scored and written piece by
+piece. Without ANSWERS, the answers are printed as CSV. Of the columns that are not features, only the id is copied.
+--add, which may be given several times, adds a column with the same string in each row.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def predict(model: str | Path, rows: str | Path) -> pa.Table:
 
 
 def load(model: str | Path) -> Model:
-    """Load a model from an archive or a folder, here or on S3."""
+    """Load a model from an archive or a folder, local or on S3."""
     with tempfile.TemporaryDirectory() as unpacked:
         files, path = located(model)
         if files.get_file_info(path).type == pa.fs.FileType.Directory:
@@ -51,7 +51,7 @@ def load(model: str | Path) -> Model:
 
 
 def pieces(model: Model, rows: str | Path) -> Iterator[pa.Table]:
-    """Yield id (when there), probability and label of consecutive rows; of many classes each one's probability, too."""
+    """Yield id (if present), probability and label of consecutive rows; with more than two classes, each one's too."""
     files, path = located(rows)
     read = csv_pieces if path.lower().endswith((".csv", ".csv.gz")) else parquet_pieces
     empty = True
@@ -66,11 +66,11 @@ def pieces(model: Model, rows: str | Path) -> Iterator[pa.Table]:
             answers |= {f"probability_{value}": probabilities[:, i] for i, value in enumerate(model.classes.values)}
         yield pa.table({**kept, **answers})
     if empty:
-        raise ValueError(f"{rows} holds no rows")
+        raise ValueError(f"{rows} has no rows")
 
 
 def parquet_pieces(files: pa.fs.FileSystem, path: str, columns: list[str]) -> Iterator[pa.Table]:
-    """Read those of the columns that are there, from a file or from a folder's parts."""
+    """Read those of the columns that exist, from a file or from the parts in a folder."""
     rows = pa.dataset.dataset(path, filesystem=files, format="parquet", exclude_invalid_files=False)
     there = [name for name in columns if name in rows.schema.names]
     for batch in rows.to_batches(columns=there, batch_size=PIECE_ROWS, batch_readahead=1, fragment_readahead=1):
@@ -79,7 +79,7 @@ def parquet_pieces(files: pa.fs.FileSystem, path: str, columns: list[str]) -> It
 
 
 def csv_pieces(files: pa.fs.FileSystem, path: str, columns: list[str]) -> Iterator[pa.Table]:
-    """Read a CSV with a header line, all values as texts: the model knows what they are."""
+    """Read a CSV with a header line, all values as strings: the model knows what they are."""
     with files.open_input_stream(path) as stream, io.TextIOWrapper(stream, "utf-8-sig", newline="") as text:
         lines = (line for line in csv.reader(text, strict=True) if line)
         header, first = next(lines, []), 1
@@ -121,7 +121,7 @@ def print_csv(answers: Iterator[pa.Table]) -> None:
 
 
 def write_parquet(answers: Iterator[pa.Table], target: str) -> None:
-    """Write the answers to a file, here or on S3, that is seen whole or not at all."""
+    """Write the answers to a file, local or on S3, atomically."""
     files, path = located(target)
     first = next(answers)
     with tempfile.TemporaryDirectory() as folder:

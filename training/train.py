@@ -1,6 +1,6 @@
 """Trains a classifier on three parquet channels: `python train.py --name value ...`, or under `torchrun`.
 
-Read from here on: prepare the data (table/), train (trainer.py), judge the kept weights and leave the artifact
+Start reading here: prepare the data (table/), train (trainer.py), evaluate the kept weights and write the artifact
 (finish.py).
 """
 
@@ -29,7 +29,7 @@ from training.trainer import Trainer
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Train; return the exit status. Whatever goes wrong is one line in the log and in the job's failure file."""
+    """Train; return the exit status. Any error is one line in the log and in the job's failure file."""
     paths = Paths.from_environment(os.environ)
     if os.environ.get("RANK", "0") == "0":
         paths.failure.unlink(missing_ok=True)
@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     except Interrupted as interrupted:
         log(f"Interrupted: {interrupted}")
         return exits.INTERRUPTED
-    except Exception as error:  # the boundary: nothing may leave without its line
+    except Exception as error:  # the boundary: every error is reported
         return exits.fail(paths.failure, error)
     return 0
 

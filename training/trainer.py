@@ -1,7 +1,7 @@
-"""One training, read from top to bottom: resume or start, train epoch by epoch, validate, save, stop in time.
+"""One training, from top to bottom: start or resume, train epoch by epoch, validate, save, stop in time.
 
-Everything random is a function of seed, epoch, step and process, so a checkpoint holds no generator's state and a
-resumed run goes on as if nothing had happened.
+Everything random is a function of seed, epoch, step and process. So a checkpoint needs no generator state, and a
+resumed run continues as if it had not been interrupted.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from training.table.prepare import Tables
 from training.table.rows import Order
 
 EVALUATION_ROWS = 16_384  # scored at a time; fewer of a wide table ...
-EVALUATION_VALUES = 2**20  # ... whose embeddings would take more memory than a training step's
-TALLIES = 64  # merged at a time: bounds their memory
+EVALUATION_VALUES = 2**20  # ... whose embeddings would take more memory than a training step
+TALLIES = 64  # merged at a time, which bounds their memory
 AGREE_SECONDS, AGREE_STEPS = 0.5, 10  # several processes agree so often on stopping and on checkpoints
 SAVE, STOP = 1, 2  # what the processes agree on; the larger one wins
 NOT_IN_FINGERPRINT = (
@@ -46,7 +46,7 @@ NOT_IN_FINGERPRINT = (
 
 @dataclass
 class Progress:
-    """Where the training is: all of it goes into a checkpoint, beside weights and optimiser."""
+    """How far the training is. All of it is saved in checkpoints, beside weights and optimiser."""
 
     epoch: int = 0
     step: int = 0
@@ -58,7 +58,7 @@ class Progress:
     """Epoch (from 1) with the lowest validation loss so far; 0 before the first."""
     finished: bool = False
     seconds: float = 0.0
-    """Seconds of training, those before a resume included."""
+    """Seconds of training, including those before a resume."""
 
 
 class Trainer:
@@ -102,7 +102,7 @@ class Trainer:
             self.model.compile()
 
     def run(self) -> None:
-        """Train until the epochs are over or patience is."""
+        """Train until the epochs or the patience run out."""
         self.introduce()
         self.sigterm.held = True
         while not self.progress.finished:
@@ -110,7 +110,7 @@ class Trainer:
             self.end_epoch()
 
     def introduce(self) -> None:
-        """Say what was found and what was chosen."""
+        """Log what was found and what was chosen."""
         tables = self.tables
         for warning in tables.warnings:
             self.say(f"Warning: {warning}")
@@ -133,7 +133,7 @@ class Trainer:
         self.say(f"Network: {members if self.shape.members > 1 else f'{parameters:,} parameters'}; weights {average}")
 
     def train_epoch(self) -> None:
-        """Make the epoch's steps that are left."""
+        """Take the remaining steps of the epoch."""
         hp, progress, train = self.hp, self.progress, self.tables.splits["train"]
         self.model.train()
         losses = torch.zeros((), dtype=torch.float64, device=self.ranks.device)
@@ -145,14 +145,14 @@ class Trainer:
             progress.step += 1
             if self.ranks.world == 1 or progress.step % agreed == 0:
                 self.save_or_stop(losses)
-                pace = (time.monotonic() - begun) / (progress.step - first)
-                agreed = self.ranks.from_first(max(1, min(AGREE_STEPS, int(AGREE_SECONDS / pace))))
+                step_seconds = (time.monotonic() - begun) / (progress.step - first)
+                agreed = self.ranks.from_first(max(1, min(AGREE_STEPS, int(AGREE_SECONDS / step_seconds))))
         self.add_losses(losses)
         seconds, rows = time.monotonic() - begun, train.rows - order.start(first)
         if rows:
             left = seconds / rows * train.rows * (self.plan.epochs - progress.epoch - 1)
-            told = f"{rows / seconds:,.0f} rows/s, at most {left:.0f} s left"
-            self.say(f"Epoch {progress.epoch + 1}/{self.plan.epochs}: {told}")
+            pace = f"{rows / seconds:,.0f} rows/s, at most {left:.0f} s left"
+            self.say(f"Epoch {progress.epoch + 1}/{self.plan.epochs}: {pace}")
 
     def train_step(self, words: Tensor, rows: int) -> Tensor:
         """Take one optimiser step on this process's share of a batch of so many rows; return the sum of its losses."""
@@ -161,14 +161,14 @@ class Trainer:
         with torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=self.autocast):
             logits, labels = self.logits(self.model, words, self.dtype)
         loss = self.scoring.loss(logits.to(self.dtype), labels)
-        # The gradients are averaged over processes: so scaled, they are those of the whole batch's mean.
+        # Processes average their gradients: scaled like this, the result is the gradient of the whole batch's mean.
         torch.autograd.backward(loss * (self.ranks.world / rows))
         norm = torch.zeros((), device=self.ranks.device)
         if hp.gradient_clip:
             norm = nn.utils.clip_grad_norm_(self.net.parameters(), hp.gradient_clip)
         self.optimizer.step(hp.learning_rate * min(1.0, (done + 1) / (hp.warmup_steps + 1)))
         self.averaged.follow(self.net, done + 1)
-        return loss.detach().add(norm, alpha=0)  # not a number when the gradient is none: that must not go unseen
+        return loss.detach().add(norm, alpha=0)  # NaN if the gradient is: add_losses then raises
 
     def logits(self, model: nn.Module, words: Tensor, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
         """Return a network's logits and the classes of encoded rows."""
@@ -181,7 +181,7 @@ class Trainer:
         return self.progress.epoch * self.plan.steps + self.progress.step
 
     def save_or_stop(self, losses: Tensor | None = None) -> None:
-        """Save when it is time to; at SIGTERM save and raise Interrupted. All processes do the same."""
+        """Save when it is due; after SIGTERM, save and raise Interrupted. All processes do the same."""
         due = self.ranks.first and time.monotonic() - self.saved_at > 60 * self.hp.checkpoint_minutes
         todo = self.ranks.maximum(STOP if self.sigterm.seen else SAVE if due else 0)
         if not todo:
@@ -195,7 +195,7 @@ class Trainer:
             raise Interrupted(f"SIGTERM after {where}; saved {path}")
 
     def add_losses(self, losses: Tensor) -> None:
-        """Add all processes' losses to the epoch's sum; raises TrainingError when they are no longer numbers."""
+        """Add all processes' losses to the epoch's sum. Raises TrainingError if they are no longer finite."""
         total = float(self.ranks.total(losses))
         losses.zero_()
         if not math.isfinite(total):
@@ -206,7 +206,7 @@ class Trainer:
         self.progress.loss_sum += total
 
     def end_epoch(self) -> None:
-        """Validate, print the four metrics, remember the best weights, save."""
+        """Validate, print the four metrics, keep the best weights, save."""
         progress = self.progress
         tally = self.tally("val", self.serving_net())
         scores: metrics.Scores = self.ranks.from_first(self.scoring.score(tally) if tally else None)
@@ -233,13 +233,13 @@ class Trainer:
             self.say_why(patient=patient)
 
     def say_why(self, *, patient: bool) -> None:
-        """Say why the training is over, and which epoch is kept."""
+        """Log why the training stops, and which epoch is kept."""
         progress = self.progress
-        kept = f"epoch {progress.best_epoch} is kept"
         if not patient:
-            self.say(f"Stopped after epoch {progress.epoch}: the validation loss has not fallen since; {kept}")
+            since = f"no lower validation loss since epoch {progress.best_epoch}, which is kept"
+            self.say(f"Stopped after epoch {progress.epoch}: {since}")
             return
-        self.say(f"Stopped after epoch {progress.epoch}: all {self.plan.epochs} are over; {kept}")
+        self.say(f"Stopped after all {progress.epoch} epochs; epoch {progress.best_epoch} is kept")
         if progress.best_epoch == progress.epoch > 1:
             warning = "the validation loss was still falling at the end: more epochs may give a better model"
             self.tables.warnings.append(warning)
@@ -252,7 +252,7 @@ class Trainer:
         return net
 
     def tally(self, split: str, net: TabularNet) -> Any:
-        """Count a split's rows by output and class: all of them in the first process, None in the others."""
+        """Count a split's rows by output and class; the first process gets the result, the others None."""
         rows, world = self.tables.splits[split], self.ranks.world
         size = evaluation_rows(len(self.hp.features))
         begin, end = self.ranks.share(0, rows.rows)
@@ -271,19 +271,19 @@ class Trainer:
         whole = self.scoring.merge(gathered)
         if not self.scoring.finite(whole):
             raise TrainingError(
-                f"the network's outputs for the {split} rows are no longer numbers;"
+                f"the network's outputs for the {split} rows are not finite;"
                 f" try a learning_rate below {self.hp.learning_rate:g} or a gradient_clip"
             )
         return whole
 
     def outputs(self, net: TabularNet, words: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what a served network says of encoded rows, and their classes, on the CPU."""
+        """Return a served network's outputs for encoded rows, and their classes, on the CPU."""
         with torch.inference_mode(), distributed.full_precision():
             logits, labels = self.logits(net, words)
             return pooled(logits).cpu(), labels.cpu()
 
     def save(self) -> Path | None:
-        """Write a checkpoint (the first process does)."""
+        """Write a checkpoint, in the first process."""
         self.saved_at = time.monotonic()
         if not self.ranks.first:
             return None
@@ -303,7 +303,7 @@ class Trainer:
         )
 
     def resume(self) -> None:
-        """Go on from the newest whole checkpoint, if there is one."""
+        """Continue from the newest intact checkpoint, if there is one."""
         state = None
         if self.ranks.first:
             state = checkpoint.load(self.paths.checkpoints, self.fingerprint(), lambda text: log(f"Warning: {text}"))
@@ -318,17 +318,17 @@ class Trainer:
         self.say(f"Resumed after epoch {self.progress.epoch}, step {self.progress.step} of {self.plan.steps}")
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return what a checkpoint must share with this training, flat, so that a difference has a name."""
-        told = {k: json.dumps(v) for k, v in asdict(self.hp).items() if k not in NOT_IN_FINGERPRINT}
+        """Return what a checkpoint must have in common with this training, flat, so that each difference has a name."""
+        settings = {k: json.dumps(v) for k, v in asdict(self.hp).items() if k not in NOT_IN_FINGERPRINT}
         digests = {f"{split} data": digest for split, digest in self.tables.digests.items()}
-        return {**told, **digests, "processes": self.ranks.world}
+        return {**settings, **digests, "processes": self.ranks.world}
 
     def say(self, text: str) -> None:
-        """Log a line once, however many processes there are."""
+        """Log a line, in the first process."""
         if self.ranks.first:
             log(text)
 
 
 def evaluation_rows(features: int) -> int:
-    """Return how many rows are scored at a time: memory depends on their number times that of the features."""
+    """Return how many rows are scored at a time: memory grows with rows times features."""
     return max(1, min(EVALUATION_ROWS, EVALUATION_VALUES // features))

@@ -1,10 +1,10 @@
-"""The four numbers of an epoch: the exact lines in which they are printed, and how they are computed for two classes.
+"""The four metrics of an epoch: the exact lines in which they are printed, and how they are computed for two classes.
 
-SageMaker reads them out of the log with one regular expression each, so each stands alone on its line and is printed
-by one process only.
+SageMaker extracts each from the log with a regular expression, so each is on a line of its own and printed by one
+process only.
 
 They are computed from tallies: how many rows of each class got each logit. Each process tallies its rows batch by
-batch, the first one merges the tallies; so no process holds a value per row of a large table.
+batch, and the first one merges the tallies. So no process keeps a value per row of a large table.
 """
 
 from __future__ import annotations
@@ -22,17 +22,15 @@ VALIDATION_LOSS = "Validation Loss"
 VALIDATION_F1 = "Validation F1 Score"
 VALIDATION_AUC = "Validation AUC ROC"
 NAMES = (TRAIN_LOSS, VALIDATION_LOSS, VALIDATION_F1, VALIDATION_AUC)
-EXACT_ROWS = (
-    1_000_000  # a larger table's logits are rounded to 17 binary digits: bounds how many different ones there are
-)
+EXACT_ROWS = 1_000_000  # logits of a larger table are rounded, which bounds how many different ones there are
 
 
 @dataclass(frozen=True)
 class Tally:
-    """How many rows of each class got each logit: all that the metrics need to know.
+    """How many rows of each class got each logit: all that the metrics need.
 
-    It takes 24 bytes for each different logit. A table of up to `EXACT_ROWS` rows has at most as many as rows; a larger
-    one, whatever its size, 32,768 between 1 and 2, as many between 2 and 4, and so on: some hundred thousand.
+    It takes 24 bytes per distinct logit. A table of up to `EXACT_ROWS` rows has at most as many as rows; a larger one,
+    whatever its size, has 32,768 between 1 and 2, as many between 2 and 4, and so on: some hundred thousand.
     """
 
     logits: Tensor
@@ -48,7 +46,7 @@ class Scores:
     loss: float
     """Mean log loss, class weights included."""
     auc: float
-    """Area under the ROC curve, equal scores counting half; nan when only one class is there, so is the last one."""
+    """Area under the ROC curve, ties counting half. NaN if there is only one class, as is `average_precision`."""
     f1: float
     """F1 score at `threshold`."""
     threshold: float | None
@@ -62,10 +60,10 @@ def lines(values: dict[str, float]) -> list[str]:
 
 
 def tally(logits: Tensor, labels: Tensor, *, exact: bool = True) -> Tally:
-    """Count rows by logit and class; unless `exact`, logits are rounded first, to 16 binary digits.
+    """Count rows by logit and class; unless `exact`, logits are first rounded to 16 binary digits.
 
-    That makes rows equal whose logits differ by less than 1 in 32,768, and an equal pair counts half in the AUC: it
-    moves by at most half the share of such pairs.
+    Rows whose logits differ by less than 1 in 32,768 then tie, and a tie counts half in the AUC: it changes by at most
+    half the share of such pairs.
     """
     if not exact:
         digits = logits.float().view(torch.int32)  # a float32 has 24 binary digits: drop the last eight
@@ -83,11 +81,11 @@ def merge(tallies: Sequence[Tally]) -> Tally:
 
 
 def score(rows: Tally, *, weights: tuple[float, float] = (1.0, 1.0), threshold: float | None = None) -> Scores:
-    """Score a tally; without a threshold the one with the best F1 is chosen."""
+    """Score a tally; without a threshold, the one with the best F1 is chosen."""
     zeros, ones = rows.counts.double().unbind(1)
     negative, positive = zeros.sum(), ones.sum()
     below = zeros.cumsum(0) - zeros / 2  # rows of class 0 with a lower logit, those with an equal one half
-    # What would be called positive with the threshold at each logit: that logit's rows and all above it.
+    # What a threshold at each logit calls positive: the rows of that logit and of all above it.
     hits = ones.flip(0).cumsum(0).flip(0)
     called = hits + zeros.flip(0).cumsum(0).flip(0)
     f1 = 2 * hits / (called + positive)

@@ -1,6 +1,7 @@
-"""What a training leaves: the model's folder (the artifact) and report.json, whose schema is owned here.
+"""What a training writes: the model's folder (the artifact) and report.json, whose schema is defined here.
 
-report.json has at most 64 KB: an orchestrator may hand it on as it is. `schema` is raised when a key changes meaning.
+report.json has at most 64 KB, so that an orchestrator can pass it on as it is. `schema` is raised when the meaning of a
+key changes.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ from training.table.prepare import Tables
 SCHEMA = 1
 LIMIT_BYTES = 64 * 1024
 MODEL_FORMAT = 2  # of preprocess.json and model.pt
-SERVING_PACKAGES = ("pyarrow",)  # what inference.py installs, of requirements.txt
+SERVING_PACKAGES = ("pyarrow",)  # those of requirements.txt that inference.py needs
 SERVED = ("__init__", "errors", "model", "table/__init__", "table/encoding", "table/labels", "table/values")
-"""What inference.py needs beside itself."""
+"""Modules that inference.py needs."""
 PACKAGES = ("torch", "numpy", "pyarrow")
 
 
 def calibration(rows: Tally, bins: int = 10) -> tuple[list[dict[str, Any]], float]:
-    """Compare said and seen rates in bins of about equally many rows; also return their mean distance over the rows."""
+    """Compare predicted and observed rates in bins of about equally many rows; also return their mean difference."""
     count, seen = rows.counts.sum(1).double(), rows.counts[:, 1].double()
     total = float(count.sum())
     group = ((count.cumsum(0) - count / 2) / total * bins).long()
@@ -50,12 +51,12 @@ def calibration(rows: Tally, bins: int = 10) -> tuple[list[dict[str, Any]], floa
 
 
 def confusion(names: Sequence[Any], classes: Sequence[int], counts: Sequence[Sequence[int]]) -> dict[str, Any]:
-    """Return the test rows by true class (line) and answer (column); class -1 stands for all that are not shown."""
+    """Return the test rows by class (row) and predicted class (column); -1 stands for all classes not shown."""
     return {"labels": [as_text(names[c]) if c >= 0 else "others" for c in classes], "counts": counts, "split": "test"}
 
 
 def as_text(name: str | bool | int | float) -> str:
-    """Return a class's name as JSON writes it, texts without quotes."""
+    """Return a class's name as JSON writes it, strings without quotes."""
     return name if isinstance(name, str) else json.dumps(name)
 
 
@@ -78,17 +79,17 @@ def score_entry(scores: Scores) -> dict[str, Any]:
 
 
 def clean(value: float) -> float | None:
-    """Return a number that JSON can hold."""
+    """Return a number that JSON can represent, None for NaN and infinity."""
     return round(value, 6) if math.isfinite(value) else None
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that a result depends on."""
+    """Return the versions that the result depends on."""
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 
 def dump(report: dict[str, Any]) -> str:
-    """Return the report as JSON of at most LIMIT_BYTES: the longest lists lose their tails first."""
+    """Return the report as JSON of at most LIMIT_BYTES: the longest lists are cut first."""
     report = {**report}
     text = json.dumps(report, indent=1, allow_nan=False)
     for key in ("importance", "history", "warnings"):
@@ -134,7 +135,7 @@ def write_model(
 
 
 def write_curves(path: Path, epochs: list[dict[str, float]]) -> None:
-    """Draw losses and scores over the epochs."""
+    """Plot losses and scores over the epochs."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.5), layout="constrained")

@@ -1,7 +1,7 @@
-"""How logits are judged: for two classes by one logit and a threshold, for more by each class against the rest.
+"""How logits are scored: for two classes by one logit and a threshold, for more by each class against the rest.
 
-Both offer the same: the loss to train on, tallies that processes and batches are merged from, and what the report
-says of them. Log loss, macro F1 and the mean one-vs-rest AUC are scikit-learn's.
+Both have the same interface: the loss to train on, tallies of batches and processes that can be merged, and what the
+report shows of them. Log loss, macro F1 and the mean one-vs-rest AUC are defined as in scikit-learn.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from torch.nn import functional
 from training.evaluation import metrics
 from training.evaluation.metrics import Scores, Tally
 
-SHOWN_CLASSES = 20  # in the confusion matrix; the rarest others are joined
+SHOWN_CLASSES = 20  # in the confusion matrix; the rarest ones are merged
 LARGEST_LOGIT = 80.0  # of a class that is certain
 
 
 class Scoring(Protocol):
-    """What training and report need to know of the label."""
+    """What training and report need to know about the label."""
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the sum over the rows of the members' mean log losses, class weights included."""
@@ -35,7 +35,7 @@ class Scoring(Protocol):
         """Return the tally of all rows together."""
 
     def finite(self, tally: Any) -> bool:
-        """Whether all outputs were numbers."""
+        """Whether all outputs were finite."""
 
     def score(self, tally: Any, threshold: float | None = None) -> Scores:
         """Score a tally; of two classes, without a threshold, the one with the best F1 is chosen."""
@@ -44,19 +44,20 @@ class Scoring(Protocol):
         """Return the tally of how sure the answers were and whether they were right, for the calibration."""
 
     def confusion(self, tally: Any, threshold: float | None) -> tuple[list[int], list[list[int]]]:
-        """Return the classes shown, -1 for all others, and how often each (line) was taken for each (column)."""
+        """Return the classes shown, -1 for all others, and the rows by class (row) and predicted class (column)."""
 
 
 def scoring_of(shares: Sequence[float], *, balanced: bool) -> Scoring:
-    """Return what judges classes that have these shares of the training rows."""
+    """Return the scoring of classes that have these shares of the training rows."""
     weights = [1 / (len(shares) * share) if balanced else 1.0 for share in shares]
     return TwoClasses((weights[0], weights[1])) if len(shares) == 2 else ManyClasses(tuple(weights))
 
 
 def baseline(train: Sequence[float], validation: Sequence[float], *, balanced: bool) -> dict[str, float]:
-    """Return the four numbers of a program that gives every row the same answer.
+    """Return the four metrics of a program that gives every row the same answer.
 
-    It says the training rows' shares, and calls all rows positive, of more than two classes the most frequent one.
+    It predicts the classes' shares of the training rows; its label is the positive class or, of more than two classes,
+    the most frequent one.
     """
     weights = [1 / (len(train) * share) if balanced else 1.0 for share in train]
     # With class weights the best constant is the weighted shares.
@@ -108,7 +109,7 @@ class TwoClasses:
         return metrics.score(tally, weights=self.weights, threshold=threshold)
 
     def answers(self, tally: Tally) -> Tally:
-        """See Scoring; here of how sure the positive class was."""
+        """See Scoring; of two classes, of the positive one's probability."""
         return tally
 
     def confusion(self, tally: Tally, threshold: float | None) -> tuple[list[int], list[list[int]]]:
@@ -119,14 +120,14 @@ class TwoClasses:
 
 @dataclass(frozen=True)
 class ClassTallies:
-    """All that the metrics of several classes need to know of some rows."""
+    """What the metrics of several classes need to know about some rows."""
 
     classes: tuple[Tally, ...]
     """Each class against the rest, by the logit of its probability."""
     answers: Tally
-    """The answers by the logit of their probability, right ones in the second column."""
+    """The answers by the logit of their probability, correct ones in the second column."""
     confusion: Tensor
-    """Rows by true class (line) and answer (column)."""
+    """Rows by class (row) and predicted class (column)."""
     loss: Tensor
     """Sum of the log losses, class weights included."""
 
@@ -171,7 +172,7 @@ class ManyClasses:
         return bool(torch.isfinite(tally.loss))
 
     def score(self, tally: ClassTallies, threshold: float | None = None) -> Scores:
-        """See Scoring: means over the classes that occur, of F1 over those that are answered, too."""
+        """See Scoring: means over the classes that occur; the mean F1 also over those that were predicted."""
         true, said = tally.confusion.sum(1), tally.confusion.sum(0)
         occurs = (true + said) > 0
         f1 = (2 * tally.confusion.diagonal().double() / (true + said))[occurs].mean()

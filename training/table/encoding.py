@@ -1,9 +1,9 @@
-"""From a table's columns to the numbers that the network takes, fitted on the training rows alone.
+"""From a table's columns to the numbers that the network takes, fitted on the training rows only.
 
-Numeric columns are mapped onto a normal distribution by their quantiles, so that no outlier and no unit matters;
-a missing number stays NaN, and the network has a weight of its own for it. Categorical columns become indices into a
-vocabulary, where 0 stands for missing, rare and never seen. An encoded row is one run of 32-bit words:
-numeric features as floats, then categorical ones as integers, then the label's class when there is one.
+Numeric columns are mapped onto a normal distribution by their quantiles, so that outliers and units do not matter;
+a missing number stays NaN, for which the network has a weight of its own. Categorical columns become indices into a
+vocabulary, where 0 stands for missing, rare and unseen values. An encoded row is one run of 32-bit words:
+numeric features as floats, then categorical ones as integers, then the label's class if there is one.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ KNOTS = 257  # quantiles per numeric column
 TAIL = 1e-4  # probability mass beyond the outermost values: encoded numbers stay within +-3.72
 SAMPLE_ROWS = 500_000  # rows that the quantiles are computed from, at most
 VOCABULARY = 65_535  # values per categorical column, the most frequent ones
-RARE = 5  # a value seen fewer times shares index 0, so that index 0 is trained too ...
+RARE = 5  # values with fewer rows share index 0, so that it is trained too ...
 RARE_FROM_ROWS = 5_000  # ... unless the table is smaller than this
-COUNTED = 1_000_000  # distinct values counted at a time: bounds the memory of an identifier among the categories
-IDENTIFIER_ROWS = 50  # from so many rows on a column whose values mostly occur once is an identifier: RARE holds, too
+COUNTED = 1_000_000  # distinct values counted at a time, which bounds the memory of an identifier column
+IDENTIFIER_ROWS = 50  # from so many rows on, a column of mostly unique values is an identifier, and RARE applies
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class NumericColumn:
     values: tuple[float, ...]
     scores: tuple[float, ...]
     missing: bool
-    """Whether training rows lacked it: only then does the network know what a gap means."""
+    """Whether values are missing in train: only then does the network learn what that means."""
 
 
 @dataclass(frozen=True)
@@ -49,17 +49,17 @@ class CategoricalColumn:
     name: str
     values: tuple[str, ...]
     kind: str
-    """How other tables' values are read: as texts, numbers or booleans (see values.py)."""
+    """How other tables' values are read: as strings, numbers or booleans (see values.py)."""
     rare: int = 0
-    """Rows of train with a value that is not kept."""
+    """Rows of train with a value that is not in the vocabulary."""
 
 
 @dataclass
 class Strange:
-    """Rows of one split that train does not prepare the network for, by column."""
+    """Rows of one split, by column, with values that are not in train."""
 
     unseen: Counter[str] = field(default_factory=Counter)
-    """A category that is not in the vocabulary, a number outside the range of train."""
+    """Categories that are not in the vocabulary, and numbers outside train's range."""
     missing: Counter[str] = field(default_factory=Counter)
     rows: int = 0
 
@@ -82,7 +82,7 @@ class Encoder:
         return [len(column.values) + 1 for column in self.categorical]
 
     def encode(self, columns: Mapping[str, pa.Array], rows: int, strange: Strange | None = None) -> np.ndarray:
-        """Return the encoded features: int32, rows x width; count in `strange` what train does not have.
+        """Return the encoded features: int32, rows x width; count in `strange` what is not in train.
 
         Raises ColumnError for a value of a wrong type.
         """
@@ -105,7 +105,7 @@ class Encoder:
         return encoded
 
     def to_json(self) -> dict[str, Any]:
-        """Return what preprocess.json keeps."""
+        """Return what preprocess.json contains."""
         return {
             "numeric": [vars(column) for column in self.numeric],
             "categorical": [vars(column) for column in self.categorical],
@@ -149,23 +149,23 @@ class Fit:
                 self._counts[name] = Counter(dict(counter.most_common(COUNTED)))
 
     def encoder(self) -> tuple[Encoder, list[str]]:
-        """Return the encoder and warnings about columns that tell the network nothing or not all."""
+        """Return the encoder, and warnings about columns that are of little or no use."""
         numeric = tuple(self._numeric(name) for name in self._samples)
         categorical = tuple(self._categorical(name) for name in self._counts)
         return Encoder(numeric, categorical), [*self._silent(numeric, categorical), *self._cut()]
 
     def _silent(self, numeric: Iterable[NumericColumn], categorical: Iterable[CategoricalColumn]) -> list[str]:
-        """Return warnings about columns that the network can learn nothing from, or not much."""
+        """Return warnings about columns that the network can learn little or nothing from."""
         constant = [c.name for c in numeric if len(c.values) == 1 and not c.missing]
         constant += [name for name, counter in self._counts.items() if list(counter.values()) == [self._rows]]
         rare = [c.name for c in categorical if not c.values]
         identifiers = [c.name for c in categorical if c.values and self._is_identifier(self._counts[c.name])]
-        advice = "take it out of the feature lists"
+        advice = "remove it from the feature lists"
         return [
             *(f"column {name} is constant in train: {advice}" for name in constant),
             *(f"column {name} has no value that occurs {RARE} times in train: {advice}" for name in rare),
             *(
-                f"column {name} looks like an identifier, most of its values occur once: {advice}"
+                f"column {name} looks like an identifier (most of its values occur once): {advice}"
                 for name in identifiers
             ),
         ]
@@ -183,14 +183,14 @@ class Fit:
         if not len(numbers):
             found = self._rows - self._gaps[name]
             if found:  # the sample of a large table has none of them
-                what = f"holds only {found} numbers in the {self._rows} rows of train"
-                raise ColumnError(f"column {name} {what}; take it out of tab_field_list")
-            raise ColumnError(f"column {name} holds no number in train; take it out of tab_field_list")
+                what = f"contains only {found} numbers in the {self._rows} rows of train"
+                raise ColumnError(f"column {name} {what}; remove it from tab_field_list")
+            raise ColumnError(f"column {name} contains no number in train; remove it from tab_field_list")
         levels = np.linspace(0, 1, KNOTS)
         values, group = np.unique(np.quantile(numbers, levels), return_inverse=True)
-        # Where a value spans several quantiles (a frequent zero), it gets the middle of them. Not so in scikit-learn's
-        # QuantileTransformer, which puts a frequent smallest value (no rain) at the far end and, onto a normal
-        # distribution, all values within 1e-7 of it as well: the whole of a column of small enough a unit.
+        # A value that spans several quantiles (a frequent zero) gets their middle. scikit-learn's QuantileTransformer
+        # puts a frequent smallest value (no rain) at the far end instead and, with a normal distribution, also all
+        # values within 1e-7 of it: with a small enough unit, the whole column.
         middles = np.bincount(group, levels) / np.bincount(group)
         scores = [NormalDist().inv_cdf(float(p)) for p in np.clip(middles, TAIL, 1 - TAIL)]
         rounded = tuple(round(score, 6) for score in scores)
@@ -199,7 +199,7 @@ class Fit:
     def _categorical(self, name: str) -> CategoricalColumn:
         counter = self._counts[name]
         if not counter:
-            raise ColumnError(f"column {name} holds no value in train; take it out of cat_field_list")
+            raise ColumnError(f"column {name} contains no value in train; remove it from cat_field_list")
         kind = kind_of(counter)
         values = read_as(pa.array(counter, pa.string()), kind).to_pylist()
         floor = RARE if self._rows >= RARE_FROM_ROWS or self._is_identifier(counter) else 1

@@ -1,7 +1,7 @@
 """The label's classes: what they are called, in which order, and the index of each row's.
 
-Classes are sorted: numbers by size, texts by letters, false before true. Of two the later one is positive, unless
-`positive_label` names the other.
+Classes are sorted: numbers by value, strings alphabetically, false before true. Of two classes, the later one is
+positive unless `positive_label` names the other.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MOST_CLASSES = 100
 
 @dataclass(frozen=True)
 class Classes:
-    """The label's values in train; of two, the negative and the positive one."""
+    """The label's values in train; of two, the negative one comes first."""
 
     values: tuple[str, ...]
     kind: str
@@ -39,18 +39,18 @@ class Classes:
         return len(self.values) == 2
 
     def encode(self, column: pa.Array, name: str) -> np.ndarray:
-        """Return each row's class as int32. Raises ColumnError for nulls and for a class that train does not have."""
+        """Return each row's class as int32. Raises ColumnError for nulls and for a class that is not in train."""
         texts = _label_texts(column, name, self.kind)
         index = pc.index_in(texts, value_set=pa.array(self.values, pa.string()))
         if index.null_count:
             strange = texts.filter(pc.is_null(index))
             expected = ", ".join(self.values[:10])
-            what = f"holds {strange[0].as_py()!r}, a class that train does not have ({expected})"
-            raise ColumnError(f"label {name} {what}; move rows of it to train, or take these out")
+            what = f"contains {strange[0].as_py()!r}, a class that is not in train ({expected})"
+            raise ColumnError(f"label {name} {what}; add rows of it to train, or remove these")
         return np.ascontiguousarray(index.to_numpy(zero_copy_only=False), dtype=np.int32)
 
     def to_json(self) -> dict[str, Any]:
-        """Return what preprocess.json keeps."""
+        """Return what preprocess.json contains."""
         return {"values": list(self.values), "kind": self.kind}
 
     @classmethod
@@ -71,14 +71,14 @@ class ClassFit:
         for item in pc.value_counts(_label_texts(column, self._name)).to_pylist():
             self._counts[item["values"]] += item["counts"]
         if len(self._counts) > MOST_CLASSES:
-            found = f"{len(self._counts)} or more different {'texts' if is_text(column.type) else 'numbers'}"
+            found = f"{len(self._counts)} or more different {'strings' if is_text(column.type) else 'numbers'}"
             raise ColumnError(
-                f"label {self._name} holds {found}; expected 2 to {MOST_CLASSES} classes. Join rare classes, or cut a"
-                " number into ranges: this program classifies and does not do regression"
+                f"label {self._name} contains {found}; expected 2 to {MOST_CLASSES} classes. Merge rare classes, or"
+                " bin a number: regression is not supported"
             )
 
     def classes(self, positive: str) -> Classes:
-        """Return the classes in order; raises ColumnError or HyperparameterError where they cannot be told apart."""
+        """Return the classes in order; raises ColumnError or HyperparameterError if they are ambiguous."""
         kind = kind_of(self._counts)
         values = read_as(pa.array(self._counts, pa.string()), kind).to_pylist()
         values.sort(key=(lambda text: (float(text), text)) if kind == NUMBER else None)
@@ -105,11 +105,11 @@ class ClassFit:
             bare = value.strip().casefold()
             if not bare:
                 raise ColumnError(
-                    f"label {self._name} holds the blank text {value!r}; write a class or leave the row out"
+                    f"label {self._name} contains the blank string {value!r}; write a class, or remove the row"
                 )
             if bare in seen:
-                alike = f"{seen[bare]!r} and {value!r}, which differ by case or blanks alone"
-                raise ColumnError(f"label {self._name} holds {alike}; write one class in one way")
+                alike = f"{seen[bare]!r} and {value!r}, which differ only in case or whitespace"
+                raise ColumnError(f"label {self._name} contains {alike}; spell each class one way")
             seen[bare] = value
 
 

@@ -1,4 +1,4 @@
-"""The parquet file or files of one channel: found, checked and read batch by batch."""
+"""The parquet file or files of one channel: located, checked and read batch by batch."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ READ_VALUES = 2**23  # ... whose batch would take more than 64 MB
 def find_files(channel: Path, split: str) -> list[Path]:
     """Return the files of `<channel>/<split>.parquet`: a file, a folder of parts, or the parts of such a folder alone.
 
-    SageMaker lays what is below the prefix `.../train.parquet/`, as Spark writes it, into the channel's folder itself.
-    Names that begin with a dot or an underscore (_SUCCESS, .part-0.parquet.crc) are markers. Raises DataError.
+    SageMaker downloads the content of the prefix `.../train.parquet/`, as Spark writes it, into the channel's folder.
+    Files whose names begin with a dot or an underscore (_SUCCESS, .part-0.parquet.crc) are ignored. Raises DataError.
     """
     path = channel / f"{split}.parquet"
     if path.is_file():
@@ -36,7 +36,7 @@ def find_files(channel: Path, split: str) -> list[Path]:
         return parts
     found = ", ".join(part.name for part in there[:5]) if folder.is_dir() else "no such folder"
     nested = next((part for part in there if part.is_dir() and any(part.rglob("*.parquet"))), None)
-    advice = f"; folders below it ({nested.name}) are not read, write the parts side by side" if nested else ""
+    advice = f"; nested folders ({nested.name}) are not read, write the parts side by side" if nested else ""
     raise DataError(
         f"channel {split}: expected {path}, a file or a folder of parts, found {found or 'nothing'}{advice}"
     )
@@ -44,7 +44,7 @@ def find_files(channel: Path, split: str) -> list[Path]:
 
 @contextmanager
 def naming_channel(split: str) -> Iterator[None]:
-    """Put the channel's name before what was said of a column."""
+    """Prefix the messages about columns with the channel's name."""
     try:
         yield
     except ColumnError as error:
@@ -71,7 +71,7 @@ class ParquetTable:
         try:
             parquet = pq.ParquetFile(file)
         except (pa.ArrowInvalid, OSError) as error:
-            raise DataError(f"channel {self.split}: {file} is not a whole parquet file: {one_line(error)}") from None
+            raise DataError(f"channel {self.split}: {file} is not a complete parquet file: {one_line(error)}") from None
         with parquet:
             names = parquet.schema_arrow.names
             missing = [name for name in hp.full_field_list if name not in names]
@@ -93,12 +93,12 @@ class ParquetTable:
         return digest.hexdigest()
 
     def batches(self) -> Iterator[dict[str, pa.Array]]:
-        """Yield the columns of consecutive rows, the label's last; memory is bounded by one row group's pages."""
+        """Yield the columns of consecutive rows, the label last; memory is bounded by the pages of one row group."""
         columns = [*self._features, self._label]
         seen = 0
         for file in self.files:
             try:
-                # pre_buffer would keep every row group that was read until the file is closed
+                # pre_buffer would keep every row group in memory until the file is closed
                 with pq.ParquetFile(file, pre_buffer=False) as parquet:
                     for read in parquet.iter_batches(self._read_rows, columns=columns, use_threads=False):
                         batch = self._thinned(read, seen)
@@ -109,14 +109,14 @@ class ParquetTable:
                 raise DataError(f"channel {self.split}: {file} cannot be read: {one_line(error)}") from None
 
     def _thinned(self, batch: pa.RecordBatch, start: int) -> pa.RecordBatch:
-        """Return the rows that max_rows leaves of those from `start` on: evenly spread, as files are often sorted."""
+        """Return the rows of this batch that max_rows keeps: evenly spread, as files are often sorted."""
         if self.rows == self._stored:
             return batch
         before = np.arange(start, start + batch.num_rows + 1) * self.rows // self._stored
         return batch.take(pa.array(np.flatnonzero(np.diff(before))))
 
     def encode(self, encoder: Encoder, classes: Classes, target: Path) -> tuple[list[int], Strange]:
-        """Write all rows with their classes to `target`; count the rows of each class, and what train does not have."""
+        """Write all rows with their classes to `target`; count the rows of each class, and what is not in train."""
         counts = np.zeros(len(classes.values), dtype=np.int64)
         strange = Strange()
         with target.open("wb") as stream, naming_channel(self.split):

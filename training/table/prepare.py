@@ -22,8 +22,8 @@ from training.table.parquet import ParquetTable, naming_channel
 from training.table.rows import Rows
 
 SPLITS = ("train", "val", "test")
-NEW = 0.01  # share of a split's values from which on a column is warned about, where train has none of the kind ...
-MORE = 0.05  # ... and where train has some: beyond its share
+NEW = 0.01  # share of a split's values from which a column is warned about, if train has none of the kind ...
+MORE = 0.05  # ... and how far the share must exceed that of train, if it has some
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Tables:
-    """Everything the training needs to know of the data."""
+    """Everything the training needs to know about the data."""
 
     encoder: Encoder
     classes: Classes
@@ -46,7 +46,7 @@ class Tables:
     counts: dict[str, list[int]]
     """Rows of each class by split."""
     strange: dict[str, Strange]
-    """What each split has that train does not."""
+    """What each split has that is not in train."""
     digests: dict[str, str]
     resident: bool
     warnings: list[str]
@@ -57,7 +57,7 @@ class Tables:
 
 
 def prepare(channels: dict[str, Path], hp: Hyperparameters, ranks: Ranks, workdir: Path) -> Tables:
-    """Check, encode and open the three tables in every process. Raises DataError with the first thing wrong."""
+    """Check, encode and open the three tables in every process. Raises DataError for the first fault found."""
     tables = {split: ParquetTable(channels[split], split, hp) for split in SPLITS}
     if tables["train"].rows < ranks.world:
         raise DataError(f"channel train: {tables['train'].rows} rows are fewer than the {ranks.world} processes")
@@ -74,7 +74,7 @@ def prepare(channels: dict[str, Path], hp: Hyperparameters, ranks: Ranks, workdi
     counts, strange = ranks.from_first((counts, strange))
     ranks.wait()
     splits = {s: Rows(workdir / s, tables[s].rows, width, len(fitted.encoder.numeric)) for s in SPLITS}
-    ranks.wait()  # all have opened the files: they may lose their names
+    ranks.wait()  # all processes have opened the files, which can now be unlinked
     if ranks.local_rank == 0:
         shutil.rmtree(workdir)
     resident = ranks.from_first(_fits(need, hp.memory_fraction, ranks))
@@ -120,18 +120,18 @@ def _check_classes(counts: Sequence[int], classes: Classes, label: str) -> None:
 def _absent(classes: Classes, counts: dict[str, list[int]]) -> list[str]:
     missing = {s: [v for v, n in zip(classes.values, counts[s], strict=True) if not n] for s in ("val", "test")}
     return [
-        f"{split} has no row of class {', '.join(values[:10])}: the mean AUC leaves it out"
+        f"{split} has no row of class {', '.join(values[:10])}; the mean AUC excludes it"
         for split, values in missing.items()
         if values
     ]
 
 
 def _differences(split: str, encoder: Encoder, strange: dict[str, Strange]) -> list[str]:
-    """Return one warning for each way in which a column's values differ from train's: usually a fault upstream."""
+    """Return a warning for each column whose values differ from train's, which is usually a fault upstream."""
     train, here = strange["train"], strange[split]
-    beyond = {c.name: "lie outside train's range" for c in encoder.numeric}
-    beyond |= {c.name: "were never seen in train" for c in encoder.categorical}
-    beyond |= {c.name: "are rare or were never seen in train" for c in encoder.categorical if c.rare}
+    beyond = {c.name: "are outside train's range" for c in encoder.numeric}
+    beyond |= {c.name: "do not occur in train" for c in encoder.categorical}
+    beyond |= {c.name: "are rare in train or do not occur there" for c in encoder.categorical if c.rare}
     found = []
     for name, what in beyond.items():
         gaps, before = here.missing[name] / here.rows, train.missing[name] / train.rows
@@ -151,7 +151,7 @@ def _percent(share: float) -> str:
 
 
 def _fits(need: int, fraction: float, ranks: Ranks) -> bool:
-    """Whether every process of this machine may hold `need` bytes; on GPUs they pass through the machine's memory."""
+    """Whether each process of this machine may hold `need` bytes; on their way to a GPU they pass through memory."""
     fits = need * ranks.local_world <= fraction * available_memory()
     if ranks.device.type == "cuda":
         fits = fits and need <= fraction * torch.cuda.mem_get_info(ranks.device)[0]
@@ -159,7 +159,7 @@ def _fits(need: int, fraction: float, ranks: Ranks) -> bool:
 
 
 def available_memory() -> int:
-    """Return the bytes that this machine, or the container's limit, still has."""
+    """Return the bytes still free on this machine, or within the container's limit."""
     available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
     meminfo = Path("/proc/meminfo")
     if meminfo.is_file():

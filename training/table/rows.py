@@ -1,8 +1,8 @@
-"""Encoded rows as batches, from memory or from disk, in an order that depends on seed and epoch alone.
+"""Encoded rows as batches, from memory or from disk, in an order that depends only on seed and epoch.
 
-Rows that do not fit into memory are read pool by pool of `POOL_ROWS`, the next pool while the current one is trained
-on. Neither the place of the rows nor the number of processes changes the order: each process takes its share of every
-batch. So all make equal steps, and a run resumes in the middle of an epoch.
+Rows that do not fit into memory are read in pools of `POOL_ROWS`, the next pool while the network trains on the current
+one. Neither where the rows are nor the number of processes changes the order: each process takes its share of every
+batch. So all take equal steps, and a run can resume in the middle of an epoch.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from torch import Tensor
 from training.distributed import Ranks
 from training.errors import DataError
 
-POOL_ROWS = 262_144  # rows shuffled together, fewer of a table of more than 256 columns; two or three pools ...
-POOL_WORDS = 2**26  # ... are in memory, of 256 MB at most
-BLOCK_ROWS = 1_024  # rows that are read from disk together
+POOL_ROWS = 262_144  # rows shuffled together, fewer if the table has more than 256 columns; two or three pools ...
+POOL_WORDS = 2**26  # ... are in memory, of at most 256 MB each
+BLOCK_ROWS = 1_024  # rows read from disk together
 
 
 class Rows:
@@ -38,7 +38,7 @@ class Rows:
         self._held: Tensor | None = None
 
     def hold(self, device: torch.device) -> None:
-        """Read all rows into the memory of `device` and let go of the file."""
+        """Read all rows into the memory of `device` and close the file."""
         self._held = self.read(0, self.rows).to(device)
         self._stream.close()
 
@@ -52,7 +52,7 @@ class Rows:
         while view:
             got = os.preadv(self._stream.fileno(), [view], offset)
             if not got:
-                raise DataError("the local copy of the encoded rows is shorter than it was written")
+                raise DataError("the local file of encoded rows has been truncated")
             view, offset = view[got:], offset + got
         return torch.from_numpy(words)
 
@@ -62,7 +62,7 @@ class Rows:
         return numbers.to(dtype), words[:, self.numeric : -1], words[:, -1]
 
     def take(self, ids: Tensor) -> Tensor:
-        """Return any rows, in the order of `ids`; from disk, the blocks around them are read and then let go."""
+        """Return any rows, in the order of `ids`; from disk, the blocks that contain them are read."""
         if self._held is not None:
             return self._held.index_select(0, ids.to(self._held.device))
         blocks, found_in = torch.unique(ids // BLOCK_ROWS, return_inverse=True)
@@ -71,7 +71,7 @@ class Rows:
         return pool.index_select(0, found_in * BLOCK_ROWS + ids % BLOCK_ROWS)
 
     def batches(self, order: Order, ranks: Ranks, first: int = 0) -> Iterator[Tensor]:
-        """Yield this process's share of each batch from step `first` on; pools are prepared one ahead."""
+        """Yield this process's share of each batch from step `first` on; one pool is prepared ahead."""
 
         def load(number: int) -> tuple[Tensor, ...]:
             ids, ends = order.pool(number), order.ends(number)
@@ -95,10 +95,10 @@ class Rows:
 
 @dataclass(frozen=True)
 class Order:
-    """In what order an epoch goes through the rows: blocks of neighbours shuffled, then the rows within each pool.
+    """The order of an epoch's rows: blocks of neighbours are shuffled, then the rows within each pool.
 
-    A table of up to `POOL_ROWS` rows is one pool: every order is equally likely then. No row is left out, and no batch
-    is much smaller than the others: each has `batch_size` rows or, where the rows do not divide, somewhat fewer.
+    A table of up to `POOL_ROWS` rows is one pool, in which every order is equally likely. No row is dropped, and no
+    batch is much smaller than the others: each has `batch_size` rows or, if the rows do not divide evenly, a bit fewer.
     """
 
     rows: int
@@ -124,11 +124,11 @@ class Order:
         return -(-self.steps // self.pool_steps)
 
     def start(self, step: int) -> int:
-        """Rows of the epoch that are used before a step."""
+        """Rows of the epoch that come before a step."""
         return self.rows * step // self.steps
 
     def ends(self, number: int) -> list[int]:
-        """Where the batches of a pool begin and end, counted from the pool's first row."""
+        """Where the batches of a pool begin and end, counted from its first row."""
         first = number * self.pool_steps
         last = min(first + self.pool_steps, self.steps)
         return [self.start(step) - self.start(first) for step in range(first, last + 1)]

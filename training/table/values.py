@@ -1,8 +1,8 @@
-"""Which values are the same, whatever type and file they come in.
+"""Which values are equal, whatever their type and file format.
 
-A column may be decimal in one split and integer in another, boolean in parquet and the text "True" in a CSV. Every
-plain value has one text here: whole numbers without a point, booleans as true and false. What a column's training
-values have in common (see `kind_of`) then decides how the texts of other tables are read.
+A column may be decimal in one split and integer in another, boolean in parquet and the string "True" in a CSV. Here
+every plain value has one string: whole numbers without a point, booleans as true and false. What a column's training
+values have in common (see `kind_of`) then decides how the strings of other tables are read.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ EXACT_INTEGERS = 2.0**53  # below it every integer is a float64
 INTEGERS = 2.0**63  # below it every whole float is an int64
 NUMERAL = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 PLAIN_NUMERAL = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?|-?inf")
-"""What may be taken for a number in a column of texts: 007 is a name."""
+"""What counts as a number in a column of strings: 007 is a name."""
 
 
 def to_numbers(column: pa.Array, name: str) -> np.ndarray:
-    """Return a column as float64, missing values as NaN. Raises ColumnError where it holds anything but numbers."""
+    """Return a column as float64, missing values as NaN. Raises ColumnError for anything but numbers."""
     column = _plain(column, name)
     if is_text(column.type):
         raise ColumnError(f"column {name} must be numeric, found {column.type}")
@@ -39,12 +39,12 @@ def to_numbers(column: pa.Array, name: str) -> np.ndarray:
         raise ColumnError(f"column {name} must be numeric, found {column.type}") from None
     infinite = int(np.isinf(numbers).sum())
     if infinite:
-        raise ColumnError(f"column {name} holds {infinite} infinite values; write null where there is no number")
+        raise ColumnError(f"column {name} contains {infinite} infinite values; write null where there is no number")
     return numbers
 
 
 def to_texts(column: pa.Array, name: str, kind: str = TEXT) -> pa.Array:
-    """Return each value's one text, read as `kind`. Raises ColumnError for dates, lists and other non-plain values."""
+    """Return each value's one string, read as `kind`. Raises ColumnError for dates, lists and the like."""
     column = _plain(column, name)
     if pa.types.is_boolean(column.type):
         texts = column.cast(pa.string())
@@ -56,7 +56,7 @@ def to_texts(column: pa.Array, name: str, kind: str = TEXT) -> pa.Array:
         try:
             texts = column.cast(pa.string())
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            raise ColumnError(f"column {name} must hold plain values, found {column.type}") from None
+            raise ColumnError(f"column {name} must contain plain values, found {column.type}") from None
         if is_text(column.type):
             word = pc.match_substring_regex(texts, "^(true|false)$", ignore_case=True)
             texts = pc.if_else(word, pc.utf8_lower(texts), texts)
@@ -64,7 +64,7 @@ def to_texts(column: pa.Array, name: str, kind: str = TEXT) -> pa.Array:
 
 
 def read_as(texts: pa.Array, kind: str) -> pa.Array:
-    """Return texts as the values of a column of this kind have them."""
+    """Return strings as a column of this kind writes its values."""
     if kind == TEXT:
         return texts
     floats = pc.if_else(pc.match_substring_regex(texts, NUMERAL), texts, None).cast(pa.float64())
@@ -77,10 +77,9 @@ def read_as(texts: pa.Array, kind: str) -> pa.Array:
 
 
 def kind_of(values: Collection[str]) -> str:
-    """Return what a column's values are: booleans, numbers, or texts.
+    """Return what a column's values are: booleans, numbers or strings.
 
-    Texts that would fall together as numbers (the versions 1.1 and 1.10) stay texts, and so do those with leading
-    zeros.
+    Strings that would be equal as numbers (the versions 1.1 and 1.10) stay strings, and so do those with leading zeros.
     """
     if values and {"true", "false"}.issuperset(values):
         return BOOLEAN
@@ -91,7 +90,7 @@ def kind_of(values: Collection[str]) -> str:
 
 
 def from_text(value: str, kind: str) -> str | bool | int | float:
-    """Return what a text of this kind stands for, as JSON has it."""
+    """Return the JSON value that a string of this kind stands for."""
     if kind == BOOLEAN:
         return value == "true"
     if kind == NUMBER:
@@ -100,7 +99,7 @@ def from_text(value: str, kind: str) -> str | bool | int | float:
 
 
 def parsed(column: pa.Array) -> pa.Array:
-    """Return a column of texts as numbers where all of them are numbers or booleans, anything else as it is."""
+    """Return a column of strings as numbers if all of them are numbers or booleans, any other column as it is."""
     if not is_text(column.type):
         return column
     try:
@@ -110,28 +109,28 @@ def parsed(column: pa.Array) -> pa.Array:
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Whether a type is one of Arrow's three kinds of text."""
+    """Whether a type is one of Arrow's three string types."""
     return any(same(kind) for same in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view))
 
 
 def _plain(column: pa.Array, name: str) -> pa.Array:
-    """Return a column without its dictionary; raises ColumnError for dates and times, whose texts vary by file."""
+    """Return a column without its dictionary; raises ColumnError for dates and times, whose strings vary by file."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if pa.types.is_temporal(column.type):
         advice = "write the parts that matter as numbers or categories: weekday, hour, days since an event"
-        raise ColumnError(f"column {name} holds dates or times ({column.type}), which are not encoded; {advice}")
+        raise ColumnError(f"column {name} contains dates or times ({column.type}), which are not encoded; {advice}")
     if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
-        raise ColumnError(f"column {name} must hold plain values, found {column.type}; write texts")
+        raise ColumnError(f"column {name} must contain plain values, found {column.type}; write strings")
     return column
 
 
 def _from_floats(column: pa.Array) -> pa.Array:
-    """Return numbers as texts, whole ones without a point; null for NaN."""
+    """Return numbers as strings, whole ones without a point; null for NaN."""
     if pa.types.is_float16(column.type):
         halves, place = np.unique(
             column.to_numpy(zero_copy_only=False), return_inverse=True
-        )  # Arrow has no texts of them
+        )  # Arrow cannot cast them to strings
         column = pa.array(np.array([float(str(half)) for half in halves])[place])
     whole = pc.and_(pc.equal(column, pc.floor(column)), pc.less(pc.abs(column), INTEGERS))
     integers = pc.if_else(whole, column, pa.scalar(None, column.type)).cast(pa.int64(), safe=False)
@@ -140,7 +139,7 @@ def _from_floats(column: pa.Array) -> pa.Array:
 
 
 def _from_decimal(value: Decimal) -> str:
-    """Return a decimal as the float of the same value is written; one that no float equals, with all its digits."""
+    """Return a decimal as the float of the same value is written, or with all its digits if no float equals it."""
     if value == value.to_integral_value() and abs(value) < INTEGERS:
         return str(int(value))
     near = float(value)

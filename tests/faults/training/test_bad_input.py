@@ -93,11 +93,11 @@ SPOILT: dict[str, tuple[Callable[[Site], Any], str]] = {
     "another name": (lambda s: s.file().rename(s.file().with_name("rows.csv")), "folder of parts, found rows.csv"),
     "a partitioned table": (
         lambda s: (s.file().with_name("x=1").mkdir(), s.file().rename(s.file().with_name("x=1") / "part-0.parquet")),
-        "folders below it (x=1) are not read, write the parts side by side",
+        "nested folders (x=1) are not read, write the parts side by side",
     ),
     "zero bytes": (lambda s: s.file().write_bytes(b""), "train.parquet is empty (0 bytes)"),
-    "no parquet": (lambda s: s.file().write_text("id,y\n1,0\n" * 9), "train.parquet is not a whole parquet file"),
-    "truncated": (truncate, "train.parquet is not a whole parquet file"),
+    "no parquet": (lambda s: s.file().write_text("id,y\n1,0\n" * 9), "train.parquet is not a complete parquet file"),
+    "truncated": (truncate, "train.parquet is not a complete parquet file"),
     "damaged pages": (damage_pages, "train.parquet cannot be read"),
     "no rows": (lambda s: s.write("val", table().slice(0, 0)), "channel val:"),
     "no column": (lambda s: s.write("val", table(a=None)), "channel val:"),
@@ -109,55 +109,55 @@ SPOILT: dict[str, tuple[Callable[[Site], Any], str]] = {
     ),
     "dates in a category": (
         lambda s: s.write("train", table(b=[date(2013, 7, 4)] * ROWS)),
-        "channel train: column b holds dates or times (date32[day])",
+        "channel train: column b contains dates or times (date32[day])",
     ),
     "times among the numbers": (
         lambda s: s.write("val", table(a=[datetime(2013, 7, 4, tzinfo=UTC)] * ROWS)),
-        "channel val: column a holds dates or times (timestamp",
+        "channel val: column a contains dates or times (timestamp",
     ),
     "all null": (
         lambda s: s.write("train", table(a=pa.nulls(ROWS, pa.float64()))),
-        "column a holds no number in train",
+        "column a contains no number in train",
     ),
-    "null type": (lambda s: s.write("train", table(b=pa.nulls(ROWS))), "column b holds no value in train"),
+    "null type": (lambda s: s.write("train", table(b=pa.nulls(ROWS))), "column b contains no value in train"),
     "infinite": (
         lambda s: s.write("train", table(a=[float("inf")] * 3 + [0.5] * 197)),
-        "column a holds 3 infinite values",
+        "column a contains 3 infinite values",
     ),
     "one class": (lambda s: s.write("train", table(y=[1] * ROWS)), "label y has one class only: 200 rows of 1"),
     "one class in val": (lambda s: s.write("val", table(y=[0] * ROWS)), "channel val: label y has one class only"),
     "101 classes": (
         lambda s: s.write("train", table(y=[*range(101), *range(99)])),
-        "label y holds 101 or more different numbers; expected 2 to 100 classes",
+        "label y contains 101 or more different numbers; expected 2 to 100 classes",
     ),
     "a number to be guessed": (
         lambda s: s.write("train", table(y=np.linspace(0, 1, ROWS))),
-        "this program classifies and does not do regression",
+        "bin a number: regression is not supported",
     ),
     "a class that is only in val": (
         lambda s: s.write("val", table(y=[0, 1] * 99 + [2, 2])),
-        "channel val: label y holds '2', a class that train does not have (0, 1)",
+        "channel val: label y contains '2', a class that is not in train (0, 1)",
     ),
     "a class that is only in test": (
         lambda s: s.write("test", table(y=["no", "maybe"] * 100)),
-        "channel test: label y holds 'no', a class that train does not have (0, 1)",
+        "channel test: label y contains 'no', a class that is not in train (0, 1)",
     ),
     "a label too large for a float": (
         lambda s: s.write("val", table(y=[0, 1] * 99 + [0, 2**24 + 1])),
-        "label y holds '16777217', a class that train does not have",
+        "label y contains '16777217', a class that is not in train",
     ),
     "labels that differ by case": (
         lambda s: s.write("train", table(y=["Yes", "yes"] * 99 + ["no"] * 2)),
-        "label y holds 'Yes' and 'yes', which differ by case or blanks alone",
+        "label y contains 'Yes' and 'yes', which differ only in case or whitespace",
     ),
     "labels that differ by blanks": (
         lambda s: s.write("train", table(y=["yes", "no", "yes ", "no"] * 50)),
-        "label y holds 'yes' and 'yes ', which differ by case or blanks alone",
+        "label y contains 'yes' and 'yes ', which differ only in case or whitespace",
     ),
-    "a blank label": (lambda s: s.write("train", table(y=["yes", " "] * 100)), "label y holds the blank text ' '"),
+    "a blank label": (lambda s: s.write("train", table(y=["yes", " "] * 100)), "label y contains the blank string ' '"),
     "dates for labels": (
         lambda s: s.write("train", table(y=[date(2013, 7, 4), date(2013, 7, 5)] * 100)),
-        "channel train: label y holds dates or times",
+        "channel train: label y contains dates or times",
     ),
     "lists for labels": (
         lambda s: s.write("train", table(y=[[1]] * ROWS)),
@@ -194,7 +194,7 @@ def test_a_spoilt_table_is_refused_in_one_line(name: str, site: Site, capfd: pyt
         ({"learning_rate": 1e30, "gradient_clip": 0.0, "epochs": 3}, "the loss became"),
         (
             {"learning_rate": 1e30, "gradient_clip": 0.0, "batch_size": 201},  # the last step spoils the weights
-            "the network's outputs for the val rows are no longer numbers",
+            "the network's outputs for the val rows are not finite",
         ),
     ],
 )
@@ -238,7 +238,7 @@ def test_a_picture_that_cannot_be_drawn_costs_no_model(site: Site, capfd: pytest
     """An image without matplotlib, in a network that nothing can be installed from."""
     site.monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert site.run() == 0
-    assert "Warning: curves.png was left out: ModuleNotFoundError" in capfd.readouterr().out
+    assert "Warning: curves.png was skipped: ModuleNotFoundError" in capfd.readouterr().out
     left = {path.name for path in (site.folder / "model").iterdir()}
     assert {"model.pt", "preprocess.json", "report.json"} <= left
     assert "curves.png" not in left
@@ -318,9 +318,9 @@ def test_values_that_train_does_not_have_are_warned_about(site: Site, capfd: pyt
     assert site.run() == 0
     log = capfd.readouterr().out
     report = json.loads((site.folder / "output" / "report.json").read_text())
-    assert "Warning: column b: 50 % of val's values were never seen in train" in log
-    assert "Warning: column a: 100 % of test's values lie outside train's range" in log
-    assert "column b: 50 % of val's values were never seen in train" in report["warnings"]
+    assert "Warning: column b: 50 % of val's values do not occur in train" in log
+    assert "Warning: column a: 100 % of test's values are outside train's range" in log
+    assert "column b: 50 % of val's values do not occur in train" in report["warnings"]
     assert report["data"]["unseen"] == {"train": {}, "val": {"b": 100}, "test": {"a": 200}}
     site.write("test", table(b=pa.nulls(ROWS)))
     shutil.rmtree(site.folder / "checkpoints")
@@ -347,7 +347,7 @@ def test_parts_as_spark_leaves_them(site: Site) -> None:
 def test_sigterm_while_importance_is_measured_keeps_the_model(site: Site, capfd: pytest.CaptureFixture[str]) -> None:
     site.monkeypatch.setattr(finish, "importance", lambda *args: os.kill(os.getpid(), signal.SIGTERM))
     assert site.run() == 0
-    assert "SIGTERM: model and report are whole" in capfd.readouterr().out
+    assert "SIGTERM: model and report are complete" in capfd.readouterr().out
     assert json.loads((site.folder / "model" / "report.json").read_text())["importance"] == []
     assert (site.folder / "model" / "model.pt").exists()
 

@@ -106,16 +106,16 @@ def test_serves_json_and_csv_without_the_repository(artifact: Path, finished: Jo
     assert len(as_csv.splitlines()) == 51
     assert answers[4].startswith("ValueError: missing columns: age; expected größe")
     assert "column age must be numeric, found string" in answers[5]
-    assert answers[6] == "ValueError: the body holds no rows"
+    assert answers[6] == "ValueError: the body has no rows"
     assert answers[7].startswith("ValueError: ")
-    assert "content type image/png is not served" in answers[8]
+    assert "content type image/png is not supported" in answers[8]
     assert 0 < json.loads(answers[9])[0]["probability"] < 1
     width = table.num_columns
     assert answers[10] == f"ValueError: row 1 has {width + 1} values; the header line has {width} columns"
-    assert answers[11] == "ValueError: column age stands twice in the header line"
-    assert answers[12] == "ValueError: the body holds no rows below its header line"
+    assert answers[11] == "ValueError: column age occurs twice in the header line"
+    assert answers[12] == "ValueError: the body has no rows below its header line"
     assert answers[13] == "ValueError: the body is no CSV with a header line: unexpected end of data"
-    assert answers[14] == "ValueError: the body holds no rows below its header line"
+    assert answers[14] == "ValueError: the body has no rows below its header line"
 
 
 KINDS: dict[str, pa.DataType] = {

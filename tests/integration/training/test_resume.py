@@ -83,7 +83,7 @@ def test_damaged_checkpoint_is_passed_over(job: Job, finished: Job) -> None:
     for file in sorted(job.checkpoints.iterdir())[-1:]:
         file.write_bytes(file.read_bytes()[:-1000])
     log = job.run()
-    assert "is damaged or not whole" in log
+    assert "is damaged or incomplete" in log
     assert "Resumed after epoch 2, step 0" in log
     assert_same_weights(job, finished)
 

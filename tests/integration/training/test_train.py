@@ -42,8 +42,8 @@ def test_the_last_values_are_those_of_the_model_that_ships(job: Job) -> None:
     for name, regex in default_metric_definitions().items():
         assert float(re.findall(regex, log)[-1]) == pytest.approx(kept[name], abs=1e-6)
         assert f"Kept epoch {job.report['best_epoch']}: {name}: {kept[name]:.6f}" in log.splitlines()
-    said = "the validation loss has not fallen since; epoch"
-    assert f"Stopped after epoch {len(job.report['history'])}: {said} {job.report['best_epoch']} is kept" in log
+    since = f"no lower validation loss since epoch {job.report['best_epoch']}, which is kept"
+    assert f"Stopped after epoch {len(job.report['history'])}: {since}" in log
 
 
 def test_losses_follow_the_reference_curve(finished: Job) -> None:

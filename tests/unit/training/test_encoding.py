@@ -96,7 +96,7 @@ def test_columns_that_tell_nothing_are_named(monkeypatch: pytest.MonkeyPatch) ->
     assert warnings == [
         "column one is constant in train: take it out of the feature lists",
         "column same is constant in train: take it out of the feature lists",
-        "column id has no value that occurs 5 times in train: take it out of the feature lists",
+        "column id has no value that occurs 5 times in train: remove it from the feature lists",
     ]
 
 
@@ -179,7 +179,7 @@ def test_decimals_that_no_float_tells_apart_stay_apart() -> None:
 )
 def test_dates_are_refused_with_what_to_do(column: pa.Array) -> None:
     for columns in ({"numeric": {"a": column}}, {"categorical": {"a": column}}):
-        with pytest.raises(DataError, match=r"column a holds dates or times .*days since an event"):
+        with pytest.raises(DataError, match=r"column a contains dates or times .*days since an event"):
             fit(**columns)
 
 
@@ -206,15 +206,15 @@ def test_what_train_does_not_have_is_counted() -> None:
     assert strange.rows == 4
 
 
-def test_an_identifier_is_named_in_a_small_table_and_not_learnt_by_heart() -> None:
+def test_an_identifier_in_a_small_table_is_reported_and_not_memorised() -> None:
     encoder, warnings = fit(categorical={"a": [f"id {i}" for i in range(300)]})
     assert encoder.cardinalities == [1]
-    assert warnings == ["column a has no value that occurs 5 times in train: take it out of the feature lists"]
+    assert warnings == ["column a has no value that occurs 5 times in train: remove it from the feature lists"]
     names = [f"name {i}" for i in range(200)] + ["Smith"] * 100
     encoder, warnings = fit(categorical={"a": names})
     assert encoder.cardinalities == [2]
     assert warnings == [
-        "column a looks like an identifier, most of its values occur once: take it out of the feature lists"
+        "column a looks like an identifier (most of its values occur once): remove it from the feature lists"
     ]
 
 
@@ -243,14 +243,14 @@ def test_sampling_leaves_the_quantiles_where_they_are(monkeypatch: pytest.Monkey
     assert numbers(part, [-1.0, 0.0, 1.0]) == pytest.approx(numbers(whole, [-1.0, 0.0, 1.0]), abs=0.06)
 
 
-def test_a_large_table_with_hardly_a_number_is_told_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_table_with_few_numbers_is_refused_with_their_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoding, "SAMPLE_ROWS", 1)
-    with pytest.raises(DataError, match="column a holds only 2 numbers in the 10000 rows of train"):
+    with pytest.raises(DataError, match="column a contains only 2 numbers in the 10000 rows of train"):
         fit({"a": [1.0, 2.0, *[None] * 9_998]})
 
 
 def test_infinite_and_empty_columns_are_refused() -> None:
-    with pytest.raises(DataError, match="column a holds 1 infinite values"):
+    with pytest.raises(DataError, match="column a contains 1 infinite values"):
         fit({"a": [1.0, float("inf")]})
-    with pytest.raises(DataError, match="column a holds no number in train"):
+    with pytest.raises(DataError, match="column a contains no number in train"):
         fit({"a": pa.nulls(3, pa.float64())})
