@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 from common import ROOT
 
 PLACES = {"SM_MODEL_DIR": "model", "SM_OUTPUT_DATA_DIR": "output", "SM_CHECKPOINT_DIR": "checkpoints"}
@@ -26,14 +25,11 @@ class Result:
     """Largest resident memory of one of its processes."""
     cpu_seconds: float
 
-    @property
-    def rows_per_second(self) -> float:
-        """The best epoch's: what the program reaches when nobody else wants the processor."""
-        return max(float(rate.replace(",", "")) for rate in re.findall(r"^Epoch .*: ([\d,]+) rows/s", self.log, re.M))
 
-
-def train(channels: Path, folder: Path, hyperparameters: dict[str, Any], processes: int = 1) -> Result:
-    """Train on `channels` (train, val, test below it) into `folder`, one thread per process. Exits on a failure."""
+def start(
+    channels: Path, folder: Path, hyperparameters: dict[str, Any], processes: int = 1
+) -> tuple[psutil.Popen, Path]:
+    """Start a training on `channels` (train, val, test below it), one thread per process; also return its log."""
     folder.mkdir(parents=True, exist_ok=True)
     env = {k: v for k, v in os.environ.items() if not k.startswith("SM_")}
     env |= {"OMP_NUM_THREADS": "1", "SM_HPS": json.dumps(hyperparameters), "SM_OUTPUT_FAILURE": str(folder / "failure")}
@@ -43,11 +39,16 @@ def train(channels: Path, folder: Path, hyperparameters: dict[str, Any], process
     if processes > 1:
         run = ["-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1"]
         command = [sys.executable, *run, f"--nproc-per-node={processes}", "train.py"]
-    with (folder / "log").open("w+") as log:
-        process = subprocess.Popen(command, cwd=ROOT / "training", env=env, stdout=log, stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(process.pid, 0)
-        log.seek(0)
-        text = log.read()
+    with (folder / "log").open("w") as log:
+        process = psutil.Popen(command, cwd=ROOT / "training", env=env, stdout=log, stderr=log)
+    return process, folder / "log"
+
+
+def train(channels: Path, folder: Path, hyperparameters: dict[str, Any], processes: int = 1) -> Result:
+    """Train to the end, into `folder`. Exits on a failure."""
+    process, log = start(channels, folder, hyperparameters, processes)
+    _, status, usage = os.wait4(process.pid, 0)
+    text = log.read_text()
     if status:
         sys.exit(f"the training failed:\n{text[-3000:]}")
     report = json.loads((folder / "output" / "report.json").read_text())

@@ -34,6 +34,10 @@ class Sigterm:
         if not self.held:
             raise Interrupted("SIGTERM before the first step; there is nothing to save")
 
+    def ignore(self) -> None:
+        """Stop listening: everything is written, and Python would end with the signal's status while it shuts down."""
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
 
 def fail(path: Path, error: Exception) -> int:
     """Log an error as one line and write it to the failure file; the first process that fails keeps it."""

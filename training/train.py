@@ -43,6 +43,7 @@ def main(argv: list[str] | None = None) -> int:
         trainer = Trainer(hp, paths, ranks, tables, sigterm)
         trainer.run()
         finish(trainer)
+        sigterm.ignore()
         distributed.stop()
     except Interrupted as interrupted:
         log(f"Interrupted: {interrupted}")

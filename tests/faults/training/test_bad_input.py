@@ -105,7 +105,7 @@ SPOILT: dict[str, tuple[Callable[[Site], Any], str]] = {
     "text in val only": (lambda s: s.write("val", table(a=["1"] * ROWS)), "channel val: column a must be numeric"),
     "list in a category": (
         lambda s: s.write("train", table(b=[[1]] * ROWS)),
-        "column b must hold plain values, found list",
+        "column b must contain plain values, found list",
     ),
     "dates in a category": (
         lambda s: s.write("train", table(b=[date(2013, 7, 4)] * ROWS)),
@@ -161,7 +161,7 @@ SPOILT: dict[str, tuple[Callable[[Site], Any], str]] = {
     ),
     "lists for labels": (
         lambda s: s.write("train", table(y=[[1]] * ROWS)),
-        "label y must hold plain values, found list",
+        "label y must contain plain values, found list",
     ),
     "a column twice": (
         lambda s: s.write("val", table().append_column("a", pa.array(range(ROWS)))),
@@ -300,7 +300,7 @@ def test_a_class_that_val_lacks_is_named(site: Site, capfd: pytest.CaptureFixtur
     for split, labels in {"train": "abcd", "val": "abca", "test": "abcd"}.items():
         site.write(split, table(y=list(labels) * 50))
     assert site.run() == 0
-    assert "Warning: val has no row of class d: the mean AUC leaves it out" in capfd.readouterr().out
+    assert "Warning: val has no row of class d; the mean AUC excludes it" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize("rows", [2, 3, 39, 41])
@@ -350,6 +350,12 @@ def test_sigterm_while_importance_is_measured_keeps_the_model(site: Site, capfd:
     assert "SIGTERM: model and report are complete" in capfd.readouterr().out
     assert json.loads((site.folder / "model" / "report.json").read_text())["importance"] == []
     assert (site.folder / "model" / "model.pt").exists()
+
+
+def test_sigterm_after_everything_is_written_does_not_change_the_exit_status(site: Site) -> None:
+    assert site.run() == 0
+    os.kill(os.getpid(), signal.SIGTERM)  # while Python shuts down, the default action would end it with -15
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
 
 
 def test_sigterm_before_the_first_step_ends_at_once(site: Site, capfd: pytest.CaptureFixture[str]) -> None:

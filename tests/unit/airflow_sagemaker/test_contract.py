@@ -51,7 +51,7 @@ def test_the_pages_scripts_take_the_words_from_the_contract() -> None:
 
 def test_the_training_programs_copy_is_the_same() -> None:
     pytest.importorskip("torch")
-    from training import metrics, report
+    from training.evaluation import metrics, report
 
     assert [metric.name for metric in contract.METRICS] == list(metrics.NAMES)
     assert report.SCHEMA == contract.REPORT_SCHEMA

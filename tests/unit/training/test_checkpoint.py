@@ -77,17 +77,20 @@ def test_another_training_is_refused_by_what_differs(tmp_path: Path) -> None:
         checkpoint.load(tmp_path, {**MINE, "train data": "xyz"}, print)
 
 
-def test_the_version_before_is_refused_by_name(tmp_path: Path) -> None:
-    """It wrote no format."""
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_version_before_is_refused_by_name(version: int, tmp_path: Path) -> None:
     path = checkpoint.save(tmp_path, 1, state(1))
-    content = torch.load(path, weights_only=True)
-    del content["format"]
+    content = {**torch.load(path, weights_only=True), "format": version}
+    if version == 1:
+        del content["format"]  # it wrote none
     buffer = io.BytesIO()
     torch.save(content, buffer)
     path.unlink()
     digest = hashlib.sha256(buffer.getvalue()).hexdigest()[:16]
     (tmp_path / f"checkpoint-0000000001-{digest}.pt").write_bytes(buffer.getvalue())
-    with pytest.raises(CheckpointError, match=r"written by another version of this program \(format 1, expected 2\)"):
+    with pytest.raises(
+        CheckpointError, match=rf"written by another version of this program \(format {version}, expected 3\)"
+    ):
         load(tmp_path)
 
 

@@ -87,15 +87,15 @@ def test_huge_cardinality_is_cut_and_named(monkeypatch: pytest.MonkeyPatch) -> N
     assert warnings == ["column a has 500 different values in train: the 10 most frequent ones are kept"]
 
 
-def test_columns_that_tell_nothing_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_columns_without_information_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoding, "RARE_FROM_ROWS", 10)
     ids = [f"id {i}" for i in range(20)]
     _, warnings = fit(
         {"one": [7] * 20, "gaps": [7, None] * 10}, {"same": ["x"] * 20, "some": ["x", None] * 10, "id": ids}
     )
     assert warnings == [
-        "column one is constant in train: take it out of the feature lists",
-        "column same is constant in train: take it out of the feature lists",
+        "column one is constant in train: remove it from the feature lists",
+        "column same is constant in train: remove it from the feature lists",
         "column id has no value that occurs 5 times in train: remove it from the feature lists",
     ]
 

@@ -83,7 +83,7 @@ def test_lists_come_from_the_file_when_nobody_else_gives_them(tmp_path: Path) ->
         ({"precision": "half"}, "precision must be one of auto, float32, bfloat16, float64, found 'half'"),
         ({"tab_field_list": "a"}, "tab_field_list must be a list of column names as JSON, found 'a'"),
         ({"tab_field_list": ["a", "a"]}, "features listed twice: a"),
-        ({"tab_field_list": ["y"]}, "column y is the id or the label and must not be a feature"),
+        ({"tab_field_list": ["y"]}, "column y is the id or the label; it must not be a feature"),
         ({"tab_field_list": ["c"]}, "columns missing from full_field_list: c"),
         ({"tab_field_list": [], "cat_field_list": []}, "must name at least one feature"),
     ],
@@ -113,7 +113,7 @@ def test_names_and_defaults_are_those_of_the_airflow_side() -> None:
 
 def test_log_lines_match_the_regular_expressions_of_the_pipeline() -> None:
     from airflow_sagemaker.kinds.training.groups import default_metric_definitions
-    from training import metrics
+    from training.evaluation import metrics
 
     values = dict(zip(metrics.NAMES, [0.5, 12.25, 0.0, 0.75], strict=True))
     definitions = default_metric_definitions()

@@ -137,7 +137,7 @@ def test_each_metric_regex_finds_its_number_in_one_line_of_the_training_program(
 
     pytest.importorskip("torch")
     from airflow_sagemaker.kinds.training.groups import default_metric_definitions
-    from training import metrics
+    from training.evaluation import metrics
 
     assert tuple(default_metric_definitions()) == metrics.NAMES
     for name, regex in default_metric_definitions().items():
