@@ -114,7 +114,7 @@ def test_serves_json_and_csv_without_the_repository(artifact: Path, finished: Jo
     assert answers[10] == f"ValueError: row 1 has {width + 1} values; the header line has {width} columns"
     assert answers[11] == "ValueError: column age occurs twice in the header line"
     assert answers[12] == "ValueError: the body has no rows below its header line"
-    assert answers[13] == "ValueError: the body is no CSV with a header line: unexpected end of data"
+    assert answers[13] == "ValueError: the body is not a CSV with a header line: unexpected end of data"
     assert answers[14] == "ValueError: the body has no rows below its header line"
 
 
