@@ -1,1 +1,1 @@
-"""How good the answers are: the metrics, how labels are judged with them, and what the report says of them."""
+"""How good the answers are: the metrics, how answers are scored, and what the report says about them."""
