@@ -7,6 +7,7 @@ command line, `bin/`. `training/` is shipped to the container alone and keeps it
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -36,6 +37,15 @@ VALIDATION_LOSS = Metric("Validation Loss", "loss", higher_is_better=False)
 VALIDATION_F1 = Metric("Validation F1 Score", "f1", higher_is_better=True)
 VALIDATION_AUC = Metric("Validation AUC ROC", "auc", higher_is_better=True)
 METRICS = (TRAIN_LOSS, VALIDATION_LOSS, VALIDATION_F1, VALIDATION_AUC)
+
+
+_LOWER_IS_BETTER = re.compile(r"loss|error|rmse|mae", re.IGNORECASE)
+
+
+def higher_is_better(metric: str) -> bool:
+    """Whether a larger value is better; of others than our own metrics, not of what is called a loss or an error."""
+    known = {ours.name: ours.higher_is_better for ours in METRICS}
+    return known.get(metric, not _LOWER_IS_BETTER.search(metric))
 
 
 class XCom(StrEnum):

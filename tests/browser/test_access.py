@@ -16,7 +16,7 @@ pytestmark = pytest.mark.browser
 STATIC = f"/static/{assets.load_assets().digest}/report.js"
 PAGES = ("/report?dag_id=pages_year&run_id=x", "/history", "/history?dag_id=pages_year")
 LIVE = "/data/live?dag_id=pages_year&run_id=x&task_id=start_training"
-DATA = ("/data/dags", "/data/history?dag_id=pages_year")
+DATA = ("/data/dags", "/data/history?dag_id=pages_year", "/data/watch?dag_id=pages_year&metric=m")
 
 
 def answers(airflow: Airflow, path: str, user: str | None, *, accept: str = "*/*") -> httpx.Response:
@@ -42,6 +42,7 @@ CLOSED_PATHS = [
     "/report?dag_id={}&run_id=x",
     "/history?dag_id={}",
     "/data/history?dag_id={}",
+    "/data/watch?metric=m&dag_id={}",
     "/data/history?dag_id=pages_year&dag_id={}",
     "/data/live?dag_id={}&run_id=x&task_id=start_training",
 ]

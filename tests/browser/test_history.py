@@ -128,24 +128,6 @@ def evaluate(chromium: Any, session_state: dict[str, Any], airflow: Airflow) -> 
     context.close()
 
 
-@pytest.mark.parametrize(
-    ("values", "index"),
-    [
-        ([0.71, 0.72] * 10 + [0.65, 0.66] * 10, 20),
-        ([0.71, 0.72] * 10 + [0.5] + [0.71, 0.72] * 10, None),  # one bad day is no break
-        ([0.71, 0.72] * 20, None),
-        ([0.65, 0.66] * 10 + [0.71, 0.72] * 10, None),  # better is no break
-        ([0.71, None] * 10 + [0.6, None] * 10, 20),
-        ([0.70, 0.75] * 10 + [0.69, 0.74] * 10, None),  # no more than the usual spread
-        ([0.71] * 3, None),
-        ([], None),
-    ],
-)
-def test_a_break_is_lasting_and_for_the_worse(evaluate: Any, values: list[Any], index: int | None) -> None:
-    found = evaluate("history_model.js", f"return m.findBreak({json.dumps(values)})?.index ?? null")
-    assert found == index
-
-
 def test_steps_from_a_log_keep_their_first_time_and_their_last_state(evaluate: Any) -> None:
     lines = [
         {"text": "Step Train: Starting", "at": "T1"},

@@ -11,6 +11,7 @@ from airflow_sagemaker.cli.output import Output
 from airflow_sagemaker.config.base import BasePipelineConfig
 from airflow_sagemaker.config.kinds import class_of
 from airflow_sagemaker.config.yaml_files import file_label, read_yaml
+from airflow_sagemaker.contract import XCom
 from airflow_sagemaker.exceptions import ConfigurationError, Violation
 
 
@@ -80,7 +81,7 @@ def validate(arguments: argparse.Namespace, output: Output, data_checks: list[di
         output.note(f"warning: {warning}", "warning")
     data = {"ok": True, "pipeline_name": config.pipeline_name, "config": config.to_dict(), "missing": missing}
     if data_checks is not None:
-        data["data_checks"] = data_checks
+        data[XCom.DATA_CHECKS.value] = data_checks
     output.result({**data, "warnings": warnings}, text)
     return 0
 

@@ -106,6 +106,19 @@ def _add_data(app: FastAPI) -> None:
         """The runs of one DAG with their trainings' figures, newest first."""
         return history.partition_runs(session, dag_id, limit=limit, before=before)
 
+    @app.get("/data/watch", dependencies=[READS_XCOM, READS_RUNS])
+    def watch(
+        dag_id: str,
+        metric: str,
+        session: SessionDep,
+        training: str = "",
+        limit: Annotated[int, Query(ge=1, le=history.MOST_RUNS)] = 800,
+        before: str | None = None,
+    ) -> dict[str, Any]:
+        """Where a metric of the same runs became lastingly worse, and its unusual single partitions."""
+        runs = history.partition_runs(session, dag_id, limit=limit, before=before)
+        return history.watch_metric(runs, training, metric)
+
 
 def _add_live_figures(app: FastAPI) -> None:
     trainings = live.LiveTrainings()

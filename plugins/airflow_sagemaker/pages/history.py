@@ -8,6 +8,8 @@ outcome inside the database. The models are no public interface of Airflow; test
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,8 @@ from airflow.models.xcom import XComModel
 from sqlalchemy import Select, exists, func, select
 from sqlalchemy.orm import aliased
 
-from airflow_sagemaker.contract import XCom
+from airflow_sagemaker.contract import XCom, higher_is_better
+from airflow_sagemaker.metric_watch import find_change, find_outliers
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -61,6 +64,33 @@ def partition_runs(session: Session, dag_id: str, *, limit: int, before: str | N
         }
         for run in runs
     ]
+
+
+def watch_metric(runs: Sequence[Mapping[str, Any]], training: str, metric: str) -> dict[str, Any]:
+    """Of `partition_runs`, where a training's metric became lastingly worse, and its unusual single partitions.
+
+    Of several runs of a partition the newest counts, as on the page. `training` is the task's name, of a mapped one
+    with its index: `wait [3]`; empty: the first of each run.
+    """
+    newest: dict[str, Mapping[str, Any]] = {}
+    for run in runs:
+        newest.setdefault(run["partition"], run)
+    partitions = sorted(newest)
+    values = [_value_of(newest[name]["trainings"], training, metric) for name in partitions]
+    change = find_change(values, higher_is_better=higher_is_better(metric))
+    found = None
+    if change is not None:
+        found = {**asdict(change), "partition": partitions[change.index]}
+    return {"change": found, "outliers": [partitions[index] for index in find_outliers(values)]}
+
+
+def _value_of(trainings: Sequence[Mapping[str, Any]], training: str, metric: str) -> float | None:
+    for one in trainings:
+        name = f"{one['task_id']} [{one['map_index']}]" if one["map_index"] >= 0 else one["task_id"]
+        if training in ("", name):
+            value = one["metrics"].get(metric)
+            return None if value is None else float(value)
+    return None
 
 
 def _runs_statement(session: Session, dag_id: str, *, limit: int, before: str | None) -> Select[Any]:

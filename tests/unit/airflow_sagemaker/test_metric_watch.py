@@ -36,6 +36,21 @@ def test_where_a_metric_became_lastingly_worse(values: list[float], place: int |
     assert (mirrored.index if mirrored else None) == place
 
 
+@pytest.mark.parametrize(
+    ("values", "index"),
+    [
+        ([0.71, 0.72] * 10 + [0.65, 0.66] * 10, 20),
+        ([0.71, None] * 10 + [0.6, None] * 10, 20),
+        ([0.70, 0.75] * 10 + [0.69, 0.74] * 10, None),  # no more than the usual spread
+        ([0.71] * 3, None),
+        ([], None),
+    ],
+)
+def test_a_change_is_lasting_and_for_the_worse(values: list[float | None], index: int | None) -> None:
+    found = find_change(values)
+    assert (found.index if found else None) == index
+
+
 def test_what_is_no_number_is_skipped() -> None:
     values: list[float | None] = [*days((20, 0.75), (8, 0.70))]
     values[3], values[22] = None, float("nan")

@@ -5,7 +5,7 @@ import { calendar } from "./calendar.js";
 import { lineChart } from "./charts.js";
 import { card, el, table } from "./dom.js";
 import { count, counted, metric, ordered, paired, seconds, short, spoken, tone } from "./format.js";
-import { LEAST, UNREAD, findOutliers, metricNames, nameOf, partitions, promotions, qualityBreak, trainingNames, trainingOf } from "./history_model.js";
+import { LEAST, UNREAD, metricNames, nameOf, partitions, promotions, qualityBreak, trainingNames, trainingOf } from "./history_model.js";
 import "./theme.js";
 
 const query = new URLSearchParams(location.search);
@@ -20,7 +20,9 @@ async function start() {
     const dags = isDagsTab ? [] : await data("dags", { dag_id: query.get("dag_id") });
     const dagId = query.get("dag_id") ?? dags[0]?.dag_id;
     const runs = dagId ? await data("history", { dag_id: dagId, limit: MOST_RUNS, before: query.get("before") }) : [];
-    page.replaceChildren(...(runs.some((run) => run.trainings.length || run.unread) ? drawn(dagId, dags, runs) : nothing(dagId, dags, runs)));
+    const view = viewOf(runs);
+    const watched = view.chosen ? await data("watch", { dag_id: dagId, limit: MOST_RUNS, before: query.get("before"), training: view.training, metric: view.chosen }) : null;
+    page.replaceChildren(...(runs.some((run) => run.trainings.length || run.unread) ? drawn(dagId, dags, runs, view, watched) : nothing(dagId, dags, runs)));
   } catch (error) {
     page.replaceChildren(problem(error));
   }
@@ -28,15 +30,19 @@ async function start() {
   page.dataset.ready = "true";
 }
 
-/** The page's parts. */
-function drawn(dagId, dags, runs) {
+/** The partitions, and which training and metric of them is looked at. */
+function viewOf(runs) {
   const list = partitions(runs);
-  const marked = promotions(list);
   const names = trainingNames(list);
   const training = names.includes(query.get("training")) ? query.get("training") : names[0];
   const metrics = ordered(metricNames(list));
-  const chosen = metrics.includes(query.get("metric")) ? query.get("metric") : metrics[0];
-  const broken = chosen ? qualityBreak(list, chosen, training) : null;
+  return { list, names, training, metrics, chosen: metrics.includes(query.get("metric")) ? query.get("metric") : metrics[0] };
+}
+
+/** The page's parts. */
+function drawn(dagId, dags, runs, { list, names, training, metrics, chosen }, watched) {
+  const marked = promotions(list);
+  const broken = qualityBreak(list, watched?.change, training);
   const details = el("div", { class: "details", "aria-live": "polite" });
   let shown = null;
   const show = (one) => {
@@ -55,7 +61,7 @@ function drawn(dagId, dags, runs) {
     unreadCard(list, show),
     chosen && finding(dagId, list, chosen, training, broken),
     calendarCard(list, { metrics, training, show, open, details, again: () => show(shown) }),
-    chartsCard(list, { training, metrics, chosen, broken, show, open }),
+    chartsCard(list, { training, metrics, chosen, broken, odd: watched?.outliers ?? [], show, open }),
     modelsCard(list, show),
   ].filter(Boolean);
 }
@@ -156,7 +162,7 @@ function calendarCard(list, { metrics, training, show, open, details, again }) {
   return card(title, { class: "wide" }, holder, details);
 }
 
-function chartsCard(list, { training, metrics, chosen, broken, show, open }) {
+function chartsCard(list, { training, metrics, chosen, broken, odd, show, open }) {
   const trained = list.filter((one) => trainingOf(one, training));
   if (trained.length < 2) return null;
   const marks = broken ? [{ x: trained.indexOf(list[broken.index]), label: broken.partition, colour: "bad" }] : [];
@@ -179,14 +185,13 @@ function chartsCard(list, { training, metrics, chosen, broken, show, open }) {
     { class: "wide" },
     el("p", { class: "quiet" }, "Click a point to open its report."),
     groups.map((names) => chart(names, names.includes(chosen) ? 220 : 150)),
-    oddDays(trained, training, chosen, show),
+    oddDays(trained.filter((one) => odd.includes(one.partition)), chosen, show),
   );
 }
 
-function oddDays(trained, training, name, show) {
-  const odd = findOutliers(trained.map((one) => trainingOf(one, training).metrics[name])).slice(0, 12);
+function oddDays(odd, name, show) {
   if (!odd.length) return null;
-  const days = odd.map((index) => el("button", { type: "button", onclick: () => show(trained[index]) }, trained[index].partition));
+  const days = odd.slice(0, 12).map((one) => el("button", { type: "button", onclick: () => show(one) }, one.partition));
   return el("p", { class: "controls" }, el("span", { class: "quiet" }, `Single days with unusual ${name}:`), days);
 }
 

@@ -1,6 +1,4 @@
-// From runs to partitions, and the search for the partition where quality broke. No drawing here.
-
-import { lowerIsBetter } from "./format.js";
+// From runs to partitions. No drawing here.
 
 const DAY = 86400000;
 const ISO_DAY = /^\d{4}-\d{2}-\d{2}(T[\d:.Z+-]*)?$/;
@@ -44,64 +42,13 @@ export const trainingOf = (partition, name) => partition.trainings.find((one) =>
 
 export const metricNames = (list) => [...new Set(list.flatMap((one) => one.trainings.flatMap((training) => Object.keys(training.metrics))))];
 
-export function median(values) {
-  const sorted = [...values].sort((one, other) => one - other);
-  const middle = Math.floor(sorted.length / 2);
-  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-}
-
-/** Standard deviation of a normal distribution with this median absolute deviation. */
-function spread(values) {
-  const centre = median(values);
-  return 1.4826 * median(values.map((value) => Math.abs(value - centre)));
-}
-
-/** Values on each side of a break at least: with fewer there is nothing to tell. */
+/** Values on each side of a change at least, as in metric_watch.py. */
 export const LEAST = 5;
 
-const deviation = (values, centre) => values.reduce((sum, value) => sum + Math.abs(value - centre), 0);
-
-/**
- * Where a metric got lastingly worse. For each split, the medians of up to `window` values on both sides: it counts when
- * the fall is `threshold` times the spread (and one percent of the level: with hardly any noise everything would
- * count). Of those that count, the split that explains most: whose two medians leave least of the absolute deviation
- * from the one median of both sides. Medians, so one bad day is no break. null when there is none.
- */
-export function findBreak(values, { worseIsLower = true, window = 14, least = LEAST, threshold = 4 } = {}) {
-  const known = values.map((value, index) => ({ value, index })).filter(({ value }) => Number.isFinite(value));
-  let best = null;
-  for (let at = least; at <= known.length - least; at += 1) {
-    const before = known.slice(Math.max(0, at - window), at).map(({ value }) => value);
-    const after = known.slice(at, at + window).map(({ value }) => value);
-    const [high, low] = [median(before), median(after)];
-    const fall = worseIsLower ? high - low : low - high;
-    const score = fall / Math.max(spread(before), spread(after), 1e-9);
-    if (fall < Math.abs(high) * 0.01 || score < threshold) continue;
-    const both = [...before, ...after];
-    const gain = deviation(both, median(both)) - deviation(before, high) - deviation(after, low);
-    if (!best || gain > best.gain) best = { index: known[at].index, before: high, after: low, score, gain };
-  }
-  return best;
-}
-
-/** Single values far off their neighbours (more than `threshold` spreads from the median of those around them). */
-export function findOutliers(values, { window = 14, threshold = 5 } = {}) {
-  const found = [];
-  values.forEach((value, index) => {
-    if (!Number.isFinite(value)) return;
-    const around = values.slice(Math.max(0, index - window), index + window + 1).filter((one, at) => Number.isFinite(one) && at !== Math.min(index, window));
-    if (around.length < 6) return;
-    const noise = Math.max(spread(around), Math.abs(median(around)) * 0.002, 1e-9);
-    if (Math.abs(value - median(around)) > threshold * noise) found.push(index);
-  });
-  return found;
-}
-
-/** The break of one metric over partitions, with the partitions named; null when there is none. */
-export function qualityBreak(list, metric, training) {
-  const values = list.map((one) => trainingOf(one, training)?.metrics[metric]);
-  const found = findBreak(values, { worseIsLower: !lowerIsBetter(metric) });
-  return found && { ...found, partition: list[found.index].partition, digestChanged: digestChange(list, found.index, training) };
+/** What the server has found of a metric (`data/watch`), with its place in the list; null when there is no change. */
+export function qualityBreak(list, change, training) {
+  const index = change ? list.findIndex((one) => one.partition === change.partition) : -1;
+  return index < 0 ? null : { ...change, index, digestChanged: digestChange(list, index, training) };
 }
 
 /** [digest before, digest then] when the definition changed exactly there. */
