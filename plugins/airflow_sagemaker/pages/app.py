@@ -123,6 +123,17 @@ def _add_data(app: FastAPI) -> None:
 def _add_live_figures(app: FastAPI) -> None:
     trainings = live.LiveTrainings()
 
+    @app.get("/data/execution", dependencies=[READS_XCOM, READS_LOGS])
+    def execution(dag_id: str, run_id: str, task_id: str, session: SessionDep, map_index: int = -1) -> dict[str, Any]:
+        """The status that the execution of a training has on AWS now."""
+        details = live.started_by(session, dag_id, run_id, task_id, map_index)
+        if details is None:
+            raise HTTPException(404, "No training was started by this task")
+        try:
+            return live.execution_state(details)
+        except Exception as error:
+            raise HTTPException(502, explain_error(error, "Asking AWS")) from error
+
     @app.get("/data/live", dependencies=[READS_XCOM, READS_LOGS])
     def lines(dag_id: str, run_id: str, task_id: str, session: SessionDep, map_index: int = -1) -> list[str]:
         """Lines about steps and metrics of a running training, read from AWS."""

@@ -21,6 +21,7 @@ from airflow_sagemaker.aws.client import Aws
 from airflow_sagemaker.aws.connections import AwsTarget
 from airflow_sagemaker.aws.executions import Executions
 from airflow_sagemaker.contract import METRICS, ProgressLevel, XCom
+from airflow_sagemaker.exceptions import ExecutionNotFound
 from airflow_sagemaker.wait.progress_report import ProgressReport
 
 if TYPE_CHECKING:
@@ -87,6 +88,15 @@ def started_by(session: Session, dag_id: str, run_id: str, task_id: str, map_ind
         )
     )
     return value if isinstance(value, dict) and value.get("execution_arn") else None
+
+
+def execution_state(details: dict[str, Any]) -> dict[str, Any]:
+    """The execution's status on AWS, or that it is gone. Raises botocore's errors."""
+    executions = Executions(Aws(target_of(details), patience=PATIENCE_SECONDS))
+    try:
+        return {"status": executions.describe(details["execution_arn"]).status, "gone": False}
+    except ExecutionNotFound:
+        return {"status": None, "gone": True}
 
 
 def target_of(details: dict[str, Any]) -> AwsTarget:

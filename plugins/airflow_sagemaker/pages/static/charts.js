@@ -101,7 +101,7 @@ class Chart {
       cursor: { y: false, points: { size: 8 }, drag: { x: false, y: false } },
       legend: { show: false },
       axes: [
-        { ...axis, size: 30, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500], space: labelSpace(x, formatX), values: (_plot, ticks) => ticks.map((tick) => (x.includes(tick) ? formatX(tick) : "")) },
+        { ...axis, size: 30, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000], space: labelSpace(x, formatX), values: (_plot, ticks) => ticks.map((tick) => formatX(tick)) },
         { ...axis, size: 54, values: (_plot, ticks) => ticks.map((tick) => trimmed(tick)) },
       ],
       series: [{}, ...lines],

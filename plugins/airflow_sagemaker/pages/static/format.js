@@ -70,6 +70,7 @@ export const spoken = (state) => (state ? words(String(state)).replaceAll("_", "
 /** Which of the five tones of a status a state has: good, bad, live, warn or idle. */
 export function tone(state) {
   const text = spoken(state);
+  if (/^last seen/.test(text)) return "idle";
   if (/^(success|succeeded|completed)$/.test(text)) return "good";
   if (/fail|stopped|removed/.test(text)) return "bad";
   if (/running|executing|deferred|training/.test(text)) return "live";

@@ -5,7 +5,7 @@ import { calendar } from "./calendar.js";
 import { lineChart } from "./charts.js";
 import { card, el, table } from "./dom.js";
 import { count, counted, metric, ordered, paired, seconds, short, spoken, tone } from "./format.js";
-import { LEAST, UNREAD, metricNames, nameOf, partitions, promotions, qualityBreak, trainingNames, trainingOf } from "./history_model.js";
+import { LEAST, MOST_PARTITIONS, UNREAD, dayText, metricNames, nameOf, partitions, places, promotions, qualityBreak, trainingNames, trainingOf } from "./history_model.js";
 import "./theme.js";
 
 const query = new URLSearchParams(location.search);
@@ -165,15 +165,16 @@ function calendarCard(list, { metrics, training, show, open, details, again }) {
 function chartsCard(list, { training, metrics, chosen, broken, odd, show, open }) {
   const trained = list.filter((one) => trainingOf(one, training));
   if (trained.length < 2) return null;
-  const marks = broken ? [{ x: trained.indexOf(list[broken.index]), label: broken.partition, colour: "bad" }] : [];
+  const x = places(trained);
+  const marks = broken ? [{ x: x[trained.indexOf(list[broken.index])], label: broken.partition, colour: "bad" }] : [];
   const values = (name) => trained.map((one) => trainingOf(one, training).metrics[name] ?? null);
   const chart = (names, height) =>
     lineChart({
       summary: names.map((name) => `${name} over ${trained.length} partitions`).join("; "),
-      x: trained.map((_, index) => index), // evenly spaced: partitions need not be dates, and years may lie between two
+      x,
       series: names.map((name, index) => ({ label: name, colour: `series-${index + 1}`, width: 1.5, points: trained.length <= 60, values: values(name) })),
       format: metric,
-      formatX: (index) => trained[index]?.partition ?? "",
+      formatX: (place) => trained[x.indexOf(place)]?.partition ?? (x[0] > MOST_PARTITIONS ? dayText(place) : ""),
       xLabel: "partition",
       height,
       marks: names.includes(chosen) ? marks : [],
@@ -222,6 +223,7 @@ const packageName = (arn) => el("code", { title: arn }, arn.split("/").slice(1).
 /** What the pointer or the focus is on. */
 function describe(dagId, one, marked) {
   const took = one.start && one.end && (Date.parse(one.end) - Date.parse(one.start)) / 1000;
+  const cleared = one.trainings.some((training) => training.billable_seconds > took + 1); // a clear resets the run's times
   const entry = (name, value) => el("div", {}, el("dt", {}, name), el("dd", { class: "number" }, value));
   const figures = one.trainings.flatMap((training) => [
     one.trainings.length > 1 && entry("Training", nameOf(training)),
@@ -234,7 +236,7 @@ function describe(dagId, one, marked) {
     { class: "one" },
     entry("Partition", [el("b", {}, one.partition), one.runs > 1 && ` (newest of ${one.runs} runs)`]),
     entry("Open", [airflowLink(reportPath(dagId, one), {}, "report"), " · ", airflowLink(runPath(dagId, one.run_id), {}, "run")]),
-    entry("State", [el("span", { class: tone(one.state) }, spoken(one.state)), took > 0 && ` in ${seconds(took)}`]),
+    entry("State", [el("span", { class: tone(one.state) }, spoken(one.state)), took > 0 && !cleared && ` in ${seconds(took)}`]),
     one.unread && entry("Results", one.unread),
     marked.filter((promotion) => promotion.partition === one || promotion.partition.run_id === one.run_id).map((promotion) => entry("Model", [promotion.mark, " · ", packageName(promotion.package_arn)])),
     figures,

@@ -77,6 +77,24 @@ export function promotions(list) {
 
 const MARKS = { Approved: "promoted", Rejected: "rejected", PendingManualApproval: "pending" };
 
+/** Above it a place is a day since 1970, below it the number of a partition. */
+export const MOST_PARTITIONS = 5000;
+/** Days for one partition on average: with more, most of a chart would be empty. */
+const SPARSE = 30;
+
+/**
+ * Where partitions stand on an axis: at their days, so that gaps show; one after the other when a key is no date, when
+ * several share a day, or when they are few in a long time.
+ */
+export function places(list) {
+  const days = list.map((one) => (one.day === null ? null : one.day / DAY));
+  const rising = days.every((day, index) => day !== null && day > MOST_PARTITIONS && (index === 0 || day > days[index - 1]));
+  const dense = rising && days.at(-1) - days[0] <= SPARSE * list.length;
+  return dense ? days : list.map((_, index) => index);
+}
+
+export const dayText = (place) => (Number.isInteger(place) ? new Date(place * DAY).toISOString().slice(0, 10) : "");
+
 /** Weeks that one row of the calendar holds: a year that begins on any day of the week. */
 export const WEEKS = 53;
 

@@ -2,6 +2,7 @@
 
 import { problem } from "./airflow.js";
 import { card, el } from "./dom.js";
+import { marked } from "./marked.js";
 import { RunReader } from "./report_model.js";
 import * as overview from "./report_view.js";
 import { checks, definition, facts } from "./result.js";
@@ -22,9 +23,9 @@ const reader = new RunReader({
   live: options.live,
 });
 
-const view = { ...overview, checks, definition, facts };
-const SECTIONS = ["header", "failed", "nothingYet", "figures", "curves", "times", "checks", "evaluation", "facts", "definition"];
-const ALWAYS = new Set(["header", "failed", "times", "checks"]);
+const view = { ...overview, checks, definition, facts, marked };
+const SECTIONS = ["header", "marked", "failed", "nothingYet", "figures", "curves", "times", "checks", "evaluation", "facts", "definition"];
+const ALWAYS = new Set(["header", "marked", "failed", "times", "checks"]);
 const drawn = new Map();
 
 /** Put each section in its place; one whose markup did not change stays, with its focus and its open details. */
@@ -61,6 +62,7 @@ function partOf(name, model) {
   if (name === "curves") return [model.curves, model.live, model.curvesFrom, model.liveProblem];
   if (name === "definition") return [model.training.details, model.before, model.definitionChanges];
   if (name === "failed") return model.failure;
+  if (name === "marked") return [model.marked, model.execution];
   if (name === "checks") return model.checks;
   return [model.training, model.before, name === "figures" && model.curves.at(-1)];
 }

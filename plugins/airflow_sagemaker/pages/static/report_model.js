@@ -3,20 +3,14 @@
 
 import { all, api, data, path } from "./airflow.js";
 import { CONTRACT } from "./contract.js";
+import { BUILT_IN, curvesFromLog } from "./curves.js";
 import { changes } from "./definition_diff.js";
+import { bounded, curvesInWorker } from "./limits.js";
+import { markOf, unconcluded } from "./marked.js";
+
+export { curvesFromLog };
 
 const UNFINISHED = new Set([null, "none", "scheduled", "queued", "running", "deferred", "up_for_retry", "up_for_reschedule", "restarting"]);
-const BUILT_IN = CONTRACT.metrics.map(({ name, regex }) => ({ name, regex: new RegExp(`(?:^|\\W)${regex}\\s*$`) }));
-/** A line of the job as the waiting task logs it: step and the job's own time stamp in front. */
-const OF_JOB = /^\[[^\]]*\] \d{4}-\d\d-\d\dT\S+ (.*)$/;
-const LONGEST_LINE = 1000;
-/** A new triggerer tells older lines of the job again and marks them; the job's own time stamp shows which. */
-const REPEATED = /^\[(.*?) earlier\]/;
-/** The program repeats the metrics of the epoch that it keeps: they belong to no epoch of their own. */
-const KEPT = /^Kept epoch \d+: /;
-/** After this line the sensor repeats the final metrics. */
-const ENDED = /Execution (?:\S+ )?(?:is|ended as) (Succeeded|Failed|Stopped|CompletedWithFailures)/;
-
 const MOST_VALUES = 200;
 const { STARTED, DEFINITION, DATA_CHECKS: CHECKS, RETURN_VALUE, OUTCOME } = CONTRACT.xcom;
 /** The XComs that the report is made of. */
@@ -27,7 +21,10 @@ export const isLive = (state) => UNFINISHED.has(state ?? null);
 /** An outcome without its report when that is of another schema than this page knows, saying so. */
 function withReadableReport(outcome) {
   const found = outcome?.report?.schema ?? CONTRACT.reportSchema;
-  if (found === CONTRACT.reportSchema) return outcome;
+  if (found === CONTRACT.reportSchema) {
+    const { report, left } = bounded(outcome?.report);
+    return left.length ? { ...outcome, report, reportLeft: `Only ${left.join(", ")} shown: the report is large` } : outcome;
+  }
   return { ...outcome, report: null, reportProblem: `report.json has schema ${found}, but this page reads ${CONTRACT.reportSchema}; use the same version of training/ and the package` };
 }
 
@@ -45,29 +42,6 @@ function compiled(text) {
   } catch {
     return null; // a pattern of another dialect: its metric has no live curve
   }
-}
-
-/** Metric lines of a job -> [{epoch, <metric>: value}]: the n-th line of a metric belongs to epoch n. */
-export function curvesFromLog(lines, metrics = BUILT_IN) {
-  const rows = [];
-  const seen = new Map();
-  const known = new Set();
-  for (const text of lines) {
-    if (ENDED.test(text)) break;
-    const line = text.slice(0, LONGEST_LINE).replace(REPEATED, "[$1]");
-    const said = OF_JOB.exec(line)?.[1];
-    if (said === undefined || known.has(line) || KEPT.test(said)) continue;
-    known.add(line);
-    for (const { name, regex } of metrics) {
-      const value = regex.exec(said)?.[1];
-      if (value === undefined) continue;
-      const number = seen.get(name) ?? 0;
-      seen.set(name, number + 1);
-      rows[number] ??= { epoch: number + 1 };
-      rows[number][name] = Number(value); // nan and inf become NaN: shown as no value
-    }
-  }
-  return rows;
 }
 
 const STEP = /^Step (.+?): (\w+)(?: after (\d+) s)?/;
@@ -194,14 +168,42 @@ export class RunReader {
       this.failure(bad),
     ]);
     model.metrics = metricsOf(history?.length ? null : await this.pushed(this.runId, training.start, DEFINITION));
-    model.curves = history?.length ? history : curvesFromLog(told.lines.map((line) => line.text), model.metrics);
+    model.curves = history?.length ? history : await this.curves(told.lines, model);
     model.steps = training.outcome?.steps ?? stepsFromLog(told.lines);
     model.curvesFrom = told.from;
-    model.liveProblem = told.problem ?? null;
+    model.liveProblem ??= told.problem ? `Reading from AWS failed, so these are the task's logged metrics: ${told.problem}` : null;
     Object.assign(model, { earlier, links, failure });
+    if (unconcluded(model, isLive)) await this.addMark(model, involved);
     const previous = earlier.find((one) => one.trainings.length);
     model.before = previous ? { ...previous, details: await this.pushed(previous.run_id, training.start, STARTED) } : null;
     model.definitionChanges = await this.definitionChanges(training, model.before);
+  }
+
+  /** Curves from the log; once the regexes took too long, none. */
+  async curves(lines, model) {
+    if (!this.regexProblem) {
+      try {
+        return await curvesInWorker(lines.map((line) => line.text), model.metrics);
+      } catch (error) {
+        this.regexProblem = `No curves from the log: ${error.message}`;
+      }
+    }
+    model.liveProblem = this.regexProblem;
+    return [];
+  }
+
+  /** Who gave the tasks a state that the execution does not have, and what the execution did since. */
+  async addMark(model, involved) {
+    const { training, run } = model;
+    const last = training.waits.at(-1) ?? training.start;
+    const mark = await markOf(run, involved);
+    if (!mark && last.state === "failed" && model.failure?.text) return; // it says itself why it failed
+    model.marked = mark ?? { who: null, state: last.state, at: null };
+    if (mark) model.failure = null;
+    if (!this.askAws) return;
+    const { start } = training;
+    const where = { dag_id: this.dagId, run_id: this.runId, task_id: start.task_id, map_index: start.map_index };
+    model.execution = await data("execution", where).catch(() => null);
   }
 
   /** Lines {text, at} about steps and metrics: from AWS where the api-server may ask it, else from the task's log. */

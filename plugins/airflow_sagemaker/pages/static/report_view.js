@@ -9,7 +9,8 @@ import { plain } from "./result.js";
 import { labelOf, timeline } from "./timeline.js";
 
 /** The state in one word: what the execution became, or what the run does. */
-export function verdict({ training, run, tasks }) {
+export function verdict({ training, run, tasks, marked }) {
+  if (marked) return marked.state;
   if (training?.outcome) return training.outcome.status;
   const involved = training ? [training.start, ...training.waits] : tasks;
   if (involved.some((task) => task.state === "failed")) return "failed";
@@ -25,7 +26,7 @@ export function header(model) {
   const facts = [
     training?.details?.pipeline_name && `pipeline ${training.details.pipeline_name}`,
     run.start_date && `started ${moment(run.start_date)}`,
-    run.start_date && `${run.end_date ? "took" : "running for"} ${seconds(took)}`,
+    run.start_date && duration(run, took, training),
   ].filter(Boolean);
   return el(
     "header",
@@ -34,12 +35,20 @@ export function header(model) {
       "div",
       {},
       el("p", { class: "over" }, "Training report"),
-      el("h1", {}, partition ? `Partition ${partition}` : run.dag_run_id, " ", el("span", { class: `pill ${tone(state)}`, role: "status" }, spoken(state))),
+      el("h1", {}, partition ? `Partition ${partition}` : run.dag_run_id, " ", el("span", { class: `pill ${tone(state)}`, role: "status" }, model.marked?.who ? `marked ${spoken(state)}` : spoken(state))),
       el("p", { class: "quiet" }, facts.join(" · ")),
       el("p", { class: "quiet run-id" }, airflowLink(runPath(run.dag_id, run.dag_run_id), {}, run.dag_run_id)),
     ),
     el("nav", { "aria-label": "Links", class: "links" }, links(model)),
   );
+}
+
+/** How long it took. Clearing a task resets the run's times, not those of the training that it then finds. */
+function duration(run, took, training) {
+  const steps = (training?.outcome?.steps ?? []).map((step) => step.seconds).filter(Number.isFinite);
+  const longest = Math.max(0, ...steps);
+  if (longest > took + 1) return `trained for ${seconds(longest)}; cleared since`;
+  return `${run.end_date ? "took" : "running for"} ${seconds(took)}`;
 }
 
 function links({ run, training, links: offered, before, trainings }) {
@@ -132,7 +141,7 @@ const MOST_CHARTS = 9;
 export function curves(model) {
   const rows = model.curves;
   const title = el("h2", {}, "Metrics per epoch ", el("small", {}, progress(model)));
-  const problem = model.liveProblem && el("p", { class: "quiet", role: "status" }, `Reading from AWS failed, so these are the task's logged metrics: ${model.liveProblem}`);
+  const problem = model.liveProblem && el("p", { class: "quiet", role: "status" }, model.liveProblem);
   if (!rows.length) {
     return card(title, { class: "wide" }, el("p", { class: "quiet" }, model.live ? noLinesYet(model) : "There is no report, and the log contains no metric lines."), problem);
   }

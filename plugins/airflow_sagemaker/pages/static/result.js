@@ -35,7 +35,7 @@ export function facts({ training }, options) {
   const entries = [
     ["Billable", outcome && seconds(outcome.billable_seconds ?? undefined)],
     ["Cost", Number.isFinite(cost) && `${money(cost, options.currency)} (${instances} × ${parameters.TrainingInstanceType} at ${money(price, options.currency)} per hour)`],
-    ["Report", outcome?.reportProblem],
+    ["Report", outcome?.reportProblem ?? outcome?.reportLeft],
     ["Rows", rowsOf(report)],
     ["Kept", report.best_epoch && `epoch ${report.best_epoch} of ${report.history?.at(-1)?.epoch ?? "?"}`],
     ["Training time", Number.isFinite(report.seconds?.training) && seconds(report.seconds.training)],

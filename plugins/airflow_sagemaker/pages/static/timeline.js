@@ -33,7 +33,8 @@ function stepRows(model, now) {
   return steps.map((step) => {
     const from = time(step.started_at) ?? free;
     free = step.seconds === undefined ? Math.max(from, last) : from + (step.seconds ?? 0) * 1000; // undefined: it runs
-    return { label: step.name, from, to: free, state: step.status, step, seconds: step.seconds };
+    const state = model.marked && step.seconds === undefined ? `last seen ${String(step.status).toLowerCase()}` : step.status;
+    return { label: step.name, from, to: free, state, step, seconds: step.seconds };
   });
 }
 
