@@ -10,7 +10,9 @@ from pathlib import Path
 from local_sagemaker.job_files import open_file
 from local_sagemaker.web.markup import Markup, tag
 
-_WIDTH, _HEIGHT = 320, 130
+_WIDTH, _HEIGHT = 320, 150
+_LEFT, _TOP, _BOTTOM = 56, 4, 128
+"""Where the plot begins and ends: the values of the axes are left of it and below."""
 _MAX_POINTS = 400
 _MAX_BYTES = 4 * 1024 * 1024
 
@@ -48,12 +50,29 @@ def _figure(name: str, values: Sequence[float]) -> Markup:
     span = (high - low) or 1.0
     width = max(len(points) - 1, 1)
     way = " ".join(
-        f"{index / width * (_WIDTH - 8) + 4:.1f},{(_HEIGHT - 8) * (1 - (value - low) / span) + 4:.1f}"
+        f"{_LEFT + index / width * (_WIDTH - _LEFT - 4):.1f},{_TOP + (_BOTTOM - _TOP) * (1 - (value - low) / span):.1f}"
         for index, value in enumerate(points)
     )
     label = f"{name}: from {points[0]:.6g} to {points[-1]:.6g}, lowest {low:.6g}, highest {high:.6g}"
     line = tag("polyline", points=way, fill="none", stroke="currentColor", stroke_width=2)
-    chart = tag("svg", tag("title", label), line, viewBox=f"0 0 {_WIDTH} {_HEIGHT}", width=_WIDTH, height=_HEIGHT,
-                role="img", aria_label=label)  # fmt: skip
-    ends = tag("div", f"{low:.6g} to {high:.6g}", class_="none")
-    return tag("figure", caption, chart, ends)
+    chart = tag("svg", tag("title", label), _axes(low, high, len(values)), line, viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
+                width=_WIDTH, height=_HEIGHT, role="img", aria_label=label)  # fmt: skip
+    return tag("figure", caption, chart)
+
+
+def _axes(low: float, high: float, values: int) -> list[Markup]:
+    """The two axes with their ends: lowest and highest value, first and last number."""
+
+    def text(content: str, x: float, y: float, anchor: str) -> Markup:
+        return tag("text", content, x=x, y=y, text_anchor=anchor, class_="axis")
+
+    frame = tag("path", d=f"M{_LEFT} {_TOP}V{_BOTTOM}H{_WIDTH - 4}", class_="edge")
+    ends = [(f"{high:.4g}", _TOP + 10), *([(f"{low:.4g}", _BOTTOM)] if high > low else [])]
+    below = _HEIGHT - 3
+    return [
+        frame,
+        *(text(content, _LEFT - 5, y, "end") for content, y in ends),
+        text("1", _LEFT, below, "start"),
+        text("value number", (_LEFT + _WIDTH) / 2, below, "middle"),
+        text(str(values), _WIDTH - 4, below, "end"),
+    ]

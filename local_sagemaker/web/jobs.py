@@ -73,8 +73,8 @@ def detail(context: Context, kind: str, name: str) -> Markup | None:
         name,
         pairs(facts),
         [tag("h2", "Metrics"), curves.draw(series)] if series else None,
-        [_log(host, anchor=None if number else "log") for number, host in enumerate(hosts)],
         [tag("h2", "Hyperparameters"), pairs(job["HyperParameters"])] if job.get("HyperParameters") else None,
+        [_log(host, anchor=None if number else "log") for number, host in enumerate(hosts)],
         refresh_seconds=2 if row["live"] else None,
     )
 

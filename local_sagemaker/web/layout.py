@@ -13,7 +13,7 @@ _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 72rem; padding: 1rem 1.25rem 4rem }
 h1 { font-size: 1.35rem; margin: 1rem 0 .25rem; overflow-wrap: anywhere }
 h2 { font-size: 1.05rem; margin: 1.75rem 0 .5rem }
-.wide + nav { margin-top: .75rem } nav a { margin-right: 1rem } a { color: inherit }
+.wide + nav { margin-top: .75rem } nav a, nav b { margin-right: 1rem } a { color: inherit }
 table { border-collapse: collapse; min-width: 40% } .wide { overflow-x: auto }
 th, td { text-align: left; padding: .3rem .9rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
 th { font-weight: 600; font-size: .85rem } td { overflow-wrap: break-word; font-variant-numeric: tabular-nums }
@@ -25,6 +25,7 @@ pre { background: var(--soft); padding: .75rem; overflow: auto; max-height: 32re
 .Succeeded, .Completed { color: var(--ok) } .Failed, .CompletedWithFailures { color: var(--bad) }
 .Executing, .Starting, .InProgress, .Stopping { color: var(--busy) }
 svg { max-width: 100%; height: auto } svg text { font: 13px system-ui, sans-serif; fill: currentColor }
+svg text.axis { font-size: 11px; fill: var(--off) }
 svg .box { fill: var(--soft); stroke: currentColor; stroke-width: 1.5 } svg .edge { fill: none; stroke: var(--off) }
 .curves { display: flex; flex-wrap: wrap; gap: 1rem } figure { margin: 0 } figcaption { font-size: .85rem }
 """
@@ -41,7 +42,9 @@ def frame(title: str, *body: Any, refresh_seconds: int | None = None) -> Markup:
         tag("title", f"{title} · local SageMaker"),
         tag("style", Markup(_STYLE)),
     )
-    navigation = tag("nav", tag("a", "Executions", href="/"), tag("a", "Jobs", href="/ui/jobs"))
+    navigation = tag(
+        "nav", tag("b", "Local SageMaker"), tag("a", "Executions", href="/"), tag("a", "Jobs", href="/ui/jobs")
+    )
     return Markup("<!doctype html>" + tag("html", head, tag("body", navigation, tag("h1", title), body), lang="en"))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from local_sagemaker.web import curves
 from local_sagemaker.web.layout import frame
 from local_sagemaker.web.markup import pairs, table
 
@@ -34,4 +35,18 @@ def test_no_word_is_broken_to_make_room_for_a_long_value(chromium: Any, width: i
     assert lines == dict.fromkeys((*FACTS, "Preprocess", "Processing", "Succeeded", "1"), 1)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate("document.querySelector('td b').closest('td').nextSibling.offsetWidth") >= 300
+    page.close()
+
+
+@pytest.mark.parametrize("width", [390, 1400])
+def test_the_page_has_a_name_and_its_curves_have_axes(chromium: Any, width: int) -> None:
+    page = chromium.new_page(viewport={"width": width, "height": 800})
+    page.set_content(
+        frame("job", curves.draw({"Train Loss": [0.625, 0.5, 0.25], "Flat": [1.0], "Nothing": [float("nan")]}))
+    )
+    assert "Local SageMaker" in page.locator("nav").inner_text()
+    axes = page.locator("svg").first.locator("text").all_text_contents()
+    assert axes == ["0.625", "0.25", "1", "value number", "3"]
+    assert page.locator("svg").count() == 2
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.close()

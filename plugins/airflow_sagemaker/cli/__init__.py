@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_sagemaker import __version__
+from airflow_sagemaker.cli.examples import example_of
 from airflow_sagemaker.cli.output import Interrupted, Output
 from airflow_sagemaker.cli.table_parser import add_init, add_predict, add_split
 from airflow_sagemaker.contract import PROGRESS_LEVELS, ProgressLevel
@@ -68,6 +69,9 @@ def build_parser() -> argparse.ArgumentParser:
     add_predict(commands)
     _add_orphans(commands)
     _add_backfill_summary(commands)
+    for name, command in commands.choices.items():
+        command.epilog = example_of(name, root.prog)
+        command.formatter_class = argparse.RawDescriptionHelpFormatter
     return root
 
 

@@ -211,6 +211,8 @@ def _report_end(executions: Executions, execution: Execution, output: Output) ->
         return 1
     outcome = read_outcome(executions, execution)
     lines = [f"{name}: {value:.6g}" for name, value in outcome.metrics.items()]
+    tested = (outcome.report or {}).get("test") or {}
+    lines += [f"Test {name}: {value:.6g}" for name, value in tested.items() if isinstance(value, int | float)]
     lines += [f"model: {outcome.model_artifact}", f"execution: {outcome.execution_arn}"]
     output.result({"ok": True, **outcome.as_dict()}, "\n".join(lines))
     return 0

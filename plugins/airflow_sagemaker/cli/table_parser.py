@@ -5,31 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-INIT_EXAMPLE = """example:
-  airflow-sagemaker init churn.parquet --label churned --id customer_id
-
-writes dags/churn.yaml and dags/churn.py, and prints what it decided and why; nothing is overwritten."""
-SPLIT_EXAMPLE = """example:
-  airflow-sagemaker split churn.parquet dags/churn.yaml --bucket my-bucket --partition 2026-01-31
-
-writes s3://my-bucket/churn/input/2026-01-31/{train,val,test}/*.parquet."""
-
-PREDICT_EXAMPLE = """example:
-  airflow-sagemaker predict s3://my-bucket/churn/output/.../model.tar.gz new.parquet answers.parquet"""
-
-
-def add_command(commands: Any, name: str, text: str, example: str) -> argparse.ArgumentParser:
-    """Add a command whose help ends with an example."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name, help=text, description=text, epilog=example, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    return parser
-
 
 def add_init(commands: Any) -> None:
     """`init`: from a table to a configuration and a DAG."""
     text = "look at a table and write its configuration and DAG"
-    command = add_command(commands, "init", text, INIT_EXAMPLE)
+    command = commands.add_parser("init", help=text, description=text)
     command.add_argument("table", metavar="TABLE", help="a Parquet file, a folder of them, or a CSV file")
     command.add_argument("--label", required=True, metavar="COLUMN", help="column to predict")
     command.add_argument("--id", metavar="COLUMN", help="column that identifies a row (default: found, else numbered)")
@@ -44,7 +24,7 @@ def add_init(commands: Any) -> None:
 def add_split(commands: Any) -> argparse.ArgumentParser:
     """`split`: from a table to the three channels of a partition."""
     text = "cut a table into train, val and test, and upload them for a partition"
-    command = add_command(commands, "split", text, SPLIT_EXAMPLE)
+    command: argparse.ArgumentParser = commands.add_parser("split", help=text, description=text)
     command.add_argument("table", metavar="TABLE", help="a Parquet file, a folder of them, or a CSV file")
     command.add_argument("config", metavar="CONFIG.yaml", help="the training configuration, as init writes it")
     command.add_argument("--by-time", metavar="COLUMN", help="the newest rows test (default: by the hash of the id)")
@@ -59,7 +39,7 @@ def add_split(commands: Any) -> argparse.ArgumentParser:
 def add_predict(commands: Any) -> None:
     """`predict`: score a table."""
     text = "score a table with a trained model on this machine"
-    command = add_command(commands, "predict", text, PREDICT_EXAMPLE)
+    command = commands.add_parser("predict", help=text, description=text)
     command.add_argument("model", metavar="MODEL", help="model.tar.gz or its unpacked folder, here or on S3")
     command.add_argument("rows", metavar="ROWS", help="a Parquet or CSV file, or a folder of parts, here or on S3")
     command.add_argument(

@@ -20,7 +20,9 @@ def instance_type_problem(instance_type: str) -> str:
     A type that the data file lacks is looked up in the installed botocore, which may be newer (0.2 s, only then).
     """
     if instance_type not in training_instance_types() and instance_type not in _newest_instance_types():
-        near = difflib.get_close_matches(instance_type, sorted(training_instance_types()), n=1)
+        complete = f"ml.{instance_type}"  # as EC2 calls it
+        known = sorted(training_instance_types())
+        near = [complete] if complete in known else difflib.get_close_matches(instance_type, known, n=1)
         return "is not an instance type of SageMaker training" + (f"; did you mean {near[0]}?" if near else "")
     if processor_of(instance_type) == "neuron":
         return "is a Trainium or Inferentia type, which the PyTorch image does not support"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -164,3 +166,33 @@ def test_a_token_that_is_none_is_not_shown(capsys: pytest.CaptureFixture[str]) -
     text = capsys.readouterr().err
     assert "--token" in text
     assert "secret" not in text
+
+
+def test_the_help_of_each_command_fits_a_screen_and_ends_with_an_example_that_parses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from airflow_sagemaker.cli import build_parser
+
+    monkeypatch.setenv("COLUMNS", "120")
+    root = build_parser()
+    [commands] = [action for action in root._actions if isinstance(action, argparse._SubParsersAction)]
+    for name, command in commands.choices.items():
+        lines = command.format_help().rstrip().splitlines()
+        assert len(lines) <= 48, name
+        *_, heading, example = lines
+        assert heading == "example:"
+        words = shlex.split(example)
+        assert root.parse_args(words[words.index(name) :]).command == name
+
+
+@pytest.mark.parametrize(
+    ("change", "nearest"), [({"tab_field_list": ["feature_1"]}, "feature1"), ({"label_name": "targt"}, "target")]
+)
+def test_a_misspelt_field_gets_a_suggestion(
+    config_file: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any], nearest: str
+) -> None:
+    content = yaml.safe_load(config_file.read_text())
+    content["hyperparameters"] |= change
+    config_file.write_text(yaml.safe_dump(content))
+    assert main(["validate", str(config_file)]) == 2
+    assert f"did you mean {nearest}?" in capsys.readouterr().err

@@ -7,6 +7,7 @@ and add fields: scalars (str, int, float, bool) and lists of them are carried.
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from collections import Counter
@@ -48,13 +49,17 @@ def _fields_fit_together(seen: Any) -> Iterator[Violation]:
     full = set(seen.full_field_list)
     for name in ("id_name", "label_name"):
         if getattr(seen, name) not in full:
-            yield Violation(name, getattr(seen, name), "must be in full_field_list")
+            near = difflib.get_close_matches(getattr(seen, name), seen.full_field_list, n=1)
+            hint = f"did you mean {near[0]}?" if near else ""
+            yield Violation(name, getattr(seen, name), "must be in full_field_list", hint)
     if seen.id_name == seen.label_name:
         yield Violation("label_name", seen.label_name, "must differ from id_name")
     for name in ("tab_field_list", "cat_field_list"):
         strangers = [field for field in getattr(seen, name) if field not in full]
         if strangers:
-            yield Violation(name, strangers, "every field must be in full_field_list")
+            near = difflib.get_close_matches(strangers[0], seen.full_field_list, n=1)
+            hint = f"did you mean {near[0]}?" if near else ""
+            yield Violation(name, strangers, "every field must be in full_field_list", hint)
     both = sorted(set(seen.tab_field_list) & set(seen.cat_field_list))
     if both:
         yield Violation("cat_field_list", both, "must not contain fields of tab_field_list")

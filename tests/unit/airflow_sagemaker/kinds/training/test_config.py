@@ -218,7 +218,9 @@ def test_the_public_names_are_the_documented_ones() -> None:
 
     assert [name for name in airflow_sagemaker.__all__ if not name.startswith("_")] == [
         "RUN_PARTITION", "BasePipelineConfig", "ModelHyperparameters", "PyTorchTrainingStepBuilder",
-        "PytorchTrainingConfig", "SageMakerTrainingPipelineOperator", "SageMakerTrainingPipelineSensor",
+        "PytorchScoringConfig", "PytorchTrainingConfig", "SageMakerPromoteModelOperator",
+        "SageMakerTableCheckOperator", "SageMakerTrainingDag", "SageMakerTrainingPipelineOperator",
+        "SageMakerTrainingPipelineSensor", "SageMakerTrainingTaskGroup",
     ]  # fmt: skip
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         _ = airflow_sagemaker.Nothing
