@@ -10,10 +10,10 @@ import sys
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from airflow.models import xcom
 from airflow.models.dagbag import DBDagBag
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
-from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
@@ -37,7 +37,23 @@ def main(dag_id: str, first: str, days: int) -> None:
         rows = [rows_of(run, tasks, day) for day in all_days if day.isoformat() not in MISSING]
         session.execute(insert(DagRun.__table__), [row for row, _, _ in rows])
         session.execute(insert(TaskInstance.__table__), [task for _, tasks, _ in rows for task in tasks])
-        session.execute(insert(XComModel.__table__), [entry for _, _, entries in rows for entry in entries])
+        for _, tasks, entries in rows:
+            add_xcoms(session, tasks, entries)
+
+
+def add_xcoms(session: Session, tasks: list[dict[str, Any]], entries: list[dict[str, Any]]) -> None:
+    """The XComs of one run. Airflow 3.4 stores them by task instance, in a table that XComModel only reads."""
+    table = getattr(xcom, "XComModelV2", xcom.XComModel).__table__
+    if table.name == "xcom_v2":
+        instances = {task["task_id"]: task["id"] for task in tasks}
+        entries = [
+            {
+                "id": uuid7(), "task_instance_id": instances[entry["task_id"]],
+                **{name: entry[name] for name in ("key", "value", "timestamp")},
+            }
+            for entry in entries
+        ]  # fmt: skip
+    session.execute(insert(table), entries)
 
 
 def one_run(session: Session, dag_id: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -17,6 +17,10 @@ from tests.support.config_samples import TABLE
 SETTINGS: dict[str, Any] = {
     "pipeline_name": "churn", "hyperparameters": TABLE | {"epochs": 7}, "training_instance_type": "ml.m5.xlarge",
 }  # fmt: skip
+NAMES = (
+    "ModelHyperparameters, PytorchTrainingConfig, SageMakerTableCheckOperator, SageMakerTrainingDag, "
+    "SageMakerTrainingPipelineSensor, SageMakerTrainingTaskGroup"
+)
 ALL = ["check_data", "start_training", "wait_for_training", "report"]
 
 
@@ -37,7 +41,7 @@ def parsed(folder: Path, code: str, settings: dict[str, Any] | None = None) -> A
 
     (folder / "churn.yaml").write_text(yaml.safe_dump(settings or SETTINGS))
     file = folder / "churn_dag.py"
-    text = "from airflow.sdk import DAG, Asset, task\nfrom airflow_sagemaker import *\n" + code
+    text = f"from airflow.sdk import DAG, Asset, task\nfrom airflow_sagemaker import {NAMES}\n" + code
     found: dict[str, Any] = {}
     exec(compile(text, str(file), "exec"), found)
     DagSerialization.from_dict(DagSerialization.to_dict(found["dag"]))
