@@ -251,3 +251,12 @@ def test_a_session_that_ended_is_said_plainly(page: Any, airflow: Airflow) -> No
     page.goto(f"{airflow.url}/sagemaker-training/report?dag_id=pages_year&run_id=no-such-run")
     page.get_by_role("alert").wait_for()
     assert page.get_by_role("alert").inner_text() == "This run no longer exists in Airflow."
+
+
+def test_the_promotion_and_the_champion_that_it_met_are_shown(page: Any, airflow: Airflow) -> None:
+    frame = report(page, airflow, "scheduled__2013-07-04", dag_id="pages_year")
+    text = frame.locator(".promotion").inner_text()
+    assert "year/185" in text
+    assert "Approved" in text
+    assert "year/184" in text
+    assert "0.7000" in text

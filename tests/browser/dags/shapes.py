@@ -184,4 +184,6 @@ def promotion(partition: str) -> dict[str, Any]:
         "metric": "Validation AUC ROC",
         "value": report(partition)["metrics"]["Validation AUC ROC"],
         "champion_arn": f"{package}/{number - 1}" if number > 1 else None,
+        "champion_value": 0.7 if number > 1 else None,
+        "findings": [],
     }

@@ -85,7 +85,8 @@ def test_a_person_approves_by_airflows_api(tmp_path: Path, monkeypatch: pytest.M
         task = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/ask"
 
         def is_asked() -> bool:
-            return bool(airflow.get(task)["state"] == "deferred" and airflow.exists(f"{task}/-1/hitlDetails"))
+            waiting = airflow.get(task)["state"] in ("deferred", "awaiting_input")  # the second since Airflow 3.3
+            return bool(waiting and airflow.exists(f"{task}/-1/hitlDetails"))
 
         stack.processes.wait_until(is_asked, what="the question", seconds=600)
         (package,) = packages(stack, "customers").values()

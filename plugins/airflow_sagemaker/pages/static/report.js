@@ -5,7 +5,7 @@ import { card, el } from "./dom.js";
 import { marked } from "./marked.js";
 import { RunReader } from "./report_model.js";
 import * as overview from "./report_view.js";
-import { checks, definition, facts } from "./result.js";
+import { checks, definition, facts, promotion } from "./result.js";
 import "./theme.js";
 
 const POLL_MILLISECONDS = 3000;
@@ -23,8 +23,8 @@ const reader = new RunReader({
   live: options.live,
 });
 
-const view = { ...overview, checks, definition, facts, marked };
-const SECTIONS = ["header", "marked", "failed", "nothingYet", "figures", "curves", "times", "checks", "evaluation", "facts", "definition"];
+const view = { ...overview, checks, definition, facts, marked, promotion };
+const SECTIONS = ["header", "marked", "failed", "nothingYet", "figures", "promotion", "curves", "times", "checks", "evaluation", "facts", "definition"];
 const ALWAYS = new Set(["header", "marked", "failed", "times", "checks"]);
 const drawn = new Map();
 
@@ -64,6 +64,7 @@ function partOf(name, model) {
   if (name === "failed") return model.failure;
   if (name === "marked") return [model.marked, model.execution];
   if (name === "checks") return model.checks;
+  if (name === "promotion") return model.promotions;
   return [model.training, model.before, name === "figures" && model.curves.at(-1)];
 }
 

@@ -12,9 +12,9 @@ export { curvesFromLog };
 
 const UNFINISHED = new Set([null, "none", "scheduled", "queued", "running", "deferred", "up_for_retry", "up_for_reschedule", "restarting"]);
 const MOST_VALUES = 200;
-const { STARTED, DEFINITION, DATA_CHECKS: CHECKS, RETURN_VALUE, OUTCOME } = CONTRACT.xcom;
+const { STARTED, DEFINITION, DATA_CHECKS: CHECKS, RETURN_VALUE, OUTCOME, PROMOTION } = CONTRACT.xcom;
 /** The XComs that the report is made of. */
-const KEYS = [STARTED, CHECKS, RETURN_VALUE, OUTCOME];
+const KEYS = [STARTED, CHECKS, RETURN_VALUE, OUTCOME, PROMOTION];
 
 export const isLive = (state) => UNFINISHED.has(state ?? null);
 
@@ -92,6 +92,7 @@ export class RunReader {
     const training = this.pick(trainings);
     const model = { run, tasks, trainings, training, live: isLive(run.state), earlier: [], before: null, curves: [], steps: [], failure: null, links: {} };
     model.checks = await this.dataChecks(entries);
+    model.promotions = await this.promotions(entries);
     if (training) await this.addDetails(model);
     else model.failure = await this.failure(tasks.find((task) => task.state === "failed"));
     return model;
@@ -140,6 +141,13 @@ export class RunReader {
     );
     const read = await Promise.all(candidates.slice(0, MOST_VALUES).map(async (entry) => ({ entry, outcome: await this.value(entry, entry.key).catch(() => null) })));
     return read.filter(({ outcome }) => outcome && typeof outcome === "object" && outcome.execution_arn);
+  }
+
+  /** What the promotions of the run decided. */
+  async promotions(entries) {
+    const pushed = entries.filter((entry) => entry.key === PROMOTION).slice(0, MOST_VALUES);
+    const read = await Promise.all(pushed.map((entry) => this.value(entry, entry.key).catch(() => null)));
+    return read.filter((one) => one && typeof one === "object" && one.package_arn);
   }
 
   /** What the preprocessing found in its data: [{check, where, value, limit, ok}] of every task that pushed it. */

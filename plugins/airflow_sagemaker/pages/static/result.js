@@ -25,6 +25,20 @@ export function checks({ checks: findings }) {
   );
 }
 
+/** Whether the model is in use from now on, and how it compares with the champion that it met. */
+export function promotion({ promotions }) {
+  if (!promotions.length) return null;
+  const name = (arn) => el("code", { title: arn }, arn.split("/").slice(1).join("/"));
+  const rows = promotions.map((one) => [name(one.package_arn), one.status, one.metric, metric(one.value), one.champion_arn ? name(one.champion_arn) : "none", metric(one.champion_value), one.reason]);
+  const findings = promotions.flatMap((one) => one.findings ?? []);
+  return card(
+    "Promotion",
+    { class: "wide promotion" },
+    el("div", { class: "scroll" }, table("Promotion", ["Package", "Status", "Metric", "Model", "Champion before", "Its value", "Reason"], rows, [3, 5])),
+    findings.map((text) => el("p", { class: "bad" }, text)),
+  );
+}
+
 export function facts({ training }, options) {
   const { outcome, details } = training;
   const parameters = details?.parameters ?? {};
