@@ -1,6 +1,6 @@
 """A whole DAG, or a group of tasks in one, from a training configuration.
 
-    check_data -> start_training -> wait_for_training -> report
+    (preprocess ->) check_data -> start_training -> wait_for_training -> report (-> promote)
 
 Each task is made by an argument of its name: the class or function that is called with the task's settings. Give
 another one to replace the task (`functools.partial` changes single settings), or None to leave it out.
@@ -17,6 +17,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,10 @@ from airflow.sdk import DAG, Asset, TaskGroup, task
 
 from airflow_sagemaker.check_operator import SageMakerTableCheckOperator
 from airflow_sagemaker.config.yaml_files import read_yaml
-from airflow_sagemaker.contract import XCom, report_problem
+from airflow_sagemaker.contract import VALIDATION_AUC, XCom, report_problem
 from airflow_sagemaker.form import FORM, training_params, with_params
 from airflow_sagemaker.operators import SageMakerTrainingPipelineOperator
+from airflow_sagemaker.promotion import SageMakerPromoteModelOperator
 from airflow_sagemaker.schedules import partition_timetable
 from airflow_sagemaker.sensors import SageMakerTrainingPipelineSensor
 from airflow_sagemaker.start.run_config import RUN_PARTITION, check_when_parsed, plain_config
@@ -84,6 +86,7 @@ class TrainingTasks:
     start: MakeTask = SageMakerTrainingPipelineOperator
     wait: MakeTask | None = SageMakerTrainingPipelineSensor
     report: MakeTask | None = field(default_factory=lambda: report_outcome)
+    promote: MakeTask | str | None = None
     model: Asset | None = None
     partition: str = RUN_PARTITION
     form: Sequence[str] = ()
@@ -116,6 +119,9 @@ class TrainingTasks:
         chain += tasks
         if self.report is not None:
             chain.append(self.report(partition=self.partition, outcome=outcome))
+        if self.promote is not None:
+            make = promotion_to(self.promote) if isinstance(self.promote, str) else self.promote
+            chain.append(make(task_id="promote", outcome=outcome, partition=self.partition, **common))
         for before, after in pairwise(chain):
             before >> after
 
@@ -133,6 +139,11 @@ class TrainingTasks:
         return [started, waited, waited.output]
 
 
+def promotion_to(group: str) -> MakeTask:
+    """Return what makes the promotion into this model package group, by the validation AUC."""
+    return partial(SageMakerPromoteModelOperator, group=group, metric=VALIDATION_AUC.name)
+
+
 class SageMakerTrainingTaskGroup(TaskGroup):
     """The tasks of a training, for a DAG that has others, too.
 
@@ -145,6 +156,8 @@ class SageMakerTrainingTaskGroup(TaskGroup):
     :param wait: makes `wait_for_training` from task_id, execution_arn, aws_conn_id, outlets, the task settings and
         `wait_args`. None: `start_training` itself is deferred until the execution has ended.
     :param report: is called with partition and outcome.
+    :param promote: a model package group: the model becomes its champion when its validation AUC is higher than the
+        present one's (`SageMakerPromoteModelOperator`). Or what makes the task from task_id, outcome and partition.
     :param model: the asset that an ended training updates, with the model's place, metrics and the partition.
     :param partition: the date or key that a run trains.
     :param form: fields of the configuration whose values come from the DAG's `params` of the same names
@@ -171,6 +184,7 @@ class SageMakerTrainingTaskGroup(TaskGroup):
         start: MakeTask = SageMakerTrainingPipelineOperator,
         wait: MakeTask | None = SageMakerTrainingPipelineSensor,
         report: MakeTask | None = report_outcome,
+        promote: MakeTask | str | None = None,
         model: Asset | None = None,
         partition: str = RUN_PARTITION,
         form: Sequence[str] = (),
@@ -185,8 +199,8 @@ class SageMakerTrainingTaskGroup(TaskGroup):
     ) -> None:
         super().__init__(group_id=group_id, **kwargs)
         tasks = TrainingTasks(
-            preprocess, check, start, wait, report, model, partition, form, aws_conn_id, max_concurrent_executions,
-            pool, retries, retry_delay, start_args or {}, wait_args or {},
+            preprocess, check, start, wait, report, promote, model, partition, form, aws_conn_id,
+            max_concurrent_executions, pool, retries, retry_delay, start_args or {}, wait_args or {},
         )  # fmt: skip
         with self:
             tasks.add(config, _settings(config, Path(self.dag.fileloc).parent))
@@ -206,9 +220,9 @@ class SageMakerTrainingDag(DAG):
     :param max_active_runs: runs at once, and the default of max_concurrent_executions.
     :param start_date: the first partition that a backfill can train.
 
-    `preprocess`, `check`, `start`, `wait`, `report`, `model`, `pool`, `retries`, `retry_delay`, `aws_conn_id`,
-    `max_concurrent_executions`, `start_args` and `wait_args` are those of the task group; beside these, all parameters
-    of Airflow's own DAGs (notifications, tags, `catchup`, which is off, and so on).
+    `preprocess`, `check`, `start`, `wait`, `report`, `promote`, `model`, `pool`, `retries`, `retry_delay`,
+    `aws_conn_id`, `max_concurrent_executions`, `start_args` and `wait_args` are those of the task group; beside these,
+    all parameters of Airflow's own DAGs (notifications, tags, `catchup`, which is off, and so on).
     """
 
     def __init__(

@@ -119,7 +119,7 @@ def test_tasks_can_be_left_out(tmp_path: Path, argument: str) -> None:
 def test_a_task_that_waits_itself_is_deferred(tmp_path: Path) -> None:
     dag = parsed(tmp_path, "dag = SageMakerTrainingDag('churn.yaml', wait=None, model=Asset('model'))")
     start = dag.get_task("start_training")
-    assert (start.deferrable, [asset.name for asset in start.outlets]) == (True, ["model"])
+    assert (start.deferrable, start.wait_for_completion, [asset.name for asset in start.outlets]) == (True, True, ["model"])
     assert dag.get_task("report").op_kwargs["outcome"].key == "outcome"
 
 
@@ -134,6 +134,13 @@ dag = SageMakerTrainingDag('churn.yaml', report=mine, check=check)
     dag = parsed(tmp_path, code)
     assert order(dag) == [*ALL[:3], "mine"]
     assert dag.get_task("check_data").limits == {"row_ratio": 5}
+
+
+def test_promotion_by_one_argument(tmp_path: Path) -> None:
+    dag = parsed(tmp_path, "dag = SageMakerTrainingDag('churn.yaml', promote='churn-models')")
+    assert order(dag) == [*ALL, "promote"]
+    promote = dag.get_task("promote")
+    assert (promote.group, promote.metric) == ("churn-models", "Validation AUC ROC")
 
 
 def test_preprocess_is_handed_bucket_path_and_partition(tmp_path: Path) -> None:
