@@ -119,7 +119,11 @@ def test_tasks_can_be_left_out(tmp_path: Path, argument: str) -> None:
 def test_a_task_that_waits_itself_is_deferred(tmp_path: Path) -> None:
     dag = parsed(tmp_path, "dag = SageMakerTrainingDag('churn.yaml', wait=None, model=Asset('model'))")
     start = dag.get_task("start_training")
-    assert (start.deferrable, start.wait_for_completion, [asset.name for asset in start.outlets]) == (True, True, ["model"])
+    assert (start.deferrable, start.wait_for_completion, [asset.name for asset in start.outlets]) == (
+        True,
+        True,
+        ["model"],
+    )
     assert dag.get_task("report").op_kwargs["outcome"].key == "outcome"
 
 
