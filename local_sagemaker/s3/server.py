@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 _READY_SECONDS = 30.0
 _PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
+"""Loaded before any fork: a child in which another thread was just loading a library could not load one."""
 _BACKLOG = 1024
 _DISK_SECONDS = 5.0
 """Between looks at the free space."""
@@ -47,7 +49,7 @@ def _python_path() -> str:
 def _die_with_parent() -> None:
     # a killed server must not leave its S3 behind; own session, so that Ctrl-C reaches the server alone
     os.setsid()
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class S3Server:

@@ -31,6 +31,8 @@ _MAX_LOG = 2**20
 """Bytes of a call's output that are kept; what follows is read and thrown away."""
 _LINE = 2**15
 _PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
+"""Loaded before any fork: a child in which another thread was just loading a library could not load one."""
 _CHILD = Path(__file__).with_name("child.py")
 
 
@@ -129,7 +131,7 @@ class Functions:
 
 def _die_with_parent() -> None:
     os.setsid()
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _ship(stream: IO[bytes], shipper: LogShipper, name: str) -> None:
