@@ -83,7 +83,7 @@ def _keep_private(data_dir: Path) -> None:
     found = data_dir.stat()
     if found.st_uid != os.geteuid():
         if os.geteuid() != 0:
-            raise StartError(f"--data-dir {data_dir} belongs to user {found.st_uid}: use a folder of your own")
+            raise StartError(f"--data-dir {data_dir} belongs to user {found.st_uid}: use your own folder")
     elif found.st_mode & 0o077:
         if (data_dir / "server.lock").exists() or not any(data_dir.iterdir()):
             data_dir.chmod(0o700)

@@ -16,7 +16,7 @@ def interrupt_training_job(context: Context, request: Request) -> Response:
     row = context.db.read().execute("SELECT arn, status FROM jobs WHERE arn = ?", (TRAINING.arn(name),))
     found = row.fetchone()
     if found is None:
-        raise ResourceNotFound(f"There is no training job '{name[:100]}'.")
+        raise ResourceNotFound(f"Training job '{name[:100]}' does not exist.")
     problem = context.engine.interrupt_job(found["arn"])
     if problem is not None:
         raise ConflictException(f"Training job '{name}' (status {found['status']}) cannot be interrupted: {problem}")

@@ -209,7 +209,10 @@ def _cache_days(config: Any, name: str) -> float | None:
     expire = config.get("ExpireAfter")
     days = _duration_days(expire) if expire is not None else 365.0 * 100
     if days is None:
-        raise Problem(f"CacheConfig.ExpireAfter of step '{name}' is no ISO 8601 duration: {json.dumps(expire)[:100]}")
+        raise Problem(
+            f"CacheConfig.ExpireAfter of step '{name}' must be an ISO 8601 duration such as P30D,"
+            f" found {json.dumps(expire)[:100]}"
+        )
     return days if config["Enabled"] else None
 
 

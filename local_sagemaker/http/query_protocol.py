@@ -81,7 +81,7 @@ def _assumed_role(fields: dict[str, str], access_key: str, secret_key: str) -> s
     """Whatever role is assumed, the credentials are this server's own: S3 knows no others."""
     role, session = _ROLE.fullmatch(fields.get("RoleArn", "")), fields.get("RoleSessionName", "")
     if role is None:
-        raise ValidationException(f"Value '{fields.get('RoleArn', '')[:200]}' at 'roleArn' is no ARN of a role")
+        raise ValidationException(f"Value '{fields.get('RoleArn', '')[:200]}' at 'roleArn' is not the ARN of a role")
     if not re.fullmatch(r"[\w+=,.@-]{2,64}", session):
         raise ValidationException(f"Value '{session[:200]}' at 'roleSessionName' must be 2 to 64 of [\\w+=,.@-]")
     expiration = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")

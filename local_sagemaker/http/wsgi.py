@@ -194,7 +194,7 @@ def _refusal(service: str) -> str:
         return "S3 is at AWS_ENDPOINT_URL_S3, not at AWS_ENDPOINT_URL: set both, see python -m local_sagemaker env"
     if service in ("sagemaker", "logs"):
         return (
-            f"This request is signed for '{service}' and is none of its JSON actions: sagemaker-runtime, -metrics,"
+            f"This request is signed for '{service}' but is not one of its JSON actions: sagemaker-runtime, -metrics,"
             " -geospatial and other services beside SageMaker itself are not supported by this local SageMaker"
         )
     known = ", ".join(("sagemaker", "s3", "logs", "codeartifact", *SERVICES))

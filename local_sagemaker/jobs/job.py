@@ -124,7 +124,7 @@ class Job(ABC):
     def interrupt(self) -> None:
         """Take the instances away; ValueError where the request did not ask for spot instances."""
         if self.request.get("EnableManagedSpotTraining") is not True:
-            raise ValueError(f"{self.spec.name} is no managed spot training job")
+            raise ValueError(f"{self.spec.name} is not a managed spot training job")
         self._inbox.put(("interrupt", None))
 
     def shutdown(self) -> None:

@@ -40,7 +40,7 @@ class Images:
         if isinstance(image, str) and not self.allow(image):
             yield (
                 f"{outer}.{inner} '{image}' is not supported by the local SageMaker: no image is run here, its Python"
-                f" stands in for {SUPPORTED}. If it has what the job imports, allow the image:"
+                f" replaces {SUPPORTED}. If it has what the job imports, allow the image:"
                 f" serve --image '{_pattern(image)}'"
             )
 

@@ -21,7 +21,7 @@ def listing(context: Context, place: pages.Place) -> Markup:
     select = "SELECT e.*, p.name AS pipeline_name FROM executions e JOIN pipelines p ON p.arn = e.pipeline"
     page = pages.read(context.db.read(), select, "e.seq", place)
     if not page.rows:
-        empty = "There are no older entries." if page.newer else "No execution has been started yet."
+        empty = "No older entries." if page.newer else "No execution has been started yet."
         return frame("Executions", tag("p", empty, class_="none"), page.links("/"))
     lines = [
         [

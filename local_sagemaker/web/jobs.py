@@ -24,7 +24,7 @@ def listing(context: Context, place: pages.Place) -> Markup:
     """The jobs of both kinds, the newest first."""
     page = pages.read(context.db.read(), "SELECT * FROM jobs", "seq", place)
     if not page.rows:
-        empty = "There are no older entries." if page.newer else "No job has been created yet."
+        empty = "No older entries." if page.newer else "No job has been created yet."
         return frame("Jobs", tag("p", empty, class_="none"), page.links("/ui/jobs"))
     lines = [
         [

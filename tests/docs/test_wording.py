@@ -12,6 +12,7 @@ import pytest
 from tests.docs.pages import ROOT, pages, prose_of
 
 CODE = (
+    "local_sagemaker",
     "plugins/airflow_sagemaker/aws",
     "plugins/airflow_sagemaker/config",
     "plugins/airflow_sagemaker/cli",

@@ -271,7 +271,7 @@ def test_spot_interruption_on_request(serve: Callable[..., Server]) -> None:
     }
     sagemaker.create_training_job(**request)
     command = ["interrupt", "--data-dir", str(server.data_dir)]
-    assert "There is no training job 'none'" in refusal(*command, "none")
+    assert "Training job 'none' does not exist" in refusal(*command, "none")
     deadline = time.monotonic() + 60
 
     def log() -> str:
