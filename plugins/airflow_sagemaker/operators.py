@@ -136,7 +136,8 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         self.verify = verify
         self.botocore_config = botocore_config
         self.wait_for_completion = wait_for_completion or bool(deferrable)
-        self.deferrable = _default_deferrable() if deferrable is None else deferrable
+        by_default: bool = conf.getboolean("operators", "default_deferrable", fallback=False)
+        self.deferrable = by_default if deferrable is None else deferrable
         self.poll_interval: Any = SETTINGS["poll_interval"]("poll_interval", poll_interval)
         self.progress: Any = SETTINGS["progress"]("progress", progress)
         self.on_busy: Any = SETTINGS["on_busy"]("on_busy", on_busy)
@@ -397,7 +398,3 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         except AirflowTaskTimeout:
             self._kill_switch.seconds = TIMEOUT_STOP_SECONDS
             raise
-
-
-def _default_deferrable() -> bool:
-    return bool(conf.getboolean("operators", "default_deferrable", fallback=False))
