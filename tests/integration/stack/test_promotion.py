@@ -13,8 +13,8 @@ from local_stack.settings import Home
 from local_stack.stack import Stack, running_stack
 
 from tests.docs.pages import ROOT
-from tests.integration.stack.test_runs import wait_for_runs
 from tests.support.mail_sink import mail_sink
+from tests.support.stack_runs import wait_for_runs
 
 pytestmark = pytest.mark.timeout(3600)
 FIRST = date(2026, 2, 1)
