@@ -211,7 +211,7 @@ class SageMakerPromoteModelOperator(BaseOperator):
 
     def _findings(self, newest: Sequence[Summary], candidate: Candidate, criteria: Criteria) -> list[str]:
         """Compare the value with those of the group's newest packages (`metric_watch`); log what is found."""
-        from airflow_sagemaker.metric_watch import describe_last
+        from airflow_sagemaker.promote.metric_watch import describe_last
         from airflow_sagemaker.promote.model_package import history
 
         before = history(criteria.metric, [package.description for package in newest])

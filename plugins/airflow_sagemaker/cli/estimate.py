@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from airflow_sagemaker.cli.offline import read_configuration
 from airflow_sagemaker.exceptions import ConfigurationError, Violation
-from airflow_sagemaker.prices import OPTION, Prices
+from airflow_sagemaker.start.prices import OPTION, Prices
 
 if TYPE_CHECKING:
     import argparse

@@ -19,7 +19,7 @@ from sqlalchemy import Select, exists, func, select
 from sqlalchemy.orm import aliased
 
 from airflow_sagemaker.contract import XCom, higher_is_better
-from airflow_sagemaker.metric_watch import find_change, find_outliers
+from airflow_sagemaker.promote.metric_watch import find_change, find_outliers
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

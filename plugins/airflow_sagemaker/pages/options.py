@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from airflow_sagemaker.prices import CURRENCY_OPTION, DEFAULT_CURRENCY, OPTION, SECTION, Prices
+from airflow_sagemaker.start.prices import CURRENCY_OPTION, DEFAULT_CURRENCY, OPTION, SECTION, Prices
 
 log = logging.getLogger(__name__)
 

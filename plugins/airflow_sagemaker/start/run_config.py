@@ -110,7 +110,7 @@ def require_cost(config: BasePipelineConfig, limit: float) -> None:
     """Raise ConfigurationError unless a run costs at most `limit`, by the prices that airflow.cfg has."""
     from airflow.sdk.configuration import conf
 
-    from airflow_sagemaker.prices import CURRENCY_OPTION, OPTION, SECTION, Prices
+    from airflow_sagemaker.start.prices import CURRENCY_OPTION, OPTION, SECTION, Prices
 
     try:
         prices = Prices.parse(conf.get(SECTION, OPTION, fallback=""), conf.get(SECTION, CURRENCY_OPTION, fallback=""))

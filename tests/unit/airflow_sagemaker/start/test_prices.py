@@ -10,7 +10,7 @@ import pytest
 
 from airflow_sagemaker import PytorchScoringConfig, PytorchTrainingConfig, cli
 from airflow_sagemaker.exceptions import ConfigurationError
-from airflow_sagemaker.prices import Prices
+from airflow_sagemaker.start.prices import Prices
 from airflow_sagemaker.start.run_config import require_cost
 from tests.support.samples import HYPERPARAMETERS
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_sagemaker.metric_watch import describe_last, find_change, find_outliers
+from airflow_sagemaker.promote.metric_watch import describe_last, find_change, find_outliers
 
 AUC = "Validation AUC ROC"
 
