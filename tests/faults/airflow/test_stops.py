@@ -84,7 +84,7 @@ def test_a_start_that_is_killed_and_gets_no_answer_is_repeated_only_to_be_stoppe
 def test_execution_timeout_while_the_start_call_is_under_way(bench: Bench, held_at: str, retries: int) -> None:
     assert bench.work(run_id="deploys").result()["returned"]
     held = bench.proxy.inject("StartPipelineExecution", held_at)
-    worker = bench.work(run_id="slow", execution_timeout=4, operator={"retries": retries})
+    worker = bench.work(run_id="slow", execution_timeout=8, operator={"retries": retries})
     assert worker.result()["error"] == "AirflowTaskTimeout", worker.result()
     held.release()
     if held_at == "hold_request":
