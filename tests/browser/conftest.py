@@ -63,16 +63,26 @@ OF_AIRFLOW = {"script: signal is aborted without reason", "script: Event"}
 """What Airflow 3.2's own pages throw when one of them is left while it loads."""
 
 
-@pytest.fixture
-def page(chromium: Any, session_state: dict[str, Any]) -> Iterator[Any]:
-    """A signed-in tab; the test fails when a script of the page did, or the policy blocked something."""
+@pytest.fixture(scope="package")
+def signed_in(chromium: Any, session_state: dict[str, Any]) -> Iterator[Any]:
+    """The context of all signed-in tabs: Airflow's own scripts are loaded and compiled once, not by each test."""
     context = chromium.new_context(storage_state=session_state, viewport={"width": 1500, "height": 1000})
     context.set_default_timeout(60_000)
-    tab = context.new_page()
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(signed_in: Any) -> Iterator[Any]:
+    """A signed-in tab; the test fails when a script of the page did, or the policy blocked something."""
+    tab = signed_in.new_page()
     faults: list[str] = []
     tab.on("pageerror", lambda error: faults.append(f"script: {error}"))
     tab.on("dialog", lambda dialog: (faults.append(f"dialog: {dialog.message}"), dialog.dismiss()))
     tab.on("console", lambda line: faults.append(line.text) if "Content Security Policy" in line.text else None)
     yield tab
-    context.close()
+    tab.evaluate("localStorage.clear()")  # Airflow keeps a colour mode there
+    for opened in signed_in.pages:
+        opened.close()
+    signed_in.unroute_all()
     assert [fault for fault in faults if fault not in OF_AIRFLOW] == []
