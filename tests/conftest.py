@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import Any
 
 import pytest
@@ -20,6 +21,12 @@ pytest.register_assert_rewrite("tests.support")
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="also run the tests marked slow (minutes each)")
     parser.addoption("--soak", action="store_true", help="also run the tests marked soak (half an hour together)")
+
+
+def pytest_configure() -> None:
+    # A shell ignores SIGINT for what it runs in the background, and each process that a test starts would inherit it.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
