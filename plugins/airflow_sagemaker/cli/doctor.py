@@ -165,6 +165,7 @@ class Examination:
             ("sagemaker:DescribePipelineDefinitionForExecution", "describe_pipeline_definition_for_execution",
              execution),
             ("sagemaker:DescribeTrainingJob", "describe_training_job", {"TrainingJobName": NOTHING}),
+            ("sagemaker:DescribeProcessingJob", "describe_processing_job", {"ProcessingJobName": NOTHING}),
             ("s3:ListBucket and s3:GetObject", "get_object", published),
             ("logs:DescribeLogStreams", "describe_log_streams", {**group, "limit": 1}),
             ("logs:GetLogEvents", "get_log_events", {**group, "logStreamName": NOTHING}),

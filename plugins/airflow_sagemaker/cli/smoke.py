@@ -1,8 +1,8 @@
 """`smoke`: one small training in a real account through every call that the package makes.
 
 It compares AWS's responses with docs/fidelity.md, row by row, and prints the differences. It creates its own pipeline,
-trains for a few seconds on ml.m5.large, and starts a second training, which it stops. The pipeline, its executions and
-the objects below its name in the bucket are not deleted.
+trains for a few seconds on ml.m5.large, registers the model as a rejected package, and starts a second training, which
+it stops. The pipeline, its executions, the model package and the objects below its name in the bucket are not deleted.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ from airflow_sagemaker import PytorchTrainingConfig
 from airflow_sagemaker.aws.client import Aws
 from airflow_sagemaker.aws.executions import Executions
 from airflow_sagemaker.aws.faults import error_code, error_text
+from airflow_sagemaker.aws.model_registry import ModelRegistry
 from airflow_sagemaker.aws.outcome import read_outcome
 from airflow_sagemaker.aws.stopping import stop_execution
 from airflow_sagemaker.aws.versions import deploy_pipeline
 from airflow_sagemaker.cli.online import EnvironmentTarget
+from airflow_sagemaker.config.container_images import inference_image
 from airflow_sagemaker.definition.compiler import compile_pipeline
 from airflow_sagemaker.exceptions import MISSING, ConfigurationError, Violation
 from airflow_sagemaker.wait.progress_report import ProgressReport
@@ -37,12 +39,13 @@ if TYPE_CHECKING:
 PIPELINE = "airflow-sagemaker-smoke"
 PURPOSE = "airflow-sagemaker smoke"
 PROGRAM = """
-import argparse, time
+import argparse, os, pathlib, time
 parser = argparse.ArgumentParser()
 parser.add_argument("--epochs", type=int)
 for epoch in range(parser.parse_known_args()[0].epochs):
     print(f"Train Loss: {1 / (epoch + 1):.6f}", flush=True)
     time.sleep(1)
+pathlib.Path(os.environ["SM_MODEL_DIR"], "model.txt").write_text("smoke")
 """
 SECONDS = 1800
 """How long a job may wait for its instance and run."""
@@ -211,7 +214,12 @@ class Trial:
         lines: list[str] = []
         self._wait(lambda: self._line_up(report, arn, lines))
         outcome = read_outcome(self.executions, self.executions.describe(arn))
+        answers += self._of_a_model_package(str(outcome.model_artifact))
         answers += [
+            self.asked(
+                "a processing job that does not exist", "ValidationException",
+                "describe_processing_job", ProcessingJobName=_token(),
+            ),
             Answer("a training's status", "Succeeded", outcome.status),
             Answer("a training's last metric", "{'Train Loss': 0.3333", str(outcome.metrics)),
             Answer("a training's model", "model.tar.gz", outcome.model_artifact),
@@ -229,6 +237,27 @@ class Trial:
             ),
         ]  # fmt: skip
         return answers
+
+    def _of_a_model_package(self, model_artifact: str) -> list[Answer]:
+        """A package as a promotion registers it; it stays in the group, rejected."""
+        registry = ModelRegistry(self.aws, PIPELINE)
+        container = {"Image": inference_image(str(self.config.region)), "ModelDataUrl": model_artifact}
+        arn = registry.register({
+            "ModelPackageGroupName": PIPELINE,
+            "ModelPackageDescription": PURPOSE,
+            "ModelApprovalStatus": "PendingManualApproval",
+            "InferenceSpecification": {
+                "Containers": [container],
+                "SupportedContentTypes": ["text/csv"],
+                "SupportedResponseMIMETypes": ["text/csv"],
+            },
+        })  # fmt: skip
+        registry.set_status(arn, "Rejected", PURPOSE)
+        package = registry.describe(arn)
+        return [
+            Answer("a model package in the list of its group", arn, str([one.arn for one in registry.newest()])),
+            Answer("a rejected model package", "Rejected", package.status if package else "it does not exist"),
+        ]
 
     def _of_a_stop(self, compiled: CompiledPipeline) -> list[Answer]:
         arn = self._started(compiled, _token(), epochs=SECONDS)

@@ -94,8 +94,8 @@ def test_smoke_makes_every_call_and_finds_everything_as_documented(
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
         code = main(["smoke", "--yes", "--json", "--bucket", bucket, "--role-arn", role, "--region", "us-east-1"])
     said = json.loads(capsys.readouterr().out)
+    assert code == 0, said
     assert [answer for answer in said["answers"] if not answer["as_documented"]] == []
-    assert code == 0
     page = (ROOT / "docs" / "fidelity.md").read_text()
     rows = [answer["row"] for answer in said["answers"] if not answer["row"].startswith("a ")]
     assert len(rows) == 8

@@ -184,7 +184,7 @@ def test_a_spot_interruption_restarts_from_the_checkpoints(jobs: Jobs) -> None:
 def test_only_spot_jobs_are_interrupted(jobs: Jobs) -> None:
     arn = jobs.submit("on-demand", script_request(WAITS))
     jobs.wait_for_log("on-demand", "on")
-    with pytest.raises(ValueError, match="no managed spot training job"):
+    with pytest.raises(ValueError, match="is not a managed spot training job"):
         jobs.supervisor.interrupt(arn)
     jobs.supervisor.stop(arn)
     jobs.wait(arn)
