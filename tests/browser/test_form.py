@@ -21,7 +21,10 @@ def test_the_form_offers_types_ranges_and_help(page: Any, airflow: Airflow) -> N
     assert "ml.g5.12xlarge" in page.get_by_role("listbox").inner_text().split()
 
 
-@pytest.mark.parametrize(("name", "wrong", "kept"), [("epochs", "500", "200"), ("window_days", "1", "28")])
+@pytest.mark.parametrize(
+    ("name", "wrong", "kept"),
+    [("epochs", "500", "200"), pytest.param("window_days", "1", "28", marks=pytest.mark.slow)],
+)
 def test_a_number_outside_its_range_never_leaves_the_form(
     page: Any, airflow: Airflow, name: str, wrong: str, kept: str
 ) -> None:

@@ -17,7 +17,7 @@ from tests.support.pages_airflow import Airflow
 from tests.support.pipelines import compiled, script_step
 from tests.support.samples import ROLE
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 EPOCHS = ("0.61 0.60 0.31 0.655", "0.58 0.59 0.33 0.671")
 NAMES = ("Train Loss", "Validation Loss", "Validation F1 Score", "Validation AUC ROC")

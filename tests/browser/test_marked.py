@@ -34,6 +34,7 @@ def started(airflow: Airflow, arn: str) -> str:
     return run_id
 
 
+@pytest.mark.slow
 def test_marked_failed_while_it_trains_and_what_the_execution_did_since(
     page: Any,
     airflow: Airflow,

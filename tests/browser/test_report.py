@@ -121,6 +121,7 @@ def test_links_lead_through_airflow(page: Any, airflow: Airflow) -> None:
     page.wait_for_url("**/runs/scheduled__2013-07-04/tasks/wait_for_training**")
 
 
+@pytest.mark.slow
 def test_the_page_follows_the_run_to_its_end_and_shows_failing_data_checks_at_once(page: Any, airflow: Airflow) -> None:
     airflow.hold.touch()
     run = airflow.client.trigger("pages_more", conf={"epochs": 2})

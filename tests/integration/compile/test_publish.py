@@ -135,11 +135,11 @@ def test_without_a_publication_one_line_names_the_command_and_what_differs(proje
     ("operation", "fault"),
     [
         ("CreatePipeline", "denied"),
-        ("CreatePipeline", "lose_reply"),
-        ("UpdatePipeline", "denied"),
-        ("UpdatePipeline", "reset"),
+        pytest.param("CreatePipeline", "lose_reply", marks=pytest.mark.slow),
+        pytest.param("UpdatePipeline", "denied", marks=pytest.mark.slow),
+        pytest.param("UpdatePipeline", "reset", marks=pytest.mark.slow),
         ("PutObject", "s3_denied"),
-        ("PutObject", "reset"),
+        pytest.param("PutObject", "reset", marks=pytest.mark.slow),
     ],
 )
 def test_a_publish_that_fails_half_way_is_not_found_and_a_second_one_completes_it(

@@ -93,6 +93,7 @@ def patient(tmp_path: Path) -> Iterator[LocalSageMaker]:
     server.stop()
 
 
+@pytest.mark.slow
 def test_a_job_that_is_interrupted_ends_with_the_weights_of_one_that_was_not(
     config: PytorchTrainingConfig, finished: Job, patient: LocalSageMaker
 ) -> None:

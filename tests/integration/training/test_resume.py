@@ -55,6 +55,7 @@ def test_killed_twice_mid_epoch_it_ends_with_the_same_weights(job: Job, finished
     assert without_seconds(job) == without_seconds(finished)
 
 
+@pytest.mark.slow
 def test_a_training_of_several_classes_resumes_bit_by_bit(tmp_path: Path, shipped: Path) -> None:
     write_channels(tmp_path / "channels", 500, 200, 200, label=sizes)
     jobs = [Job(tmp_path / name, shipped, tmp_path / "channels") for name in ("disturbed", "undisturbed")]

@@ -92,6 +92,7 @@ def test_artifact_and_output_hold_what_is_promised(finished: Job) -> None:
     assert not finished.failure.exists()
 
 
+@pytest.mark.slow
 def test_two_processes_that_stream_equal_one_that_holds_the_data(tmp_path: Path, shipped: Path, channels: Path) -> None:
     """Same global batch, float64: the weights agree to rounding."""
     one, two = Job(tmp_path / "one", shipped, channels), Job(tmp_path / "two", shipped, channels)
