@@ -1,4 +1,4 @@
-"""XCom in object storage, as Airflow's own provider keeps it: the database holds references only."""
+"""XCom in object storage and logs on S3, as Airflow's own providers keep them: the database holds references only."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from local_stack.settings import ROOT, USERNAME
+from local_stack.settings import BUCKET, ROOT, USERNAME
 
 from tests.faults.airflow_stack.conftest import Faulty, running_faulty
 from tests.faults.airflow_stack.test_airflow_ways import orphans
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]
+LOGS = "airflow-logs"
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +27,10 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
         AIRFLOW__CORE__XCOM_BACKEND="airflow.providers.common.io.xcom.backend.XComObjectStorageBackend",
         AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH=f"file://{folder / 'xcoms'}",
         AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD="0",
+        AIRFLOW__LOGGING__REMOTE_LOGGING="True",
+        AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER=f"s3://{BUCKET}/{LOGS}",
+        AIRFLOW__LOGGING__REMOTE_LOG_CONN_ID="aws_default",
+        AIRFLOW__LOGGING__DELETE_LOCAL_LOGS="True",
     ) as made:
         yield made
 
@@ -57,3 +62,16 @@ def test_the_figures_of_a_run_are_read_from_where_they_are(elsewhere: Faulty) ->
     elsewhere.wait(lambda: elsewhere.airflow.run("start_and_wait", run)["state"] == "success", "the run's end")
     _, states = summary(elsewhere, "start_and_wait")
     assert "done" in states.values(), states
+
+
+def test_the_trainings_progress_is_in_the_log_on_s3(elsewhere: Faulty) -> None:
+    run = elsewhere.trigger("start_and_wait", seconds=2, day="2013-03-03")
+    elsewhere.wait(lambda: elsewhere.airflow.run("start_and_wait", run)["state"] == "success", "the run's end")
+    arn = elsewhere.executions(run)[0]["PipelineExecutionArn"]
+    prefix = f"{LOGS}/dag_id=start_and_wait/run_id={run}/task_id=wait/"
+    listed = elsewhere.s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix)["Contents"]
+    bodies = [elsewhere.s3.get_object(Bucket=BUCKET, Key=one["Key"])["Body"].read().decode() for one in listed]
+    assert any(arn in body for body in bodies), "the triggerer's part and the worker's are uploaded"
+    shown = elsewhere.log("start_and_wait", run, "wait")
+    assert arn in shown
+    assert "Succeeded" in shown
