@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_sagemaker.aws.executions import Executions
@@ -54,7 +54,7 @@ class TaskStart:
         self, context: Any, config: BasePipelineConfig, aws: Aws, settings: StartSettings, kill_switch: KillSwitch
     ) -> None:
         self._context = context
-        self._config = resolve_config(config, aws)
+        self._config = config
         self._aws = aws
         self._settings = settings
         self._kill_switch = kill_switch
@@ -73,12 +73,10 @@ class TaskStart:
         clear_number = getattr(self._context.get("dag_run"), "clear_number", None)
         clears = Clears(int(ti.max_tries or 0), settings.retries, clear_number)
         unseen = clears.unseen(store.load())
-        run_key = f"run-{run.run_key(clears.max_tries, unseen)}"
-        parameters = run_parameters(config, run_key, test=settings.mode == "test")
         return Launcher(
             Executions(self._aws),
             store,
-            Request(run, clears, config.partition, config.pipeline_name, parameters, unseen),
+            Request(run, clears, config.partition, config.pipeline_name, {}, unseen),
             waits_for_end=settings.waits_for_end,
             on_failure=OnFailure(settings.on_failure),
             on_busy=OnBusy(settings.on_busy),
@@ -86,8 +84,17 @@ class TaskStart:
             kill_switch=self._kill_switch,
         )
 
+    def _resolve(self) -> BasePipelineConfig:
+        """Look up what only AWS knows, for a new execution alone: an earlier one needs no champion any more."""
+        self._config = config = resolve_config(self._config, self._aws)
+        request = self.launcher.request
+        run_key = f"run-{request.run.run_key(request.clears.max_tries, request.unseen_clears)}"
+        parameters = run_parameters(config, run_key, test=self._settings.mode == "test")
+        self.launcher.request = replace(request, parameters=parameters)
+        return config
+
     def _launch(self) -> Execution:
-        config, limit = self._config, self._settings.max_cost
+        config, limit = self._resolve(), self._settings.max_cost
         if limit is not None:
             require_cost(config.for_test() if self._settings.mode == "test" else config, limit)
         self.launcher.require_free_place()

@@ -41,6 +41,12 @@ def test_a_killed_start_is_found_by_its_retry(bench: Bench, fault: str) -> None:
     assert started["OutputPath"].endswith(f"/{bench.name}/output/2013-07-04")
 
 
+def test_a_retry_continues_although_the_champion_is_gone(bench: Bench) -> None:
+    started = bench.work(operator={"config": scoring(bench)}).result()["returned"]
+    retried = bench.work(operator={"config": scoring(bench, model="champion", group="nobody")}, try_number=2).result()
+    assert retried["returned"] == started
+
+
 def test_without_a_champion_nothing_starts(bench: Bench) -> None:
     result = bench.work(operator={"config": scoring(bench, model="champion", group="nobody")}).result()
     assert (result["error"], "has no approved model package" in result["message"]) == ("AirflowFailException", True)
