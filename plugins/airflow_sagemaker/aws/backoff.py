@@ -13,7 +13,10 @@ def jittered_pauses(*, within: float, first: float = 0.5, longest: float = 10.0)
     They double from `first` up to `longest`, and each is shortened at random by up to half, so that many tasks that
     met the same fault do not repeat their calls together.
     """
-    deadline, pause = time.monotonic() + within, first
+    return _pauses_until(time.monotonic() + within, first, longest)  # not when the first pause is asked for
+
+
+def _pauses_until(deadline: float, pause: float, longest: float) -> Iterator[float]:
     while time.monotonic() + pause <= deadline:
         yield pause * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
         pause = min(pause * 2, longest)

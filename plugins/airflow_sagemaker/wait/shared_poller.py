@@ -190,7 +190,7 @@ class SharedPoller:
     async def stop(self, arn: str) -> Execution:
         """Stop an execution (a trigger's on_kill) and return what Describe then says of it.
 
-        As `Executions.stop`, with its pauses outside the threads, since many may be marked at once.
+        As `stopping.stop_execution`, with its pauses outside the threads, since many may be marked at once.
         """
         self._stopping += 1
         pauses = jittered_pauses(within=STOP_SECONDS, longest=5.0)
