@@ -26,15 +26,16 @@ if TYPE_CHECKING:
 class SageMakerTableCheckOperator(BaseOperator):
     """Check a partition's train, val and test in seconds: no job, no instance; a failing check fails the task.
 
-    Reads the Parquet footers, the label and the id column. Needs pyarrow (the extra `table`) in the worker.
+    Reads the Parquet footers, the label and the id column, and the first rows of a few row groups of train. Needs
+    pyarrow (the extra `table`) in the worker.
 
     :param config: as for `SageMakerTrainingPipelineOperator`.
     :param partition: the date or key to check; the default is the run's.
     :param aws_conn_id: the Airflow connection; none leaves credentials and region to boto3's own chain.
     :param region_name: the AWS region; else the configuration's, the connection's, boto3's.
-    :param compare: also compare with the partition before it: rows, missing values, label, units.
+    :param compare: also compare with the partition before it: rows, missing values, label, units, drift.
     :param limits: how far it may be from that partition: `row_ratio` (2), `null_share_rise` (0.2),
-        `label_share_change` (0.1), `value_ratio` (100); 0 switches a comparison off.
+        `label_share_change` (0.1), `value_ratio` (100), `drift` (0: reported only); with 0 a number is only reported.
 
     XCom: `data_checks`, the findings that the Training report shows.
     """
@@ -80,8 +81,9 @@ class SageMakerTableCheckOperator(BaseOperator):
         """Return the input path that was checked."""
         from airflow_sagemaker.aws.client import Aws
         from airflow_sagemaker.aws.connections import AwsTarget
-        from airflow_sagemaker.table.checks import Limits, as_data, require_sound
+        from airflow_sagemaker.table.comparison import Limits
         from airflow_sagemaker.table.fields import fields_of
+        from airflow_sagemaker.table.findings import as_data, require_sound
         from airflow_sagemaker.table.partition_check import check_partition
 
         try:
@@ -90,11 +92,13 @@ class SageMakerTableCheckOperator(BaseOperator):
             config.require(["input_path"])
             path = str(getattr(config, "input_path", None))
             aws = Aws(AwsTarget(self.aws_conn_id, config.region), self.log)
-            findings = check_partition(aws, path, fields_of(config), limits, compare=self.compare)
+            findings = check_partition(aws, path, fields_of(config), limits, compare_with_last=self.compare)
             context["ti"].xcom_push(key=XCom.DATA_CHECKS.value, value=as_data(findings))
             require_sound(findings, path)
         except (ConfigurationError, TableError) as error:
             raise AirflowFailException(str(error)) from None
+        for finding in findings:
+            self.log.info("%s", finding.line)
         self.log.info("%s: %d data checks passed", path, len(findings))
         return path
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_sagemaker import __version__
-from airflow_sagemaker.cli.examples import example_of
+from airflow_sagemaker.cli.examples import add_example
 from airflow_sagemaker.cli.output import Interrupted, Output
 from airflow_sagemaker.cli.table_parser import add_init, add_predict, add_split
 from airflow_sagemaker.contract import PROGRESS_LEVELS, ProgressLevel
@@ -70,8 +70,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_orphans(commands)
     _add_backfill_summary(commands)
     for name, command in commands.choices.items():
-        command.epilog = example_of(name, root.prog)
-        command.formatter_class = argparse.RawDescriptionHelpFormatter
+        add_example(name, command, root.prog)
     return root
 
 
@@ -86,6 +85,14 @@ def _add_validate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     command.add_argument(
         "--data", nargs="?", const="", metavar="FOLDER",
         help="also check the partition's data, on S3 or in this folder: columns, label, ids, and the last partition",
+    )  # fmt: skip
+    command.add_argument(
+        "--against", metavar="PLACE",
+        help="with --data: folder or S3 URI of the partition to compare with (default: on S3, the one before)",
+    )  # fmt: skip
+    command.add_argument(
+        "--limit", action="append", default=[], metavar="NAME=NUMBER", dest="limits",
+        help="with --data: change a limit of the comparison, such as row_ratio=5 or drift=0.25; 0 only reports",
     )  # fmt: skip
     _add_connection_values(command)
 

@@ -1,6 +1,8 @@
-"""An example for the help of each command."""
+"""The help of each command: it fits a screen, and ends with an example."""
 
 from __future__ import annotations
+
+import argparse
 
 EXAMPLES = {
     "validate": "validate dags/churn.yaml --data --bucket my-bucket --partition 2026-01-31",
@@ -21,6 +23,20 @@ EXAMPLES = {
 }
 
 
-def example_of(command: str, program: str) -> str:
-    """Return the last lines of a command's help."""
-    return f"example:\n  {program} {EXAMPLES[command]}"
+_EXAMPLE = "example:\n  "
+
+
+class HelpFormatter(argparse.HelpFormatter):
+    """Breaks lines at the terminal's width, but for the example, which is to be copied."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if text.startswith(_EXAMPLE) else super()._fill_text(text, width, indent)
+
+
+def add_example(name: str, command: argparse.ArgumentParser, program: str) -> None:
+    """Let a command's help end with its example, and begin with its arguments alone: the options follow anyway."""
+    positional = [action for action in command._actions if not action.option_strings]
+    words = [f"[{action.metavar}]" if action.nargs == "?" else str(action.metavar) for action in positional]
+    command.usage = " ".join([program, name, "[OPTIONS]", *words])
+    command.epilog = f"{_EXAMPLE}{program} {EXAMPLES[name]}"
+    command.formatter_class = HelpFormatter

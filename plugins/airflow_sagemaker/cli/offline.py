@@ -66,6 +66,9 @@ def apply_override(content: dict[str, Any], text: str) -> None:
 
 def validate(arguments: argparse.Namespace, output: Output, data_checks: list[dict[str, Any]] | None = None) -> int:
     """Check everything that can be checked on this machine alone; `data_checks` are what was found in the data."""
+    for option, given in (("--against", arguments.against), ("--limit", arguments.limits)):
+        if given and data_checks is None:
+            raise ConfigurationError([Violation(option, given, "needs --data")], what="command line")
     config = read_configuration(arguments)
     problems = config.source_violations()
     if problems:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from airflow_sagemaker.cli.offline import read_configuration
 from airflow_sagemaker.contract import CHANNELS
 from airflow_sagemaker.exceptions import TableError
-from airflow_sagemaker.table.checks import Limits, as_data, require_sound
+from airflow_sagemaker.table.comparison import Limits
 from airflow_sagemaker.table.decisions import Decisions, decide
 from airflow_sagemaker.table.fields import fields_of
+from airflow_sagemaker.table.findings import as_data, require_sound
 from airflow_sagemaker.table.init_files import pipeline_name, write_files
 from airflow_sagemaker.table.partition_check import check_folder, check_partition
 from airflow_sagemaker.table.source import open_table
@@ -186,22 +187,39 @@ def _upload(client: Any, result: SplitResult, target: str) -> None:
 
 
 def validate_data(arguments: argparse.Namespace, output: Output) -> int:
-    """Check the configuration, and the data of its partition: footers, label and ids only."""
+    """Check the configuration, and the data of its partition, against an earlier one if there is one."""
     from airflow_sagemaker.aws.client import Aws
     from airflow_sagemaker.cli.offline import validate
     from airflow_sagemaker.cli.online import EnvironmentTarget
 
     config = read_configuration(arguments)
-    if arguments.data:
-        where = arguments.data
-        findings = check_folder(Path(where), fields_of(config))
-    else:
-        config.require(["input_path", "region"])
-        where = str(getattr(config, "input_path", None))
+    limits, earlier = Limits.of(_given_limits(arguments.limits)), arguments.against
+    aws = None
+    if not arguments.data or str(earlier).startswith("s3://"):
+        config.require(["region"])
         aws = Aws(EnvironmentTarget(aws_conn_id=None, region_name=config.region), output)
-        findings = check_partition(aws, where, fields_of(config), Limits())
-    require_sound(findings, where)
+    if arguments.data or aws is None:
+        where = str(arguments.data)
+        findings = check_folder(where, fields_of(config), limits, earlier=earlier, aws=aws)
+    else:
+        config.require(["input_path"])
+        where = str(getattr(config, "input_path", None))
+        findings = check_partition(aws, where, fields_of(config), limits, earlier=earlier)
     for finding in findings:
-        expected = "" if finding.limit == "-" else f" (expected {finding.limit})"
-        output.note(f"{finding.check} of {finding.where}: {finding.value:.4g}{expected}")
+        if finding.ok:
+            output.note(finding.line)
+    require_sound(findings, where)
     return validate(arguments, output, as_data(findings))
+
+
+def _given_limits(given: list[str]) -> dict[str, float]:
+    found = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        try:
+            found[name] = float(value)
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise TableError(f"--limit {text}: expected NAME=NUMBER, such as row_ratio=5")
+    return found

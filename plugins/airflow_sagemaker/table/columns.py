@@ -70,6 +70,11 @@ def kind_of(kind: pa.DataType) -> Kind:
     return Kind.TIME if t.is_temporal(kind) else Kind.OTHER
 
 
+def is_numeric(kind: pa.DataType) -> bool:
+    """Whether a numeric feature may have this type: numbers, decimals, booleans, and a column of nulls alone."""
+    return kind_of(kind) is Kind.NUMBER or str(kind) in ("bool", "null")
+
+
 def describe(name: str, values: pa.ChunkedArray) -> Column:
     """Return what a column of the sample holds."""
     import pyarrow.compute as pc
@@ -96,6 +101,18 @@ def plain_values(values: pa.ChunkedArray) -> pa.Array:
     if pa.types.is_floating(array.type):
         array = pc.if_else(pc.is_nan(array), pa.scalar(None, array.type), array)
     return array
+
+
+def class_text(value: Any) -> str:
+    """Return a label's value as one text, whatever type it has: 1, 1.0, "1" and true are the same class."""
+    text = str(value)
+    if text.lower() in ("true", "false"):
+        return "1" if text.lower() == "true" else "0"
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return str(int(number)) if number.is_integer() else str(number)
 
 
 def single_auc(column: Column, values: pa.ChunkedArray, positive: pa.Array) -> float:

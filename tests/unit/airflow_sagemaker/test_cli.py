@@ -173,13 +173,15 @@ def test_the_help_of_each_command_fits_a_screen_and_ends_with_an_example_that_pa
 ) -> None:
     from airflow_sagemaker.cli import build_parser
 
-    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("COLUMNS", "80")
     root = build_parser()
+    assert len(root.format_help().splitlines()) <= 40
     [commands] = [action for action in root._actions if isinstance(action, argparse._SubParsersAction)]
     for name, command in commands.choices.items():
         lines = command.format_help().rstrip().splitlines()
-        assert len(lines) <= 48, name
-        *_, heading, example = lines
+        assert len(lines) <= 40, name
+        *before, heading, example = lines
+        assert max(map(len, before)) <= 80, name
         assert heading == "example:"
         words = shlex.split(example)
         assert root.parse_args(words[words.index(name) :]).command == name

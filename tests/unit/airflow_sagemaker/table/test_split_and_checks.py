@@ -14,10 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_sagemaker import PytorchTrainingConfig
 from airflow_sagemaker.cli import main
-from airflow_sagemaker.table import checks, splitting
-from airflow_sagemaker.table.channels import files_in_folder
+from airflow_sagemaker.table import splitting
 from airflow_sagemaker.table.columns import describe, single_auc
 from tests.support.tables import customers, write_parquet
 
@@ -187,33 +185,6 @@ def test_sound_data_with_labels_of_other_types(capsys: pytest.CaptureFixture[str
     assert main(["validate", "dags/churn.yaml", "--data", "out", "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
     assert all(finding["ok"] for finding in data["data_checks"])
-
-
-def findings_against(previous: dict[str, Any], now: dict[str, Any], **limits: float) -> list[str]:
-    config = PytorchTrainingConfig.from_yaml("dags/churn.yaml").hyperparameters
-    read = []
-    for name, columns in (("last", previous), ("now", now)):
-        for split_name in SPLITS:
-            own = [f"{split_name}{one}" for one in columns["customer_id"]]
-            write_parquet(Path(name) / split_name / f"{split_name}.parquet", columns | {"customer_id": own})
-        read.append(checks.read_splits(files_in_folder(Path(name)), config))
-    found = checks.check(read[1], config, read[0], checks.Limits.of(limits))
-    return [str(finding) for finding in found if not finding.ok]
-
-
-def test_the_last_partition_is_the_measure() -> None:
-    make(customers())
-    assert findings_against(customers(seed=1), customers(seed=2)) == []
-    [few] = findings_against(customers(seed=1), customers(100, seed=2))
-    assert "rows, times the last partition's of train is 0.25, expected 0.5 to 2" in few
-    gaps = customers(seed=2) | {"age": [None if n % 2 else 30 for n in range(400)]}
-    [more] = findings_against(customers(seed=1), gaps)
-    assert "missing values, rise since the last partition of train.age" in more
-    [unit] = findings_against(customers(seed=1), customers(seed=2, balance=[n * 1000.0 for n in range(400)]))
-    assert "largest value, times the last partition's of train.balance" in unit
-    shifted = findings_against(customers(seed=1), customers(seed=2, churned=[int(n % 5 > 0) for n in range(400)]))
-    assert "share of label 0, change since the last partition" in shifted[0]
-    assert findings_against(customers(seed=1), customers(100, seed=2), row_ratio=0, label_share_change=0) == []
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=60))
