@@ -103,18 +103,9 @@ class SageMakerTrainingPipelineTrigger(BaseTrigger):
             poller.remove(waiter)
 
     async def _wait(self, waiter: Waiter) -> dict[str, Any]:
-        next_line = asyncio.ensure_future(waiter.lines.get())
-        try:
-            while not waiter.done.done():
-                both: set[asyncio.Future[Any]] = {waiter.done, next_line}
-                await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-                if next_line.done():
-                    self._log_line(*next_line.result())
-                    next_line = asyncio.ensure_future(waiter.lines.get())
-        finally:
-            next_line.cancel()
-        while not waiter.lines.empty():
-            self._log_line(*waiter.lines.get_nowait())
+        while not waiter.done.done():
+            for level, text in await waiter.next_lines():
+                getattr(self.log, level)(text)
         error = waiter.done.exception()
         if error is None:
             ended = {"event": ENDED, "status": waiter.done.result().status, "execution_arn": self.execution_arn}
@@ -128,9 +119,6 @@ class SageMakerTrainingPipelineTrigger(BaseTrigger):
             "error": text,
             "execution_arn": self.execution_arn,
         }
-
-    def _log_line(self, level: str, text: str) -> None:
-        getattr(self.log, level)(text)
 
     async def on_kill(self) -> None:
         """Called when a user marks or clears the deferred task."""

@@ -21,7 +21,7 @@ from tests.support.samples import ROLE
 TARGET = AwsTarget("local_sagemaker")
 
 
-WAITS = "trap 'exit 143' TERM; sleep 600 & wait"
+WAITS = "trap 'exit 143' TERM; sleep 6000 & wait"
 """A script that runs until it is stopped."""
 
 

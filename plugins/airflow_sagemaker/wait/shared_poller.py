@@ -36,6 +36,7 @@ GATHER_SECONDS = 0.2
 LONGEST_BACKOFF = 16.0
 """How much longer than asked for the interval becomes, at most, while SageMaker throttles."""
 JITTER = 0.1
+"""An interval becomes longer by up to this share, never shorter: `poll_interval` bounds what polling costs."""
 THREADS = 2
 PROGRESS_CALLS_PER_SECOND = 2.0
 """What progress="steps" and "logs" may cost together per connection and region; status is not counted."""
@@ -58,7 +59,7 @@ HOPELESS_LOOKS = 2
 """So many such faults in a row are reported, however much patience is left: the second look had new clients."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Waiter:
     """One trigger's wait for one execution."""
 
@@ -68,8 +69,10 @@ class Waiter:
     """Seconds of uninterrupted faults before the waiter is given the fault instead of an answer."""
     done: asyncio.Future[Execution]
     report: ProgressReport
-    lines: asyncio.Queue[tuple[str, str]] = field(default_factory=asyncio.Queue)
-    """(level, text) for the trigger's own log."""
+    lines: list[tuple[str, str]] = field(default_factory=list)
+    """(level, text) for the trigger's own log; taken by `next_lines`."""
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when there are lines or the wait is over."""
     started_at: datetime | None = None
     status: str = ""
     failing_since: float | None = None
@@ -85,31 +88,45 @@ class Waiter:
         """Whether its steps are to be asked for: it wants to know, and the execution runs."""
         return self.report.level != ProgressLevel.STATUS and self.status in LIVE and not self.done.done()
 
+    def say(self, level: str, text: str) -> None:
+        """Hand a line to the trigger, which logs it."""
+        self.lines.append((level, text))
+        self.news.set()
+
+    async def next_lines(self) -> list[tuple[str, str]]:
+        """Wait until there is something to log or the wait is over; returns what there is to log."""
+        await self.news.wait()
+        self.news.clear()
+        lines, self.lines = self.lines, []
+        return lines
+
     def seen(self, execution: Execution, now: float) -> None:
         """Process a response; resolves `done` when the execution has ended."""
         self.failing_since, self.missing, self.hopeless = None, 0, 0
         self.due = now + self.interval
         self.started_at = execution.started_at or self.started_at
         if execution.status != self.status:
-            self.lines.put_nowait(("info", f"Execution is {execution.status}"))
+            self.say("info", f"Execution is {execution.status}")
             self.status = execution.status
         if not execution.live and not self.done.done():
             self.done.set_result(execution)
+            self.news.set()
 
     def failed(self, error: Exception, now: float, pause: float) -> None:
         """Process a fault; gives up with it after `patience` seconds, sooner when waiting cannot help."""
         self.due = now + pause
         if self.failing_since is None:
             self.failing_since = now
-            self.lines.put_nowait(("warning", f"Polling: {error_code(error)}: {error_text(error)}; retrying"))
+            self.say("warning", f"Polling: {error_code(error)}: {error_text(error)}; retrying")
         self.hopeless = self.hopeless + 1 if classify_error(error) in HOPELESS else 0
         if self.hopeless >= HOPELESS_LOOKS or now - self.failing_since >= self.patience:
             self.give_up(error)
 
-    def give_up(self, error: Exception) -> None:
+    def give_up(self, error: BaseException) -> None:
         """End the wait with this error."""
         if not self.done.done():
             self.done.set_exception(error)
+            self.news.set()
 
 
 class SharedPoller:
@@ -162,8 +179,7 @@ class SharedPoller:
         if error is None:
             return
         for waiter in self._waiters:
-            if not waiter.done.done():
-                waiter.done.set_exception(error)
+            waiter.give_up(error)
 
     def remove(self, waiter: Waiter) -> None:
         """End a wait; the last one ends the poller."""
@@ -236,10 +252,10 @@ class SharedPoller:
                 lines = await self.in_thread(waiter.report.new_lines, self._executions, waiter.arn.text)
             except Exception as error:
                 self._slow_down(classify_error(error))
-                waiter.lines.put_nowait(("debug", f"Progress: {error_code(error)}: {error_text(error)}"))
+                waiter.say("debug", f"Progress: {error_code(error)}: {error_text(error)}")
                 continue
-            for line in lines:
-                waiter.lines.put_nowait(line)
+            for level, text in lines:
+                waiter.say(level, text)
             waiter.position = waiter.report.position()
 
     async def _round(self) -> None:
@@ -254,11 +270,15 @@ class SharedPoller:
             await self._ask(group)
 
     async def _ask(self, group: list[Waiter]) -> None:
+        might_list = not self._may_not_list
         try:
             looks = await self.in_thread(self._look, group)
         except Exception as error:  # our own error: its waiters must get it, and the others keep waiting
             looks = dict.fromkeys(group, error)
-        now, spread = monotonic(), random.uniform(-JITTER, JITTER)  # noqa: S311 - jitter, no secret
+        if might_list and self._may_not_list:
+            for waiter in group:
+                waiter.say("warning", MAY_NOT_LIST)
+        now, spread = monotonic(), random.uniform(0.0, JITTER)  # noqa: S311 - jitter, no secret
         faults = {classify_error(seen) for seen in looks.values() if isinstance(seen, Exception)}
         if Fault.THROTTLED in faults:
             self._slow_down(Fault.THROTTLED)
@@ -330,8 +350,6 @@ class SharedPoller:
             if classify_error(error) is not Fault.DENIED:
                 return error
             self._may_not_list = True
-            for waiter in group:
-                waiter.lines.put_nowait(("warning", MAY_NOT_LIST))
         return None
 
 
