@@ -39,7 +39,7 @@ async def lags(stop: Callable[[], bool], found: list[tuple[float, float]]) -> No
         found.append((time.perf_counter() - begun - 0.02, time.thread_time() - computed))
 
 
-def told(lag: list[tuple[float, float]]) -> dict[str, float]:
+def lag_figures(lag: list[tuple[float, float]]) -> dict[str, float]:
     late, busy = ([sample[part] for sample in lag] for part in (0, 1))
     return {
         "loop_lag_p50_ms": round(percentile(late, 0.5) * 1000, 2),
@@ -54,7 +54,7 @@ async def idle(spec: dict[str, Any]) -> dict[str, Any]:
     while not Path(spec["ready"]).exists():
         await asyncio.sleep(0.05)
     await lags(Path(spec["measured"]).exists, lag)
-    return told(lag)
+    return lag_figures(lag)
 
 
 def our_trigger(arn: str, spec: dict[str, Any]) -> Any:
@@ -106,7 +106,7 @@ async def triggers(spec: dict[str, Any], made: Callable[[str, dict[str, Any]], A
     await asyncio.gather(*tasks, return_exceptions=True)
     return {
         "cpu_seconds_per_minute": round(cpu * 60 / spec["seconds"], 2),
-        **told(lag),
+        **lag_figures(lag),
         "memory_added_mb": round(grown / 1e6, 1),
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000, 1),
         "noticed": noticed,

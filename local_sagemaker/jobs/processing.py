@@ -73,7 +73,7 @@ class ProcessingJob(Job):
         for item in self.request.get("ProcessingInputs") or []:
             self._download_input(index, item)
         for _, source, _ in self._outputs():
-            paths.inside(source).mkdir(parents=True, exist_ok=True)
+            paths.on_host(source).mkdir(parents=True, exist_ok=True)
         config: dict[str, Any] = {
             "ProcessingJobArn": self.spec.arn,
             "ProcessingJobName": self.spec.name,
@@ -99,7 +99,7 @@ class ProcessingJob(Job):
         source = item.get("S3Input")
         if not source:
             return
-        folder = self.paths[index].inside(source["LocalPath"])
+        folder = self.paths[index].on_host(source["LocalPath"])
         folder.mkdir(parents=True, exist_ok=True)
         found = share(source, self.plan(source), index, len(self.layouts))
         for download in found:
@@ -133,7 +133,7 @@ class ProcessingJob(Job):
                 for _, source, output in self._outputs():
                     if output.get("S3UploadMode") == "Continuous":
                         scratch = layout.root / "output.snapshot"
-                        folder, uri = paths.inside(source), S3Uri.parse(output["S3Uri"])
+                        folder, uri = paths.on_host(source), S3Uri.parse(output["S3Uri"])
                         self._syncs.append(CheckpointSync(self.services.s3, layout.root, folder, uri, scratch))
         return self._syncs
 
@@ -145,7 +145,7 @@ class ProcessingJob(Job):
         self._tick(final=True)
         for paths in reversed(self.paths):
             for _, source, output in self._outputs():
-                folder = paths.inside(source)
+                folder = paths.on_host(source)
                 if output.get("S3UploadMode") != "Continuous":
                     self.services.s3.upload_folder(
                         paths.layout.root, folder, S3Uri.parse(output["S3Uri"]), self.room_bytes()

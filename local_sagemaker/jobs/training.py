@@ -221,7 +221,7 @@ class TrainingJob(Job):
             return
         uri = S3Uri.parse(config["S3Uri"])
         for layout, paths in zip(self.layouts, self.paths, strict=True):
-            folder = paths.inside(config.get("LocalPath") or "/opt/ml/checkpoints")
+            folder = paths.on_host(config.get("LocalPath") or "/opt/ml/checkpoints")
             sync = CheckpointSync(self.services.s3, layout.root, folder, uri, layout.root / "checkpoint.snapshot")
             self.check_stop()
             sync.download()

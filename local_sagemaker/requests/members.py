@@ -34,7 +34,7 @@ class Members:
         return frozenset(path[:end] for path in paths for end, sign in enumerate(path) if sign in ".[")
 
     @cached_property
-    def settled(self) -> frozenset[str]:
+    def leaves(self) -> frozenset[str]:
         """The paths below which nothing need be looked at."""
         return frozenset([*self.done.split(), *self.kept.split(), *self.without_effect]) - self.structures
 
@@ -47,7 +47,7 @@ def unsupported_members(operation: str, request: dict[str, Any]) -> Iterator[str
 def _unsupported(members: Members, value: dict[str, Any], path: str, shown: str) -> Iterator[str]:
     for name, item in value.items():
         here, seen = (f"{path}.{name}", f"{shown}.{name}") if path else (name, name)
-        if not item or is_expression(item) or here in members.settled:
+        if not item or is_expression(item) or here in members.leaves:
             continue
         if here in members.refused:
             yield f"{seen} is not supported by the local SageMaker: {members.refused[here]}"

@@ -118,7 +118,7 @@ class Application:
         found = target.parse(raw, host)
         caller = authenticate(request.method, found, headers, self._keys)
         query = dict(reversed(found.query))
-        operation = operations.tell(request.method, found.level, query, headers)
+        operation = operations.operation_of(request.method, found.level, query, headers)
         operations.check_served(operation, query, headers)
         for name in ("x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"):
             if headers.get(name, ACCOUNT_ID) != ACCOUNT_ID:

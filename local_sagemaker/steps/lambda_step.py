@@ -83,7 +83,7 @@ def finish(connection: sqlite3.Connection, row: sqlite3.Row, step: Step, arn: st
 
 
 def _outputs(step: Step, value: Any) -> dict[str, Any]:
-    declared = output_parameters.names(step)
+    declared = output_parameters.declared_names(step)
     if not declared:
         return {}
     if not isinstance(value, dict):

@@ -39,7 +39,7 @@ def check_outputs(step: str, declared: Any) -> None:
         names.add(name)
 
 
-def names(step: Step) -> list[str]:
+def declared_names(step: Step) -> list[str]:
     """The names of the outputs that a step declares."""
     return list(_types(step))
 

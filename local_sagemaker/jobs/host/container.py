@@ -82,7 +82,7 @@ class Paths:
     layout: HostLayout
     mount: bool
 
-    def inside(self, container_path: str) -> Path:
+    def on_host(self, container_path: str) -> Path:
         """Translate a path below /opt/ml; S3Problem for any other, which a job may not have written to."""
         path = PurePosixPath(container_path)
         if not path.is_relative_to(ML) or ".." in path.parts or path == PurePosixPath(ML):

@@ -265,7 +265,7 @@ def _operations_of(method: str, level: str) -> tuple[Operation, ...]:
     return tuple(operation for operation in operations() if (operation.method, operation.level) == (method, level))
 
 
-def tell(method: str, level: str, query: Mapping[str, str], headers: Collection[str]) -> Operation:
+def operation_of(method: str, level: str, query: Mapping[str, str], headers: Collection[str]) -> Operation:
     """The operation that a request asks for; MethodNotAllowed when there is none."""
     for operation in _operations_of(method, level):
         if operation.fits(query, headers):

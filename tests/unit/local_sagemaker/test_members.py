@@ -45,11 +45,11 @@ def test_every_action_is_in_the_table() -> None:
 @pytest.mark.parametrize(("operation", "service"), OPERATIONS)
 def test_every_member_of_the_model_has_its_kind(operation: str, service: str) -> None:
     members, shape = MEMBERS[operation], service_model.input_shape(operation, service)
-    known = {*members.structures, *members.settled, *members.refused}
+    known = {*members.structures, *members.leaves, *members.refused}
     unknown = []
     for path in paths(shape):
         above = {path[:end] for end, sign in enumerate(path) if sign in ".["}
-        if path not in known and not above & (members.settled | set(members.refused)):
+        if path not in known and not above & (members.leaves | set(members.refused)):
             unknown.append(path)
     assert unknown == [], "say in local_sagemaker/requests/members.py what becomes of them"
 

@@ -11,7 +11,7 @@ from botocore.session import Session
 
 from local_sagemaker.s3.app import ACTIONS
 from local_sagemaker.s3.errors import S3Error
-from local_sagemaker.s3.protocol.operations import SERVED, check_served, operations, tell
+from local_sagemaker.s3.protocol.operations import SERVED, check_served, operation_of, operations
 from tests.support.s3_server import LocalS3
 
 MODEL: Any = Session().get_service_model("s3")
@@ -58,7 +58,7 @@ def request_of(name: str) -> tuple[str, str, dict[str, str], set[str]]:
 def test_each_operation_is_told_from_all_others(name: str) -> None:
     if name == "WriteGetObjectResponse":  # at a path that is a bucket of this name anywhere else
         return
-    assert tell(*request_of(name)).name == SAME_REQUEST.get(name, name)
+    assert operation_of(*request_of(name)).name == SAME_REQUEST.get(name, name)
 
 
 def test_the_table_holds_nothing_that_s3_has_not() -> None:
@@ -70,7 +70,7 @@ def test_the_table_holds_nothing_that_s3_has_not() -> None:
 def test_no_member_of_a_served_operation_is_ignored(name: str) -> None:
     """A member is among those that the operation takes, or it is refused by name."""
     method, level, query, headers = request_of(name)
-    operation, model = tell(method, level, query, headers), MODEL.operation_model(name)
+    operation, model = operation_of(method, level, query, headers), MODEL.operation_model(name)
     known_query, known_headers = SERVED[name]
     for member in members(model, "querystring"):
         if member not in known_query | set(query):
