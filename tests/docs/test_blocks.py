@@ -107,9 +107,12 @@ def test_airflow_imports_every_dag(tmp_path: Path) -> None:
 @pytest.mark.parametrize("page", sorted({block.page for block in marked("run")}), ids=lambda page: page.name)
 def test_what_a_page_tells_to_run_runs(page: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     for entry in ROOT.iterdir():
-        if entry.name not in {"var", ".git"}:
+        if entry.name not in {"var", "dags", ".git"}:
             (tmp_path / entry.name).symlink_to(entry)
     (tmp_path / "var").mkdir()
+    (tmp_path / "dags").mkdir()  # `init` writes there
+    for entry in (ROOT / "dags").iterdir():
+        (tmp_path / "dags" / entry.name).symlink_to(entry)
     for block in blocks():
         if block.page != page:
             continue

@@ -167,7 +167,9 @@ def _report_in(archive: bytes) -> dict[str, Any] | None:
     return None
 
 
-def explain_failure(executions: Executions, execution: Execution, url: str = "") -> ExecutionFailed:
+def explain_failure(
+    executions: Executions, execution: Execution, url: str = "", *, with_log: bool = True
+) -> ExecutionFailed:
     """Why an execution did not succeed, to be raised: the tail of its log, where to look, and last the reason."""
     job_name = ""
     lines = [_describe_end(execution)]
@@ -180,7 +182,7 @@ def explain_failure(executions: Executions, execution: Execution, url: str = "")
         job_name = trained.job_name if trained else ""
         for step in steps:
             if step.status in {"Failed", "Stopped"}:
-                lines += _log_of(executions.aws, step)
+                lines += _log_of(executions.aws, step) if with_log else []
                 reasons.append(_reason_of(step))
     except Exception as error:
         lines.append(f"(its steps could not be read: {error_text(error)})")

@@ -16,11 +16,10 @@ import math
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from airflow_sagemaker import __version__
-from airflow_sagemaker.cli.examples import add_example
+from airflow_sagemaker.cli.examples import add_example, program_name
 from airflow_sagemaker.cli.output import Interrupted, Output
 from airflow_sagemaker.cli.table_parser import add_init, add_predict, add_split
 from airflow_sagemaker.contract import PROGRESS_LEVELS, ProgressLevel
@@ -37,7 +36,7 @@ EXIT_CODES: dict[type[AirflowSageMakerError], int] = {
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     root = argparse.ArgumentParser(
-        prog=_program_name(), description="Train PyTorch models on SageMaker Pipelines, without Airflow."
+        prog=program_name(), description="Train PyTorch models on SageMaker Pipelines, without Airflow."
     )
     root.add_argument("--version", action="version", version=f"airflow-sagemaker {__version__}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -72,12 +71,6 @@ def build_parser() -> argparse.ArgumentParser:
     for name, command in commands.choices.items():
         add_example(name, command, root.prog)
     return root
-
-
-def _program_name() -> str:
-    """As it was called: the script is there only where the package is installed, not in a plugins folder."""
-    script = Path(sys.argv[0]).stem
-    return script if script == "airflow-sagemaker" else "python -m airflow_sagemaker"
 
 
 def _add_validate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

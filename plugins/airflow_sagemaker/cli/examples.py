@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from pathlib import Path
 
 EXAMPLES = {
     "validate": "validate dags/churn.yaml --data --bucket my-bucket --partition 2026-01-31",
@@ -40,3 +42,9 @@ def add_example(name: str, command: argparse.ArgumentParser, program: str) -> No
     command.usage = " ".join([program, name, "[OPTIONS]", *words])
     command.epilog = f"{_EXAMPLE}{program} {EXAMPLES[name]}"
     command.formatter_class = HelpFormatter
+
+
+def program_name() -> str:
+    """As it was called: the script is there only where the package is installed, not in a plugins folder."""
+    script = Path(sys.argv[0]).stem
+    return script if script == "airflow-sagemaker" else "python -m airflow_sagemaker"

@@ -26,6 +26,7 @@ from airflow_sagemaker.aws.versions import CompiledPipeline
 from airflow_sagemaker.cli.offline import read_configuration
 from airflow_sagemaker.cli.output import Interrupted, Output, paint_text
 from airflow_sagemaker.config.base import BasePipelineConfig
+from airflow_sagemaker.contract import ProgressLevel
 from airflow_sagemaker.definition.compiler import compile_pipeline
 from airflow_sagemaker.definition.published import Publications
 from airflow_sagemaker.definition.s3_cache import S3Cache
@@ -158,7 +159,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
             f"stop it:   python -m airflow_sagemaker stop {this}",
             execution.arn,
         ) from None
-    return _report_end(executions, ended, output)
+    return _report_end(executions, ended, output, log_was_printed=arguments.progress == ProgressLevel.LOGS)
 
 
 def _start_or_interrupt(
@@ -201,9 +202,10 @@ def _start_execution(
         raise ExecutionError(str(error)) from error
 
 
-def _report_end(executions: Executions, execution: Execution, output: Output) -> int:
+def _report_end(executions: Executions, execution: Execution, output: Output, *, log_was_printed: bool) -> int:
     if execution.status != Status.SUCCEEDED:
-        text = str(explain_failure(executions, execution))
+        with_log = output.json_only or not log_was_printed
+        text = str(explain_failure(executions, execution, with_log=with_log))
         data = {"ok": False, "status": execution.status, "execution_arn": execution.arn, "message": text}
         if not output.json_only:
             output.note(text, "error")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
+from airflow_sagemaker.cli.examples import program_name
 from airflow_sagemaker.cli.offline import read_configuration
 from airflow_sagemaker.contract import CHANNELS
 from airflow_sagemaker.exceptions import TableError
@@ -97,12 +99,12 @@ def _listed(names: list[str]) -> str:
 
 
 def _next_steps(decisions: Decisions, files: list[Path], table: Path) -> list[str]:
-    by_time = f" --by-time {decisions.times[0]}" if decisions.times else ""
+    by_time = f" --by-time {quote(decisions.times[0])}" if decisions.times else ""
     return [
         f"\nwrote {files[0]} and {files[1]}",
         "next:",
-        f"  airflow-sagemaker split {table} {files[0]} --bucket BUCKET{by_time}",
-        f"  airflow-sagemaker run {files[0]} --bucket BUCKET --role-arn ROLE",
+        f"  {program_name()} split {quote(str(table))} {quote(str(files[0]))} --bucket BUCKET{by_time}",
+        f"  {program_name()} run {quote(str(files[0]))} --bucket BUCKET --role-arn ROLE",
     ]
 
 

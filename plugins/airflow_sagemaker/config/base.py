@@ -290,7 +290,7 @@ class BasePipelineConfig(StrictModel):
     def _missing(self, name: str) -> Violation:
         hints = {
             "bucket": "set bucket, or service_config.s3.bucket_name in the connection's extra",
-            "role_arn": "set role_arn, or service_config.sagemaker.execution_role_arn in the connection's extra",
+            "role_arn": "set role_arn, --role-arn, or service_config.sagemaker.execution_role_arn in the connection",
             "region": "set region, region_name in the connection's extra, or AWS_DEFAULT_REGION",
         }
         if name in (*self.input_fields, *self.output_fields):

@@ -112,9 +112,12 @@ def test_a_failing_program_ends_with_its_reason_and_an_exit_code(
 ) -> None:
     content = yaml.safe_load(config_file.read_text())
     Path(content["source_dir"], "train.py").write_text("raise SystemExit('the table is empty')\n")
-    ran = call(environment, "run", str(config_file), "--partition", "2013-07-04", "--progress", "steps")
-    assert ran.returncode == 1
-    assert "the table is empty" in ran.stderr
+    for progress in ("steps", "logs"):
+        ran = call(environment, "run", str(config_file), "--partition", "2013-07-04", "--progress", progress)
+        assert ran.returncode == 1
+        *lines, last = ran.stderr.splitlines()
+        assert "the table is empty" in last
+        assert len([line for line in lines if line.endswith("Running Torchrun Driver")]) == 1, "the log is printed once"
 
 
 def test_missing_channels_are_found_before_anything_starts(environment: dict[str, str], config_file: Path) -> None:
