@@ -20,7 +20,8 @@ USER_NAME, USER_ID = "local", "AIDALOCALSAGEMAKER000"
 
 _LOWER = string.ascii_lowercase + string.digits
 _MIXED = string.ascii_letters + string.digits
-_JOB_NAME_LENGTH = 63
+JOB_NAME_LENGTH = 63
+"""Characters of the name of a job that a step makes."""
 
 
 def now() -> float:
@@ -86,11 +87,13 @@ def new_execution_id() -> str:
     return "".join(secrets.choice(_LOWER) for _ in range(12))
 
 
-def step_job_name(execution_id: str, step_name: str, prefix: str | None = None) -> str:
-    """The name of a step's job: `pipelines-<execution>-<step>-<random>`, at most 63 characters.
+def step_job_name(execution_id: str, step_name: str, prefix: str | None = None, *, most: int = JOB_NAME_LENGTH) -> str:
+    """The name of a step's job: `pipelines-<execution>-<step>-<random>`, at most `most` characters.
 
-    `prefix` is the job name in the step's own arguments, which the service keeps when the pipeline asks for it.
+    `prefix` is the job name in the step's own arguments, which the service keeps when the pipeline asks for it. Where
+    there is no room, `pipelines-` is left out, as for tuning jobs.
     """
     suffix = "".join(secrets.choice(_MIXED) for _ in range(10))
-    base = prefix or f"pipelines-{execution_id}-{step_name.replace('_', '-')}"
-    return f"{base[: _JOB_NAME_LENGTH - len(suffix) - 1].rstrip('-')}-{suffix}"
+    start = "pipelines-" if most >= JOB_NAME_LENGTH else ""
+    base = prefix or f"{start}{execution_id}-{step_name.replace('_', '-')}"
+    return f"{base[: most - len(suffix) - 1].rstrip('-')}-{suffix}"

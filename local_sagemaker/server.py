@@ -126,7 +126,7 @@ class Server:
             KnownFunctions(settings.functions),
             TrainingToolkit(settings.job_python),
         )
-        outbox = Outbox(self._db, settings.data_dir / "callbacks", settings.callback_hook)
+        outbox = Outbox(self._db, settings.data_dir, settings.callback_hook)
         functions = Functions(
             settings.functions,
             data_dir=settings.data_dir,

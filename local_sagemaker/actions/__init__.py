@@ -5,7 +5,17 @@ No HTTP here, and no decision about what an execution does next: an action reads
 
 from __future__ import annotations
 
-from local_sagemaker.actions import callbacks, execution_control, executions, jobs, models, pipelines, tags, versions
+from local_sagemaker.actions import (
+    callbacks,
+    execution_control,
+    executions,
+    jobs,
+    models,
+    pipelines,
+    tags,
+    tunings,
+    versions,
+)
 from local_sagemaker.actions.registry import ACTIONS, Action
 
 __all__ = [
@@ -18,5 +28,6 @@ __all__ = [
     "models",
     "pipelines",
     "tags",
+    "tunings",
     "versions",
 ]

@@ -1,4 +1,4 @@
-"""Create, Describe, List and Stop for training and processing jobs."""
+"""Create, Describe, List and Stop for training and processing jobs, and what tuning jobs share with them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import sqlite3
 from local_sagemaker.actions.context import Context, Request, Response
 from local_sagemaker.actions.paging import Query, page
 from local_sagemaker.actions.registry import action
-from local_sagemaker.errors import ValidationException
+from local_sagemaker.errors import ResourceNotFound, ValidationException
 from local_sagemaker.json_text import without_none
 from local_sagemaker.store import jobs as job_records
 from local_sagemaker.store import tags as tag_records
-from local_sagemaker.store.jobs import PROCESSING, TRAINING, Kind
+from local_sagemaker.store.jobs import PROCESSING, TRAINING, TUNING, Kind
 
 
-def _create(context: Context, request: Request, kind: Kind) -> Response:
+def create(context: Context, request: Request, kind: Kind) -> Response:
+    """Write a job down and let it begin."""
     name = request[kind.name_member]
     problems = context.checks.problems(f"Create{kind.word}Job", request)
     if problems:
@@ -28,10 +29,13 @@ def _create(context: Context, request: Request, kind: Kind) -> Response:
     return {kind.arn_member: spec.arn}
 
 
-def _find(connection: sqlite3.Connection, request: Request, kind: Kind) -> sqlite3.Row:
+def find(connection: sqlite3.Connection, request: Request, kind: Kind) -> sqlite3.Row:
+    """The job that a request names."""
     name = request[kind.name_member]
     row = connection.execute("SELECT * FROM jobs WHERE arn = ?", (kind.arn(name),)).fetchone()
     if row is None:
+        if kind is TUNING:
+            raise ResourceNotFound(f"Amazon SageMaker can't find a tuning job with the name {name}.")
         # the service answers a missing job with ValidationException or ResourceNotFound, see docs/fidelity.md
         if kind is PROCESSING:
             raise ValidationException(f"Could not find requested job with name: {name}")
@@ -40,17 +44,16 @@ def _find(connection: sqlite3.Connection, request: Request, kind: Kind) -> sqlit
 
 
 def _describe(context: Context, request: Request, kind: Kind) -> Response:
-    description: Response = json.loads(_find(context.db.read(), request, kind)["description"])
+    description: Response = json.loads(find(context.db.read(), request, kind)["description"])
     return description
 
 
-def _stop(context: Context, request: Request, kind: Kind) -> Response:
+def stop(context: Context, request: Request, kind: Kind) -> Response:
+    """Ask a job to stop."""
     with context.db.write() as connection:
-        row = _find(connection, request, kind)
+        row = find(connection, request, kind)
         if row["status"] not in ("InProgress", "Stopping"):
-            raise ValidationException(
-                f"The request was rejected because the {kind.key} job is in status {row['status']}."
-            )
+            raise ValidationException(f"The request was rejected because the {kind.noun} is in status {row['status']}.")
         job_records.mark_as_stopping(connection, row, kind)
     context.engine.stop_job(row["arn"])
     return {}
@@ -59,7 +62,8 @@ def _stop(context: Context, request: Request, kind: Kind) -> Response:
 _SORT = {"Name": "name", "CreationTime": "created", "Status": "status", None: "created"}
 
 
-def _list(context: Context, request: Request, kind: Kind) -> Response:
+def list_rows(context: Context, request: Request, kind: Kind) -> tuple[list[sqlite3.Row], dict[str, str]]:
+    """One page of the jobs of a kind that a List request asks for."""
     query = Query("jobs")
     query.add("kind = ?", kind.key)
     query.add_region()
@@ -72,7 +76,11 @@ def _list(context: Context, request: Request, kind: Kind) -> Response:
     query.add_range("created", request.get("CreationTimeAfter"), request.get("CreationTimeBefore"))
     query.add_range("modified", request.get("LastModifiedTimeAfter"), request.get("LastModifiedTimeBefore"))
     descending = request.get("SortOrder", "Descending") == "Descending"
-    rows, token = page(context.db.read(), query, request, sort=_SORT[request.get("SortBy")], descending=descending)
+    return page(context.db.read(), query, request, sort=_SORT[request.get("SortBy")], descending=descending)
+
+
+def _list(context: Context, request: Request, kind: Kind) -> Response:
+    rows, token = list_rows(context, request, kind)
     members = [
         kind.name_member,
         kind.arn_member,
@@ -89,7 +97,7 @@ def _list(context: Context, request: Request, kind: Kind) -> Response:
 @action
 def create_training_job(context: Context, request: Request) -> Response:
     """Queue a training job."""
-    return _create(context, request, TRAINING)
+    return create(context, request, TRAINING)
 
 
 @action
@@ -107,13 +115,13 @@ def list_training_jobs(context: Context, request: Request) -> Response:
 @action
 def stop_training_job(context: Context, request: Request) -> Response:
     """Ask a training job to stop."""
-    return _stop(context, request, TRAINING)
+    return stop(context, request, TRAINING)
 
 
 @action
 def create_processing_job(context: Context, request: Request) -> Response:
     """Queue a processing job."""
-    return _create(context, request, PROCESSING)
+    return create(context, request, PROCESSING)
 
 
 @action
@@ -131,4 +139,4 @@ def list_processing_jobs(context: Context, request: Request) -> Response:
 @action
 def stop_processing_job(context: Context, request: Request) -> Response:
     """Ask a processing job to stop."""
-    return _stop(context, request, PROCESSING)
+    return stop(context, request, PROCESSING)

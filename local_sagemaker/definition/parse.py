@@ -17,6 +17,7 @@ from local_sagemaker.expressions.problem import Problem, check_members
 from local_sagemaker.expressions.values import reference, references
 from local_sagemaker.json_text import loads
 from local_sagemaker.steps.step import Step
+from local_sagemaker.steps.step_type import StepType
 from local_sagemaker.steps.step_types import STEP_TYPES, UNSUPPORTED
 
 VERSION = "2020-12-01"
@@ -137,7 +138,7 @@ def _step(item: Any, where: str, condition: str | None, branch: bool) -> Step:
         triggers=triggers,
         condition=condition,
         branch=branch,
-        cache_days=_cache_days(item.get("CacheConfig"), name),
+        cache_days=_cache_days(item.get("CacheConfig"), name, type_),
         property_files=_property_files(item.get("PropertyFiles"), name),
         retry_policies=check_retry_policies(item.get("RetryPolicies"), name),
         members=members,
@@ -198,9 +199,12 @@ def _dependency(name: str, item: Any) -> tuple[str, str]:
     return step, trigger
 
 
-def _cache_days(config: Any, name: str) -> float | None:
+def _cache_days(config: Any, name: str, type_: StepType) -> float | None:
     if config is None:
         return None
+    if not type_.takes_cache_config:
+        takers = ", ".join(other.name for other in STEP_TYPES.values() if other.takes_cache_config)
+        raise Problem(f"Step '{name}' is of type {type_.name}, which has no CacheConfig (steps of {takers} have)")
     if not isinstance(config, dict):
         raise Problem(f"CacheConfig of step '{name}' must be an object")
     check_members(config, {"Enabled", "ExpireAfter"}, f"CacheConfig of step '{name}'")

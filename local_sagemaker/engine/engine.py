@@ -16,6 +16,7 @@ from local_sagemaker.definition import Definition, parse
 from local_sagemaker.engine.advance import Advance, finish_job
 from local_sagemaker.engine.invocations import FunctionCaller, Invocations
 from local_sagemaker.engine.outbox import Outbox
+from local_sagemaker.engine.tunings import Tunings
 from local_sagemaker.errors import ValidationException
 from local_sagemaker.expressions.problem import Problem
 from local_sagemaker.identifiers import in_region, now, region_of
@@ -24,22 +25,19 @@ from local_sagemaker.jobs.supervisor import UnknownJob
 from local_sagemaker.requests.checks import RequestChecks
 from local_sagemaker.requests.instances import NO_CAPACITY
 from local_sagemaker.store import jobs as job_records
+from local_sagemaker.store import tunings
 from local_sagemaker.store.database import Database
 
 log = logging.getLogger(__name__)
 
-LOST = (
-    "InternalServerError: the local SageMaker server ended while this job was running (it was killed or the machine"
-    " went down); the job's processes were ended with it"
-)
 _PARSED = 64
 _DISK_SECONDS = 2.0
 """Between attempts to write what a full disk refused."""
 _LEFT_JOBS = """
 SELECT jobs.*, jobs.status = 'Stopping' OR coalesce(executions.status, '') = 'Stopping' AS stopping,
-    steps.execution AS owner
+    coalesce(steps.execution, jobs.tuning) AS owner
 FROM jobs LEFT JOIN steps ON steps.job = jobs.arn LEFT JOIN executions ON executions.arn = steps.execution
-WHERE jobs.live = 1 ORDER BY jobs.seq
+WHERE jobs.live = 1 AND jobs.kind <> 'tuning' ORDER BY jobs.seq
 """
 
 
@@ -67,6 +65,7 @@ class Engine:
         self._checks = checks
         self._outbox = outbox
         self._invocations = Invocations(db, functions, self.definition, self.wake)
+        self._tunings = Tunings(db, checks.capacity, self)
         self._jobs: Jobs | None = None
         self._condition = threading.Condition()
         self._awake: OrderedDict[str, None] = OrderedDict()
@@ -83,6 +82,7 @@ class Engine:
         self._jobs = jobs
         self._recover()
         self._invocations.recover()
+        self._tunings.start()
         self._outbox.start()
         self._thread.start()
 
@@ -90,6 +90,7 @@ class Engine:
         """Decide and deliver nothing any more; the jobs are the supervisor's to end."""
         self._outbox.shutdown()
         self._invocations.shutdown()
+        self._tunings.shutdown()
         with self._condition:
             self._ending = True
             self._condition.notify()
@@ -103,7 +104,10 @@ class Engine:
             self._condition.notify()
 
     def submit(self, spec: JobSpec) -> None:
-        """Hand a committed job to the supervisor."""
+        """Hand a committed job to the supervisor, or to what makes the training jobs of a tuning job."""
+        if spec.kind == "tuning":
+            self._tunings.wake(spec.arn)
+            return
         with self._hand_over:
             if self._ending:
                 return  # it stays queued in the database, the next start takes it up
@@ -124,7 +128,10 @@ class Engine:
                 self._end(row, "Failed", f"InternalServerError: the job could not be queued: {error}")
 
     def stop_job(self, arn: str) -> None:
-        """Ask the supervisor to end a job."""
+        """Ask for the end of a job that is written down as Stopping."""
+        if job_records.is_tuning(arn):
+            self._tunings.wake(arn)
+            return
         with self._hand_over:
             try:
                 self._supervisor().stop(arn)
@@ -145,9 +152,7 @@ class Engine:
         return None
 
     def _end(self, row: sqlite3.Row, status: str, message: str) -> None:
-        execution = self._apply(row["arn"], job_records.ending_changes(row, status, message))
-        if execution is not None:
-            self.wake(execution)
+        self._apply(row["arn"], job_records.ending_changes(row, status, message))
 
     def _supervisor(self) -> Jobs:
         if self._jobs is None:
@@ -187,35 +192,42 @@ class Engine:
             return
         while True:
             try:
-                execution = self._apply(arn, changes)
-                break
+                self._apply(arn, changes)
+                return
             except sqlite3.OperationalError:
                 # a full disk: a job's end must not be lost, so this waits until it can be written
                 log.exception("the state of %s cannot be written, trying again", arn)
                 if self._pause(_DISK_SECONDS):
                     return
-        if execution is not None:
-            self.wake(execution)
 
     def _pause(self, seconds: float) -> bool:
         """Wait; whether the server ends."""
         with self._condition:
             return self._condition.wait_for(lambda: self._ending, timeout=seconds)
 
-    def _apply(self, arn: str, changes: Mapping[str, Any]) -> str | None:
+    def _apply(self, arn: str, changes: Mapping[str, Any]) -> None:
+        """Write a job's changes down; its end wakes the execution or the tuning job that made it."""
+        execution = None
         with self._db.write() as connection:
             row = connection.execute("SELECT * FROM jobs WHERE arn = ?", (arn,)).fetchone()
-            if row is None:
-                return None
-            ended = job_records.apply_changes(connection, row, changes)
+            ended = job_records.apply_changes(connection, row, changes) if row is not None else None
             if ended is None:
-                return None
+                return
+            if row["tuning"] is not None:
+                tunings.write_objective(connection, row, ended)
             step = connection.execute("SELECT * FROM steps WHERE job = ?", (arn,)).fetchone()
-            if step is None:
-                return None
-            return self._finish_step(connection, step, row["kind"], ended)
+            if step is not None:
+                execution = self._finish_step(connection, step, row, ended)
+        if row["tuning"] is not None:
+            self._tunings.wake(row["tuning"])
+        if execution is not None:
+            self.wake(execution)
 
-    def _finish_step(self, connection: sqlite3.Connection, step: sqlite3.Row, kind: str, ended: dict[str, Any]) -> str:
+    def _finish_step(
+        self, connection: sqlite3.Connection, step: sqlite3.Row, job: sqlite3.Row, ended: dict[str, Any]
+    ) -> str:
+        if job["kind"] == "tuning":
+            ended = ended | {"TrainingJobSummaries": tunings.summaries(connection, job)}
         execution = connection.execute("SELECT * FROM executions WHERE arn = ?", (step["execution"],)).fetchone()
         definition = self.definition(connection, execution["pipeline"], execution["version"])
         finish_job(
@@ -223,7 +235,7 @@ class Engine:
             execution,
             step,
             definition.steps[step["name"]],
-            job_records.KINDS[kind],
+            job_records.KINDS[job["kind"]],
             ended,
             awaited=definition.awaited.get(step["name"], ()),
         )
@@ -236,7 +248,7 @@ class Engine:
             if row["stopping"]:
                 self._end(row, "Stopped", "Training job stopped")
             elif row["begun"]:
-                self._end(row, "Failed", LOST)
+                self._end(row, "Failed", job_records.LOST)
             else:
                 queued.append(job_records.spec_of(row))
         for spec in queued:

@@ -25,10 +25,10 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 class Outbox:
     """One thread that delivers what the database holds."""
 
-    def __init__(self, db: Database, folder: Path, hook: str | None) -> None:
-        """Messages become `folder/QUEUE/NUMBER.json`, and are sent to `hook`, an HTTP URL, until it answers 2xx."""
+    def __init__(self, db: Database, data_dir: Path, hook: str | None) -> None:
+        """Messages become `callbacks/QUEUE/NUMBER.json`, and are sent to `hook`, an HTTP URL, until it answers 2xx."""
         self._db = db
-        self._folder = folder
+        self._data_dir = data_dir
         self._hook = hook
         self._changed = threading.Event()
         self._ending = False
@@ -77,9 +77,8 @@ class Outbox:
         return done
 
     def _deliver(self, row: sqlite3.Row) -> None:
-        folder = self._folder / row["queue"].rsplit("/", 1)[-1]
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{row['seq']:06}.json"
+        path = messages.message_path(self._data_dir, row["queue"], row["seq"])
+        path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")  # whoever watches the folder must not read half a message
         partial.write_text(row["body"])
         partial.replace(path)

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 
 from local_sagemaker.identifiers import REGION, region_of
 
-JobKind = Literal["training", "processing"]
+JobKind = Literal["training", "processing", "tuning"]
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ class JobSpec:
     name: str
     arn: str
     request: dict[str, Any]
-    """The resolved CreateTrainingJob or CreateProcessingJob request."""
+    """The resolved request of Create*Job."""
     owner: str = ""
-    """The execution that it belongs to, for a fair queue; empty for a job that was created by itself."""
+    """The execution or tuning job that it belongs to, for a fair queue; empty for a job that was created by itself."""
 
 
 def job_folder(data_dir: Path, kind: str, name: str, arn: str) -> Path:

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from local_sagemaker import service_model
 from local_sagemaker.identifiers import current_region
+from local_sagemaker.requests import tuning
 from local_sagemaker.requests.functions import KnownFunctions
 from local_sagemaker.requests.images import Images
 from local_sagemaker.requests.instances import Capacity
@@ -41,12 +43,19 @@ class RequestChecks:
 
     def unsupported_here(self, operation: str, request: dict[str, Any]) -> list[str]:
         """What of a request does not run on this server as it was started; a sentence each."""
+        if operation == tuning.CREATE:
+            found = self.unsupported_here("CreateTrainingJob", tuning.training_definition(request) or {})
+            return [f"TrainingJobDefinition.{text}" for text in found]
         return [*self.images.refusals(operation, request), *self.toolkit.refusals(operation, request)]
 
     def problems(self, operation: str, request: dict[str, Any]) -> list[str]:
         """What is wrong with a request whose values are all known; a sentence each."""
-        return [
-            *refusals(operation, request),
-            *self.unsupported_here(operation, request),
-            *missing_sources(operation, request, self.s3_dir, current_region()),
-        ]
+        found = [*refusals(operation, request), *self.unsupported_here(operation, request)]
+        if operation == tuning.CREATE:
+            return found or self._problems_of_trials(request)
+        return [*found, *missing_sources(operation, request, self.s3_dir, current_region())]
+
+    def _problems_of_trials(self, request: dict[str, Any]) -> list[str]:
+        example = tuning.example_training_request(request)
+        broken = list(service_model.violations(service_model.input_shape("CreateTrainingJob"), example))
+        return broken or list(missing_sources("CreateTrainingJob", example, self.s3_dir, current_region()))

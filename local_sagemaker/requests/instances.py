@@ -10,10 +10,10 @@ NO_CAPACITY = (
 )
 """The service's words, as a job's FailureReason."""
 
-_CLUSTERS = {"training": ("ResourceConfig",), "processing": ("ProcessingResources", "ClusterConfig")}
-"""Where a request of each kind of job says what it runs on."""
+_CLUSTERS = {"training": ("ResourceConfig",), "processing": ("ProcessingResources", "ClusterConfig"), "tuning": ()}
+"""Where a request of each kind of job says what it runs on; a tuning job has nothing of its own."""
 
-Kind = Literal["training", "processing"]
+Kind = Literal["training", "processing", "tuning"]
 Request = dict[str, Any]
 
 

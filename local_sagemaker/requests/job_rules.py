@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from local_sagemaker.expressions.values import is_expression
+from local_sagemaker.requests import tuning
 
 _ACCELERATORS = ("ml.trn", "ml.inf")
 """Instance types whose programs need AWS's own compiler."""
@@ -17,6 +18,10 @@ def unsupported_values(operation: str, request: dict[str, Any]) -> Iterator[str]
 
     Expressions that have no value yet are let by, so that a definition can be asked early.
     """
+    if operation == tuning.CREATE:
+        yield from tuning.unsupported(request)
+        for text in unsupported_values("CreateTrainingJob", tuning.training_definition(request) or {}):
+            yield f"TrainingJobDefinition.{text}"
     find = {"CreateTrainingJob": _training, "CreateProcessingJob": _processing}.get(operation)
     for member, reason in find(request) if find else ():
         yield f"{member} is not supported by the local SageMaker: {reason}"
@@ -31,6 +36,9 @@ def broken_rules(operation: str, request: dict[str, Any]) -> Iterator[str]:
         yield from _preferences(
             _structure(_structure(request.get("ProcessingResources")).get("ClusterConfig")), request
         )
+    elif operation == tuning.CREATE:
+        yield from tuning.broken_rules(request)
+        yield from broken_rules("CreateTrainingJob", tuning.training_definition(request) or {})
 
 
 def _structure(value: Any) -> dict[str, Any]:

@@ -185,6 +185,75 @@ _JOBS: dict[str, Members] = {
     ),
 }
 
+_OF_TRIALS = (
+    "RoleArn", "InputDataConfig", "VpcConfig", "OutputDataConfig", "ResourceConfig", "StoppingCondition",
+    "EnableNetworkIsolation", "EnableInterContainerTrafficEncryption", "EnableManagedSpotTraining", "CheckpointConfig",
+    "RetryStrategy", "Environment", "AlgorithmSpecification.TrainingImage",
+    "AlgorithmSpecification.TrainingInputMode", "AlgorithmSpecification.AlgorithmName",
+    "AlgorithmSpecification.MetricDefinitions",
+)  # fmt: skip
+"""What a tuning job says of its training jobs, as CreateTrainingJob does."""
+
+
+def _of_trials(path: str) -> bool:
+    return any(path == member or path.startswith((f"{member}.", f"{member}[")) for member in _OF_TRIALS)
+
+
+def _in_definition(paths: Mapping[str, str]) -> dict[str, str]:
+    return {f"TrainingJobDefinition.{path}": reason for path, reason in paths.items() if _of_trials(path)}
+
+
+_TRAINING = _JOBS["CreateTrainingJob"]
+_CONFIG, _RANGES = "HyperParameterTuningJobConfig", "HyperParameterTuningJobConfig.ParameterRanges"
+_ONE_DEFINITION = "a tuning job has one TrainingJobDefinition here"
+
+_TUNINGS: dict[str, Members] = {
+    "CreateHyperParameterTuningJob": Members(
+        done=f"""
+            HyperParameterTuningJobName {_TAGS} {_CONFIG}.Strategy {_CONFIG}.RandomSeed
+            {_CONFIG}.HyperParameterTuningJobObjective.Type {_CONFIG}.HyperParameterTuningJobObjective.MetricName
+            {_CONFIG}.ResourceLimits.MaxNumberOfTrainingJobs {_CONFIG}.ResourceLimits.MaxParallelTrainingJobs
+            {_CONFIG}.ResourceLimits.MaxRuntimeInSeconds
+            {_CONFIG}.TuningJobCompletionCriteria.TargetObjectiveMetricValue
+            {_RANGES}.CategoricalParameterRanges[].Name {_RANGES}.CategoricalParameterRanges[].Values
+            TrainingJobDefinition.DefinitionName TrainingJobDefinition.StaticHyperParameters
+        """
+        + " ".join(
+            f"{_RANGES}.{kind}ParameterRanges[].{member}"
+            for kind in ("Integer", "Continuous")
+            for member in ("Name", "MinValue", "MaxValue", "ScalingType")
+        )
+        + "".join(f" TrainingJobDefinition.{path}" for path in _TRAINING.done.split() if _of_trials(path)),
+        without_effect={
+            f"{_CONFIG}.TrainingJobEarlyStoppingType": "each training job runs to its end",
+            **_in_definition(_TRAINING.without_effect),
+        },
+        refused={
+            f"{_CONFIG}.StrategyConfig": "it is Hyperband's, use Bayesian, Random or Grid",
+            f"{_CONFIG}.TuningJobCompletionCriteria.BestObjectiveNotImproving": "use TargetObjectiveMetricValue",
+            f"{_CONFIG}.TuningJobCompletionCriteria.ConvergenceDetected": "use TargetObjectiveMetricValue",
+            f"{_RANGES}.AutoParameters": "give each hyperparameter a range",
+            "Autotune": "give each hyperparameter a range",
+            "WarmStartConfig": "a tuning job knows no other one's results",
+            "TrainingJobDefinitions": _ONE_DEFINITION,
+            "TrainingJobDefinition.TuningObjective": _ONE_DEFINITION,
+            "TrainingJobDefinition.HyperParameterRanges": _ONE_DEFINITION,
+            "TrainingJobDefinition.HyperParameterTuningResourceConfig": "use ResourceConfig",
+            **_in_definition(_TRAINING.refused),
+        },
+    ),
+    **{
+        f"{verb}HyperParameterTuningJob": Members(done="HyperParameterTuningJobName")
+        for verb in ("Describe", "Stop", "Delete")
+    },
+    "ListHyperParameterTuningJobs": Members(
+        done=f"{_SORTED_PAGE} {_CREATION_TIMES} LastModifiedTimeAfter LastModifiedTimeBefore NameContains StatusEquals"
+    ),
+    "ListTrainingJobsForHyperParameterTuningJob": Members(
+        done=f"HyperParameterTuningJobName {_SORTED_PAGE} StatusEquals"
+    ),
+}
+
 _PIPELINES: dict[str, Members] = {
     "CreatePipeline": Members(
         done=f"PipelineName PipelineDisplayName PipelineDescription {_DEFINITION} ClientRequestToken {_TAGS}"
@@ -320,5 +389,5 @@ _LOGS: dict[str, Members] = {
     ),
 }
 
-MEMBERS: dict[str, Members] = {**_JOBS, **_PIPELINES, **_MODELS, **_LOGS}
+MEMBERS: dict[str, Members] = {**_JOBS, **_TUNINGS, **_PIPELINES, **_MODELS, **_LOGS}
 """By action; a step's arguments are the request of the action that the step calls."""

@@ -30,6 +30,7 @@ class CallbackStep(StepType):
 
     name = "Callback"
     creates = None
+    takes_cache_config: ClassVar = True  # the SDK sends it, and the service has no cache for them
     members: ClassVar = frozenset({"SqsQueueUrl", output_parameters.MEMBER})
     max_seconds: ClassVar = 7 * 86400.0
     """As in the service (developer guide, "Callback step")."""

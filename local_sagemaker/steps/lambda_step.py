@@ -24,6 +24,7 @@ class LambdaStep(StepType):
 
     name = "Lambda"
     creates = None
+    takes_cache_config: ClassVar = True  # the SDK sends it, and the service has no cache for them
     members: ClassVar = frozenset({"FunctionArn", output_parameters.MEMBER})
 
     def check_arguments(self, step: str, arguments: Arguments) -> None:

@@ -6,13 +6,13 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from local_sagemaker import service_model
 from local_sagemaker.errors import ServiceError
 from local_sagemaker.expressions.problem import AssignmentProblem, Problem
 from local_sagemaker.expressions.values import is_expression
-from local_sagemaker.identifiers import step_job_name
+from local_sagemaker.identifiers import JOB_NAME_LENGTH, step_job_name
 from local_sagemaker.requests.checks import RequestChecks, refusals
 from local_sagemaker.steps import cache
 from local_sagemaker.steps.step import Step
@@ -31,8 +31,8 @@ class RequestStep(StepType):
     """The action that its arguments are for."""
     name_member: str
     """The member that the service fills in when the arguments leave it out."""
-    described_by: str
-    """The action whose answer the step's properties are."""
+    described_by: tuple[str, ...]
+    """The actions whose answers the step's properties are."""
 
     def check_arguments(self, step: str, arguments: Arguments) -> None:
         """Check the arguments against the action's model, and what of it is supported here."""
@@ -70,7 +70,8 @@ class RequestStep(StepType):
 
     def check_property(self, step: Step, path: Path, where: str) -> None:
         """Check a path against the answer of the action that describes the step."""
-        shape = service_model.output_shape(self.described_by)
+        shapes = [service_model.output_shape(action) for action in self.described_by]
+        shape = next((shape for shape in shapes if path[0] in shape.members), shapes[0])
         for part in path:
             if shape.type_name == "structure" and part in shape.members:
                 shape = shape.members[part]
@@ -93,6 +94,7 @@ class RequestStep(StepType):
 class JobStep(RequestStep):
     """Runs a job, or takes an earlier result where caching is on."""
 
+    takes_cache_config: ClassVar = True
     job: job_records.Kind
     cached_by: tuple[str, ...]
     """The members of the request for which an earlier result counts as the same; source: the service's guide, "Default
@@ -115,9 +117,12 @@ class JobStep(RequestStep):
 
     def _request(self, run: StepRun) -> Arguments:
         prefix = run.step.arguments.get(self.name_member)
-        name = step_job_name(run.execution["id"], run.step.name, prefix if isinstance(prefix, str) else None)
+        members = service_model.input_shape(self.creates).members
+        most = min(members[self.name_member].metadata["max"], JOB_NAME_LENGTH)
+        name = step_job_name(run.execution["id"], run.step.name, prefix if isinstance(prefix, str) else None, most=most)
         given: Arguments = run.resolve(run.step.arguments, variables={self.name_member: name})
-        return {"RoleArn": run.execution["role_arn"], **given, self.name_member: name}
+        role = {"RoleArn": run.execution["role_arn"]} if "RoleArn" in members else {}
+        return {**role, **given, self.name_member: name}
 
     def _cache_key(self, run: StepRun, request: Arguments) -> str | None:
         if run.step.cache_days is None:

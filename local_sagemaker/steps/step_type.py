@@ -28,6 +28,8 @@ class StepType(ABC):
     """Whether other steps may depend on it."""
     members: ClassVar[frozenset[str]] = frozenset()
     """What a step of this type has beside what steps of all types have."""
+    takes_cache_config: ClassVar[bool] = False
+    """Whether a step may have CacheConfig."""
     max_seconds: ClassVar[float | None] = None
     """How long an attempt without a job may take."""
 

@@ -10,7 +10,7 @@ from local_sagemaker.steps.lambda_step import LambdaStep
 from local_sagemaker.steps.request_steps import JobStep, ResourceStep
 from local_sagemaker.steps.step_type import Arguments, StepType
 from local_sagemaker.store import models
-from local_sagemaker.store.jobs import PROCESSING, TRAINING
+from local_sagemaker.store.jobs import PROCESSING, TRAINING, TUNING
 
 
 def _model_name(request: Arguments, make_name: Callable[[str | None], str]) -> Arguments:
@@ -28,7 +28,7 @@ _ENTRIES: tuple[StepType, ...] = (
         "Training",
         creates="CreateTrainingJob",
         name_member="TrainingJobName",
-        described_by="DescribeTrainingJob",
+        described_by=("DescribeTrainingJob",),
         job=TRAINING,
         cached_by=(
             "AlgorithmSpecification", "CheckpointConfig", "DebugHookConfig", "DebugRuleConfigurations", "Environment",
@@ -39,9 +39,17 @@ _ENTRIES: tuple[StepType, ...] = (
         "Processing",
         creates="CreateProcessingJob",
         name_member="ProcessingJobName",
-        described_by="DescribeProcessingJob",
+        described_by=("DescribeProcessingJob",),
         job=PROCESSING,
         cached_by=("AppSpecification", "Environment", "ProcessingInputs"),
+    ),
+    JobStep(
+        "Tuning",
+        creates="CreateHyperParameterTuningJob",
+        name_member="HyperParameterTuningJobName",
+        described_by=("DescribeHyperParameterTuningJob", "ListTrainingJobsForHyperParameterTuningJob"),
+        job=TUNING,
+        cached_by=("HyperParameterTuningJobConfig", "TrainingJobDefinition", "TrainingJobDefinitions"),
     ),
     ConditionStep(),
     FailStep(),
@@ -51,7 +59,7 @@ _ENTRIES: tuple[StepType, ...] = (
         "Model",
         creates="CreateModel",
         name_member="ModelName",
-        described_by="DescribeModel",
+        described_by=("DescribeModel",),
         complete=_model_name,
         create=models.insert_model,
     ),
@@ -59,7 +67,7 @@ _ENTRIES: tuple[StepType, ...] = (
         "RegisterModel",
         creates="CreateModelPackage",
         name_member="ModelPackageName",
-        described_by="DescribeModelPackage",
+        described_by=("DescribeModelPackage",),
         complete=_package_name,
         create=models.register_package,
     ),
@@ -69,7 +77,7 @@ STEP_TYPES: dict[str, StepType] = {entry.name: entry for entry in _ENTRIES}
 """The types of step that run here, by a definition's `Type`."""
 
 UNSUPPORTED = (
-    "Transform", "Tuning", "ClarifyCheck", "QualityCheck", "EMR", "EMRServerless", "AutoML",
+    "Transform", "ClarifyCheck", "QualityCheck", "EMR", "EMRServerless", "AutoML",
     "EndpointConfig", "Endpoint", "InferenceComponent", "Job", "ForEach", "Lineage", "Cleanup", "Athena",
     "MonitorDataQuality",
 )  # fmt: skip

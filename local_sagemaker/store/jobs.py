@@ -25,6 +25,10 @@ class Kind:
     """In action names: Create<word>Job."""
     step_member: str
     """In a step's Metadata."""
+    resource: str
+    """In an ARN."""
+    noun: str
+    """In the service's sentences."""
 
     @property
     def name_member(self) -> str:
@@ -43,15 +47,25 @@ class Kind:
 
     def arn(self, name: str) -> str:
         """The ARN of a job of this kind."""
-        return sagemaker_arn(f"{self.key}-job/{name}")
+        return sagemaker_arn(f"{self.resource}/{name}")
 
 
-TRAINING = Kind("training", "Training", "TrainingJob")
-PROCESSING = Kind("processing", "Processing", "ProcessingJob")
-KINDS: dict[str, Kind] = {"training": TRAINING, "processing": PROCESSING}
+TRAINING = Kind("training", "Training", "TrainingJob", "training-job", "training job")
+PROCESSING = Kind("processing", "Processing", "ProcessingJob", "processing-job", "processing job")
+TUNING = Kind("tuning", "HyperParameterTuning", "TuningJob", "hyper-parameter-tuning-job", "hyperparameter tuning job")
+KINDS: dict[str, Kind] = {kind.key: kind for kind in (TRAINING, PROCESSING, TUNING)}
 
 ENDED = ("Completed", "Failed", "Stopped")
+LOST = (
+    "InternalServerError: the local SageMaker server ended while this job was running (it was killed or the machine"
+    " went down); the job's processes were ended with it"
+)
 _REASON_LENGTH = 1024
+
+
+def is_tuning(arn: str) -> bool:
+    """Whether an ARN is a tuning job's."""
+    return f":{TUNING.resource}/" in arn
 
 
 def members_of_describe(kind: Kind) -> frozenset[str]:
@@ -63,8 +77,8 @@ def check_name_is_free(connection: sqlite3.Connection, kind: Kind, name: str) ->
     """Raise ResourceInUse when a job of that name is there."""
     if connection.execute("SELECT 1 FROM jobs WHERE arn = ?", (kind.arn(name),)).fetchone():
         raise ResourceInUse(
-            f"{kind.word} job names must be unique within an AWS account and region, and a {kind.key} job with this"
-            f" name already exists ({kind.arn(name)})"
+            f"{kind.noun.capitalize()} names must be unique within an AWS account and region, and a {kind.noun} with"
+            f" this name already exists ({kind.arn(name)})"
         )
 
 
@@ -73,7 +87,7 @@ def insert(
 ) -> JobSpec:
     """Write a new job down, queued; the caller has checked that its name is free, and submits it after the commit.
 
-    `owner` is the execution whose step makes it.
+    `owner` is the execution or the tuning job that makes it.
     """
     name, moment = request[kind.name_member], now()
     arn, chosen = kind.arn(name), capacity.choose(kind.key, request)
@@ -97,7 +111,7 @@ def insert(
 
 
 def spec_of(row: sqlite3.Row) -> JobSpec:
-    """The job's order to the supervisor, from its row and its step's execution as `owner`."""
+    """The job's order to the supervisor, from its row, whose `owner` is its step's execution or its tuning job."""
     return JobSpec(row["kind"], row["name"], row["arn"], json.loads(row["request"]), row["owner"] or "")
 
 

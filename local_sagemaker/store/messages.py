@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 
 from local_sagemaker.identifiers import now
 
@@ -11,6 +12,11 @@ SELECT messages.*, steps.execution AS execution, steps.name AS step_name
 FROM messages JOIN steps ON steps.seq = messages.step
 WHERE messages.delivered IS NULL AND steps.status IN ('Executing', 'Stopping') ORDER BY messages.seq
 """
+
+
+def message_path(data_dir: Path, queue: str, seq: int) -> Path:
+    """The file of a delivered message, in a folder for each queue."""
+    return data_dir / "callbacks" / queue.rsplit("/", 1)[-1] / f"{seq:06}.json"
 
 
 def add(connection: sqlite3.Connection, step: int, queue: str, body: str) -> None:

@@ -1,4 +1,4 @@
-"""Forgets old executions and jobs: their rows, logs and job folders. What lies in S3 stays.
+"""Forgets old executions and jobs: their rows, messages, logs and job folders. What lies in S3 stays.
 
 Works beside a running server: each part is one transaction, and only what has ended is touched.
 """
@@ -14,10 +14,17 @@ from local_sagemaker.job_files import remove_tree, walk
 from local_sagemaker.jobs.spec import job_folder
 from local_sagemaker.logs import LogStore
 from local_sagemaker.store.database import Database
+from local_sagemaker.store.messages import message_path
 
 _LOG_GROUPS = {"training": "/aws/sagemaker/TrainingJobs", "processing": "/aws/sagemaker/ProcessingJobs"}
 _OLD_EXECUTIONS = "status NOT IN ('Executing', 'Stopping') AND modified < ?"
 _OLD_JOBS = "live = 0 AND modified < ? AND NOT EXISTS (SELECT 1 FROM steps WHERE steps.job = jobs.arn)"
+_ALONE = "tuning IS NULL OR NOT EXISTS (SELECT 1 FROM jobs AS tunings WHERE tunings.arn = jobs.tuning)"
+"""A tuning job's training jobs are kept as long as it is."""
+_OLD_MESSAGES = f"""
+SELECT messages.queue, messages.seq FROM messages JOIN steps ON steps.seq = messages.step
+WHERE steps.execution IN (SELECT arn FROM executions WHERE {_OLD_EXECUTIONS})
+"""  # noqa: S608
 
 
 @dataclass(frozen=True)
@@ -48,26 +55,47 @@ class _DryRun(Exception):
 
 def _collect(database: Database, logs: LogStore, data_dir: Path, cutoff: float, dry_run: bool) -> Collected:
     jobs: list[sqlite3.Row] = []
+    messages: list[Path] = []
     executions = 0
     try:
         with database.write() as connection:
+            messages = _old_messages(connection, data_dir, cutoff)
             executions = _forget_executions(connection, cutoff)
-            jobs = connection.execute(f"SELECT kind, name, arn FROM jobs WHERE {_OLD_JOBS}", (cutoff,)).fetchall()  # noqa: S608
-            for job in jobs:
-                connection.execute("DELETE FROM tags WHERE arn = ?", (job["arn"],))
-                connection.execute("DELETE FROM jobs WHERE arn = ?", (job["arn"],))
+            # tuning jobs in the first round, in the second one the training jobs that they made
+            jobs = [*_forget_jobs(connection, cutoff), *_forget_jobs(connection, cutoff)]
             if dry_run:
                 raise _DryRun
     except _DryRun:
         pass
+    if not dry_run:
+        for path in messages:
+            path.unlink(missing_ok=True)
     size = 0
     for job in jobs:
         folder = job_folder(data_dir, job["kind"], job["name"], job["arn"])
         size += _size(folder)
         if not dry_run:
-            _forget_logs(logs, _LOG_GROUPS[job["kind"]], job["name"])
+            if job["kind"] in _LOG_GROUPS:
+                _forget_logs(logs, _LOG_GROUPS[job["kind"]], job["name"])
             remove_tree(folder)
     return Collected(executions, len(jobs), size)
+
+
+def _old_messages(connection: sqlite3.Connection, data_dir: Path, cutoff: float) -> list[Path]:
+    """The files of the messages of old executions."""
+    rows = connection.execute(_OLD_MESSAGES, (cutoff,))
+    return [message_path(data_dir, row["queue"], row["seq"]) for row in rows]
+
+
+def _forget_jobs(connection: sqlite3.Connection, cutoff: float) -> list[sqlite3.Row]:
+    rows = connection.execute(
+        f"SELECT kind, name, arn FROM jobs WHERE {_OLD_JOBS} AND ({_ALONE})",  # noqa: S608
+        (cutoff,),
+    ).fetchall()
+    for row in rows:
+        connection.execute("DELETE FROM tags WHERE arn = ?", (row["arn"],))
+        connection.execute("DELETE FROM jobs WHERE arn = ?", (row["arn"],))
+    return rows
 
 
 def _forget_executions(connection: sqlite3.Connection, cutoff: float) -> int:

@@ -204,4 +204,13 @@ CREATE TABLE invocations (
 )
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _CASE, _REGIONS, _CALLBACKS, _LAMBDAS)
+_TUNINGS = """
+ALTER TABLE jobs ADD COLUMN tuning TEXT;
+ALTER TABLE jobs ADD COLUMN trial INTEGER;
+ALTER TABLE jobs ADD COLUMN tuned TEXT;
+ALTER TABLE jobs ADD COLUMN objective REAL;
+CREATE INDEX jobs_by_tuning ON jobs(tuning, trial) WHERE tuning IS NOT NULL
+"""
+"""Of a tuning job's training jobs: its ARN, the trial that they are an attempt at, the values, and what came of it."""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _CASE, _REGIONS, _CALLBACKS, _LAMBDAS, _TUNINGS)

@@ -78,7 +78,7 @@ def _line(step: sqlite3.Row) -> list[object]:
     job = ""
     if step["job"]:
         kind, _, name = step["job"].rsplit(":", 1)[-1].partition("-job/")
-        job = tag("a", "metrics and log", href=f"/ui/jobs/{kind}/{quote(name)}")
+        job = tag("a", "metrics and log", href=f"/ui/jobs/{kind.removeprefix('hyper-parameter-')}/{quote(name)}")
     source = step["cache_source"]
     reason = f"cached result of execution {source.rsplit('/', 1)[-1]}" if source else step["failure_reason"]
     return [

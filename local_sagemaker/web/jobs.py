@@ -11,17 +11,18 @@ from local_sagemaker.actions.context import Context
 from local_sagemaker.job_files import open_file
 from local_sagemaker.jobs.spec import job_folder
 from local_sagemaker.s3.files import S3ReadError, object_path
-from local_sagemaker.store.jobs import KINDS
-from local_sagemaker.web import curves
+from local_sagemaker.store.jobs import KINDS, TUNING
+from local_sagemaker.web import curves, tunings
 from local_sagemaker.web import listing as pages
 from local_sagemaker.web.layout import frame
+from local_sagemaker.web.links import execution_link, tuning_link
 from local_sagemaker.web.markup import Markup, duration, moment, pairs, status, table, tag
 
 _TAIL_BYTES = 64 * 1024
 
 
 def listing(context: Context, place: pages.Place) -> Markup:
-    """The jobs of both kinds, the newest first."""
+    """The jobs of all kinds, the newest first."""
     page = pages.read(context.db.read(), "SELECT * FROM jobs", "seq", place)
     if not page.rows:
         empty = "No older entries." if page.newer else "No job has been created yet."
@@ -49,6 +50,8 @@ def detail(context: Context, kind: str, name: str) -> Markup | None:
     )
     if row is None:
         return None
+    if kind == TUNING.key:
+        return tunings.detail(context, row)
     job = json.loads(row["description"])
     word = KINDS[kind].word
     start, end = job.get(f"{word}StartTime"), job.get(f"{word}EndTime")
@@ -56,7 +59,8 @@ def detail(context: Context, kind: str, name: str) -> Markup | None:
     folder = job_folder(context.data_dir, kind, name, row["arn"])
     facts = {
         "Status": status(row["status"]),
-        "Execution": _execution(context, row["arn"]),
+        "Execution": execution_link(context, row["arn"]),
+        "Tuning job": tuning_link(row["tuning"]),
         "Phase": job.get("SecondaryStatus"),
         "Started (UTC)": moment(start),
         "Took": duration(start, end),
@@ -77,19 +81,6 @@ def detail(context: Context, kind: str, name: str) -> Markup | None:
         [_log(host, anchor=None if number else "log") for number, host in enumerate(hosts)],
         refresh_seconds=2 if row["live"] else None,
     )
-
-
-def _execution(context: Context, job: str) -> Markup | None:
-    """The execution whose step made the job."""
-    row = context.db.read().execute(
-        "SELECT e.id, e.display_name, s.name FROM steps s JOIN executions e ON e.arn = s.execution"
-        " WHERE s.job = ? AND s.cache_source IS NULL",
-        (job,),
-    ).fetchone()  # fmt: skip
-    if row is None:
-        return None
-    text = f"{row['display_name'] or row['id']}, step {row['name']}"
-    return tag("a", text, href=f"/ui/executions/{row['id']}")
 
 
 def _outputs(context: Context, job: dict[str, Any]) -> dict[str, str | None]:

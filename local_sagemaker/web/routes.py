@@ -10,7 +10,7 @@ from local_sagemaker.web.listing import Place
 from local_sagemaker.web.markup import Markup
 
 _EXECUTION = re.compile(r"/ui/executions/([a-z0-9]{12})/?")
-_JOB = re.compile(r"/ui/jobs/(training|processing)/([a-zA-Z0-9-]{1,63})/?")
+_JOB = re.compile(r"/ui/jobs/(training|processing|tuning)/([a-zA-Z0-9-]{1,63})/?")
 
 
 def render(context: Context, path: str, query: str) -> Markup | None:

@@ -7,11 +7,13 @@ folder, because every call has a token or finds what the call before it left. `c
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError, EndpointConnectionError
@@ -80,7 +82,7 @@ def wait_end(server: Server, arn: str, seconds: float = 60) -> dict[str, Any]:
     client = server.client("sagemaker")
     while True:
         found: dict[str, Any] = client.describe_pipeline_execution(PipelineExecutionArn=arn)
-        if found["PipelineExecutionStatus"] in ("Succeeded", "Failed", "Stopped"):
+        if found["PipelineExecutionStatus"] in ("Succeeded", "Failed", "Stopped", "CompletedWithFailures"):
             return found
         assert time.monotonic() < deadline, (found, server.log()[-3000:])
         time.sleep(0.05)
@@ -133,8 +135,8 @@ class Scenario:
 
     play: Callable[[Server], None]
     check: Callable[[Server], None]
-    options: tuple[str, ...] = ()
-    """Of `serve`."""
+    options: Callable[[Path], tuple[str, ...]] = lambda _folder: ()
+    """Of `serve`, for a server over that folder."""
 
 
 def train(server: Server) -> None:
@@ -369,6 +371,86 @@ def check_call(server: Server) -> None:
     assert len(set(calls)) == len(calls)
 
 
+def trigger(server: Server) -> None:
+    """A failure that other steps wait for: they run once, whenever the server was killed."""
+    fails = training("Train", "exit 1", RetryPolicies=[])
+    notify = training("Notify", "echo told", DependsOn=[{"Step": "Train", "Trigger": "Failed"}])
+    clean = condition("Clean", 1) | {"DependsOn": [{"Step": "Train", "Trigger": "Any"}]}
+    create(server, fails, notify, clean, condition("Report", 1, after="Notify"), condition("Deploy", 1, after="Train"))
+    arn = start(server)
+    found = wait_end(server, arn)
+    assert found["PipelineExecutionStatus"] == "CompletedWithFailures", (steps(server, arn), server.log()[-3000:])
+
+
+def check_trigger(server: Server) -> None:
+    [arn] = executions(server)
+    assert statuses(server, arn) == {
+        "Train": "Failed", "Notify": "Succeeded", "Clean": "Succeeded", "Report": "Succeeded",
+    }  # fmt: skip
+    names = [item["TrainingJobName"] for item in completed(server)]
+    assert [name.split("-")[2] for name in names] == ["Notify"]
+
+
+TRAIN = f"""#!{sys.executable}
+import json, os, time
+with open(os.environ["SAGEMAKER_BASE_DIR"] + "/input/config/hyperparameters.json") as stream:
+    time.sleep(0.2)
+    print("loss=" + json.load(stream)["rate"])
+"""
+
+
+def with_train(folder: Path) -> tuple[str, ...]:
+    """A job Python that has `train`, as sagemaker-training brings it."""
+    python = folder.with_name("job") / "bin" / "python"
+    if not python.exists():
+        python.parent.mkdir(parents=True)
+        python.symlink_to(sys.executable)
+        python.with_name("train").write_text(TRAIN)
+        python.with_name("train").chmod(0o755)
+    return "--job-python", str(python)
+
+
+def tune(server: Server) -> None:
+    """A tuning job's trials are done once each; one that was lost with its server is tried again."""
+    arguments = job("")
+    algorithm = {"TrainingImage": IMAGE, "TrainingInputMode": "File"}
+    arguments["AlgorithmSpecification"] = algorithm | {"MetricDefinitions": [{"Name": "loss", "Regex": "loss=(.*)"}]}
+    ranges = {"ContinuousParameterRanges": [{"Name": "rate", "MinValue": "0.1", "MaxValue": "1"}]}
+    config = {
+        "Strategy": "Bayesian",
+        "HyperParameterTuningJobObjective": {"Type": "Minimize", "MetricName": "loss"},
+        "ResourceLimits": {"MaxNumberOfTrainingJobs": 3, "MaxParallelTrainingJobs": 2},
+        "ParameterRanges": ranges,
+    }
+    request = {"HyperParameterTuningJobConfig": config, "TrainingJobDefinition": arguments}
+    create(server, {"Name": "Tune", "Type": "Tuning", "Arguments": request}, condition("Check", 1, after="Tune"))
+    succeed(server, start(server))
+
+
+def check_tune(server: Server) -> None:
+    [arn] = executions(server)
+    assert statuses(server, arn) == {"Tune": "Succeeded", "Check": "Succeeded"}
+    client = server.client("sagemaker")
+    [tuning] = client.list_hyper_parameter_tuning_jobs()["HyperParameterTuningJobSummaries"]
+    ended = client.describe_hyper_parameter_tuning_job(
+        HyperParameterTuningJobName=tuning["HyperParameterTuningJobName"]
+    )
+    counters = ended["TrainingJobStatusCounters"]
+    jobs = client.list_training_jobs_for_hyper_parameter_tuning_job(
+        HyperParameterTuningJobName=tuning["HyperParameterTuningJobName"], MaxResults=100
+    )["TrainingJobSummaries"]
+    assert (counters["Completed"], counters["InProgress"], counters["NonRetryableError"]) == (3, 0, 0)
+    assert counters["RetryableError"] == len(jobs) - 3
+    rates = [item["TunedHyperParameters"]["rate"] for item in jobs]
+    done = [item["TunedHyperParameters"]["rate"] for item in jobs if item["TrainingJobStatus"] == "Completed"]
+    assert set(rates) == set(done)  # a lost trial's values were tried again
+    assert len(set(done)) == 3
+
+
+def with_function(_folder: Path) -> tuple[str, ...]:
+    return "--lambda", f"{FUNCTION}={counted.__name__}:{counted.count.__name__}"
+
+
 SCENARIOS = {
     "train": Scenario(train, check_train),
     "stop": Scenario(stop, check_stop),
@@ -376,5 +458,7 @@ SCENARIOS = {
     "versions": Scenario(versions, check_versions),
     "work": Scenario(work, check_work),
     "ask": Scenario(ask, check_ask),
-    "call": Scenario(call, check_call, ("--lambda", f"{FUNCTION}={counted.__name__}:{counted.count.__name__}")),
+    "call": Scenario(call, check_call, with_function),
+    "trigger": Scenario(trigger, check_trigger),
+    "tune": Scenario(tune, check_tune, with_train),
 }

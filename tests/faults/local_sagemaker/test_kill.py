@@ -19,12 +19,12 @@ def survive(serve: Callable[..., Server], data_dir: Path, scenario: Scenario, *n
     """
     crashed = 0
     for number in numbers:
-        server = serve(data_dir, number, *scenario.options)
+        server = serve(data_dir, number, *scenario.options(data_dir))
         if server.is_ready and plays(server, scenario):
             server.stop()
             break
         crashed += 1
-    last = serve(data_dir, None, *scenario.options)
+    last = serve(data_dir, None, *scenario.options(data_dir))
     scenario.play(last)
     scenario.check(last)
     last.stop()
@@ -53,6 +53,8 @@ def plays(server: Server, scenario: Scenario) -> bool:
         ("work", [8, 10]),
         ("ask", [5, 3, 3]),
         ("call", [5, 2]),
+        ("trigger", [7]),
+        ("tune", [9, 7]),
     ],
 )
 def test_kill_after_a_commit(serve: Callable[..., Server], tmp_path: Path, name: str, numbers: list[int]) -> None:

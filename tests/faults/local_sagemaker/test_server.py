@@ -25,7 +25,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from .conftest import ROOT, Server, processes_of
-from .scenarios import ROLE, create_training, job, start, wait_end
+from .scenarios import QUEUE, ROLE, create, job, start, training, wait_end, wait_message
 
 
 def refusal(*arguments: str, environment: dict[str, str] | None = None) -> str:
@@ -235,8 +235,11 @@ def test_throttling_on_request(serve: Callable[..., Server]) -> None:
 
 def test_gc_forgets_what_ended_and_keeps_the_rest(serve: Callable[..., Server]) -> None:
     server = serve()
-    create_training(server, "echo done")
+    ask = {"Name": "Ask", "Type": "Callback", "SqsQueueUrl": QUEUE, "Arguments": {}}
+    create(server, training("Train", "echo done"), ask)
     arn = start(server)
+    token = wait_message(server, arn, "Executing")["token"]
+    server.client("sagemaker").send_pipeline_execution_step_success(CallbackToken=token)
     wait_end(server, arn)
     sagemaker = server.client("sagemaker")
     [found] = sagemaker.list_training_jobs()["TrainingJobSummaries"]
@@ -252,6 +255,7 @@ def test_gc_forgets_what_ended_and_keeps_the_rest(serve: Callable[..., Server]) 
     assert folder.exists()
     assert run("PT1S").startswith("deleted 1 executions and 1 jobs")
     assert not folder.exists()
+    assert list((server.data_dir / "callbacks").rglob("*.json")) == []
     assert sagemaker.list_pipeline_executions(PipelineName="kill")["PipelineExecutionSummaries"] == []
     assert sagemaker.list_training_jobs()["TrainingJobSummaries"] == []
     assert start(server) != arn

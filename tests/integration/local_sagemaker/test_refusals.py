@@ -28,6 +28,14 @@ def test_definitions_it_cannot_run(service: Service, text: str, named: str) -> N
         service.sagemaker.create_pipeline(PipelineName="bad", PipelineDefinition=text, RoleArn=ROLE)
 
 
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_cache_where_the_service_has_none(service: Service, enabled: bool) -> None:
+    fail = {"Name": "F", "Type": "Fail", "Arguments": {"ErrorMessage": "no"}, "CacheConfig": {"Enabled": enabled}}
+    text = "Step 'F' is of type Fail, which has no CacheConfig .*Training, Processing, Tuning, Callback, Lambda"
+    with refused("ValidationException", text):
+        service.create(fail)
+
+
 def test_definition_outside_of_its_bucket(service: Service) -> None:
     location = {"Bucket": service.bucket, "ObjectKey": "../../sagemaker.db"}
     with refused("ValidationException", "no such object"):

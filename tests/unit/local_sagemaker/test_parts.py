@@ -81,10 +81,10 @@ def test_cache_key_is_for_one_step_of_one_pipeline() -> None:
 
 
 def test_cache_key_compares_what_the_guide_lists() -> None:
-    compared = {entry.name: entry.cached_by for entry in STEP_TYPES.values() if isinstance(entry, JobStep)}
-    assert "HyperParameters" in compared["Training"]
-    for name, members in compared.items():
-        assert set(members) <= set(service_model.input_shape(f"Create{name}Job").members)
+    compared = {entry.creates: entry.cached_by for entry in STEP_TYPES.values() if isinstance(entry, JobStep)}
+    assert "HyperParameters" in compared["CreateTrainingJob"]
+    for action, members in compared.items():
+        assert set(members) <= set(service_model.input_shape(action).members)
         assert not {"OutputDataConfig", "ResourceConfig", "ProcessingOutputConfig", "ProcessingResources"} & {*members}
 
 
@@ -95,6 +95,14 @@ def test_job_names_fit() -> None:
     assert not list(
         service_model.violations(service_model.input_shape("CreateTrainingJob").members["TrainingJobName"], name)
     )
+
+
+def test_the_names_of_tuning_jobs_fit() -> None:
+    name = step_job_name("abcdefghijkl", "A_long_" * 9, most=32)
+    assert len(name) <= 32
+    assert name.startswith("abcdefghijkl-A-long-")
+    member = service_model.input_shape("CreateHyperParameterTuningJob").members["HyperParameterTuningJobName"]
+    assert not list(service_model.violations(member, name))
 
 
 def test_failed_transaction_leaves_nothing(tmp_path: Path) -> None:

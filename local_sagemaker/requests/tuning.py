@@ -1,0 +1,165 @@
+"""Requests of tuning jobs: the rules that the service's model does not have, and the training jobs that they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from local_sagemaker.expressions.values import is_expression
+from local_sagemaker.tuning import ranges
+from local_sagemaker.tuning.strategies import BAYESIAN, GRID, has_optuna
+
+CREATE = "CreateHyperParameterTuningJob"
+_MOST_JOBS = {BAYESIAN: 750}
+_MOST_JOBS_OTHERWISE = 10_000
+_MOST_AT_ONCE = 100
+"""Quotas of the service, as far as they can be raised."""
+_OWN_MEMBERS = ("DefinitionName", "StaticHyperParameters")
+"""Of a TrainingJobDefinition, which else is part of a CreateTrainingJob request."""
+
+Request = dict[str, Any]
+
+
+def training_definition(request: Request) -> Request | None:
+    """What a tuning job's training jobs have in common; None when it is not there, or not known yet."""
+    found = request.get("TrainingJobDefinition")
+    return found if isinstance(found, dict) and not is_expression(found) else None
+
+
+def objective_of(request: Request) -> dict[str, str]:
+    """Type and MetricName of a checked request."""
+    found: dict[str, str] = request["HyperParameterTuningJobConfig"]["HyperParameterTuningJobObjective"]
+    return found
+
+
+def number_of_trials(request: Request) -> int:
+    """How many training jobs a checked request asks for."""
+    config = request["HyperParameterTuningJobConfig"]
+    if config["Strategy"] == GRID:
+        return ranges.count_combinations(config["ParameterRanges"])
+    return int(config["ResourceLimits"]["MaxNumberOfTrainingJobs"])
+
+
+def training_request(request: Request, name: str, values: dict[str, str]) -> Request:
+    """The CreateTrainingJob request of one trial."""
+    definition = {**request["TrainingJobDefinition"]}
+    fixed = definition.get("StaticHyperParameters") or {}
+    found = {key: value for key, value in definition.items() if key not in _OWN_MEMBERS}
+    found |= {
+        "TrainingJobName": name,
+        # the service tells the program its objective (sagemaker-training knows the name)
+        "HyperParameters": {**fixed, **values, "_tuning_objective_metric": objective_of(request)["MetricName"]},
+    }
+    if request.get("Tags"):
+        found["Tags"] = request["Tags"]
+    if found.get("CheckpointConfig"):  # of its own, or one trial would resume another's
+        place = found["CheckpointConfig"]["S3Uri"].rstrip("/")
+        found["CheckpointConfig"] = found["CheckpointConfig"] | {"S3Uri": f"{place}/{name}"}
+    return found
+
+
+def example_training_request(request: Request) -> Request:
+    """The request of a trial in the middle of all ranges, to be checked before there is any."""
+    values = {
+        item.name: item.values[0] if isinstance(item, ranges.CategoricalRange) else item.at(0.5)
+        for item in ranges.parse(request["HyperParameterTuningJobConfig"]["ParameterRanges"])
+    }
+    return training_request(request, f"{request['HyperParameterTuningJobName']}-001-00000000", values)
+
+
+def unsupported(request: Request) -> Iterator[str]:
+    """Yield a sentence for each value that this server does not support."""
+    strategy = _structure(request.get("HyperParameterTuningJobConfig")).get("Strategy")
+    if strategy == "Hyperband":
+        yield (
+            "HyperParameterTuningJobConfig.Strategy Hyperband is not supported by the local SageMaker: use Bayesian,"
+            " Random or Grid"
+        )
+    elif strategy == BAYESIAN and not has_optuna():
+        yield (
+            "HyperParameterTuningJobConfig.Strategy Bayesian is not supported by the local SageMaker as it was"
+            " installed: pip install optuna, or use Random or Grid"
+        )
+
+
+def broken_rules(request: Request) -> Iterator[str]:
+    """Yield what the service would refuse beyond its model; what is not known yet is let by."""
+    config = request.get("HyperParameterTuningJobConfig")
+    if not isinstance(config, dict) or is_expression(config):
+        return
+    searched = config.get("ParameterRanges")
+    if searched is None:
+        yield "ParameterRanges must be specified."
+    elif isinstance(searched, dict) and not is_expression(searched):
+        yield from ranges.problems(searched)
+    yield from _limits(config)
+    if "TrainingJobDefinition" not in request:
+        yield "TrainingJobDefinition must be specified."
+    definition = training_definition(request)
+    if definition is not None:
+        yield from _objective(config, definition)
+        yield from _overlap(_structure(searched), _structure(definition.get("StaticHyperParameters")))
+
+
+def _structure(value: Any) -> Request:
+    return value if isinstance(value, dict) and not is_expression(value) else {}
+
+
+def _limits(config: Request) -> Iterator[str]:
+    limits, searched = _structure(config.get("ResourceLimits")), _structure(config.get("ParameterRanges"))
+    number, at_once = limits.get("MaxNumberOfTrainingJobs"), limits.get("MaxParallelTrainingJobs")
+    strategy = config.get("Strategy")
+    if strategy == GRID:
+        yield from _grid(number, searched)
+    elif number is None and isinstance(strategy, str):
+        yield f"MaxNumberOfTrainingJobs must be specified for the strategy {strategy}."
+    most = _MOST_JOBS.get(str(strategy), _MOST_JOBS_OTHERWISE)
+    if isinstance(number, int) and number > most:
+        yield f"MaxNumberOfTrainingJobs {number} is more than the {most} that the strategy {strategy} can have."
+    if isinstance(at_once, int) and at_once > _MOST_AT_ONCE:
+        yield f"MaxParallelTrainingJobs {at_once} is more than the {_MOST_AT_ONCE} that a tuning job can have."
+
+
+def _grid(number: Any, searched: Request) -> Iterator[str]:
+    if ranges.has_numbers(searched):
+        yield "The strategy Grid takes categorical hyperparameters alone, no integer or continuous ranges."
+        return
+    lists = [item.get("Values") for item in searched.get("CategoricalParameterRanges") or [] if isinstance(item, dict)]
+    if not lists or not all(_are_texts(values) for values in lists):
+        return  # refused elsewhere, or not known yet
+    there = ranges.count_combinations(searched)
+    if there > _MOST_JOBS_OTHERWISE:
+        yield f"The strategy Grid has {there} combinations here, at most {_MOST_JOBS_OTHERWISE} are possible."
+    elif isinstance(number, int) and number != there:
+        yield (
+            f"MaxNumberOfTrainingJobs {number} must be the number of combinations of the strategy Grid, {there}, or"
+            " be left out."
+        )
+
+
+def _are_texts(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
+
+
+def _objective(config: Request, definition: Request) -> Iterator[str]:
+    objective = config.get("HyperParameterTuningJobObjective")
+    if objective is None:
+        yield "HyperParameterTuningJobObjective must be specified."
+        return
+    metric = _structure(objective).get("MetricName")
+    algorithm = definition.get("AlgorithmSpecification")
+    if not isinstance(metric, str) or not isinstance(algorithm, dict) or is_expression(algorithm):
+        return
+    defined = algorithm.get("MetricDefinitions") or []
+    if isinstance(defined, list) and all(isinstance(item, dict) and not is_expression(item) for item in defined):
+        known = [item.get("Name") for item in defined]
+        if metric not in known and all(isinstance(name, str) for name in known):
+            yield (
+                f"The objective metric '{metric}' must be one of TrainingJobDefinition.AlgorithmSpecification"
+                f".MetricDefinitions, found {', '.join(known) or 'none'}."
+            )
+
+
+def _overlap(searched: Request, fixed: Request) -> Iterator[str]:
+    if both := sorted(ranges.names(searched) & fixed.keys()):
+        yield f"Hyperparameters cannot be both in ParameterRanges and in StaticHyperParameters: {', '.join(both)}."
