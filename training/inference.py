@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,9 @@ from training.table.encoding import Encoder
 from training.table.labels import Classes
 from training.table.values import parsed
 
-BATCH_ROWS = 65_536
+ENCODED_ROWS = 65_536  # rows that are encoded together
+BATCH_ROWS = 4_096  # rows that go through the network together; fewer of a wide table ...
+BATCH_VALUES = 2**20  # ... whose embeddings would take more than some 100 MB
 FORMAT = 2  # of the artifact's files
 
 
@@ -38,31 +41,45 @@ class Model:
     threshold: float | None
     """Of two classes, the probability from which a row counts as positive; None with more classes."""
     id_name: str
+    label_name: str = ""
 
     @property
     def features(self) -> list[str]:
         """The columns that a row must have."""
         return [c.name for c in self.encoder.numeric] + [c.name for c in self.encoder.categorical]
 
+    def check_columns(self, names: Collection[str], where: str = "", more: tuple[str, ...] = ()) -> None:
+        """Raise ValueError unless all features, and `more`, are a table's columns; `where` begins the message."""
+        expected = [*self.features, *more]
+        missing = [name for name in expected if name not in names]
+        if missing:
+            raise ValueError(f"{where}missing columns: {', '.join(missing)}; expected {', '.join(expected)}")
+
     def probabilities(self, table: pa.Table) -> np.ndarray:
         """Return each row's probabilities, rows x classes. Raises ValueError for a missing column or a wrong type."""
-        missing = [name for name in self.features if name not in table.column_names]
-        if missing:
-            raise ValueError(f"missing columns: {', '.join(missing)}; expected {', '.join(self.features)}")
-        answers = [np.empty((0, len(self.classes.values)))]
-        for batch in table.select(self.features).to_batches(max_chunksize=BATCH_ROWS):
+        self.check_columns(table.column_names)
+        outputs = self.outputs(table)
+        if self.classes.binary:
+            outputs = torch.stack([torch.sigmoid(-outputs), torch.sigmoid(outputs)], 1)
+        else:
+            outputs = outputs.exp()
+        return outputs.numpy()
+
+    def outputs(self, table: pa.Table) -> torch.Tensor:
+        """Return each row's pooled output (see model.pooled)."""
+        width = () if self.classes.binary else (len(self.classes.values),)
+        outputs = [torch.empty((0, *width), dtype=torch.float64)]
+        for batch in table.select(self.features).to_batches(max_chunksize=ENCODED_ROWS):
             columns = {name: batch.column(name) for name in self.features}
             columns |= {c.name: parsed(columns[c.name]) for c in self.encoder.numeric}
             words = torch.from_numpy(self.encoder.encode(columns, batch.num_rows))
             split = len(self.encoder.numeric)
+            size = max(1, min(BATCH_ROWS, BATCH_VALUES // max(1, words.shape[1])))
             with torch.inference_mode():
-                outputs = pooled(self.net(words[:, :split].view(torch.float32), words[:, split:]))
-            if self.classes.binary:
-                outputs = torch.stack([torch.sigmoid(-outputs), torch.sigmoid(outputs)], 1)
-            else:
-                outputs = outputs.exp()
-            answers.append(outputs.numpy())
-        return np.concatenate(answers)
+                outputs += [
+                    pooled(self.net(part[:, :split].view(torch.float32), part[:, split:])) for part in words.split(size)
+                ]
+        return torch.cat(outputs)
 
     def answers(self, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return each row's class by index, and the probability that goes with it."""
@@ -85,7 +102,7 @@ def model_fn(model_dir: str, context: Any = None) -> Model:
     net = TabularNet(Shape.from_json(saved["shape"]))
     net.load_state_dict(torch.load(folder / "model.pt", map_location="cpu", weights_only=True))
     encoder, classes = Encoder.from_json(saved["encoder"]), Classes.from_json(saved["classes"])
-    return Model(net.eval(), encoder, classes, saved["threshold"], saved["id_name"])
+    return Model(net.eval(), encoder, classes, saved["threshold"], saved["id_name"], saved["label_name"])
 
 
 def input_fn(body: bytes | str, content_type: str = "application/json", context: Any = None) -> pa.Table:

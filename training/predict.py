@@ -28,7 +28,10 @@ import pyarrow.parquet as pq
 
 from training.inference import Model, model_fn, text_table
 
-PIECE_ROWS = 65_536
+PIECE_ROWS = 65_536  # rows read, scored and written together; fewer of a wide table ...
+PIECE_VALUES = 2**23  # ... of which a piece would take more than 64 MB
+READ_BYTES = 2**24  # of a file, read ahead for all columns together, however long its row groups are
+EXIT_MESSAGE = Path("/opt/ml/output/message")
 ERRORS = (ValueError, OSError, KeyError, NotImplementedError, tarfile.TarError)
 
 
@@ -54,13 +57,17 @@ def pieces(model: Model, rows: str | Path) -> Iterator[pa.Table]:
     """Yield id (if present), probability and label of consecutive rows; with more than two classes, each one's too."""
     files, path = located(rows)
     read = csv_pieces if path.lower().endswith((".csv", ".csv.gz")) else parquet_pieces
+    id_type = None
     empty = True
-    for table in read(files, path, [*model.features, model.id_name]):
+    for table in read(files, path, model):
         empty = False
         probabilities = model.probabilities(table)
         labels, own = model.answers(probabilities)
         names = pa.array(model.classes.names)
-        kept = {model.id_name: table[model.id_name]} if model.id_name in table.column_names else {}
+        kept = {}
+        if model.id_name in table.column_names:
+            id_type = id_type or table[model.id_name].type  # that of the first part, for all of them
+            kept[model.id_name] = table[model.id_name].cast(id_type)
         answers: dict[str, Any] = {"probability": own, "label": names.take(pa.array(labels))}
         if not model.classes.binary:
             answers |= {f"probability_{value}": probabilities[:, i] for i, value in enumerate(model.classes.values)}
@@ -69,23 +76,42 @@ def pieces(model: Model, rows: str | Path) -> Iterator[pa.Table]:
         raise ValueError(f"{rows} has no rows")
 
 
-def parquet_pieces(files: pa.fs.FileSystem, path: str, columns: list[str]) -> Iterator[pa.Table]:
-    """Read those of the columns that exist, from a file or from the parts in a folder."""
-    rows = pa.dataset.dataset(path, filesystem=files, format="parquet", exclude_invalid_files=False)
-    there = [name for name in columns if name in rows.schema.names]
-    for batch in rows.to_batches(columns=there, batch_size=PIECE_ROWS, batch_readahead=1, fragment_readahead=1):
-        if batch.num_rows:
-            yield pa.Table.from_batches([batch])
+def parquet_pieces(
+    files: pa.fs.FileSystem, path: str, model: Model, more: tuple[str, ...] = ()
+) -> Iterator[pa.Table]:
+    """Read id, features and `more` from a file or from the parts in a folder; first look at the columns of each part."""
+    parts = pyarrow.dataset.dataset(path, filesystem=files, format="parquet", exclude_invalid_files=False).files
+    names = [_columns_of(files, part) for part in parts]
+    for part, found in zip(parts, names, strict=True):
+        model.check_columns(found, f"{part}: " if len(parts) > 1 else "", more)
+        if (model.id_name in found) != (model.id_name in names[0]):
+            raise ValueError(f"column {model.id_name} must be in all parts or in none: {parts[0]} and {part} differ")
+    columns = [*model.features, *more, *([model.id_name] if parts and model.id_name in names[0] else [])]
+    size = max(1, min(PIECE_ROWS, PIECE_VALUES // len(columns)))
+    ahead = max(2**16, min(2**22, READ_BYTES // len(columns)))
+    for part in parts:
+        # pre_buffer would keep whole row groups in memory, and without a buffer whole columns of them would be
+        with files.open_input_file(part) as stream, pq.ParquetFile(stream, pre_buffer=False, buffer_size=ahead) as rows:
+            for batch in rows.iter_batches(size, columns=columns, use_threads=False):
+                if batch.num_rows:
+                    yield pa.Table.from_batches([batch])
 
 
-def csv_pieces(files: pa.fs.FileSystem, path: str, columns: list[str]) -> Iterator[pa.Table]:
+def csv_pieces(files: pa.fs.FileSystem, path: str, model: Model) -> Iterator[pa.Table]:
     """Read a CSV with a header line, all values as strings: the model knows what they are."""
     with files.open_input_stream(path) as stream, io.TextIOWrapper(stream, "utf-8-sig", newline="") as text:
         lines = (line for line in csv.reader(text, strict=True) if line)
         header, first = next(lines, []), 1
+        if header:
+            model.check_columns(header)
         while rows := list(islice(lines, PIECE_ROWS)):
             yield text_table(header, rows, first)
             first += len(rows)
+
+
+def _columns_of(files: pa.fs.FileSystem, part: str) -> list[str]:
+    with files.open_input_file(part) as stream, pq.ParquetFile(stream, pre_buffer=False) as rows:
+        return list(rows.schema_arrow.names)
 
 
 def located(place: str | Path) -> tuple[pa.fs.FileSystem, str]:
@@ -154,9 +180,17 @@ def main(argv: list[str]) -> int:
         else:
             print_csv(answers)
     except ERRORS as error:
-        print(f"Error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1
+        return fail(error)
     return 0
+
+
+def fail(error: Exception) -> int:
+    """Report an error in one line, and to SageMaker as a Processing job's ExitMessage; return the exit status."""
+    text = f"Error: {' '.join(str(error).split())}"
+    print(text, file=sys.stderr)
+    if EXIT_MESSAGE.parent.is_dir():
+        EXIT_MESSAGE.write_text(text[:1024], encoding="utf-8")
+    return 1
 
 
 if __name__ == "__main__":

@@ -254,6 +254,21 @@ _TUNINGS: dict[str, Members] = {
     ),
 }
 
+_SEARCH: dict[str, Members] = {
+    "Search": Members(
+        done=f"""
+            Resource {_SORTED_PAGE} SearchExpression.Operator
+            SearchExpression.Filters[].Name SearchExpression.Filters[].Operator SearchExpression.Filters[].Value
+        """,
+        without_effect={"CrossAccountFilterOption": "there is one account"},
+        refused={
+            "SearchExpression.NestedFilters": "use Filters",
+            "SearchExpression.SubExpressions": "use Filters",
+            "VisibilityConditions": "they are for internal use",
+        },
+    )
+}
+
 _PIPELINES: dict[str, Members] = {
     "CreatePipeline": Members(
         done=f"PipelineName PipelineDisplayName PipelineDescription {_DEFINITION} ClientRequestToken {_TAGS}"
@@ -389,5 +404,5 @@ _LOGS: dict[str, Members] = {
     ),
 }
 
-MEMBERS: dict[str, Members] = {**_JOBS, **_TUNINGS, **_PIPELINES, **_MODELS, **_LOGS}
+MEMBERS: dict[str, Members] = {**_JOBS, **_TUNINGS, **_SEARCH, **_PIPELINES, **_MODELS, **_LOGS}
 """By action; a step's arguments are the request of the action that the step calls."""

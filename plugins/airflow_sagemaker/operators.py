@@ -28,6 +28,7 @@ from airflow_sagemaker.exceptions import (
     RecordUnreadable,
 )
 from airflow_sagemaker.links import LINKS, push_links
+from airflow_sagemaker.promote.findings import check_notifiers, check_thresholds, watch_metrics
 from airflow_sagemaker.start.kill_switch import KillSwitch
 from airflow_sagemaker.start.rendering import render_settings, render_text
 from airflow_sagemaker.start.run_config import (
@@ -40,7 +41,7 @@ from airflow_sagemaker.start.run_config import (
 from airflow_sagemaker.start.task_settings import SETTINGS, check_rendered
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import BaseNotifier, Context
 
     from airflow_sagemaker.aws.client import Aws
     from airflow_sagemaker.aws.connections import AwsTarget
@@ -87,6 +88,8 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
     :param dry_run: do everything but deploy and start; the task ends as skipped, its XCom says what it would start.
     :param mode: "full", or "test" for one small instance and a few rows with the same definition.
     :param sdk_python: the interpreter that has the SageMaker SDK; default: AIRFLOW_SAGEMAKER_SDK_PYTHON, else this one.
+    :param notifiers: operator alone: as of `SageMakerTrainingPipelineSensor`.
+    :param thresholds: operator alone: as of `SageMakerTrainingPipelineSensor`.
 
     XCom: the execution's ARN; `training_pipeline` with pipeline_name, digest, version_alias, parameters, partition,
     console_url, display_name, execution_arn, aws_conn_id and region_name; `training_definition`, the definition that it
@@ -124,6 +127,8 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         dry_run: bool = False,
         mode: str = "full",
         sdk_python: str | None = None,
+        notifiers: BaseNotifier | Sequence[BaseNotifier] = (),
+        thresholds: Mapping[str, Mapping[str, float]] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -152,6 +157,10 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         self.is_dry_run = dry_run
         self.mode: Any = SETTINGS["mode"]("mode", mode)
         self.sdk_python = sdk_python
+        self.notifiers = check_notifiers(notifiers)
+        self.thresholds = check_thresholds(thresholds)
+        if (self.notifiers or self.thresholds) and not self.wait_for_completion:
+            raise ValueError("notifiers and thresholds: give them to the SageMakerTrainingPipelineSensor that waits")
         self.page_urls: dict[str, str] = {}
         self._kill_switch = KillSwitch()
         check_when_parsed(self.config, self.get_dag())
@@ -363,6 +372,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
             if execution.status == Status.STOPPED:
                 raise AirflowFailException(str(error)) from error
             raise
+        outcome = watch_metrics(self, context, watch.executions.aws, outcome, execution)
         self._model_artifact = outcome.model_artifact
         if not self._parameters:  # resumed in another process than the one that started it
             record = record_store(context, watch.executions.aws.target, self.log).load()

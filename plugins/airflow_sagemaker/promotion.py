@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow_sagemaker.contract import XCom
 from airflow_sagemaker.exceptions import ConfigurationError, Violation
 from airflow_sagemaker.promote.decision import APPROVALS, ApprovalStatus, Criteria, decide, higher_is_better
+from airflow_sagemaker.promote.findings import check_notifiers, notify
 from airflow_sagemaker.start.rendering import render_text
 from airflow_sagemaker.start.run_config import RUN_PARTITION
 from airflow_sagemaker.start.task_settings import check_choice
@@ -99,7 +100,7 @@ class SageMakerPromoteModelOperator(BaseOperator):
         self.tolerance: Any = tolerance
         self.approval: Any = approval
         self.higher_is_better = higher_is_better
-        self.notifiers = list(notifiers) if isinstance(notifiers, Sequence) else [notifiers]
+        self.notifiers = check_notifiers(notifiers)
         self.image = image
         self.partition = partition
         self.aws_conn_id = aws_conn_id
@@ -224,17 +225,10 @@ class SageMakerPromoteModelOperator(BaseOperator):
         return found
 
     def _notify(self, context: Context, promoted: dict[str, Any]) -> None:
-        """Call the notifiers unless the model was approved and nothing is to be said of its metric.
-
-        One that fails does not undo the promotion: its error is logged.
-        """
+        """Call the notifiers unless the model was approved and its metric is not unusual."""
         if promoted["status"] == ApprovalStatus.APPROVED and not promoted.get("findings"):
             return
-        for notifier in self.notifiers:
-            try:
-                notifier({**context, "promotion": promoted})
-            except Exception:
-                self.log.exception("%s could not notify", type(notifier).__name__)
+        notify(self.notifiers, context, self.log, promotion=promoted)
 
     def _value_of(self, champion: Package | None, criteria: Criteria) -> float | None:
         if champion is None:

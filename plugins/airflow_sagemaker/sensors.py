@@ -6,7 +6,7 @@ from airflow_sagemaker import airflow_compat  # first: it refuses an old Airflow
 
 # isort: split
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +22,12 @@ from airflow_sagemaker.aws.stopping import stop_from_signal_handler
 from airflow_sagemaker.contract import PROGRESS_LEVELS, ProgressLevel
 from airflow_sagemaker.exceptions import ExecutionFailed, ExecutionNotFound
 from airflow_sagemaker.links import LINKS, push_links
+from airflow_sagemaker.promote.findings import check_notifiers, check_thresholds, watch_metrics
 from airflow_sagemaker.start.task_settings import check_seconds
 from airflow_sagemaker.wait.progress_report import POSITION_KEY, ProgressReport
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context, XComArg
+    from airflow.sdk import BaseNotifier, Context, XComArg
 
     from airflow_sagemaker.aws.connections import AwsTarget
     from airflow_sagemaker.aws.executions import Execution
@@ -50,6 +51,11 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
     :param stop_on_kill: stop the execution when this task is killed, marked or cleared. Off: a cleared sensor must not
         kill what it then waits for.
     :param stop_on_timeout: stop the execution when the sensor's `timeout` has passed.
+    :param notifiers: Airflow's notifiers (SMTP, SNS, Slack, ...), called when a metric misses a threshold or is out of
+        line with those of earlier partitions; their templates see `outcome`, whose `findings` say what was found. For
+        failures, use Airflow's own `on_failure_callback`.
+    :param thresholds: by metric, the values that are accepted: `{"Validation AUC ROC": {"min_value": 0.7}}`, or
+        `max_value`. A metric that misses them is a finding and does not fail the task.
 
     XCom: the `Outcome` as a dict.
     """
@@ -72,6 +78,8 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
         patience: timedelta | float = 600.0,
         stop_on_kill: bool = False,
         stop_on_timeout: bool = False,
+        notifiers: BaseNotifier | Sequence[BaseNotifier] = (),
+        thresholds: Mapping[str, Mapping[str, float]] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(poke_interval=poke_interval, **kwargs)
@@ -87,6 +95,8 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
         self.patience: float = check_seconds("patience", patience)
         self.stop_on_kill = stop_on_kill
         self.stop_on_timeout = stop_on_timeout
+        self.notifiers = check_notifiers(notifiers)
+        self.thresholds = check_thresholds(thresholds)
         self.page_urls: dict[str, str] = {}
         self._watch: Any = None
         self._model_artifact = ""
@@ -164,7 +174,7 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
         from airflow_sagemaker.wait.execution_watch import update_assets
 
         watch.log_progress(to_the_end=True)
-        outcome = watch.conclude(execution)
+        outcome = watch_metrics(self, context, watch.executions.aws, watch.conclude(execution), execution)
         self._model_artifact = outcome.model_artifact
         update_assets(context, self.outlets, outcome, execution.owner.get("partition"))
         return outcome.as_dict()

@@ -58,6 +58,8 @@ class Outcome:
     """What it trained on: of several that were asked for, the one that SageMaker chose."""
     outputs: dict[str, str] = field(default_factory=dict)
     """Of a pipeline without a training step, such as a scoring: S3 URI of each output of the last Processing step."""
+    findings: list[str] = field(default_factory=list)
+    """What is unusual about the metrics, for a task with `notifiers` or `thresholds`."""
 
     @property
     def cache_hit(self) -> bool:

@@ -23,6 +23,7 @@ from airflow_sagemaker.aws.faults import error_code, error_text
 from airflow_sagemaker.aws.model_registry import ModelRegistry
 from airflow_sagemaker.aws.outcome import read_outcome
 from airflow_sagemaker.aws.stopping import stop_execution
+from airflow_sagemaker.aws.training_search import search_request
 from airflow_sagemaker.aws.versions import deploy_pipeline
 from airflow_sagemaker.cli.online import EnvironmentTarget
 from airflow_sagemaker.config.container_images import inference_image
@@ -219,6 +220,10 @@ class Trial:
             self.asked(
                 "a processing job that does not exist", "ValidationException",
                 "describe_processing_job", ProcessingJobName=_token(),
+            ),
+            self.asked(
+                "a search for trainings by their model", "accepted", "search",
+                **search_request(f"s3://{self.config.bucket}/{PIPELINE}/"),
             ),
             Answer("a training's status", "Succeeded", outcome.status),
             Answer("a training's last metric", "{'Train Loss': 0.3333", str(outcome.metrics)),

@@ -44,6 +44,32 @@ def test_training_job_by_itself(service: Service) -> None:
         service.sagemaker.stop_training_job(TrainingJobName=name)
 
 
+def test_jobs_are_found_by_where_their_model_is(service: Service) -> None:
+    prefix = f"job-{uuid.uuid4().hex[:8]}"
+    for name in (f"{prefix}-1", f"{prefix}-2"):
+        service.sagemaker.create_training_job(
+            **training_arguments("echo loss=0.125", f"{service.output}/{prefix}"), TrainingJobName=name
+        )
+        ended(service, name)
+
+    def names(*filters: tuple[str, str, str], **more: Any) -> list[str]:
+        given = [{"Name": name, "Operator": operator, "Value": value} for name, operator, value in filters]
+        reply = service.sagemaker.search(
+            Resource="TrainingJob", SearchExpression={"Filters": given}, SortBy="CreationTime", **more
+        )
+        return [result["TrainingJob"]["TrainingJobName"] for result in reply["Results"]]
+
+    here = ("ModelArtifacts.S3ModelArtifacts", "Contains", f"/{prefix}/")
+    assert names(here) == [f"{prefix}-2", f"{prefix}-1"]
+    assert names(here, SortOrder="Ascending", MaxResults=1) == [f"{prefix}-1"]
+    assert names(here, ("TrainingJobName", "Equals", f"{prefix}-2")) == [f"{prefix}-2"]
+    assert names(here, ("TrainingJobStatus", "NotEquals", "Completed")) == []
+    with refused("ValidationException", "Filter TrainingJobNames Equals is not supported"):
+        names(("TrainingJobNames", "Equals", "x"))
+    with refused("ValidationException", "Search for Experiment is not supported"):
+        service.sagemaker.search(Resource="Experiment")
+
+
 def test_queued_job_is_stopped_at_once(service: Service) -> None:
     names = [f"queue-{uuid.uuid4().hex[:8]}" for _ in range((os.cpu_count() or 1) + 1)]
     for name in names:

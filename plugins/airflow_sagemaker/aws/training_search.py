@@ -1,0 +1,52 @@
+"""The metrics of a pipeline's earlier trainings, by partition: one call of SageMaker's Search."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_sagemaker.config.partition_keys import partition_folder, partition_key
+
+if TYPE_CHECKING:
+    from airflow_sagemaker.aws.client import Aws
+
+SEARCHED_JOBS = 100
+"""The most that one call of Search returns."""
+
+
+def search_request(folder: str) -> dict[str, Any]:
+    """Return the request that finds the completed trainings whose artifacts are below a folder, the newest first."""
+    return {
+        "Resource": "TrainingJob",
+        "SearchExpression": {
+            "Filters": [
+                {"Name": "TrainingJobStatus", "Operator": "Equals", "Value": "Completed"},
+                {"Name": "ModelArtifacts.S3ModelArtifacts", "Operator": "Contains", "Value": folder},
+            ]
+        },
+        "SortBy": "CreationTime",
+        "SortOrder": "Descending",
+        "MaxResults": SEARCHED_JOBS,
+    }
+
+
+def earlier_metrics(aws: Aws, model_artifact: str, partition: str) -> dict[str, dict[str, float]]:
+    """Return the final metrics of the newest training of each earlier partition, oldest partition first.
+
+    Trainings belong together if their artifacts are in the same folder but for the partition's part of the path. Empty
+    if the path does not contain the partition. Partitions are compared as text. Raises what boto3 raises.
+    """
+    folder, found, _ = model_artifact.partition(f"/{partition_folder(partition)}/")
+    if not partition or not found:
+        return {}
+    reply = aws.call("sagemaker", "search", **search_request(f"{folder}/"))
+    metrics: dict[str, dict[str, float]] = {}
+    for result in reply["Results"]:
+        job: dict[str, Any] = result.get("TrainingJob") or {}
+        artifact = job.get("ModelArtifacts", {}).get("S3ModelArtifacts", "")
+        if not artifact.startswith(f"{folder}/"):
+            continue
+        name = partition_key(artifact.removeprefix(f"{folder}/").partition("/")[0])
+        if name < partition:
+            values = {item["MetricName"]: float(item["Value"]) for item in job.get("FinalMetricDataList") or []}
+            metrics.setdefault(name, values)
+    return dict(sorted(metrics.items()))

@@ -1,0 +1,70 @@
+"""How rows are read to be scored: in bounded memory, after a look at the columns of every part."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from training.inference import Model
+from training.model import Shape, TabularNet
+from training.predict import parquet_pieces, pieces
+from training.table.encoding import Encoder, NumericColumn
+from training.table.labels import Classes
+
+LOCAL = pa.fs.LocalFileSystem()
+
+
+def model(features: list[str]) -> Model:
+    shape = Shape(
+        numeric=len(features), missing=(), cardinalities=(), embedding_size=2, hidden_size=4, hidden_layers=1, dropout=0
+    )
+    columns = tuple(NumericColumn(name, (0.0, 1.0), (-1.0, 1.0), False) for name in features)
+    classes = Classes(("no", "yes"), "text")
+    return Model(TabularNet(shape).eval(), Encoder(columns, ()), classes, 0.5, "id", "y")
+
+
+def write(path: Path, columns: dict[str, Any]) -> None:
+    table = pa.table(columns)
+    pq.write_table(table, path, row_group_size=table.num_rows)
+
+
+def test_three_times_the_rows_in_one_row_group_take_no_more_memory(tmp_path: Path) -> None:
+    names, random = [f"n{i}" for i in range(6)], np.random.default_rng(0)
+
+    def most(rows: int) -> int:
+        write(tmp_path / "rows.parquet", {"id": np.arange(rows), **{name: random.random(rows) for name in names}})
+        before, found, seen = pa.total_allocated_bytes(), 0, 0
+        for piece in parquet_pieces(LOCAL, str(tmp_path / "rows.parquet"), model(names)):
+            found = max(found, pa.total_allocated_bytes() - before)
+            seen += piece.num_rows
+        assert seen == rows
+        return found
+
+    assert most(900_000) < 1.1 * most(300_000)
+
+
+def test_parts_are_looked_at_before_the_first_row_is_scored(tmp_path: Path) -> None:
+    write(tmp_path / "part-0.parquet", {"id": [1, 2], "a": [0.1, 0.2], "b": [0.3, 0.4]})
+    write(tmp_path / "part-1.parquet", {"id": [3], "a": [0.5]})
+    with pytest.raises(ValueError, match=r"part-1\.parquet: missing columns: b; expected a, b"):
+        next(pieces(model(["a", "b"]), tmp_path))
+
+
+def test_the_id_is_of_one_type_and_in_all_parts(tmp_path: Path) -> None:
+    write(tmp_path / "part-0.parquet", {"id": pa.array([1, 2], pa.int64()), "a": [0.1, 0.2]})
+    write(tmp_path / "part-1.parquet", {"id": pa.array([3], pa.int32()), "a": [0.5]})
+    found = pa.concat_tables(pieces(model(["a"]), tmp_path))
+    assert (found["id"].type, found["id"].to_pylist()) == (pa.int64(), [1, 2, 3])
+    write(tmp_path / "part-2.parquet", {"a": [0.5]})
+    with pytest.raises(ValueError, match="column id must be in all parts or in none"):
+        next(pieces(model(["a"]), tmp_path))
+
+
+def test_a_folder_without_parts_has_no_rows(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="has no rows"):
+        next(pieces(model(["a"]), tmp_path))
