@@ -77,7 +77,8 @@ class Model:
             size = max(1, min(BATCH_ROWS, BATCH_VALUES // max(1, words.shape[1])))
             with torch.inference_mode():
                 outputs += [
-                    pooled(self.net(part[:, :split].view(torch.float32), part[:, split:])) for part in words.split(size)
+                    pooled(self.net(part[:, :split].view(torch.float32), part[:, split:]))
+                    for part in torch.split(words, size)
                 ]
         return torch.cat(outputs)
 

@@ -76,10 +76,8 @@ def pieces(model: Model, rows: str | Path) -> Iterator[pa.Table]:
         raise ValueError(f"{rows} has no rows")
 
 
-def parquet_pieces(
-    files: pa.fs.FileSystem, path: str, model: Model, more: tuple[str, ...] = ()
-) -> Iterator[pa.Table]:
-    """Read id, features and `more` from a file or from the parts in a folder; first look at the columns of each part."""
+def parquet_pieces(files: pa.fs.FileSystem, path: str, model: Model, more: tuple[str, ...] = ()) -> Iterator[pa.Table]:
+    """Read id, features and `more` from a file or from the parts in a folder; first check the columns of each."""
     parts = pyarrow.dataset.dataset(path, filesystem=files, format="parquet", exclude_invalid_files=False).files
     names = [_columns_of(files, part) for part in parts]
     for part, found in zip(parts, names, strict=True):

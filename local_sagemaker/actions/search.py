@@ -49,7 +49,7 @@ def search(context: Context, request: Request) -> Response:
 
 
 def _condition(one: dict[str, Any]) -> tuple[str, list[str]]:
-    """SQL for one filter, and its values. The property is one of botocore's model, so that it can be part of the SQL."""
+    """SQL for one filter, and its values; only a property of botocore's model becomes part of the SQL."""
     operator = one.get("Operator", "Equals")
     shape = service_model.service_model().shape_for("TrainingJob")
     for name in one["Name"].split("."):
