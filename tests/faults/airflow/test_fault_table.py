@@ -4,7 +4,7 @@
 * None lives that no task follows and that `orphans` does not list, which knows it by the record or the description.
 * No line in a log says what Describe denies.
 
-The fast suite runs a pairwise selection (each fault with each operation, and with each moment); `--soak` runs all.
+The fast suite runs a pairwise selection (each fault with each operation, and with each moment); `--slow` runs all.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ FAST = pairwise(CELLS)
 @pytest.mark.parametrize(
     "cell",
     [
-        pytest.param(cell, id="-".join([cell[0].__name__, *cell[1:]]), marks=[] if cell in FAST else pytest.mark.soak)
+        pytest.param(cell, id="-".join([cell[0].__name__, *cell[1:]]), marks=[] if cell in FAST else pytest.mark.slow)
         for cell in CELLS
     ],
 )
