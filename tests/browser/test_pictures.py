@@ -35,20 +35,12 @@ def folder() -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "where", "height", "dark"),
-    [
-        ("training-report", REPORT, 1500, False),
-        ("training-report-dark", REPORT, 1500, True),
-        ("partition-history", HISTORY, 1120, False),
-        ("partition-history-dark", HISTORY, 1120, True),
-    ],
+    ("name", "where", "height"),
+    [("training-report", REPORT, 1500), ("partition-history", HISTORY, 1120)],
 )
-def test_pictures(page: Any, airflow: Airflow, folder: Path, name: str, where: str, height: int, dark: bool) -> None:
+def test_pictures(page: Any, airflow: Airflow, folder: Path, name: str, where: str, height: int) -> None:
     page.set_viewport_size({"width": 1440, "height": height})
-    page.emulate_media(color_scheme="dark" if dark else "light")
     page.goto(f"{airflow.url}/{where}")
-    if dark:
-        page.evaluate("document.documentElement.classList.replace('light', 'dark')")
     frame = page.frame_locator("iframe")
     frame.locator(".chart[data-points]").first.wait_for()
     frame.locator("#page:not([aria-busy])").wait_for()
@@ -95,4 +87,9 @@ def test_a_picture_of_a_run_of_the_shipped_dag(chromium: Any, folder: Path, tmp_
         frame.locator(".chart[data-points]").first.wait_for()
         page.wait_for_load_state("networkidle")
         page.screenshot(path=folder / "run.png", animations="disabled")
+        page.set_viewport_size({"width": 1440, "height": 700})
+        page.goto(f"{stack.aws['AWS_ENDPOINT_URL']}/ui/jobs")
+        page.locator("a[href*='/ui/jobs/training/']").first.click()
+        page.get_by_role("heading", name="Metrics").evaluate("heading => heading.scrollIntoView()")
+        page.screenshot(path=folder / "local-sagemaker.png", animations="disabled")
         page.context.close()

@@ -166,8 +166,7 @@ texts = st.lists(st.one_of(st.none(), st.sampled_from("abcdefgh")), min_size=1, 
 @settings(deadline=None, max_examples=60)
 @given(st.one_of(st.tuples(numbers, numbers), st.tuples(texts, texts)))
 def test_the_index_is_that_of_the_flights(samples: tuple[list[Any], list[Any]]) -> None:
-    import polars as pl
-
+    pl = pytest.importorskip("polars")
     from preprocessing.quality import drift as of_flights
 
     is_text = any(isinstance(one, str) for sample in samples for one in sample)
@@ -181,6 +180,7 @@ def test_the_index_is_that_of_the_flights(samples: tuple[list[Any], list[Any]]) 
 
 
 def test_a_finding_is_that_of_the_flights() -> None:
+    pytest.importorskip("polars")
     from preprocessing.quality import checks
 
     values = ("rows", "train", 1234567.0, "0", False, "'x' of 7")
