@@ -57,7 +57,7 @@ class SageMakerPromoteModelOperator(BaseOperator):
     :param verify: whether TLS certificates are checked, or the path of a CA bundle; else the connection's.
     :param botocore_config: options of `botocore.config.Config` as a dict; else the connection's.
 
-    XCom: package_arn, status, reason, metric, value, partition; of the champion that it was compared with champion_arn
+    XCom: package_arn, package_url, status, reason, metric, value, partition; of the champion that it was compared with champion_arn
     and champion_value (None without one); and findings, what is unusual about the metric. Assets among the outlets get
     the same in their event.
     """
@@ -264,6 +264,7 @@ class SageMakerPromoteModelOperator(BaseOperator):
     ) -> dict[str, Any]:
         return {
             "package_arn": arn,
+            "package_url": registry.page_of(arn),
             "status": str(status),
             "reason": reason,
             "metric": criteria.metric,

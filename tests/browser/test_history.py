@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -70,6 +70,20 @@ def test_hover_tells_and_click_opens_the_report(page: Any, airflow: Airflow) -> 
     page.frame_locator("iframe").locator("h1", has_text="2013-07-04").wait_for()
 
 
+def test_the_calendar_marks_what_became_of_each_model(page: Any, airflow: Airflow) -> None:
+    frame = chosen_year(page, airflow)
+    champion = (shapes.BROKEN_FROM - timedelta(days=1)).isoformat()
+    label = "node => node.getAttribute('aria-label')"
+    assert frame.locator(f'[data-partition="{champion}"]').evaluate(label) == f"{champion}, success, model champion"
+    assert frame.locator(".calendar .model.champion").count() == 2  # its day, and the legend
+    broken = shapes.BROKEN_FROM.isoformat()
+    assert frame.locator(f'[data-partition="{broken}"]').evaluate(label).endswith("model rejected")
+    frame.locator(f'[data-partition="{champion}"]').hover()
+    number = date.fromisoformat(champion).timetuple().tm_yday
+    link = frame.locator(".details").get_by_role("link", name=f"year/{number}")
+    assert link.get_attribute("href") == f"https://example.com/ui/packages/year/{number}"
+
+
 def test_the_keyboard_is_enough(page: Any, airflow: Airflow) -> None:
     frame = chosen_year(page, airflow)
     assert frame.locator('.day[tabindex="0"]').count() == 1
@@ -78,7 +92,7 @@ def test_the_keyboard_is_enough(page: Any, airflow: Airflow) -> None:
     for key in ("ArrowDown", "ArrowRight"):
         page.keyboard.press(key)
     assert "2013-01-09" in frame.locator(".details").inner_text()
-    assert frame.locator('[data-partition="2013-01-09"]').get_attribute("aria-label") == "2013-01-09, success"
+    assert frame.locator('[data-partition="2013-01-09"]').get_attribute("aria-label").startswith("2013-01-09, success")
     page.keyboard.press("Enter")
     page.wait_for_url("**/dags/pages_year/runs/scheduled__2013-01-09/plugin/training_report")
 

@@ -257,7 +257,8 @@ def test_a_session_that_ended_is_said_plainly(page: Any, airflow: Airflow) -> No
 def test_the_promotion_and_the_champion_that_it_met_are_shown(page: Any, airflow: Airflow) -> None:
     frame = report(page, airflow, "scheduled__2013-07-04", dag_id="pages_year")
     text = frame.locator(".promotion").inner_text()
-    assert "year/185" in text
+    link = frame.locator(".promotion").get_by_role("link", name="year/185")
+    assert link.get_attribute("href") == "https://example.com/ui/packages/year/185"
     assert "Approved" in text
     assert "year/184" in text
     assert "0.7000" in text

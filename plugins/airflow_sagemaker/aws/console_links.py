@@ -40,6 +40,10 @@ class Pages(Protocol):
         """An object in S3 that a training job wrote."""
         ...
 
+    def model_package(self, arn: str) -> str:
+        """A version of a model in its group."""
+        ...
+
 
 def pages_of(arn: str, endpoint_url: str) -> Pages:
     """The pages of an execution; `endpoint_url` is that of the SageMaker client that started it."""
@@ -84,6 +88,10 @@ class _Console:
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         return f"{self._base}/s3/object/{quote(bucket)}?region={self._region}&prefix={quote(key, safe='')}"
 
+    def model_package(self, arn: str) -> str:
+        """The console has no page of a version outside a Studio domain, so this is the list of domains."""
+        return f"{self._base}/sagemaker/home?region={self._region}#/studio"
+
 
 class _LocalPages:
     """The pages of the local SageMaker; a job's page holds its log and names its artifact."""
@@ -103,3 +111,7 @@ class _LocalPages:
 
     def artifact(self, uri: str, job_name: str) -> str:
         return self.training_job(job_name)
+
+    def model_package(self, arn: str) -> str:
+        group, version = arn.split("/")[-2:]
+        return f"{self._base}/ui/packages/{quote(group)}/{quote(version)}"

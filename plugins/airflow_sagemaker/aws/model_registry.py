@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from airflow_sagemaker.aws.console_links import pages_of
 from airflow_sagemaker.aws.faults import Fault, classify_error, error_text, explain_error
 from airflow_sagemaker.exceptions import ExecutionError
 
@@ -58,6 +59,10 @@ class ModelRegistry:
     def __init__(self, aws: Aws, group: str) -> None:
         self._aws = aws
         self.group = group
+
+    def page_of(self, arn: str) -> str:
+        """Return the address of a package's page: in the AWS console, or on the local SageMaker."""
+        return pages_of(arn, self._aws.client("sagemaker").meta.endpoint_url).model_package(arn)
 
     def newest(self) -> list[Summary]:
         """Return the group's newest packages, the newest first; none for a group that does not exist. One call."""

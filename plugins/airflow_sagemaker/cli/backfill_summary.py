@@ -41,6 +41,8 @@ class PartitionResult:
     metrics: dict[str, float] = field(default_factory=dict)
     """auc, f1 and loss on the validation rows, of the epoch that the model was kept from."""
     billable_seconds: float | None = None
+    model: str = ""
+    """What became of its model: champion, promoted, rejected or pending, with the version in its group."""
     reason: str = ""
     """The tasks that failed, or what could not be read."""
 
@@ -88,8 +90,13 @@ def _partition_result(airflow: AirflowApi, dag_id: str, row: dict[str, Any]) -> 
         seconds=_run_seconds(row["start"], row["end"]),
         metrics={short: found["metrics"][name] for short, name in METRICS.items() if name in found["metrics"]},
         billable_seconds=found["billable_seconds"],
+        model=", ".join(map(_model, row.get("promotions") or ())),
         reason=_failed_tasks(airflow, dag_id, row["run_id"]) if state == FAILED else unread if state == UNREAD else "",
     )
+
+
+def _model(promotion: dict[str, Any]) -> str:
+    return f"{promotion['mark']} {'/'.join(promotion['package_arn'].split('/')[1:])}"
 
 
 def _run_seconds(start: str | None, end: str | None) -> float | None:
@@ -115,11 +122,14 @@ def as_text(results: Iterable[PartitionResult]) -> str:
     """Return a table for people, with the counts as its last line."""
     results = list(results)
     width = 2 + max([len("partition"), *(len(result.partition) for result in results)])
-    lines = [f"{'partition':<{width}}{'state':<10}{'AUC':>8}{'F1':>8}{'loss':>8}{'run, s':>9}{'billed, s':>11}"]
+    model = max([0, *(2 + len(result.model) for result in results if result.model)])
+    header = f"{'partition':<{width}}{'state':<10}{'AUC':>8}{'F1':>8}{'loss':>8}{'run, s':>9}{'billed, s':>11}"
+    lines = [f"{header}  {'model' if model else ''}".rstrip()]
     for result in results:
         numbers = "".join(f"{_formatted_number(result.metrics.get(name), 4):>8}" for name in METRICS)
         seconds = f"{_formatted_number(result.seconds, 0):>9}{_formatted_number(result.billable_seconds, 0):>11}"
-        lines.append(f"{result.partition:<{width}}{result.state:<10}{numbers}{seconds}  {result.reason}".rstrip())
+        words = f"{result.model:<{model}}{result.reason}"
+        lines.append(f"{result.partition:<{width}}{result.state:<10}{numbers}{seconds}  {words}".rstrip())
     counts = Counter(result.state for result in results)
     return "\n".join([*lines, ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "no runs"])
 

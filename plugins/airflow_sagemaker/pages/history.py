@@ -8,7 +8,7 @@ outcome inside the database. The models are no public interface of Airflow; test
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 OUTCOME_KEYS = (XCom.RETURN_VALUE.value, XCom.OUTCOME.value)
 MOST_RUNS = 2000
+MARKS = {"Approved": "promoted", "Rejected": "rejected", "PendingManualApproval": "pending"}
 
 
 def training_dags(session: Session, readable: set[str]) -> list[dict[str, Any]]:
@@ -130,6 +131,7 @@ def _outcomes_of(session: Session, run_ids: list[int]) -> dict[int, list[dict[st
         value["metrics"].label("last"),
         value[("report", "metrics")].label("kept"),
         value["billable_seconds"].as_float().label("billable_seconds"),
+        value["findings"].label("findings"),
     ).where(
         XComModel.dag_run_id.in_(run_ids),
         XComModel.key.in_(OUTCOME_KEYS),
@@ -146,6 +148,7 @@ def _outcomes_of(session: Session, run_ids: list[int]) -> dict[int, list[dict[st
                 "digest": row.digest,
                 "metrics": _kept_metrics(metrics),
                 "billable_seconds": row.billable_seconds,
+                "findings": row.findings or [],
             }
         )
     return found
@@ -154,7 +157,7 @@ def _outcomes_of(session: Session, run_ids: list[int]) -> dict[int, list[dict[st
 def _promotions_of(session: Session, run_ids: list[int]) -> dict[int, list[dict[str, Any]]]:
     """Of each run what its promotions decided: package, status and reason, metric and value, the champion before."""
     value = XComModel.value
-    texts = ("package_arn", "status", "reason", "metric", "champion_arn")
+    texts = ("package_arn", "package_url", "status", "reason", "metric", "champion_arn")
     statement = select(
         XComModel.dag_run_id,
         *(value[name].as_string().label(name) for name in texts),
@@ -168,7 +171,30 @@ def _promotions_of(session: Session, run_ids: list[int]) -> dict[int, list[dict[
     for row in session.execute(statement.order_by(XComModel.task_id, XComModel.map_index)):
         decided = {name: getattr(row, name) for name in texts}
         found[row.dag_run_id].append({**decided, "value": row.number})
+    _mark(one for promotions in found.values() for one in promotions)
     return found
+
+
+def _mark(promotions: Iterable[dict[str, Any]]) -> None:
+    """Mark each as champion, promoted, rejected or pending.
+
+    The champion is the approved one of the highest version in its group, as the promotions have left it: what a person
+    has decided since is in SageMaker alone.
+    """
+    champions: dict[str, dict[str, Any]] = {}
+    for one in promotions:
+        one["mark"] = MARKS.get(one["status"], one["status"])
+        group = one["package_arn"].rpartition("/")[0]
+        known = champions.get(group)
+        if one["mark"] == "promoted" and (known is None or _version(one) >= _version(known)):
+            champions[group] = one
+    for one in champions.values():
+        one["mark"] = "champion"
+
+
+def _version(promotion: Mapping[str, Any]) -> int:
+    number = promotion["package_arn"].rpartition("/")[2]
+    return int(number) if number.isdigit() else 0
 
 
 def _add_referred_to(session: Session, outcomes: dict[int, list[dict[str, Any]]], run_ids: list[int]) -> dict[int, str]:
@@ -195,6 +221,7 @@ def _add_referred_to(session: Session, outcomes: dict[int, list[dict[str, Any]]]
         if isinstance(found, dict) and "execution_arn" in found:
             metrics = (found.get("report") or {}).get("metrics") or found.get("metrics")
             figures = {key: found.get(key) for key in ("status", "digest", "billable_seconds")}
+            figures["findings"] = found.get("findings") or []
             task = {"task_id": row.task_id, "map_index": row.map_index}
             outcomes[row.dag_run_id].append({**task, **figures, "metrics": _kept_metrics(metrics)})
         elif not isinstance(found, dict):

@@ -179,6 +179,7 @@ def promotion(partition: str) -> dict[str, Any]:
     is_rejected = partition >= BROKEN_FROM.isoformat()
     return {
         "package_arn": f"{package}/{number}",
+        "package_url": f"https://example.com/ui/packages/year/{number}",
         "status": "Rejected" if is_rejected else "Approved",
         "reason": "worse" if is_rejected else "better",
         "metric": "Validation AUC ROC",

@@ -29,6 +29,20 @@ def test_hours_belong_to_their_day() -> None:
         assert [result.partition for result in wider if result.state == "no run"] == ["2026-06-08"]
 
 
+def test_the_table_names_the_champion() -> None:
+    group = "arn:aws:sagemaker:eu-central-1:123456789012:model-package/customers"
+    marks = {"2026-06-09": "promoted", "2026-06-10": "champion", "2026-06-11": "rejected"}
+    runs = [
+        run(day, promotions=[{"mark": mark, "package_arn": f"{group}/{version}"}])
+        for version, (day, mark) in enumerate(marks.items(), 1)
+    ]
+    with airflow({HISTORY: runs}) as api:
+        header, *rows, _ = as_text(summarize_backfill(api, "train", None, None)).splitlines()
+    assert [row[header.index("model") :] for row in rows] == [
+        "promoted customers/1", "champion customers/2", "rejected customers/3"
+    ]  # fmt: skip
+
+
 def test_long_keys_keep_the_columns_apart() -> None:
     with airflow({HISTORY: [run("2026-06-09T00:00:00+08:00|eu-central")]}) as api:
         header, row, _ = as_text(summarize_backfill(api, "train", None, None)).splitlines()

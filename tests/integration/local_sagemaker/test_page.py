@@ -120,3 +120,24 @@ def test_a_foreign_name_for_this_machine_sees_nothing(service: Service) -> None:
 
 def test_health(service: Service) -> None:
     assert get(service.server, "/health", Host="anything") == (200, "ok\n")
+
+
+def test_pages_show_a_group_of_models_and_its_versions(service: Service) -> None:
+    group = f"group-{uuid.uuid4().hex[:8]}"
+    service.sagemaker.create_model_package_group(ModelPackageGroupName=group)
+    service.s3.put_object(Bucket=service.bucket, Key="output/model.tar.gz", Body=b"model")
+    package = service.sagemaker.create_model_package(
+        ModelPackageGroupName=group,
+        InferenceSpecification={"Containers": [{"Image": "i", "ModelDataUrl": f"{service.output}/model.tar.gz"}]},
+        CustomerMetadataProperties={"Validation AUC ROC": "0.75"},
+    )["ModelPackageArn"]
+    service.sagemaker.update_model_package(
+        ModelPackageArn=package, ModelApprovalStatus="Rejected", ApprovalDescription="<b>worse</b>"
+    )
+    status, listing = get(service.server, f"/ui/packages/{group}")
+    assert (status, f'href="/ui/packages/{group}/1"' in listing, "Rejected" in listing) == (200, True, True)
+    status, page = get(service.server, f"/ui/packages/{group}/1")
+    assert (status, "0.75" in page, package in page, "&lt;b&gt;worse" in page) == (200, True, True, True)
+    for text in (listing, page):
+        well_formed(text)
+    assert [get(service.server, f"/ui/packages/{name}")[0] for name in ("nobody", f"{group}/2")] == [404, 404]

@@ -41,6 +41,7 @@ def test_on_aws_every_page_is_in_the_consoles_partition_and_region(
     assert pages.artifact("s3://my-bucket/out put/a=1/model.tar.gz", JOB) == (
         f"{console}/s3/object/my-bucket?region={region}&prefix=out%20put%2Fa%3D1%2Fmodel.tar.gz"
     )
+    assert pages.model_package("arn/customers/7") == f"{console}/sagemaker/home?region={region}#/studio"
 
 
 @pytest.mark.parametrize(
@@ -52,4 +53,5 @@ def test_elsewhere_they_are_the_servers_own(endpoint: str) -> None:
     assert pages.execution() == f"{base}/ui/executions/abcdefghijkl"
     assert pages.training_job(JOB) == f"{base}/ui/jobs/training/{JOB}"
     assert pages.training_log(JOB) == f"{base}/ui/jobs/training/{JOB}#log"
+    assert pages.model_package("arn:x:model-package/customers/7") == f"{base}/ui/packages/customers/7"
     assert pages.artifact("s3://b/k", JOB).startswith(f"{base}/ui/jobs/training/{JOB}")

@@ -2,7 +2,7 @@
 
 import { el, svg } from "./dom.js";
 import { metric as number, spoken, tone } from "./format.js";
-import { DAY, WEEKS, calendarRows, trainingOf, weekday } from "./history_model.js";
+import { DAY, WEEKS, calendarRows, markOf, trainingOf, weekday } from "./history_model.js";
 
 const CELL = 13;
 const GAP = 2;
@@ -46,6 +46,7 @@ function picture(list, rows, scale, { show, open }) {
       cells.set(day, node);
       shapes.push(node);
       if (tone(one.state) === "bad") shapes.push(cross(at));
+      else if (markOf(one)) shapes.push(modelMark(markOf(one), at));
     }
     return shapes;
   });
@@ -82,7 +83,14 @@ function dayCell(one, at, scale, { show, open }) {
   return svg("rect", scaled ? { ...attributes, style: { "--share": share.toFixed(3) } } : attributes);
 }
 
-const label = (one, scale) => [one.partition, spoken(one.state), scale && `${scale.name} ${number(scale.value(one))}`].filter(Boolean).join(", ");
+const label = (one, scale) => [one.partition, spoken(one.state), markOf(one) && `model ${markOf(one)}`, scale && `${scale.name} ${number(scale.value(one))}`].filter(Boolean).join(", ");
+
+/** What became of the day's model: a filled circle for the champion, a dot for a promoted one, a ring or a bar for the others. */
+function modelMark(mark, { x, y }) {
+  const [cx, cy] = [x + CELL / 2, y + CELL / 2];
+  if (mark === "rejected") return svg("path", { class: "model rejected", d: `M${x + 3.5} ${cy}H${x + CELL - 3.5}` });
+  return svg("circle", { class: `model ${mark}`, cx, cy, r: { champion: 4, pending: 2.8, promoted: 1.4 }[mark] });
+}
 
 function cross({ x, y }) {
   const [from, to] = [3.5, CELL - 3.5];
@@ -149,7 +157,15 @@ function legend(list, scale) {
   const counts = (state) => list.filter((one) => one.state === state).length;
   const entry = (name, text) => el("li", { class: name }, el("i", { "aria-hidden": "true" }), el("span", { class: "quiet" }, text));
   const end = (share, value) => el("li", { class: "scaled", style: { "--share": share } }, el("i", { "aria-hidden": "true" }), number(value));
-  return el("ul", { class: "legend" }, scale && [end("0", scale.low), end("1", scale.high)], states.map((state) => entry(tone(state), `${spoken(state)} ${counts(state)}`)));
+  const marks = ["champion", "promoted", "pending", "rejected"].map((mark) => [mark, list.filter((one) => markOf(one) === mark).length]);
+  const sample = (mark) => svg("svg", { class: "calendar sample", viewBox: `0 0 ${CELL} ${CELL}`, "aria-hidden": "true" }, modelMark(mark, { x: 0, y: 0 }));
+  return el(
+    "ul",
+    { class: "legend" },
+    scale && [end("0", scale.low), end("1", scale.high)],
+    states.map((state) => entry(tone(state), `${spoken(state)} ${counts(state)}`)),
+    marks.filter(([, count]) => count).map(([mark, count]) => el("li", { class: "model" }, sample(mark), el("span", { class: "quiet" }, `${mark} ${count}`))),
+  );
 }
 
 /** Partitions that are no dates: one list, in the order of their keys. */

@@ -1,6 +1,6 @@
 // The partition history: a calendar by state or metric, the metrics over partitions, and where quality broke.
 
-import { airflowLink, data, openInAirflow, problem, runPath } from "./airflow.js";
+import { airflowLink, data, openInAirflow, outerLink, problem, runPath } from "./airflow.js";
 import { calendar } from "./calendar.js";
 import { lineChart } from "./charts.js";
 import { card, el, table } from "./dom.js";
@@ -203,7 +203,7 @@ function modelsCard(list, show) {
   const rows = all.toReversed().map((one) => [
     el("button", { type: "button", onclick: () => show(one.partition) }, one.partition.partition),
     el("span", { class: `mark ${one.mark}` }, one.mark),
-    packageName(one.package_arn),
+    packageLink(one),
     `${one.metric} ${metric(one.value)}`,
     one.champion_arn ? packageName(one.champion_arn) : "none",
     one.reason,
@@ -218,6 +218,8 @@ function modelsCard(list, show) {
   );
 }
 
+const packageLink = (promotion) => outerLink(promotion.package_url, {}, packageName(promotion.package_arn));
+
 const packageName = (arn) => el("code", { title: arn }, arn.split("/").slice(1).join("/"));
 
 /** What the pointer or the focus is on. */
@@ -228,6 +230,7 @@ function describe(dagId, one, marked) {
   const figures = one.trainings.flatMap((training) => [
     one.trainings.length > 1 && entry("Training", nameOf(training)),
     ...ordered(Object.keys(training.metrics)).map((name) => entry(name, metric(training.metrics[name]))),
+    (training.findings ?? []).map((text) => entry("Finding", el("span", { class: "bad" }, text))),
     entry("Definition", el("code", {}, short(training.digest))),
     Number.isFinite(training.billable_seconds) && entry("Billable", seconds(training.billable_seconds)),
   ]);
@@ -238,7 +241,7 @@ function describe(dagId, one, marked) {
     entry("Open", [airflowLink(reportPath(dagId, one), {}, "report"), " · ", airflowLink(runPath(dagId, one.run_id), {}, "run")]),
     entry("State", [el("span", { class: tone(one.state) }, spoken(one.state)), took > 0 && !cleared && ` in ${seconds(took)}`]),
     one.unread && entry("Results", one.unread),
-    marked.filter((promotion) => promotion.partition === one || promotion.partition.run_id === one.run_id).map((promotion) => entry("Model", [promotion.mark, " · ", packageName(promotion.package_arn)])),
+    marked.filter((promotion) => promotion.partition === one || promotion.partition.run_id === one.run_id).map((promotion) => entry("Model", [promotion.mark, " · ", packageLink(promotion)])),
     figures,
   );
 }

@@ -58,24 +58,13 @@ function digestChange(list, index, training) {
   return now && before && now !== before ? [before, now] : null;
 }
 
-/** Version of a package in its group: the end of its ARN. */
-export const version = (arn) => Number.parseInt(arn?.split("/").at(-1) ?? "", 10);
+/** The promotions of all partitions, oldest partition first, each with its partition; the server has marked them. */
+export const promotions = (list) => list.flatMap((one) => (one.promotions ?? []).map((promotion) => ({ ...promotion, partition: one })));
 
-/**
- * The promotions of all partitions, oldest partition first, each with its partition. The champion is the approved one of
- * the highest version in each group, as the promotions have left it: what a person has decided since is not known here.
- */
-export function promotions(list) {
-  const found = list.flatMap((one) => (one.promotions ?? []).map((promotion) => ({ ...promotion, partition: one })));
-  const group = (one) => one.package_arn.split("/").slice(0, -1).join("/");
-  const latest = new Map();
-  for (const one of found) {
-    if (one.status === "Approved" && !(version(latest.get(group(one))?.package_arn) > version(one.package_arn))) latest.set(group(one), one);
-  }
-  return found.map((one) => ({ ...one, mark: latest.get(group(one)) === one ? "champion" : MARKS[one.status] ?? one.status }));
-}
+/** The mark of a partition in the calendar: of several promotions the most important one. */
+export const markOf = (one) => MARKS.find((mark) => one.promotions?.some((promotion) => promotion.mark === mark)) ?? null;
 
-const MARKS = { Approved: "promoted", Rejected: "rejected", PendingManualApproval: "pending" };
+const MARKS = ["champion", "promoted", "pending", "rejected"];
 
 /** Above it a place is a day since 1970, below it the number of a partition. */
 export const MOST_PARTITIONS = 5000;

@@ -1,5 +1,6 @@
 // The report's sections that list things: data checks, what the training left, its definition and parameters.
 
+import { outerLink } from "./airflow.js";
 import { card, el, table } from "./dom.js";
 import { count, counted, metric, money, seconds, short, words } from "./format.js";
 import { changedParameters, expectedToDiffer } from "./report_model.js";
@@ -29,7 +30,7 @@ export function checks({ checks: findings }) {
 export function promotion({ promotions }) {
   if (!promotions.length) return null;
   const name = (arn) => el("code", { title: arn }, arn.split("/").slice(1).join("/"));
-  const rows = promotions.map((one) => [name(one.package_arn), one.status, one.metric, metric(one.value), one.champion_arn ? name(one.champion_arn) : "none", metric(one.champion_value), one.reason]);
+  const rows = promotions.map((one) => [outerLink(one.package_url, {}, name(one.package_arn)), one.status, one.metric, metric(one.value), one.champion_arn ? name(one.champion_arn) : "none", metric(one.champion_value), one.reason]);
   const findings = promotions.flatMap((one) => one.findings ?? []);
   return card(
     "Promotion",
