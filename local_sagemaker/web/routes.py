@@ -26,5 +26,7 @@ def render(context: Context, path: str, query: str) -> Markup | None:
         return jobs.detail(context, match[1], match[2])
     if match := _PACKAGES.fullmatch(path):
         group, version = match.groups()
-        return packages.detail(context, group, version) if version else packages.listing(context, group, Place.of(query))
+        return (
+            packages.detail(context, group, version) if version else packages.listing(context, group, Place.of(query))
+        )
     return None

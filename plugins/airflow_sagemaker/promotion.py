@@ -5,7 +5,10 @@ from __future__ import annotations
 from airflow_sagemaker import airflow_compat  # refuses an old Airflow
 
 # isort: split
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, BaseOperator
@@ -17,7 +20,7 @@ from airflow_sagemaker.promote.decision import APPROVALS, ApprovalStatus, Criter
 from airflow_sagemaker.promote.findings import check_notifiers, notify
 from airflow_sagemaker.start.rendering import render_text
 from airflow_sagemaker.start.run_config import RUN_PARTITION
-from airflow_sagemaker.start.task_settings import check_choice
+from airflow_sagemaker.start.task_settings import check_choice, check_seconds
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseNotifier, Context, XComArg
@@ -28,6 +31,15 @@ if TYPE_CHECKING:
 CHAMPION = "champion"
 DECIDED_BY = "airflow-sagemaker: "
 """Starts the reason of each decision of this operator: a status with another one is a person's, and stays."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a model and the champion are judged by."""
+
+    metric: str
+    value: float
+    champion: float | None
 
 
 class SageMakerPromoteModelOperator(BaseOperator):
@@ -44,6 +56,13 @@ class SageMakerPromoteModelOperator(BaseOperator):
     :param max_value: the highest value that is accepted, of a metric where lower is better.
     :param better_than: "champion", or None to compare with none.
     :param tolerance: by how much the model may be worse than the champion.
+    :param same_rows: score the champion on the test rows of this training, and compare both models on these rows. A
+        Processing job does that, once per pair of models; its role, image and network are those of the training job.
+        Without a champion, the metrics of the outcome decide alone.
+    :param instance_type: of the job of `same_rows`.
+    :param source_dir: the training program, whose `compare.py` the job of `same_rows` runs; default: the shipped one.
+    :param deferrable: wait for the job of `same_rows` in the triggerer.
+    :param poll_interval: seconds, or a timedelta, between two looks at that job; in the triggerer at least 10.
     :param approval: "automatic" sets Approved or Rejected; "manual" leaves a model that is good enough at
         PendingManualApproval, for a person.
     :param higher_is_better: direction of a metric that your own program prints; known for those of the shipped program.
@@ -57,14 +76,14 @@ class SageMakerPromoteModelOperator(BaseOperator):
     :param verify: whether TLS certificates are checked, or the path of a CA bundle; else the connection's.
     :param botocore_config: options of `botocore.config.Config` as a dict; else the connection's.
 
-    XCom: package_arn, package_url, status, reason, metric, value, partition; of the champion that it was compared with champion_arn
-    and champion_value (None without one); and findings, what is unusual about the metric. Assets among the outlets get
-    the same in their event.
+    XCom: package_arn, package_url, status, reason, metric, value, partition; of the champion that it was compared with
+    champion_arn and champion_value (None without one); and findings, what is unusual about the metric. With `same_rows`
+    the metric is that of the test rows, such as "Test AUC ROC". Assets among the outlets get the same in their event.
     """
 
     template_fields: Sequence[str] = (
         "outcome", "group", "metric", "min_value", "max_value", "better_than", "tolerance", "approval", "image",
-        "partition", "aws_conn_id", "region_name", "verify", "botocore_config",
+        "partition", "aws_conn_id", "region_name", "verify", "botocore_config", "instance_type", "source_dir",
     )  # fmt: skip
     template_fields_renderers = {"outcome": "json"}  # noqa: RUF012 - Airflow's own convention
     ui_color = "#e6f4e1"
@@ -79,6 +98,11 @@ class SageMakerPromoteModelOperator(BaseOperator):
         max_value: float | str | None = None,
         better_than: str | None = CHAMPION,
         tolerance: float | str = 0.0,
+        same_rows: bool = False,
+        instance_type: str = "ml.m5.xlarge",
+        source_dir: str | None = None,
+        deferrable: bool = True,
+        poll_interval: timedelta | float = 30.0,
         approval: str = "automatic",
         higher_is_better: bool | None = None,
         notifiers: BaseNotifier | Sequence[BaseNotifier] = (),
@@ -98,6 +122,11 @@ class SageMakerPromoteModelOperator(BaseOperator):
         self.max_value: Any = max_value
         self.better_than = better_than
         self.tolerance: Any = tolerance
+        self.same_rows = same_rows
+        self.instance_type = instance_type
+        self.source_dir = source_dir
+        self.deferrable = deferrable
+        self.poll_interval: float = check_seconds("poll_interval", poll_interval)
         self.approval: Any = approval
         self.higher_is_better = higher_is_better
         self.notifiers = check_notifiers(notifiers)
@@ -118,6 +147,15 @@ class SageMakerPromoteModelOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return what was decided. Raises AirflowFailException for what no retry can heal."""
+        return self._run(context)
+
+    def resume_comparison(
+        self, context: Context, event: dict[str, Any] | None = None, number: int = 1
+    ) -> dict[str, Any]:
+        """Called after a pause for the job of `same_rows`; `number` is its number."""
+        return self._run(context, number)
+
+    def _run(self, context: Context, comparison: int | None = None) -> dict[str, Any]:
         from airflow_sagemaker.promote.model_package import Candidate
         from airflow_sagemaker.start.record import TaskRun
 
@@ -128,7 +166,8 @@ class SageMakerPromoteModelOperator(BaseOperator):
             criteria = self._criteria(candidate)
             registry = self._registry(candidate)
             is_first_try = context["ti"].try_number == 1
-            promoted = self._promote(registry, candidate, criteria, is_first_try=is_first_try)
+            own, newest = self._own_package(registry, candidate, is_first_try=is_first_try)
+            promoted = self._promote(registry, candidate, criteria, own, newest, comparison)
         except ConfigurationError as error:
             raise AirflowFailException(str(error)) from None
         context["ti"].xcom_push(key=XCom.PROMOTION.value, value=promoted)
@@ -182,33 +221,86 @@ class SageMakerPromoteModelOperator(BaseOperator):
 
     # --- what is done ------------------------------------------------------------------------------------------------
 
+    def _own_package(
+        self, registry: ModelRegistry, candidate: Candidate, *, is_first_try: bool
+    ) -> tuple[Package | None, list[Summary]]:
+        """Return the package of an earlier try, and the group's newest ones."""
+        newest = registry.newest()
+        arns = [] if is_first_try else [one.arn for one in newest if one.description.endswith(candidate.token)]
+        return registry.describe(arns[0]) if arns else None, newest
+
     def _promote(
-        self, registry: ModelRegistry, candidate: Candidate, criteria: Criteria, *, is_first_try: bool
+        self,
+        registry: ModelRegistry,
+        candidate: Candidate,
+        criteria: Criteria,
+        own: Package | None,
+        newest: Sequence[Summary],
+        comparison: int | None,
     ) -> dict[str, Any]:
-        """Register and judge: at most six calls.
+        """Register and judge: at most six calls, those of `same_rows` apart.
 
         The champion is read first, so that nothing is registered that cannot be judged. The package is registered as
         pending and judged by a second call, so that a task that dies in between leaves one that its retry finds.
         """
-        newest = registry.newest()
-        own = None if is_first_try else self._own_package(registry, newest, candidate)
-        but = own.arn if own else ""
-        champion = registry.champion(newest, but=but) if self.better_than == CHAMPION else None
-        decision = decide(criteria, candidate.metrics[criteria.metric], self._value_of(champion, criteria))
-        if own is None:
-            arn = registry.register(candidate.request(registry.group, self._image(), criteria.metric))
-        elif _is_settled_by_a_person(own):
-            return self._settled(own, candidate, champion, criteria)
-        else:
-            arn = own.arn
+        champion = registry.champion(newest, but=own.arn if own else "") if self.better_than == CHAMPION else None
+        if own is not None and _is_settled_by_a_person(own):
+            self.log.info("%s was set to %s by a person and stays: %s", own.arn, own.status, own.approval_description)
+            scores = Scores(criteria.metric, candidate.metrics[criteria.metric], _metric_of(champion, criteria))
+            return self._result(registry, own.arn, own.status, own.approval_description, candidate, champion, scores)
+        scores = self._scores(registry, candidate, champion, criteria, comparison)
+        decision = decide(replace(criteria, metric=scores.metric), scores.value, scores.champion)
+        arn = own.arn if own else registry.register(candidate.request(registry.group, self._image(), criteria.metric))
         registry.set_status(arn, decision.status, DECIDED_BY + decision.reason)
         self.log.info("%s: %s (%s)", arn, decision.status, decision.reason)
-        promoted = self._result(arn, decision.status, decision.reason, candidate, champion, criteria)
+        promoted = self._result(registry, arn, decision.status, decision.reason, candidate, champion, scores)
         return promoted | {"findings": self._findings(newest, candidate, criteria)}
 
-    def _own_package(self, registry: ModelRegistry, newest: Sequence[Summary], candidate: Candidate) -> Package | None:
-        arns = [package.arn for package in newest if package.description.endswith(candidate.token)]
-        return registry.describe(arns[0]) if arns else None
+    def _scores(
+        self,
+        registry: ModelRegistry,
+        candidate: Candidate,
+        champion: Package | None,
+        criteria: Criteria,
+        comparison: int | None,
+    ) -> Scores:
+        """Return the values to compare: those that the two were registered with, or those of the same rows."""
+        if self.same_rows and champion is not None:
+            return self._scores_of_same_rows(registry, candidate, champion, criteria, comparison)
+        value = _metric_of(champion, criteria)
+        if champion is not None and value is None:
+            rule = f"has no {criteria.metric!r} in its metadata"
+            hint = "register it with its metrics in CustomerMetadataProperties, or set better_than to None"
+            raise ConfigurationError([Violation("champion", champion.arn, rule, hint)], what="promotion")
+        return Scores(criteria.metric, candidate.metrics[criteria.metric], value)
+
+    def _scores_of_same_rows(
+        self,
+        registry: ModelRegistry,
+        candidate: Candidate,
+        champion: Package,
+        criteria: Criteria,
+        number: int | None,
+    ) -> Scores:
+        """Return both models' values on the test rows; defers, or waits, until the job that measures them has ended."""
+        from airflow_sagemaker.aws.comparison_job import RESULT, measured_name
+        from airflow_sagemaker.promote.same_rows import comparison_job
+
+        name = measured_name(criteria.metric)
+        job = comparison_job(registry.aws, candidate, champion, self.instance_type, self.source_dir)
+        if number is None:
+            number = job.find_or_start()
+            self.log.info("Processing job %s compares the model with %s", job.name(number), champion.arn)
+        while (found := job.result(number)) is None:
+            if self.deferrable:
+                from airflow_sagemaker.triggers import PauseTrigger
+
+                pause = PauseTrigger(self.poll_interval)
+                self.defer(trigger=pause, method_name="resume_comparison", kwargs={"number": number})
+            registry.aws.stopped.wait(self.poll_interval)
+        values = [found[model].get(name) for model in ("model", "champion")]
+        self.log.info("%s of %d test rows: %s, the champion %s (%s)", name, found["rows"], *values, RESULT)
+        return Scores(f"Test {name}", *(math.nan if value is None else float(value) for value in values))
 
     def _findings(self, newest: Sequence[Summary], candidate: Candidate, criteria: Criteria) -> list[str]:
         """Compare the value with those of the group's newest packages (`metric_watch`); log what is found."""
@@ -230,16 +322,6 @@ class SageMakerPromoteModelOperator(BaseOperator):
             return
         notify(self.notifiers, context, self.log, promotion=promoted)
 
-    def _value_of(self, champion: Package | None, criteria: Criteria) -> float | None:
-        if champion is None:
-            return None
-        value = champion.metric(criteria.metric)
-        if value is None:
-            rule = f"has no {criteria.metric!r} in its metadata"
-            hint = "register it with its metrics in CustomerMetadataProperties, or set better_than to None"
-            raise ConfigurationError([Violation("champion", champion.arn, rule, hint)], what="promotion")
-        return value
-
     def _image(self) -> str:
         from airflow_sagemaker.config.container_images import inference_image
 
@@ -253,25 +335,26 @@ class SageMakerPromoteModelOperator(BaseOperator):
                 [Violation("region", self.region_name, rule, "set image")], what="promotion"
             ) from None
 
-    def _settled(
-        self, own: Package, candidate: Candidate, champion: Package | None, criteria: Criteria
-    ) -> dict[str, Any]:
-        self.log.info("%s was set to %s by a person and stays: %s", own.arn, own.status, own.approval_description)
-        return self._result(own.arn, own.status, own.approval_description, candidate, champion, criteria)
-
     def _result(
-        self, arn: str, status: str, reason: str, candidate: Candidate, champion: Package | None, criteria: Criteria
+        self,
+        registry: ModelRegistry,
+        arn: str,
+        status: str,
+        reason: str,
+        candidate: Candidate,
+        champion: Package | None,
+        scores: Scores,
     ) -> dict[str, Any]:
         return {
             "package_arn": arn,
             "package_url": registry.page_of(arn),
             "status": str(status),
             "reason": reason,
-            "metric": criteria.metric,
-            "value": candidate.metrics[criteria.metric],
+            "metric": scores.metric,
+            "value": scores.value,
             "partition": candidate.partition,
             "champion_arn": champion.arn if champion else None,
-            "champion_value": self._value_of(champion, criteria),
+            "champion_value": scores.champion,
         }
 
     def _update_assets(self, context: Context, promoted: dict[str, Any]) -> None:
@@ -280,6 +363,10 @@ class SageMakerPromoteModelOperator(BaseOperator):
                 event = context["outlet_events"][asset]
                 event.extra = {**event.extra, **promoted}
                 airflow_compat.add_partition(event, promoted["partition"])
+
+
+def _metric_of(package: Package | None, criteria: Criteria) -> float | None:
+    return package.metric(criteria.metric) if package else None
 
 
 def _is_settled_by_a_person(package: Package) -> bool:

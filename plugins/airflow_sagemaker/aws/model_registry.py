@@ -57,12 +57,12 @@ class ModelRegistry:
     """A model package group, by name or ARN. Raises ExecutionError for what AWS refuses."""
 
     def __init__(self, aws: Aws, group: str) -> None:
-        self._aws = aws
+        self.aws = aws
         self.group = group
 
     def page_of(self, arn: str) -> str:
         """Return the address of a package's page: in the AWS console, or on the local SageMaker."""
-        return pages_of(arn, self._aws.client("sagemaker").meta.endpoint_url).model_package(arn)
+        return pages_of(arn, self.aws.client("sagemaker").meta.endpoint_url).model_package(arn)
 
     def newest(self) -> list[Summary]:
         """Return the group's newest packages, the newest first; none for a group that does not exist. One call."""
@@ -86,7 +86,7 @@ class ModelRegistry:
     def describe(self, arn: str) -> Package | None:
         """Return one package, None when it does not exist. One call."""
         try:
-            reply = self._aws.call("sagemaker", "describe_model_package", ModelPackageName=arn)
+            reply = self.aws.call("sagemaker", "describe_model_package", ModelPackageName=arn)
         except Exception as error:
             if _is_gone(error):
                 return None
@@ -103,13 +103,13 @@ class ModelRegistry:
     def register(self, request: dict[str, Any]) -> str:
         """Return the ARN of the package that the request asks for; makes the group when it does not exist."""
         try:
-            return str(self._aws.call("sagemaker", "create_model_package", **request)["ModelPackageArn"])
+            return str(self.aws.call("sagemaker", "create_model_package", **request)["ModelPackageArn"])
         except Exception as error:
             if not _is_gone(error):
                 raise ExecutionError(explain_error(error, f"registering a model in {self.group}")) from error
         self._make_group()
         try:
-            return str(self._aws.call("sagemaker", "create_model_package", **request)["ModelPackageArn"])
+            return str(self.aws.call("sagemaker", "create_model_package", **request)["ModelPackageArn"])
         except Exception as error:
             raise ExecutionError(explain_error(error, f"registering a model in {self.group}")) from error
 
@@ -117,7 +117,7 @@ class ModelRegistry:
         """Set a package's approval status. Raises ExecutionError, by name for a package that was deleted meanwhile."""
         description = " ".join(reason.split())[:1024]
         try:
-            self._aws.call(
+            self.aws.call(
                 "sagemaker", "update_model_package", ModelPackageArn=arn, ModelApprovalStatus=status,
                 ApprovalDescription=description,
             )  # fmt: skip
@@ -130,14 +130,14 @@ class ModelRegistry:
 
     def _make_group(self) -> None:
         try:
-            self._aws.call("sagemaker", "create_model_package_group", ModelPackageGroupName=self.group)
+            self.aws.call("sagemaker", "create_model_package_group", ModelPackageGroupName=self.group)
         except Exception as error:
             if not _EXISTS.search(error_text(error)):  # another task run has made it meanwhile
                 raise ExecutionError(explain_error(error, f"creating model package group {self.group}")) from error
 
     def _listed(self, **options: Any) -> list[Summary]:
         try:
-            reply = self._aws.call(
+            reply = self.aws.call(
                 "sagemaker", "list_model_packages", ModelPackageGroupName=self.group, SortBy="CreationTime",
                 SortOrder="Descending", **options,
             )  # fmt: skip

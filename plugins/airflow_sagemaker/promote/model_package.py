@@ -35,6 +35,7 @@ class Candidate:
     data_digest: str
     report: str
     token: str
+    training_job: str = ""
 
     @classmethod
     def of(cls, outcome: Any, partition: str, identity: tuple[Any, ...]) -> Candidate:
@@ -63,6 +64,7 @@ class Candidate:
             token=hashlib.sha256(json.dumps([*identity, outcome["execution_arn"]]).encode()).hexdigest()[
                 :TOKEN_CHARACTERS
             ],
+            training_job=outcome.get("training_job_name") or "",
         )
 
     def metadata(self) -> dict[str, str]:

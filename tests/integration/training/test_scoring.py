@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
 import uuid
 from pathlib import Path
@@ -20,6 +21,7 @@ from airflow_sagemaker.definition.compiler import compile_pipeline
 from airflow_sagemaker.exceptions import ConfigurationError
 from tests.support.training_jobs import FIELDS, Job
 from tests.support.waiting import wait_until
+from training import compare
 from training.predict import predict
 
 ROLE = "arn:aws:iam::123456789012:role/LocalSageMakerRole"
@@ -150,6 +152,28 @@ def test_an_empty_partition_leaves_no_output(scorings: Scorings, finished: Job) 
     scorings.put_rows(rows_of(finished).slice(0, 0))
     status, _ = scorings.run(scorings.config())
     assert (status, scorings.output_keys()) == ("Failed", [])
+
+
+def test_two_models_are_compared_on_the_same_rows(
+    finished: Job, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows, found = finished.channels / "test", tmp_path / "comparison.json"
+    assert compare.main([str(model), str(finished.model), str(rows), str(found)]) == 0
+    comparison = json.loads(found.read_text())
+    assert comparison["model"] == comparison["champion"]
+    test = json.loads((finished.model / "report.json").read_text())["test"]
+    for name in ("AUC ROC", "F1 Score", "Loss"):
+        assert comparison["champion"][name] == pytest.approx(test[name], abs=1e-3)
+    table = pq.read_table(rows / "test.parquet")
+    assert comparison["rows"] == table.num_rows
+
+    pq.write_table(table.drop_columns(["age"]), tmp_path / "other.parquet")
+    arguments = [str(model), str(finished.model), str(tmp_path / "other.parquet"), str(tmp_path / "none.json")]
+    assert compare.main(arguments) == 1
+    said = capsys.readouterr().err.strip()
+    assert said.startswith("Error: the model cannot score these rows: missing columns: age; expected")
+    assert "\n" not in said
+    assert not (tmp_path / "none.json").exists()
 
 
 def test_a_group_without_a_champion_starts_nothing(scorings: Scorings) -> None:
