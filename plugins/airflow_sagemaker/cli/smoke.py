@@ -222,6 +222,14 @@ class Trial:
                 "describe_processing_job", ProcessingJobName=_token(),
             ),
             self.asked(
+                "a processing job without an image", "ValidationException",
+                "create_processing_job", ProcessingJobName=_token(), RoleArn=self.config.role_arn,
+                AppSpecification={"ImageUri": "no image"},
+                ProcessingResources={"ClusterConfig": {
+                    "InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 10,
+                }},
+            ),
+            self.asked(
                 "a search for trainings by their model", "accepted", "search",
                 **search_request(f"s3://{self.config.bucket}/{PIPELINE}/"),
             ),

@@ -58,3 +58,22 @@ def test_rows_that_are_missing_are_said_before_the_start(bench: Bench) -> None:
     result = bench.work(operator={"config": config}).result()
     assert "the rows" in result["message"]
     assert "does not exist" in result["message"]
+
+
+PRICES = "AIRFLOW__AIRFLOW_SAGEMAKER__PRICE_PER_HOUR"
+
+
+def test_a_start_that_may_cost_more_than_max_cost_is_refused(bench: Bench) -> None:
+    config = scoring(bench, scoring_instance_type="ml.m5.large", max_runtime_seconds=7200)
+    bench.settings = {PRICES: '{"ml.m5.large": 0.25}'}
+    refused = bench.work(operator={"config": config, "max_cost": 0.4}).result()
+    assert (refused["error"], "1 x ml.m5.large for 2 h: 0.50 USD" in refused["message"]) == (
+        "AirflowFailException",
+        True,
+    ), refused
+    bench.settings = {}
+    unknown = bench.work(operator={"config": config, "max_cost": 0.6}).result()
+    assert "no price of ml.m5.large is set" in unknown["message"], unknown
+    assert not bench.proxy.calls["StartPipelineExecution"]
+    bench.settings = {PRICES: '{"ml.m5.large": 0.25}'}
+    assert bench.work(operator={"config": config, "max_cost": "0.6"}).result()["returned"]

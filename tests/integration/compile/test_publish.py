@@ -16,10 +16,11 @@ import pytest
 import yaml
 
 import airflow_sagemaker
-from airflow_sagemaker import PytorchTrainingConfig
+from airflow_sagemaker import PytorchScoringConfig, PytorchTrainingConfig
 from airflow_sagemaker.aws.client import Aws
 from airflow_sagemaker.aws.versions import CompiledPipeline
 from airflow_sagemaker.cli import main
+from airflow_sagemaker.config.base import BasePipelineConfig
 from airflow_sagemaker.definition.compiler import compile_pipeline
 from airflow_sagemaker.definition.disk_cache import DiskCache
 from airflow_sagemaker.definition.published import Publications
@@ -52,7 +53,7 @@ class Project:
         code = main(["publish", str(self.file), "--json", "--patience", "1", *options])
         return code, json.loads(self.capsys.readouterr().out)
 
-    def airflow(self, config: PytorchTrainingConfig | None = None) -> CompiledPipeline:
+    def airflow(self, config: BasePipelineConfig | None = None) -> CompiledPipeline:
         """What a worker without an SDK would start."""
         config = config or self.config
         target: Any = SimpleNamespace(client=self.server.client, key=lambda: "test", forget=lambda: None)
@@ -93,6 +94,21 @@ def test_what_was_published_starts_without_an_sdk(project: Project) -> None:
         PipelineName=found.pipeline_name, PipelineVersionAlias=found.version_alias
     )
     assert json.loads(reply["PipelineDefinition"]) == json.loads(found.definition)
+
+
+def test_a_scoring_is_published_once_for_all_partitions_and_models(project: Project) -> None:
+    (Path(project.config.source_dir) / "predict.py").write_text("")
+    given = {name: getattr(project.config, name) for name in ("bucket", "role_arn", "region", "source_dir")}
+    scoring = PytorchScoringConfig(
+        **given, pipeline_name=str(project.config.bucket), group="customers", input_path="s3://rows/2026-01-31"
+    )
+    project.file.write_text(yaml.safe_dump({"kind": "scoring", **scoring.to_dict()}))
+    code, said = project.publish()
+    assert (code, said["published"][0]["changed"]) == (0, True)
+    other = scoring.updated(partition="2031-01-01", model="s3://models/model.tar.gz", input_path="s3://rows/2031-01-01")
+    found = project.airflow(other)
+    assert found.version_alias == said["published"][0]["version_alias"]
+    assert [step["Name"] for step in json.loads(found.definition)["Steps"]] == ["Score"]
 
 
 def test_what_belongs_to_a_run_needs_no_new_publication(project: Project) -> None:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from training import predict
 from training.inference import Model
 from training.model import Shape, TabularNet
 from training.predict import parquet_pieces, pieces
@@ -63,6 +64,16 @@ def test_the_id_is_of_one_type_and_in_all_parts(tmp_path: Path) -> None:
     write(tmp_path / "part-2.parquet", {"a": [0.5]})
     with pytest.raises(ValueError, match="column id must be in all parts or in none"):
         next(pieces(model(["a"]), tmp_path))
+
+
+def test_values_of_another_type_are_one_line_and_leave_no_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "rows.parquet", {"id": [1, 2], "a": ["0.1", "many"]})
+    monkeypatch.setattr(predict, "load", lambda _: model(["a"]))
+    assert predict.main(["model", str(tmp_path / "rows.parquet"), str(tmp_path / "answers.parquet")]) == 1
+    assert capsys.readouterr().err == "Error: column a must be numeric, found string\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet"]
 
 
 def test_a_folder_without_parts_has_no_rows(tmp_path: Path) -> None:
