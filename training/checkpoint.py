@@ -21,8 +21,9 @@ from training.errors import CheckpointError
 from training.files import write_whole
 
 KEPT = 2
-FORMAT = 3
-"""Of a checkpoint's content; 2 had the state of torch.optim's AdamW; 1 neither averaged weights nor an ensemble."""
+FORMAT = 4
+"""Of a checkpoint's content; 3 had columns by plain quantiles, 2 the state of torch.optim's AdamW, 1 neither averaged
+weights nor an ensemble."""
 _NAME = re.compile(r"checkpoint-(\d{10})-([0-9a-f]{16})\.pt")
 
 

@@ -24,6 +24,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training.table.encoding import PIECES
+
 LARGEST = 4.0  # the encoder's numbers stay within it
 
 
@@ -43,8 +45,8 @@ class Shape:
     """1 for two classes (the positive one's logit), else one for each class."""
     members: int = 1
     """Members of the ensemble."""
-    pieces: int = 16
-    """Pieces of a numeric feature's range, each with the same share of the training rows."""
+    pieces: int = PIECES
+    """Pieces of a numeric feature's range, each with the same share of the encoder's scores."""
 
     def to_json(self) -> dict[str, Any]:
         """Return what preprocess.json contains."""

@@ -77,7 +77,7 @@ def test_another_training_is_refused_by_what_differs(tmp_path: Path) -> None:
         checkpoint.load(tmp_path, {**MINE, "train data": "xyz"}, print)
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_a_version_before_is_refused_by_name(version: int, tmp_path: Path) -> None:
     path = checkpoint.save(tmp_path, 1, state(1))
     content = {**torch.load(path, weights_only=True), "format": version}
@@ -89,7 +89,7 @@ def test_a_version_before_is_refused_by_name(version: int, tmp_path: Path) -> No
     digest = hashlib.sha256(buffer.getvalue()).hexdigest()[:16]
     (tmp_path / f"checkpoint-0000000001-{digest}.pt").write_bytes(buffer.getvalue())
     with pytest.raises(
-        CheckpointError, match=rf"written by another version of this program \(format {version}, expected 3\)"
+        CheckpointError, match=rf"written by another version of this program \(format {version}, expected 4\)"
     ):
         load(tmp_path)
 

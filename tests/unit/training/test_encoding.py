@@ -6,6 +6,7 @@ import itertools
 import json
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from sklearn.preprocessing import QuantileTransformer
 
 from training.errors import DataError
 from training.table import encoding
-from training.table.encoding import Encoder, Fit, Strange
+from training.table.encoding import Encoder, Fit, Strange, leveled
 
 
 def fit(numeric: dict[str, Any] | None = None, categorical: dict[str, Any] | None = None) -> tuple[Encoder, list[str]]:
@@ -63,9 +64,34 @@ def test_scores_keep_the_order_and_stay_bounded(values: list[float | None]) -> N
     assert np.abs(numbers(encoder, [-np.finfo(float).max, np.finfo(float).max])).max() <= 4
 
 
-def test_a_frequent_value_gets_the_middle_of_its_quantiles() -> None:
-    encoder, _ = fit({"a": [0.0] * 50 + list(np.linspace(1, 2, 50))})
-    assert numbers(encoder, [0.0])[0] == pytest.approx(-0.67, abs=0.03)
+@pytest.mark.parametrize("unit", [1.0, 1e-12])
+def test_a_frequent_value_leaves_the_range_to_the_others(unit: float) -> None:
+    """Nine of ten rows have a gain of zero: the others are as far apart as if these rows were few."""
+    gains = np.linspace(1, 2, 100) * unit
+    encoder, _ = fit({"a": [0.0] * 900 + list(gains)})
+    few, _ = fit({"a": [0.0] * 2 + list(gains)})
+    assert numbers(encoder, [0.0])[0] < -2
+    assert numbers(encoder, gains) == pytest.approx(numbers(few, gains), abs=0.05)
+
+
+def test_few_values_are_evenly_apart() -> None:
+    middles = (0.125, 0.375, 0.625, 0.875)
+    encoder, _ = fit({"a": [1] * 70 + [2] * 20 + [3] * 9 + [4]})
+    assert numbers(encoder, [1, 2, 3, 4]) == pytest.approx([NormalDist().inv_cdf(p) for p in middles], abs=1e-5)
+
+
+@given(st.lists(st.integers(1, 10**6), min_size=1, max_size=60), st.integers(2, 48))
+def test_no_weight_exceeds_its_share(counts: list[int], pieces: int) -> None:
+    weights = leveled(np.array(counts), 1 / pieces)
+    assert len(weights) == len(counts)
+    if len(counts) <= pieces:
+        assert set(weights) == {1.0}
+        return
+    assert weights.max() <= weights.sum() / pieces * (1 + 1e-9)
+    cut = weights < counts
+    assert np.array_equal(weights[~cut], np.array(counts)[~cut])
+    if cut.any():  # no more than necessary
+        assert weights[cut] == pytest.approx(weights.sum() / pieces)
 
 
 def test_categories_are_ranked_by_frequency_and_zero_is_for_the_rest() -> None:
