@@ -181,6 +181,10 @@ def test_every_kind_of_column_is_served_as_it_was_trained(classes: list[str], sh
         auc = roc_auc_score(truth, said, multi_class="ovr")
         assert auc == pytest.approx(job.report["test"]["AUC ROC"], abs=1e-5)
     answers = predict(packed, job.channels / "test" / "test.parquet")
+    columns = ["probability"] if len(classes) == 2 else [f"probability_{name}" for name in classes]
+    said = np.stack([answers[name].to_numpy() for name in columns], 1)
+    auc = roc_auc_score(truth, said[:, 0] if len(classes) == 2 else said, multi_class="ovr")
+    assert auc == pytest.approx(job.report["test"]["AUC ROC"], abs=1e-6)
     assert answers["label"].to_pylist() == [answer["label"] for answer in json.loads(served[0])]
     assert answers.column_names[3:] == ([] if len(classes) == 2 else [f"probability_{name}" for name in classes])
 
