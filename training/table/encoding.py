@@ -232,4 +232,5 @@ def leveled(counts: np.ndarray, most: float) -> np.ndarray:
     cut = np.arange(math.ceil(1 / most))  # so many values at most are cut, to a weight that depends on the others' sum
     rest = largest.sum() - np.concatenate([[0.0], largest.cumsum()])[cut]
     bounds = most * rest / (1 - cut * most)
-    return np.minimum(counts, bounds[np.argmax(largest[cut] <= bounds)])
+    bound = float(bounds[np.argmax(largest[cut] <= bounds)])
+    return np.where(counts < bound, counts, bound)
