@@ -103,11 +103,16 @@ class TrainingTasks:
         """Return the names of the fields."""
         return [one.name for one in fields(cls)]
 
+    @property
+    def task_settings(self) -> dict[str, Any]:
+        """What holds for every task; as default_args they reach those that a user's own function makes."""
+        settings: dict[str, Any] = {"retries": self.retries, "retry_delay": self.retry_delay}
+        return settings | ({"pool": self.pool} if self.pool else {})
+
     def add(self, config: Any, settings: Mapping[str, Any]) -> None:
         """Add the tasks, one after another, to the group or the DAG whose context this is."""
         given = with_params(settings, self.form) if self.form else plain_config(config)
-        common = {"aws_conn_id": self.aws_conn_id, "retries": self.retries, "retry_delay": self.retry_delay}
-        common |= {"pool": self.pool} if self.pool else {}
+        common = {"aws_conn_id": self.aws_conn_id, **self.task_settings}
         of_run = {"config": given, "partition": self.partition, **common}
         chain: list[Any] = []
         if self.preprocess is not None:
@@ -165,7 +170,7 @@ class SageMakerTrainingTaskGroup(TaskGroup):
     :param aws_conn_id: the Airflow connection of all tasks.
     :param max_concurrent_executions: wait while so many executions of this pipeline run (none: no limit).
     :param pool: the pool of all tasks.
-    :param retries: of each task.
+    :param retries: of each task, unless it names its own.
     :param retry_delay: between two tries of a task.
     :param start_args: further arguments of `start`, such as mode, on_busy or sdk_python.
     :param wait_args: further arguments of `wait`, such as progress ("logs", for live curves) or timeout.
@@ -197,11 +202,12 @@ class SageMakerTrainingTaskGroup(TaskGroup):
         wait_args: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(group_id=group_id, **kwargs)
         tasks = TrainingTasks(
             preprocess, check, start, wait, report, promote, model, partition, form, aws_conn_id,
             max_concurrent_executions, pool, retries, retry_delay, start_args or {}, wait_args or {},
         )  # fmt: skip
+        default_args = {**tasks.task_settings, **(kwargs.pop("default_args", None) or {})}
+        super().__init__(group_id=group_id, default_args=default_args, **kwargs)
         with self:
             tasks.add(config, _settings(config, Path(self.dag.fileloc).parent))
 
@@ -242,17 +248,19 @@ class SageMakerTrainingDag(DAG):
         settings = _settings(config, Path(file).parent)
         of_group = {name: kwargs.pop(name) for name in TrainingTasks.names() if name in kwargs}
         of_group.setdefault("max_concurrent_executions", max_active_runs)
+        tasks = TrainingTasks(form=form, **of_group)
         super().__init__(
             dag_id=dag_id or _default_dag_id(config, settings),
             schedule=partition_timetable(schedule, timezone) if isinstance(schedule, str) else schedule,
             start_date=start_date,
             params={**training_params(settings, form), **(params or {})},
             max_active_runs=max_active_runs,
+            default_args={**tasks.task_settings, **(kwargs.pop("default_args", None) or {})},
             **{"catchup": False, "render_template_as_native_obj": True, "tags": ["sagemaker"], **kwargs},
         )
         self.fileloc = file
         with self:
-            TrainingTasks(form=form, **of_group).add(config, settings)
+            tasks.add(config, settings)
 
 
 def _settings(config: Any, folder: Path) -> dict[str, Any]:

@@ -162,6 +162,25 @@ dag = SageMakerTrainingDag('churn.yaml', preprocess=preprocess)
     assert (given["bucket"], given["path"]) == ("b", "in/{{ ds }}")
 
 
+OWN_TASKS = """
+@task
+def preprocess(bucket, path, partition): ...
+@task(retries=0)
+def mine(partition, outcome): ...
+"""
+
+
+@pytest.mark.parametrize("call", ["SageMakerTrainingDag(", "SageMakerTrainingTaskGroup("])
+def test_retries_and_pool_are_those_of_every_task_that_names_none(tmp_path: Path, call: str) -> None:
+    arguments = "'churn.yaml', preprocess=preprocess, report=mine, promote='g', pool='p', retries=5"
+    made = f"dag = {call}{arguments})" if "Dag" in call else f"with DAG('churn') as dag:\n    {call}{arguments})"
+    tasks = {task.task_id.removeprefix("training."): task for task in parsed(tmp_path, OWN_TASKS + made).tasks}
+    assert tasks.pop("mine").retries == 0
+    assert {name: (task.retries, task.pool) for name, task in tasks.items()} == dict.fromkeys(
+        ["preprocess", *ALL[:3], "promote"], (5, "p")
+    )
+
+
 def test_a_group_among_other_tasks(tmp_path: Path) -> None:
     code = """
 with DAG('mine', schedule=None) as dag:
