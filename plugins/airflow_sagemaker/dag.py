@@ -206,8 +206,8 @@ class SageMakerTrainingTaskGroup(TaskGroup):
             preprocess, check, start, wait, report, promote, model, partition, form, aws_conn_id,
             max_concurrent_executions, pool, retries, retry_delay, start_args or {}, wait_args or {},
         )  # fmt: skip
-        default_args = {**tasks.task_settings, **(kwargs.pop("default_args", None) or {})}
-        super().__init__(group_id=group_id, default_args=default_args, **kwargs)
+        kwargs["default_args"] = {**tasks.task_settings, **(kwargs.get("default_args") or {})}
+        super().__init__(group_id=group_id, **kwargs)
         with self:
             tasks.add(config, _settings(config, Path(self.dag.fileloc).parent))
 
