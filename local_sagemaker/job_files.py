@@ -31,7 +31,7 @@ class TooMuch(OSError):
     """The files, their holes included, have more bytes than there is room for."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"the files have more than the {limit // 2**20} MB that there is room for")
+        super().__init__(f"the files exceed the limit of {limit // 2**20} MB")
 
 
 @dataclass(frozen=True)

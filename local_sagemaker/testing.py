@@ -109,7 +109,7 @@ def start_local_sagemaker(data_dir: Path, *options: str) -> LocalSageMaker:
     if LAST_VARIABLE not in env:
         process.kill()
         process.wait()
-        raise RuntimeError(f"the local SageMaker did not get ready, {log} ends with:\n{log.read_text()[-4000:]}")
+        raise RuntimeError(f"the local SageMaker did not become ready; {log} ends with:\n{log.read_text()[-4000:]}")
     return LocalSageMaker(process, env, data_dir)
 
 

@@ -67,7 +67,7 @@ def run(arguments: Sequence[str], *, env: Mapping[str, str], log: logging.Logger
     if status == MISSING:
         raise MissingDataError(last[-1] if last else "raw dates are missing")
     if status == UNUSABLE and output:
-        raise ChecksError(last[-1] if last else "data checks fail", json.loads(output.splitlines()[-1])["checks"])
+        raise ChecksError(last[-1] if last else "data checks failed", json.loads(output.splitlines()[-1])["checks"])
     if status == UNUSABLE:
         raise PreprocessingError(last[-1] if last else "the data cannot be used")
     if status != 0:

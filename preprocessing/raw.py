@@ -125,7 +125,7 @@ def check_file(spec: TableSpec, file: Path, table: str, day: date, good: Path | 
 def _check_columns(file: Path, schema: pa.Schema, expected: Mapping[str, str], good: Path | None) -> None:
     twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
     if twice:
-        raise RawDataError(f"{file}: column {twice[0]!r} stands twice")
+        raise RawDataError(f"{file}: duplicate column {twice[0]!r}")
     missing = [name for name in expected if name not in schema.names]
     if missing:
         found = ", ".join(schema.names)
@@ -145,7 +145,7 @@ def _check_dates(file: Path, metadata: pq.FileMetaData, name: str, day: date) ->
     known = (metadata.row_group(group).column(column).statistics for group in range(metadata.num_row_groups))
     for found in known:
         if found is not None and found.has_min_max and not found.min == found.max == day:
-            raise RawDataError(f"{file}: {name} holds {found.min} to {found.max}; expected {day} alone")
+            raise RawDataError(f"{file}: {name} ranges from {found.min} to {found.max}; expected only {day}")
 
 
 def _example(file: Path, name: str) -> str:

@@ -57,9 +57,9 @@ def check_secrets() -> None:
         except ValueError:
             length = 0
         if length != 32:
-            raise StackError("FERNET_KEY is not the base64 text of 32 bytes: take the one that bin/make-env made")
+            raise StackError("FERNET_KEY is not 32 bytes as base64: use the key that bin/make-env generates")
     if len(require("AIRFLOW__API_AUTH__JWT_SECRET")) < 32:
-        raise StackError("JWT_SECRET is shorter than 32 characters: take the one that bin/make-env made")
+        raise StackError("JWT_SECRET is shorter than 32 characters: use the one that bin/make-env generates")
     require("AIRFLOW__API__SECRET_KEY")
     require("ADMIN_PASSWORD")
 
@@ -78,7 +78,7 @@ def check_volume(folder: Path) -> None:
     free = shutil.disk_usage(folder).free // 2**20
     if free < FREE_MB:
         raise StackError(
-            f"{free} MB are free on the volume at {folder}, at least {FREE_MB} are needed: free some on the host"
+            f"{free} MB are free on the volume at {folder}, but {FREE_MB} are needed: free disk space on the host"
         )
 
 
@@ -96,7 +96,7 @@ def check_database(url: str) -> None:
                 ". The volume postgres-data keeps the password that it was made with: put that one into "
                 "POSTGRES_PASSWORD in .env, or change it in the database (docs/compose.md)"
             )
-        raise StackError(f"the database does not let us in: {reason}{hint}") from None
+        raise StackError(f"the database rejected the connection: {reason}{hint}") from None
     with connection, connection.cursor() as cursor:
         cursor.execute("SELECT to_regclass('alembic_version')")
         if cursor.fetchone()[0] is None:
@@ -158,7 +158,9 @@ def aws_connection() -> dict[str, Any]:
     try:
         return dict(json.loads(require("AIRFLOW_CONN_AWS_DEFAULT")))
     except ValueError as error:
-        raise StackError(f"AIRFLOW_CONN_AWS_DEFAULT is not JSON ({error}): take the one of bin/make-env") from None
+        raise StackError(
+            f"AIRFLOW_CONN_AWS_DEFAULT is not JSON ({error}): use the one that bin/make-env writes"
+        ) from None
 
 
 def _client(service: str) -> Any:
@@ -172,7 +174,7 @@ def _bucket(connection: dict[str, Any]) -> str:
     service = (connection.get("extra") or {}).get("service_config") or {}
     bucket = (service.get("s3") or {}).get("bucket_name")
     if not bucket:
-        raise StackError("AIRFLOW_CONN_AWS_DEFAULT names no bucket (service_config.s3.bucket_name)")
+        raise StackError("AIRFLOW_CONN_AWS_DEFAULT has no bucket (service_config.s3.bucket_name)")
     return str(bucket)
 
 
@@ -184,7 +186,7 @@ def make_bucket(connection: dict[str, Any]) -> None:
     names = _patiently(lambda: [entry["Name"] for entry in s3.list_buckets()["Buckets"]])
     if bucket not in names:
         s3.create_bucket(Bucket=bucket)
-        say(f"made the bucket {bucket}")
+        say(f"created the bucket {bucket}")
 
 
 def _patiently(call: Callable[[], list[str]]) -> list[str]:
@@ -196,11 +198,11 @@ def _patiently(call: Callable[[], list[str]]) -> list[str]:
         try:
             return call()
         except ClientError as error:
-            raise StackError(f"the local SageMaker's S3 refuses us: {error}") from None
+            raise StackError(f"the local SageMaker's S3 rejected the request: {error}") from None
         except BotoCoreError as error:
             if time.monotonic() > deadline:
                 raise StackError(
-                    f"the local SageMaker's S3 does not answer after {S3_WAIT_SECONDS} s: {error}"
+                    f"the local SageMaker's S3 has not responded within {S3_WAIT_SECONDS} s: {error}"
                 ) from None
             time.sleep(1)
 
@@ -212,11 +214,11 @@ def check_aws(connection: dict[str, Any]) -> None:
     bucket = _bucket(connection)
     role = (connection["extra"]["service_config"].get("sagemaker") or {}).get("execution_role_arn")
     if not role:
-        raise StackError("AIRFLOW_CONN_AWS_DEFAULT names no role (service_config.sagemaker.execution_role_arn)")
+        raise StackError("AIRFLOW_CONN_AWS_DEFAULT has no role (service_config.sagemaker.execution_role_arn)")
     try:
-        say(f"we are {_client('sts').get_caller_identity()['Arn']}")
+        say(f"authenticated as {_client('sts').get_caller_identity()['Arn']}")
         _client("s3").head_bucket(Bucket=bucket)
-        say(f"the bucket {bucket} is there")
+        say(f"the bucket {bucket} exists")
         _client("sagemaker").list_pipelines(MaxResults=1)
         say(f"SageMaker answers; trainings run as {role}")
     except (BotoCoreError, ClientError) as error:

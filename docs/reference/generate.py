@@ -189,13 +189,13 @@ MEMBERS_END = "<!-- End of members -->"
 
 
 def fidelity_page() -> str:
-    """The page as it is, with the members that the local SageMaker accepts without effect or refuses."""
+    """The page as it is, with the members that the local SageMaker accepts without effect or rejects."""
     from local_sagemaker.requests.members import MEMBERS
 
     before, _, rest = (ROOT / "docs" / "fidelity.md").read_text(encoding="utf-8").partition(MEMBERS_BEGIN)
     _, _, after = rest.partition(MEMBERS_END)
     parts = [MEMBERS_BEGIN]
-    for title, kind in (("Accepted without effect", "without_effect"), ("Refused by name", "refused")):
+    for title, kind in (("Accepted without effect", "without_effect"), ("Rejected", "refused")):
         parts.append(f"\n### {title}\n\n| Action | Member | Why |\n|---|---|---|")
         parts += [
             f"| {action} | `{path}` | {reason} |"

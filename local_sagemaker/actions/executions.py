@@ -148,7 +148,7 @@ def _offset(token: str | None, count: int) -> int:
     if token is None:
         return 0
     if not (token.isascii() and token.isdigit() and len(token) < 6 and 0 < int(token) < count):
-        raise ValidationException("Invalid NextToken: it is not one that this list gave")
+        raise ValidationException("Invalid NextToken: this operation did not return it")
     return int(token)
 
 

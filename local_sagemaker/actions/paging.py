@@ -57,7 +57,7 @@ def _decode(token: str, request: Request) -> Sequence[Any]:
             return (value, seq)
     except (ValueError, TypeError):
         pass
-    raise ValidationException("Invalid NextToken: it is not one that this list gave for these filters")
+    raise ValidationException("Invalid NextToken: this operation did not return it for these filters")
 
 
 def page(

@@ -31,7 +31,7 @@ def add_tags(context: Context, request: Request) -> Response:
 def list_tags(context: Context, request: Request) -> Response:
     """All tags of a resource; at most 50, so one page holds them."""
     if request.get("NextToken"):
-        raise ValidationException("Invalid NextToken: it is not one that this list gave")
+        raise ValidationException("Invalid NextToken: this operation did not return it")
     connection = context.db.read()
     return {"Tags": tag_records.read(connection, _known(connection, request["ResourceArn"]))}
 

@@ -29,4 +29,4 @@ def call_local_action(environment: dict[str, str], action: str, request: dict[st
     except urllib.error.HTTPError as error:
         raise StartError(json.load(error).get("message", str(error))) from None
     except OSError as error:
-        raise StartError(f"the server at {url} does not answer ({error})") from None
+        raise StartError(f"the server at {url} does not respond ({error})") from None

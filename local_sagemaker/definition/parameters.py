@@ -47,7 +47,7 @@ def parse_parameters(items: Any) -> dict[str, Parameter]:
         if not isinstance(name, str) or not 0 < len(name) <= 256:
             raise Problem(f"{where}.Name must be a string of 1 to 256 characters")
         if name in found:
-            raise Problem(f"Parameter names must be unique, '{name}' is there more than once")
+            raise Problem(f"Parameter names must be unique, '{name}' occurs more than once")
         if not isinstance(kind, str) or kind not in TYPES:
             raise Problem(f"Type of parameter '{name}' must be one of {', '.join(TYPES)}")
         found[name] = Parameter(name, kind, item.get("DefaultValue"), _enum(item, name, kind))

@@ -76,7 +76,7 @@ def parse(text: str) -> Definition:
     try:
         for step in _steps(document.get("Steps"), "Steps", None, True):
             if step.name in steps:
-                raise Problem(f"Step names must be unique, '{step.name}' is there more than once")
+                raise Problem(f"Step names must be unique, '{step.name}' occurs more than once")
             steps[step.name] = step
     except RecursionError:
         raise Problem("Its values are nested too deeply") from None
@@ -95,7 +95,7 @@ def _steps(items: Any, where: str, condition: str | None, branch: bool) -> Itera
     if not isinstance(items, list):
         raise Problem(f"{where} must be a list")
     if condition is None and not items:
-        raise Problem(f"{where} must hold at least one step")
+        raise Problem(f"{where} must contain at least one step")
     for index, item in enumerate(items):
         step = _step(item, f"{where}[{index}]", condition, branch)
         yield step
@@ -178,7 +178,7 @@ def _dependencies(name: str, values: Any, depends_on: Any) -> tuple[frozenset[st
             triggers[step] = trigger
     if both := sorted(used & triggers.keys()):
         raise Problem(
-            f"Step '{name}' uses properties of step '{both[0]}', which has them only when it has completed, but"
+            f"Step '{name}' uses properties of step '{both[0]}', which exist only after it has completed, but"
             f" depends on it with the Trigger {triggers[both[0]]}"
         )
     return frozenset(used | needs), triggers

@@ -22,7 +22,7 @@ def check_retry_policies(policies: Any, name: str) -> tuple[dict[str, Any], ...]
         raise Problem(f"RetryPolicies of step '{name}' must be a list")
     for policy in policies:
         if not isinstance(policy, dict):
-            raise Problem(f"RetryPolicies of step '{name}' must hold objects")
+            raise Problem(f"RetryPolicies of step '{name}' must contain only objects")
         unknown = sorted(set(policy) - {"ExceptionType", *_POLICY_NUMBERS})
         if unknown:
             raise Problem(f"RetryPolicies of step '{name}' have the unknown member '{unknown[0][:200]}'")

@@ -146,7 +146,7 @@ class Engine:
         try:
             self._supervisor().interrupt(arn)
         except UnknownJob:
-            return "it does not run"
+            return "it is not running"
         except ValueError as error:
             return str(error)
         return None
@@ -176,9 +176,7 @@ class Engine:
         try:
             found = parse(text)
         except Problem as problem:  # written by an earlier version that took more
-            raise ValidationException(
-                f"The stored definition of {key[0]} is not accepted any more: {problem}"
-            ) from None
+            raise ValidationException(f"The stored definition of {key[0]} is no longer accepted: {problem}") from None
         with self._parsed_lock:
             self._parsed[key] = found
             while len(self._parsed) > _PARSED:
@@ -196,7 +194,7 @@ class Engine:
                 return
             except sqlite3.OperationalError:
                 # a full disk: a job's end must not be lost, so this waits until it can be written
-                log.exception("the state of %s cannot be written, trying again", arn)
+                log.exception("the state of %s could not be written; retrying", arn)
                 if self._pause(_DISK_SECONDS):
                     return
 
@@ -263,12 +261,12 @@ class Engine:
             try:
                 self._advance(arn)
             except sqlite3.OperationalError:
-                log.exception("execution %s cannot be written, trying again", arn)
+                log.exception("execution %s could not be written; retrying", arn)
                 with self._condition:
                     heapq.heappush(self._timers, (time.time() + _DISK_SECONDS, arn))
             except Exception as error:
-                log.exception("execution %s cannot go on", arn)
-                self._fail(arn, f"InternalFailure: {type(error).__name__} in the local SageMaker, see its log")
+                log.exception("execution %s cannot continue", arn)
+                self._fail(arn, f"InternalFailure: {type(error).__name__} in the local SageMaker; see its log")
 
     def _next(self) -> str | None:
         with self._condition:

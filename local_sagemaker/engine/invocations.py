@@ -78,7 +78,7 @@ class Invocations:
                     self._finish(row, outcome)
                     return
                 except sqlite3.OperationalError:  # a full disk must not lose the outcome
-                    log.exception("the outcome of %s cannot be written, trying again", row["function"])
+                    log.exception("the outcome of %s could not be written; retrying", row["function"])
                     self._ending.wait(_DISK_SECONDS)
         except Exception:
             log.exception("a function cannot be called")

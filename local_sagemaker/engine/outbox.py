@@ -72,7 +72,7 @@ class Outbox:
                     messages.mark_as_delivered(connection, row["seq"])
             except (OSError, http.client.HTTPException, sqlite3.OperationalError) as error:
                 step = f"step '{row['step_name']}' of {row['execution']}"
-                log.warning("the message of %s cannot be delivered, trying again: %s", step, error)
+                log.warning("the message of %s could not be delivered; retrying: %s", step, error)
                 done = False
         return done
 
@@ -96,6 +96,6 @@ def _post(hook: str, queue: str, body: str) -> None:
         connection.request("POST", path, body.encode(), headers)
         status = connection.getresponse().status
         if not 200 <= status < 300:
-            raise http.client.HTTPException(f"the hook {hook} answered {status}")
+            raise http.client.HTTPException(f"the hook {hook} responded with {status}")
     finally:
         connection.close()

@@ -38,7 +38,7 @@ def _check_expression(value: dict[str, Any], where: str, depth: int) -> None:
         raise Problem(f"{kind} in {where} must be an object")
     if kind == "Std:Join":
         if not isinstance(argument.get("On"), str) or not isinstance(argument.get("Values"), list):
-            raise Problem(f"Std:Join in {where} must have the text On and the list Values")
+            raise Problem(f"Std:Join in {where} must have a string On and a list Values")
         check_expressions(argument["Values"], where, depth + 1)
         return
     _check_json_get(argument, where, depth)

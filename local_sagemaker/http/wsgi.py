@@ -101,13 +101,15 @@ class Application:
             return _json(start_response, 500, {"__type": "InternalFailure", "message": text}, "InternalFailure")
         except Exception:
             log.exception("%s failed", target or environ.get("PATH_INFO"))
-            fault = {"__type": "InternalFailure", "message": "The local SageMaker failed, its log says why."}
+            fault = {"__type": "InternalFailure", "message": "The local SageMaker failed; see its log."}
             return _json(start_response, 500, fault, "InternalFailure")
 
     def _check_host(self, environ: Environ) -> None:
         is_health = environ["REQUEST_METHOD"] in ("GET", "HEAD") and environ.get("PATH_INFO") == "/health"
         if not (self._is_open or is_health or is_own_name(environ.get("HTTP_HOST", ""))):
-            error = ServiceError("On loopback this server answers under localhost and loopback's addresses alone.")
+            error = ServiceError(
+                "On loopback, this server accepts only localhost and loopback addresses as its host name."
+            )
             error.code, error.status = "AccessDeniedException", 403
             raise error
 
@@ -150,7 +152,7 @@ class Application:
             raise UnknownOperation(_refusal(service))
         method = environ["REQUEST_METHOD"]
         if method not in ("GET", "POST"):
-            raise UnknownOperation(f"{service} takes GET and POST, not {method[:20]}")
+            raise UnknownOperation(f"{service} accepts GET and POST, not {method[:20]}")
         form = environ.get("QUERY_STRING", "") if method == "GET" else body.decode("utf-8", "replace")
         query_protocol.check_action(service, form)
         own = query_protocol.own_answer(service, form, self._access_key, self._secret_key)
@@ -163,12 +165,18 @@ class Application:
         if path == "/health":
             healthy = self._s3_answers()
             status = "200 OK" if healthy else "503 Service Unavailable"
-            return _send(start_response, status, "text/plain", "ok\n" if healthy else "S3 does not answer\n")
+            return _send(start_response, status, "text/plain", "ok\n" if healthy else "S3 does not respond\n")
         if (location := codeartifact.index_location(path, self._package_index, self._index_secret)) is not None:
             return _send(start_response, "302 Found", "text/plain", "", [("Location", location)])
         if not self._may_read(environ):
             extra = [("WWW-Authenticate", 'Basic realm="local SageMaker: access key and secret key"')]
-            return _send(start_response, "401 Unauthorized", "text/plain", "access key and secret key, please\n", extra)
+            return _send(
+                start_response,
+                "401 Unauthorized",
+                "text/plain",
+                "sign in with the access key and the secret key\n",
+                extra,
+            )
         page = render(self._context, path, environ.get("QUERY_STRING", ""))
         if page is None:
             return _send(start_response, "404 Not Found", "text/html", missing(), _PAGE_HEADERS)
@@ -198,7 +206,7 @@ def _refusal(service: str) -> str:
             " -geospatial and other services beside SageMaker itself are not supported by this local SageMaker"
         )
     known = ", ".join(("sagemaker", "s3", "logs", "codeartifact", *SERVICES))
-    return f"The service '{service[:100]}' is not supported by this local SageMaker (it has {known})"
+    return f"The service '{service[:100]}' is not supported by this local SageMaker (supported: {known})"
 
 
 def answer(context: Context, service: str, operation: str, body: bytes) -> dict[str, Any]:
@@ -255,7 +263,7 @@ def _check_response(service: str, operation: str, response: dict[str, Any]) -> N
     # members that come only later (ModelArtifacts of a running job) are required in the model, but not in the service
     broken = [text for text in service_model.violations(shape, response) if not text.endswith("must not be null")]
     if broken:
-        log.error("the answer of %s does not fit the model: %s", operation, service_model.validation_text(broken))
+        log.error("the response of %s does not match the model: %s", operation, service_model.validation_text(broken))
 
 
 def _body(environ: Environ) -> bytes:

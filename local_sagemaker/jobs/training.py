@@ -34,7 +34,7 @@ _MESSAGES = {
     "Starting": "Starting the training job",
     "Downloading": "Downloading input data",
     "Training": "Training image download completed. Training in progress.",
-    "Interrupted": "Training job interrupted: the spot instance was taken away",
+    "Interrupted": "Training job interrupted: the spot instance was reclaimed",
     "Stopping": "Stopping the training job",
     "Uploading": "Uploading generated training model",
     "Completed": "Training job completed",

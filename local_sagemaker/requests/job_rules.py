@@ -53,7 +53,7 @@ def _structures(value: Any) -> list[dict[str, Any]]:
 def _training(request: dict[str, Any]) -> Iterator[tuple[str, str]]:
     algorithm = _structure(request.get("AlgorithmSpecification"))
     if algorithm.get("ContainerArguments") and not algorithm.get("ContainerEntrypoint"):
-        advice = "there is no image whose entry point would get them, give ContainerEntrypoint"
+        advice = "there is no image whose entry point would receive them; set ContainerEntrypoint"
         yield "AlgorithmSpecification.ContainerArguments without ContainerEntrypoint", advice
     if algorithm.get("TrainingInputMode") == "Pipe":
         yield "AlgorithmSpecification.TrainingInputMode Pipe", "use File or FastFile"
@@ -77,20 +77,20 @@ def _instances(where: str, cluster: dict[str, Any]) -> Iterator[tuple[str, str]]
     for place, item in places:
         kind = item.get("InstanceType")
         if isinstance(kind, str) and kind.startswith(_ACCELERATORS):
-            yield f"{place}.InstanceType {kind}", "there is no Neuron compiler, use a type with CPUs or GPUs"
+            yield f"{place}.InstanceType {kind}", "there is no Neuron compiler; use a type with CPUs or GPUs"
 
 
 def _channel(where: str, channel: dict[str, Any]) -> Iterator[tuple[str, str]]:
     source = channel.get("DataSource")
     if source == {}:
-        yield f"{where}.DataSource without S3DataSource", "a channel's data come from S3"
+        yield f"{where}.DataSource without S3DataSource", "the data of a channel must be on S3"
     kind = _structure(_structure(source).get("S3DataSource")).get("S3DataType")
     if isinstance(kind, str) and kind not in {"S3Prefix", "ManifestFile"}:
         yield f"{where}.DataSource.S3DataSource.S3DataType {kind}", "use S3Prefix or ManifestFile"
     for member, value, advice in (
         ("InputMode", "Pipe", "use File or FastFile"),
-        ("RecordWrapperType", "RecordIO", "leave it out"),
-        ("CompressionType", "Gzip", "leave it out and decompress in the program"),
+        ("RecordWrapperType", "RecordIO", "omit it"),
+        ("CompressionType", "Gzip", "omit it and decompress in the program"),
     ):
         if channel.get(member) == value:
             yield f"{where}.{member} {value}", advice
@@ -113,7 +113,7 @@ def _s3_input(where: str, source: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"{where} without LocalPath", "name a folder below /opt/ml/processing"
     for member, word, advice in (
         ("S3InputMode", "Pipe", "use File"),
-        ("S3CompressionType", "Gzip", "leave it out and decompress in the program"),
+        ("S3CompressionType", "Gzip", "omit it and decompress in the program"),
     ):
         if source.get(member) == word:
             yield f"{where}.{member} {word}", advice

@@ -61,14 +61,14 @@ def _unsupported(members: Members, value: dict[str, Any], path: str, shown: str)
                     yield from _unsupported(members, part, f"{here}[]", f"{seen}[{number}]")
 
 
-_PERMISSIONS = "no permission is ever refused"
+_PERMISSIONS = "permissions are not checked"
 _NETWORK = "jobs share this machine's network"
 _KEYS = "nothing is encrypted here"
 _NO_IMAGE = "no image is pulled"
-_HUB = "models of a hub are not here"
-_ANSWER = "the service fills it in; leave it out"
+_HUB = "there is no model hub"
+_ANSWER = "only the service sets it; omit it"
 _TRAINING_PLANS = "there are no training plans"
-_EXPERIMENTS = "no trial is made"
+_EXPERIMENTS = "no trial is created"
 
 _PAGE = "NextToken MaxResults"
 _SORTED_PAGE = f"{_PAGE} SortBy SortOrder"
@@ -98,7 +98,7 @@ _JOBS: dict[str, Members] = {
         """,
         without_effect={
             "RoleArn": _PERMISSIONS,
-            "AlgorithmSpecification.EnableSageMakerMetricsTimeSeries": "the page draws curves of its own",
+            "AlgorithmSpecification.EnableSageMakerMetricsTimeSeries": "the web UI draws its own curves",
             "AlgorithmSpecification.TrainingImageConfig": _NO_IMAGE,
             "OutputDataConfig.KmsKeyId": _KEYS,
             "ResourceConfig.VolumeKmsKeyId": _KEYS,
@@ -116,7 +116,7 @@ _JOBS: dict[str, Members] = {
             "SessionChainingConfig": _PERMISSIONS,
         },
         refused={
-            "AlgorithmSpecification.AlgorithmName": "algorithms of the Marketplace are not here, give a training image",
+            "AlgorithmSpecification.AlgorithmName": "there is no Marketplace; set a training image",
             "InputDataConfig[].DataSource.FileSystemDataSource": "use S3DataSource",
             "InputDataConfig[].DataSource.DatasetSource": "use S3DataSource",
             "InputDataConfig[].DataSource.S3DataSource.AttributeNames": "use S3Prefix or ManifestFile",
@@ -162,9 +162,9 @@ _JOBS: dict[str, Members] = {
             "ExperimentConfig": _EXPERIMENTS,
         },
         refused={
-            "ProcessingInputs[].AppManaged": "leave it out: the server downloads the input",
+            "ProcessingInputs[].AppManaged": "omit it: the server downloads the input",
             "ProcessingInputs[].DatasetDefinition": "use S3Input",
-            "ProcessingOutputConfig.Outputs[].AppManaged": "leave it out: the server uploads the output",
+            "ProcessingOutputConfig.Outputs[].AppManaged": "omit it: the server uploads the output",
             "ProcessingOutputConfig.Outputs[].FeatureStoreOutput": "use S3Output",
             "ProcessingResources.ClusterConfig.SelectedInstanceType": _ANSWER,
             "ProcessingResources.ClusterConfig.SelectedInstanceCount": _ANSWER,
@@ -326,7 +326,7 @@ _MODELS: dict[str, Members] = {
     "CreateModelPackageGroup": Members(
         done=f"ModelPackageGroupName {_TAGS}",
         kept="ModelPackageGroupDescription",
-        refused={"ManagedConfiguration": "models stay in the bucket that they are in"},
+        refused={"ManagedConfiguration": "models are not copied to managed storage"},
     ),
     "DescribeModelPackageGroup": Members(done="ModelPackageGroupName"),
     "DeleteModelPackageGroup": Members(done="ModelPackageGroupName"),
@@ -339,11 +339,11 @@ _MODELS: dict[str, Members] = {
             AdditionalInferenceSpecifications SkipModelValidation SourceUri ModelCard ModelLifeCycle
         """,
         without_effect={
-            "ValidationSpecification": "nothing is validated; Describe gives it back",
-            "CertifyForMarketplace": "there is no Marketplace; Describe gives it back",
-            "SecurityConfig": f"{_KEYS}; Describe gives it back",
+            "ValidationSpecification": "nothing is validated; Describe returns it",
+            "CertifyForMarketplace": "there is no Marketplace; Describe returns it",
+            "SecurityConfig": f"{_KEYS}; Describe returns it",
         },
-        refused={"ManagedStorageType": "models stay in the bucket that they are in"},
+        refused={"ManagedStorageType": "models are not copied to managed storage"},
     ),
     "UpdateModelPackage": Members(
         done="ModelPackageArn CustomerMetadataProperties CustomerMetadataPropertiesToRemove ClientToken",
@@ -354,9 +354,7 @@ _MODELS: dict[str, Members] = {
             "ModelPackageRegistrationType": "register another version",
         },
     ),
-    "DescribeModelPackage": Members(
-        done="ModelPackageName", without_effect={"IncludedData": "all that was given is answered"}
-    ),
+    "DescribeModelPackage": Members(done="ModelPackageName", without_effect={"IncludedData": "all data is returned"}),
     "DeleteModelPackage": Members(done="ModelPackageName"),
     "ListModelPackages": Members(
         done=f"{_SORTED_PAGE} NameContains {_CREATION_TIMES} ModelApprovalStatus ModelPackageGroupName ModelPackageType"
@@ -368,7 +366,7 @@ _LOGS: dict[str, Members] = {
         done="logGroupName",
         without_effect={
             "kmsKeyId": _KEYS,
-            "logGroupClass": "all groups are kept alike",
+            "logGroupClass": "all groups are stored the same way",
             "tags": "no action here reads them",
         },
         refused={"deletionProtectionEnabled": "a group can always be deleted"},
@@ -381,7 +379,7 @@ _LOGS: dict[str, Members] = {
         refused={
             "logGroupNamePattern": "use logGroupNamePrefix",
             "logGroupIdentifiers": "use logGroupNamePrefix",
-            "logGroupClass": "all groups are kept alike",
+            "logGroupClass": "all groups are stored the same way",
             "accountIdentifiers": "there is one account",
             "includeLinkedAccounts": "there is one account",
         },

@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="where the buckets are")
     parser.add_argument("--catalog", type=Path, required=True, help="the SQLite file of what files cannot hold")
     parser.add_argument("--listener", type=int, required=True, help="the file descriptor of the listening socket")
-    parser.add_argument("--any-host", action="store_true", help="answer under every host name")
+    parser.add_argument("--any-host", action="store_true", help="accept every host name")
     arguments = parser.parse_args()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # what is no HTTP is answered with 400 and is no fault of the server

@@ -100,7 +100,7 @@ class Application:
             response = responses.error(self._disk_problem(problem), raw.partition("?")[0], request_id)
         except Exception:
             log.exception("%s %s failed", request.method, raw.partition("?")[0])
-            text = "We encountered an internal error; the server's log says why."
+            text = "We encountered an internal error; see the server's log."
             response = responses.error(S3Error("InternalError", text), raw.partition("?")[0], request_id)
         if not request.content.is_eof() and response.status >= 300:
             # its rest would be read as the next request, or is not to come: a client that waits for 100 sends none
@@ -114,7 +114,9 @@ class Application:
         headers = _headers(request)
         host = headers.get("host", "")
         if self._own_hosts_only and not is_own_name(host):
-            raise S3Error("AccessDenied", "On loopback this server answers under names of this machine's own alone.")
+            raise S3Error(
+                "AccessDenied", "On loopback, this server accepts only names of this machine as its host name."
+            )
         found = target.parse(raw, host)
         caller = authenticate(request.method, found, headers, self._keys)
         query = dict(reversed(found.query))

@@ -86,7 +86,7 @@ class S3Server:
         while not self.answers():
             if time.monotonic() > deadline or not self._thread.is_alive():
                 self.stop()
-                raise StartError(f"S3 does not answer on port {port_of(self._listener)}, see {self._log_file}")
+                raise StartError(f"S3 does not respond on port {port_of(self._listener)}; see {self._log_file}")
 
     def answers(self) -> bool:
         """Whether it answers a request within a second."""
@@ -146,7 +146,7 @@ class S3Server:
             if short and not was_short:
                 log.error("%s: S3 will refuse uploads once it is full, and jobs fail", short)
             elif was_short and not short:
-                log.info("the disk of %s has room again", self._folder)
+                log.info("the disk of %s has free space again", self._folder)
             was_short = short is not None
             try:
                 return process.wait(_DISK_SECONDS)

@@ -33,7 +33,7 @@ class ConditionStep(StepType):
     def check_property(self, step: Step, path: Path, where: str) -> None:
         """It has its outcome alone."""
         if path != ("Outcome",):
-            raise Problem(f"{where} names a property that a Condition step does not have, it has Outcome")
+            raise Problem(f"{where} names a property that a Condition step does not have; it has only Outcome")
 
     def run(self, run: StepRun) -> None:
         """Decide; all conditions must hold."""
@@ -53,7 +53,7 @@ class FailStep(StepType):
         """Check the message."""
         check_members(arguments, {"ErrorMessage"}, f"Arguments object of step '{step}'")
         if not isinstance(arguments.get("ErrorMessage", ""), str) and not is_expression(arguments["ErrorMessage"]):
-            raise Problem(f"ErrorMessage of step '{step}' must be a text")
+            raise Problem(f"ErrorMessage of step '{step}' must be a string")
 
     def run(self, run: StepRun) -> None:
         """Fail with the message, which is the step's metadata too."""

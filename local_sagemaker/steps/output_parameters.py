@@ -27,7 +27,7 @@ def check_outputs(step: str, declared: Any) -> None:
     names = set()
     for item in declared:
         if not isinstance(item, dict):
-            raise Problem(f"{where} must hold objects with OutputName and OutputType")
+            raise Problem(f"{where} must contain objects with OutputName and OutputType")
         check_members(item, {"OutputName", "OutputType"}, where)
         name, kind = item.get("OutputName"), item.get("OutputType")
         if not isinstance(name, str) or not 0 < len(name) <= 256:

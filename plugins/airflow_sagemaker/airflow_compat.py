@@ -129,7 +129,7 @@ async def _kill_if_acted_upon(trigger: Any) -> None:
         if states and "deferred" not in states.values():
             await trigger.on_kill()
     except Exception as error:  # nobody waits for this task; `orphans` finds what is left
-        log.warning("Could not ask whether the deferred task was marked: %s", error)
+        log.warning("Could not find out whether the deferred task was marked success or failed: %s", error)
 
 
 async def _task_states(ti: Any) -> dict[str, str | None]:

@@ -188,7 +188,7 @@ class SageMakerPromoteModelOperator(BaseOperator):
                 violations.append(Violation(name, given, "must be a number"))
         tolerance = numbers.get("tolerance") or 0.0
         if not 0 <= tolerance < float("inf"):
-            violations.append(Violation("tolerance", tolerance, "must be a number from 0 on"))
+            violations.append(Violation("tolerance", tolerance, "must be a number, 0 or more"))
         if self.better_than not in (CHAMPION, None, "None"):
             violations.append(Violation("better_than", self.better_than, f"must be {CHAMPION!r} or None"))
         try:

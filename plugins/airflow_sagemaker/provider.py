@@ -48,11 +48,11 @@ def get_provider_info() -> dict[str, Any]:
                         "my-bucket",
                     ),
                     "record_prefix": _option(
-                        "Where the records are in the bucket; another one for each Airflow that shares it.",
+                        "Prefix of the records in the bucket; each Airflow that shares the bucket needs its own.",
                         "airflow-sagemaker/records-of-staging",
                     ),
                     "live_figures": _option(
-                        "The api-server reads running trainings from AWS.",
+                        "Whether the api-server reads the figures of running trainings from AWS.",
                         "True",
                         default="False",
                         kind="boolean",

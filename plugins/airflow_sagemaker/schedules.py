@@ -33,7 +33,7 @@ def partition_timetable(schedule: str, timezone: str = "UTC") -> Any:
         _check_cron(expression)
         return CronPartitionTimetable(expression, timezone=timezone, run_offset=-1, key_format=key_format(expression))
     except Exception as error:  # Airflow's own kinds differ between versions
-        raise ValueError(f"is refused by Airflow: {' '.join(str(error).split())}; {expected}") from None
+        raise ValueError(f"is rejected by Airflow: {' '.join(str(error).split())}; {expected}") from None
 
 
 def _check_cron(expression: str) -> None:

@@ -42,8 +42,8 @@ class Finding:
     """A value that breaks the limit, and the id of its row."""
 
     def __str__(self) -> str:
-        such = f", such as {self.example}" if self.example else ""
-        return f"{self.check} of {self.where} is {self.value:.4g}, expected {self.limit}{such}"
+        example = f"; for example {self.example}" if self.example else ""
+        return f"{self.check} in {self.where}: {self.value:.4g} (expected {self.limit}{example})"
 
 
 def check(parts: Parts, partition: str, previous: Sequence[Mapping[str, Profile]] = ()) -> list[dict[str, Any]]:
@@ -64,7 +64,7 @@ def check(parts: Parts, partition: str, previous: Sequence[Mapping[str, Profile]
     failing = [str(finding) for finding in findings if not finding.ok]
     report = [asdict(finding) for finding in findings]
     if failing:
-        raise ChecksError(f"partition {partition}: {len(failing)} data checks fail: {'; '.join(failing)}", report)
+        raise ChecksError(f"partition {partition}: {len(failing)} data checks failed: {'; '.join(failing)}", report)
     return report
 
 
@@ -78,9 +78,9 @@ def _against_schema(parts: Parts) -> Iterator[Finding]:
     for split, part in parts.items():
         for (column, rule), found in sorted(part.broken.items(), key=partial(_in_order_of_columns, parts.spec)):
             where = f"{split}.{column}"
-            yield Finding(f"rows that break {rule}", where, found.rows, "0", ok=False, example=found.example)
+            yield Finding(f"rows that violate {rule}", where, found.rows, "0", ok=False, example=found.example)
     if not any(part.broken for part in parts.values()):
-        yield Finding("columns that break the schema", "all splits", 0, "0")
+        yield Finding("columns that violate the schema", "all splits", 0, "0")
 
 
 def _in_order_of_columns(spec: TableSpec, rule: tuple[tuple[str, str], Any]) -> tuple[int, str, str]:
@@ -130,7 +130,7 @@ def drift_since(parts: Parts, previous: Sequence[Mapping[str, Profile]]) -> Iter
 
     The median, so that one odd day does not make the next seven suspicious.
     """
-    yield Finding("partitions before, compared with", "newest day", len(previous), "-")
+    yield Finding("earlier partitions compared with", "newest day", len(previous), "-")
     spec, test, day = parts.spec, parts["test"].sample, pl.col(parts.spec.date_name)
     newest = test.filter(day == day.max())
     for name in spec.daily if previous else []:
@@ -140,7 +140,7 @@ def drift_since(parts: Parts, previous: Sequence[Mapping[str, Profile]]) -> Iter
         value = statistics.median(drift.psi(before, newest[name]) for before in known)
         chance = statistics.median(drift.by_chance(before, newest[name]) for before in known)
         limit = spec.limits.max_psi + chance if name in spec.limits.daily_drift_of else None
-        yield _drift("drift (PSI), newest day against before", name, value, limit)
+        yield _drift("drift (PSI), newest day against earlier partitions", name, value, limit)
 
 
 def _drift(check: str, name: str, value: float, limit: float | None) -> Finding:

@@ -53,9 +53,9 @@ def test_results_that_cannot_be_read_are_named(page: Any, airflow: Airflow) -> N
     frame = chosen_year(page, airflow)
     notice = frame.locator(".unread")
     assert notice.get_by_role("heading").inner_text() == "The results of 1 partition could not be read"
-    assert "does not know s3://xcoms/scheduled__2013-05-05/return_value" in notice.inner_text()
+    assert "cannot resolve s3://xcoms/scheduled__2013-05-05/return_value" in notice.inner_text()
     notice.get_by_role("button", name="2013-05-05").click()
-    assert "does not know s3://xcoms" in frame.locator(".details").inner_text()
+    assert "cannot resolve s3://xcoms" in frame.locator(".details").inner_text()
     assert frame.locator('[data-partition="2013-05-05"]').get_attribute("aria-label") == "2013-05-05, unread"
 
 

@@ -126,7 +126,7 @@ RULES = (
                "InvalidSignatureException", "MissingAuthenticationToken", "MissingAuthenticationTokenException",
                "IncompleteSignature", "IncompleteSignatureException"),
         errors=("NoCredentialsError", "PartialCredentialsError"),
-        advice="the credentials are missing or wrong; give them in the Airflow connection, or to boto3 by "
+        advice="the credentials are missing or wrong; set them in the Airflow connection, or for boto3 in "
         "AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     ),
     Rule(

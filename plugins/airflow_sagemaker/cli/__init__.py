@@ -43,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_init(commands)
     _add_split(commands)
     _add_validate(commands)
-    estimated = _add_command(commands, "estimate", "print what a run costs at most, by the prices in price_per_hour")
+    estimated = _add_command(commands, "estimate", "print the maximum cost of a run, from the prices in price_per_hour")
     estimated.add_argument("--from-date", metavar="DATE", help="first date of a backfill; needs --to-date")
     estimated.add_argument("--to-date", metavar="DATE", help="last date of a backfill")
     made = _add_command(commands, "compile", "print the pipeline's definition, without calling AWS")

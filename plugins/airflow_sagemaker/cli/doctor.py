@@ -258,11 +258,11 @@ class Examination:
 
     def _image(self) -> Finding:
         if self.config.own_image:
-            return Finding("image", SKIPPED, f"{self.config.own_image}: patching it is up to its owner")
+            return Finding("image", SKIPPED, f"{self.config.own_image}: its owner is responsible for security patches")
         warning = images.patch_warning(self.config.framework_version, datetime.datetime.now(datetime.UTC).date())
         last = images.last_patch_day(self.config.framework_version)
         text = f"PyTorch {self.config.framework_version}, " + (
-            f"patched until {last}" if last else "the end of its patches is not published yet"
+            f"security patches until {last}" if last else "AWS has not yet published when its security patches end"
         )
         return Finding("image", WARNING if warning else OK, warning or text)
 
@@ -289,7 +289,7 @@ class Examination:
         """What Airflow's API reports: a running triggerer, and the plugin loaded once."""
         url = self.arguments.airflow_url
         if not url:
-            yield Finding("triggerer, plugin", SKIPPED, "not checked", "Give --airflow-url and --token, or --username")
+            yield Finding("triggerer, plugin", SKIPPED, "not checked", "Set --airflow-url and --token, or --username")
             return
         try:
             api = open_airflow(self.arguments)

@@ -33,7 +33,7 @@ def _runs(arguments: argparse.Namespace) -> int:
     first, last = arguments.from_date, arguments.to_date
     if first is None and last is None:
         return 1
-    problem = Violation("--from-date", [first, last], "needs two dates YYYY-MM-DD, the first not after the last")
+    problem = Violation("--from-date", [first, last], "must be two dates YYYY-MM-DD, the last not before the first")
     try:
         days = (datetime.date.fromisoformat(last) - datetime.date.fromisoformat(first)).days + 1
     except (TypeError, ValueError):

@@ -134,9 +134,9 @@ def _orphan_or_none(  # noqa: PLR0911 - one return per case
         return None
     record = _read_record(airflow, task_path, TaskRun(owner["dag_id"], owner["run_id"], owner["task_id"], index), on_s3)
     if record is None or not record.asked_for(execution):
-        return Orphan(execution, "this Airflow has its task run, and did not start it", known=False)
+        return Orphan(execution, "this Airflow has its task run, but did not start the execution", known=False)
     if not record.is_current(execution):
-        return Orphan(execution, f"its task has started another one since: {record.arn or record.display_name}")
+        return Orphan(execution, f"its task has since started another execution: {record.arn or record.display_name}")
     if task["state"] != "success":
         return Orphan(execution, f"its task is {task['state']}")
     # A start task that succeeded handed its execution to a sensor: who waits is the rest of the run.

@@ -76,7 +76,7 @@ def _decided(decisions: Decisions, table: Path) -> list[str]:
     classes = [f"{name!r} {rows / total:.1%}" for name, rows in decisions.classes.items()]
     names = list(decisions.classes)
     positive = f"; positive: {names[1]!r}, the later one in sorted order" if len(names) == 2 else ""
-    of_sample = "" if decisions.sampled == decisions.rows else f", judged by {decisions.sampled:,} of them"
+    of_sample = "" if decisions.sampled == decisions.rows else f", decided from a sample of {decisions.sampled:,}"
     identity = "no column identifies a row: `split` numbers the rows" if decisions.numbers_rows else "one per row"
     lines = [
         f"{table}: {decisions.rows:,} rows{of_sample}, {decisions.columns:,} columns",
@@ -86,7 +86,7 @@ def _decided(decisions: Decisions, table: Path) -> list[str]:
         f"categories  {len(decisions.categories):,}: {_listed([column.name for column in decisions.categories])}",
     ]
     if decisions.left_out:
-        lines.append(f"left out    {len(decisions.left_out):,}:")
+        lines.append(f"excluded    {len(decisions.left_out):,}:")
         lines += [f"  {one.column} {one.reason}" for one in decisions.left_out[:SHOWN]]
         more = len(decisions.left_out) - SHOWN
         lines += [f"  and {more:,} more, listed in the YAML file"] if more > 0 else []

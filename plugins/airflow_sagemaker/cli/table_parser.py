@@ -8,11 +8,13 @@ from typing import Any
 
 def add_init(commands: Any) -> None:
     """`init`: from a table to a configuration and a DAG."""
-    text = "look at a table and write its configuration and DAG"
+    text = "analyze a table and write a configuration and a DAG for it"
     command = commands.add_parser("init", help=text, description=text)
     command.add_argument("table", metavar="TABLE", help="a Parquet file, a folder of them, or a CSV file")
     command.add_argument("--label", required=True, metavar="COLUMN", help="column to predict")
-    command.add_argument("--id", metavar="COLUMN", help="column that identifies a row (default: found, else numbered)")
+    command.add_argument(
+        "--id", metavar="COLUMN", help="column that identifies a row (default: detected, else rows are numbered)"
+    )
     command.add_argument(
         "--schedule", default="@daily", metavar="CRON", help="preset, cron expression or none (default: @daily)"
     )
@@ -23,16 +25,18 @@ def add_init(commands: Any) -> None:
 
 def add_split(commands: Any) -> argparse.ArgumentParser:
     """`split`: from a table to the three channels of a partition."""
-    text = "cut a table into train, val and test, and upload them for a partition"
+    text = "split a table into train, val and test, and upload them for a partition"
     command: argparse.ArgumentParser = commands.add_parser("split", help=text, description=text)
     command.add_argument("table", metavar="TABLE", help="a Parquet file, a folder of them, or a CSV file")
     command.add_argument("config", metavar="CONFIG.yaml", help="the training configuration, as init writes it")
-    command.add_argument("--by-time", metavar="COLUMN", help="the newest rows test (default: by the hash of the id)")
-    command.add_argument("--val", type=float, default=0.2, metavar="SHARE", help="share that validates (default: 0.2)")
-    command.add_argument("--test", type=float, default=0.2, metavar="SHARE", help="share that tests (default: 0.2)")
+    command.add_argument("--by-time", metavar="COLUMN", help="the newest rows become test (default: by hash of the id)")
+    command.add_argument("--val", type=float, default=0.2, metavar="SHARE", help="share of rows for val (default: 0.2)")
+    command.add_argument(
+        "--test", type=float, default=0.2, metavar="SHARE", help="share of rows for test (default: 0.2)"
+    )
     command.add_argument("--to", metavar="FOLDER", help="write to this folder instead of uploading")
     command.add_argument("--create-bucket", action="store_true", help="create the bucket if it does not exist")
-    command.add_argument("--overwrite", action="store_true", help="replace what is there")
+    command.add_argument("--overwrite", action="store_true", help="replace existing files")
     return command
 
 

@@ -238,7 +238,7 @@ def _resolve_reference(reference: str) -> Any:
         found = Backend.deserialize_value(SimpleNamespace(value=reference))
     except Exception as error:
         return f"XCom backend {name} could not read {reference}: {error}"
-    return f"XCom backend {name} of the api-server does not know {reference}" if isinstance(found, str) else found
+    return f"XCom backend {name} of the api-server cannot resolve {reference}" if isinstance(found, str) else found
 
 
 def _kept_metrics(metrics: Any) -> dict[str, float]:

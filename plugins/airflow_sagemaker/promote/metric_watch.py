@@ -82,11 +82,11 @@ def describe_last(
         level, value = median(around), values[last]
         assert value is not None  # noqa: S101 - an outlier is a number
         if (value < level) == higher_is_better:
-            found.append(f"{metric} of {partitions[last]} is {value:g}, the median before it is {level:g}")
+            found.append(f"{metric} of {partitions[last]} is {value:g}, the median of earlier partitions {level:g}")
     change = find_change(values, higher_is_better=higher_is_better)
     if change is not None and find_change(values[:-1], higher_is_better=higher_is_better) is None:
         since = partitions[change.index]
-        found.append(f"{metric} is lastingly worse since {since}: {change.after:g}, before that {change.before:g}")
+        found.append(f"{metric} has been worse since {since}: {change.after:g}, previously {change.before:g}")
     return found
 
 

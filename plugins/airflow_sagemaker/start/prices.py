@@ -64,10 +64,10 @@ class Prices:
         """Return the estimate in words, or which price is missing."""
         jobs = list(jobs)
         parts = [f"{job.count} x {job.instance_type} for {job.max_seconds / 3600:g} h" for job in jobs]
-        what = " + ".join(parts) or "nothing that is known to cost"
+        what = " + ".join(parts) or "no jobs with a known cost"
         try:
             amount = self.most(jobs) * runs
         except KeyError as missing:
-            return f"{what}: no price of {missing.args[0]} is set ({OPTION} in section [{SECTION}])"
+            return f"{what}: no price is set for {missing.args[0]} ({OPTION} in section [{SECTION}])"
         times = f", {runs} runs" if runs != 1 else ""
         return f"{what}{times}: {amount:,.2f} {self.currency} at most"

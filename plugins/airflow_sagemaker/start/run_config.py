@@ -120,7 +120,7 @@ def require_cost(config: BasePipelineConfig, limit: float) -> None:
     except KeyError:
         amount = None
     if amount is None or amount > limit:
-        rule = f"cannot be kept, {prices.text(config.compute())}"
+        rule = f"cannot be guaranteed: {prices.text(config.compute())}"
         hint = "use a cheaper instance or a shorter max_runtime_seconds, or raise max_cost"
         raise ConfigurationError([Violation("max_cost", limit, rule, hint if amount is not None else "set the price")])
 
@@ -144,7 +144,7 @@ def _refuse_two_partitions(given: dict[str, Any], context: Any, ours: str | None
     key = getattr(context.get("dag_run"), "partition_key", None)
     other, whose = (ours, "the operator's partition") if ours is not None else (key, "the run's partition key")
     if theirs and other is not None and theirs != other:
-        hint = "leave it out of the configuration"
+        hint = "remove it from the configuration"
         raise ConfigurationError([Violation("config.partition", theirs, f"disagrees with {whose}, {other!r}", hint)])
 
 

@@ -118,7 +118,7 @@ class StartCall:
             if classify_error(error) is not Fault.DENIED:
                 raise
             self.log.warning(
-                "The role lacks sagemaker:ListPipelineExecutions: what an earlier try started can be found "
+                "The role lacks sagemaker:ListPipelineExecutions: an execution of an earlier try can be found "
                 "by its token only"
             )
             return None

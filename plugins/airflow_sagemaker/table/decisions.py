@@ -128,7 +128,7 @@ def _classes(sample: pa.Table, label: str) -> tuple[dict[Any, int], pa.Table]:
         raise TableError(f"--label {label} holds {column.type}; expected numbers, booleans or texts")
     plain = plain_values(sample[label])
     if column.distinct > MOST_CLASSES:
-        advice = "cut it into ranges" if column.kind is Kind.NUMBER else "join the rare ones"
+        advice = "bin it" if column.kind is Kind.NUMBER else "merge the rare ones"
         raise TableError(
             f"--label {label} has {column.distinct:,} different values; the training takes 2 to {MOST_CLASSES}: "
             f"{advice}, or name another column"
@@ -145,12 +145,12 @@ def _checked_id(columns: list[Column], name: str) -> str:
     if column.kind is Kind.OTHER or column.type.startswith(("float", "double", "halffloat")):
         raise TableError(f"--id {name} holds {column.type}; expected integers or texts")
     if column.nulls:
-        raise TableError(f"--id {name} is not an identifier: {column.nulls:,} rows have none; leave --id out")
+        raise TableError(f"--id {name} is not an identifier: {column.nulls:,} rows have no value; omit --id")
     if column.distinct < column.rows:
         repeated = column.rows - column.once
         raise TableError(
             f"--id {name} is not an identifier: {repeated:,} of {column.rows:,} rows share a value with another row; "
-            "leave --id out, and `split` numbers the rows"
+            "omit --id, and `split` numbers the rows"
         )
     return name
 
@@ -181,10 +181,10 @@ def _place(decisions: Decisions, column: Column, labelled: pa.Table, targets: li
         values = labelled[column.name]
         area = sum(single_auc(column, values, target) for target in targets) / len(targets)
         if area >= LEAK_AUC:
-            reason = f"predicts the label by itself (AUC {area:.3f}): most likely known only with the outcome"
+            reason = f"predicts the label on its own (AUC {area:.3f}): most likely known only after the outcome"
         elif area >= SUSPICIOUS_AUC:
             decisions.warnings.append(
-                f"{column.name} predicts the label by itself with AUC {area:.3f}: is it known before the outcome?"
+                f"{column.name} predicts the label on its own with AUC {area:.3f}: is it known before the outcome?"
             )
     if reason is not None:
         decisions.left_out.append(LeftOut(column.name, reason))
@@ -215,7 +215,7 @@ def _no_feature(column: Column) -> str | None:
 
 def _label_warnings(decisions: Decisions) -> Iterator[str]:
     if decisions.unlabelled:
-        yield f"{decisions.unlabelled:,} of {decisions.sampled:,} rows have no label: `split` leaves them out"
+        yield f"{decisions.unlabelled:,} of {decisions.sampled:,} rows have no label: `split` excludes them"
     rare = [f"{name!r} ({rows} rows)" for name, rows in decisions.classes.items() if rows < RARE_CLASS]
     if rare:
         yield f"classes with few rows, which a split may lack: {', '.join(rare[:5])}"

@@ -104,7 +104,7 @@ def open_table(path: str | Path) -> TableSource:
     """Return the table at a path on this machine. Raises TableError, in one line, for what is not one."""
     require_pyarrow()
     if str(path).startswith("s3:"):
-        raise TableError(f"{path}: a table on S3 is not read; download it first, for example with `aws s3 cp`")
+        raise TableError(f"{path}: tables on S3 are not supported; download it first, for example with `aws s3 cp`")
     path = Path(path)
     files = _files_of(path)
     schemas = [_schema_of(file) for file in files]

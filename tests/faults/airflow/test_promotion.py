@@ -204,7 +204,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "foreign group": ({"group": "arn:aws:sagemaker:us-east-1:210987654321:model-package-group/g"}, "210987654321"),
     "wrong direction": ({"max_value": 0.9}, "use min_value"),
     "no number": ({"min_value": "high"}, "must be a number"),
-    "negative tolerance": ({"tolerance": -1}, "from 0 on"),
+    "negative tolerance": ({"tolerance": -1}, "0 or more"),
     "approval": ({"approval": "sometimes"}, "automatic or manual"),
     "better_than": ({"better_than": "yesterday"}, "must be 'champion' or None"),
 }

@@ -165,7 +165,7 @@ def test_an_execution_whose_sensor_was_marked_failed_is_an_orphan_that_can_be_st
     code, found = orphans(faulty)
     assert code == 1
     assert "its DAG run is failed" in found[ours]["reason"]
-    assert "did not start it" in found[twin]["reason"]
+    assert "did not start the execution" in found[twin]["reason"]
     assert status(ours) == "Executing"
 
     code, found = orphans(faulty, "--stop")

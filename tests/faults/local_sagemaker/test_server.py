@@ -291,7 +291,7 @@ def test_spot_interruption_on_request(serve: Callable[..., Server]) -> None:
         time.sleep(0.05)
     assert found["TrainingJobStatus"] == "Completed"
     assert "Interrupted" in [item["Status"] for item in found["SecondaryStatusTransitions"]]
-    assert "does not run" in refusal(*command, "spot")
+    assert "is not running" in refusal(*command, "spot")
 
 
 def test_execution_of_many_steps_does_not_keep_the_next_one_waiting(serve: Callable[..., Server]) -> None:

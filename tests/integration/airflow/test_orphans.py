@@ -142,7 +142,7 @@ def test_another_airflows_execution_of_the_same_names_is_told_apart(
     ours, theirs = Started(pipelines, made), Started(pipelines, made)
     orphans = found(pipelines, made, ours.record.to_json())
     assert (orphans[ours.arn].known, orphans[theirs.arn].known) == (True, False)
-    assert "did not start it" in orphans[theirs.arn].reason
+    assert "did not start the execution" in orphans[theirs.arn].reason
     assert found(pipelines, made, ours.record.to_json(), task="running") == {}
 
 
@@ -194,7 +194,7 @@ def test_the_one_that_was_followed_by_another_is_an_orphan(pipelines: Pipelines,
     second = Started(pipelines, made, after=first.record)
     orphans = found(pipelines, made, second.record.to_json(), task="success", run="running")
     assert list(orphans) == [first.arn]
-    assert "has started another one since" in orphans[first.arn].reason
+    assert "has since started another execution" in orphans[first.arn].reason
 
 
 def test_a_dag_run_that_may_not_be_read_is_left_alone(pipelines: Pipelines, made: CompiledPipeline) -> None:

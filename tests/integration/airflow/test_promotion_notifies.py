@@ -82,7 +82,7 @@ def test_an_unusual_day_is_mailed_also_where_it_is_good_enough(promotions: Promo
     assert sink.messages == []
     promoted = promotions.promote(10, 0.65, better_than=None, notifiers=notifier())
     assert promoted["status"] == "Approved"
-    assert promoted["findings"] == [f"{AUC} of 2026-01-10 is 0.65, the median before it is 0.7505"]
+    assert promoted["findings"] == [f"{AUC} of 2026-01-10 is 0.65, the median of earlier partitions 0.7505"]
     assert len(sink.messages) == 1
 
 

@@ -186,7 +186,7 @@ def test_definition_may_lie_in_s3(service: Service) -> None:
         ("[]", "must be a JSON object"),
         (json.dumps({"Version": "2020-12-01", "Steps": []}), "at least one step"),
         (json.dumps({"Version": "1", "Steps": [PASSES]}), "Version"),
-        (definition(PASSES, PASSES), "'Check' is there more than once"),
+        (definition(PASSES, PASSES), "'Check' occurs more than once"),
         (definition({**PASSES, "DependsOn": ["Ghost"]}), "'Ghost', which does not exist"),
         (definition({**PASSES, "DependsOn": ["B"]}, {**PASSES, "Name": "B", "DependsOn": ["Check"]}), "cycle"),
         (definition(condition("Check", {"Get": "Parameters.P"}, 1)), "parameter 'P'"),

@@ -107,7 +107,7 @@ def test_a_broken_dependency(service: Service, depends_on: list[Any], text: str)
 
 def test_properties_of_a_step_that_failed(service: Service) -> None:
     left = {"Get": "Steps.First.Outcome"}
-    with refused("ValidationException", "uses properties of step 'First', which has them only when it has completed"):
+    with refused("ValidationException", "uses properties of step 'First', which exist only after it has completed"):
         service.create(condition("First", 1, 1), condition("Second", left, 1, DependsOn=[on("First", "Any")]))
 
 

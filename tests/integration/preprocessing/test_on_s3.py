@@ -59,7 +59,7 @@ def test_a_partition_from_the_source_to_its_splits(s3: Any) -> None:
     assert set(manifest["profile"]) == set(FLIGHTS.daily)
     extract(FLIGHTS, s3, "flights", window("2013-07-05"))
     following = preprocess(FLIGHTS, s3, "flights", PIPELINE, window("2013-07-05"))["checks"]
-    assert [f["value"] for f in following if f["check"] == "partitions before, compared with"] == [1]
+    assert [f["value"] for f in following if f["check"] == "earlier partitions compared with"] == [1]
 
 
 def test_a_partition_is_compared_with_the_whole_ones_before_it(s3: Any) -> None:

@@ -47,26 +47,26 @@ def test_good_splits_give_their_numbers(splits: Splits) -> None:
     assert findings["share of missing values", "plane_age"]["value"] == train["plane_age"].null_count() / train.height
     features = {*fields.TAB_FIELD_LIST, *fields.CAT_FIELD_LIST}
     assert {where for check, where in findings if check == "drift (PSI), test against train"} == features
-    since = {where for check, where in findings if check == "drift (PSI), newest day against before"}
+    since = {where for check, where in findings if check == "drift (PSI), newest day against earlier partitions"}
     assert since == features - {"day_of_week"}
 
 
 FAULTS: dict[str, tuple[Callable[[pl.DataFrame], pl.DataFrame], str]] = {
     "a null label": (
         lambda t: t.with_columns(pl.when(pl.int_range(pl.len()) > 0).then(fields.LABEL).alias(fields.LABEL)),
-        r"rows that break not_nullable of train.late is 1, expected 0, such as .* of 2021-",
+        r"rows that violate not_nullable in train.late: 1 \(expected 0; for example .* of 2021-",
     ),
     "a label of 2": (
         lambda t: t.with_columns(late=pl.col("late") * 2),
-        r"rows that break isin.* of train.late is \d+, expected 0",
+        r"rows that violate isin.* in train.late: \d+ \(expected 0",
     ),
     "an impossible minute": (
         lambda t: t.with_columns(departure_minute=pl.lit(2000, pl.Int64)),
-        r"rows that break in_range\(0, 1439\) of train.departure_minute is \d+, expected 0, such as '2000' of 2021-",
+        r"rows that violate in_range\(0, 1439\) in train.departure_minute: \d+ \(expected 0; for example '2000' of",
     ),
     "a column as text": (
         lambda t: t.with_columns(pl.col("distance").cast(pl.String)),
-        r"rows that break dtype.* of train.distance",
+        r"rows that violate dtype.* in train.distance",
     ),
     "a forbidden column": (
         lambda t: t.with_columns(dep_delay=pl.lit(1)),
@@ -74,17 +74,20 @@ FAULTS: dict[str, tuple[Callable[[pl.DataFrame], pl.DataFrame], str]] = {
     ),
     "the outcome as a feature": (
         lambda t: t.with_columns(humid=pl.col("late").cast(pl.Float64)),
-        r"AUC of one feature alone of humid is 1, expected below 0.95",
+        r"AUC of one feature alone in humid: 1 \(expected below 0.95",
     ),
     "mostly missing": (
         lambda t: t.with_columns(visib=pl.lit(None, pl.Float64)),
-        r"share of missing values of visib is 1, expected at most 0.2",
+        r"share of missing values in visib: 1 \(expected at most 0.2",
     ),
     "hardly a late flight": (
         lambda t: t.with_columns(late=(pl.int_range(pl.len()) == 0).cast(pl.Int64)),
-        r"share of label 1 of train is 0.0\d+, expected 0.02 to 0.8",
+        r"share of label 1 in train: 0.0\d+ \(expected 0.02 to 0.8",
     ),
-    "twice the same id": (lambda t: pl.concat([t, t.head(1)]), r"rows that break field_uniqueness of train.flight_id"),
+    "twice the same id": (
+        lambda t: pl.concat([t, t.head(1)]),
+        r"rows that violate field_uniqueness in train.flight_id",
+    ),
 }
 
 
@@ -103,14 +106,14 @@ def test_a_fault_is_found_and_numbered(splits: Splits, fault: str) -> None:
 def test_an_id_in_two_splits_is_found(splits: Splits) -> None:
     leaked = pl.concat([splits["train"], splits["test"].head(2)])
     with pytest.raises(
-        ChecksError, match=r"ids in several splits of flight_id is 2, expected 0, such as '2021-.*' in test, train"
+        ChecksError, match=r"ids in several splits in flight_id: 2 \(expected 0; for example '2021-.*' in test, train"
     ):
         check({**splits, "train": leaked}, "p")
 
 
 def test_a_carrier_that_vanished_is_drift(splits: Splits) -> None:
     test = splits["test"].with_columns(carrier=pl.lit("ZZ"))
-    with pytest.raises(ChecksError, match=r"drift \(PSI\), test against train of carrier is \d+"):
+    with pytest.raises(ChecksError, match=r"drift \(PSI\), test against train in carrier: \d+"):
         check({**splits, "test": test}, "p")
 
 
@@ -121,7 +124,7 @@ def test_a_newest_day_unlike_the_partitions_before_is_drift(splits: Splits) -> N
     newest = pl.col(fields.DATE) == test[fields.DATE].max()
     odd = test.with_columns(plane_seats=pl.when(newest).then(5000).otherwise("plane_seats"))
     check({**splits, "test": odd}, "p")
-    with pytest.raises(ChecksError, match=r"1 data checks fail: drift .* before of plane_seats"):
+    with pytest.raises(ChecksError, match=r"1 data checks failed: drift .* earlier partitions in plane_seats"):
         check({**splits, "test": odd}, "p", before)
 
 
@@ -129,7 +132,7 @@ def test_one_odd_partition_before_does_not_make_the_next_one_fail(splits: Splits
     good = profiles(splits)
     odd = profiles({**splits, "test": splits["test"].with_columns(carrier=pl.lit("ZZ"))})
     check(splits, "p", [odd, good, good])
-    with pytest.raises(ChecksError, match="newest day against before of carrier"):
+    with pytest.raises(ChecksError, match="newest day against earlier partitions in carrier"):
         check(splits, "p", [odd, odd, good])
 
 

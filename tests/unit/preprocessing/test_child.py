@@ -40,7 +40,7 @@ def test_unusable_data_come_back_as_their_one_line(tmp_path: Path, window: Windo
 def test_failing_data_checks_come_back_with_every_finding(raw_folder: Path, tmp_path: Path, window: Window) -> None:
     for file in (raw_folder / raw.raw_key("flights", day) for day in window.dates(HISTORY_DAYS)):
         pl.read_parquet(file).with_columns(distance=pl.lit(-1)).write_parquet(file)
-    with pytest.raises(ChecksError, match=r"^partition 2021-03-11: \d+ data checks fail: .*distance") as caught:
+    with pytest.raises(ChecksError, match=r"^partition 2021-03-11: \d+ data checks failed: .*distance") as caught:
         child.run(arguments(raw_folder, tmp_path / "out", window), env=os.environ, log=LOG)
     assert [f for f in caught.value.checks if f["where"] == "train.distance" and not f["ok"]]
     assert not (tmp_path / "out").exists()

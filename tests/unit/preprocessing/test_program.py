@@ -128,7 +128,7 @@ def damaged(raw_folder: Path, window: Window, change: str) -> Path:
         ),
         ("page", "partition {day}: {file}: cannot be read"),
         ("zone", "{file}: column 'time_hour' is timestamp.*New_York.*; expected time stamp in UTC"),
-        ("date", "{file}: flight_date holds 2021-02-04 to {day}; expected {day} alone$"),
+        ("date", "{file}: flight_date ranges from 2021-02-04 to {day}; expected only {day}$"),
         ("twice", "flight_id '{day}-.*' occurs in several rows"),
     ],
 )

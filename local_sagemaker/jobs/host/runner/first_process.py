@@ -23,8 +23,8 @@ from local_sagemaker.jobs.host.runner import linux, processes
 _CONTROL = 0
 _CHECK_SECONDS = 1.0
 _DEAF = (
-    "local SageMaker: SIGTERM went to the container's first process alone, as on AWS, and that one does not handle it:"
-    " {command!r}. The job is killed when the grace is over; docs/guides/local-sagemaker.md says what helps."
+    "local SageMaker: SIGTERM was sent only to the container's first process, as on AWS, which does not handle it:"
+    " {command!r}. The job will be killed when the grace period ends; for a fix, see docs/guides/local-sagemaker.md."
 )
 
 

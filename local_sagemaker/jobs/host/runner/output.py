@@ -17,8 +17,8 @@ _METRIC_LINE = 4096
 LINE_OVERHEAD = 26
 """What CloudWatch Logs counts for an event beside its text (PutLogEvents); many empty lines need room, too."""
 _GIVEN_UP = (
-    "local SageMaker: the metric '{name}' is given up, its regex took more than {seconds} s for one line: {regex!r}."
-    " Do not repeat what already repeats, as in (a+)+."
+    "local SageMaker: the metric '{name}' was dropped: its regex took more than {seconds} s for one line: {regex!r}."
+    " Do not nest repetitions, as in (a+)+."
 )
 _SECRETS = (
     (re.compile(r"(://[^\s:/@]{0,256}:)[^\s@/]+(@)"), r"\1******\2"),

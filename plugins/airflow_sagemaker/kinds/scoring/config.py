@@ -84,7 +84,7 @@ class PytorchScoringConfig(BasePipelineConfig):
     )
     group: str | None = Field(default=None, description="Model package group of the champion.")
     model_name: str | None = Field(
-        default=None, description="What the answers call the model. Default: the package's ARN, or `model`."
+        default=None, description="Name of the model in the predictions. Default: the package's ARN, or `model`."
     )
     input_path: str = Field(description="S3 URI of a parquet file, or of a folder of parquet parts.")
     output_path: str | None = Field(default=None, description="S3 folder for predictions.parquet; generated.")
@@ -157,8 +157,8 @@ class PytorchScoringConfig(BasePipelineConfig):
         """Return the values of one run for StartPipelineExecution. Raises ConfigurationError for what is missing."""
         self.require(["output_path", "region"])
         if not self.model.startswith("s3://"):
-            rule = "is not resolved to an artifact yet"
-            raise ConfigurationError([Violation("model", self.model, rule, "only a start asks SageMaker for it")])
+            rule = "has not been resolved to an artifact yet"
+            raise ConfigurationError([Violation("model", self.model, rule, "it is looked up when a run starts")])
         return {
             "InputPath": normalised_uri(self.input_path),
             "OutputPath": str(self.output_path),

@@ -60,7 +60,7 @@ class PytorchTrainingConfig(BasePipelineConfig):
     training_instance_type: str = Field(default="ml.g5.12xlarge", description="Instance type; also chooses the image.")
     training_instance_types: tuple[str, ...] = Field(
         default=(),
-        description="Instance types in order of preference, instead of one: the first that has capacity trains.",
+        description="Instance types in order of preference, instead of one: the first with capacity is used.",
     )
     training_instance_count: int = Field(default=1, ge=1, description="Number of instances.")
     training_volume_size: int = Field(default=30, ge=1, le=16384, description="Volume of each instance in GB.")
@@ -96,8 +96,8 @@ class PytorchTrainingConfig(BasePipelineConfig):
     channel_data_type: Literal["S3Prefix", "ManifestFile"] = Field(
         default="S3Prefix", description="S3Prefix reads <channel>.parquet; ManifestFile reads <channel>.manifest."
     )
-    volume_kms_key: str | None = Field(default=None, description="KMS key of the instances' volumes.")
-    output_kms_key: str | None = Field(default=None, description="KMS key of the output.")
+    volume_kms_key: str | None = Field(default=None, description="KMS key for the instances' volumes.")
+    output_kms_key: str | None = Field(default=None, description="KMS key for the output.")
     subnets: tuple[str, ...] = Field(default=(), max_length=16, description="Subnets of the job's VPC.")
     security_group_ids: tuple[str, ...] = Field(default=(), max_length=5, description="Security groups in the VPC.")
     network_isolation: bool = Field(default=False, description="Isolate the container from all networks.")
@@ -108,14 +108,15 @@ class PytorchTrainingConfig(BasePipelineConfig):
         description="Name and regex of each metric in the log.",
     )
     profiler: ProfilerSettings | None = Field(
-        default_factory=ProfilerSettings, description="Profiler; system metrics every 500 ms; null: off."
+        default_factory=ProfilerSettings,
+        description="Profiler. Default: system metrics every 500 ms; null disables it.",
     )
     retry_policies: tuple[RetryPolicySettings, ...] = Field(
         default_factory=default_retry_policies,
-        description="What SageMaker retries; by default its own faults and missing capacity, three times.",
+        description="Errors that SageMaker retries. Default: its own faults and missing capacity, three times.",
     )
     step_cache_expires_after: str | None = Field(
-        default=None, description="ISO 8601 duration in which an identical step is not run again. Default: no cache."
+        default=None, description="ISO 8601 duration during which an identical step is not rerun. Default: no cache."
     )
     extra_arguments: dict[str, Any] = Field(
         default_factory=dict, description="Other arguments of CreateTrainingJob, checked against botocore's model."

@@ -36,7 +36,7 @@ class ProfilerSettings(StrictModel):
     what: ClassVar[str] = "profiler settings"
 
     interval_milliseconds: Literal[100, 200, 500, 1000, 5000, 60000] = Field(
-        default=500, description="Milliseconds between two system measurements."
+        default=500, description="Milliseconds between system measurements."
     )
     parameters: dict[str, str] = Field(
         default_factory=dict, description="ProfilingParameters of CreateTrainingJob, for detailed profiling."
@@ -75,10 +75,10 @@ class RetryPolicySettings(StrictModel):
     errors: tuple[RetryError, ...] = Field(min_length=1, description="Errors that this policy handles.")
     max_attempts: int | None = Field(default=None, ge=1, le=20, description="Maximum number of attempts.")
     expire_after_minutes: int | None = Field(
-        default=None, ge=1, le=14400, description="Minutes after which attempts stop."
+        default=None, ge=1, le=14400, description="Minutes after which no attempt is made."
     )
     interval_seconds: int = Field(default=60, ge=1, description="Seconds before the first retry.")
-    backoff_rate: float = Field(default=2.0, ge=1, description="Factor between two waits.")
+    backoff_rate: float = Field(default=2.0, ge=1, description="Factor by which the wait grows with each retry.")
 
 
 def default_retry_policies() -> tuple[RetryPolicySettings, ...]:

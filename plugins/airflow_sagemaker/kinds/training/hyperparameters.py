@@ -115,64 +115,65 @@ class ModelHyperparameters(StrictModel):
 
     id_name: str = Field(min_length=1, description="Column that identifies a row; never a feature.")
     label_name: str = Field(
-        min_length=1, description="Column to predict: 2 to 100 classes as numbers, booleans or texts; never a feature."
+        min_length=1,
+        description="Column to predict: 2 to 100 classes as numbers, booleans or strings; never a feature.",
     )
     full_field_list: FieldList = Field(min_length=1, description="All columns of the table.")
     tab_field_list: FieldList = Field(default=(), description="Numeric features; scaled.")
     cat_field_list: FieldList = Field(default=(), description="Categorical features; embedded.")
     positive_label: str = Field(
-        default="", description="Of two classes the one whose probability is predicted; empty: the later one, sorted."
+        default="", description="Class whose probability is predicted, of two; empty: the last in sorted order."
     )
-    learning_rate: Positive = Field(default=0.001, description="Peak step size of the optimizer, after warmup.")
+    learning_rate: Positive = Field(default=0.001, description="Learning rate of the optimizer after warmup.")
     batch_size: int | None = Field(
-        default=None, ge=1, description="Rows per step over all processes; none: by the number of rows, 32 to 1024."
+        default=None, ge=1, description="Rows per step over all processes. Default: 32 to 1024, by the number of rows."
     )
     epochs: int | None = Field(
-        default=None, ge=1, description="Passes over the training data at most; none: by the number of rows, 1 to 200."
+        default=None,
+        ge=1,
+        description="Maximum passes over the training data. Default: 1 to 200, by the number of rows.",
     )
     patience: int | None = Field(
         default=None,
         ge=0,
-        description="Epochs without a lower validation loss before stopping, 0 never stops early; none: 200 steps, or "
-        "half of those to the lowest loss.",
+        description="Epochs without a lower validation loss before training stops; 0 disables early stopping. "
+        "Default: 200 steps, or half of those up to the lowest loss.",
     )
     weight_decay: float = Field(default=0.0001, ge=0, description="Decoupled weight decay.")
-    dropout: Fraction = Field(default=0.3, description="Share of activations dropped in training.")
+    dropout: Fraction = Field(default=0.3, description="Share of activations dropped during training.")
     hidden_size: int = Field(default=128, ge=1, description="Width of the hidden layers.")
     hidden_layers: int = Field(default=3, ge=1, description="Number of hidden layers.")
     embedding_size: int = Field(default=16, ge=1, description="Numbers per embedded feature.")
     ensemble_size: int = Field(
         default=4, ge=1, description="Members of the ensemble that share the layers; 1 is a plain, faster network."
     )
-    warmup_steps: int = Field(default=100, ge=0, description="Steps in which the step size rises.")
+    warmup_steps: int = Field(default=100, ge=0, description="Steps during which the learning rate rises.")
     averaging_steps: int = Field(
-        default=200, ge=0, description="Steps that the averaged weights reach back at most; 0 switches averaging off."
+        default=200, ge=0, description="Maximum number of steps that weights are averaged over; 0 disables averaging."
     )
-    gradient_clip: float = Field(default=1.0, ge=0, description="Largest gradient norm; 0 disables clipping.")
-    seed: int = Field(default=0, ge=0, le=2**63 - 1, description="Seed of everything random.")
+    gradient_clip: float = Field(default=1.0, ge=0, description="Maximum gradient norm; 0 disables clipping.")
+    seed: int = Field(default=0, ge=0, le=2**63 - 1, description="Seed of all random number generators.")
     precision: Literal["auto", "float32", "bfloat16", "float64"] = Field(
         default="auto",
-        description="Number format; auto is bfloat16 on GPUs that have it, else float32 (whose products a GPU rounds "
-        "to TF32).",
+        description="Number format; auto is bfloat16 on GPUs that support it, otherwise float32 (with TF32 for "
+        "products on GPUs).",
     )
     threads: int = Field(
         default=0,
         ge=0,
-        description="CPU threads of one process; 0 uses OMP_NUM_THREADS if set (torchrun sets it), "
-        "else a share of the cores.",
+        description="CPU threads per process; 0 uses OMP_NUM_THREADS if set (torchrun sets it), "
+        "otherwise a share of the cores.",
     )
     class_weight: Literal["none", "balanced"] = Field(default="none", description="Weight of the two classes.")
     compile_model: bool = Field(default=False, description="Use torch.compile.")
     checkpoint_minutes: Positive = Field(default=5.0, description="Minutes between checkpoints within an epoch.")
     memory_fraction: float = Field(
-        default=0.5, gt=0, le=1, description="Share of memory that the table may fill before it is streamed."
+        default=0.5, gt=0, le=1, description="Share of memory that the table may use; larger tables are streamed."
     )
     importance: bool = Field(
-        default=True, description="Measure each feature's importance, in at most a tenth of the training's time."
+        default=True, description="Measure feature importance, in at most a tenth of the training time."
     )
-    max_rows: int = Field(
-        default=0, ge=0, description="Rows of each split at most, evenly spread over it; 0 takes all."
-    )
+    max_rows: int = Field(default=0, ge=0, description="Maximum rows of each split, evenly spaced; 0 uses all.")
 
     def lists(self) -> dict[str, list[Any]]:
         """Return the list-valued fields: part of the pipeline's definition."""

@@ -119,7 +119,7 @@ def test_a_file_of_holes_ends_the_job_and_names_it(jobs: Jobs, backend: Backend,
     ended = jobs.run(f"holes-{compression}", script_request(text, OutputDataConfig=output))
     assert ended["TrainingJobStatus"] == "Failed"
     assert ended["FailureReason"].startswith("ClientError: Artifact upload failed: ")
-    assert "more than the 1024 MB that there is room for" in ended["FailureReason"]
+    assert "exceed the limit of 1024 MB" in ended["FailureReason"]
 
 
 def test_folders_without_an_end_end_the_job_and_can_be_removed(jobs: Jobs) -> None:

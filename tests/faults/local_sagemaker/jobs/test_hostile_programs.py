@@ -186,7 +186,7 @@ def test_a_regex_that_never_ends_is_given_up_and_the_job_goes_on(jobs: Jobs, bac
     ended = jobs.run(name, request)
     assert ended["TrainingJobStatus"] == "Completed"
     assert [metric["MetricName"] for metric in ended["FinalMetricDataList"]] == ["Loss"]
-    assert "the metric 'Evil' is given up" in jobs.log(name)
+    assert "the metric 'Evil' was dropped" in jobs.log(name)
 
 
 @pytest.mark.parametrize("rewrite", [False, True])

@@ -89,7 +89,7 @@ def test_a_shell_as_first_process_swallows_the_signal_as_on_aws(backend: Backend
     assert not backend.path(f"checkpoints/{name}/last").exists()
     ready, note = jobs.log(name).splitlines()
     assert ready == "ready"
-    assert "the container's first process alone, as on AWS, and that one does not handle it: '/bin/bash -c" in note
+    assert "only to the container's first process, as on AWS, which does not handle it: '/bin/bash -c" in note
 
 
 def test_the_end_of_the_first_process_is_the_end_of_all(jobs: Jobs, backend: Backend) -> None:

@@ -45,7 +45,7 @@ def test_a_start_above_the_ceiling_is_refused(limit: float, is_refused: bool, mo
 
 @pytest.mark.parametrize(
     ("prices", "message"),
-    [("{}", "no price of ml.m5.large is set"), ("[1]", "must be a JSON object"), ("{", "price_per_hour")],
+    [("{}", "no price is set for ml.m5.large"), ("[1]", "must be a JSON object"), ("{", "price_per_hour")],
 )
 def test_a_ceiling_that_cannot_be_checked_is_refused(
     prices: str, message: str, monkeypatch: pytest.MonkeyPatch
@@ -66,7 +66,7 @@ def configured(folder: Path) -> str:
     [
         ([], {"ml.m5.large": 0.5}, "2 x ml.m5.large for 1.5 h: 1.50 USD at most"),
         (["--from-date", "2026-01-30", "--to-date", "2026-02-01"], {"ml.m5.large": 0.5}, "3 runs: 4.50 USD at most"),
-        ([], {}, "no price of ml.m5.large is set"),
+        ([], {}, "no price is set for ml.m5.large"),
     ],
 )
 def test_the_command_line_prints_it(

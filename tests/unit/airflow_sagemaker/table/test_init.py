@@ -147,8 +147,8 @@ NULLS = [None] * 400
 BAD_COLUMNS: dict[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
     "no label": ({"churned": NULLS}, (), "has no value"),
     "one class": ({"churned": [1] * 400}, (), "one value only"),
-    "500 classes": ({"churned": [*range(400)]}, (), "cut it into ranges"),
-    "many texts": ({"churned": [f"c{n}" for n in range(400)]}, (), "join the rare ones"),
+    "500 classes": ({"churned": [*range(400)]}, (), "bin it"),
+    "many texts": ({"churned": [f"c{n}" for n in range(400)]}, (), "merge the rare ones"),
     "dates as label": ({"churned": customers()["signup"]}, (), "expected numbers, booleans or texts"),
     "an id that repeats": ({"customer_id": [*["a", *map(str, range(399))][:398], "0", "0"]}, ("--id", "customer_id"),
                            "is not an identifier"),
@@ -157,7 +157,7 @@ BAD_COLUMNS: dict[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
     "label as id": ({}, ("--id", "churned"), "cannot be both"),
     "a misspelt id": ({}, ("--id", "custmer_id"), "did you mean customer_id?"),
     "a schedule": ({}, ("--schedule", "@fortnightly"), "expected one of @hourly"),
-    "a cron expression": ({}, ("--schedule", "99 * * * *"), "refused by Airflow"),
+    "a cron expression": ({}, ("--schedule", "99 * * * *"), "rejected by Airflow"),
     "a name": ({}, ("--name", "../x"), "must have lower-case letters"),
     "nothing but nested columns": (
         {"age": None, "balance": None, "signup": None, "country": [["x"]] * 400}, (), "no column to learn from"),
