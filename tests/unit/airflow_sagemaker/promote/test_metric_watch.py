@@ -79,7 +79,7 @@ def test_a_change_is_told_once() -> None:
         (number, text)
         for number in range(1, len(values) + 1)
         for text in describe_last(AUC, names[:number], values[:number], higher_is_better=True)
-        if "lastingly" in text
+        if "has been worse" in text
     ]
     assert len(told) == 1
     assert any(f"since day {day}" in told[0][1] for day in (18, 19, 20)), "three of five values already tell"
