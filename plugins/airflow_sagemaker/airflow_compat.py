@@ -10,11 +10,20 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from airflow.dag_processing.dagbag import DagBag
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.sdk import Context
+    from airflow.triggers.base import BaseTrigger
+
+    from airflow_sagemaker.types import JsonObject
 
 log = logging.getLogger(__name__)
+Result = TypeVar("Result")
 
 OLDEST = (3, 2)
 WHY = "older versions lack partition keys and plugin pages, and before 3.1.2 do not retry killed tasks"
@@ -54,19 +63,32 @@ def has_task_state_store() -> bool:
     return Version(installed_airflow_version() or "0").release[:2] >= (3, 3)
 
 
-def task_state_store(context: Any) -> Any:
-    """Airflow's store that survives retries, deferrals and clears of a task; None before 3.3."""
-    return context.get("task_state_store")
+class TaskStateStore(Protocol):
+    """What is used of Airflow's store that survives retries, deferrals and clears of a task."""
+
+    def get(self, key: str, /) -> object:
+        """Return what is stored under a key; None if nothing is."""
+        ...
+
+    def set(self, key: str, value: JsonObject, /, *, retention: timedelta | None = None) -> None:
+        """Store a value, for `retention` or as long as Airflow is configured to."""
+        ...
 
 
-def add_partition(event: Any, partition: str) -> None:
+def task_state_store(context: Context) -> TaskStateStore | None:
+    """Airflow's store of this task; None before 3.3."""
+    store: TaskStateStore | None = context.get("task_state_store")
+    return store
+
+
+def add_partition(event: object, partition: str) -> None:
     """Give an asset event its partition; before 3.3 it is only in the event's `extra`."""
     add = getattr(event, "add_partitions", None)
     if add is not None:
         add(partition)
 
 
-def import_dag_bag() -> type[Any]:
+def import_dag_bag() -> type[DagBag]:
     """The class that reads the DAG files of a folder, without Airflow's own examples (3.2 adds them by default)."""
     os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
     from airflow.dag_processing.dagbag import DagBag
@@ -74,7 +96,7 @@ def import_dag_bag() -> type[Any]:
     return DagBag
 
 
-async def call_where_airflow_may_be_asked(function: Callable[[], Any]) -> Any:
+async def call_where_airflow_may_be_asked(function: Callable[[], Result]) -> Result:
     """Call a function that may ask the triggerer's supervisor, for a connection say, from an event loop.
 
     In a plain thread such a question would read another one's answer and end the triggerer (apache/airflow #64620,
@@ -88,7 +110,7 @@ async def call_where_airflow_may_be_asked(function: Callable[[], Any]) -> Any:
     return await asyncio.shield(_in_background(sync_to_async(function)()))
 
 
-def _in_background(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+def _in_background(coroutine: Coroutine[object, None, Result]) -> asyncio.Task[Result]:
     """A task that nobody needs to wait for."""
     task = asyncio.get_running_loop().create_task(coroutine)
     _BACKGROUND.add(task)
@@ -96,17 +118,17 @@ def _in_background(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
     return task
 
 
-def _background_ended(task: asyncio.Task[Any]) -> None:
+def _background_ended(task: asyncio.Task[Result]) -> None:
     _BACKGROUND.discard(task)
     if not task.cancelled():
         task.exception()  # otherwise asyncio logs that nobody has retrieved it
 
 
-_BACKGROUND: set[asyncio.Task[Any]] = set()
+_BACKGROUND: set[asyncio.Future[Any]] = set()
 """An event loop keeps no hold on its tasks."""
 
 
-def kill_after_cancel(trigger: Any) -> None:
+def kill_after_cancel(trigger: BaseTrigger) -> None:
     """Call in a trigger that is being cancelled: its `on_kill` runs when a person has marked or cleared the task.
 
     From 3.3 on Airflow itself calls on_kill. Before, a cancelled trigger cannot distinguish a mark from a restart of
@@ -120,19 +142,20 @@ def kill_after_cancel(trigger: Any) -> None:
     _in_background(_kill_if_acted_upon(trigger))
 
 
-async def _kill_if_acted_upon(trigger: Any) -> None:
-    timeout = trigger.timeout_after
+async def _kill_if_acted_upon(trigger: BaseTrigger) -> None:
+    timeout: datetime | None = getattr(trigger, "timeout_after", None)  # the triggerer sets it
     if timeout is not None and (timeout if timeout.tzinfo else timeout.replace(tzinfo=UTC)) < datetime.now(UTC):
         return  # the task stops it when it resumes
     try:
-        states = await _task_states(trigger.task_instance)
+        ti = trigger.task_instance
+        states = await _task_states(ti) if ti is not None else {}
         if states and "deferred" not in states.values():
             await trigger.on_kill()
     except Exception as error:  # nobody waits for this task; `orphans` finds what is left
         log.warning("Could not find out whether the deferred task was marked success or failed: %s", error)
 
 
-async def _task_states(ti: Any) -> dict[str, str | None]:
+async def _task_states(ti: TaskInstance) -> dict[str, str | None]:
     """The state of one task instance by its name; empty if Airflow no longer has it."""
     from airflow.sdk.execution_time import task_runner
     from airflow.sdk.execution_time.comms import GetTaskStates

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from airflow_sagemaker.contract import CHANNELS, channel_key
 
 
-def lineage_of(inputs: list[str], outputs: list[str]) -> Any:
+def lineage_of(inputs: list[str], outputs: list[str]) -> object:
     """OperatorLineage of S3 URIs, or None without the provider."""
     try:
         from airflow.providers.common.compat.openlineage.facet import Dataset
@@ -15,15 +13,15 @@ def lineage_of(inputs: list[str], outputs: list[str]) -> Any:
     except ImportError:
         return None
 
-    def dataset(uri: str) -> Any:
+    def dataset(uri: str) -> Dataset:
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         return Dataset(namespace=f"s3://{bucket}", name=key.rstrip("/") or "/")
 
     return OperatorLineage(inputs=[dataset(u) for u in inputs], outputs=[dataset(u) for u in outputs])
 
 
-def lineage_of_parameters(parameters: dict[str, str], model_artifact: str = "") -> Any:
-    """From a pipeline's parameters: the three channels in, the model (or the output path) out."""
+def lineage_of_parameters(parameters: dict[str, str], model_artifact: str = "") -> object:
+    """The same from a pipeline's parameters: the three channels in, the model (or the output path) out."""
     base = parameters.get("InputPath", "").rstrip("/")
     inputs = [f"{base}/{channel_key(channel)}" for channel in CHANNELS] if base else []
     output = model_artifact or parameters.get("OutputPath", "")

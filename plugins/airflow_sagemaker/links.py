@@ -5,14 +5,14 @@ Operator and sensor remember the addresses in `page_urls` and push them while th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseOperatorLink
 
 from airflow_sagemaker.contract import XCom
 
 if TYPE_CHECKING:
-    from airflow.sdk import BaseOperator
+    from airflow.sdk import BaseOperator, Context
     from airflow.sdk.types import TaskInstanceKey
 
 
@@ -63,7 +63,7 @@ class ModelArtifactLink(PageLink):
 LINKS: tuple[PageLink, ...] = (ExecutionLink(), TrainingJobLink(), TrainingLogLink(), ModelArtifactLink())
 
 
-def push_links(context: Any, urls: dict[str, str]) -> None:
+def push_links(context: Context, urls: dict[str, str]) -> None:
     """Store addresses while the task still runs; Airflow itself asks for them only when it has ended."""
     for key, url in urls.items():
         context["ti"].xcom_push(key=key, value=url)

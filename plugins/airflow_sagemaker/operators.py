@@ -42,12 +42,14 @@ from airflow_sagemaker.start.task_settings import SETTINGS, check_rendered
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseNotifier, Context
+    from jinja2 import Environment
 
     from airflow_sagemaker.aws.client import Aws
     from airflow_sagemaker.aws.connections import AwsTarget
     from airflow_sagemaker.aws.executions import Execution, Executions
     from airflow_sagemaker.config.base import BasePipelineConfig
     from airflow_sagemaker.start.task_start import StartSettings
+    from airflow_sagemaker.types import JsonObject, JsonValue
     from airflow_sagemaker.wait.execution_watch import ExecutionWatch
 
 __all__ = ["RUN_PARTITION", "SageMakerTrainingPipelineOperator"]
@@ -106,13 +108,13 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
     def __init__(
         self,
         *,
-        config: BasePipelineConfig | Mapping[str, Any] | str | os.PathLike[str],
+        config: BasePipelineConfig | Mapping[str, JsonValue] | str | os.PathLike[str],
         partition: str = RUN_PARTITION,
         dependencies: Sequence[str] | str = (),
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
-        botocore_config: dict[str, Any] | None = None,
+        botocore_config: JsonObject | None = None,
         wait_for_completion: bool = False,
         deferrable: bool | None = None,
         poll_interval: timedelta | float | str = 30.0,
@@ -185,11 +187,11 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         """Returns the execution's ARN; raises AirflowFailException for errors that no retry can heal."""
         return self._run(context)
 
-    def resume_waiting(self, context: Context, event: dict[str, Any] | None = None, since: float = 0.0) -> str | None:
+    def resume_waiting(self, context: Context, event: JsonObject | None = None, since: float = 0.0) -> str | None:
         """Called after a pause for a busy partition, a quota or a free place."""
         return self._run(context, waiting_since=since)
 
-    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> str:
+    def execute_complete(self, context: Context, event: JsonObject | None = None) -> str:
         """Called when the trigger has seen the execution end (deferrable)."""
         from airflow_sagemaker.aws.executions import ExecutionArn
         from airflow_sagemaker.wait.execution_watch import checked_event, open_executions
@@ -208,7 +210,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
             watch.log_progress(to_the_end=True)
             return self._conclude(context, watch, execution)
 
-    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+    def resume_execution(self, next_method: str, next_kwargs: JsonObject | None, context: Context) -> Any:
         """As every operator. A deferral's timeout ends here: the trigger is gone, and nothing waits any more."""
         try:
             return super().resume_execution(next_method, next_kwargs, context)
@@ -220,13 +222,13 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         """End the compiler's processes and stop a known execution; `execute` itself stops what is not known yet."""
         self._kill_switch.throw()
 
-    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+    def get_openlineage_facets_on_complete(self, task_instance: object) -> object:
         """Called by Airflow's OpenLineage provider, where it is installed."""
         from airflow_sagemaker.lineage import lineage_of_parameters
 
         return lineage_of_parameters(self._parameters, self._model_artifact)
 
-    def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
+    def render_template_fields(self, context: Context, jinja_env: Environment | None = None) -> None:
         """As every operator; for a configuration object that a task returned, the error says what to return instead."""
         try:
             super().render_template_fields(context, jinja_env)
@@ -269,7 +271,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
             push_links(context, watch.page_urls)
             return self._wait_for_end(context, watch, execution) if self.wait_for_completion else execution.arn
 
-    def _render_settings(self, settings: dict[str, Any], context: Context) -> dict[str, Any]:
+    def _render_settings(self, settings: JsonObject, context: Context) -> JsonObject:
         return render_settings(settings, lambda value: self.render_template(value, context))
 
     def _build_config(self, context: Context) -> BasePipelineConfig:
@@ -332,7 +334,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
 
     # --- wait (operator alone) ---------------------------------------------------------------------------------------
 
-    def _watch(self, executions: Executions, arn: str, position: Any = None) -> ExecutionWatch:
+    def _watch(self, executions: Executions, arn: str, position: object = None) -> ExecutionWatch:
         from airflow_sagemaker.wait.execution_watch import ExecutionWatch
         from airflow_sagemaker.wait.progress_report import ProgressReport
 

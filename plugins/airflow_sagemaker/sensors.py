@@ -23,7 +23,7 @@ from airflow_sagemaker.contract import PROGRESS_LEVELS, ProgressLevel
 from airflow_sagemaker.exceptions import ExecutionFailed, ExecutionNotFound
 from airflow_sagemaker.links import LINKS, push_links
 from airflow_sagemaker.promote.findings import check_notifiers, check_thresholds, watch_metrics
-from airflow_sagemaker.start.task_settings import check_seconds
+from airflow_sagemaker.start.task_settings import seconds_of
 from airflow_sagemaker.wait.progress_report import POSITION_KEY, ProgressReport
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from airflow_sagemaker.aws.connections import AwsTarget
     from airflow_sagemaker.aws.executions import Execution
+    from airflow_sagemaker.types import JsonObject
     from airflow_sagemaker.wait.execution_watch import ExecutionWatch
 
 
@@ -71,7 +72,7 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
-        botocore_config: dict[str, Any] | None = None,
+        botocore_config: JsonObject | None = None,
         deferrable: bool = True,
         poke_interval: timedelta | float = 30.0,
         progress: str = ProgressLevel.STEPS.value,
@@ -92,13 +93,13 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
         self.botocore_config = botocore_config
         self.deferrable = deferrable
         self.progress = progress
-        self.patience: float = check_seconds("patience", patience)
+        self.patience = seconds_of("patience", patience)
         self.stop_on_kill = stop_on_kill
         self.stop_on_timeout = stop_on_timeout
         self.notifiers = check_notifiers(notifiers)
         self.thresholds = check_thresholds(thresholds)
         self.page_urls: dict[str, str] = {}
-        self._watch: Any = None
+        self._watch: ExecutionWatch | None = None
         self._model_artifact = ""
 
     def execute(self, context: Context) -> Any:
@@ -116,7 +117,7 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
             self._defer()
         return None  # not reached: defer raises
 
-    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
+    def execute_complete(self, context: Context, event: JsonObject | None = None) -> JsonObject:
         """Called when the trigger has fired."""
         from airflow_sagemaker.wait.execution_watch import checked_event
 
@@ -130,7 +131,7 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> PokeReturnValue | bool:
         """Poll once (modes poke and reschedule)."""
-        watch: ExecutionWatch = self._watch
+        watch = self._watch or self._open(context)
         with self._ending_for_good():
             execution = watch.look()
             if not execution.live:
@@ -143,7 +144,7 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
                 watch.log_progress()
             return False  # a rescheduled one without a store reports the steps when all has ended
 
-    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+    def resume_execution(self, next_method: str, next_kwargs: JsonObject | None, context: Context) -> Any:
         """As every sensor; a deferral's timeout ends here."""
         with self._stopping_at_timeout():
             return super().resume_execution(next_method, next_kwargs, context)
@@ -159,7 +160,7 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
         region = self.region_name or ExecutionArn.parse(self.execution_arn).region
         return AwsTarget(self.aws_conn_id, region, self.verify, self.botocore_config)
 
-    def _open(self, context: Context, position: Any = None) -> ExecutionWatch:
+    def _open(self, context: Context, position: object = None) -> ExecutionWatch:
         from airflow_sagemaker.wait.execution_watch import ExecutionWatch, open_executions, require_own_region
 
         executions = open_executions(self._target(), self.log)
@@ -170,7 +171,7 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
         push_links(context, self.page_urls)
         return watch
 
-    def _conclude(self, context: Context, watch: ExecutionWatch, execution: Execution) -> dict[str, Any]:
+    def _conclude(self, context: Context, watch: ExecutionWatch, execution: Execution) -> JsonObject:
         from airflow_sagemaker.wait.execution_watch import update_assets
 
         watch.log_progress(to_the_end=True)
@@ -179,7 +180,7 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
         update_assets(context, self.outlets, outcome, execution.owner.get("partition"))
         return outcome.as_dict()
 
-    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+    def get_openlineage_facets_on_complete(self, task_instance: object) -> object:
         """Called by Airflow's OpenLineage provider, where it is installed: the model that came out."""
         from airflow_sagemaker.lineage import lineage_of
 

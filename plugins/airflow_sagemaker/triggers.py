@@ -10,7 +10,7 @@ import random
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -18,9 +18,12 @@ from airflow_sagemaker.aws.connections import AwsTarget
 from airflow_sagemaker.aws.faults import classify_error, error_code, error_text
 from airflow_sagemaker.contract import ProgressLevel
 from airflow_sagemaker.exceptions import ExecutionNotFound, NotStopped
-from airflow_sagemaker.start.task_settings import check_seconds
+from airflow_sagemaker.start.task_settings import seconds_of
 from airflow_sagemaker.wait.progress_report import POSITION_KEY
 from airflow_sagemaker.wait.shared_poller import SharedPoller, Waiter
+
+if TYPE_CHECKING:
+    from airflow_sagemaker.types import JsonObject
 
 SHORTEST_PAUSE_SECONDS = 10.0
 """How long a task that waits for its turn is deferred at least (see `SHORTEST_DEFERRAL_SECONDS`)."""
@@ -55,24 +58,24 @@ class SageMakerTrainingPipelineTrigger(BaseTrigger):
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
-        botocore_config: dict[str, Any] | None = None,
+        botocore_config: JsonObject | None = None,
         poll_interval: timedelta | float = 30.0,
         patience: timedelta | float = 600.0,
         progress: str = ProgressLevel.STEPS.value,
         stop_on_kill: bool = False,
         shortest: float = SHORTEST_DEFERRAL_SECONDS,
-        **_: Any,
+        **_: object,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.execution_arn = execution_arn
         self.target = AwsTarget(aws_conn_id, region_name, verify, botocore_config)
-        self.poll_interval: float = check_seconds("poll_interval", poll_interval)
-        self.patience: float = check_seconds("patience", patience)
+        self.poll_interval = seconds_of("poll_interval", poll_interval)
+        self.patience = seconds_of("patience", patience)
         self.progress = progress
         self.stop_on_kill = stop_on_kill
         self.shortest = shortest
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
+    def serialize(self) -> tuple[str, JsonObject]:
         """Everything the constructor takes; JSON only."""
         return (
             "airflow_sagemaker.triggers.SageMakerTrainingPipelineTrigger",
@@ -102,7 +105,7 @@ class SageMakerTrainingPipelineTrigger(BaseTrigger):
         finally:
             poller.remove(waiter)
 
-    async def _wait(self, waiter: Waiter) -> dict[str, Any]:
+    async def _wait(self, waiter: Waiter) -> JsonObject:
         while not waiter.done.done():
             for level, text in await waiter.next_lines():
                 getattr(self.log, level)(text)
@@ -136,11 +139,11 @@ class SageMakerTrainingPipelineTrigger(BaseTrigger):
 class PauseTrigger(BaseTrigger):
     """Fires after about `seconds`, ten at least: a task that waits for its turn holds no worker slot."""
 
-    def __init__(self, seconds: float, **_: Any) -> None:
+    def __init__(self, seconds: float, **_: object) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.seconds = max(float(seconds), SHORTEST_PAUSE_SECONDS)
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
+    def serialize(self) -> tuple[str, JsonObject]:
         """Everything the constructor takes."""
         return "airflow_sagemaker.triggers.PauseTrigger", {"seconds": self.seconds}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tenacity import (
     RetryCallState,
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from airflow_sagemaker.aws.connections import AwsTarget
+    from airflow_sagemaker.aws.responses import Response
+    from airflow_sagemaker.types import BotoClient, JsonObject, Log
 
 PATIENCE_SECONDS = 120.0
 """How long one call may be repeated before its fault is raised; beyond it Airflow's own retries take over."""
@@ -48,18 +50,18 @@ class Aws:
     def __init__(
         self,
         target: AwsTarget,
-        log: Any = None,
+        log: Log | None = None,
         *,
         patience: float = PATIENCE_SECONDS,
         stopped: threading.Event | None = None,
     ) -> None:
         self.target = target
-        self.log = log or logging.getLogger(__name__)
+        self.log: Log = log or logging.getLogger(__name__)
         self.patience = patience
         self.stopped = stopped or threading.Event()
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[str, BotoClient] = {}
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str) -> BotoClient:
         """The boto3 client of `service`, cached."""
         client = self._clients.get(service)
         if client is None:  # another thread may forget all clients at any moment
@@ -71,7 +73,7 @@ class Aws:
         self._clients.clear()
         self.target.forget()
 
-    def call(self, service: str, operation: str, /, **arguments: Any) -> dict[str, Any]:
+    def call(self, service: str, operation: str, /, **arguments: object) -> Response:
         """Call `operation` (boto3's method name), waiting out faults that heal; raises botocore's own exceptions.
 
         Repeating is safe for every operation used here: reads, stops, and starts and deployments that carry a token or
@@ -79,7 +81,7 @@ class Aws:
         """
         return self._retrying(f"{service}:{operation}")(self.once, service, operation, **arguments)
 
-    def pages(self, service: str, operation: str, /, **arguments: Any) -> Iterator[dict[str, Any]]:
+    def pages(self, service: str, operation: str, /, **arguments: object) -> Iterator[Response]:
         """The listing pages of `operation`, each one a `call` made when it is consumed, following NextToken."""
         token: dict[str, str] = {}
         while True:
@@ -89,12 +91,12 @@ class Aws:
                 return
             token = {"NextToken": page["NextToken"]}
 
-    def once(self, service: str, operation: str, /, **arguments: Any) -> dict[str, Any]:
+    def once(self, service: str, operation: str, /, **arguments: object) -> Response:
         """One attempt of `call`, for callers that do their own waiting; expired credentials are forgotten."""
         client = self.client(service)
         method = getattr(client, operation)
         try:
-            reply: dict[str, Any] = method(**arguments)
+            reply: JsonObject = method(**arguments)
         except (UnicodeDecodeError, AttributeError, LookupError) as error:
             # what botocore's parsers raise for a body that is not a response from AWS
             raise UnreadableReply(f"{type(error).__name__}: {error}") from error
@@ -127,7 +129,7 @@ class Aws:
         )  # fmt: skip
 
 
-def _reply_members(client: Any, operation: str) -> frozenset[str]:
+def _reply_members(client: BotoClient, operation: str) -> frozenset[str]:
     """The names of what an operation answers."""
     model = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[operation])
     return frozenset(model.output_shape.members if model.output_shape is not None else ())

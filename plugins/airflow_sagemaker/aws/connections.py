@@ -9,15 +9,20 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 from airflow_sagemaker.aws import model_overlay
 
+if TYPE_CHECKING:
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+
+    from airflow_sagemaker.types import BotoClient, BotoSession, JsonObject
+
 _LOCKS: dict[str, threading.Lock] = {}
 """One by target's key: a connection whose role or endpoint answers slowly must not hold up the others."""
-_HOOKS: dict[str, Any] = {}
+_HOOKS: dict[str, AwsGenericHook[BotoClient]] = {}
 """The connection that was read, as the amazon provider's hook, by target's key."""
-_SESSIONS: dict[str, tuple[Any, Any]] = {}
+_SESSIONS: dict[str, tuple[AwsGenericHook[BotoClient], BotoSession]] = {}
 """(hook, boto3 session) by target's key."""
 
 
@@ -68,9 +73,9 @@ class AwsTarget:
     aws_conn_id: str | None = "aws_default"
     region_name: str | None = None
     verify: bool | str | None = None
-    botocore_config: dict[str, Any] | None = field(default=None, hash=False)
+    botocore_config: JsonObject | None = field(default=None, hash=False)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Constructor arguments, JSON only."""
         return {
             "aws_conn_id": self.aws_conn_id,
@@ -83,7 +88,7 @@ class AwsTarget:
         """Equal for equal targets: triggers with the same key share one poller."""
         return json.dumps(self.as_dict(), sort_keys=True, default=str)
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str) -> BotoClient:
         """A new boto3 client, from a session that this process keeps for equal targets until `forget`.
 
         botocore's silent retries are off unless the connection or `botocore_config` sets them: `aws.Aws` does its own.
@@ -118,7 +123,7 @@ class AwsTarget:
 
         if self.prepared:
             return
-        hook: Any = AwsGenericHook(
+        hook: AwsGenericHook[BotoClient] = AwsGenericHook(
             aws_conn_id=self.aws_conn_id,
             region_name=self.region_name,
             verify=self.verify,
@@ -136,6 +141,6 @@ class AwsTarget:
         _HOOKS.pop(self.key(), None)
         _SESSIONS.pop(self.key(), None)
 
-    def _open(self, hook: Any) -> tuple[Any, Any]:
+    def _open(self, hook: AwsGenericHook[BotoClient]) -> tuple[AwsGenericHook[BotoClient], BotoSession]:
         """The connection's session. A second client of a session costs a tenth of the first."""
         return hook, model_overlay.add_overlay(hook.get_session(region_name=self.region_name or hook.region_name))

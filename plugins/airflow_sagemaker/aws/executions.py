@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_sagemaker.aws.backoff import jittered_pauses
 from airflow_sagemaker.aws.faults import Fault, classify_error, error_text, explain_error
@@ -21,6 +21,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airflow_sagemaker.aws.client import Aws
+    from airflow_sagemaker.aws.responses import (
+        ExecutedDefinition,
+        ExecutionDescription,
+        ExecutionPage,
+        ExecutionSummary,
+        ParameterPage,
+        StartedExecution,
+        StepPage,
+        StepSummary,
+    )
+    from airflow_sagemaker.types import JsonObject
 
 PAGE = 100
 """The largest page of SageMaker's lists."""
@@ -67,10 +78,10 @@ class ExecutionArn:
         return self.text.split("/execution/")[0]
 
     @classmethod
-    def parse(cls, text: Any) -> ExecutionArn:
+    def parse(cls, text: object) -> ExecutionArn:
         """Raises ExecutionNotFound, naming what was found, when it is not an execution's ARN."""
         match = ARN.fullmatch(text) if isinstance(text, str) else None
-        if match is None:
+        if match is None or not isinstance(text, str):
             raise ExecutionNotFound(
                 f"{text!r} is not the ARN of a pipeline execution "
                 "(expected arn:aws:sagemaker:REGION:ACCOUNT:pipeline/NAME/execution/ID)"
@@ -107,7 +118,7 @@ class Execution:
         return next(filter(None, map(digest_of_alias, self.version_aliases)), "")
 
     @property
-    def owner(self) -> dict[str, Any]:
+    def owner(self) -> JsonObject:
         """The task run that started it, from the description; empty for executions of others."""
         return read_owner(self.description)
 
@@ -135,7 +146,7 @@ class Step:
     ended_at: datetime | None = None
     cache_hit: bool = False
     attempts: int = 1
-    metadata: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    metadata: dict[str, JsonObject] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def seconds(self) -> float | None:
@@ -160,7 +171,7 @@ class Executions:
         self,
         pipeline_name: str,
         *,
-        version: dict[str, Any],
+        version: dict[str, str | int],
         display_name: str,
         token: str,
         parameters: dict[str, str],
@@ -172,7 +183,7 @@ class Executions:
         A repeated start with the same token gives the same ARN. Raises botocore's errors that do not heal.
         """
         try:
-            reply = self.aws.call(
+            reply: StartedExecution = self.aws.call(
                 "sagemaker",
                 "start_pipeline_execution",
                 PipelineName=pipeline_name,
@@ -186,7 +197,7 @@ class Executions:
             if classify_error(error) is Fault.GONE:
                 return None
             raise
-        return str(reply["PipelineExecutionArn"])
+        return reply["PipelineExecutionArn"]
 
     def find(self, pipeline_name: str, display_name: str, *, created: datetime) -> Execution | None:
         """The execution of that display name; None when there is none.
@@ -204,8 +215,8 @@ class Executions:
 
     def listed(self, pipeline: str, *, created_after: datetime | None = None) -> Iterator[Execution]:
         """Newest first, page by page as they are consumed; none when the pipeline does not exist."""
-        arguments: dict[str, Any] = {"CreatedAfter": created_after} if created_after else {}
-        pages = self.aws.pages(
+        arguments = {"CreatedAfter": created_after} if created_after else {}
+        pages: Iterator[ExecutionPage] = self.aws.pages(
             "sagemaker", "list_pipeline_executions",
             PipelineName=pipeline, SortBy="CreationTime", SortOrder="Descending", MaxResults=PAGE, **arguments,
         )  # fmt: skip
@@ -220,7 +231,9 @@ class Executions:
         """Raises ExecutionNotFound when it was deleted, or is another account's or region's."""
         ExecutionArn.parse(arn)
         try:
-            reply = self.aws.call("sagemaker", "describe_pipeline_execution", PipelineExecutionArn=arn)
+            reply: ExecutionDescription = self.aws.call(
+                "sagemaker", "describe_pipeline_execution", PipelineExecutionArn=arn
+            )
         except Exception as error:
             if classify_error(error) is Fault.GONE:
                 raise ExecutionNotFound(f"execution {arn} was not found: {error_text(error)}") from error
@@ -229,19 +242,21 @@ class Executions:
 
     def definition(self, arn: str) -> str:
         """The pipeline definition that an execution runs, whatever the pipeline has become since."""
-        reply = self.aws.call("sagemaker", "describe_pipeline_definition_for_execution", PipelineExecutionArn=arn)
-        return str(reply["PipelineDefinition"])
+        reply: ExecutedDefinition = self.aws.call(
+            "sagemaker", "describe_pipeline_definition_for_execution", PipelineExecutionArn=arn
+        )
+        return reply["PipelineDefinition"]
 
     def parameters(self, arn: str) -> dict[str, str]:
         """The parameters that an execution was started with: at most 200, so at most two pages."""
-        pages = self.aws.pages(
+        pages: Iterator[ParameterPage] = self.aws.pages(
             "sagemaker", "list_pipeline_parameters_for_execution", PipelineExecutionArn=arn, MaxResults=PAGE
         )
         return {item["Name"]: item["Value"] for page in pages for item in page.get("PipelineParameters", [])}
 
     def steps(self, arn: str) -> list[Step]:
         """All steps, in the order in which they started."""
-        pages = self.aws.pages(
+        pages: Iterator[StepPage] = self.aws.pages(
             "sagemaker", "list_pipeline_execution_steps",
             PipelineExecutionArn=arn, SortOrder="Ascending", MaxResults=PAGE,
         )  # fmt: skip
@@ -271,7 +286,7 @@ class Executions:
                 return
 
 
-def _from_summary(summary: dict[str, Any]) -> Execution:
+def _from_summary(summary: ExecutionSummary) -> Execution:
     return Execution(
         arn=summary["PipelineExecutionArn"],
         status=summary.get("PipelineExecutionStatus", ""),
@@ -283,7 +298,7 @@ def _from_summary(summary: dict[str, Any]) -> Execution:
     )
 
 
-def execution_of_description(reply: dict[str, Any]) -> Execution:
+def execution_of_description(reply: ExecutionDescription) -> Execution:
     """What DescribePipelineExecution has answered."""
     status = reply.get("PipelineExecutionStatus", "")
     return Execution(
@@ -298,7 +313,7 @@ def execution_of_description(reply: dict[str, Any]) -> Execution:
     )
 
 
-def _from_step(step: dict[str, Any]) -> Step:
+def _from_step(step: StepSummary) -> Step:
     metadata = step.get("Metadata") or {}
     kind = next(iter(metadata), "")
     inner = metadata.get(kind)

@@ -13,7 +13,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+
+    from airflow_sagemaker.types import JsonObject
 
 
 class Fault(StrEnum):
@@ -195,7 +200,7 @@ def classify_error(error: BaseException) -> Fault:
     return next((_BY_ERROR[cls.__name__] for cls in type(error).__mro__ if cls.__name__ in _BY_ERROR), Fault.UNKNOWN)
 
 
-def _of_reply(error: Any) -> Fault:
+def _of_reply(error: ClientError) -> Fault:
     code, text = error_code(error), str(error.response.get("Error", {}).get("Message", ""))
     if code in _TEXTS_COUNT:
         return next((fault for pattern, fault in _BY_TEXT if pattern.search(text)), _BY_CODE[code])
@@ -225,7 +230,7 @@ def explain_error(error: BaseException, doing: str) -> str:
     return f"{doing}: {error_code(error)}: {error_text(error)}{f' ({advice})' if advice else ''}"
 
 
-def check_whole(reply: dict[str, Any], members: frozenset[str]) -> None:
+def check_whole(reply: JsonObject, members: frozenset[str]) -> None:
     """Raise for a "success" that holds nothing of what the operation answers.
 
     botocore gives a login page, or a body that never came, as an empty success: it would mean "no such execution" or

@@ -11,6 +11,7 @@ from airflow_sagemaker.aws.faults import Fault, classify_error
 
 if TYPE_CHECKING:
     from airflow_sagemaker.aws.client import Aws
+    from airflow_sagemaker.aws.responses import LogEventPage, LogStreamPage
 
 LOOK_FOR_STREAMS = 10
 """A follower asks for the list of streams again at every tenth read."""
@@ -26,7 +27,7 @@ def log_group(step_type: str) -> str | None:
 def list_log_streams(aws: Aws, group: str, job_name: str) -> list[str]:
     """The job's log streams, one per host; empty before the job's first line."""
     try:
-        page = aws.call(
+        page: LogStreamPage = aws.call(
             "logs", "describe_log_streams", logGroupName=group, logStreamNamePrefix=f"{job_name}/", limit=50
         )
     except Exception as error:
@@ -40,7 +41,7 @@ def read_log_tail(aws: Aws, group: str, job_name: str, lines: int) -> list[str]:
     """The last lines of the job's log; with several hosts, of the first with a traceback, else the first."""
     found: list[str] = []
     for stream in list_log_streams(aws, group, job_name):
-        page = aws.call(
+        page: LogEventPage = aws.call(
             "logs", "get_log_events", logGroupName=group, logStreamName=stream, limit=lines, startFromHead=False
         )
         text = [event["message"].rstrip("\n") for event in page.get("events", [])]
@@ -76,7 +77,7 @@ class Follower:
     def _read_stream(self, aws: Aws, stream: str, pages: int) -> Iterator[tuple[datetime, str]]:
         for _ in range(pages):
             token = {"nextToken": self.tokens[stream]} if stream in self.tokens else {}
-            page = aws.call(
+            page: LogEventPage = aws.call(
                 "logs", "get_log_events", logGroupName=self.group, logStreamName=stream, startFromHead=True, **token
             )
             for event in page.get("events", []):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_sagemaker.aws.console_links import pages_of
 from airflow_sagemaker.aws.faults import Fault, classify_error, error_text, explain_error
@@ -13,6 +13,8 @@ from airflow_sagemaker.exceptions import ExecutionError
 
 if TYPE_CHECKING:
     from airflow_sagemaker.aws.client import Aws
+    from airflow_sagemaker.aws.responses import ModelPackageDescription, ModelPackagePage, RegisteredModelPackage
+    from airflow_sagemaker.types import JsonValue
 
 _EXISTS = re.compile(r"already exists", re.IGNORECASE)
 _MISSING = re.compile(r"^Model ?Package ?(Group)? .*does not exist", re.IGNORECASE)
@@ -86,7 +88,7 @@ class ModelRegistry:
     def describe(self, arn: str) -> Package | None:
         """Return one package, None when it does not exist. One call."""
         try:
-            reply = self.aws.call("sagemaker", "describe_model_package", ModelPackageName=arn)
+            reply: ModelPackageDescription = self.aws.call("sagemaker", "describe_model_package", ModelPackageName=arn)
         except Exception as error:
             if _is_gone(error):
                 return None
@@ -100,18 +102,22 @@ class ModelRegistry:
             model_artifact=containers[0].get("ModelDataUrl", ""),
         )
 
-    def register(self, request: dict[str, Any]) -> str:
+    def register(self, request: Mapping[str, JsonValue]) -> str:
         """Return the ARN of the package that the request asks for; makes the group when it does not exist."""
         try:
-            return str(self.aws.call("sagemaker", "create_model_package", **request)["ModelPackageArn"])
+            return self._create(request)
         except Exception as error:
             if not _is_gone(error):
                 raise ExecutionError(explain_error(error, f"registering a model in {self.group}")) from error
         self._make_group()
         try:
-            return str(self.aws.call("sagemaker", "create_model_package", **request)["ModelPackageArn"])
+            return self._create(request)
         except Exception as error:
             raise ExecutionError(explain_error(error, f"registering a model in {self.group}")) from error
+
+    def _create(self, request: Mapping[str, JsonValue]) -> str:
+        reply: RegisteredModelPackage = self.aws.call("sagemaker", "create_model_package", **request)
+        return reply["ModelPackageArn"]
 
     def set_status(self, arn: str, status: str, reason: str) -> None:
         """Set a package's approval status. Raises ExecutionError, by name for a package that was deleted meanwhile."""
@@ -135,9 +141,9 @@ class ModelRegistry:
             if not _EXISTS.search(error_text(error)):  # another task run has made it meanwhile
                 raise ExecutionError(explain_error(error, f"creating model package group {self.group}")) from error
 
-    def _listed(self, **options: Any) -> list[Summary]:
+    def _listed(self, **options: str | int) -> list[Summary]:
         try:
-            reply = self.aws.call(
+            reply: ModelPackagePage = self.aws.call(
                 "sagemaker", "list_model_packages", ModelPackageGroupName=self.group, SortBy="CreationTime",
                 SortOrder="Descending", **options,
             )  # fmt: skip

@@ -10,7 +10,7 @@ import json
 import tarfile
 from dataclasses import asdict, dataclass, field
 from datetime import UTC
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from airflow_sagemaker.aws import job_logs as joblog
 from airflow_sagemaker.aws.executions import LIVE, Status
@@ -21,13 +21,35 @@ from airflow_sagemaker.exceptions import ExecutionFailed
 if TYPE_CHECKING:
     from airflow_sagemaker.aws.client import Aws
     from airflow_sagemaker.aws.executions import Execution, Executions, Step
+    from airflow_sagemaker.aws.responses import (
+        ObjectHead,
+        ProcessingJobDescription,
+        ResourceConfig,
+        StoredObject,
+        TrainingJobDescription,
+    )
+    from airflow_sagemaker.types import JsonObject
 
 REPORT_LIMIT = 64 * 1024
 """Bytes of report.json that an outcome holds at most: it travels through Airflow's database."""
 OUTPUT_LIMIT = 16 * 1024 * 1024
 """Bytes of output.tar.gz that are fetched at most in search of the report."""
+_NO_JOB: TrainingJobDescription = {"TrainingJobName": ""}
+"""What is known of a job that was not described."""
 TAIL_LINES = 100
 """Lines of a failed job's log: torchrun and the container's driver add up to 60 to what the program said last."""
+
+
+class StepEntry(TypedDict):
+    """What an outcome says of a step."""
+
+    name: str
+    type: str
+    status: str
+    started_at: str | None
+    seconds: float | None
+    cache_hit: bool
+    arn: str
 
 
 @dataclass(frozen=True)
@@ -46,11 +68,11 @@ class Outcome:
     """S3 URI of the run's checkpoints."""
     metrics: dict[str, float] = field(default_factory=dict)
     """The last value of each metric that SageMaker read from the job's log."""
-    report: dict[str, Any] | None = None
+    report: JsonObject | None = None
     """`report.json` of the job's output, at most 64 KiB; its `metrics` are those of the model that was kept."""
     billable_seconds: int | None = None
     """Seconds of one instance; times the number of instances is what AWS bills."""
-    steps: list[dict[str, Any]] = field(default_factory=list)
+    steps: list[StepEntry] = field(default_factory=list)
     """Of each step name, type, status, started_at (ISO 8601, UTC), seconds, cache_hit and its job's arn."""
     training_job_name: str = ""
     """The training step's job."""
@@ -66,7 +88,7 @@ class Outcome:
         """Whether a step took its result from SageMaker's step cache: the artifact is at the older output path."""
         return any(step["cache_hit"] for step in self.steps)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """As pushed to XCom."""
         return asdict(self)
 
@@ -76,7 +98,7 @@ def read_outcome(executions: Executions, execution: Execution) -> Outcome:
     aws = executions.aws
     steps = executions.steps(execution.arn)
     trained = training_step(steps)
-    job = _describe_job(aws, trained.job_name) if trained and trained.job_name else {}
+    job = (_describe_job(aws, trained.job_name) if trained and trained.job_name else None) or _NO_JOB
     return Outcome(
         status=execution.status,
         execution_arn=execution.arn,
@@ -84,7 +106,7 @@ def read_outcome(executions: Executions, execution: Execution) -> Outcome:
         model_artifact=job.get("ModelArtifacts", {}).get("S3ModelArtifacts", ""),
         checkpoint_path=job.get("CheckpointConfig", {}).get("S3Uri", ""),
         metrics={m["MetricName"]: float(m["Value"]) for m in job.get("FinalMetricDataList", [])},
-        report=_read_report(aws, job) if job else None,
+        report=_read_report(aws, job) if job["TrainingJobName"] else None,
         billable_seconds=job.get("BillableTimeInSeconds"),
         steps=[_step_entry(step) for step in steps],
         training_job_name=trained.job_name if trained else "",
@@ -93,8 +115,8 @@ def read_outcome(executions: Executions, execution: Execution) -> Outcome:
     )
 
 
-def _instance_type(resources: dict[str, Any]) -> str:
-    return str(resources.get("SelectedInstanceType") or resources.get("InstanceType", ""))
+def _instance_type(resources: ResourceConfig) -> str:
+    return resources.get("SelectedInstanceType") or resources.get("InstanceType", "")
 
 
 def training_step(steps: list[Step]) -> Step | None:
@@ -105,7 +127,7 @@ def training_step(steps: list[Step]) -> Step | None:
     return candidates[-1] if candidates else None
 
 
-def _step_entry(step: Step) -> dict[str, Any]:
+def _step_entry(step: Step) -> StepEntry:
     return {
         "name": step.name,
         "type": step.type,
@@ -117,12 +139,13 @@ def _step_entry(step: Step) -> dict[str, Any]:
     }
 
 
-def _describe_job(aws: Aws, job_name: str) -> dict[str, Any]:
+def _describe_job(aws: Aws, job_name: str) -> TrainingJobDescription | None:
     try:
-        return aws.call("sagemaker", "describe_training_job", TrainingJobName=job_name)
+        job: TrainingJobDescription = aws.call("sagemaker", "describe_training_job", TrainingJobName=job_name)
     except Exception as error:
         aws.log.warning("Training job %s could not be described: %s", job_name, error_text(error))
-        return {}
+        return None
+    return job
 
 
 def _processing_outputs(aws: Aws, steps: list[Step]) -> dict[str, str]:
@@ -130,7 +153,7 @@ def _processing_outputs(aws: Aws, steps: list[Step]) -> dict[str, str]:
     if not jobs:
         return {}
     try:
-        job = aws.call("sagemaker", "describe_processing_job", ProcessingJobName=jobs[-1])
+        job: ProcessingJobDescription = aws.call("sagemaker", "describe_processing_job", ProcessingJobName=jobs[-1])
     except Exception as error:
         aws.log.warning("Processing job %s could not be described: %s", jobs[-1], error_text(error))
         return {}
@@ -138,7 +161,7 @@ def _processing_outputs(aws: Aws, steps: list[Step]) -> dict[str, str]:
     return {item["OutputName"]: item["S3Output"]["S3Uri"] for item in outputs if item.get("S3Output")}
 
 
-def _read_report(aws: Aws, job: dict[str, Any]) -> dict[str, Any] | None:
+def _read_report(aws: Aws, job: TrainingJobDescription) -> JsonObject | None:
     """`report.json` of the job's output.tar.gz; None, with a line in the log, when there is none or it is too large."""
     output = job.get("OutputDataConfig", {}).get("S3OutputPath", "").rstrip("/")
     bucket, _, prefix = output.removeprefix("s3://").partition("/")
@@ -146,18 +169,19 @@ def _read_report(aws: Aws, job: dict[str, Any]) -> dict[str, Any] | None:
         return None
     key = "/".join(part for part in (prefix, job["TrainingJobName"], "output", "output.tar.gz") if part)
     try:
-        size = aws.call("s3", "head_object", Bucket=bucket, Key=key).get("ContentLength", 0)
+        head: ObjectHead = aws.call("s3", "head_object", Bucket=bucket, Key=key)
+        size = head.get("ContentLength", 0)
         if size > OUTPUT_LIMIT:
             aws.log.info("No report read: s3://%s/%s has %d bytes", bucket, key, size)
             return None
-        body = aws.call("s3", "get_object", Bucket=bucket, Key=key)["Body"].read()
-        return _report_in(body)
+        found: StoredObject = aws.call("s3", "get_object", Bucket=bucket, Key=key)
+        return _report_in(found["Body"].read())
     except Exception as error:  # a missing report must not fail a training that succeeded
         aws.log.info("No report read from s3://%s/%s: %s", bucket, key, error_text(error))
         return None
 
 
-def _report_in(archive: bytes) -> dict[str, Any] | None:
+def _report_in(archive: bytes) -> JsonObject | None:
     with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
         for member in tar:
             if member.isfile() and member.name.rpartition("/")[2] == "report.json":

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow_sagemaker.types import JsonObject
 
 OWNER_CLEAR_EPOCH = "max_tries"
 """The clear epoch's key in an execution's description, as all versions write it."""
@@ -27,7 +30,7 @@ def owner_text(
 
     Names that are too long for it are shortened one by one, never the JSON: an owner that cannot be parsed is no owner.
     """
-    owner: dict[str, Any] = {
+    owner: dict[str, str | int] = {
         "dag_id": dag_id,
         "run_id": run_id,
         "task_id": task_id,
@@ -46,7 +49,7 @@ def owner_text(
     return text
 
 
-def read_owner(description: str) -> dict[str, Any]:
+def read_owner(description: str) -> JsonObject:
     """The task run that a description names; empty for executions of others."""
     try:
         owner = json.loads(description)
@@ -55,7 +58,7 @@ def read_owner(description: str) -> dict[str, Any]:
     return owner if isinstance(owner, dict) and "dag_id" in owner else {}
 
 
-def owners_clear_epoch(owner: dict[str, Any]) -> tuple[int, int] | None:
+def owners_clear_epoch(owner: JsonObject) -> tuple[int, int] | None:
     """After which clear of its task an execution was asked for (epoch, unseen clears)."""
     epoch, unseen = owner.get(OWNER_CLEAR_EPOCH), owner.get(OWNER_UNSEEN_CLEARS, 0)
     return (epoch, unseen) if isinstance(epoch, int) and isinstance(unseen, int) else None

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_sagemaker.aws.executions import Execution, Executions
+    from airflow_sagemaker.aws.responses import ExecutionDescription
 
 STOP_SECONDS = 120.0
 """How long a stop is repeated when there is no hurry."""
@@ -89,7 +90,9 @@ def try_to_stop(executions: Executions, arn: str) -> StopAttempt:
     except Exception as refused:
         error = refused
     try:
-        reply = executions.aws.once("sagemaker", "describe_pipeline_execution", PipelineExecutionArn=arn)
+        reply: ExecutionDescription = executions.aws.once(
+            "sagemaker", "describe_pipeline_execution", PipelineExecutionArn=arn
+        )
     except Exception as unseen:
         if classify_error(unseen) is Fault.GONE:
             raise ExecutionNotFound(f"execution {arn} was not found: {error_text(unseen)}") from unseen

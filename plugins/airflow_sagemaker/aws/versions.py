@@ -18,7 +18,10 @@ from airflow_sagemaker.contract import version_alias
 from airflow_sagemaker.exceptions import AliasMoved, DeploymentError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from airflow_sagemaker.aws.client import Aws
+    from airflow_sagemaker.aws.responses import ObjectHead, PipelineDescription, TagPage, VersionPage
 
 ATTEMPTS = 6
 """How often a deployment checks again after a conflict; each time another run made progress."""
@@ -83,7 +86,7 @@ def _upload_if_missing(aws: Aws, upload: Upload) -> bool:
     """Whether it was missing. Keys hold the content's hash, so an object of the right size is the right object."""
     where = f"s3://{upload.bucket}/{upload.key}"
     try:
-        head = aws.call("s3", "head_object", Bucket=upload.bucket, Key=upload.key)
+        head: ObjectHead = aws.call("s3", "head_object", Bucket=upload.bucket, Key=upload.key)
     except Exception as error:
         if classify_error(error) is not Fault.GONE:
             raise DeploymentError(explain_error(error, f"looking for {where}")) from error
@@ -106,7 +109,9 @@ def is_deployed(aws: Aws, compiled: CompiledPipeline) -> bool:
     """
     name, alias = compiled.pipeline_name, compiled.version_alias
     try:
-        found = aws.call("sagemaker", "describe_pipeline", PipelineName=name, PipelineVersionAlias=alias)
+        found: PipelineDescription = aws.call(
+            "sagemaker", "describe_pipeline", PipelineName=name, PipelineVersionAlias=alias
+        )
     except Exception as error:
         fault = classify_error(error)
         if fault is Fault.GONE:
@@ -137,7 +142,7 @@ def _follow_tags(aws: Aws, pipeline_arn: str, tags: dict[str, str]) -> None:
     if not tags:
         return
     try:
-        pages = aws.pages("sagemaker", "list_tags", ResourceArn=pipeline_arn, MaxResults=100)
+        pages: Iterator[TagPage] = aws.pages("sagemaker", "list_tags", ResourceArn=pipeline_arn, MaxResults=100)
         found = {tag["Key"]: tag["Value"] for page in pages for tag in page.get("Tags", [])}
         changed = {key: value for key, value in tags.items() if found.get(key) != value}
         if changed:
@@ -176,12 +181,16 @@ def _update_pipeline(aws: Aws, compiled: CompiledPipeline) -> bool:
 def _name_latest_version(aws: Aws, compiled: CompiledPipeline) -> bool:
     """Whether the latest version holds exactly our definition and (now) has our alias."""
     name = compiled.pipeline_name
-    page = aws.call("sagemaker", "list_pipeline_versions", PipelineName=name, SortOrder="Descending", MaxResults=1)
+    page: VersionPage = aws.call(
+        "sagemaker", "list_pipeline_versions", PipelineName=name, SortOrder="Descending", MaxResults=1
+    )
     latest = page["PipelineVersionSummaries"][0]
     if compiled.version_alias in latest.get("PipelineVersionAliases", ()):
         return True
     version = latest["PipelineVersionId"]
-    described = aws.call("sagemaker", "describe_pipeline", PipelineName=name, PipelineVersionId=version)
+    described: PipelineDescription = aws.call(
+        "sagemaker", "describe_pipeline", PipelineName=name, PipelineVersionId=version
+    )
     if not _is_same(described["PipelineDefinition"], compiled.definition):
         return False
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_sagemaker.aws.faults import Fault, classify_error, explain_error
 from airflow_sagemaker.exceptions import ExecutionError, PreflightError
@@ -16,6 +16,7 @@ from airflow_sagemaker.exceptions import ExecutionError, PreflightError
 if TYPE_CHECKING:
     from airflow_sagemaker.aws.client import Aws
     from airflow_sagemaker.config.base import BasePipelineConfig
+    from airflow_sagemaker.types import JsonObject
 
 NO_PERMISSION = (
     "the role may neither list the bucket (s3:ListBucket) nor read the object (s3:GetObject), so it is unknown "
@@ -76,7 +77,7 @@ class InputCheck:
         self._check_region(reply)
         return not reply.get("IsTruncated")
 
-    def _check_region(self, reply: dict[str, Any]) -> None:
+    def _check_region(self, reply: JsonObject) -> None:
         region = self.aws.client("sagemaker").meta.region_name
         found = reply.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("x-amz-bucket-region", region)
         text = f"bucket {self.bucket!r} is in region {found}, the training would run in {region}"

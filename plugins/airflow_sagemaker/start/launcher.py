@@ -42,6 +42,7 @@ from airflow_sagemaker.start.start_call import MustWait, StartCall, was_refused
 
 if TYPE_CHECKING:
     from airflow_sagemaker.aws.versions import CompiledPipeline
+    from airflow_sagemaker.types import Log
 
 WAIT_IN_WORKER_SECONDS = 15.0
 """How long a worker waits for a stop before it releases its slot: most stops take a few seconds."""
@@ -94,7 +95,7 @@ class Launcher:
         self._call = StartCall(self.executions, self.request.run, self.kill_switch)
 
     @property
-    def log(self) -> Any:
+    def log(self) -> Log:
         """The task's log."""
         return self.executions.aws.log
 

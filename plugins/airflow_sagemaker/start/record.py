@@ -31,7 +31,11 @@ from airflow_sagemaker.aws.owner import owner_text
 from airflow_sagemaker.exceptions import ConfigurationError, RecordUnreadable, Violation
 
 if TYPE_CHECKING:
+    from airflow.sdk.types import RuntimeTaskInstanceProtocol
+
+    from airflow_sagemaker.airflow_compat import TaskStateStore
     from airflow_sagemaker.aws.executions import Execution
+    from airflow_sagemaker.types import JsonObject
 
 KEY = "training_execution"
 """Name in the task state store. Renaming it would lose the executions that are running during an upgrade."""
@@ -57,7 +61,7 @@ class TaskRun:
     map_index: int
 
     @classmethod
-    def of(cls, ti: Any) -> TaskRun:
+    def of(cls, ti: RuntimeTaskInstanceProtocol) -> TaskRun:
         """Of Airflow's runtime task instance."""
         map_index = ti.map_index if ti.map_index is not None else -1
         return cls(ti.dag_id, ti.run_id, ti.task_id, map_index)
@@ -150,13 +154,13 @@ class ExecutionRecord:
         asked = dataclasses.replace(unanswered, **request)
         return dataclasses.replace(asked, revised=self.revised or asked != unanswered)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """As stored: Airflow takes JSON only, which a tuple is not."""
         values = dataclasses.asdict(self) | {"earlier": list(self.earlier)}
         return {"schema": SCHEMA, **{STORED_NAMES.get(name, name): value for name, value in values.items()}}
 
     @classmethod
-    def from_json(cls, stored: Any) -> ExecutionRecord | None:
+    def from_json(cls, stored: object) -> ExecutionRecord | None:
         """As read; unknown keys are ignored. Raises RecordUnreadable for one of a later version, or of none."""
         if stored is None:
             return None
@@ -167,10 +171,12 @@ class ExecutionRecord:
                 f"{schema}, this one reads {SCHEMA}); upgrade it on all workers"
             )
         try:
+            if not isinstance(stored, dict):
+                raise TypeError("it must be an object")
             values = {
                 f.name: stored[key]
                 for f in dataclasses.fields(cls)
-                if (key := STORED_NAMES.get(f.name, f.name)) in dict(stored)
+                if (key := STORED_NAMES.get(f.name, f.name)) in stored
             }
             return cls(**{**values, "earlier": tuple(values.get("earlier", ()))})
         except (TypeError, ValueError) as error:
@@ -225,7 +231,7 @@ class RecordStore(Protocol):
 class TaskStateRecordStore:
     """The record in Airflow's task state store, which refuses the writes of a task that is not running any more."""
 
-    def __init__(self, store: Any) -> None:
+    def __init__(self, store: TaskStateStore) -> None:
         self._store = store
 
     def load(self) -> ExecutionRecord | None:

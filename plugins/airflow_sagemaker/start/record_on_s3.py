@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_sagemaker.aws.faults import Fault, classify_error, error_code, explain_error
 from airflow_sagemaker.exceptions import ConfigurationError, ExecutionError, Violation
@@ -18,7 +18,9 @@ from airflow_sagemaker.start.record import ExecutionRecord
 
 if TYPE_CHECKING:
     from airflow_sagemaker.aws.client import Aws
+    from airflow_sagemaker.aws.responses import StoredObject, WrittenObject
     from airflow_sagemaker.start.record import TaskRun
+    from airflow_sagemaker.types import JsonObject
 
 PREFIX = "airflow-sagemaker/records"
 """Contains one small object per task run. A lifecycle rule that deletes the record of a run that may still be cleared
@@ -66,7 +68,7 @@ class RecordOnS3:
         condition = {"IfNoneMatch": "*"} if self._version is None else {"IfMatch": self._version}
         body = json.dumps(content, indent=1).encode()
         try:
-            reply = self._aws.call(
+            reply: WrittenObject = self._aws.call(
                 "s3", "put_object", Bucket=self._bucket, Key=self._key, Body=body, ContentType="application/json",
                 **condition,
             )  # fmt: skip
@@ -77,7 +79,7 @@ class RecordOnS3:
         else:
             self._version = reply["ETag"]
 
-    def _accept_own(self, content: dict[str, Any], error: Exception) -> None:
+    def _accept_own(self, content: JsonObject, error: Exception) -> None:
         """A refused write may be our own previous attempt, whose response was lost."""
         found, version = self._read()
         if found != content:
@@ -86,10 +88,10 @@ class RecordOnS3:
             ) from error
         self._version = version
 
-    def _read(self) -> tuple[dict[str, Any] | None, str | None]:
+    def _read(self) -> tuple[JsonObject | None, str | None]:
         try:
-            reply = self._aws.call("s3", "get_object", Bucket=self._bucket, Key=self._key)
-            return json.loads(reply["Body"].read()), str(reply["ETag"])
+            reply: StoredObject = self._aws.call("s3", "get_object", Bucket=self._bucket, Key=self._key)
+            return json.loads(reply["Body"].read()), reply["ETag"]
         except Exception as error:
             fault = classify_error(error)
             if fault is Fault.GONE and error_code(error) != "NoSuchBucket":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_sagemaker import airflow_compat
 from airflow_sagemaker.exceptions import MISSING, ConfigurationError, Violation
@@ -11,7 +11,10 @@ from airflow_sagemaker.start.record import RecordStore, TaskRun, TaskStateRecord
 from airflow_sagemaker.start.record_on_s3 import PREFIX, RecordOnS3
 
 if TYPE_CHECKING:
+    from airflow.sdk import Context
+
     from airflow_sagemaker.aws.connections import AwsTarget
+    from airflow_sagemaker.types import Log
 
 SECTION = "airflow_sagemaker"
 """Of airflow.cfg, with `record_bucket` and `record_prefix`."""
@@ -41,7 +44,7 @@ class PlaceOnS3:
         return cls(bucket, conf.get(SECTION, "record_prefix", fallback="") or PREFIX)
 
 
-def record_store(context: Any, target: AwsTarget, log: Any) -> RecordStore:
+def record_store(context: Context, target: AwsTarget, log: Log) -> RecordStore:
     """The store of this task run's record. Raises ConfigurationError where one on S3 has no bucket."""
     state = airflow_compat.task_state_store(context)
     if state is not None:

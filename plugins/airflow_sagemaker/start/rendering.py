@@ -10,20 +10,21 @@ import typing
 from collections.abc import Callable, Mapping
 from functools import cache
 from types import NoneType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from airflow_sagemaker.config.base import BasePipelineConfig
+    from airflow_sagemaker.types import JsonObject
 
 _MARK = "\u200b"  # no Python value ends with a zero-width space
 
 
-def render_text(template: Any, render: Callable[[Any], Any]) -> Any:
+def render_text(template: object, render: Callable[[object], object]) -> object:
     """Render one template whose result is a text."""
     return _remove_marks(render(_add_marks(template)))
 
 
-def render_settings(settings: Mapping[str, Any], render: Callable[[Any], Any]) -> dict[str, Any]:
+def render_settings(settings: Mapping[str, object], render: Callable[[JsonObject], JsonObject]) -> JsonObject:
     """Render a configuration's settings; those that take numbers, lists or objects become what the template gives."""
     from airflow_sagemaker.config.kinds import class_of
 
@@ -32,7 +33,7 @@ def render_settings(settings: Mapping[str, Any], render: Callable[[Any], Any]) -
     return {name: _remove_marks(value) if name in texts else value for name, value in render(marked).items()}
 
 
-def _add_marks(value: Any) -> Any:
+def _add_marks(value: object) -> object:
     if isinstance(value, Mapping):
         return {name: _add_marks(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -40,7 +41,7 @@ def _add_marks(value: Any) -> Any:
     return value + _MARK if isinstance(value, str) else value
 
 
-def _remove_marks(value: Any) -> Any:
+def _remove_marks(value: object) -> object:
     if isinstance(value, Mapping):
         return {name: _remove_marks(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -58,6 +59,6 @@ def _text_settings(kind: type[BasePipelineConfig]) -> frozenset[str]:
     return frozenset(name for name in kind.model_fields if _leaf_types(hints[name]) <= {str, NoneType, Ellipsis})
 
 
-def _leaf_types(hint: Any) -> set[Any]:
+def _leaf_types(hint: object) -> set[object]:
     inner = typing.get_args(hint)
-    return set().union(*map(_leaf_types, inner)) if inner else {hint}
+    return {leaf for part in inner for leaf in _leaf_types(part)} if inner else {hint}

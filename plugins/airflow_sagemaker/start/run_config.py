@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 from airflow_sagemaker.exceptions import ConfigurationError, Violation
 
 if TYPE_CHECKING:
+    from airflow.sdk import DAG, Context
+
     from airflow_sagemaker.aws.client import Aws
     from airflow_sagemaker.config.base import BasePipelineConfig
+    from airflow_sagemaker.types import JsonObject
 
 _ZONE = "dag.timetable.timezone if dag.timetable.timezone is defined else dag.timezone"
 RUN_PARTITION = (
@@ -25,15 +28,18 @@ RUN_PARTITION = (
 """
 
 
-def plain_config(config: Any) -> Any:
-    """A configuration object as the data it was made from: templates in it can be rendered, and it serialises."""
+def plain_config(config: object) -> Any:
+    """A configuration object as the data it was made from: templates in it can be rendered, and it serialises.
+
+    Anything else is returned as it is: what a user wrote, which is checked when the task runs.
+    """
     to_dict = getattr(config, "to_dict", None)
     if callable(to_dict):
         return to_dict()
     return os.fspath(config) if isinstance(config, os.PathLike) else config
 
 
-def given_data(config: Any, context: Any, render: Callable[[Any, Any], Any]) -> dict[str, Any]:
+def given_data(config: object, context: Context, render: Callable[[JsonObject, Context], JsonObject]) -> JsonObject:
     """The configuration as plain data; a file's templates are rendered here, a dict's were by Airflow."""
     if isinstance(config, Mapping):
         return dict(config)
@@ -44,7 +50,7 @@ def given_data(config: Any, context: Any, render: Callable[[Any, Any], Any]) -> 
     return read_yaml(_file_beside(config, context.get("dag")), lambda content: render(content, context))
 
 
-def check_when_parsed(config: Any, dag: Any) -> None:
+def check_when_parsed(config: object, dag: DAG | None) -> None:
     """Refuse a configuration file with errors that no template can fix, when the DAG file is parsed.
 
     Raises ConfigurationError. A file that is not there (yet), or that a template names, is left to the task.
@@ -63,17 +69,17 @@ def check_when_parsed(config: Any, dag: Any) -> None:
         raise ConfigurationError(violations, what=file_label(path))
 
 
-def _file_beside(config: str | os.PathLike[str], dag: Any) -> Path:
+def _file_beside(config: str | os.PathLike[str], dag: DAG | None) -> Path:
     """The path of a configuration file; a relative one is beside the DAG file."""
     path = Path(config)
     return path if path.is_absolute() or dag is None or not dag.fileloc else Path(dag.fileloc).parent / path
 
 
 def build_config(
-    given: dict[str, Any],
-    context: Any,
+    given: JsonObject,
+    context: Context,
     *,
-    partition: Any,
+    partition: object,
     partition_is_given: bool,
     aws_conn_id: str | None,
     region_name: str | None,
@@ -130,7 +136,7 @@ def run_parameters(config: BasePipelineConfig, run_key: str | None, *, test: boo
     return (config.for_test() if test else config).pipeline_parameters(run_key=run_key)
 
 
-def _checked_partition(partition: Any) -> str:
+def _checked_partition(partition: object) -> str:
     key = str(partition).strip() if partition is not None else ""
     if key in {"", "None"} or "{{" in key:
         hint = f"the default is {RUN_PARTITION}"
@@ -138,7 +144,7 @@ def _checked_partition(partition: Any) -> str:
     return key
 
 
-def _refuse_two_partitions(given: dict[str, Any], context: Any, ours: str | None) -> None:
+def _refuse_two_partitions(given: JsonObject, context: Context, ours: str | None) -> None:
     """The configuration's partition must be that of the operator, and of a partitioned run."""
     theirs = str(given.get("partition") or "").strip()
     key = getattr(context.get("dag_run"), "partition_key", None)
@@ -148,7 +154,7 @@ def _refuse_two_partitions(given: dict[str, Any], context: Any, ours: str | None
         raise ConfigurationError([Violation("config.partition", theirs, f"disagrees with {whose}, {other!r}", hint)])
 
 
-def _partition_violations(context: Any, config: BasePipelineConfig) -> list[Violation]:
+def _partition_violations(context: Context, config: BasePipelineConfig) -> list[Violation]:
     """Explicit output and checkpoint paths of a partitioned run must differ from partition to partition."""
     violations = []
     partitioned = getattr(context.get("dag_run"), "partition_key", None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_sagemaker.aws.backoff import jittered_pauses
 from airflow_sagemaker.aws.faults import NOT_CARRIED_OUT, Fault, classify_error, explain_error
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from airflow_sagemaker.aws.versions import CompiledPipeline
     from airflow_sagemaker.start.kill_switch import KillSwitch
     from airflow_sagemaker.start.record import ExecutionRecord, TaskRun
+    from airflow_sagemaker.types import Log
 
 
 class MustWait(Exception):
@@ -36,7 +37,7 @@ class StartCall:
     kill_switch: KillSwitch
 
     @property
-    def log(self) -> Any:
+    def log(self) -> Log:
         """The task's log."""
         return self.executions.aws.log
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_sagemaker.aws.executions import ExecutionArn
 from airflow_sagemaker.contract import XCom, version_alias
 
 if TYPE_CHECKING:
+    from airflow.sdk import Context
+
     from airflow_sagemaker.aws.executions import Execution, Executions
     from airflow_sagemaker.start.launcher import Launcher, Request
+    from airflow_sagemaker.types import JsonObject
 
 
-def start_details(request: Request, digest: str, parameters: dict[str, str]) -> dict[str, Any]:
+def start_details(request: Request, digest: str, parameters: dict[str, str]) -> JsonObject:
     """The value of `XCom.STARTED` before anything runs: what is only known then is empty."""
     return {
         "pipeline_name": request.pipeline_name,
@@ -27,7 +30,7 @@ def start_details(request: Request, digest: str, parameters: dict[str, str]) -> 
     }
 
 
-def push_start(context: Any, launcher: Launcher, execution: Execution, console_url: str) -> None:
+def push_start(context: Context, launcher: Launcher, execution: Execution, console_url: str) -> None:
     """Push what runs as soon as it runs."""
     record, target = launcher.record, launcher.executions.aws.target
     if record is not None:  # it always is: typing does not know
@@ -44,18 +47,18 @@ def push_start(context: Any, launcher: Launcher, execution: Execution, console_u
         _push_definition_of(context, launcher.executions, execution.arn)
 
 
-def push_dry_run(context: Any, launcher: Launcher, digest: str) -> None:
+def push_dry_run(context: Context, launcher: Launcher, digest: str) -> None:
     """Push what would be started."""
     details = start_details(launcher.request, digest, launcher.request.parameters)
     context["ti"].xcom_push(key=XCom.STARTED.value, value=details)
 
 
-def push_definition(context: Any, definition: str) -> None:
+def push_definition(context: Context, definition: str) -> None:
     """The definition that is about to run."""
     context["ti"].xcom_push(key=XCom.DEFINITION.value, value=json.loads(definition))
 
 
-def _push_definition_of(context: Any, executions: Executions, arn: str) -> None:
+def _push_definition_of(context: Context, executions: Executions, arn: str) -> None:
     """From SageMaker: what compiles today may be another definition than the one that runs."""
     try:
         push_definition(context, executions.definition(arn))

@@ -5,59 +5,71 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, SupportsFloat, TypeAlias
 
 from airflow_sagemaker.config.strict_model import is_template
 from airflow_sagemaker.contract import PROGRESS_LEVELS
 from airflow_sagemaker.exceptions import ConfigurationError, Violation
 
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
 
-def check_choice(name: str, value: Any, allowed: tuple[str, ...]) -> str:
+Template: TypeAlias = str
+"""A text that holds an Airflow template, in the place of a setting that is checked once it is rendered."""
+
+
+def check_choice(name: str, value: object, allowed: tuple[str, ...]) -> str:
     """The value itself, when it is allowed; else ValueError. A template is checked once it is rendered."""
     if value not in allowed and not is_template(value):
         raise ValueError(f"{name} = {value!r}: must be one of {', '.join(map(repr, allowed))}")
     return str(value)
 
 
-def check_seconds(name: str, value: Any) -> Any:
-    """Seconds as a float, of a number, a timedelta, or text with a number in it; else ValueError.
-
-    A template is returned unchanged: it is checked once it is rendered.
-    """
-    if is_template(value):
-        return value
-    try:
-        found = value.total_seconds() if isinstance(value, timedelta) else float(value)
-    except (TypeError, ValueError):
-        found = math.nan
-    if isinstance(value, bool) or not 0 <= found < math.inf:
+def seconds_of(name: str, value: object) -> float:
+    """Seconds as a float, of a number, a timedelta, or text with a number in it; else ValueError."""
+    found = value.total_seconds() if isinstance(value, timedelta) else _number_of(value)
+    if not 0 <= found < math.inf:
         raise ValueError(f"{name} = {value!r}: must be a number of seconds, 0 or more, or a timedelta")
     return found
 
 
-def check_count(name: str, value: Any) -> Any:
+def check_seconds(name: str, value: object) -> float | Template:
+    """As `seconds_of`, but a template is returned unchanged."""
+    return value if isinstance(value, str) and is_template(value) else seconds_of(name, value)
+
+
+def check_count(name: str, value: object) -> int | Template | None:
     """A whole number from 1, of an integer or text, or None; else ValueError. A template stays as it is."""
-    if value is None or is_template(value) or str(value).strip() in {"", "None"}:
-        return value if is_template(value) else None
-    if not str(value).strip().isdigit() or int(value) < 1:
+    text = str(value).strip()
+    if is_template(value) or text in {"", "None"}:
+        return text if is_template(value) else None
+    if not text.isdigit() or int(text) < 1:
         raise ValueError(f"{name} = {value!r}: must be a whole number, 1 or more, or None")
-    return int(value)
+    return int(text)
 
 
-def check_amount(name: str, value: Any) -> Any:
+def check_amount(name: str, value: object) -> float | Template | None:
     """An amount of money above 0, of a number or text, or None; else ValueError. A template stays as it is."""
-    if value is None or is_template(value) or str(value).strip() in {"", "None"}:
-        return value if is_template(value) else None
-    try:
-        found = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
-        found = math.nan
+    text = str(value).strip()
+    if is_template(value) or text in {"", "None"}:
+        return text if is_template(value) else None
+    found = _number_of(value)
     if not 0 < found < math.inf:
         raise ValueError(f"{name} = {value!r}: must be a number above 0, or None")
     return found
 
 
-def check_rendered(task: Any, checks: Mapping[str, Callable[[str, Any], Any]]) -> None:
+def _number_of(value: object) -> float:
+    """A number, or the number in a text; not a number for anything else, booleans among them."""
+    if isinstance(value, bool) or not isinstance(value, SupportsFloat | str):
+        return math.nan
+    try:
+        return float(value)
+    except ValueError:
+        return math.nan
+
+
+def check_rendered(task: BaseOperator, checks: Mapping[str, Callable[[str, object], object]]) -> None:
     """Check what the templates rendered to, all settings of a task together. Raises ConfigurationError."""
     violations = []
     for name, check in checks.items():
@@ -72,7 +84,7 @@ def check_rendered(task: Any, checks: Mapping[str, Callable[[str, Any], Any]]) -
         raise ConfigurationError(violations, what="task")
 
 
-SETTINGS: dict[str, Callable[[str, Any], Any]] = {
+SETTINGS: dict[str, Callable[[str, object], object]] = {
     "poll_interval": check_seconds,
     "max_wait": check_seconds,
     "max_concurrent_executions": check_count,

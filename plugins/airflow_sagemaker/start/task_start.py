@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_sagemaker.aws.executions import Executions
 from airflow_sagemaker.definition.compiler import compile_pipeline
@@ -19,6 +19,8 @@ from airflow_sagemaker.start.run_config import require_cost, resolve_config, run
 from airflow_sagemaker.start.start_xcoms import push_definition, push_dry_run
 
 if TYPE_CHECKING:
+    from airflow.sdk import Context
+
     from airflow_sagemaker.aws.client import Aws
     from airflow_sagemaker.aws.executions import Execution
     from airflow_sagemaker.aws.versions import CompiledPipeline
@@ -51,7 +53,7 @@ class TaskStart:
     """See the module; `launcher` knows afterwards what was started and which record says so."""
 
     def __init__(
-        self, context: Any, config: BasePipelineConfig, aws: Aws, settings: StartSettings, kill_switch: KillSwitch
+        self, context: Context, config: BasePipelineConfig, aws: Aws, settings: StartSettings, kill_switch: KillSwitch
     ) -> None:
         self._context = context
         self._config = config

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_sagemaker import airflow_compat
 from airflow_sagemaker.aws.client import Aws
@@ -16,9 +16,12 @@ from airflow_sagemaker.aws.stopping import TIMEOUT_STOP_SECONDS, stop_execution
 from airflow_sagemaker.exceptions import ExecutionError, ExecutionFailed, ExecutionNotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+
+    from airflow.sdk import Context
 
     from airflow_sagemaker.aws.connections import AwsTarget
+    from airflow_sagemaker.types import JsonObject, Log
     from airflow_sagemaker.wait.progress_report import ProgressReport
 
 
@@ -78,12 +81,12 @@ class ExecutionWatch:
         return outcome
 
 
-def open_executions(target: AwsTarget, log: Any) -> Executions:
+def open_executions(target: AwsTarget, log: Log) -> Executions:
     """The executions that a task with this target sees."""
     return Executions(Aws(target, log))
 
 
-def require_own_region(executions: Executions, arn: Any) -> None:
+def require_own_region(executions: Executions, arn: object) -> None:
     """Raise ExecutionNotFound for anything but an execution's ARN in the client's region."""
     parsed = ExecutionArn.parse(arn)
     region = executions.aws.client("sagemaker").meta.region_name
@@ -91,7 +94,7 @@ def require_own_region(executions: Executions, arn: Any) -> None:
         raise ExecutionNotFound(f"{arn} is in {parsed.region}, but this task's region_name is {region}; remove it")
 
 
-def checked_event(event: dict[str, Any] | None) -> dict[str, Any]:
+def checked_event(event: JsonObject | None) -> JsonObject:
     """A trigger's event, or the error that it reports: a retry can heal a fault, but not a missing execution."""
     event = event or {}
     if event.get("event") == "missing":
@@ -101,7 +104,7 @@ def checked_event(event: dict[str, Any] | None) -> dict[str, Any]:
     return event
 
 
-def stop_at_timeout(target: Callable[[], AwsTarget], arn: str, log: Any, limit: str) -> None:
+def stop_at_timeout(target: Callable[[], AwsTarget], arn: str, log: Log, limit: str) -> None:
     """Stop an execution whose task has waited too long; an error is logged, and the timeout is raised regardless."""
     try:
         stopped = stop_execution(open_executions(target(), log), arn, within=TIMEOUT_STOP_SECONDS)
@@ -113,7 +116,7 @@ def stop_at_timeout(target: Callable[[], AwsTarget], arn: str, log: Any, limit: 
         log.info("%s: execution %s is %s", limit, arn, stopped.status)
 
 
-def update_assets(context: Any, outlets: Any, outcome: Outcome, partition: str | None) -> None:
+def update_assets(context: Context, outlets: Iterable[object], outcome: Outcome, partition: str | None) -> None:
     """Put the model's place, its metrics and the run's partition into the event of every Asset among the outlets."""
     from airflow.sdk import Asset
 
@@ -125,7 +128,7 @@ def update_assets(context: Any, outlets: Any, outcome: Outcome, partition: str |
             **event.extra,
             "model_artifact": outcome.model_artifact,
             "execution_arn": outcome.execution_arn,
-            "metrics": outcome.metrics,
+            "metrics": {**outcome.metrics},
             "partition": partition,
         }
         if partition:

@@ -10,13 +10,14 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_sagemaker.aws.job_logs import Follower, log_group
 from airflow_sagemaker.contract import ProgressLevel
 
 if TYPE_CHECKING:
     from airflow_sagemaker.aws.executions import Executions, Step
+    from airflow_sagemaker.types import JsonObject
 
 POSITION_KEY = "told"
 """Under which a position is stored, in a trigger's event and in the task state store; older versions read it, too."""
@@ -95,7 +96,7 @@ class ProgressReport:
             f"[{step}{mark}] {moment.astimezone(UTC).isoformat(timespec='milliseconds').replace('+00:00', 'Z')} {line}"
         )
 
-    def position(self) -> dict[str, Any]:
+    def position(self) -> JsonObject:
         """As plain data for an event or the task state store: a copy, for the next lines come from another thread."""
         return {
             "since": self.since.isoformat(),
@@ -105,7 +106,7 @@ class ProgressReport:
         }
 
     @classmethod
-    def continued(cls, level: str, position: Any) -> ProgressReport:
+    def continued(cls, level: str, position: object) -> ProgressReport:
         """A report that continues where another stopped; a new one without a (readable) position."""
         if not isinstance(position, dict) or "since" not in position:
             return cls(level)

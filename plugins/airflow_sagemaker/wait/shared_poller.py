@@ -16,20 +16,27 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import ceil
 from time import monotonic
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar, TypeVarTuple, Unpack
 
 from airflow_sagemaker import airflow_compat
 from airflow_sagemaker.aws.backoff import jittered_pauses
 from airflow_sagemaker.aws.client import Aws
 from airflow_sagemaker.aws.executions import LIVE, Execution, ExecutionArn, Executions
 from airflow_sagemaker.aws.faults import Fault, classify_error, error_code, error_text
-from airflow_sagemaker.aws.stopping import StopAttempt, try_to_stop
+from airflow_sagemaker.aws.stopping import try_to_stop
 from airflow_sagemaker.contract import ProgressLevel
 from airflow_sagemaker.exceptions import ExecutionNotFound, NotStopped
 from airflow_sagemaker.wait.progress_report import ProgressReport
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_sagemaker.aws.connections import AwsTarget
+    from airflow_sagemaker.aws.responses import Response
+    from airflow_sagemaker.types import JsonObject
+
+Arguments = TypeVarTuple("Arguments")
+Result = TypeVar("Result")
 
 GATHER_SECONDS = 0.2
 """A new waiter is first polled after this pause, together with others that arrive in the meantime."""
@@ -80,7 +87,7 @@ class Waiter:
     hopeless: int = 0
     due: float = 0.0
     reported_at: float = 0.0
-    position: dict[str, Any] = field(default_factory=dict)
+    position: JsonObject = field(default_factory=dict)
     """How far the lines given to this waiter have come (ProgressReport.position)."""
 
     @property
@@ -196,7 +203,7 @@ class SharedPoller:
             if poller is self:
                 del self._pollers[key]
 
-    async def in_thread(self, function: Any, *arguments: Any) -> Any:
+    async def in_thread(self, function: Callable[[Unpack[Arguments]], Result], *arguments: *Arguments) -> Result:
         """Run a blocking call in the poller's threads, which may not ask Airflow for the connection."""
         self._aws.forget_when_stale()
         if not self.target.prepared:
@@ -212,7 +219,7 @@ class SharedPoller:
         pauses = jittered_pauses(within=STOP_SECONDS, longest=5.0)
         try:
             while True:
-                attempt: StopAttempt = await self.in_thread(try_to_stop, self._executions, arn)
+                attempt = await self.in_thread(try_to_stop, self._executions, arn)
                 if attempt.stopped is not None:
                     return attempt.stopped
                 pause = next(pauses, None)
@@ -383,5 +390,5 @@ class _QuietAws(Aws):
             self.stale = False
             super().forget_clients()
 
-    def call(self, service: str, operation: str, /, **arguments: Any) -> dict[str, Any]:
+    def call(self, service: str, operation: str, /, **arguments: object) -> Response:
         return self.once(service, operation, **arguments)

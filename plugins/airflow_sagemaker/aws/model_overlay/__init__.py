@@ -12,13 +12,16 @@ merge changes nothing (a test compares them).
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from boto3 import Session
 
 FOLDER = Path(__file__).parent
 """A search path of botocore's loader: `sagemaker/2017-07-24/service-2.sdk-extras.json` below it."""
 
 
-def add_overlay(session: Any) -> Any:
+def add_overlay(session: Session) -> Session:
     """Return the boto3 session, whose clients made from now on know what the overlay adds."""
     loader = session._session.get_component("data_loader")  # boto3 adds its own folder to it in the same way
     if str(FOLDER) not in loader.search_paths:

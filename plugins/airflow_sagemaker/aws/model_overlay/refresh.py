@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING
 
 from airflow_sagemaker.aws.model_overlay import FOLDER
+
+if TYPE_CHECKING:
+    from airflow_sagemaker.types import JsonObject, JsonValue
 
 FILE = FOLDER / "sagemaker" / "2017-07-24" / "service-2.sdk-extras.json"
 ALIAS = "PipelineVersionAlias"
@@ -15,7 +18,7 @@ SELECTED = "SelectedInstance"
 """Members of ResourceConfig: which of several instance types a job got."""
 
 
-def build_overlay(model: dict[str, Any]) -> dict[str, Any]:
+def build_overlay(model: JsonObject) -> JsonObject:
     """Return what this package needs of botocore's model of SageMaker and an older one lacks, without the prose."""
     shapes = {}
     for name, shape in model["shapes"].items():
@@ -32,7 +35,7 @@ def build_overlay(model: dict[str, Any]) -> dict[str, Any]:
     return {"version": 1.0, "merge": {"shapes": shapes}}
 
 
-def _without_prose(value: Any) -> Any:
+def _without_prose(value: JsonValue) -> JsonValue:
     if not isinstance(value, dict):
         return value
     return {key: _without_prose(inner) for key, inner in value.items() if key != "documentation"}

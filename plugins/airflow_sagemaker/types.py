@@ -1,0 +1,67 @@
+"""Types that several rooms share: JSON, a logger, a boto3 client. It imports nothing of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
+
+JsonValue: TypeAlias = "bool | int | float | str | Sequence[JsonValue] | Mapping[str, JsonValue] | None"
+"""JSON that we write."""
+
+JsonObject: TypeAlias = dict[str, Any]
+"""JSON that we read: its keys are known, its values are not until the reader has checked them."""
+
+
+class Log(Protocol):
+    """What is asked of a logger: one of `logging`, Airflow's of a task or trigger, or the command line's output."""
+
+    def debug(self, text: str, /, *arguments: object) -> object:
+        """Log what only a developer wants to know."""
+        ...
+
+    def info(self, text: str, /, *arguments: object) -> object:
+        """Log what happens."""
+        ...
+
+    def warning(self, text: str, /, *arguments: object) -> object:
+        """Log what may need attention."""
+        ...
+
+    def error(self, text: str, /, *arguments: object) -> object:
+        """Log what went wrong."""
+        ...
+
+
+class _Shape(Protocol):
+    members: Mapping[str, object]
+
+
+class _OperationModel(Protocol):
+    output_shape: _Shape | None
+
+
+class _ServiceModel(Protocol):
+    def operation_model(self, operation_name: str) -> _OperationModel: ...
+
+
+class _ClientMeta(Protocol):
+    endpoint_url: str
+    region_name: str
+    service_model: _ServiceModel
+    method_to_api_mapping: Mapping[str, str]
+
+
+class BotoClient(Protocol):
+    """What is used of a boto3 client: its model, and a method for each operation, which botocore adds at run time."""
+
+    meta: _ClientMeta
+
+    def __getattr__(self, operation: str) -> Callable[..., Any]: ...
+
+
+class BotoSession(Protocol):
+    """What is used of a boto3 session."""
+
+    def client(self, service_name: str, /, **options: object) -> BotoClient:
+        """Return a new client."""
+        ...
