@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+
+from airflow_sagemaker.types import JsonMapping
 
 NUMBER = r"([0-9]+\.?[0-9]*(?:[eE][-+]?[0-9]+)?|nan|inf)"
 
@@ -116,7 +116,7 @@ def digest_of_alias(alias: str) -> str:
     return alias.removeprefix(ALIAS_PREFIX) if alias.startswith(ALIAS_PREFIX) else ""
 
 
-def report_problem(report: Mapping[str, Any]) -> str:
+def report_problem(report: JsonMapping) -> str:
     """Why a report.json cannot be read by this version, or an empty string.
 
     A report without a `schema` is that of a user's own program: it is read as far as it goes.

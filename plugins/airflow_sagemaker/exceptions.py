@@ -23,9 +23,10 @@ A message says what was found, what was expected and what to do about it. `Confi
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+
+from airflow_sagemaker.types import JsonObject
 
 
 class AirflowSageMakerError(Exception):
@@ -41,7 +42,7 @@ class Violation:
     """
 
     field: str
-    value: Any
+    value: object
     rule: str
     hint: str = ""
 
@@ -49,7 +50,7 @@ class Violation:
         text = f"{self.field} = {_shorten_repr(self.value)}: {self.rule}"
         return f"{text} ({self.hint})" if self.hint else text
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the violation as plain JSON data."""
         return {"field": self.field, "value": _as_json_value(self.value), "rule": self.rule, "hint": self.hint}
 
@@ -61,15 +62,15 @@ class _Missing:
         return "(not given)"
 
 
-MISSING: Any = _Missing()
+MISSING = _Missing()
 
 
-def _shorten_repr(value: Any, limit: int = 120) -> str:
+def _shorten_repr(value: object, limit: int = 120) -> str:
     text = repr(value)
     return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
 
 
-def _as_json_value(value: Any) -> Any:
+def _as_json_value(value: object) -> object:
     try:
         json.dumps(value)
     except (TypeError, ValueError):
@@ -88,7 +89,7 @@ class ConfigurationError(AirflowSageMakerError, ValueError):
         lines += [f"  - {violation}" for violation in self.violations]
         super().__init__("\n".join(lines))
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[Callable[..., ConfigurationError], tuple[list[Violation], str]]:
         return _rebuild_configuration_error, (self.violations, self.what)
 
 
@@ -147,7 +148,7 @@ class NotStopped(ExecutionError):
             "`python -m airflow_sagemaker orphans --stop` finds it once no task waits for it"
         )
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[type[NotStopped], tuple[str, str]]:
         return NotStopped, (self.arn, self.answer)  # across processes the text is what counts
 
 

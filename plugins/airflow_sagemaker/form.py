@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
-from typing import Any
 
 from airflow_sagemaker.config.kinds import class_of
 from airflow_sagemaker.config.strict_model import is_template
 from airflow_sagemaker.exceptions import ConfigurationError, Violation
+from airflow_sagemaker.types import JsonMapping, JsonObject
 
 FORM = ("training_instance_type", "learning_rate", "batch_size", "epochs")
 """What a form offers by default."""
@@ -21,7 +21,7 @@ _LIMITS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "enum")
 _TYPES = {"integer", "number", "string", "boolean", "null"}
 
 
-def training_params(settings: Mapping[str, Any], names: Sequence[str] = FORM) -> dict[str, Any]:
+def training_params(settings: JsonMapping, names: Sequence[str] = FORM) -> JsonObject:
     """Return a DAG's `params` for these fields of a configuration; its own values are the defaults.
 
     Raises ConfigurationError for a name that is not a field, or one whose value is a list or a mapping.
@@ -31,7 +31,7 @@ def training_params(settings: Mapping[str, Any], names: Sequence[str] = FORM) ->
     return {name: Param(**_keywords(settings, name)) for name in names}
 
 
-def with_params(settings: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+def with_params(settings: JsonMapping, names: Sequence[str]) -> JsonObject:
     """Return the configuration in which these fields take their values from the run's parameters."""
     found = deepcopy(dict(settings))
     for name in names:
@@ -43,7 +43,7 @@ def with_params(settings: Mapping[str, Any], names: Sequence[str]) -> dict[str, 
     return found
 
 
-def _keywords(settings: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _keywords(settings: JsonMapping, name: str) -> JsonObject:
     *groups, last = class_of(settings).setting_path(dict(settings), name)
     model, given = class_of(settings), settings
     for group in groups:
@@ -58,7 +58,7 @@ def _keywords(settings: Mapping[str, Any], name: str) -> dict[str, Any]:
         )
         raise ConfigurationError([Violation("form", name, rule)], what="form")
     value = given.get(last, field.get_default(call_default_factory=True, validated_data={}))
-    keywords: dict[str, Any] = {
+    keywords: JsonObject = {
         "default": None if is_template(value) else value,
         "type": sorted(kinds, key=lambda kind: kind != "null") if len(kinds) > 1 else next(iter(kinds)),
         "title": name.removeprefix("training_").replace("_", " ").capitalize(),

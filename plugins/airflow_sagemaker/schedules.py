@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow.sdk import CronPartitionTimetable
 
 PRESETS = {
     "@hourly": "0 * * * *",
@@ -15,7 +18,7 @@ PRESETS = {
 }
 
 
-def partition_timetable(schedule: str, timezone: str = "UTC") -> Any:
+def partition_timetable(schedule: str, timezone: str = "UTC") -> CronPartitionTimetable:
     """Return the timetable whose run, after a period's end, trains the partition of that period.
 
     The partition key is the period's first day, or its hour or minute where the cron expression runs more than once a

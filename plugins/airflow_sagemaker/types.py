@@ -12,6 +12,10 @@ JsonObject: TypeAlias = dict[str, Any]
 """JSON that we read: its keys are known, its values are not until the reader has checked them."""
 
 
+JsonMapping: TypeAlias = Mapping[str, Any]
+"""The same where it is only read."""
+
+
 class Log(Protocol):
     """What is asked of a logger: one of `logging`, Airflow's of a task or trigger, or the command line's output."""
 

@@ -16,7 +16,6 @@ import math
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 from airflow_sagemaker import __version__
 from airflow_sagemaker.cli.examples import add_example, program_name
@@ -24,6 +23,7 @@ from airflow_sagemaker.cli.output import Interrupted, Output
 from airflow_sagemaker.cli.table_parser import add_init, add_predict, add_split
 from airflow_sagemaker.contract import PROGRESS_LEVELS, ProgressLevel
 from airflow_sagemaker.exceptions import AirflowSageMakerError, CompileError, ConfigurationError, TableError
+from airflow_sagemaker.types import JsonObject
 
 CHANGED, WRONG, NOT_COMPILED, REFUSED, INTERRUPTED = 1, 2, 3, 4, 130
 EXIT_CODES: dict[type[AirflowSageMakerError], int] = {
@@ -268,7 +268,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run_command(arguments, output)
     except AirflowSageMakerError as error:
         wrong = error.violations if isinstance(error, ConfigurationError) else []
-        details: dict[str, Any] = {"violations": [violation.as_dict() for violation in wrong]} if wrong else {}
+        details: JsonObject = {"violations": [violation.as_dict() for violation in wrong]} if wrong else {}
         output.failed(error, **details)
         return next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), REFUSED)
     except KeyboardInterrupt as error:

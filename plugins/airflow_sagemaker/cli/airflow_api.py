@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from http.client import HTTPException
-from typing import Any
+from http.client import HTTPException, HTTPMessage
+from typing import IO, Any
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from airflow_sagemaker.contract import PAGES_URL_PREFIX
 from airflow_sagemaker.exceptions import ExecutionError
+from airflow_sagemaker.types import JsonObject
 
 
 @dataclass(frozen=True)
@@ -21,13 +22,16 @@ class AirflowApi:
     url: str
     token: str
 
-    def get(self, path: str) -> Any:
+    def get(self, path: str) -> JsonObject | None:
         """The decoded response, or None for 404."""
-        return _fetch_json(self.url, f"/api/v2{path}", {"Authorization": f"Bearer {self.token}"})
+        found: JsonObject | None = _fetch_json(self.url, f"/api/v2{path}", {"Authorization": f"Bearer {self.token}"})
+        return found
 
-    def page_data(self, path: str) -> Any:
-        """The decoded answer of this package's own pages in that Airflow, or None when they are not there."""
-        return _fetch_json(self.url, f"{PAGES_URL_PREFIX}{path}", {"Authorization": f"Bearer {self.token}"})
+    def page_data(self, path: str) -> list[JsonObject] | None:
+        """The decoded response of this package's own pages in that Airflow, or None when they are not there."""
+        path = f"{PAGES_URL_PREFIX}{path}"
+        found: list[JsonObject] | None = _fetch_json(self.url, path, {"Authorization": f"Bearer {self.token}"})
+        return found
 
     def check(self) -> None:
         """Raise ExecutionError unless an Airflow 3 answers there: else every task run would seem to be gone."""
@@ -48,7 +52,9 @@ class AirflowApi:
 class _SameHost(HTTPRedirectHandler):
     """Follows a redirect within one host: urllib sends the token along, which is for no other host."""
 
-    def redirect_request(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: str) -> Any:
+    def redirect_request(
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> Request | None:
         """None, which makes it an error, for a redirect that leads away."""
         before, after = urlsplit(req.full_url), urlsplit(newurl)
         if before.hostname != after.hostname or (before.scheme, after.scheme) == ("https", "http"):
@@ -57,7 +63,7 @@ class _SameHost(HTTPRedirectHandler):
 
 
 def _fetch_json(url: str, path: str, headers: dict[str, str], body: bytes | None = None) -> Any:
-    """The decoded answer, None for 404."""
+    """The decoded response, None for 404."""
     try:
         request = Request(f"{url.rstrip('/')}{path}", data=body, headers=headers)  # noqa: S310 - the user's own address
         with build_opener(_SameHost).open(request, timeout=30) as reply:

@@ -10,11 +10,12 @@ import re
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from airflow_sagemaker.contract import VALIDATION_AUC, VALIDATION_F1, VALIDATION_LOSS
 from airflow_sagemaker.exceptions import ExecutionError
+from airflow_sagemaker.types import JsonObject
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -59,7 +60,7 @@ def summarize_backfill(airflow: AirflowApi, dag_id: str, first: str | None, last
         raise ExecutionError(
             f"Airflow at {airflow.url} has no partition history: the plugin airflow_sagemaker is not loaded there"
         )
-    newest: dict[str, dict[str, Any]] = {}
+    newest: dict[str, JsonObject] = {}
     for row in rows:
         newest.setdefault(str(row["partition"]), row)
     keys = {key for key in newest if (first is None or key >= first) and (last is None or key[: len(last)] <= last)}
@@ -78,10 +79,11 @@ def _dates_between(first: str | None, last: str | None) -> Iterator[str]:
             day += timedelta(days=1)
 
 
-def _partition_result(airflow: AirflowApi, dag_id: str, row: dict[str, Any]) -> PartitionResult:
+def _partition_result(airflow: AirflowApi, dag_id: str, row: JsonObject) -> PartitionResult:
     trained = [training for training in row["trainings"] if training["status"] == "Succeeded"]
     unread = row.get("unread", "")
-    state = {"success": DONE if trained else UNREAD if unread else SKIPPED}.get(row["state"], row["state"])
+    succeeded = DONE if trained else UNREAD if unread else SKIPPED
+    state = succeeded if row["state"] == "success" else str(row["state"])
     found = trained[-1] if trained else {"metrics": {}, "billable_seconds": None}
     return PartitionResult(
         partition=str(row["partition"]),
@@ -111,7 +113,7 @@ def _failed_tasks(airflow: AirflowApi, dag_id: str, run_id: str) -> str:
     return ", ".join(sorted({task["task_id"] for task in found["task_instances"]}))
 
 
-def as_dict(results: Iterable[PartitionResult]) -> dict[str, Any]:
+def as_dict(results: Iterable[PartitionResult]) -> JsonObject:
     """Return JSON for the command line: how many partitions of each state, and each of them."""
     results = list(results)
     counts = Counter(result.state for result in results)

@@ -8,7 +8,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from airflow_sagemaker import airflow_compat
 from airflow_sagemaker.cli.offline import apply_override
@@ -17,9 +17,14 @@ from airflow_sagemaker.config.kinds import class_of
 from airflow_sagemaker.config.strict_model import holds_template, is_template
 from airflow_sagemaker.config.yaml_files import file_label, read_yaml
 from airflow_sagemaker.exceptions import ConfigurationError, Violation
+from airflow_sagemaker.types import JsonMapping, JsonObject
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
+
+    from airflow.sdk import DAG, BaseOperator
+    from airflow.sdk.definitions.mappedoperator import MappedOperator
 
 _OPERATOR = "SageMakerTrainingPipelineOperator"
 
@@ -85,27 +90,27 @@ def _of_dags(folder: Path, arguments: argparse.Namespace) -> Iterator[Found]:
             yield _check_found(_config_data(given["config"], dag), where, arguments, given.get("dependencies") or ())
 
 
-def _arguments_of(task: Any) -> dict[str, Any] | None:
+def _arguments_of(task: BaseOperator | MappedOperator) -> JsonObject | None:
     """Return `config` and `dependencies` of an operator of this package; None of any other task."""
-    kind = task.operator_class if getattr(task, "is_mapped", False) else type(task)
+    mapped = cast("MappedOperator", task) if getattr(task, "is_mapped", False) else None
+    kind = mapped.operator_class if mapped is not None else type(task)
     if not isinstance(kind, type) or _OPERATOR not in {base.__name__ for base in kind.__mro__}:
         return None
-    if getattr(task, "is_mapped", False):
-        return dict(task.partial_kwargs)
-    return {"config": task.config, "dependencies": task.dependencies}
+    if mapped is not None:
+        return dict(mapped.partial_kwargs)
+    return {name: getattr(task, name) for name in ("config", "dependencies")}
 
 
-def _config_data(config: Any, dag: Any) -> dict[str, Any]:
+def _config_data(config: JsonMapping | BasePipelineConfig | str, dag: DAG) -> JsonObject:
     if isinstance(config, Mapping):
         return dict(config)
-    to_dict = getattr(config, "to_dict", None)
-    if callable(to_dict):
-        return dict(to_dict())
+    if isinstance(config, BasePipelineConfig):
+        return config.to_dict()
     return read_yaml(Path(dag.fileloc).parent / Path(config))
 
 
 def _check_found(
-    content: Mapping[str, Any], where: str, arguments: argparse.Namespace, dependencies: Any = ()
+    content: JsonMapping, where: str, arguments: argparse.Namespace, dependencies: Sequence[str] = ()
 ) -> Found:
     # what belongs to a run decides nothing here, but for an output path that names the bucket of the code
     kind = class_of(content)

@@ -10,10 +10,10 @@ from __future__ import annotations
 import datetime
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_sagemaker import __version__, airflow_compat
 from airflow_sagemaker.aws.client import Aws
@@ -28,6 +28,7 @@ from airflow_sagemaker.definition.disk_cache import sdk_versions
 from airflow_sagemaker.definition.published import COMMAND, Publications
 from airflow_sagemaker.exceptions import AirflowSageMakerError, ConfigurationError, SdkNotAvailable
 from airflow_sagemaker.start.record_stores import PlaceOnS3
+from airflow_sagemaker.types import JsonObject
 
 if TYPE_CHECKING:
     import argparse
@@ -153,7 +154,7 @@ class Examination:
         once = {"ClientRequestToken": token}
         published = {"Bucket": self.bucket, "Key": f"{name}/published/{NOTHING}.json"}
         group = {"logGroupName": "/aws/sagemaker/TrainingJobs"}
-        calls: list[tuple[str, str, dict[str, Any]]] = [
+        calls: list[tuple[str, str, JsonObject]] = [
             ("sagemaker:DescribePipeline", "describe_pipeline", version),
             ("sagemaker:StartPipelineExecution", "start_pipeline_execution", {**version, **once}),
             ("sagemaker:DescribePipelineExecution", "describe_pipeline_execution", execution),
@@ -200,7 +201,7 @@ class Examination:
         write = {"Bucket": bucket, "Key": f"{prefix}/{NOTHING}", "Body": b"", "IfMatch": '"0"'}
         return self._tried(name, "s3", "put_object", **write)
 
-    def _tried(self, name: str, service: str, operation: str, **given: Any) -> Finding:
+    def _tried(self, name: str, service: str, operation: str, **given: object) -> Finding:
         """A finding about a permission, by a call that changes nothing."""
         answer = self._ask(service, operation, **given)
         if not isinstance(answer, Exception) or classify_error(answer) in PERMITTED:
@@ -307,13 +308,13 @@ class Examination:
         )
         yield Finding("plugin", OK if count == 1 else BAD, f"loaded {count} times", advice)
 
-    def _ask(self, service: str, operation: str, **given: Any) -> Any:
+    def _ask(self, service: str, operation: str, **given: object) -> JsonObject | Exception:
         """The response, or the error; the client retries temporary errors."""
-        method: Callable[..., Any] = self.aws.call
         try:
-            return method(service, operation, **given)
+            reply: JsonObject = self.aws.call(service, operation, **given)
         except Exception as error:
             return error
+        return reply
 
     def _fault(self, name: str, error: Exception, before: str) -> Finding:
         return Finding(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import Any
 
 from airflow_sagemaker.cli.output import Output
 from airflow_sagemaker.config.base import BasePipelineConfig
@@ -13,6 +12,7 @@ from airflow_sagemaker.config.kinds import class_of
 from airflow_sagemaker.config.yaml_files import file_label, read_yaml
 from airflow_sagemaker.contract import XCom
 from airflow_sagemaker.exceptions import ConfigurationError, Violation
+from airflow_sagemaker.types import JsonObject
 
 
 def read_configuration(arguments: argparse.Namespace) -> BasePipelineConfig:
@@ -39,7 +39,7 @@ def read_configuration(arguments: argparse.Namespace) -> BasePipelineConfig:
     )
 
 
-def apply_override(content: dict[str, Any], text: str) -> None:
+def apply_override(content: JsonObject, text: str) -> None:
     """Apply `name=value`: a setting, a hyperparameter by its bare name, or a dotted path. The value is YAML."""
     import yaml
 
@@ -49,7 +49,7 @@ def apply_override(content: dict[str, Any], text: str) -> None:
         raise ConfigurationError([Violation("--param", text, "must be name=value")], what="command line")
     if len(path) == 1:
         path = class_of(content).setting_path(content, path[0])
-    target: Any = content
+    target = content
     for part in path[:-1]:
         target = target.setdefault(part, {})
         if not isinstance(target, dict):
@@ -64,7 +64,7 @@ def apply_override(content: dict[str, Any], text: str) -> None:
         ) from None
 
 
-def validate(arguments: argparse.Namespace, output: Output, data_checks: list[dict[str, Any]] | None = None) -> int:
+def validate(arguments: argparse.Namespace, output: Output, data_checks: list[JsonObject] | None = None) -> int:
     """Check everything that can be checked on this machine alone; `data_checks` are what was found in the data."""
     for option, given in (("--against", arguments.against), ("--limit", arguments.limits)):
         if given and data_checks is None:

@@ -12,7 +12,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from shlex import quote
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_sagemaker.aws import model_overlay
 from airflow_sagemaker.aws.client import Aws
@@ -51,6 +51,7 @@ from airflow_sagemaker.wait.progress_report import ProgressReport
 if TYPE_CHECKING:
     from airflow_sagemaker.cli.airflow_api import AirflowApi
     from airflow_sagemaker.cli.orphans import Orphan
+    from airflow_sagemaker.types import BotoClient
 
 POLL_SECONDS = 2.0
 NOT_LOOKED = 4
@@ -61,7 +62,7 @@ NOT_LOOKED = 4
 class EnvironmentTarget(AwsTarget):
     """The AWS that boto3 finds by itself: environment, profile, AWS_ENDPOINT_URL."""
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str) -> BotoClient:
         """Return a client whose retries are the caller's."""
         import boto3
         from botocore.config import Config
@@ -69,11 +70,13 @@ class EnvironmentTarget(AwsTarget):
         once = Config(retries={"mode": "standard", "total_max_attempts": 1})
         session = model_overlay.add_overlay(boto3.Session(region_name=self.region_name))
         try:
-            return session.client(service, config=once)
+            client: BotoClient = session.client(service, config=once)
         except ValueError as error:  # botocore's, for an endpoint from the environment or profile that is not a URL
             rule = f"cannot be used: {error}"
-            found = os.environ.get(f"AWS_ENDPOINT_URL_{service.upper()}") or os.environ.get("AWS_ENDPOINT_URL", MISSING)
+            named = (f"AWS_ENDPOINT_URL_{service.upper()}", "AWS_ENDPOINT_URL")
+            found = next((os.environ[name] for name in named if os.environ.get(name)), MISSING)
             raise ConfigurationError([Violation("AWS_ENDPOINT_URL", found, rule)], what="environment") from None
+        return client
 
 
 class RecordInMemory:
@@ -177,10 +180,9 @@ def _start_or_interrupt(
 def _start_execution(
     arguments: argparse.Namespace, config: BasePipelineConfig, compiled: CompiledPipeline, executions: Executions
 ) -> Execution:
-    store: Any = RecordInMemory()
     launcher = Launcher(
         executions=executions,
-        store=store,
+        store=RecordInMemory(),
         request=Request(
             run=TaskRun(dag_id="", run_id="command line", task_id="", map_index=-1),
             clears=Clears(0),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from airflow_sagemaker.aws.executions import Status
@@ -18,6 +18,7 @@ from airflow_sagemaker.aws.live_executions import LONGEST_EXECUTION
 from airflow_sagemaker.exceptions import ConfigurationError, ExecutionError, RecordUnreadable
 from airflow_sagemaker.start.record import KEY, ExecutionRecord, TaskRun
 from airflow_sagemaker.start.record_on_s3 import PREFIX, RecordOnS3
+from airflow_sagemaker.types import JsonObject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +50,7 @@ class Orphan:
         """Whether somebody has stopped it already."""
         return self.execution.status == Status.STOPPING
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """JSON for the command line."""
         return {
             "execution_arn": self.execution.arn,

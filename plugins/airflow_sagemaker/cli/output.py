@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import Any
+from typing import TextIO
+
+from airflow_sagemaker.types import JsonObject
 
 _COLOURS = {"error": "\033[31m", "warning": "\033[33m", "added": "\033[32m", "removed": "\033[31m", "strong": "\033[1m"}
 
@@ -24,7 +26,7 @@ class Output:
     def __init__(self, *, json_only: bool) -> None:
         self.json_only = json_only
 
-    def result(self, data: dict[str, Any], text: str = "") -> None:
+    def result(self, data: JsonObject, text: str = "") -> None:
         """Print the command's result: as JSON, or as text for people."""
         if self.json_only:
             sys.stdout.write(json.dumps(data, indent=2, sort_keys=True, default=str) + "\n")
@@ -37,7 +39,7 @@ class Output:
         sys.stderr.write(paint_text(text, kind, sys.stderr) + "\n")
         sys.stderr.flush()
 
-    def failed(self, error: BaseException, hint: str = "", **details: Any) -> None:
+    def failed(self, error: BaseException, hint: str = "", **details: object) -> None:
         """Say why the command failed, and what to look at."""
         text = f"{error} ({hint})" if hint else str(error)
         if self.json_only:
@@ -46,23 +48,23 @@ class Output:
             self.note(text, "error")
 
     # The AWS side logs through these, as it does through a task's log in Airflow.
-    def debug(self, text: str, *arguments: Any) -> None:
+    def debug(self, text: str, *arguments: object) -> None:
         """Ignored."""
 
-    def info(self, text: str, *arguments: Any) -> None:
+    def info(self, text: str, *arguments: object) -> None:
         """Say it."""
         self.note(text % arguments if arguments else text)
 
-    def warning(self, text: str, *arguments: Any) -> None:
+    def warning(self, text: str, *arguments: object) -> None:
         """Say it as a warning."""
         self.note(text % arguments if arguments else text, "warning")
 
-    def error(self, text: str, *arguments: Any) -> None:
+    def error(self, text: str, *arguments: object) -> None:
         """Say it as an error."""
         self.note(text % arguments if arguments else text, "error")
 
 
-def paint_text(text: str, kind: str, stream: Any) -> str:
+def paint_text(text: str, kind: str, stream: TextIO) -> str:
     """Return the text in the colour of its kind, where the stream is a terminal that wants colours."""
     plain = not kind or not stream.isatty() or "NO_COLOR" in os.environ
     return text if plain else f"{_COLOURS[kind]}{text}\033[0m"

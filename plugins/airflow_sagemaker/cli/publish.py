@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_sagemaker import __version__
 from airflow_sagemaker.aws.client import Aws
@@ -12,6 +12,7 @@ from airflow_sagemaker.definition.child_process import default_python
 from airflow_sagemaker.definition.compiler import compile_pipeline, subject_of
 from airflow_sagemaker.definition.disk_cache import sdk_versions
 from airflow_sagemaker.definition.published import Publications
+from airflow_sagemaker.types import JsonObject
 
 if TYPE_CHECKING:
     import argparse
@@ -31,7 +32,7 @@ def publish(arguments: argparse.Namespace, output: Output) -> int:
     return WOULD_CHANGE if arguments.check and changed else 0
 
 
-def _publish_one(found: Found, arguments: argparse.Namespace, output: Output) -> dict[str, Any]:
+def _publish_one(found: Found, arguments: argparse.Namespace, output: Output) -> JsonObject:
     config = found.config
     compiled = compile_pipeline(config, sdk_python=arguments.sdk_python)
     subject = subject_of(config)
@@ -50,6 +51,6 @@ def _publish_one(found: Found, arguments: argparse.Namespace, output: Output) ->
     }
 
 
-def _line(result: dict[str, Any], *, check: bool) -> str:
+def _line(result: JsonObject, *, check: bool) -> str:
     said = "already published" if not result["changed"] else "would be published" if check else "published"
     return f"{result['where']}: pipeline {result['pipeline_name']}, version {result['version_alias']}: {said}"

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_sagemaker import PytorchTrainingConfig
 from airflow_sagemaker.aws.client import Aws
@@ -34,13 +34,16 @@ from airflow_sagemaker.wait.progress_report import ProgressReport
 if TYPE_CHECKING:
     import argparse
 
+    from airflow_sagemaker.aws.responses import VersionPage
     from airflow_sagemaker.aws.versions import CompiledPipeline
     from airflow_sagemaker.cli.output import Output
+    from airflow_sagemaker.types import JsonObject
 
 PIPELINE = "airflow-sagemaker-smoke"
 PURPOSE = "airflow-sagemaker smoke"
 PROGRAM = """
 import argparse, os, pathlib, time
+from airflow_sagemaker.types import JsonObject
 parser = argparse.ArgumentParser()
 parser.add_argument("--epochs", type=int)
 for epoch in range(parser.parse_known_args()[0].epochs):
@@ -177,9 +180,9 @@ class Trial:
             Answer("a pipeline in the list of pipelines", name, str([one["PipelineName"] for one in listed])),
         ]
 
-    def _version(self, name: str, alias: str) -> Any:
+    def _version(self, name: str, alias: str) -> int:
         """The version with this alias, among the latest hundred."""
-        page = self.aws.call(
+        page: VersionPage = self.aws.call(
             "sagemaker", "list_pipeline_versions", PipelineName=name, SortOrder="Descending", MaxResults=100
         )
         versions = page["PipelineVersionSummaries"]
@@ -187,7 +190,7 @@ class Trial:
 
     def _of_conditional_writes(self) -> list[Answer]:
         """What keeps the record on S3 with Airflow 3.2."""
-        write: dict[str, Any] = {"Bucket": self.config.bucket, "Key": f"{PIPELINE}/record", "Body": b""}
+        write: JsonObject = {"Bucket": self.config.bucket, "Key": f"{PIPELINE}/record", "Body": b""}
         current = self.aws.call("s3", "put_object", **write)["ETag"]
         return [
             self.asked(f"a write {when}", expected, "put_object", "s3", **write, **condition)
@@ -279,7 +282,7 @@ class Trial:
         self._wait(lambda: not self.executions.describe(arn).live)
         return [Answer("a stopped execution's status", "Stopped", self.executions.describe(arn).status)]
 
-    def _started(self, compiled: CompiledPipeline, token: str, **changes: Any) -> str:
+    def _started(self, compiled: CompiledPipeline, token: str, **changes: object) -> str:
         given = self.config.hyperparameters.model_dump(exclude_unset=True) | changes
         parameters = self.config.updated(hyperparameters=given).pipeline_parameters()
         arn = self.executions.start(
@@ -303,7 +306,7 @@ class Trial:
         while not done() and time.monotonic() < deadline:
             time.sleep(2)
 
-    def asked(self, row: str, expected: str, operation: str, service: str = "sagemaker", **given: Any) -> Answer:
+    def asked(self, row: str, expected: str, operation: str, service: str = "sagemaker", **given: object) -> Answer:
         """The response to a call that AWS should refuse."""
         try:
             reply = self.aws.once(service, operation, **given)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_sagemaker.cli.examples import program_name
 from airflow_sagemaker.cli.offline import read_configuration
@@ -17,7 +17,7 @@ from airflow_sagemaker.table.fields import fields_of
 from airflow_sagemaker.table.findings import as_data, require_sound
 from airflow_sagemaker.table.init_files import pipeline_name, write_files
 from airflow_sagemaker.table.partition_check import check_folder, check_partition
-from airflow_sagemaker.table.source import open_table
+from airflow_sagemaker.table.source import TableSource, open_table
 from airflow_sagemaker.table.splitting import Shares, SplitResult, split_table
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from airflow_sagemaker.cli.output import Output
     from airflow_sagemaker.config.base import BasePipelineConfig
+    from airflow_sagemaker.types import BotoClient
 
 SHOWN = 12
 """Columns named in one line; the files have them all."""
@@ -144,7 +145,7 @@ def _require_label(names: list[str], config: BasePipelineConfig) -> None:
 
 
 def _split_into(
-    folder: Path, source: Any, config: BasePipelineConfig, by_time: str | None, shares: Shares
+    folder: Path, source: TableSource, config: BasePipelineConfig, by_time: str | None, shares: Shares
 ) -> SplitResult:
     wanted = fields_of(config)
     return split_table(source, folder, id_name=wanted.id_name, label=wanted.label_name, by_time=by_time, shares=shares)
@@ -157,13 +158,14 @@ def _refuse_existing_folder(folder: Path, overwrite: bool) -> None:
         raise TableError(f"{found} exists; give another --to, or --overwrite")
 
 
-def _s3_client(config: BasePipelineConfig) -> Any:
+def _s3_client(config: BasePipelineConfig) -> BotoClient:
     import boto3
 
-    return boto3.Session(region_name=config.region).client("s3")
+    client: BotoClient = boto3.Session(region_name=config.region).client("s3")
+    return client
 
 
-def _refuse_existing_objects(client: Any, target: str, arguments: argparse.Namespace) -> None:
+def _refuse_existing_objects(client: BotoClient, target: str, arguments: argparse.Namespace) -> None:
     from botocore.exceptions import ClientError
 
     bucket, _, prefix = target.removeprefix("s3://").partition("/")
@@ -182,7 +184,7 @@ def _refuse_existing_objects(client: Any, target: str, arguments: argparse.Names
         raise TableError(f"{target} is not empty; give another --partition, or --overwrite")
 
 
-def _upload(client: Any, result: SplitResult, target: str) -> None:
+def _upload(client: BotoClient, result: SplitResult, target: str) -> None:
     bucket, _, prefix = target.removeprefix("s3://").partition("/")
     for split, file in result.files.items():
         client.upload_file(str(file), bucket, f"{prefix}/{split}/{split}.parquet")

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
+    """What `ArgumentParser.add_subparsers` returns."""
 
 
-def add_init(commands: Any) -> None:
+def add_init(commands: Commands) -> None:
     """`init`: from a table to a configuration and a DAG."""
     text = "analyze a table and write a configuration and a DAG for it"
     command = commands.add_parser("init", help=text, description=text)
@@ -23,10 +27,10 @@ def add_init(commands: Any) -> None:
     _add_json(command)
 
 
-def add_split(commands: Any) -> argparse.ArgumentParser:
+def add_split(commands: Commands) -> argparse.ArgumentParser:
     """`split`: from a table to the three channels of a partition."""
     text = "split a table into train, val and test, and upload them for a partition"
-    command: argparse.ArgumentParser = commands.add_parser("split", help=text, description=text)
+    command = commands.add_parser("split", help=text, description=text)
     command.add_argument("table", metavar="TABLE", help="a Parquet file, a folder of them, or a CSV file")
     command.add_argument("config", metavar="CONFIG.yaml", help="the training configuration, as init writes it")
     command.add_argument("--by-time", metavar="COLUMN", help="the newest rows become test (default: by hash of the id)")
@@ -40,7 +44,7 @@ def add_split(commands: Any) -> argparse.ArgumentParser:
     return command
 
 
-def add_predict(commands: Any) -> None:
+def add_predict(commands: Commands) -> None:
     """`predict`: score a table."""
     text = "score a table with a trained model on this machine"
     command = commands.add_parser("predict", help=text, description=text)

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, ClassVar, Protocol, Self
 
 from pydantic import BeforeValidator, Field
 
@@ -22,6 +22,7 @@ from airflow_sagemaker.config.rules import BASE
 from airflow_sagemaker.config.strict_model import Rule, StrictModel, is_template
 from airflow_sagemaker.config.yaml_files import file_label, read_yaml
 from airflow_sagemaker.exceptions import MISSING, ConfigurationError, Violation
+from airflow_sagemaker.types import JsonMapping, JsonObject
 
 
 def default_source_dir() -> str:
@@ -58,6 +59,28 @@ class Compute:
     max_seconds: int
     usage: str
     """What it is for, as Service Quotas names it: `training job usage`."""
+
+
+class ModelPackage(Protocol):
+    """What is read of a package in the model registry."""
+
+    @property
+    def arn(self) -> str:
+        """Its ARN."""
+
+    @property
+    def model_artifact(self) -> str:
+        """S3 URI of its model.tar.gz; empty without one."""
+
+
+class ModelRegistry(Protocol):
+    """What is asked of a model package group."""
+
+    def champion(self) -> ModelPackage | None:
+        """Return the latest approved package; None without one."""
+
+    def describe(self, arn: str) -> ModelPackage | None:
+        """Return one package; None if it does not exist."""
 
 
 class BasePipelineConfig(StrictModel):
@@ -136,7 +159,7 @@ class BasePipelineConfig(StrictModel):
         return cls.kind or f"{cls.__module__}:{cls.__qualname__}"
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+    def from_dict(cls, data: JsonMapping) -> Self:
         """Build the configuration from plain data. Raises ConfigurationError with all violations."""
         if isinstance(data, Mapping) and "kind" in data:
             if data["kind"] != cls.kind_name():
@@ -153,7 +176,7 @@ class BasePipelineConfig(StrictModel):
         except ConfigurationError as error:
             raise ConfigurationError(error.violations, what=file_label(path)) from None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return what was given explicitly, as plain JSON data: `from_dict` builds the same configuration again.
 
         Data of a kind other than training name it under `kind`.
@@ -223,7 +246,7 @@ class BasePipelineConfig(StrictModel):
     def _own_parameters(self) -> dict[str, str]:
         return {"".join(part.capitalize() for part in name.split("_")): name for name in sorted(self.run_fields)}
 
-    def compile_request(self) -> dict[str, Any]:
+    def compile_request(self) -> JsonObject:
         """Return what decides the definition as plain data: it crosses to the compile process.
 
         `config` holds the fields that are part of the definition, other keys what else a kind's steps need.
@@ -234,12 +257,12 @@ class BasePipelineConfig(StrictModel):
         return {"config": static}
 
     @classmethod
-    def from_compile_request(cls, request: Mapping[str, Any]) -> Self:
+    def from_compile_request(cls, request: JsonMapping) -> Self:
         """Return a configuration with the request's static part and placeholders for what belongs to a run."""
         required = {name for name, field in cls.model_fields.items() if field.is_required()}
         return cls(**{**dict.fromkeys(cls.run_fields & required, "given-at-start"), **request["config"]})
 
-    def static_settings(self) -> dict[str, Any]:
+    def static_settings(self) -> JsonObject:
         """Return the settings that decide a definition, as far as they differ from the defaults.
 
         So the same configuration has the same static settings in versions of this package that know more settings.
@@ -261,7 +284,7 @@ class BasePipelineConfig(StrictModel):
         """Return the S3 URI, by a name for messages, of each object or folder that must exist before a start."""
         return {}
 
-    def resolved(self, registry_of: Callable[[str], Any]) -> Self:
+    def resolved(self, registry_of: Callable[[str], ModelRegistry]) -> Self:
         """Return the configuration with what only AWS knows, asked for right before a start. By default itself.
 
         `registry_of` gives the model registry of a model package group (`aws.model_registry`).
@@ -279,7 +302,7 @@ class BasePipelineConfig(StrictModel):
         return self
 
     @classmethod
-    def setting_path(cls, data: Mapping[str, Any], name: str) -> list[str]:
+    def setting_path(cls, data: JsonMapping, name: str) -> list[str]:
         """Return where a setting given by its bare name belongs in plain data: for a group's, the group first."""
         return [name]
 

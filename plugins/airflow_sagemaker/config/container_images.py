@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import datetime
 import difflib
-from typing import Any
 
 from airflow_sagemaker.config.data import load_data
 from airflow_sagemaker.config.instance_types import processor_of
+from airflow_sagemaker.types import JsonObject
 
 DEFAULT_FRAMEWORK_VERSION: str = load_data("pytorch_images")["default"]
 """The newest that the SageMaker SDK lists."""
@@ -99,9 +99,9 @@ def debugger_rules_image(region: str) -> str | None:
     return f"{account}.dkr.ecr.{region}.{data['domains'][region]}/sagemaker-debugger-rules:latest" if account else None
 
 
-def _image_of(framework_version: str) -> dict[str, Any] | None:
+def _image_of(framework_version: str) -> JsonObject | None:
     data = load_data("pytorch_images")
-    found: dict[str, Any] | None = data["versions"].get(data["aliases"].get(framework_version, framework_version))
+    found: JsonObject | None = data["versions"].get(data["aliases"].get(framework_version, framework_version))
     return found
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from airflow_sagemaker.config.base import DEFAULT_KIND, BasePipelineConfig
 from airflow_sagemaker.exceptions import ConfigurationError, Violation
+from airflow_sagemaker.types import JsonMapping
 
 _FOLDER = Path(__file__).resolve().parents[1] / "kinds"
 
@@ -38,6 +38,6 @@ def config_class(kind: str = DEFAULT_KIND) -> type[BasePipelineConfig]:
     return found
 
 
-def class_of(data: Mapping[str, Any]) -> type[BasePipelineConfig]:
+def class_of(data: JsonMapping) -> type[BasePipelineConfig]:
     """Return the class that plain data is for: that of its `kind`, else the training's."""
     return config_class(str(data.get("kind") or DEFAULT_KIND))

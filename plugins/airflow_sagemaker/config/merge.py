@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import Any
+
+from airflow_sagemaker.types import JsonMapping, JsonObject
 
 
-def merge_arguments(base: Mapping[str, Any], additions: Mapping[str, Any]) -> dict[str, Any]:
+def merge_arguments(base: JsonMapping, additions: JsonMapping) -> JsonObject:
     """Return both, structures merged member by member and lists joined; a value of `additions` wins."""
     result = dict(base)
     for name, value in additions.items():

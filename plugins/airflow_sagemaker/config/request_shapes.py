@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Protocol
 
 from airflow_sagemaker.exceptions import Violation
+from airflow_sagemaker.types import JsonMapping
 
 SEPARATORS = r" \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"  # \p{Z}: no tabs or line breaks
 _PIPELINE_FUNCTIONS = frozenset({"Get", "Std:Join", "Std:JsonGet"})
 
 
+class Shape(Protocol):
+    """What is read of a botocore shape; which members it has depends on its type."""
+
+    type_name: str
+    members: Mapping[str, Shape]
+    required_members: Sequence[str]
+    member: Shape
+    key: Shape
+    value: Shape
+    enum: Sequence[str]
+    metadata: JsonMapping
+
+
 @cache
-def create_training_job_shape() -> Any:
+def create_training_job_shape() -> Shape:
     """Return botocore's model of the request (0.2 s, no network)."""
     import botocore.session
 
     model = botocore.session.get_session().get_service_model("sagemaker")
-    return model.operation_model("CreateTrainingJob").input_shape
+    shape: Shape = model.operation_model("CreateTrainingJob").input_shape
+    return shape
 
 
-def shape_violations(path: str, value: Any, shape: Any, *, partial: bool = False) -> Iterator[Violation]:
+def shape_violations(path: str, value: object, shape: Shape, *, partial: bool = False) -> Iterator[Violation]:
     """Check a value against a botocore shape, with the patterns, enums and limits that botocore itself lets pass.
 
     A pipeline variable such as {"Get": "Parameters.X"} stands for any value. With `partial` the outermost structures
@@ -41,7 +56,7 @@ def shape_violations(path: str, value: Any, shape: Any, *, partial: bool = False
         yield from _check_scalar(path, value, shape)
 
 
-def _check_structure(path: str, value: Any, shape: Any, partial: bool) -> Iterator[Violation]:
+def _check_structure(path: str, value: object, shape: Shape, partial: bool) -> Iterator[Violation]:
     if not isinstance(value, Mapping):
         yield Violation(path, value, "must be a mapping")
         return
@@ -60,7 +75,7 @@ def _check_structure(path: str, value: Any, shape: Any, partial: bool) -> Iterat
             yield from shape_violations(f"{path}.{name}", item, shape.members[name], partial=shared)
 
 
-def _check_list(path: str, value: Any, shape: Any) -> Iterator[Violation]:
+def _check_list(path: str, value: object, shape: Shape) -> Iterator[Violation]:
     if not isinstance(value, list | tuple):
         yield Violation(path, value, "must be a list")
         return
@@ -69,7 +84,7 @@ def _check_list(path: str, value: Any, shape: Any) -> Iterator[Violation]:
         yield from shape_violations(f"{path}[{position}]", item, shape.member)
 
 
-def _check_map(path: str, value: Any, shape: Any) -> Iterator[Violation]:
+def _check_map(path: str, value: object, shape: Shape) -> Iterator[Violation]:
     if not isinstance(value, Mapping):
         yield Violation(path, value, "must be a mapping")
         return
@@ -85,21 +100,21 @@ _TYPES: dict[str, tuple[type, ...]] = {
 }  # fmt: skip
 
 
-def _check_scalar(path: str, value: Any, shape: Any) -> Iterator[Violation]:
+def _check_scalar(path: str, value: object, shape: Shape) -> Iterator[Violation]:
     kind: str = shape.type_name
-    wanted: Any = _TYPES.get(kind)  # Any: mypy cannot follow a looked-up type
+    wanted = _TYPES.get(kind)
     if wanted is None:
         return
     if not isinstance(value, wanted) or (isinstance(value, bool) and kind != "boolean"):
         yield Violation(path, value, f"must be of type {kind}")
-    elif kind == "string":
+    elif isinstance(value, str):
         yield from _check_size(path, len(value), shape, "characters")
         yield from _check_text(path, value, shape)
-    elif kind != "boolean":
+    elif isinstance(value, int | float) and kind != "boolean":
         yield from _check_size(path, value, shape, "")
 
 
-def _check_text(path: str, value: str, shape: Any) -> Iterator[Violation]:
+def _check_text(path: str, value: str, shape: Shape) -> Iterator[Violation]:
     if shape.enum and value not in shape.enum:
         yield Violation(path, value, f"must be one of {', '.join(shape.enum)}")
     pattern = shape.metadata.get("pattern")
@@ -107,7 +122,7 @@ def _check_text(path: str, value: str, shape: Any) -> Iterator[Violation]:
         yield Violation(path, value, f"must match {pattern}")
 
 
-def _check_size(path: str, size: float, shape: Any, unit: str) -> Iterator[Violation]:
+def _check_size(path: str, size: float, shape: Shape, unit: str) -> Iterator[Violation]:
     low, high = shape.metadata.get("min"), shape.metadata.get("max")
     if (low is not None and size < low) or (high is not None and size > high):
         limits = f"at least {low}" if high is None else f"{low or 0} to {high}"

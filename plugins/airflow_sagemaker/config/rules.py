@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Protocol
 
 from airflow_sagemaker.config import container_images as images
 from airflow_sagemaker.config.partition_keys import partition_problem
@@ -24,11 +24,22 @@ _TAG_TEXT = re.compile(rf"([\w{SEPARATORS}_.:/=+\-@]*)")
 _REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
+class CommonFields(Protocol):
+    """The fields of every kind that the rules below read."""
+
+    bucket: str | None
+    region: str | None
+    partition: str
+    framework_version: str
+    py_version: str | None
+    tags: dict[str, str]
+
+
 def text_rule(field: str, pattern: re.Pattern[str], rule: str, hint: str = "") -> Rule:
     """Return a rule that a text field, or each text in it, matches a pattern as a whole."""
 
     @reads_fields(field)
-    def check(seen: Any) -> Iterator[Violation]:
+    def check(seen: object) -> Iterator[Violation]:
         value = getattr(seen, field)
         for text in [value] if isinstance(value, str) else value or ():
             if not is_template(text) and not pattern.fullmatch(text):
@@ -38,7 +49,7 @@ def text_rule(field: str, pattern: re.Pattern[str], rule: str, hint: str = "") -
 
 
 @reads_fields("bucket")
-def _bucket_name(seen: Any) -> Iterator[Violation]:
+def _bucket_name(seen: CommonFields) -> Iterator[Violation]:
     if seen.bucket is not None and not is_template(seen.bucket):
         problem = bucket_problem(seen.bucket)
         if problem:
@@ -46,14 +57,14 @@ def _bucket_name(seen: Any) -> Iterator[Violation]:
 
 
 @reads_fields("partition")
-def _partition_key(seen: Any) -> Iterator[Violation]:
+def _partition_key(seen: CommonFields) -> Iterator[Violation]:
     problem = "" if is_template(seen.partition) else partition_problem(seen.partition)
     if problem:
         yield Violation("partition", seen.partition, problem)
 
 
 @reads_fields("framework_version", "py_version")
-def _image_versions(seen: Any) -> Iterator[Violation]:
+def _image_versions(seen: CommonFields) -> Iterator[Violation]:
     if getattr(seen, "training_image", None):
         return
     problem = images.version_problem(seen.framework_version, seen.py_version)
@@ -67,7 +78,7 @@ def _image_versions(seen: Any) -> Iterator[Violation]:
 
 
 @reads_fields("tags")
-def _tag_limits(seen: Any) -> Iterator[Violation]:
+def _tag_limits(seen: CommonFields) -> Iterator[Violation]:
     if len(seen.tags) > 50:
         yield Violation("tags", len(seen.tags), "must have at most 50 tags")
     for key, value in seen.tags.items():

@@ -15,8 +15,10 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from airflow_sagemaker.exceptions import MISSING, ConfigurationError, Violation
+from airflow_sagemaker.types import JsonMapping, JsonObject
 
 Rule = Callable[[Any], Iterator[Violation]]
+"""Takes a model, or its sound values; what a rule reads of it is the Protocol that annotates its argument."""
 
 
 def reads_fields(*fields: str) -> Callable[[Rule], Rule]:
@@ -29,12 +31,12 @@ def reads_fields(*fields: str) -> Callable[[Rule], Rule]:
     return mark
 
 
-def is_template(value: Any) -> bool:
+def is_template(value: object) -> bool:
     """Whether a value still holds an Airflow template and can only be judged after rendering."""
     return isinstance(value, str) and ("{{" in value or "{%" in value)
 
 
-def holds_template(value: Any) -> bool:
+def holds_template(value: object) -> bool:
     """Whether a template is anywhere in a value."""
     if isinstance(value, Mapping):
         return any(holds_template(inner) for inner in value.values())
@@ -58,14 +60,14 @@ class StrictModel(BaseModel):
     rules: ClassVar[tuple[Rule, ...]] = ()
     what: ClassVar[str] = "configuration"
 
-    def __init__(self, **data: Any) -> None:
+    def __init__(self, **data: object) -> None:
         violations: list[Violation] = []
         try:
             super().__init__(**data)
         except ValidationError as error:
             violations = list(_violations_of(error, type(self)))
             bad = {str(item["loc"][0]) for item in error.errors() if item["loc"]}
-            seen: Any = SimpleNamespace(**_sound_values(type(self), data, bad))
+            seen: SimpleNamespace | StrictModel = SimpleNamespace(**_sound_values(type(self), data, bad))
         else:
             bad, seen = set(), self
         for rule in self.all_rules():
@@ -85,7 +87,7 @@ class StrictModel(BaseModel):
         return tuple(found)
 
     @classmethod
-    def unrendered_violations(cls, data: Mapping[str, Any]) -> list[Violation]:
+    def unrendered_violations(cls, data: JsonMapping) -> list[Violation]:
         """Return what is wrong whatever the templates in `data` will give: fields that hold one are not judged."""
         open_fields = {name for name, value in data.items() if holds_template(value)}
         try:
@@ -99,13 +101,13 @@ class StrictModel(BaseModel):
             return [found for found in error.violations if _top_field(found.field) not in reads]
         return []
 
-    def updated(self, **changes: Any) -> Self:
+    def updated(self, **changes: object) -> Self:
         """Return a copy with changed values, validated anew; what was not given is filled in anew."""
         given = {name: getattr(self, name) for name in self.model_fields_set}
         return type(self)(**{**given, **changes})
 
     @classmethod
-    def model_validate(cls, obj: Any, **_: Any) -> Self:
+    def model_validate(cls, obj: object, **_: object) -> Self:
         """Build the model from a mapping; an instance of the class is returned as it is."""
         if isinstance(obj, cls):
             return obj
@@ -114,9 +116,9 @@ class StrictModel(BaseModel):
         return cls(**{str(key): value for key, value in obj.items()})
 
 
-def _sound_values(model: type[BaseModel], data: Mapping[str, Any], bad: set[str]) -> dict[str, Any]:
+def _sound_values(model: type[BaseModel], data: JsonMapping, bad: set[str]) -> JsonObject:
     """Validate field by field what can be validated, so that rules over sound fields still run."""
-    values: dict[str, Any] = {}
+    values: JsonObject = {}
     for name, info in model.model_fields.items():
         if name in bad:
             continue

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from airflow_sagemaker.config.strict_model import is_template
 from airflow_sagemaker.exceptions import ConfigurationError, Violation
+from airflow_sagemaker.types import JsonObject
+
+if TYPE_CHECKING:
+    import yaml
 
 
 def file_label(path: str | os.PathLike[str]) -> str:
@@ -16,9 +20,7 @@ def file_label(path: str | os.PathLike[str]) -> str:
     return f"configuration file {os.fspath(path)}"
 
 
-def read_yaml(
-    path: str | os.PathLike[str], render: Callable[[dict[str, Any]], dict[str, Any]] | None = None
-) -> dict[str, Any]:
+def read_yaml(path: str | os.PathLike[str], render: Callable[[JsonObject], JsonObject] | None = None) -> JsonObject:
     """Return the settings in a YAML file; a relative `source_dir` is one beside the file, whoever reads it.
 
     `render` fills in the templates of what was read. Raises ConfigurationError, naming the file, when there are no
@@ -48,17 +50,17 @@ MAX_NODES = 100_000
 """Far above any configuration; below what takes seconds to read or fills the memory through aliases of aliases."""
 
 
-def _yaml_loader() -> Any:
+def _yaml_loader() -> type[yaml.SafeLoader]:
     """Return YAML's safe loader with limits, and with duplicate keys as errors where YAML would lose a value."""
     import yaml
 
     class Loader(yaml.SafeLoader):
-        def __init__(self, stream: Any) -> None:
+        def __init__(self, stream: str) -> None:
             super().__init__(stream)
             self._depth = 0
             self._nodes: dict[int, int] = {}  # how many nodes each one stands for, aliases expanded
 
-        def compose_node(self, parent: Any, index: Any) -> Any:
+        def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
             self._depth += 1
             if self._depth > MAX_DEPTH:
                 self._refuse(f"nested more than {MAX_DEPTH} levels deep")
@@ -74,7 +76,7 @@ def _yaml_loader() -> Any:
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             raise yaml.composer.ComposerError(None, None, problem, mark)
 
-        def compose_mapping_node(self, anchor: Any) -> Any:
+        def compose_mapping_node(self, anchor: dict[object, yaml.Node]) -> yaml.MappingNode:
             node = super().compose_mapping_node(anchor)
             names: set[str] = set()
             for key, _ in node.value:
@@ -86,7 +88,7 @@ def _yaml_loader() -> Any:
     return Loader
 
 
-def _inner_nodes(node: Any) -> list[Any]:
+def _inner_nodes(node: yaml.Node) -> list[yaml.Node]:
     if isinstance(node.value, str):
         return []
     return [inner for item in node.value for inner in (item if isinstance(item, tuple) else (item,))]

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from airflow_sagemaker.exceptions import CompileError, CompileTimeout, SdkNotAvailable
+from airflow_sagemaker.types import JsonObject
 
 log = logging.getLogger("airflow_sagemaker.definition.compiler")
 
@@ -28,14 +28,14 @@ _GRACE_SECONDS = 5.0
 
 
 def compile_in_child(
-    request: dict[str, Any],
+    request: JsonObject,
     folder: Path,
     *,
     python: str,
     modules: Iterable[str],
     timeout: float,
     on_child: OnChild | None,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Return the compile process's response. Raises CompileError, CompileTimeout or SdkNotAvailable.
 
     `folder` is empty and belongs to this call. `modules` are importable names that the process may need besides this
@@ -76,15 +76,13 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _answer_of(
-    folder: Path, process: subprocess.Popen[bytes], last_lines: Iterable[str], python: str
-) -> dict[str, Any]:
+def _answer_of(folder: Path, process: subprocess.Popen[bytes], last_lines: Iterable[str], python: str) -> JsonObject:
     path = folder / "response.json"
     if not path.is_file():
         code = process.returncode
         how = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
         raise CompileError(_with_tail(f"the compile process {how} without a result", last_lines))
-    response: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    response: JsonObject = json.loads(path.read_text(encoding="utf-8"))
     if response.get("kind") == "sdk":
         hint = "install sagemaker>=3.27,<4 there, or set sdk_python to an interpreter that has it"
         raise SdkNotAvailable(f"{python} cannot import the SageMaker SDK: {response['error']}; {hint}")

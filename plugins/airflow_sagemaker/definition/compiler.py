@@ -6,7 +6,6 @@ import hashlib
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from filelock import Timeout
 
@@ -25,6 +24,7 @@ from airflow_sagemaker.exceptions import (
     SdkNotAvailable,
     Violation,
 )
+from airflow_sagemaker.types import JsonObject
 
 DEFAULT_TIMEOUT_SECONDS = 180.0
 
@@ -91,7 +91,7 @@ def compile_pipeline(
 
 
 def _key_or_reason(
-    request: dict[str, Any], sources: Mapping[str, str], modules: Sequence[str], python: str
+    request: JsonObject, sources: Mapping[str, str], modules: Sequence[str], python: str
 ) -> tuple[str, SdkNotAvailable | None]:
     """Return the cache's key; without an SDK none (no entry has an empty key), and why."""
     try:
@@ -137,7 +137,7 @@ def _checked_sources(config: BasePipelineConfig) -> dict[str, str]:
     return sha256s_of(source.files)
 
 
-def _from_s3(key: str, cache: DiskCache, shared: S3Cache | None, sources: Mapping[str, str]) -> dict[str, Any] | None:
+def _from_s3(key: str, cache: DiskCache, shared: S3Cache | None, sources: Mapping[str, str]) -> JsonObject | None:
     """Return another host's entry, moved into this host's cache, or None."""
     if shared is None:
         return None
@@ -149,21 +149,21 @@ def _from_s3(key: str, cache: DiskCache, shared: S3Cache | None, sources: Mappin
 
 
 def _compile_anew(
-    request: dict[str, Any],
+    request: JsonObject,
     key: str,
     cache: DiskCache,
     python: str,
     modules: Sequence[str],
     timeout: float,
     on_child: OnChild | None,
-) -> dict[str, Any]:
+) -> JsonObject:
     with cache.work_folder() as folder:
         response = compile_in_child(request, folder, python=python, modules=modules, timeout=timeout, on_child=on_child)
         cache.put(key, response)
     return response
 
 
-def _compiled_pipeline(config: BasePipelineConfig, entry: dict[str, Any], cache: DiskCache) -> CompiledPipeline:
+def _compiled_pipeline(config: BasePipelineConfig, entry: JsonObject, cache: DiskCache) -> CompiledPipeline:
     definition: str = entry["definition"]
     uploads = tuple(
         Upload(

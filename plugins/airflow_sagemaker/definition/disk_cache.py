@@ -15,7 +15,6 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from filelock import FileLock
 
@@ -23,6 +22,7 @@ from airflow_sagemaker.cache_folder import cache_folder
 from airflow_sagemaker.definition.child_process import module_place
 from airflow_sagemaker.definition.source_files import contents_of, digest_of, digest_of_digests
 from airflow_sagemaker.exceptions import CompileError, SdkNotAvailable
+from airflow_sagemaker.types import JsonObject
 
 FORMAT = 1
 KEEP_SECONDS = 30 * 86400
@@ -35,7 +35,7 @@ _QUESTION = (
 )
 
 
-def cache_key(request: dict[str, Any], sources: Mapping[str, str], modules: Iterable[str], python: str) -> str:
+def cache_key(request: JsonObject, sources: Mapping[str, str], modules: Iterable[str], python: str) -> str:
     """Return a digest of all that decides a definition. Raises SdkNotAvailable without an SDK to be found.
 
     `sources` are the files of source_dir: sha256 by relative path.
@@ -156,11 +156,11 @@ class DiskCache:
         with TemporaryDirectory(dir=self._work) as folder:
             yield Path(folder).resolve()
 
-    def get(self, key: str) -> dict[str, Any] | None:
+    def get(self, key: str) -> JsonObject | None:
         """Return an entry whose files are all there, byte for byte, or None. An unreadable entry is none."""
         path = self._entries / f"{key}.json"
         try:
-            entry: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            entry: JsonObject = json.loads(path.read_text(encoding="utf-8"))
             for upload in entry["uploads"]:
                 if hashlib.sha256(self.blob(upload["sha256"]).read_bytes()).hexdigest() != upload["sha256"]:
                     return None
@@ -170,7 +170,7 @@ class DiskCache:
             os.utime(path)
         return entry
 
-    def put(self, key: str, entry: dict[str, Any]) -> None:
+    def put(self, key: str, entry: JsonObject) -> None:
         """Store an entry, and move the files that its uploads name into the cache."""
         for upload in entry["uploads"]:
             source, blob = Path(upload.pop("path")), self.blob(upload["sha256"])

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_sagemaker.aws.faults import Fault, classify_error, explain_error
 from airflow_sagemaker.aws.versions import CompiledPipeline, deploy_pipeline
@@ -25,6 +25,7 @@ from airflow_sagemaker.cache_folder import cache_folder
 from airflow_sagemaker.definition.source_files import digest_of_digests
 from airflow_sagemaker.definition.trust import Distrusted, code_channels, require_deployed, require_own_code
 from airflow_sagemaker.exceptions import CompileError, DeploymentError
+from airflow_sagemaker.types import JsonMapping, JsonObject
 
 if TYPE_CHECKING:
     from airflow_sagemaker.aws.client import Aws
@@ -40,7 +41,7 @@ COMMAND = "airflow-sagemaker publish CONFIG.yaml"
 class Subject:
     """What a publication is of: everything that determines a definition, except for the versions of SDK and package."""
 
-    parts: dict[str, Any]
+    parts: JsonObject
     sources: Mapping[str, str]
     """The files of source_dir: sha256 by relative path."""
 
@@ -64,7 +65,7 @@ class Subject:
         """The publication's name."""
         return _digest({"format": FORMAT, **self.parts})
 
-    def differences(self, other: Mapping[str, Any]) -> list[str]:
+    def differences(self, other: JsonMapping) -> list[str]:
         """Return the names of the parts in which another subject differs."""
         ours, theirs = self.parts, other
         settings = {*ours["settings"], *theirs.get("settings", {})}
@@ -181,7 +182,7 @@ class Publications:
         """Return where the publication is, or would be."""
         return f"s3://{self._bucket}/{self._key(subject.key)}"
 
-    def _compiled(self, config: BasePipelineConfig, published: Mapping[str, Any]) -> CompiledPipeline:
+    def _compiled(self, config: BasePipelineConfig, published: JsonMapping) -> CompiledPipeline:
         if published.get("format") != FORMAT:
             raise CompileError(
                 f"pipeline {self._pipeline_name!r} was published in format {published.get('format')!r}, but this "
@@ -211,7 +212,7 @@ class Publications:
     def _key(self, name: str) -> str:
         return f"{self._pipeline_name}/published/{name}.json"
 
-    def _read(self, key: str) -> dict[str, Any] | None:
+    def _read(self, key: str) -> JsonObject | None:
         """Return an object's content, or None if it does not exist."""
         try:
             body = self._aws.call("s3", "get_object", Bucket=self._bucket, Key=key)["Body"].read()
@@ -219,9 +220,9 @@ class Publications:
             if classify_error(error) is Fault.GONE:
                 return None
             raise
-        content: dict[str, Any] = json.loads(body)
+        content: JsonObject = json.loads(body)
         return content
 
 
-def _digest(value: Any) -> str:
+def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from airflow_sagemaker.config.base import BasePipelineConfig
 from airflow_sagemaker.config.kinds import config_class
+from airflow_sagemaker.types import JsonObject
 
 _PACKAGE = __name__.partition(".")[0]
 
 
-def request_of(config: BasePipelineConfig) -> dict[str, Any]:
+def request_of(config: BasePipelineConfig) -> JsonObject:
     """Return the static part of a configuration as plain data."""
     return {"kind": config.kind_name(), **config.compile_request()}
 
 
-def config_of(request: dict[str, Any]) -> BasePipelineConfig:
+def config_of(request: JsonObject) -> BasePipelineConfig:
     """Return a configuration with the request's static part and placeholders for what belongs to a run."""
     return config_class(request["kind"]).from_compile_request(request)
 

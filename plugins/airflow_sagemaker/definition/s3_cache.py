@@ -16,10 +16,11 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_sagemaker.definition.source_files import digest_of_digests
 from airflow_sagemaker.definition.trust import Distrusted, code_channels, require_deployed, require_own_code
+from airflow_sagemaker.types import JsonObject
 
 if TYPE_CHECKING:
     from airflow_sagemaker.aws.client import Aws
@@ -34,13 +35,13 @@ class S3Cache:
         self._pipeline_name = pipeline_name
         self._role_arn = role_arn
 
-    def get(self, key: str, folder: Path, sources: Mapping[str, str]) -> dict[str, Any] | None:
+    def get(self, key: str, folder: Path, sources: Mapping[str, str]) -> JsonObject | None:
         """Return an entry whose files have been fetched into `folder`, or None.
 
         `sources` are the files of this host's source_dir: sha256 by relative path.
         """
         try:
-            entry: dict[str, Any] = json.loads(self._read(self._bucket, self._key(key)))
+            entry: JsonObject = json.loads(self._read(self._bucket, self._key(key)))
             self._check_uploads(entry, sources)
             require_deployed(self._aws, self._pipeline_name, self._role_arn, entry["definition"])
             for upload in entry["uploads"]:
@@ -61,7 +62,7 @@ class S3Cache:
             return None
         return entry
 
-    def put(self, key: str, entry: dict[str, Any]) -> None:
+    def put(self, key: str, entry: JsonObject) -> None:
         """Store an entry for other hosts."""
         body = json.dumps(entry).encode()
         try:
@@ -69,7 +70,7 @@ class S3Cache:
         except Exception as error:
             self._aws.log.debug("The compiled definition was not stored in S3: %s", error)
 
-    def _check_uploads(self, entry: dict[str, Any], sources: Mapping[str, str]) -> None:
+    def _check_uploads(self, entry: JsonObject, sources: Mapping[str, str]) -> None:
         """Raise unless the uploads are the folders that the training step names by their content, the code being ours.
 
         What other steps upload has names of their own choice, which prove nothing.

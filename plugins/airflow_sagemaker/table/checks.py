@@ -97,7 +97,7 @@ def _ids(splits: Splits, wanted: TableFields) -> Iterator[Finding]:
             shared = known[other].ids.filter(pc.is_in(known[other].ids, value_set=known[one].ids))
             example = str(shared[0].as_py()) if len(shared) else ""
             where = f"{one} and {other}"
-            yield Finding("ids in both", where, len(shared), "0", ok=not len(shared), example=example)
+            yield Finding("shared ids", where, len(shared), "0", ok=not len(shared), example=example)
 
 
 def _gaps(splits: Splits, wanted: TableFields) -> Iterator[Finding]:

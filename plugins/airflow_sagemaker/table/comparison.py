@@ -56,7 +56,7 @@ def compare(now: Split, last: Split, limits: Limits) -> list[Finding]:
 def _rows(now: Split, last: Split, limits: Limits) -> Finding:
     most, times = limits.row_ratio, now.rows / last.rows
     limit = limited(most, f"{1 / (most or 1):.3g} to {most:g}")
-    return Finding("rows, times the last partition's", "train", times, limit, not most or 1 / most <= times <= most)
+    return Finding("rows relative to the last partition", "train", times, limit, not most or 1 / most <= times <= most)
 
 
 def _missing_values(now: Split, last: Split, limits: Limits) -> Iterator[Finding]:
@@ -66,7 +66,7 @@ def _missing_values(now: Split, last: Split, limits: Limits) -> Iterator[Finding
         if rise > 0:
             limit = limited(most, f"at most {most:g}")
             ok = not most or rise <= most
-            yield Finding("missing values, rise since the last partition", f"train.{name}", rise, limit, ok)
+            yield Finding("increase in missing values since the last partition", f"train.{name}", rise, limit, ok)
 
 
 def _classes(now: Split, last: Split, limits: Limits) -> Iterator[Finding]:
@@ -75,7 +75,7 @@ def _classes(now: Split, last: Split, limits: Limits) -> Iterator[Finding]:
         change = abs(now.share(label) - last.share(label))
         limit = limited(most, f"at most {most:g}")
         ok = not most or change <= most
-        yield Finding(f"share of label {label}, change since the last partition", "train", change, limit, ok)
+        yield Finding(f"change in the share of label {label} since the last partition", "train", change, limit, ok)
 
 
 def _units(now: Split, last: Split, limits: Limits) -> Iterator[Finding]:
@@ -84,7 +84,7 @@ def _units(now: Split, last: Split, limits: Limits) -> Iterator[Finding]:
         larger, smaller = max(now.most[name], last.most[name]), min(now.most[name], last.most[name])
         if most and smaller > 0 and larger / smaller > most:
             example = f"{now.most[name]:g}, last {last.most[name]:g}"
-            check = "largest value, times the last partition's"
+            check = "largest value relative to the last partition"
             yield Finding(check, f"train.{name}", larger / smaller, f"at most {most:g}", ok=False, example=example)
 
 

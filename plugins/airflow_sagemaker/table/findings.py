@@ -27,8 +27,8 @@ class Finding:
     example: str = ""
 
     def __str__(self) -> str:
-        such = f", such as {self.example}" if self.example else ""
-        return f"{self.check} of {self.where} is {self.value:.4g}, expected {self.limit}{such}"
+        example = f"; for example {self.example}" if self.example else ""
+        return f"{self.check} in {self.where}: {self.value:.4g} (expected {self.limit}{example})"
 
     @property
     def line(self) -> str:
@@ -37,7 +37,7 @@ class Finding:
             return str(self)
         expected = "" if self.limit == UNLIMITED else f" (expected {self.limit})"
         example = f": {self.example}" if self.example else ""
-        return f"{self.check} of {self.where}: {self.value:.4g}{expected}{example}"
+        return f"{self.check} in {self.where}: {self.value:.4g}{expected}{example}"
 
 
 def limited(switch: float, text: str) -> str:

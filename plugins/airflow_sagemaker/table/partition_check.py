@@ -59,7 +59,7 @@ def _check(
     path, before = last or ("", None)
     findings = check(splits, wanted)
     findings.append(
-        Finding("partitions before, compared with", "train", int(before is not None), UNLIMITED, example=path)
+        Finding("earlier partitions compared with", "train", int(before is not None), UNLIMITED, example=path)
     )
     return shortened([*findings, *(compare(splits["train"], before, limits) if before else [])])
 

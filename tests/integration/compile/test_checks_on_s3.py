@@ -53,10 +53,10 @@ def test_the_newest_partition_before_is_the_measure(
     s3.put_object(Bucket=BUCKET, Key="churn/input/2026-02-01/train/train.parquet", Body=b"torn")
 
     found = findings(capsys, "--data", "--partition", "2026-01-30")
-    assert found["partitions before, compared with of train"]["value"] == 0
+    assert found["earlier partitions compared with of train"]["value"] == 0
     found = findings(capsys, "--data", "--partition", "2026-02-02")
     last = f"s3://{BUCKET}/churn/input/2026-01-31"
-    assert found["partitions before, compared with of train"]["example"] == last, (
+    assert found["earlier partitions compared with of train"]["example"] == last, (
         "the torn one has failed its own check"
     )
     assert 0 < found["drift (PSI) since the last partition of train.age"]["value"] < 0.3

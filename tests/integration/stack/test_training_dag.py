@@ -59,8 +59,8 @@ def test_a_dag_of_one_line_prepares_trains_and_promotes(tmp_path: Path, monkeypa
             ]  # fmt: skip
 
         earlier = {partition: checks_of(stack, run) for partition, run in runs.items()}
-        of_first = earlier[FIRST]["partitions before, compared with of train"]
-        of_second = earlier[SECOND]["partitions before, compared with of train"]
+        of_first = earlier[FIRST]["earlier partitions compared with of train"]
+        of_second = earlier[SECOND]["earlier partitions compared with of train"]
         assert (of_first["value"], of_second["value"]) == (0, 1)
         assert of_second["example"] == f"s3://{BUCKET}/{NAME}/input/{FIRST}"
         assert "drift (PSI) since the last partition of train.visits" in earlier[BY_FORM]

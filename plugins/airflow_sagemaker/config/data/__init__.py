@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 from functools import cache
 from importlib.resources import files
-from typing import Any
+
+from airflow_sagemaker.types import JsonObject
 
 
 @cache
-def load_data(name: str) -> dict[str, Any]:
+def load_data(name: str) -> JsonObject:
     """Return the content of `<name>.json` in this folder."""
-    content: dict[str, Any] = json.loads(files(__name__).joinpath(f"{name}.json").read_text(encoding="utf-8"))
+    content: JsonObject = json.loads(files(__name__).joinpath(f"{name}.json").read_text(encoding="utf-8"))
     return content

@@ -7,9 +7,10 @@ import sys
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import botocore.session
+
+from airflow_sagemaker.types import JsonObject
 
 HERE = Path(__file__).parent
 OLDEST = (2, 0)  # PyTorch 1.x containers lack Python 3.10, which the SDK's drivers need
@@ -32,16 +33,16 @@ docs/src/data of github.com/aws/deep-learning-containers, August 2026.
 """
 
 
-def instance_types() -> dict[str, Any]:
+def instance_types() -> JsonObject:
     """Return every instance type that the installed botocore lists for training jobs."""
     shape = botocore.session.get_session().get_service_model("sagemaker").shape_for("TrainingInstanceType")
     return {"source": f"botocore {version('botocore')}, TrainingInstanceType", "training": sorted(shape.enum)}
 
 
-def pytorch_images() -> dict[str, Any]:
+def pytorch_images() -> JsonObject:
     """Return the PyTorch training images: versions, tags, registry accounts, domains and the end of their patches."""
     registries: list[dict[str, str]] = []
-    versions: dict[str, Any] = {}
+    versions: JsonObject = {}
     aliases: dict[str, str] = {}
     for family in FAMILIES:
         listed = _sdk_file(family)["training"]
@@ -65,7 +66,7 @@ def pytorch_images() -> dict[str, Any]:
     }
 
 
-def _image(entry: dict[str, Any]) -> dict[str, Any]:
+def _image(entry: JsonObject) -> JsonObject:
     """Return repository, tags and Python versions of one version's images.
 
     In a tag {version} stands for the version as it is asked for, {py} for one of the Python versions; the images on
@@ -78,12 +79,12 @@ def _image(entry: dict[str, Any]) -> dict[str, Any]:
     return {"repository": entry["repository"], "tags": tags, "py_versions": entry.get("py_versions", [])}
 
 
-def _sdk_file(name: str) -> dict[str, Any]:
+def _sdk_file(name: str) -> JsonObject:
     spec = find_spec("sagemaker")
     if spec is None or not spec.submodule_search_locations:
         raise SystemExit("install the SageMaker SDK first")
     path = Path(next(iter(spec.submodule_search_locations))) / "core" / "image_uri_config" / f"{name}.json"
-    content: dict[str, Any] = json.loads(path.read_text())
+    content: JsonObject = json.loads(path.read_text())
     return content
 
 

@@ -17,7 +17,12 @@ import traceback
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+from airflow_sagemaker.types import JsonObject
+
+if TYPE_CHECKING:
+    from sagemaker.core.workflow.pipeline_context import PipelineSession
 
 _PR_SET_PDEATHSIG = 1
 
@@ -35,7 +40,7 @@ class RecordingUploader:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.uploads: dict[tuple[str, str], dict[str, Any]] = {}
+        self.uploads: dict[tuple[str, str], JsonObject] = {}
 
     def upload(self, files: Mapping[str, bytes], bucket: str, prefix: str) -> None:
         """Note each file for s3://bucket/prefix/<relative path>."""
@@ -54,7 +59,7 @@ class RecordingUploader:
         }  # fmt: skip
 
 
-def recording_session(region: str, bucket: str, uploader: RecordingUploader) -> Any:
+def recording_session(region: str, bucket: str, uploader: RecordingUploader) -> PipelineSession:
     """Return a PipelineSession that makes no AWS call: what steps upload is noted, everything else is refused."""
     import boto3
     from sagemaker.core.workflow.pipeline_context import PipelineSession
@@ -68,7 +73,7 @@ def recording_session(region: str, bucket: str, uploader: RecordingUploader) -> 
             return bucket
 
         def upload_data(
-            self, path: str, bucket: str | None = None, key_prefix: str = "data", **_: Any
+            self, path: str, bucket: str | None = None, key_prefix: str = "data", **_: object
         ) -> str:  # the SDK's signature
             target = bucket or self.default_bucket()
             if Path(path).is_dir():
@@ -77,11 +82,11 @@ def recording_session(region: str, bucket: str, uploader: RecordingUploader) -> 
             uploader.upload({Path(path).name: Path(path).read_bytes()}, target, key_prefix)
             return f"s3://{target}/{key_prefix}/{Path(path).name}"
 
-        def upload_string_as_file_body(self, body: str, bucket: str, key: str, **_: Any) -> str:
+        def upload_string_as_file_body(self, body: str, bucket: str, key: str, **_: object) -> str:
             uploader.add(body.encode(), bucket, key)
             return f"s3://{bucket}/{key}"
 
-    def refuse(event_name: str, **_: Any) -> None:
+    def refuse(event_name: str, **_: object) -> None:
         raise CompileError(f"compiling must not call AWS, but a step called {event_name.removeprefix('before-call.')}")
 
     session = boto3.Session(region_name=region)
@@ -95,7 +100,7 @@ def check_settings_once() -> None:
 
     check, valid = SageMakerConfig.validate_sagemaker_config, []
 
-    def check_once(settings: dict[str, Any] | None = None) -> None:
+    def check_once(settings: JsonObject | None = None) -> None:
         if settings not in valid:
             check(settings)
             valid.append(deepcopy(settings))
@@ -103,7 +108,7 @@ def check_settings_once() -> None:
     SageMakerConfig.validate_sagemaker_config = staticmethod(check_once)
 
 
-def compile_request(request: dict[str, Any], folder: Path) -> dict[str, Any]:
+def compile_request(request: JsonObject, folder: Path) -> JsonObject:
     """Return the response to a request."""
     from airflow_sagemaker.definition.request import config_of
     from airflow_sagemaker.definition.sdk.pipeline import build_pipeline, canonical_definition

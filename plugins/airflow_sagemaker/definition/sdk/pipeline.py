@@ -11,7 +11,7 @@ import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypeAlias
 
 # First, because it prepares the environment for the SDK's import.
 from airflow_sagemaker.definition.sdk.session import SessionUploader, Uploader, completed_config, configured_session
@@ -23,6 +23,9 @@ from sagemaker.mlops.workflow.steps import Step  # isort: skip
 
 from airflow_sagemaker.config.base import BasePipelineConfig
 from airflow_sagemaker.exceptions import CompileError
+
+StepSource: TypeAlias = "Step | str | Callable[..., Step | Sequence[Step]]"
+"""A step of the SDK, a function that makes one or several, or a "module:function" reference to one."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +40,9 @@ class StepContext:
 
     config: BasePipelineConfig
     session: PipelineSession
-    variables: Mapping[str, Any]
+    variables: Mapping[str, ParameterString | ParameterInteger]
     uploader: Uploader | None = None
-    before: Sequence[Any] = ()
+    before: Sequence[Step] = ()
     training_step: Step | None = None
 
 
@@ -47,8 +50,8 @@ def build_pipeline(
     config: BasePipelineConfig,
     *,
     sagemaker_session: PipelineSession | None = None,
-    dependencies: Sequence[Any] = (),
-    followups: Sequence[Any] = (),
+    dependencies: Sequence[StepSource] = (),
+    followups: Sequence[StepSource] = (),
     uploader: Uploader | None = None,
 ) -> Pipeline:
     """Return a pipeline whose kind's own steps run between `dependencies` and `followups`.
@@ -83,15 +86,15 @@ def canonical_definition(pipeline: Pipeline) -> str:
     return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
 
-def _build_steps(sources: Sequence[Any], context: StepContext) -> list[Any]:
-    steps: list[Any] = []
+def _build_steps(sources: Sequence[StepSource], context: StepContext) -> list[Step]:
+    steps: list[Step] = []
     for source in sources:
         made = _build_step(source, context)
         steps.extend(made if isinstance(made, list | tuple) else [made])
     return steps
 
 
-def _build_step(source: Any, context: StepContext) -> Any:
+def _build_step(source: StepSource, context: StepContext) -> Step | Sequence[Step]:
     function = _import_function(source) if isinstance(source, str) else source
     if not callable(function) or isinstance(function, Step):
         return function
@@ -99,10 +102,10 @@ def _build_step(source: Any, context: StepContext) -> Any:
     return function(context) if takes_context else function()
 
 
-def _import_function(reference: str) -> Callable[..., Any]:
+def _import_function(reference: str) -> Callable[..., Step | Sequence[Step]]:
     module, _, name = reference.partition(":")
     try:
-        found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+        found: Callable[..., Step | Sequence[Step]] = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise CompileError(f"{reference!r} cannot be imported as module:function: {error}") from error
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 os.environ.setdefault("AWS_DEFAULT_REGION", os.environ.get("AWS_REGION", "us-east-1"))  # the import needs a region
 
@@ -16,9 +16,10 @@ from sagemaker.core.workflow.pipeline_context import PipelineSession
 
 from airflow_sagemaker.config.base import BasePipelineConfig
 from airflow_sagemaker.config.merge import merge_arguments
+from airflow_sagemaker.types import JsonObject
 
 Config = TypeVar("Config", bound=BasePipelineConfig)
-TELEMETRY_OFF: dict[str, Any] = {
+TELEMETRY_OFF: JsonObject = {
     "SchemaVersion": "1.0",
     "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}},
 }

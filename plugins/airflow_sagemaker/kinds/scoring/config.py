@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self
 
 from pydantic import Field
 
 from airflow_sagemaker.config import container_images as images
-from airflow_sagemaker.config.base import BasePipelineConfig, Compute
+from airflow_sagemaker.config.base import BasePipelineConfig, Compute, ModelRegistry
 from airflow_sagemaker.config.instance_types import instance_type_problem
 from airflow_sagemaker.config.s3_uris import is_inside, normalised_uri, uri_problem
 from airflow_sagemaker.config.strict_model import Rule, is_template, reads_fields
 from airflow_sagemaker.exceptions import ConfigurationError, Violation
+from airflow_sagemaker.types import JsonMapping
 
 CHAMPION = "champion"
 PROGRAM = "predict.py"
@@ -23,8 +24,18 @@ _PLACEHOLDERS = {"model": "s3://given/at-start/model.tar.gz", "input_path": "s3:
 _PACKAGE = re.compile(r"arn:aws[a-z\-]*:sagemaker:[a-z0-9\-]+:\d{12}:model-package/[^/]+(/\d+)?")
 
 
+class _Fields(Protocol):
+    """The fields that the rules read."""
+
+    model: str
+    group: str | None
+    input_path: str
+    output_path: str | None
+    scoring_instance_type: str
+
+
 @reads_fields("model", "group")
-def _model_is_known(seen: Any) -> Iterator[Violation]:
+def _model_is_known(seen: _Fields) -> Iterator[Violation]:
     if is_template(seen.model):
         return
     if seen.model == CHAMPION:
@@ -36,7 +47,7 @@ def _model_is_known(seen: Any) -> Iterator[Violation]:
 
 
 @reads_fields("input_path", "output_path")
-def _paths(seen: Any) -> Iterator[Violation]:
+def _paths(seen: _Fields) -> Iterator[Violation]:
     sound = {}
     for name in ("input_path", "output_path"):
         uri = getattr(seen, name)
@@ -54,7 +65,7 @@ def _paths(seen: Any) -> Iterator[Violation]:
 
 
 @reads_fields("scoring_instance_type")
-def _instance_type(seen: Any) -> Iterator[Violation]:
+def _instance_type(seen: _Fields) -> Iterator[Violation]:
     problem = "" if is_template(seen.scoring_instance_type) else instance_type_problem(seen.scoring_instance_type)
     if problem:
         yield Violation("scoring_instance_type", seen.scoring_instance_type, problem)
@@ -125,7 +136,7 @@ class PytorchScoringConfig(BasePipelineConfig):
             str(self.region), self.scoring_instance_type, self.framework_version, self.py_version
         )
 
-    def resolved(self, registry_of: Callable[[str], Any]) -> Self:
+    def resolved(self, registry_of: Callable[[str], ModelRegistry]) -> Self:
         """Return the configuration with the place of its model's artifact: one call or two, none for an S3 URI.
 
         Raises ConfigurationError for a group without a champion, or a package that does not exist.
@@ -170,7 +181,7 @@ class PytorchScoringConfig(BasePipelineConfig):
         }
 
     @classmethod
-    def from_compile_request(cls, request: Mapping[str, Any]) -> Self:
+    def from_compile_request(cls, request: JsonMapping) -> Self:
         """Return a configuration with the request's static part and placeholders for what belongs to a run."""
         return cls(**{**_PLACEHOLDERS, **request["config"]})
 

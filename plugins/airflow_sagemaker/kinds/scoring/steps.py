@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
+from sagemaker.core.helper.pipeline_variable import PipelineVariable
 from sagemaker.core.processing import Processor
 from sagemaker.core.shapes import ProcessingInput, ProcessingOutput, ProcessingS3Input, ProcessingS3Output
 from sagemaker.mlops.workflow.steps import ProcessingStep
@@ -64,12 +65,12 @@ def _upload_code(context: StepContext) -> str:
     return f"s3://{config.code_bucket}/{prefix}"
 
 
-def _input(name: str, uri: Any, path: str) -> Any:
+def _input(name: str, uri: PipelineVariable, path: str) -> ProcessingInput:
     source = ProcessingS3Input(s3_uri=uri, local_path=path, s3_data_type="S3Prefix", s3_input_mode="File")
     return ProcessingInput(input_name=name, s3_input=source)
 
 
-def _output(name: str, uri: Any, path: str) -> Any:
+def _output(name: str, uri: PipelineVariable, path: str) -> ProcessingOutput:
     # Uploaded when the program has ended; the program puts a whole file in place, or none.
     target = ProcessingS3Output(s3_uri=uri, local_path=path, s3_upload_mode="EndOfJob")
     return ProcessingOutput(output_name=name, s3_output=target)

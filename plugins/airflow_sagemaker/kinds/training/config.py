@@ -25,6 +25,7 @@ from airflow_sagemaker.kinds.training.groups import (
 from airflow_sagemaker.kinds.training.hyperparameters import ModelHyperparameters
 from airflow_sagemaker.kinds.training.metric_regexes import slow_metric_warnings
 from airflow_sagemaker.kinds.training.parameters import parameter_types
+from airflow_sagemaker.types import JsonMapping, JsonObject
 
 REQUIREMENTS = "requirements.txt"
 GIVEN_AT_START = "given-at-start"
@@ -118,7 +119,7 @@ class PytorchTrainingConfig(BasePipelineConfig):
     step_cache_expires_after: str | None = Field(
         default=None, description="ISO 8601 duration during which an identical step is not rerun. Default: no cache."
     )
-    extra_arguments: dict[str, Any] = Field(
+    extra_arguments: JsonObject = Field(
         default_factory=dict, description="Other arguments of CreateTrainingJob, checked against botocore's model."
     )
 
@@ -214,7 +215,7 @@ class PytorchTrainingConfig(BasePipelineConfig):
             **self.hyperparameters.parameters(),
         }
 
-    def compile_request(self) -> dict[str, Any]:
+    def compile_request(self) -> JsonObject:
         """Return the static part, with the names of the scalars (their values are a run's) and the lists."""
         request = super().compile_request()
         static = {name: value for name, value in request["config"].items() if name not in _NOT_STATIC}
@@ -224,7 +225,7 @@ class PytorchTrainingConfig(BasePipelineConfig):
         return {"config": static, "scalars": scalars, "lists": self.hyperparameters.lists()}
 
     @classmethod
-    def from_compile_request(cls, request: Mapping[str, Any]) -> Self:
+    def from_compile_request(cls, request: JsonMapping) -> Self:
         """Return a configuration with the static part; its hyperparameters have the names of the request's."""
         lists = request["lists"]
         known = set(ModelHyperparameters.model_fields)
@@ -235,7 +236,7 @@ class PytorchTrainingConfig(BasePipelineConfig):
         hyperparameters = model(id_name=identifier, label_name=label, **lists)
         return cls(**{**request["config"], "hyperparameters": hyperparameters})
 
-    def static_settings(self) -> dict[str, Any]:
+    def static_settings(self) -> JsonObject:
         """Return the settings that decide a definition, as far as they differ from the defaults."""
         static = {name: value for name, value in super().static_settings().items() if name not in _NOT_STATIC}
         if self.training_image:
@@ -255,7 +256,7 @@ class PytorchTrainingConfig(BasePipelineConfig):
         )
 
     @classmethod
-    def setting_path(cls, data: Mapping[str, Any], name: str) -> list[str]:
+    def setting_path(cls, data: JsonMapping, name: str) -> list[str]:
         """Return where a setting belongs: a hyperparameter may be given by its bare name."""
         given = data.get("hyperparameters")
         own = name in ModelHyperparameters.model_fields or (isinstance(given, Mapping) and name in given)

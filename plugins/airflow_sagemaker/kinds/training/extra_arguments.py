@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from airflow_sagemaker.config.request_shapes import create_training_job_shape, shape_violations
 from airflow_sagemaker.contract import CHANNELS
 from airflow_sagemaker.exceptions import Violation
+from airflow_sagemaker.types import JsonMapping
 
 # What a setting of its own or the pipeline service decides. A dotted name forbids one member of a structure.
 MANAGED = {
@@ -47,11 +47,11 @@ MANAGED = {
 TAKEN_CHANNELS = (*CHANNELS, "code", "sm_drivers")  # the last two are the SDK's
 
 
-def argument_violations(arguments: Mapping[str, Any]) -> Iterator[Violation]:
+def argument_violations(arguments: JsonMapping) -> Iterator[Violation]:
     """Return what is wrong with raw arguments: managed, unknown, of the wrong type, or against the service's limits."""
     managed = []
     for path, reason in MANAGED.items():
-        value: Any = arguments
+        value: object = arguments
         for part in path.split("."):
             value = value.get(part) if isinstance(value, Mapping) else None
         if value is not None:
@@ -63,10 +63,10 @@ def argument_violations(arguments: Mapping[str, Any]) -> Iterator[Violation]:
     yield from _channel_violations(arguments.get("InputDataConfig"))
 
 
-def _channel_violations(more: Any) -> Iterator[Violation]:
+def _channel_violations(more: object) -> Iterator[Violation]:
     """The step's channels and these must have different names, and be as many as a job may have."""
     path = "extra_arguments.InputDataConfig"
-    names: list[Any] = list(TAKEN_CHANNELS)
+    names: list[object] = list(TAKEN_CHANNELS)
     for position, channel in enumerate(more if isinstance(more, list | tuple) else ()):
         name = channel.get("ChannelName") if isinstance(channel, Mapping) else None
         if name in names:

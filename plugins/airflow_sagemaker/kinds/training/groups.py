@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal, Protocol
 
 from pydantic import Field
 
@@ -48,15 +48,23 @@ RetryError = Literal["service_fault", "throttling", "job_internal_error", "capac
 STEP_ERRORS = frozenset({"service_fault", "throttling"})
 
 
+class _RetryFields(Protocol):
+    """The fields that the rules read."""
+
+    errors: tuple[RetryError, ...]
+    max_attempts: int | None
+    expire_after_minutes: int | None
+
+
 @reads_fields("max_attempts", "expire_after_minutes")
-def _one_limit(seen: Any) -> Iterator[Violation]:
+def _one_limit(seen: _RetryFields) -> Iterator[Violation]:
     if (seen.max_attempts is None) == (seen.expire_after_minutes is None):
         given = [seen.max_attempts, seen.expire_after_minutes]
         yield Violation("max_attempts", given, "set exactly one of max_attempts and expire_after_minutes")
 
 
 @reads_fields("errors")
-def _one_kind_of_error(seen: Any) -> Iterator[Violation]:
+def _one_kind_of_error(seen: _RetryFields) -> Iterator[Violation]:
     kinds = {error in STEP_ERRORS for error in seen.errors}
     if len(kinds) > 1:
         rule = "step errors (service_fault, throttling) and job errors need separate policies"

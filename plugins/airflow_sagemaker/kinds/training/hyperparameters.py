@@ -11,13 +11,14 @@ import difflib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal, Protocol
 
 from pydantic import Field
 
 from airflow_sagemaker.config.strict_model import Rule, StrictModel, reads_fields
 from airflow_sagemaker.exceptions import Violation
+from airflow_sagemaker.types import JsonMapping, JsonObject, JsonValue
 
 PARAMETER_PREFIX = "Hyperparameter"
 MAX_KEYS = 100  # CreateTrainingJob: at most 100 hyperparameters
@@ -36,7 +37,7 @@ def parameter_name(field: str) -> str:
     return PARAMETER_PREFIX + "".join(part[:1].upper() + part[1:] for part in field.split("_"))
 
 
-def encode_json(value: Any) -> str:
+def encode_json(value: object) -> str:
     """Return a value as the JSON text that reaches the container, where it is decoded once.
 
     Strings are encoded too: bare, the text `123` would arrive as a number. The text is plain ASCII on one line.
@@ -44,8 +45,18 @@ def encode_json(value: Any) -> str:
     return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=True, allow_nan=False)
 
 
+class _Fields(Protocol):
+    """The fields that the rules read."""
+
+    id_name: str
+    label_name: str
+    full_field_list: FieldList
+    tab_field_list: FieldList
+    cat_field_list: FieldList
+
+
 @reads_fields("id_name", "label_name", "full_field_list", "tab_field_list", "cat_field_list")
-def _fields_fit_together(seen: Any) -> Iterator[Violation]:
+def _fields_fit_together(seen: _Fields) -> Iterator[Violation]:
     full = set(seen.full_field_list)
     for name in ("id_name", "label_name"):
         if getattr(seen, name) not in full:
@@ -71,7 +82,7 @@ def _fields_fit_together(seen: Any) -> Iterator[Violation]:
         yield Violation("tab_field_list", [], "tab_field_list or cat_field_list must contain at least one feature")
 
 
-def _each_field_once(seen: Any) -> Iterator[Violation]:
+def _each_field_once(seen: object) -> Iterator[Violation]:
     for name in ("full_field_list", "tab_field_list", "cat_field_list"):
         fields = getattr(seen, name, None) or ()
         twice = [field for field, count in Counter(fields).items() if count > 1]
@@ -82,7 +93,7 @@ def _each_field_once(seen: Any) -> Iterator[Violation]:
             yield Violation(name, strange, "a field name must not be empty or contain control characters")
 
 
-def _fits_into_parameters(seen: Any) -> Iterator[Violation]:
+def _fits_into_parameters(seen: object) -> Iterator[Violation]:
     for name, value in vars(seen).items():
         if isinstance(value, str) and _NO_TEXT.search(value):
             yield Violation(name, value, "must not contain control characters other than tabs and line breaks")
@@ -98,7 +109,7 @@ def _fits_into_parameters(seen: Any) -> Iterator[Violation]:
         yield Violation("hyperparameters", len(vars(seen)), f"must have at most {MAX_KEYS} entries, SageMaker's limit")
 
 
-def _by_parameter(values: Mapping[str, Any]) -> dict[str, list[str]]:
+def _by_parameter(values: JsonMapping) -> dict[str, list[str]]:
     """Return the scalars' names by the pipeline parameter that carries them."""
     found: dict[str, list[str]] = {}
     for name, value in values.items():
@@ -175,11 +186,11 @@ class ModelHyperparameters(StrictModel):
     )
     max_rows: int = Field(default=0, ge=0, description="Maximum rows of each split, evenly spaced; 0 uses all.")
 
-    def lists(self) -> dict[str, list[Any]]:
+    def lists(self) -> dict[str, list[JsonValue]]:
         """Return the list-valued fields: part of the pipeline's definition."""
         return {name: list(value) for name, value in self if isinstance(value, tuple | list)}
 
-    def scalars(self) -> dict[str, Any]:
+    def scalars(self) -> JsonObject:
         """Return the other fields: one pipeline parameter each."""
         return {name: value for name, value in self if not isinstance(value, tuple | list)}
 

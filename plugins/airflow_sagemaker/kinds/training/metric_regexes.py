@@ -5,7 +5,6 @@ from __future__ import annotations
 import re._constants as sre  # type: ignore[import-not-found,import-untyped,unused-ignore]
 import re._parser as parser  # type: ignore[import-not-found,import-untyped,unused-ignore]
 from collections.abc import Mapping
-from typing import Any
 
 _REPEATS = (sre.MAX_REPEAT, sre.MIN_REPEAT)
 
@@ -22,7 +21,7 @@ def slow_metric_warnings(definitions: Mapping[str, str]) -> list[str]:
     ]
 
 
-def _repeats_a_repeat(pattern: Any, *, is_repeated: bool) -> bool:
+def _repeats_a_repeat(pattern: parser.SubPattern, *, is_repeated: bool) -> bool:
     for operation, argument in pattern:
         inner = is_repeated
         if operation in _REPEATS and argument[1] == sre.MAXREPEAT:
@@ -34,7 +33,7 @@ def _repeats_a_repeat(pattern: Any, *, is_repeated: bool) -> bool:
     return False
 
 
-def _subpatterns(argument: Any) -> list[Any]:
+def _subpatterns(argument: object) -> list[parser.SubPattern]:
     """The patterns within an operation's argument."""
     if isinstance(argument, parser.SubPattern):
         return [argument]

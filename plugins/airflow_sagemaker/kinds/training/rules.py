@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 from airflow_sagemaker.config import container_images as images
 from airflow_sagemaker.config.instance_types import instance_type_problem, processor_of
@@ -20,7 +20,9 @@ from airflow_sagemaker.config.s3_uris import is_inside, normalised_uri, uri_prob
 from airflow_sagemaker.config.strict_model import Rule, is_template, reads_fields
 from airflow_sagemaker.exceptions import Violation
 from airflow_sagemaker.kinds.training.extra_arguments import argument_violations
+from airflow_sagemaker.kinds.training.groups import ProfilerSettings
 from airflow_sagemaker.kinds.training.hyperparameters import MAX_PARAMETER
+from airflow_sagemaker.types import JsonObject
 
 PATHS = ("input_path", "output_path", "checkpoint_path")
 _IMAGE = re.compile(r"\S{1,255}")
@@ -38,7 +40,46 @@ MAX_INSTANCE_TYPES = 5
 _LOCAL_STORAGE = ("p3dn", "p4", "p5", "p6", "g4dn", "g5", "g6", "g7", "r5d", "trn")
 
 
-def _paths_differ(seen: Any) -> Iterator[Violation]:
+class TrainingFields(Protocol):
+    """The fields that the rules below read."""
+
+    region: str | None
+    training_instance_type: str
+    training_instance_types: tuple[str, ...]
+    use_spot_instances: bool
+    max_runtime_seconds: int
+    max_wait_seconds: int | None
+    keep_alive_seconds: int | None
+    install_requirements: bool
+    ca_repository_arn: str | None
+    environment: dict[str, str]
+    volume_kms_key: str | None
+    subnets: tuple[str, ...]
+    security_group_ids: tuple[str, ...]
+    network_isolation: bool
+    metric_definitions: dict[str, str]
+    profiler: ProfilerSettings | None
+    extra_arguments: JsonObject
+
+    @property
+    def model_fields_set(self) -> set[str]:
+        """The fields that were given."""
+
+
+class ShippedFields(Protocol):
+    """What is read of a configuration to check the files that would be shipped."""
+
+    source_dir: str
+    training_entry_point: str
+    network_isolation: bool
+    ca_repository_arn: str | None
+
+    @property
+    def requirements(self) -> str | None:
+        """Name of the requirements file that the container installs, or None."""
+
+
+def _paths_differ(seen: object) -> Iterator[Violation]:
     given = {name: getattr(seen, name) for name in PATHS if getattr(seen, name, None) is not None}
     sound: dict[str, str] = {}
     for name, uri in given.items():
@@ -62,7 +103,7 @@ def _paths_differ(seen: Any) -> Iterator[Violation]:
 
 
 @reads_fields("training_instance_type")
-def _instance_type(seen: Any) -> Iterator[Violation]:
+def _instance_type(seen: TrainingFields) -> Iterator[Violation]:
     """Refuse what cannot train; Trainium among it, the one family on which the profiler is not supported.
 
     Source: sagemaker.core.fw_utils._instance_type_supports_profiler singles out `trn`. So each type that is taken here
@@ -75,7 +116,7 @@ def _instance_type(seen: Any) -> Iterator[Violation]:
 
 
 @reads_fields("training_instance_types", "use_spot_instances")
-def _instance_preferences(seen: Any) -> Iterator[Violation]:
+def _instance_preferences(seen: TrainingFields) -> Iterator[Violation]:
     """Refuse what CreateTrainingJob's ResourceConfig.InstancePreferences excludes, and types that share no image."""
     types = seen.training_instance_types
     name = "training_instance_types"
@@ -100,7 +141,7 @@ def _instance_preferences(seen: Any) -> Iterator[Violation]:
 
 
 @reads_fields("use_spot_instances", "max_wait_seconds", "max_runtime_seconds", "keep_alive_seconds")
-def _spot_and_warm_pool(seen: Any) -> Iterator[Violation]:
+def _spot_and_warm_pool(seen: TrainingFields) -> Iterator[Violation]:
     wait = seen.max_wait_seconds
     if wait is not None and not seen.use_spot_instances:
         yield Violation("max_wait_seconds", wait, "requires spot instances", "set use_spot_instances")
@@ -112,7 +153,7 @@ def _spot_and_warm_pool(seen: Any) -> Iterator[Violation]:
 
 
 @reads_fields("network_isolation", "ca_repository_arn", "install_requirements")
-def _installs_need_a_network(seen: Any) -> Iterator[Violation]:
+def _installs_need_a_network(seen: TrainingFields) -> Iterator[Violation]:
     if seen.ca_repository_arn is None:
         return
     if seen.network_isolation:
@@ -126,14 +167,14 @@ def _installs_need_a_network(seen: Any) -> Iterator[Violation]:
 
 
 @reads_fields("subnets", "security_group_ids")
-def _vpc_is_whole(seen: Any) -> Iterator[Violation]:
+def _vpc_is_whole(seen: TrainingFields) -> Iterator[Violation]:
     if bool(seen.subnets) != bool(seen.security_group_ids):
         missing = "security_group_ids" if seen.subnets else "subnets"
         yield Violation(missing, [], "a VPC needs both subnets and security_group_ids")
 
 
 @reads_fields("volume_kms_key", "training_instance_type", "training_instance_types")
-def _volume_key_needs_a_volume(seen: Any) -> Iterator[Violation]:
+def _volume_key_needs_a_volume(seen: TrainingFields) -> Iterator[Violation]:
     for instance_type in seen.training_instance_types or (seen.training_instance_type,):
         family = instance_type.removeprefix("ml.").split(".")[0]
         if not seen.volume_kms_key or not family.startswith(_LOCAL_STORAGE):
@@ -144,7 +185,7 @@ def _volume_key_needs_a_volume(seen: Any) -> Iterator[Violation]:
 
 
 @reads_fields("environment", "ca_repository_arn")
-def _environment_limits(seen: Any) -> Iterator[Violation]:
+def _environment_limits(seen: TrainingFields) -> Iterator[Violation]:
     if len(seen.environment) + bool(seen.ca_repository_arn) > 100:
         yield Violation(
             "environment", len(seen.environment), "must have at most 100 variables, including CA_REPOSITORY_ARN"
@@ -164,7 +205,7 @@ def _environment_limits(seen: Any) -> Iterator[Violation]:
 
 
 @reads_fields("metric_definitions")
-def _metric_regexes(seen: Any) -> Iterator[Violation]:
+def _metric_regexes(seen: TrainingFields) -> Iterator[Violation]:
     for name, regex in seen.metric_definitions.items():
         path = f"metric_definitions.{name}"
         if not 1 <= len(name) <= 255 or "\n" in name:
@@ -182,7 +223,7 @@ def _metric_regexes(seen: Any) -> Iterator[Violation]:
 
 
 @reads_fields("profiler")
-def _profiler_limits(seen: Any) -> Iterator[Violation]:
+def _profiler_limits(seen: TrainingFields) -> Iterator[Violation]:
     if seen.profiler is None or not (seen.profiler.parameters or seen.profiler.rules_to_run):
         return
     members = create_training_job_shape().members
@@ -198,7 +239,7 @@ def _profiler_limits(seen: Any) -> Iterator[Violation]:
 
 
 @reads_fields("profiler", "region")
-def _profiler_region(seen: Any) -> Iterator[Violation]:
+def _profiler_region(seen: TrainingFields) -> Iterator[Violation]:
     if seen.profiler is None or not seen.profiler.rules_to_run or not seen.region or is_template(seen.region):
         return
     if images.debugger_rules_image(seen.region) is None:
@@ -206,12 +247,12 @@ def _profiler_region(seen: Any) -> Iterator[Violation]:
 
 
 @reads_fields("extra_arguments")
-def _extra_arguments(seen: Any) -> Iterator[Violation]:
+def _extra_arguments(seen: TrainingFields) -> Iterator[Violation]:
     if seen.extra_arguments:
         yield from argument_violations(seen.extra_arguments)
 
 
-def source_violations(seen: Any) -> list[Violation]:
+def source_violations(seen: ShippedFields) -> list[Violation]:
     """Return what is wrong with the files that would be shipped by a training configuration."""
     folder = Path(seen.source_dir)
     if not folder.is_dir():

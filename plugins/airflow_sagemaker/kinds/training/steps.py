@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from typing import Any, cast
+from typing import cast
 
 os.environ.setdefault("AWS_DEFAULT_REGION", os.environ.get("AWS_REGION", "us-east-1"))  # the import needs a region
 
+from sagemaker.core.helper.pipeline_variable import PipelineVariable
 from sagemaker.core.shapes import CheckpointConfig, InstancePreference, OutputDataConfig
 from sagemaker.core.workflow.functions import Join
 from sagemaker.core.workflow.pipeline_context import PipelineSession
@@ -20,7 +21,7 @@ from sagemaker.mlops.workflow.retry import (
     StepExceptionTypeEnum,
     StepRetryPolicy,
 )
-from sagemaker.mlops.workflow.steps import CacheConfig, ProcessingStep, TrainingStep
+from sagemaker.mlops.workflow.steps import CacheConfig, ProcessingStep, Step, TrainingStep
 from sagemaker.train.configs import (
     Channel,
     Compute,
@@ -41,9 +42,10 @@ from airflow_sagemaker.definition.sdk.session import SessionUploader, Uploader, 
 from airflow_sagemaker.exceptions import ConfigurationError
 from airflow_sagemaker.kinds.training import parameters
 from airflow_sagemaker.kinds.training.config import PytorchTrainingConfig
-from airflow_sagemaker.kinds.training.groups import STEP_ERRORS, RetryPolicySettings
+from airflow_sagemaker.kinds.training.groups import STEP_ERRORS, ProfilerRule, RetryPolicySettings
 from airflow_sagemaker.kinds.training.hyperparameters import encode_json, parameter_name
 from airflow_sagemaker.kinds.training.trainer import CONTAINER_ARGUMENTS, ContentAddressedTrainer
+from airflow_sagemaker.types import JsonMapping, JsonObject
 
 CHECKPOINTS_IN_CONTAINER = "/opt/ml/checkpoints"
 
@@ -61,7 +63,7 @@ def training_step(context: StepContext) -> TrainingStep:
     return builder.create_step(dependencies=context.before, channel_folders=_channel_folders(context.before))
 
 
-def _channel_folders(steps: Sequence[Any]) -> dict[str, Any]:
+def _channel_folders(steps: Sequence[Step]) -> dict[str, PipelineVariable]:
     """Return the outputs, by reference, of the last step that writes every channel; nothing when there is none."""
     for step in reversed(steps):
         if not isinstance(step, ProcessingStep):
@@ -93,7 +95,7 @@ class PyTorchTrainingStepBuilder:
         config: PytorchTrainingConfig,
         sagemaker_session: PipelineSession | None = None,
         *,
-        variables: Mapping[str, Any] | None = None,
+        variables: JsonMapping | None = None,
         uploader: Uploader | None = None,
     ) -> None:
         self.config = config
@@ -102,7 +104,7 @@ class PyTorchTrainingStepBuilder:
         self.uploader = uploader or SessionUploader(self.session)
 
     def create_step(
-        self, dependencies: Sequence[Any] = (), channel_folders: Mapping[str, Any] | None = None
+        self, dependencies: Sequence[Step] = (), channel_folders: Mapping[str, PipelineVariable] | None = None
     ) -> TrainingStep:
         """Return the training step; it starts after all `dependencies` (steps or names of steps) have completed.
 
@@ -129,14 +131,14 @@ class PyTorchTrainingStepBuilder:
             additions=self._additions(),
         )
 
-    def _value(self, name: str) -> Any:
+    def _value(self, name: str) -> str | int | PipelineVariable:
         """Return a pipeline parameter, or in its place the concrete value."""
         if self.variables is not None:
             return self.variables[name]
         value = self.config.pipeline_parameters()[name]
         return int(value) if name == parameters.INSTANCE_COUNT else value
 
-    def _below(self, name: str, *parts: str) -> Any:
+    def _below(self, name: str, *parts: str) -> str | PipelineVariable:
         """Return a place below one of the three paths."""
         base = self._value(name)
         return "/".join([base, *parts]) if isinstance(base, str) else Join(on="/", values=[base, *parts])
@@ -186,7 +188,7 @@ class PyTorchTrainingStepBuilder:
         if config.training_instance_types:
             # part of the definition: a list of a length that is only known at the start is not possible
             preferences = [InstancePreference(instance_type=one) for one in config.training_instance_types]
-            types: dict[str, Any] = {"instance_preferences": preferences}
+            types: JsonObject = {"instance_preferences": preferences}
         else:
             types = {"instance_type": self._value(parameters.INSTANCE_TYPE)}
         return Compute(
@@ -198,7 +200,7 @@ class PyTorchTrainingStepBuilder:
 
     def _networking(self) -> Networking | None:
         config = self.config
-        values: dict[str, Any] = {}
+        values: JsonObject = {}
         if config.subnets:
             values |= {"subnets": list(config.subnets), "security_group_ids": list(config.security_group_ids)}
         if config.network_isolation:
@@ -211,16 +213,16 @@ class PyTorchTrainingStepBuilder:
         arn = self.config.ca_repository_arn
         return self.config.environment | ({"CA_REPOSITORY_ARN": arn} if arn else {})
 
-    def _hyperparameters(self) -> dict[str, Any]:
+    def _hyperparameters(self) -> JsonObject:
         """Return JSON texts: lists as they are unless they travel as a file, scalars as parameters or concrete."""
         given = self.config.hyperparameters
         lists = given.lists() if given.lists_fit() else {}
-        scalars: dict[str, Any] = {name: encode_json(value) for name, value in given.scalars().items()}
+        scalars: JsonObject = {name: encode_json(value) for name, value in given.scalars().items()}
         if self.variables is not None:
             scalars = {name: self.variables[parameter_name(name)] for name in scalars}
         return scalars | {name: encode_json(value) for name, value in lists.items()}
 
-    def _channels(self, folders: Mapping[str, Any]) -> list[Channel]:
+    def _channels(self, folders: JsonMapping) -> list[Channel]:
         mode, kind = self.config.channel_input_mode, self.config.channel_data_type
         channels = []
         for name in CHANNELS:
@@ -236,27 +238,27 @@ class PyTorchTrainingStepBuilder:
         expires = self.config.step_cache_expires_after
         return CacheConfig(enable_caching=True, expire_after=expires) if expires else None
 
-    def _additions(self) -> dict[str, Any]:
+    def _additions(self) -> JsonObject:
         """Return what ModelTrainer cannot carry: profiler, raw arguments, tags (it drops the value of an empty one)."""
         tags = [{"Key": key, "Value": value} for key, value in self.config.tags.items()]
         return merge_arguments(self._profiler() | ({"Tags": tags} if tags else {}), self.config.extra_arguments)
 
-    def _profiler(self) -> dict[str, Any]:
+    def _profiler(self) -> JsonObject:
         settings = self.config.profiler
         if settings is None:
             return {"ProfilerConfig": {"DisableProfiler": True}}
-        profiler: dict[str, Any] = {
+        profiler: JsonObject = {
             "S3OutputPath": self._below(parameters.OUTPUT_PATH, "profiler"),
             "ProfilingIntervalInMilliseconds": settings.interval_milliseconds,
         }
         if settings.parameters:
             profiler["ProfilingParameters"] = dict(settings.parameters)
-        additions: dict[str, Any] = {"ProfilerConfig": profiler}
+        additions: JsonObject = {"ProfilerConfig": profiler}
         if settings.rules_to_run:
             additions["ProfilerRuleConfigurations"] = [self._profiler_rule(rule) for rule in settings.rules_to_run]
         return additions
 
-    def _profiler_rule(self, rule: Any) -> dict[str, Any]:
+    def _profiler_rule(self, rule: ProfilerRule) -> JsonObject:
         image = images.debugger_rules_image(str(self.config.region))
         request = {
             "RuleConfigurationName": rule.name,
@@ -270,12 +272,12 @@ class PyTorchTrainingStepBuilder:
 class ConfiguredTrainingStep(TrainingStep):  # type: ignore[misc]
     """A TrainingStep with the arguments of CreateTrainingJob that ModelTrainer cannot set."""
 
-    def __init__(self, *, additions: Mapping[str, Any], **options: Any) -> None:
+    def __init__(self, *, additions: JsonMapping, **options: object) -> None:
         super().__init__(**options)
         self._additions = additions
 
     @property
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> JsonObject:
         """The SDK's arguments with ours merged in."""
         found = merge_arguments(super().arguments, deepcopy(dict(self._additions)))
         found["AlgorithmSpecification"] = {
@@ -314,6 +316,6 @@ def _retry_policy(settings: RetryPolicySettings) -> RetryPolicy:
     return SageMakerJobStepRetryPolicy(exception_types=kinds, **timing)
 
 
-def _build_channel(name: str, uri: Any, mode: str, kind: str) -> Channel:
+def _build_channel(name: str, uri: str | PipelineVariable, mode: str, kind: str) -> Channel:
     source = S3DataSource(s3_data_type=kind, s3_uri=uri, s3_data_distribution_type="FullyReplicated")
     return Channel(channel_name=name, data_source=DataSource(s3_data_source=source), input_mode=mode)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from sagemaker.train.configs import Channel, DataSource, S3DataSource, SourceCode
@@ -72,19 +73,19 @@ _PATCHES = {
 class ContentAddressedTrainer(ModelTrainer):  # type: ignore[misc]
     """A ModelTrainer that names code and drivers by their content."""
 
-    uploader: Any = None
+    uploader: Any = None  # of the SDK's pydantic model: an Uploader
     code_bucket: str = ""
     code_prefix: str = ""
     fields: str | None = None
 
     def create_input_data_channel(
-        self, channel_name: str, data_source: Any, key_prefix: str | None = None, **options: Any
+        self, channel_name: str, data_source: str | DataSource, key_prefix: str | None = None, **options: object
     ) -> Channel:
         """Name a local folder by its content; leave everything else to the SDK."""
         if channel_name not in (SM_CODE, SM_DRIVERS):
             channel: Channel = super().create_input_data_channel(channel_name, data_source, key_prefix, **options)
             return channel
-        folder = Path(data_source)
+        folder = Path(str(data_source))
         if channel_name == SM_DRIVERS:
             make_drivers_safe(folder)
         files = contents_of(folder)
@@ -101,7 +102,7 @@ class ContentAddressedTrainer(ModelTrainer):  # type: ignore[misc]
         )
         return Channel(channel_name=channel_name, data_source=DataSource(s3_data_source=source), input_mode="File")
 
-    def _write_source_code_json(self, tmp_dir: Any, source_code: SourceCode) -> None:
+    def _write_source_code_json(self, tmp_dir: TemporaryDirectory[str], source_code: SourceCode) -> None:
         """Write the container's path where the SDK writes this machine's."""
         content = source_code.model_dump() | {"source_dir": CODE_IN_CONTAINER}
         (Path(tmp_dir.name) / SOURCE_CODE_JSON).write_text(json.dumps(content, sort_keys=True))

@@ -59,18 +59,18 @@ def moved(table: dict[str, Any]) -> list[Any]:
 
 
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {
-    "few rows": (customers(100, seed=2), "rows, times the last partition's of train is 0.25, expected 0.5 to 2"),
+    "few rows": (customers(100, seed=2), "rows relative to the last partition in train: 0.25 (expected 0.5 to 2"),
     "gaps": (
         customers(seed=2, age=[None if n % 2 else 30 for n in range(400)]),
-        "missing values, rise since the last partition of train.age is 0.4",
+        "increase in missing values since the last partition in train.age: 0.4",
     ),
     "another unit": (
         customers(seed=2, balance=[n * 1000.0 for n in range(400)]),
-        "largest value, times the last partition's of train.balance",
+        "largest value relative to the last partition in train.balance",
     ),
     "another label": (
         customers(seed=2, churned=[int(n % 5 > 0) for n in range(400)]),
-        "share of label 0, change since the last partition of train is 0.4",
+        "change in the share of label 0 since the last partition in train: 0.4",
     ),
 }
 
@@ -87,7 +87,7 @@ def test_a_partition_too_far_from_the_last_one_is_refused(case: str, capsys: pyt
 def test_a_limit_of_zero_only_reports(capsys: pytest.CaptureFixture[str]) -> None:
     code, said, out = compared(capsys, customers(100, seed=2), "row_ratio=0", "label_share_change=0")
     assert code == 0
-    assert "rows, times the last partition's of train: 0.25\n" in said
+    assert "rows relative to the last partition in train: 0.25\n" in said
     assert "data checks passed" in out
 
 
@@ -96,11 +96,11 @@ def test_drift_is_reported_and_fails_from_a_limit_on(capsys: pytest.CaptureFixtu
     older["age"] = moved(older)
     code, said, _ = compared(capsys, older)
     assert code == 0
-    assert "drift (PSI) since the last partition of train.age: " in said
+    assert "drift (PSI) since the last partition in train.age: " in said
     code, said, _ = compared(capsys, older, "drift=0.25")
     assert code == 2
     [failing] = [line for line in said.splitlines() if line.startswith("  - ")]
-    assert "drift (PSI) since the last partition of train.age is" in failing
+    assert "drift (PSI) since the last partition in train.age:" in failing
     assert compared(capsys, customers(seed=2), "drift=0.25")[0] == 0
 
 
@@ -120,7 +120,7 @@ def test_the_first_rows_of_the_row_groups_are_enough(capsys: pytest.CaptureFixtu
     pq.write_table(pq.read_table(path), path, row_group_size=7_000)
     capsys.readouterr()
     assert main(["validate", "churn.yaml", "--data", "now", "--against", "last", "--limit", "drift=0.1"]) == 0
-    assert "drift (PSI) since the last partition of train.balance: 0.00" in capsys.readouterr().err
+    assert "drift (PSI) since the last partition in train.balance: 0.00" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

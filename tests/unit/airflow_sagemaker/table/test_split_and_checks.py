@@ -123,26 +123,26 @@ def first_null(column: str) -> Any:
 
 
 FAULTS: dict[str, tuple[str, Any, str]] = {
-    "a missing column": ("val", lambda t: t.drop_columns("age"), "missing columns of val is 1, expected 0, such as a"),
-    "a duplicate column": ("test", lambda t: t.append_column("age", t["age"]), "duplicate columns of test is 1"),
-    "an empty split": ("test", lambda t: t.slice(0, 0), "rows of test is 0, expected at least 1"),
-    "a label with gaps": ("train", replaced("churned", first_null("churned")), "rows without churned of train is 1"),
+    "a missing column": ("val", lambda t: t.drop_columns("age"), "missing columns in val: 1 (expected 0; for example"),
+    "a duplicate column": ("test", lambda t: t.append_column("age", t["age"]), "duplicate columns in test: 1"),
+    "an empty split": ("test", lambda t: t.slice(0, 0), "rows in test: 0 (expected at least 1"),
+    "a label with gaps": ("train", replaced("churned", first_null("churned")), "rows without churned in train: 1"),
     "a class that train lacks": (
         "val", replaced("churned", lambda t: pa.array([7, *t["churned"].to_pylist()[1:]])),
-        "classes that train lacks of val is 1, expected 0, such as 7"),
-    "one class": ("train", replaced("churned", lambda t: pa.array([1] * t.num_rows)), "classes of train.churned is 1"),
-    "one class in test": ("test", replaced("churned", lambda t: pa.array([1] * t.num_rows)), "classes of test.churned"),
+        "classes that train lacks in val: 1 (expected 0; for example 7"),
+    "one class": ("train", replaced("churned", lambda t: pa.array([1] * t.num_rows)), "classes in train.churned: 1"),
+    "one class in test": ("test", replaced("churned", lambda t: pa.array([1] * t.num_rows)), "classes in test.churned"),
     "too many classes": (
         "train", replaced("churned", lambda t: pa.array([*range(t.num_rows)])), "expected 2 to 100"),
     "texts among the numbers": (
-        "val", replaced("balance", lambda t: t["balance"].cast(pa.string())), "such as balance is string"),
-    "dates as a category": ("train", replaced("country", lambda t: t["signup"]), "such as country is date32"),
+        "val", replaced("balance", lambda t: t["balance"].cast(pa.string())), "for example balance is string"),
+    "dates as a category": ("train", replaced("country", lambda t: t["signup"]), "for example country is date32"),
     "ids across splits": (
         "test", replaced("customer_id", lambda t: pa.array([f"0-{n}" for n in range(t.num_rows)])),
-        "ids in both of train and test"),
+        "shared ids in train and test"),
     "an id that is missing": ("val", replaced("customer_id", first_null("customer_id")), "rows without customer_id"),
     "a column without values": (
-        "train", replaced("age", lambda t: pa.nulls(t.num_rows, pa.int64())), "missing values of train.age is 1"),
+        "train", replaced("age", lambda t: pa.nulls(t.num_rows, pa.int64())), "missing values in train.age: 1"),
 }  # fmt: skip
 
 
