@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import zipfile
@@ -20,6 +19,7 @@ from typing import Any
 
 import httpx
 import pytest
+from local_stack.processes import free_port
 from local_stack.settings import USERNAME
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,9 +64,7 @@ def broker(tmp_path: Path) -> Iterator[str]:
     if server is None:
         yield ""
         return
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     options = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(tmp_path)]
     process = subprocess.Popen([server, *options], stdout=subprocess.DEVNULL)
     yield f"redis://127.0.0.1:{port}/0"

@@ -43,6 +43,9 @@ PATIENCE_SECONDS = 120.0
 
 LONGEST_PAUSE_SECONDS = 20.0
 
+_TOKENS = {"NextToken": "NextToken", "NextContinuationToken": "ContinuationToken"}
+"""Member of a listing page that leads to the next one, and the argument that takes it: the second are S3's."""
+
 
 class Aws:
     """The clients of one target, created on first use, and the one way to call them."""
@@ -82,14 +85,14 @@ class Aws:
         return self._retrying(f"{service}:{operation}")(self.once, service, operation, **arguments)
 
     def pages(self, service: str, operation: str, /, **arguments: object) -> Iterator[Response]:
-        """The listing pages of `operation`, each one a `call` made when it is consumed, following NextToken."""
+        """The listing pages of `operation`, each one a `call` made when it is consumed, following their tokens."""
         token: dict[str, str] = {}
         while True:
             page = self.call(service, operation, **arguments, **token)
             yield page
-            if not page.get("NextToken"):
+            token = {argument: page[member] for member, argument in _TOKENS.items() if page.get(member)}
+            if not token:
                 return
-            token = {"NextToken": page["NextToken"]}
 
     def once(self, service: str, operation: str, /, **arguments: object) -> Response:
         """One attempt of `call`, for callers that do their own waiting; expired credentials are forgotten."""

@@ -239,6 +239,35 @@ class LogEventPage(TypedDict, total=False):
     nextForwardToken: str
 
 
+class _Quota(TypedDict):
+    QuotaName: str
+    Value: float
+
+
+class QuotaPage(TypedDict):
+    """ListServiceQuotas."""
+
+    Quotas: list[_Quota]
+
+
+class ListedObject(TypedDict):
+    """One of ListObjectsV2."""
+
+    Key: str
+    Size: int
+
+
+class _CommonPrefix(TypedDict):
+    Prefix: str
+
+
+class ObjectPage(TypedDict, total=False):
+    """ListObjectsV2."""
+
+    Contents: list[ListedObject]
+    CommonPrefixes: list[_CommonPrefix]
+
+
 class ObjectHead(TypedDict, total=False):
     """HeadObject."""
 

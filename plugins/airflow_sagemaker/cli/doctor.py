@@ -33,6 +33,7 @@ from airflow_sagemaker.types import JsonObject
 if TYPE_CHECKING:
     import argparse
 
+    from airflow_sagemaker.aws.responses import QuotaPage
     from airflow_sagemaker.cli.output import Output
     from airflow_sagemaker.config.base import BasePipelineConfig, Compute
 
@@ -269,22 +270,21 @@ class Examination:
 
     def _quota(self, compute: Compute) -> Finding:
         name, wanted = "quota", f"{compute.instance_type} for {compute.usage}"
-        token: dict[str, str] = {}
-        for _ in range(50):
-            page = self._ask("service-quotas", "list_service_quotas", ServiceCode="sagemaker", MaxResults=100, **token)
-            if isinstance(page, Exception):
-                return Finding(
-                    name, SKIPPED, f"not checked ({error_code(page)})", "Requires servicequotas:ListServiceQuotas"
-                )
-            for quota in page["Quotas"]:
-                if quota["QuotaName"].lower() == wanted.lower():
-                    enough = quota["Value"] >= compute.count
-                    advice = "" if enough else "Raise it under Service Quotas, Amazon SageMaker"
-                    return Finding(name, OK if enough else BAD, f"{quota['QuotaName']}: {quota['Value']:g}", advice)
-            if not page.get("NextToken"):
-                break
-            token = {"NextToken": page["NextToken"]}
-        return Finding(name, WARNING, f"Service Quotas lists no quota named '{wanted}'")
+        pages: Iterator[QuotaPage] = self.aws.pages(
+            "service-quotas", "list_service_quotas", ServiceCode="sagemaker", MaxResults=100
+        )
+        try:
+            quota = next(
+                (one for page in pages for one in page["Quotas"] if one["QuotaName"].lower() == wanted.lower()), None
+            )
+        except Exception as error:
+            advice = "Requires servicequotas:ListServiceQuotas"
+            return Finding(name, SKIPPED, f"not checked ({error_code(error)})", advice)
+        if quota is None:
+            return Finding(name, WARNING, f"Service Quotas lists no quota named '{wanted}'")
+        enough = quota["Value"] >= compute.count
+        advice = "" if enough else "Raise it under Service Quotas, Amazon SageMaker"
+        return Finding(name, OK if enough else BAD, f"{quota['QuotaName']}: {quota['Value']:g}", advice)
 
     def _airflow(self) -> Iterator[Finding]:
         """What Airflow's API reports: a running triggerer, and the plugin loaded once."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import tempfile
 import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,17 +17,19 @@ from typing import TYPE_CHECKING
 
 from airflow_sagemaker import PytorchTrainingConfig
 from airflow_sagemaker.aws.client import Aws
-from airflow_sagemaker.aws.executions import Executions
+from airflow_sagemaker.aws.executions import Execution, Executions
 from airflow_sagemaker.aws.faults import error_code, error_text
+from airflow_sagemaker.aws.job_logs import log_group, read_log_tail
 from airflow_sagemaker.aws.model_registry import ModelRegistry
-from airflow_sagemaker.aws.outcome import read_outcome
+from airflow_sagemaker.aws.outcome import TAIL_LINES, read_outcome
 from airflow_sagemaker.aws.stopping import stop_execution
 from airflow_sagemaker.aws.training_search import search_request
 from airflow_sagemaker.aws.versions import deploy_pipeline
-from airflow_sagemaker.cli.online import EnvironmentTarget
+from airflow_sagemaker.cli.online import POLL_SECONDS, EnvironmentTarget
 from airflow_sagemaker.config.container_images import inference_image
 from airflow_sagemaker.definition.compiler import compile_pipeline
 from airflow_sagemaker.exceptions import MISSING, ConfigurationError, Violation
+from airflow_sagemaker.wait.execution_watch import ExecutionWatch
 from airflow_sagemaker.wait.progress_report import ProgressReport
 
 if TYPE_CHECKING:
@@ -214,10 +215,8 @@ class Trial:
             ),
         ]  # fmt: skip
         self.output.note(f"waiting for {arn}")
-        report = ProgressReport("logs")
-        lines: list[str] = []
-        self._wait(lambda: self._line_up(report, arn, lines))
-        outcome = read_outcome(self.executions, self.executions.describe(arn))
+        outcome = read_outcome(self.executions, self._ended(arn))
+        lines = read_log_tail(self.aws, str(log_group("TrainingJob")), outcome.training_job_name, TAIL_LINES)
         answers += self._of_a_model_package(str(outcome.model_artifact))
         answers += [
             self.asked(
@@ -279,8 +278,7 @@ class Trial:
         arn = self._started(compiled, _token(), epochs=SECONDS)
         self.output.note(f"stopping {arn}")
         stop_execution(self.executions, arn, within=120)
-        self._wait(lambda: not self.executions.describe(arn).live)
-        return [Answer("a stopped execution's status", "Stopped", self.executions.describe(arn).status)]
+        return [Answer("a stopped execution's status", "Stopped", self._ended(arn).status)]
 
     def _started(self, compiled: CompiledPipeline, token: str, **changes: object) -> str:
         given = self.config.hyperparameters.model_dump(exclude_unset=True) | changes
@@ -296,15 +294,11 @@ class Trial:
         since = datetime.now(UTC) - timedelta(days=1)
         return [one.arn for one in self.executions.listed(compiled.pipeline_name, created_after=since)]
 
-    def _line_up(self, report: ProgressReport, arn: str, lines: list[str]) -> bool:
-        execution = self.executions.describe(arn)
-        lines += [text for _, text in report.new_lines(self.executions, arn, to_the_end=not execution.live)]
-        return not execution.live
-
-    def _wait(self, done: Callable[[], bool]) -> None:
+    def _ended(self, arn: str) -> Execution:
+        """Report the progress of an execution until it ends, or has not for twice the job's time limit."""
         deadline = time.monotonic() + 2 * SECONDS
-        while not done() and time.monotonic() < deadline:
-            time.sleep(2)
+        watch = ExecutionWatch(self.executions, arn, ProgressReport("logs"))
+        return watch.poll_until_ended(POLL_SECONDS, lambda: time.monotonic() > deadline)
 
     def asked(self, row: str, expected: str, operation: str, service: str = "sagemaker", **given: object) -> Answer:
         """The response to a call that AWS should refuse."""

@@ -6,20 +6,27 @@ import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from airflow_sagemaker.contract import CHANNELS
 from airflow_sagemaker.exceptions import TableError
+from airflow_sagemaker.types import JsonObject
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 BUFFER = 1 << 20
 """Bytes that a read from S3 asks for at least: one call for a footer and the pages of a small column."""
 
 
 class Calls(Protocol):
-    """What is needed of `aws.client.Aws`: one call with its repetitions."""
+    """What is needed of `aws.client.Aws`."""
 
-    def call(self, service: str, operation: str, /, **arguments: Any) -> dict[str, Any]:
-        """Make the call."""
+    def call(self, service: str, operation: str, /, **arguments: object) -> JsonObject:
+        """Make one call, with its repetitions."""
+
+    def pages(self, service: str, operation: str, /, **arguments: object) -> Iterator[JsonObject]:
+        """Return the listing pages of an operation."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +36,7 @@ class ChannelFile:
     name: str
     """Its path or S3 URI, for messages."""
     size: int
-    open: Callable[[], Any]
+    open: Callable[[], BinaryIO]
     """Returns a seekable file."""
 
 
@@ -65,34 +72,24 @@ def files_on_s3(aws: Calls, input_path: str) -> ChannelFiles:
     return found
 
 
-def _listed(aws: Calls, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
-    more: dict[str, str] = {}
-    while True:
-        reply = aws.call("s3", "list_objects_v2", Bucket=bucket, Prefix=prefix, **more)
-        yield from reply.get("Contents", [])
-        if not reply.get("IsTruncated"):
-            return
-        more = {"ContinuationToken": reply["NextContinuationToken"]}
+def _listed(aws: Calls, bucket: str, prefix: str) -> Iterator[JsonObject]:
+    for page in aws.pages("s3", "list_objects_v2", Bucket=bucket, Prefix=prefix):
+        yield from page.get("Contents", [])
 
 
 def partitions_before(aws: Calls, input_path: str) -> Iterator[str]:
     """Yield the input paths beside this one that sort before it, the newest first."""
     bucket, _, prefix = input_path.removeprefix("s3://").partition("/")
     parent, _, own = prefix.rstrip("/").rpartition("/")
-    names: list[str] = []
-    more: dict[str, str] = {}
-    while True:
-        reply = aws.call("s3", "list_objects_v2", Bucket=bucket, Prefix=f"{parent}/", Delimiter="/", **more)
-        names += [item["Prefix"].rstrip("/").rpartition("/")[2] for item in reply.get("CommonPrefixes", [])]
-        if not reply.get("IsTruncated"):
-            break
-        more = {"ContinuationToken": reply["NextContinuationToken"]}
+    pages = aws.pages("s3", "list_objects_v2", Bucket=bucket, Prefix=f"{parent}/", Delimiter="/")
+    prefixes = [item["Prefix"] for page in pages for item in page.get("CommonPrefixes", [])]
+    names = [prefix.rstrip("/").rpartition("/")[2] for prefix in prefixes]
     for name in sorted((name for name in names if name < own), reverse=True):
         yield f"s3://{bucket}/{parent}/{name}"
 
 
 def _on_s3(aws: Calls, bucket: str, key: str, size: int) -> ChannelFile:
-    def opened() -> Any:
+    def opened() -> BinaryIO:
         return io.BufferedReader(_RangedObject(aws, bucket, key, size), BUFFER)
 
     return ChannelFile(f"s3://{bucket}/{key}", size, opened)
@@ -120,8 +117,9 @@ class _RangedObject(io.RawIOBase):
     def tell(self) -> int:
         return self._place
 
-    def readinto(self, buffer: Any) -> int:
-        last = min(self._place + len(buffer), self._size) - 1
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        room = memoryview(buffer).cast("B")
+        last = min(self._place + len(room), self._size) - 1
         if last < self._place:
             return 0
         piece = f"bytes={self._place}-{last}"
@@ -129,6 +127,6 @@ class _RangedObject(io.RawIOBase):
         body = reply["Body"].read()
         if len(body) != last - self._place + 1:
             raise TableError(f"s3://{self._bucket}/{self._key} changed while it was read; try again")
-        buffer[: len(body)] = body
+        room[: len(body)] = body
         self._place += len(body)
         return len(body)

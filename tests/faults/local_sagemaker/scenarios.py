@@ -18,6 +18,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError, EndpointConnectionError
 
+from tests.support.waiting import wait_until
+
 from . import counted
 from .conftest import Server
 
@@ -90,14 +92,16 @@ def wait_end(server: Server, arn: str, seconds: float = 60) -> dict[str, Any]:
 
 def wait_training(server: Server, arn: str) -> None:
     """Until a training job's program runs, or the execution is not Executing any more."""
-    deadline = time.monotonic() + 60
     client = server.client("sagemaker")
-    while client.describe_pipeline_execution(PipelineExecutionArn=arn)["PipelineExecutionStatus"] == "Executing":
+
+    def trains_or_ended() -> bool:
         jobs = client.list_training_jobs(StatusEquals="InProgress")["TrainingJobSummaries"]
-        if any(item["SecondaryStatus"] == "Training" for item in jobs):
-            return
-        assert time.monotonic() < deadline, server.log()[-3000:]
-        time.sleep(0.05)
+        found = client.describe_pipeline_execution(PipelineExecutionArn=arn)
+        return found["PipelineExecutionStatus"] != "Executing" or any(
+            item["SecondaryStatus"] == "Training" for item in jobs
+        )
+
+    wait_until(trains_or_ended, "the training's program")
 
 
 def succeed(server: Server, arn: str) -> None:

@@ -22,6 +22,7 @@ from airflow_sagemaker.wait.shared_poller import SharedPoller
 from tests.support.fault_proxy import FaultProxy
 from tests.support.pipelines import TARGET, WAITS, Pipelines
 from tests.support.samples import connection_of
+from tests.support.waiting import wait_until
 
 
 def trigger_for(arn: str, **options: Any) -> SageMakerTrainingPipelineTrigger:
@@ -81,8 +82,7 @@ def test_a_position_stays_what_it_was_while_the_report_continues(pipelines: Pipe
     while not any("first" in text for _, text in report.new_lines(executions, arn)):
         time.sleep(0.1)
     position = report.position()
-    while executions.describe(arn).live:
-        time.sleep(0.1)
+    wait_until(lambda: not executions.describe(arn).live, "the end")
     report.new_lines(executions, arn, to_the_end=True)
     rest = [text for _, text in ProgressReport.continued("logs", position).new_lines(executions, arn, to_the_end=True)]
     assert any("second" in text for text in rest)
@@ -93,8 +93,7 @@ def test_a_position_stays_what_it_was_while_the_report_continues(pipelines: Pipe
 @pytest.mark.parametrize("action", ["DescribeLogStreams", "GetLogEvents"])
 def test_lines_that_a_fault_kept_back_come_later(pipelines: Pipelines, polled: FaultProxy, action: str) -> None:
     arn = pipelines.start(pipelines.deployed("echo line-1"))
-    while pipelines.executions.describe(arn).live:
-        time.sleep(0.1)
+    wait_until(lambda: not pipelines.executions.describe(arn).live, "the end")
     target = AwsTarget("polled")
     target.forget()  # another test's proxy
     executions, report = Executions(Aws(target, patience=0)), ProgressReport("logs")

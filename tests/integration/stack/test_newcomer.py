@@ -36,14 +36,13 @@ def sources() -> Iterator[Any]:
     """The benchmark's modules, with its packages on the path."""
     if not PACKAGES.is_dir():
         pytest.skip(f"the tables' packages are not in {PACKAGES}; see benchmarks/training_quality/requirements.txt")
-    added = [str(BENCHMARKS), str(BENCHMARKS / "training_quality"), str(PACKAGES)]
-    sys.path += added
-    import tables
-    import training_job
+    with pytest.MonkeyPatch.context() as patch:
+        for folder in (PACKAGES, BENCHMARKS / "training_quality", BENCHMARKS):
+            patch.syspath_prepend(folder)
+        import tables
+        import training_job
 
-    yield tables, training_job
-    for path in added:
-        sys.path.remove(path)
+        yield tables, training_job
 
 
 @pytest.fixture(scope="module")

@@ -152,7 +152,7 @@ BAD_COLUMNS: dict[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
     "dates as label": ({"churned": customers()["signup"]}, (), "expected numbers, booleans or texts"),
     "an id that repeats": ({"customer_id": [*["a", *map(str, range(399))][:398], "0", "0"]}, ("--id", "customer_id"),
                            "is not an identifier"),
-    "an id with gaps": ({"customer_id": [None, *map(str, range(399))]}, ("--id", "customer_id"), "1 rows have none"),
+    "an id with gaps": ({"customer_id": [None, *map(str, range(399))]}, ("--id", "customer_id"), "have no value"),
     "a float as id": ({}, ("--id", "balance"), "expected integers or texts"),
     "label as id": ({}, ("--id", "churned"), "cannot be both"),
     "a misspelt id": ({}, ("--id", "custmer_id"), "did you mean customer_id?"),
