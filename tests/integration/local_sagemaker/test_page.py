@@ -115,7 +115,7 @@ def test_missing_pages(service: Service, path: str) -> None:
 
 def test_a_foreign_name_for_this_machine_sees_nothing(service: Service) -> None:
     status, text = get(service.server, "/", Host="evil.example:80")
-    assert (status, "under localhost" in text) == (403, True)
+    assert (status, "only localhost" in text) == (403, True)
 
 
 def test_health(service: Service) -> None:

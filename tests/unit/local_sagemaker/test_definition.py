@@ -200,7 +200,7 @@ def test_what_can_be_known_of_a_value_is_checked(left: str, named: str | None) -
 
 def test_property_of_a_condition() -> None:
     more = condition({"Get": "Steps.Check.Result"})
-    with pytest.raises(Problem, match="property that a Condition step does not have, it has Outcome"):
+    with pytest.raises(Problem, match="property that a Condition step does not have; it has only Outcome"):
         parse(json.dumps({**WHOLE, "Steps": [TRAIN, PROCESS, CHECK, more]}))
 
 

@@ -82,4 +82,4 @@ def test_the_command_line_prints_it(
 )
 def test_a_range_that_is_none_is_refused(options: list[str], tmp_path: Path, capsys: Any) -> None:
     assert cli.main(["estimate", configured(tmp_path), *options]) == 2
-    assert "needs two dates" in capsys.readouterr().err
+    assert "must be two dates" in capsys.readouterr().err
