@@ -111,4 +111,4 @@ def notify(notifiers: Sequence[BaseNotifier], context: Context, log: Any, **temp
         try:
             notifier({**context, **template_values})
         except Exception:
-            log.exception("%s could not notify", type(notifier).__name__)
+            log.exception("Notifier %s failed", type(notifier).__name__)
