@@ -70,7 +70,7 @@ FAULTS: dict[str, tuple[Callable[[pl.DataFrame], pl.DataFrame], str]] = {
     ),
     "a forbidden column": (
         lambda t: t.with_columns(dep_delay=pl.lit(1)),
-        r"columns known only with the outcome of dep_delay",
+        r"columns known only with the outcome in dep_delay",
     ),
     "the outcome as a feature": (
         lambda t: t.with_columns(humid=pl.col("late").cast(pl.Float64)),
