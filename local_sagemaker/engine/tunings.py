@@ -105,11 +105,11 @@ class Tunings:
                 with in_region(region_of(arn)):
                     self._advance(arn)
             except sqlite3.OperationalError:
-                log.exception("tuning job %s cannot be written, trying again", arn)
+                log.exception("tuning job %s could not be written; retrying", arn)
                 self._look_again(time.time() + _DISK_SECONDS, arn)
             except Exception as error:
-                log.exception("tuning job %s cannot go on", arn)
-                self._give_up(arn, f"InternalServerError: {type(error).__name__} in the local SageMaker, see its log")
+                log.exception("tuning job %s cannot continue", arn)
+                self._give_up(arn, f"InternalServerError: {type(error).__name__} in the local SageMaker; see its log")
 
     def _next(self) -> str | None:
         with self._condition:

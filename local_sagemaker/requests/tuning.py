@@ -122,7 +122,7 @@ def _limits(config: Request) -> Iterator[str]:
 
 def _grid(number: Any, searched: Request) -> Iterator[str]:
     if ranges.has_numbers(searched):
-        yield "The strategy Grid takes categorical hyperparameters alone, no integer or continuous ranges."
+        yield "The strategy Grid accepts only categorical hyperparameters, no integer or continuous ranges."
         return
     lists = [item.get("Values") for item in searched.get("CategoricalParameterRanges") or [] if isinstance(item, dict)]
     if not lists or not all(_are_texts(values) for values in lists):

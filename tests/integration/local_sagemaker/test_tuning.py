@@ -226,7 +226,7 @@ CONFIG, DEFINITION = "HyperParameterTuningJobConfig", "TrainingJobDefinition"
     ("change", "text"),
     [
         (changed(f"{CONFIG}.Strategy", "Hyperband"), "Strategy Hyperband is not supported .* use Bayesian, Random or"),
-        (changed(f"{CONFIG}.Strategy", "Grid"), "The strategy Grid takes categorical hyperparameters alone"),
+        (changed(f"{CONFIG}.Strategy", "Grid"), "The strategy Grid accepts only categorical hyperparameters"),
         (changed(f"{CONFIG}.HyperParameterTuningJobObjective", None), "HyperParameterTuningJobObjective must be"),
         (changed(f"{CONFIG}.HyperParameterTuningJobObjective.MetricName", "auc"), "'auc' must be one of .* found loss"),
         (changed(f"{DEFINITION}.AlgorithmSpecification.MetricDefinitions", None), "'loss' must be one of .* none"),
