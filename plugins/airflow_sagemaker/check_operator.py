@@ -16,6 +16,7 @@ from airflow_sagemaker.contract import XCom
 from airflow_sagemaker.exceptions import ConfigurationError, TableError
 from airflow_sagemaker.start.rendering import render_settings, render_text
 from airflow_sagemaker.start.run_config import RUN_PARTITION, build_config, check_when_parsed, given_data, plain_config
+from airflow_sagemaker.types import JsonMapping, JsonObject
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -47,7 +48,7 @@ class SageMakerTableCheckOperator(BaseOperator):
     def __init__(
         self,
         *,
-        config: BasePipelineConfig | Mapping[str, Any] | str | os.PathLike[str],
+        config: BasePipelineConfig | JsonMapping | str | os.PathLike[str],
         partition: str = RUN_PARTITION,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
@@ -65,10 +66,10 @@ class SageMakerTableCheckOperator(BaseOperator):
         self.limits = limits
         check_when_parsed(self.config, self.get_dag())
 
-    def render_template(self, content: Any, context: Context, *args: Any, **kwargs: Any) -> Any:
+    def render_template(self, content: object, context: Context, *args: Any, **kwargs: Any) -> Any:
         """As every operator, but a partition and the settings that take texts stay texts under native rendering."""
 
-        def render(value: Any) -> Any:
+        def render(value: object) -> Any:
             return super(SageMakerTableCheckOperator, self).render_template(value, context, *args, **kwargs)
 
         if content is self.partition:
@@ -103,7 +104,7 @@ class SageMakerTableCheckOperator(BaseOperator):
         return path
 
     def _build_config(self, context: Context) -> BasePipelineConfig:
-        def render(settings: dict[str, Any], of: Context) -> dict[str, Any]:
+        def render(settings: JsonObject, of: Context) -> JsonObject:
             return render_settings(settings, lambda value: self.render_template(value, of))
 
         return build_config(

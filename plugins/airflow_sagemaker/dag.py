@@ -20,11 +20,12 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from airflow.sdk import DAG, Asset, TaskGroup, task
 
 from airflow_sagemaker.check_operator import SageMakerTableCheckOperator
+from airflow_sagemaker.config.base import BasePipelineConfig
 from airflow_sagemaker.config.yaml_files import read_yaml
 from airflow_sagemaker.contract import VALIDATION_AUC, XCom, report_problem
 from airflow_sagemaker.form import FORM, training_params, with_params
@@ -33,7 +34,10 @@ from airflow_sagemaker.promotion import SageMakerPromoteModelOperator
 from airflow_sagemaker.schedules import partition_timetable
 from airflow_sagemaker.sensors import SageMakerTrainingPipelineSensor
 from airflow_sagemaker.start.run_config import RUN_PARTITION, check_when_parsed, plain_config
+from airflow_sagemaker.types import JsonMapping, JsonObject
 
+Configuration: TypeAlias = BasePipelineConfig | JsonMapping | str | os.PathLike[str]
+"""A configuration, the same as a mapping, or the path of a YAML file."""
 MakeTask = Callable[..., Any]
 """A class of operators, or a function with the decorator `@task`."""
 _PARTITION_FOLDER = (
@@ -42,12 +46,12 @@ _PARTITION_FOLDER = (
 
 
 @task(task_id="report")
-def report_outcome(partition: str, outcome: dict[str, Any]) -> dict[str, Any]:
+def report_outcome(partition: str, outcome: JsonObject) -> JsonObject:
     """Log the model's metrics beside those of a constant predictor, its test scores and its place; return them."""
     return summarise(partition, outcome, logging.getLogger("airflow.task"))
 
 
-def summarise(partition: str, outcome: Mapping[str, Any], log: logging.Logger) -> dict[str, Any]:
+def summarise(partition: str, outcome: JsonMapping, log: logging.Logger) -> JsonObject:
     """Log what an execution has left as a table, and return it as plain data."""
     found = outcome.get("report") or {}
     problem = report_problem(found)
@@ -95,8 +99,8 @@ class TrainingTasks:
     pool: str | None = None
     retries: int = 3
     retry_delay: timedelta = timedelta(seconds=30)
-    start_args: Mapping[str, Any] = field(default_factory=dict)
-    wait_args: Mapping[str, Any] = field(default_factory=dict)
+    start_args: JsonMapping = field(default_factory=dict)
+    wait_args: JsonMapping = field(default_factory=dict)
 
     @classmethod
     def names(cls) -> list[str]:
@@ -104,12 +108,12 @@ class TrainingTasks:
         return [one.name for one in fields(cls)]
 
     @property
-    def task_settings(self) -> dict[str, Any]:
+    def task_settings(self) -> JsonObject:
         """What holds for every task; as default_args they reach those that a user's own function makes."""
-        settings: dict[str, Any] = {"retries": self.retries, "retry_delay": self.retry_delay}
+        settings: JsonObject = {"retries": self.retries, "retry_delay": self.retry_delay}
         return settings | ({"pool": self.pool} if self.pool else {})
 
-    def add(self, config: Any, settings: Mapping[str, Any]) -> None:
+    def add(self, config: Configuration, settings: JsonMapping) -> None:
         """Add the tasks, one after another, to the group or the DAG whose context this is."""
         given = with_params(settings, self.form) if self.form else plain_config(config)
         common = {"aws_conn_id": self.aws_conn_id, **self.task_settings}
@@ -130,7 +134,7 @@ class TrainingTasks:
         for before, after in pairwise(chain):
             before >> after
 
-    def _training(self, of_run: Mapping[str, Any], common: Mapping[str, Any]) -> list[Any]:
+    def _training(self, of_run: JsonMapping, common: JsonMapping) -> list[Any]:
         """Return the tasks that start and wait, and then the outcome."""
         outlets = [self.model] if self.model else []
         limit = {"max_concurrent_executions": self.max_concurrent_executions}
@@ -181,7 +185,7 @@ class SageMakerTrainingTaskGroup(TaskGroup):
 
     def __init__(
         self,
-        config: Any,
+        config: Configuration,
         group_id: str = "training",
         *,
         preprocess: MakeTask | None = None,
@@ -198,8 +202,8 @@ class SageMakerTrainingTaskGroup(TaskGroup):
         pool: str | None = None,
         retries: int = 3,
         retry_delay: timedelta = timedelta(seconds=30),
-        start_args: Mapping[str, Any] | None = None,
-        wait_args: Mapping[str, Any] | None = None,
+        start_args: JsonMapping | None = None,
+        wait_args: JsonMapping | None = None,
         **kwargs: Any,
     ) -> None:
         tasks = TrainingTasks(
@@ -233,7 +237,7 @@ class SageMakerTrainingDag(DAG):
 
     def __init__(
         self,
-        config: Any,
+        config: Configuration,
         *,
         schedule: Any = "@daily",
         dag_id: str | None = None,
@@ -241,7 +245,7 @@ class SageMakerTrainingDag(DAG):
         form: Sequence[str] = FORM,
         max_active_runs: int = 4,
         start_date: datetime = datetime(2020, 1, 1, tzinfo=UTC),
-        params: Mapping[str, Any] | None = None,
+        params: JsonMapping | None = None,
         **kwargs: Any,
     ) -> None:
         file = sys._getframe(1).f_code.co_filename  # as Airflow finds a DAG's file; templates and YAML are beside it
@@ -263,7 +267,7 @@ class SageMakerTrainingDag(DAG):
             tasks.add(config, settings)
 
 
-def _settings(config: Any, folder: Path) -> dict[str, Any]:
+def _settings(config: Configuration, folder: Path) -> JsonObject:
     """The configuration as a mapping; a file's faults that no template can mend are raised while the DAG is parsed."""
     plain = plain_config(config)
     if isinstance(plain, Mapping):
@@ -273,13 +277,13 @@ def _settings(config: Any, folder: Path) -> dict[str, Any]:
     return read_yaml(path)
 
 
-def _default_dag_id(config: Any, settings: Mapping[str, Any]) -> str:
+def _default_dag_id(config: Configuration, settings: JsonMapping) -> str:
     if isinstance(config, str | os.PathLike):
         return Path(config).stem
     return str(settings.get("pipeline_name", "pytorch-training"))
 
 
-def _input_place(settings: Mapping[str, Any], aws_conn_id: str | None) -> dict[str, str]:
+def _input_place(settings: JsonMapping, aws_conn_id: str | None) -> dict[str, str]:
     """Bucket and folder of a run's data, as templates: the bucket may be known to the connection alone."""
     if settings.get("input_path"):
         bucket, _, path = str(settings["input_path"]).removeprefix("s3://").partition("/")

@@ -6,7 +6,7 @@ from airflow_sagemaker import airflow_compat  # refuses an old Airflow
 
 # isort: split
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,8 @@ from airflow_sagemaker.promote.decision import APPROVALS, ApprovalStatus, Criter
 from airflow_sagemaker.promote.findings import check_notifiers, notify
 from airflow_sagemaker.start.rendering import render_text
 from airflow_sagemaker.start.run_config import RUN_PARTITION
-from airflow_sagemaker.start.task_settings import check_choice, check_seconds
+from airflow_sagemaker.start.task_settings import check_choice, seconds_of
+from airflow_sagemaker.types import JsonMapping, JsonObject
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseNotifier, Context, XComArg
@@ -91,7 +92,7 @@ class SageMakerPromoteModelOperator(BaseOperator):
     def __init__(
         self,
         *,
-        outcome: Mapping[str, Any] | XComArg | str,
+        outcome: JsonMapping | XComArg | str,
         group: str,
         metric: str,
         min_value: float | str | None = None,
@@ -111,7 +112,7 @@ class SageMakerPromoteModelOperator(BaseOperator):
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
-        botocore_config: dict[str, Any] | None = None,
+        botocore_config: JsonObject | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -126,7 +127,7 @@ class SageMakerPromoteModelOperator(BaseOperator):
         self.instance_type = instance_type
         self.source_dir = source_dir
         self.deferrable = deferrable
-        self.poll_interval: float = check_seconds("poll_interval", poll_interval)
+        self.poll_interval = seconds_of("poll_interval", poll_interval)
         self.approval: Any = approval
         self.higher_is_better = higher_is_better
         self.notifiers = check_notifiers(notifiers)
@@ -137,25 +138,23 @@ class SageMakerPromoteModelOperator(BaseOperator):
         self.verify = verify
         self.botocore_config = botocore_config
 
-    def render_template(self, content: Any, context: Context, *args: Any, **kwargs: Any) -> Any:
+    def render_template(self, content: object, context: Context, *args: Any, **kwargs: Any) -> Any:
         """As every operator, but a partition stays a text under native rendering."""
 
-        def render(value: Any) -> Any:
+        def render(value: object) -> Any:
             return super(SageMakerPromoteModelOperator, self).render_template(value, context, *args, **kwargs)
 
         return render_text(content, render) if content is self.partition else render(content)
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> JsonObject:
         """Return what was decided. Raises AirflowFailException for what no retry can heal."""
         return self._run(context)
 
-    def resume_comparison(
-        self, context: Context, event: dict[str, Any] | None = None, number: int = 1
-    ) -> dict[str, Any]:
+    def resume_comparison(self, context: Context, event: JsonObject | None = None, number: int = 1) -> JsonObject:
         """Called after a pause for the job of `same_rows`; `number` is its number."""
         return self._run(context, number)
 
-    def _run(self, context: Context, comparison: int | None = None) -> dict[str, Any]:
+    def _run(self, context: Context, comparison: int | None = None) -> JsonObject:
         from airflow_sagemaker.promote.model_package import Candidate
         from airflow_sagemaker.start.record import TaskRun
 
@@ -237,7 +236,7 @@ class SageMakerPromoteModelOperator(BaseOperator):
         own: Package | None,
         newest: Sequence[Summary],
         comparison: int | None,
-    ) -> dict[str, Any]:
+    ) -> JsonObject:
         """Register and judge: at most six calls, those of `same_rows` apart.
 
         The champion is read first, so that nothing is registered that cannot be judged. The package is registered as
@@ -316,7 +315,7 @@ class SageMakerPromoteModelOperator(BaseOperator):
             self.log.warning("%s", text)
         return found
 
-    def _notify(self, context: Context, promoted: dict[str, Any]) -> None:
+    def _notify(self, context: Context, promoted: JsonObject) -> None:
         """Call the notifiers unless the model was approved and its metric is not unusual."""
         if promoted["status"] == ApprovalStatus.APPROVED and not promoted.get("findings"):
             return
@@ -344,7 +343,7 @@ class SageMakerPromoteModelOperator(BaseOperator):
         candidate: Candidate,
         champion: Package | None,
         scores: Scores,
-    ) -> dict[str, Any]:
+    ) -> JsonObject:
         return {
             "package_arn": arn,
             "package_url": registry.page_of(arn),
@@ -357,7 +356,7 @@ class SageMakerPromoteModelOperator(BaseOperator):
             "champion_value": scores.champion,
         }
 
-    def _update_assets(self, context: Context, promoted: dict[str, Any]) -> None:
+    def _update_assets(self, context: Context, promoted: JsonObject) -> None:
         for asset in self.outlets or ():
             if isinstance(asset, Asset):
                 event = context["outlet_events"][asset]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from airflow_sagemaker.types import JsonObject
 
 PACKAGE = "airflow-sagemaker"
 
 
-def get_provider_info() -> dict[str, Any]:
+def get_provider_info() -> JsonObject:
     """Airflow's provider metadata (entry point `apache_airflow_provider`).
 
     The plugin has its own entry point (`airflow.plugins`): Airflow loads the plugins of providers only where
@@ -63,7 +63,7 @@ def get_provider_info() -> dict[str, Any]:
     }
 
 
-def _option(description: str, example: str, default: str = "", kind: str = "string") -> dict[str, Any]:
+def _option(description: str, example: str, default: str = "", kind: str = "string") -> JsonObject:
     return {
         "description": description,
         "version_added": "0.1.0",

@@ -35,6 +35,10 @@ class Log(Protocol):
         """Log what went wrong."""
         ...
 
+    def exception(self, text: str, /, *arguments: object) -> object:
+        """Log what went wrong, with the exception that is being handled."""
+        ...
+
 
 class _Shape(Protocol):
     members: Mapping[str, object]

@@ -13,10 +13,11 @@ import re
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_sagemaker.aws.faults import Fault, classify_error, explain_error
 from airflow_sagemaker.exceptions import ConfigurationError, ExecutionError, Violation
+from airflow_sagemaker.types import JsonMapping, JsonObject
 
 if TYPE_CHECKING:
     from airflow_sagemaker.aws.client import Aws
@@ -78,7 +79,7 @@ class ComparisonJob:
                 return number
         raise ExecutionError(f"{MOST_JOBS} jobs {self.name(1)[:-2]} failed; look at the last one before you try again")
 
-    def result(self, number: int) -> dict[str, Any] | None:
+    def result(self, number: int) -> JsonObject | None:
         """Return the comparison, None while the job runs.
 
         Raises ConfigurationError if the program could not compare the models, ExecutionError if the job failed
@@ -86,7 +87,7 @@ class ComparisonJob:
         """
         job = self._describe(number)
         if job is None:
-            raise ExecutionError(f"processing job {self.name(number)} does not exist any more")
+            raise ExecutionError(f"processing job {self.name(number)} no longer exists")
         if job["ProcessingJobStatus"] in ("InProgress", "Stopping"):
             return None
         if job["ProcessingJobStatus"] == "Completed":
@@ -96,14 +97,15 @@ class ComparisonJob:
         reason = job.get("FailureReason") or "SageMaker reported no reason"
         raise ExecutionError(f"processing job {self.name(number)} {job['ProcessingJobStatus'].lower()}: {reason}")
 
-    def _describe(self, number: int) -> dict[str, Any] | None:
+    def _describe(self, number: int) -> JsonObject | None:
         name = self.name(number)
         try:
-            return self.aws.call("sagemaker", "describe_processing_job", ProcessingJobName=name)
+            job: JsonObject = self.aws.call("sagemaker", "describe_processing_job", ProcessingJobName=name)
         except Exception as error:
             if classify_error(error) is Fault.GONE:
                 return None
             raise ExecutionError(explain_error(error, f"reading processing job {name}")) from error
+        return job
 
     def _start(self, number: int) -> None:
         self._require_artifact(self.champion)
@@ -143,7 +145,7 @@ class ComparisonJob:
         self.aws.call("s3", "put_object", Bucket=self.bucket, Key=key, Body=archive.getvalue())
         return f"s3://{self.bucket}/{key}"
 
-    def _request(self, name: str, training: Mapping[str, Any], code: str) -> dict[str, Any]:
+    def _request(self, name: str, training: JsonMapping, code: str) -> JsonObject:
         """Return CreateProcessingJob's request: role, image and network are those of the training job."""
         test = next((one for one in training["InputDataConfig"] if one["ChannelName"] == "test"), None)
         if test is None:
@@ -185,13 +187,13 @@ class ComparisonJob:
     def _output(self, name: str) -> str:
         return f"s3://{self.bucket}/{self.pipeline_name}/comparisons/{name}"
 
-    def _read(self, number: int) -> dict[str, Any]:
+    def _read(self, number: int) -> JsonObject:
         key = f"{self._output(self.name(number))}/{RESULT}".removeprefix(f"s3://{self.bucket}/")
         try:
             body = self.aws.call("s3", "get_object", Bucket=self.bucket, Key=key)["Body"].read()
         except Exception as error:
             raise ExecutionError(explain_error(error, f"reading s3://{self.bucket}/{key}")) from error
-        found: dict[str, Any] = json.loads(body)
+        found: JsonObject = json.loads(body)
         return found
 
 
@@ -204,10 +206,10 @@ def measured_name(metric: str) -> str:
     return matched[1]
 
 
-def _input(name: str, uri: str, kind: str = "S3Prefix") -> dict[str, Any]:
+def _input(name: str, uri: str, kind: str = "S3Prefix") -> JsonObject:
     source = {"S3Uri": uri, "LocalPath": f"{_ROOT}/input/{name}", "S3DataType": kind, "S3InputMode": "File"}
     return {"InputName": name, "S3Input": source}
 
 
-def _given(**members: Any) -> dict[str, Any]:
+def _given(**members: object) -> JsonObject:
     return {name: value for name, value in members.items() if value}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_sagemaker.config.partition_keys import partition_folder, partition_key
+from airflow_sagemaker.types import JsonObject
 
 if TYPE_CHECKING:
     from airflow_sagemaker.aws.client import Aws
@@ -13,7 +14,7 @@ SEARCHED_JOBS = 100
 """The most that one call of Search returns."""
 
 
-def search_request(folder: str) -> dict[str, Any]:
+def search_request(folder: str) -> JsonObject:
     """Return the request that finds the completed trainings whose artifacts are below a folder, the newest first."""
     return {
         "Resource": "TrainingJob",
@@ -41,7 +42,7 @@ def earlier_metrics(aws: Aws, model_artifact: str, partition: str) -> dict[str, 
     reply = aws.call("sagemaker", "search", **search_request(f"{folder}/"))
     metrics: dict[str, dict[str, float]] = {}
     for result in reply["Results"]:
-        job: dict[str, Any] = result.get("TrainingJob") or {}
+        job: JsonObject = result.get("TrainingJob") or {}
         artifact = job.get("ModelArtifacts", {}).get("S3ModelArtifacts", "")
         if not artifact.startswith(f"{folder}/"):
             continue

@@ -97,7 +97,7 @@ def _partition_result(airflow: AirflowApi, dag_id: str, row: JsonObject) -> Part
     )
 
 
-def _model(promotion: dict[str, Any]) -> str:
+def _model(promotion: JsonObject) -> str:
     return f"{promotion['mark']} {'/'.join(promotion['package_arn'].split('/')[1:])}"
 
 

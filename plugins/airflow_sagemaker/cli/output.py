@@ -63,6 +63,10 @@ class Output:
         """Say it as an error."""
         self.note(text % arguments if arguments else text, "error")
 
+    def exception(self, text: str, *arguments: object) -> None:
+        """Say it as an error, without a traceback."""
+        self.note(text % arguments if arguments else text, "error")
+
 
 def paint_text(text: str, kind: str, stream: TextIO) -> str:
     """Return the text in the colour of its kind, where the stream is a terminal that wants colours."""

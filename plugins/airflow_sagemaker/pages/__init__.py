@@ -7,9 +7,13 @@ loads plugins imports this module: it imports nothing heavy, and the web applica
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from airflow_sagemaker.contract import PAGES_URL_PREFIX
+from airflow_sagemaker.types import JsonObject
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 URL_PREFIX = PAGES_URL_PREFIX
 _BASE = URL_PREFIX.removeprefix("/")  # links to plugin pages are relative to Airflow's base URL
@@ -19,9 +23,9 @@ class LazyApp:
     """An ASGI application that imports FastAPI and the pages when the first request arrives."""
 
     def __init__(self) -> None:
-        self._app: Any = None
+        self._app: ASGIApp | None = None
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         if self._app is None:
             from airflow_sagemaker.pages.app import create_app
@@ -30,9 +34,9 @@ class LazyApp:
         await self._app(scope, receive, send)
 
 
-FASTAPI_APPS: list[dict[str, Any]] = [{"name": "SageMaker training", "app": LazyApp(), "url_prefix": URL_PREFIX}]
+FASTAPI_APPS: list[JsonObject] = [{"name": "SageMaker training", "app": LazyApp(), "url_prefix": URL_PREFIX}]
 
-EXTERNAL_VIEWS: list[dict[str, Any]] = [
+EXTERNAL_VIEWS: list[JsonObject] = [
     {
         "name": "Training report",
         "destination": "task_instance",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import html
 import json
 import logging
-from typing import Annotated, Any
+from typing import Annotated
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
@@ -20,10 +20,12 @@ from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.exception_handlers import http_exception_handler
 from fastapi.responses import HTMLResponse
 from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from airflow_sagemaker.aws.faults import explain_error
 from airflow_sagemaker.pages import assets, history, live
 from airflow_sagemaker.pages.options import live_figures, page_options
+from airflow_sagemaker.types import JsonObject
 
 # The guard reads `dag_id` from the path or the query under exactly this name; without one it asks whether the user may
 # read any DAG's XComs at all.
@@ -91,7 +93,7 @@ def _add_pages(app: FastAPI) -> None:
 
 def _add_data(app: FastAPI) -> None:
     @app.get("/data/dags", dependencies=[READS_XCOM])
-    def dags(session: SessionDep, user: GetUserDep) -> list[dict[str, Any]]:
+    def dags(session: SessionDep, user: GetUserDep) -> list[JsonObject]:
         """The DAGs with trainings that the user may read."""
         readable = get_auth_manager().get_authorized_dag_ids(user=user, method="GET")
         return history.training_dags(session, readable)
@@ -102,7 +104,7 @@ def _add_data(app: FastAPI) -> None:
         session: SessionDep,
         limit: Annotated[int, Query(ge=1, le=history.MOST_RUNS)] = 800,
         before: str | None = None,
-    ) -> list[dict[str, Any]]:
+    ) -> list[JsonObject]:
         """The runs of one DAG with their trainings' figures, newest first."""
         return history.partition_runs(session, dag_id, limit=limit, before=before)
 
@@ -114,7 +116,7 @@ def _add_data(app: FastAPI) -> None:
         training: str = "",
         limit: Annotated[int, Query(ge=1, le=history.MOST_RUNS)] = 800,
         before: str | None = None,
-    ) -> dict[str, Any]:
+    ) -> JsonObject:
         """Where a metric of the same runs became lastingly worse, and its unusual single partitions."""
         runs = history.partition_runs(session, dag_id, limit=limit, before=before)
         return history.watch_metric(runs, training, metric)
@@ -124,7 +126,7 @@ def _add_live_figures(app: FastAPI) -> None:
     trainings = live.LiveTrainings()
 
     @app.get("/data/execution", dependencies=[READS_XCOM, READS_LOGS])
-    def execution(dag_id: str, run_id: str, task_id: str, session: SessionDep, map_index: int = -1) -> dict[str, Any]:
+    def execution(dag_id: str, run_id: str, task_id: str, session: SessionDep, map_index: int = -1) -> JsonObject:
         """The status that the execution of a training has on AWS now."""
         details = live.started_by(session, dag_id, run_id, task_id, map_index)
         if details is None:
@@ -171,16 +173,16 @@ async def _refuse_in_words(request: Request, error: HTTPException) -> Response:
 class SecurityHeaders:
     """ASGI middleware: every answer carries the content security policy, error answers included."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
 
-        async def send_with_headers(message: Any) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():

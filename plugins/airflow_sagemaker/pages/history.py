@@ -8,7 +8,7 @@ outcome inside the database. The models are no public interface of Airflow; test
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -20,8 +20,11 @@ from sqlalchemy.orm import aliased
 
 from airflow_sagemaker.contract import XCom, higher_is_better
 from airflow_sagemaker.promote.metric_watch import find_change, find_outliers
+from airflow_sagemaker.types import JsonMapping, JsonObject
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy.orm import Session
 
 OUTCOME_KEYS = (XCom.RETURN_VALUE.value, XCom.OUTCOME.value)
@@ -29,7 +32,7 @@ MOST_RUNS = 2000
 MARKS = {"Approved": "promoted", "Rejected": "rejected", "PendingManualApproval": "pending"}
 
 
-def training_dags(session: Session, readable: set[str]) -> list[dict[str, Any]]:
+def training_dags(session: Session, readable: set[str]) -> list[JsonObject]:
     """The DAGs among `readable` that have ever started a training, the one that did so last first."""
     latest = func.max(XComModel.timestamp)
     rows = session.execute(
@@ -41,7 +44,7 @@ def training_dags(session: Session, readable: set[str]) -> list[dict[str, Any]]:
     return [{"dag_id": dag_id, "runs": runs} for dag_id, runs, _ in rows if dag_id in readable]
 
 
-def partition_runs(session: Session, dag_id: str, *, limit: int, before: str | None = None) -> list[dict[str, Any]]:
+def partition_runs(session: Session, dag_id: str, *, limit: int, before: str | None = None) -> list[JsonObject]:
     """The newest runs of a DAG with the outcomes of their trainings; with `before`, those of earlier partitions only.
 
     `before` is the id of a run. Partitions are compared as text (dates written YYYY-MM-DD sort by time); runs without
@@ -67,13 +70,13 @@ def partition_runs(session: Session, dag_id: str, *, limit: int, before: str | N
     ]
 
 
-def watch_metric(runs: Sequence[Mapping[str, Any]], training: str, metric: str) -> dict[str, Any]:
+def watch_metric(runs: Sequence[JsonMapping], training: str, metric: str) -> JsonObject:
     """Of `partition_runs`, where a training's metric became lastingly worse, and its unusual single partitions.
 
     Of several runs of a partition the newest counts, as on the page. `training` is the task's name, of a mapped one
     with its index: `wait [3]`; empty: the first of each run.
     """
-    newest: dict[str, Mapping[str, Any]] = {}
+    newest: dict[str, JsonMapping] = {}
     for run in runs:
         newest.setdefault(run["partition"], run)
     partitions = sorted(newest)
@@ -85,7 +88,7 @@ def watch_metric(runs: Sequence[Mapping[str, Any]], training: str, metric: str) 
     return {"change": found, "outliers": [partitions[index] for index in find_outliers(values)]}
 
 
-def _value_of(trainings: Sequence[Mapping[str, Any]], training: str, metric: str) -> float | None:
+def _value_of(trainings: Sequence[JsonMapping], training: str, metric: str) -> float | None:
     for one in trainings:
         name = f"{one['task_id']} [{one['map_index']}]" if one["map_index"] >= 0 else one["task_id"]
         if training in ("", name):
@@ -119,7 +122,7 @@ def _runs_statement(session: Session, dag_id: str, *, limit: int, before: str | 
     return earlier.order_by(DagRun.partition_key.desc(), DagRun.id.desc()).limit(limit)
 
 
-def _outcomes_of(session: Session, run_ids: list[int]) -> dict[int, list[dict[str, Any]]]:
+def _outcomes_of(session: Session, run_ids: list[int]) -> dict[int, list[JsonObject]]:
     """Of each run the figures of its finished trainings: the entries that look like an Outcome."""
     value = XComModel.value
     statement = select(
@@ -137,7 +140,7 @@ def _outcomes_of(session: Session, run_ids: list[int]) -> dict[int, list[dict[st
         XComModel.key.in_(OUTCOME_KEYS),
         value["execution_arn"].as_string().is_not(None),
     )
-    found: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    found: dict[int, list[JsonObject]] = defaultdict(list)
     for row in session.execute(statement.order_by(XComModel.task_id, XComModel.map_index)):
         metrics = row.kept if isinstance(row.kept, dict) and row.kept else row.last
         found[row.dag_run_id].append(
@@ -154,7 +157,7 @@ def _outcomes_of(session: Session, run_ids: list[int]) -> dict[int, list[dict[st
     return found
 
 
-def _promotions_of(session: Session, run_ids: list[int]) -> dict[int, list[dict[str, Any]]]:
+def _promotions_of(session: Session, run_ids: list[int]) -> dict[int, list[JsonObject]]:
     """Of each run what its promotions decided: package, status and reason, metric and value, the champion before."""
     value = XComModel.value
     texts = ("package_arn", "package_url", "status", "reason", "metric", "champion_arn")
@@ -167,7 +170,7 @@ def _promotions_of(session: Session, run_ids: list[int]) -> dict[int, list[dict[
         XComModel.key == XCom.PROMOTION.value,
         value["package_arn"].as_string().is_not(None),
     )
-    found: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    found: dict[int, list[JsonObject]] = defaultdict(list)
     for row in session.execute(statement.order_by(XComModel.task_id, XComModel.map_index)):
         decided = {name: getattr(row, name) for name in texts}
         found[row.dag_run_id].append({**decided, "value": row.number})
@@ -175,13 +178,13 @@ def _promotions_of(session: Session, run_ids: list[int]) -> dict[int, list[dict[
     return found
 
 
-def _mark(promotions: Iterable[dict[str, Any]]) -> None:
+def _mark(promotions: Iterable[JsonObject]) -> None:
     """Mark each as champion, promoted, rejected or pending.
 
     The champion is the approved one of the highest version in its group, as the promotions have left it: what a person
     has decided since is in SageMaker alone.
     """
-    champions: dict[str, dict[str, Any]] = {}
+    champions: dict[str, JsonObject] = {}
     for one in promotions:
         one["mark"] = MARKS.get(one["status"], one["status"])
         group = one["package_arn"].rpartition("/")[0]
@@ -192,12 +195,12 @@ def _mark(promotions: Iterable[dict[str, Any]]) -> None:
         one["mark"] = "champion"
 
 
-def _version(promotion: Mapping[str, Any]) -> int:
+def _version(promotion: JsonMapping) -> int:
     number = promotion["package_arn"].rpartition("/")[2]
     return int(number) if number.isdigit() else 0
 
 
-def _add_referred_to(session: Session, outcomes: dict[int, list[dict[str, Any]]], run_ids: list[int]) -> dict[int, str]:
+def _add_referred_to(session: Session, outcomes: dict[int, list[JsonObject]], run_ids: list[int]) -> dict[int, str]:
     """Of runs without an outcome in the database: those that an XCom backend keeps elsewhere (`[core] xcom_backend`).
 
     What it keeps is added to `outcomes`; returned is, by run, why it could not be read. Only tasks that have pushed the
@@ -225,11 +228,11 @@ def _add_referred_to(session: Session, outcomes: dict[int, list[dict[str, Any]]]
             task = {"task_id": row.task_id, "map_index": row.map_index}
             outcomes[row.dag_run_id].append({**task, **figures, "metrics": _kept_metrics(metrics)})
         elif not isinstance(found, dict):
-            unread[row.dag_run_id] = found
+            unread[row.dag_run_id] = str(found)
     return unread
 
 
-def _resolve_reference(reference: str) -> Any:
+def _resolve_reference(reference: str) -> object:
     """What the configured XCom backend keeps under a reference; a text that says why it cannot be read."""
     from airflow.sdk.execution_time.xcom import XCom as Backend
 
@@ -241,15 +244,15 @@ def _resolve_reference(reference: str) -> Any:
     return f"XCom backend {name} of the api-server cannot resolve {reference}" if isinstance(found, str) else found
 
 
-def _kept_metrics(metrics: Any) -> dict[str, float]:
+def _kept_metrics(metrics: object) -> dict[str, float]:
     """The metrics of the epoch that the model was kept from, else (no report) those that the job printed last."""
     pairs = metrics.items() if isinstance(metrics, dict) else ()
     return {str(name): value for name, value in pairs if isinstance(value, int | float)}
 
 
-def _iso_day(moment: Any) -> str:
+def _iso_day(moment: datetime | None) -> str:
     return moment.strftime("%Y-%m-%d") if moment else ""
 
 
-def _iso_time(moment: Any) -> str | None:
+def _iso_time(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment else None

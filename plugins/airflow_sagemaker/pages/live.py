@@ -12,7 +12,7 @@ import threading
 import time
 from collections import OrderedDict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow.models.xcom import XComModel
 from sqlalchemy import select
@@ -22,6 +22,7 @@ from airflow_sagemaker.aws.connections import AwsTarget
 from airflow_sagemaker.aws.executions import Executions
 from airflow_sagemaker.contract import METRICS, ProgressLevel, XCom
 from airflow_sagemaker.exceptions import ExecutionNotFound
+from airflow_sagemaker.types import JsonObject
 from airflow_sagemaker.wait.progress_report import ProgressReport
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class LiveTrainings:
             return self._known[key]
 
 
-def started_by(session: Session, dag_id: str, run_id: str, task_id: str, map_index: int) -> dict[str, Any] | None:
+def started_by(session: Session, dag_id: str, run_id: str, task_id: str, map_index: int) -> JsonObject | None:
     """What the start task pushed: the execution's ARN and the connection come from here, never from a request."""
     value = session.scalar(
         select(XComModel.value).where(
@@ -90,7 +91,7 @@ def started_by(session: Session, dag_id: str, run_id: str, task_id: str, map_ind
     return value if isinstance(value, dict) and value.get("execution_arn") else None
 
 
-def execution_state(details: dict[str, Any]) -> dict[str, Any]:
+def execution_state(details: JsonObject) -> JsonObject:
     """The execution's status on AWS, or that it is gone. Raises botocore's errors."""
     executions = Executions(Aws(target_of(details), patience=PATIENCE_SECONDS))
     try:
@@ -99,6 +100,6 @@ def execution_state(details: dict[str, Any]) -> dict[str, Any]:
         return {"status": None, "gone": True}
 
 
-def target_of(details: dict[str, Any]) -> AwsTarget:
+def target_of(details: JsonObject) -> AwsTarget:
     """The connection and region that the start task used."""
     return AwsTarget(details.get("aws_conn_id"), details.get("region_name"))

@@ -12,9 +12,9 @@ AIRFLOW__AIRFLOW_SAGEMAKER__LIVE_FIGURES.
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from airflow_sagemaker.start.prices import CURRENCY_OPTION, DEFAULT_CURRENCY, OPTION, SECTION, Prices
+from airflow_sagemaker.types import JsonObject
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ def live_figures() -> bool:
     return bool(conf.getboolean(SECTION, "live_figures", fallback=False))
 
 
-def page_options() -> dict[str, Any]:
+def page_options() -> JsonObject:
     """The options as the pages get them. A price map that cannot be read is left out, with a warning in the log."""
     from airflow.configuration import conf
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from airflow_sagemaker.contract import TRAIN_LOSS, higher_is_better
 from airflow_sagemaker.promote.metric_watch import describe_last
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from airflow_sagemaker.aws.client import Aws
     from airflow_sagemaker.aws.executions import Execution
     from airflow_sagemaker.aws.outcome import Outcome
+    from airflow_sagemaker.types import Log
 
 
 class WatchingTask(Protocol):
@@ -105,7 +106,7 @@ def watch_metrics(task: WatchingTask, context: Context, aws: Aws, outcome: Outco
     return outcome
 
 
-def notify(notifiers: Sequence[BaseNotifier], context: Context, log: Any, **template_values: Any) -> None:
+def notify(notifiers: Sequence[BaseNotifier], context: Context, log: Log, **template_values: object) -> None:
     """Call the notifiers with more values for their templates. The error of one is logged, and the task goes on."""
     for notifier in notifiers:
         try:

@@ -7,10 +7,10 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from airflow_sagemaker.config.partition_keys import partition_folder, partition_key
 from airflow_sagemaker.exceptions import ConfigurationError, Violation
+from airflow_sagemaker.types import JsonMapping, JsonObject
 
 TOKEN_CHARACTERS = 32
 """CreateModelPackage takes a ClientToken of at most 36."""
@@ -38,7 +38,7 @@ class Candidate:
     training_job: str = ""
 
     @classmethod
-    def of(cls, outcome: Any, partition: str, identity: tuple[Any, ...]) -> Candidate:
+    def of(cls, outcome: JsonMapping, partition: str, identity: tuple[object, ...]) -> Candidate:
         """Read an outcome (XCom of the sensor). Raises ConfigurationError for what is no outcome of a training.
 
         `identity` is of the task run and the group. With the execution it makes the token, so that each try of one
@@ -93,7 +93,7 @@ class Candidate:
         partition = partition_folder(self.partition)
         return f"Partition {partition}, {metric} {self.metrics[metric]!r}, airflow-sagemaker {self.token}"
 
-    def request(self, group: str, image: str, metric: str) -> dict[str, Any]:
+    def request(self, group: str, image: str, metric: str) -> JsonObject:
         """Return the request of CreateModelPackage."""
         container = {"Image": image, "ModelDataUrl": self.model_artifact}
         return {

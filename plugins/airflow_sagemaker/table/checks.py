@@ -83,18 +83,19 @@ def _labels(splits: Splits, wanted: TableFields) -> Iterator[Finding]:
 def _ids(splits: Splits, wanted: TableFields) -> Iterator[Finding]:
     import pyarrow.compute as pc
 
-    known = {name: split for name, split in splits.items() if split.ids is not None}
-    for split in known.values():
+    known = {name: split.ids for name, split in splits.items() if split.ids is not None}
+    for name, ids in known.items():
+        split = splits[name]
         if split.id_nulls:
             yield Finding(f"rows without {wanted.id_name}", split.name, split.id_nulls, "0", ok=False)
-        repeated = split.ids_read - split.id_nulls - len(split.ids)
+        repeated = split.ids_read - split.id_nulls - len(ids)
         if repeated:
             yield Finding(f"rows that repeat {wanted.id_name}", split.name, repeated, UNLIMITED)
         if split.ids_read < split.rows:
             yield Finding(f"rows whose {wanted.id_name} was compared", split.name, split.ids_read, UNLIMITED)
     for one, other in (("train", "val"), ("train", "test"), ("val", "test")):
         if one in known and other in known:
-            shared = known[other].ids.filter(pc.is_in(known[other].ids, value_set=known[one].ids))
+            shared = known[other].filter(pc.is_in(known[other], value_set=known[one]))
             example = str(shared[0].as_py()) if len(shared) else ""
             where = f"{one} and {other}"
             yield Finding("shared ids", where, len(shared), "0", ok=not len(shared), example=example)

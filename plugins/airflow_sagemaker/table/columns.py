@@ -103,7 +103,7 @@ def plain_values(values: pa.ChunkedArray) -> pa.Array:
     return array
 
 
-def class_text(value: Any) -> str:
+def class_text(value: object) -> str:
     """Return a label's value as one text, whatever type it has: 1, 1.0, "1" and true are the same class."""
     text = str(value)
     if text.lower() in ("true", "false"):

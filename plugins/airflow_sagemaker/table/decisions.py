@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_sagemaker.exceptions import TableError
 from airflow_sagemaker.table.columns import Column, Kind, describe, plain_values, single_auc
@@ -49,7 +49,7 @@ class Decisions:
     sampled: int
     columns: int
     label: str
-    classes: dict[Any, int]
+    classes: dict[object, int]
     """Rows of the sample by class, in the order of the training program."""
     unlabelled: int
     """Rows of the sample without a label."""
@@ -119,7 +119,7 @@ def _require_column(source: TableSource, name: str, what: str) -> None:
         raise TableError(f"--{what} {name}: {source.path} has no such column; {hint}{more}")
 
 
-def _classes(sample: pa.Table, label: str) -> tuple[dict[Any, int], pa.Table]:
+def _classes(sample: pa.Table, label: str) -> tuple[dict[object, int], pa.Table]:
     """Return the rows of each class, and the rows that have a label."""
     import pyarrow.compute as pc
 
@@ -163,7 +163,7 @@ def _found_id(columns: list[Column]) -> str | None:
     return next(iter([*named, *texts]), None)
 
 
-def _one_against_rest(labelled: pa.Table, label: str, classes: Iterable[Any]) -> list[pa.Array]:
+def _one_against_rest(labelled: pa.Table, label: str, classes: Iterable[object]) -> list[pa.Array]:
     """Whether each row has a class; of two classes the later one alone, of many the first twenty."""
     import pyarrow as pa
     import pyarrow.compute as pc

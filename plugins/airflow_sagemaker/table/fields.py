@@ -32,7 +32,7 @@ class TableFields(Protocol):
         """Categorical features."""
 
 
-def fields_of(config: Any) -> TableFields:
+def fields_of(config: object) -> TableFields:
     """Return the fields that a configuration names. Raises ConfigurationError for a kind without a table."""
     found: Any = getattr(config, "hyperparameters", None)
     if not hasattr(found, "full_field_list"):

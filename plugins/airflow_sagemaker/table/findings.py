@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from airflow_sagemaker.exceptions import TableError
+from airflow_sagemaker.types import JsonObject
 
 UNLIMITED = "-"
 """The limit of a number that is only reported."""
@@ -71,6 +71,6 @@ def require_sound(findings: list[Finding], where: str) -> None:
         raise TableError(f"{where}: {count}:\n" + "\n".join(f"  - {text}" for text in failing))
 
 
-def as_data(findings: list[Finding]) -> list[dict[str, Any]]:
+def as_data(findings: list[Finding]) -> list[JsonObject]:
     """Return findings as plain data, as the report page reads them."""
     return [asdict(finding) for finding in findings]

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from airflow_sagemaker.exceptions import TableError
 from airflow_sagemaker.table.decisions import Decisions
@@ -89,6 +88,6 @@ def _scalar(value: str) -> str:
     return dumped.removesuffix("\n...").strip()
 
 
-def _comment(value: Any) -> str:
+def _comment(value: object) -> str:
     """Return a text for a comment: on one line."""
     return "".join(char if char.isprintable() else " " for char in str(value))

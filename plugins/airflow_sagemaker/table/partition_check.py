@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from airflow_sagemaker.exceptions import TableError
 from airflow_sagemaker.table.channels import Calls, ChannelFiles, files_in_folder, files_on_s3, partitions_before
@@ -83,7 +82,7 @@ def _read_train(aws: Calls | None, place: str, wanted: TableFields) -> Split:
     return read_splits(only_train, wanted, with_ids=False, with_sample=True)["train"]
 
 
-def _require_all(files: dict[str, list[Any]], where: str) -> None:
+def _require_all(files: ChannelFiles, where: str) -> None:
     missing = [f"{where}/{channel}/{channel}.parquet" for channel, found in files.items() if not found]
     if missing:
         raise TableError(f"{', '.join(missing)}: does not exist; write it, for example with `airflow-sagemaker split`")

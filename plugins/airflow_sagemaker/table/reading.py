@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_sagemaker.contract import CHANNELS
 from airflow_sagemaker.exceptions import TableError
@@ -19,6 +19,7 @@ from airflow_sagemaker.table.source import one_line, require_pyarrow
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 MOST_IDS = 20_000_000
 """Ids of a split that are held at a time, 8 to 50 bytes each; of a larger split the first ones are compared."""
@@ -48,7 +49,7 @@ class Split:
     """The largest value of each number."""
     label_nulls: int = 0
     labels: Counter[str] = field(default_factory=Counter)
-    ids: Any = None
+    ids: pa.ChunkedArray | None = None
     """The different ids, for splits whose ids were read."""
     ids_read: int = 0
     id_nulls: int = 0
@@ -96,7 +97,7 @@ def _read_split(channel: str, files: list[ChannelFile], wanted: TableFields, wit
     return split
 
 
-def _read_footer(split: Split, parquet: Any, wanted: TableFields) -> None:
+def _read_footer(split: Split, parquet: pq.ParquetFile, wanted: TableFields) -> None:
     metadata, schema = parquet.metadata, parquet.schema_arrow
     split.rows += metadata.num_rows
     names = Counter(schema.names)
@@ -113,7 +114,7 @@ def _read_footer(split: Split, parquet: Any, wanted: TableFields) -> None:
             _read_statistics(split, name, chunks)
 
 
-def _read_statistics(split: Split, name: str, chunks: Iterable[Any]) -> None:
+def _read_statistics(split: Split, name: str, chunks: Iterable[pq.ColumnChunkMetaData]) -> None:
     for chunk in chunks:
         said = chunk.statistics if chunk.is_stats_set else None
         if said is None or not said.has_null_count:
@@ -125,7 +126,9 @@ def _read_statistics(split: Split, name: str, chunks: Iterable[Any]) -> None:
             split.most[name] = max(split.most.get(name, float(said.max)), float(said.max))
 
 
-def _read_columns(split: Split, parquet: Any, wanted: TableFields, ids: list[Any], with_ids: bool) -> None:
+def _read_columns(
+    split: Split, parquet: pq.ParquetFile, wanted: TableFields, ids: list[pa.Array], with_ids: bool
+) -> None:
     import pyarrow.compute as pc
 
     label, id_name = wanted.label_name, wanted.id_name
@@ -148,7 +151,7 @@ def _read_columns(split: Split, parquet: Any, wanted: TableFields, ids: list[Any
             ids.append(_as_text(plain.drop_null()))
 
 
-def _as_text(ids: Any) -> Any:
+def _as_text(ids: pa.ChunkedArray) -> pa.ChunkedArray:
     """Ids may be integers in one split and texts in another."""
     import pyarrow as pa
 
@@ -163,7 +166,7 @@ def _read_sample(files: list[ChannelFile], split: Split, wanted: TableFields) ->
     numbers, texts = _comparable(split, wanted)
     names = [*numbers, *texts][:SAMPLE_COLUMNS]
     split.unsampled = len(numbers) + len(texts) - len(names)
-    pieces: dict[str, list[Any]] = {name: [] for name in names}
+    pieces: dict[str, list[pa.Array]] = {name: [] for name in names}
     chosen = _evenly_spaced([(file, group) for file, count in enumerate(split.groups) for group in range(count)])
     for place, group in chosen:
         with _opened(files[place], buffer_size=PAGE_BUFFER) as parquet:
@@ -194,7 +197,7 @@ def _evenly_spaced(places: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 @contextmanager
-def _opened(file: ChannelFile, **options: Any) -> Iterator[Any]:
+def _opened(file: ChannelFile, **options: int) -> Iterator[pq.ParquetFile]:
     """A Parquet file, of which nothing is read ahead."""
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -7,12 +7,14 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_sagemaker.exceptions import TableError
+from airflow_sagemaker.types import JsonObject
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyarrow import csv
 
 CSV_BLOCK = 8 << 20
 """Bytes of a CSV file from which the types of its columns are taken."""
@@ -38,7 +40,7 @@ class TableSource:
     path: Path
     files: list[Path]
     schema: pa.Schema
-    as_texts: dict[str, Any] = field(default_factory=dict)
+    as_texts: dict[str, pa.DataType] = field(default_factory=dict)
     """CSV: columns whose later values do not have the type of the first ones, and are read as texts."""
 
     @property
@@ -146,7 +148,7 @@ def _schema_of(file: Path) -> pa.Schema:
         ) from None
 
 
-def _csv_reader(file: Path, as_texts: dict[str, Any], columns: list[str] | None = None) -> Any:
+def _csv_reader(file: Path, as_texts: JsonObject, columns: list[str] | None = None) -> csv.CSVStreamingReader:
     import pyarrow.csv
 
     return pyarrow.csv.open_csv(
