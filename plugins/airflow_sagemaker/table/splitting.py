@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from airflow_sagemaker.contract import CHANNELS
 from airflow_sagemaker.exceptions import TableError
@@ -77,7 +77,7 @@ def split_table(
     return SplitResult(files, rows, unlabelled)
 
 
-Place = Callable[[pa.RecordBatch, int], list[str]]
+Place: TypeAlias = "Callable[[pa.RecordBatch, int], list[str]]"
 """From a batch and the number of its first row to the split of each row."""
 
 
