@@ -44,7 +44,6 @@ PIPELINE = "airflow-sagemaker-smoke"
 PURPOSE = "airflow-sagemaker smoke"
 PROGRAM = """
 import argparse, os, pathlib, time
-from airflow_sagemaker.types import JsonObject
 parser = argparse.ArgumentParser()
 parser.add_argument("--epochs", type=int)
 for epoch in range(parser.parse_known_args()[0].epochs):
