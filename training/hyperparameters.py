@@ -141,7 +141,7 @@ def read_hyperparameters(
             continue
         if name not in fields:
             near = [RENAMED[name]] if name in RENAMED else difflib.get_close_matches(name, fields, n=1)
-            hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(fields)}"
+            hint = f"; did you mean {near[0]}?" if near else f"; known: {', '.join(fields)}"
             raise HyperparameterError(f"unknown hyperparameter {name}{hint}")
         read[name] = convert(name, value, str(fields[name].type))
     required = [name for name, field in fields.items() if field.default is dataclasses.MISSING]
@@ -193,7 +193,7 @@ def _from_json(source: str, text: str) -> dict[str, Any]:
     try:
         values = json.loads(text)
     except ValueError as error:
-        raise HyperparameterError(f"{source} is no JSON: {error}") from None
+        raise HyperparameterError(f"{source} is not JSON: {error}") from None
     if not isinstance(values, dict):
         raise HyperparameterError(f"{source} must be a JSON object, found {type(values).__name__}")
     return values
@@ -237,7 +237,7 @@ def _check_fields(hp: Hyperparameters) -> None:
         raise HyperparameterError("tab_field_list or cat_field_list must name at least one feature")
     twice = sorted({name for name in hp.features if hp.features.count(name) > 1})
     if twice:
-        raise HyperparameterError(f"features listed twice: {', '.join(twice)}")
+        raise HyperparameterError(f"duplicate features: {', '.join(twice)}")
     for name in (hp.id_name, hp.label_name):
         if name in hp.features:
             raise HyperparameterError(f"column {name} is the id or the label; it must not be a feature")

@@ -62,8 +62,8 @@ def split_by(default: SplitBy) -> Param:
     """Return the choice of the form, with this one at first."""
     return Param(
         default, type="string", enum=[*SPLIT_BY], title="Split by",
-        description="How flights are split into train, val and test: by date (the newest are test), or by the hash "
-        "of their id, permanently and in the same shares.",
+        description="How flights are split into train, val and test: by date (the newest are test), or by a hash of "
+        "their id, in the same proportions; each flight then stays in its split.",
     )  # fmt: skip
 
 
@@ -74,7 +74,7 @@ PARAMS = {
         description="SageMaker instance type; ml.g* and ml.p* have GPUs. The local SageMaker trains on this machine.",
     ),
     "learning_rate": ranged(
-        0.001, 0.000001, 1, title="Learning rate", description="Peak step size of the optimizer, after warmup.",
+        0.001, 0.000001, 1, title="Learning rate", description="Learning rate of the optimizer after warmup.",
     ),
     "batch_size": chosen_by_the_table(
         16, 65536, title="Batch size", description="Rows per optimization step, in total over all GPUs.",
@@ -85,14 +85,14 @@ PARAMS = {
     ),
     "window_days": ranged(
         Window.days, 28, MAX_DAYS, title="Window (days)",
-        description=f"Days of flights up to the partition: the last {Window.test_days} test, {Window.val_days} before "
-        "them validate, the others train. Longer windows take longer and give better models.",
+        description=f"Days of flights up to the partition: the last {Window.test_days} are test, the {Window.val_days} "
+        "before them val, the others train. Longer windows take longer and give better models.",
     ),
     "split_by": split_by("time"),
     "missing_data": Param(
         "fail", type="string", enum=[*MISSING_DATA], title="Missing raw dates",
-        description="If raw dates of the window are missing: fail the partition, skip it without a failure, or "
-        f"wait for them, {WAIT_WITHIN.total_seconds() / 3600:.0f} hours at most.",
+        description="If raw dates of the window are missing: fail the partition, skip it, or wait for them for up to "
+        f"{WAIT_WITHIN.total_seconds() / 3600:.0f} hours.",
     ),
 }  # fmt: skip
 

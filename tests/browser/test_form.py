@@ -15,7 +15,13 @@ pytestmark = pytest.mark.browser
 def test_the_form_offers_types_ranges_and_help(page: Any, airflow: Airflow) -> None:
     form = opened_form(page, airflow, "flight_delay_training")
     text = form.inner_text()
-    for wanted in ("Instance type", "Peak step size", "From 0.000001 to 1.", "From 16 to 65,536;", "Days of flights"):
+    for wanted in (
+        "Instance type",
+        "Learning rate of the optimizer",
+        "From 0.000001 to 1.",
+        "From 16 to 65,536;",
+        "Days of flights",
+    ):
         assert wanted in text
     form.get_by_role("combobox").first.click()
     assert "ml.g5.12xlarge" in page.get_by_role("listbox").inner_text().split()

@@ -36,7 +36,7 @@ def find_files(channel: Path, split: str) -> list[Path]:
         return parts
     found = ", ".join(part.name for part in there[:5]) if folder.is_dir() else "no such folder"
     nested = next((part for part in there if part.is_dir() and any(part.rglob("*.parquet"))), None)
-    advice = f"; nested folders ({nested.name}) are not read, write the parts side by side" if nested else ""
+    advice = f"; nested folders ({nested.name}) are not read, put all parts into one folder" if nested else ""
     raise DataError(
         f"channel {split}: expected {path}, a file or a folder of parts, found {found or 'nothing'}{advice}"
     )

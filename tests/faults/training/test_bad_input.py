@@ -93,7 +93,7 @@ SPOILT: dict[str, tuple[Callable[[Site], Any], str]] = {
     "another name": (lambda s: s.file().rename(s.file().with_name("rows.csv")), "folder of parts, found rows.csv"),
     "a partitioned table": (
         lambda s: (s.file().with_name("x=1").mkdir(), s.file().rename(s.file().with_name("x=1") / "part-0.parquet")),
-        "nested folders (x=1) are not read, write the parts side by side",
+        "nested folders (x=1) are not read, put all parts into one folder",
     ),
     "zero bytes": (lambda s: s.file().write_bytes(b""), "train.parquet is empty (0 bytes)"),
     "no parquet": (lambda s: s.file().write_text("id,y\n1,0\n" * 9), "train.parquet is not a complete parquet file"),

@@ -66,6 +66,6 @@ def test_the_newest_partition_before_is_the_measure(
     assert found["drift (PSI) since the last partition of train.country"]["value"] == 0
     write_partition(folder / "now", customers(seed=4, country=["DK"] * 400))
     found = findings(capsys, "--data", "now", "--against", first, "--limit", "drift=0.25")
-    assert "drift (PSI) since the last partition of train.country is" in found["message"]
+    assert "drift (PSI) since the last partition in train.country:" in found["message"]
     torn = f"s3://{BUCKET}/churn/input/2026-02-01"
     assert "is not a whole Parquet file" in findings(capsys, "--data", "now", "--against", torn)["message"]

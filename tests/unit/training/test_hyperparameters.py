@@ -82,7 +82,7 @@ def test_lists_come_from_the_file_when_nobody_else_gives_them(tmp_path: Path) ->
         ({"seed": 2**63}, "seed must be at most 9223372036854775807, found 9223372036854775808"),
         ({"precision": "half"}, "precision must be one of auto, float32, bfloat16, float64, found 'half'"),
         ({"tab_field_list": "a"}, "tab_field_list must be a list of column names as JSON, found 'a'"),
-        ({"tab_field_list": ["a", "a"]}, "features listed twice: a"),
+        ({"tab_field_list": ["a", "a"]}, "duplicate features: a"),
         ({"tab_field_list": ["y"]}, "column y is the id or the label; it must not be a feature"),
         ({"tab_field_list": ["c"]}, "columns missing from full_field_list: c"),
         ({"tab_field_list": [], "cat_field_list": []}, "must name at least one feature"),
