@@ -205,6 +205,7 @@ def _in_definition(paths: Mapping[str, str]) -> dict[str, str]:
 
 _TRAINING = _JOBS["CreateTrainingJob"]
 _CONFIG, _RANGES = "HyperParameterTuningJobConfig", "HyperParameterTuningJobConfig.ParameterRanges"
+_RESOURCES = "TrainingJobDefinition.HyperParameterTuningResourceConfig"
 _ONE_DEFINITION = "a tuning job has one TrainingJobDefinition here"
 
 _TUNINGS: dict[str, Members] = {
@@ -217,6 +218,7 @@ _TUNINGS: dict[str, Members] = {
             {_CONFIG}.TuningJobCompletionCriteria.TargetObjectiveMetricValue
             {_RANGES}.CategoricalParameterRanges[].Name {_RANGES}.CategoricalParameterRanges[].Values
             TrainingJobDefinition.DefinitionName TrainingJobDefinition.StaticHyperParameters
+            {_RESOURCES}.InstanceType {_RESOURCES}.InstanceCount {_RESOURCES}.VolumeSizeInGB
         """
         + " ".join(
             f"{_RANGES}.{kind}ParameterRanges[].{member}"
@@ -226,6 +228,7 @@ _TUNINGS: dict[str, Members] = {
         + "".join(f" TrainingJobDefinition.{path}" for path in _TRAINING.done.split() if _of_trials(path)),
         without_effect={
             f"{_CONFIG}.TrainingJobEarlyStoppingType": "each training job runs to its end",
+            f"{_RESOURCES}.VolumeKmsKeyId": _KEYS,
             **_in_definition(_TRAINING.without_effect),
         },
         refused={
@@ -238,7 +241,8 @@ _TUNINGS: dict[str, Members] = {
             "TrainingJobDefinitions": _ONE_DEFINITION,
             "TrainingJobDefinition.TuningObjective": _ONE_DEFINITION,
             "TrainingJobDefinition.HyperParameterRanges": _ONE_DEFINITION,
-            "TrainingJobDefinition.HyperParameterTuningResourceConfig": "use ResourceConfig",
+            f"{_RESOURCES}.AllocationStrategy": "use InstanceType and InstanceCount",
+            f"{_RESOURCES}.InstanceConfigs": "use InstanceType and InstanceCount",
             **_in_definition(_TRAINING.refused),
         },
     ),

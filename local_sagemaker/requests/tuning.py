@@ -14,16 +14,21 @@ _MOST_JOBS = {BAYESIAN: 750}
 _MOST_JOBS_OTHERWISE = 10_000
 _MOST_AT_ONCE = 100
 """Quotas of the service, as far as they can be raised."""
-_OWN_MEMBERS = ("DefinitionName", "StaticHyperParameters")
+_OWN_RESOURCES = "HyperParameterTuningResourceConfig"
+"""What SDK v2 gives in the place of ResourceConfig."""
+_OWN_MEMBERS = ("DefinitionName", "StaticHyperParameters", _OWN_RESOURCES)
 """Of a TrainingJobDefinition, which else is part of a CreateTrainingJob request."""
 
 Request = dict[str, Any]
 
 
 def training_definition(request: Request) -> Request | None:
-    """What a tuning job's training jobs have in common; None when it is not there, or not known yet."""
+    """What a tuning job's training jobs have in common, as CreateTrainingJob has it; None when it is not known yet."""
     found = request.get("TrainingJobDefinition")
-    return found if isinstance(found, dict) and not is_expression(found) else None
+    if not isinstance(found, dict) or is_expression(found):
+        return None
+    resources = {"ResourceConfig": found[_OWN_RESOURCES]} if _OWN_RESOURCES in found else {}
+    return {key: value for key, value in found.items() if key not in _OWN_MEMBERS} | resources
 
 
 def objective_of(request: Request) -> dict[str, str]:
@@ -42,10 +47,8 @@ def number_of_trials(request: Request) -> int:
 
 def training_request(request: Request, name: str, values: dict[str, str]) -> Request:
     """The CreateTrainingJob request of one trial."""
-    definition = {**request["TrainingJobDefinition"]}
-    fixed = definition.get("StaticHyperParameters") or {}
-    found = {key: value for key, value in definition.items() if key not in _OWN_MEMBERS}
-    found |= {
+    fixed = request["TrainingJobDefinition"].get("StaticHyperParameters") or {}
+    found = (training_definition(request) or {}) | {
         "TrainingJobName": name,
         # the service tells the program its objective (sagemaker-training knows the name)
         "HyperParameters": {**fixed, **values, "_tuning_objective_metric": objective_of(request)["MetricName"]},
@@ -95,8 +98,10 @@ def broken_rules(request: Request) -> Iterator[str]:
     yield from _limits(config)
     if "TrainingJobDefinition" not in request:
         yield "TrainingJobDefinition must be specified."
-    definition = training_definition(request)
-    if definition is not None:
+    definition = _structure(request.get("TrainingJobDefinition"))
+    if definition:
+        if ("ResourceConfig" in definition) == (_OWN_RESOURCES in definition):
+            yield f"Exactly one of ResourceConfig and {_OWN_RESOURCES} must be specified in TrainingJobDefinition."
         yield from _objective(config, definition)
         yield from _overlap(_structure(searched), _structure(definition.get("StaticHyperParameters")))
 

@@ -397,9 +397,12 @@ def check_trigger(server: Server) -> None:
 
 TRAIN = f"""#!{sys.executable}
 import json, os, time
-with open(os.environ["SAGEMAKER_BASE_DIR"] + "/input/config/hyperparameters.json") as stream:
+base = os.environ["SAGEMAKER_BASE_DIR"]
+with open(base + "/input/config/hyperparameters.json") as stream:
     time.sleep(0.2)
     print("loss=" + json.load(stream)["rate"])
+with open(base + "/model/weights", "w") as stream:
+    stream.write("w")
 """
 
 

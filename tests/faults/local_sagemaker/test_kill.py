@@ -11,6 +11,9 @@ from botocore.exceptions import BotoCoreError
 from .conftest import Server, processes_of
 from .scenarios import SCENARIOS, Scenario, create_training, start, wait_end, wait_training
 
+STRIDES = {"trigger": 5, "tune": 5}
+"""Scenarios of many commits, of which the slow test takes every fifth and the soak all."""
+
 
 def survive(serve: Callable[..., Server], data_dir: Path, scenario: Scenario, *numbers: int) -> int:
     """Crash each server after its so-manieth commit, play the scenario to its end on one that lives, and look.
@@ -65,10 +68,22 @@ def test_kill_after_a_commit(serve: Callable[..., Server], tmp_path: Path, name:
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", sorted(SCENARIOS))
 def test_kill_after_every_commit(serve: Callable[..., Server], tmp_path: Path, name: str) -> None:
+    assert crash_at_every(serve, tmp_path, name, STRIDES.get(name, 1)) > 10
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", sorted(STRIDES))
+def test_kill_after_every_single_commit(serve: Callable[..., Server], tmp_path: Path, name: str) -> None:
+    assert crash_at_every(serve, tmp_path, name, 1) > 10
+
+
+def crash_at_every(serve: Callable[..., Server], tmp_path: Path, name: str, stride: int) -> int:
+    """The first number that the server does not reach any more: then these were all of the scenario's commits."""
     number = 1
     while survive(serve, tmp_path / f"data-{number}", SCENARIOS[name], number):
-        number += 1
-    assert number > 10  # all of the scenario's commits, once the server no longer reaches the number
+        number += stride
+    return number
 
 
 def test_job_of_a_killed_server_fails_with_a_reason_and_leaves_no_process(

@@ -3,57 +3,25 @@
 from __future__ import annotations
 
 import itertools
-import sys
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from local_sagemaker.store.retention import collect
-from local_sagemaker.testing import start_local_sagemaker
 
 from .conftest import IMAGE, ROLE, Service, condition, poll
 from .test_pipelines import refused
+from .tuner import tuner
 
-TRAIN = f"""#!{sys.executable}
-import json, os, signal, sys
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-with open(os.environ["SAGEMAKER_BASE_DIR"] + "/input/config/hyperparameters.json") as stream:
-    given = json.load(stream)
-if given["mode"] == "fail":
-    sys.exit(1)
-if given["mode"] == "wait":
-    signal.pause()
-if given["mode"] != "silent":
-    print("loss=%s" % abs(float(given.get("rate", 0)) - 0.5))
-"""
-"""In the place of sagemaker-training, which is no part of the project's environment."""
+__all__ = ["tuner"]
+
 RATE = {"Name": "rate", "MinValue": "0", "MaxValue": "1"}
 SIZE = {"Name": "size", "MinValue": "1", "MaxValue": "9", "ScalingType": "Logarithmic"}
 KIND = {"Name": "kind", "Values": ["a", "b"]}
 ENDED = ("Completed", "Failed", "Stopped")
-
-
-@pytest.fixture(scope="module")
-def tuner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A server whose job Python has `train`."""
-    folder = tmp_path_factory.mktemp("tuning")
-    server = start_local_sagemaker(folder / "data", "--job-python", str(job_python(folder)), "--stop-grace", "2")
-    yield Service(server)
-    server.stop()
-
-
-def job_python(folder: Path) -> Path:
-    python = folder / "job" / "bin" / "python"
-    python.parent.mkdir(parents=True)
-    python.symlink_to(sys.executable)
-    program = python.with_name("train")
-    program.write_text(TRAIN)
-    program.chmod(0o755)
-    return python
 
 
 def request(service: Service, *, strategy: str = "Random", mode: str = "run", **config: Any) -> dict[str, Any]:
@@ -153,10 +121,15 @@ def test_bayesian_keeps_to_its_parallel_jobs(tuner: Service) -> None:
 
 
 def test_grid_tries_all_combinations(tuner: Service) -> None:
+    """With the resources in the member in which SDK v2 gives them."""
     other = {"Name": "color", "Values": ["red", "green"]}
     limit = {"ResourceLimits": {"MaxParallelTrainingJobs": 4}}
     ranges = {"ParameterRanges": {"CategoricalParameterRanges": [KIND, other]}}
-    name = create(tuner, strategy="Grid", **limit, **ranges)
+    grid = request(tuner, strategy="Grid", **limit, **ranges)
+    definition = grid["TrainingJobDefinition"]
+    definition["HyperParameterTuningResourceConfig"] = definition.pop("ResourceConfig")
+    name = f"tune-{uuid.uuid4().hex[:12]}"
+    tuner.sagemaker.create_hyper_parameter_tuning_job(HyperParameterTuningJobName=name, **grid)
     assert wait(tuner, name)["HyperParameterTuningJobStatus"] == "Completed"
     found = {tuple(sorted(job["TunedHyperParameters"].items())) for job in jobs(tuner, name)}
     assert len(found) == 4
@@ -238,6 +211,7 @@ CONFIG, DEFINITION = "HyperParameterTuningJobConfig", "TrainingJobDefinition"
         (changed(f"{CONFIG}.ResourceLimits.MaxNumberOfTrainingJobs", 10_001), "10001 is more than the 10000"),
         (changed(f"{CONFIG}.ResourceLimits.MaxParallelTrainingJobs", 101), "101 is more than the 100"),
         (changed(DEFINITION, None), "TrainingJobDefinition must be specified"),
+        (changed(f"{DEFINITION}.ResourceConfig", None), "Exactly one of ResourceConfig and HyperParameterTuning"),
         (changed(f"{DEFINITION}.StaticHyperParameters", {"rate": "1"}), "both in ParameterRanges and .*: rate"),
         (changed(f"{DEFINITION}.AlgorithmSpecification.TrainingImage", "mine:1"), "TrainingImage 'mine:1' is not"),
         (changed(f"{DEFINITION}.AlgorithmSpecification.TrainingInputMode", "Pipe"), "TrainingInputMode Pipe is not"),
