@@ -9,9 +9,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from local_stack.settings import Home
+from local_stack.settings import USERNAME, Home
 from local_stack.stack import Stack, running_stack
 
+from airflow_sagemaker.cli.airflow_api import AirflowApi
+from airflow_sagemaker.cli.backfill_summary import as_text, summarize_backfill
 from tests.docs.pages import ROOT
 from tests.support.mail_sink import mail_sink
 from tests.support.stack_runs import wait_for_runs
@@ -63,11 +65,23 @@ def test_a_spoilt_date_does_not_become_the_champion(days: int, tmp_path: Path, m
             rejections = [message for message in sink.messages if message.startswith("Rejected")]
             assert [message.splitlines()[0] for message in rejections] == [f"Rejected {spoilt}"]
 
+            champion = max(
+                (package for package in found.values() if package["ModelApprovalStatus"] == "Approved"),
+                key=lambda package: package["ModelPackageVersion"],
+            )
+            summary = summarize_backfill(
+                AirflowApi.signed_in(stack.url, USERNAME, stack.password), "backfilled_customers", dates[0], dates[-1]
+            )
+            print(as_text(summary))
+            marks = {result.partition: result.model.split()[0] for result in summary}
+            assert marks == {
+                day: "rejected" if day == spoilt else "champion" if found[day] == champion else "promoted"
+                for day in dates
+            }
+
             following = str(FIRST + timedelta(days=days))
             stack.airflow.trigger("scored_customers", partition=following)
             wait_for_runs(stack, 1, dag_id="scored_customers", minutes=15)
-            approved = [package for package in found.values() if package["ModelApprovalStatus"] == "Approved"]
-            champion = max(approved, key=lambda package: package["ModelPackageVersion"])
             key = f"scored-customers/output/{following}/predictions.parquet"
             body = stack.client("s3").get_object(Bucket="flight-delays", Key=key)["Body"].read()
             answers = pq.read_table(io.BytesIO(body))
