@@ -73,7 +73,7 @@ def test_a_start_that_may_cost_more_than_max_cost_is_refused(bench: Bench) -> No
     ), refused
     bench.settings = {}
     unknown = bench.work(operator={"config": config, "max_cost": 0.6}).result()
-    assert "no price of ml.m5.large is set" in unknown["message"], unknown
+    assert "no price is set for ml.m5.large" in unknown["message"], unknown
     assert not bench.proxy.calls["StartPipelineExecution"]
     bench.settings = {PRICES: '{"ml.m5.large": 0.25}'}
     assert bench.work(operator={"config": config, "max_cost": "0.6"}).result()["returned"]
