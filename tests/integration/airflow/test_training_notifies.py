@@ -79,7 +79,7 @@ def test_a_worse_day_is_found_by_the_earlier_ones_and_mailed(
     trainings: Trainings, sink: MailSink, capsys: pytest.CaptureFixture[str]
 ) -> None:
     trainings.add_earlier(USUAL)
-    finding = f"{AUC} of 2026-01-09 is 0.61, the median before it is 0.75025"
+    finding = f"{AUC} of 2026-01-09 is 0.61, the median of earlier partitions 0.75025"
     assert trainings.wait_for(0.61, notifiers=notifier())["findings"] == [finding]
     assert finding in capsys.readouterr().out
     (message,) = sink.messages
