@@ -18,7 +18,15 @@ def checkout(tmp_path: Path) -> Path:
     """The script, with parts that succeed at once and note that they were called."""
     (tmp_path / ".ci").mkdir()
     (tmp_path / ".ci" / "run").write_text((ROOT / ".ci" / "run").read_text())
-    for name in (".ci/packages", "bin/setup", "bin/check", "bin/test", "tests/compose/run", ".venv/bin/python"):
+    for name in (
+        ".ci/packages",
+        "bin/setup",
+        "bin/check",
+        "bin/test",
+        ".ci/torch",
+        "tests/compose/run",
+        ".venv/bin/python",
+    ):
         stand_in(tmp_path, name, "true")
     return tmp_path
 
@@ -43,7 +51,7 @@ def run(checkout: Path) -> tuple[int, dict[str, str], list[str]]:
 def test_every_part_has_a_row_and_the_fast_suite_is_last(checkout: Path) -> None:
     status, rows, calls = run(checkout)
     assert status == 0
-    assert list(rows) == ["setup", "style", "compose", "slow", "fast"]
+    assert list(rows) == ["setup", "style", "compose", "torch", "slow", "fast"]
     assert {result for part, result in rows.items() if part != "fast"} == {"passed"}
     assert calls[-1] == "bin/test "
 
