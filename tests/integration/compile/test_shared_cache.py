@@ -93,7 +93,14 @@ def _half(entry: dict[str, Any]) -> None:
     del entry["uploads"]
 
 
-@pytest.mark.parametrize("forgery", [_role, _entry_point, _upload_elsewhere, _other_content, _half])
+@pytest.mark.parametrize(
+    "forgery",
+    [
+        _role,
+        *(pytest.param(each, marks=pytest.mark.slow) for each in (_entry_point, _upload_elsewhere, _other_content)),
+        _half,
+    ],
+)
 def test_a_forged_entry_is_not_used(hosts: Hosts, forgery: Callable[[dict[str, Any]], None]) -> None:
     first = hosts.compile("one")
     deploy_pipeline(hosts.aws, first)
