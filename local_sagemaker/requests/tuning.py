@@ -136,10 +136,7 @@ def _grid(number: Any, searched: Request) -> Iterator[str]:
     if there > _MOST_JOBS_OTHERWISE:
         yield f"The strategy Grid has {there} combinations here, at most {_MOST_JOBS_OTHERWISE} are possible."
     elif isinstance(number, int) and number != there:
-        yield (
-            f"MaxNumberOfTrainingJobs {number} must be the number of combinations of the strategy Grid, {there}, or"
-            " be left out."
-        )
+        yield f"MaxNumberOfTrainingJobs {number} must equal the number of Grid combinations, {there}; or omit it."
 
 
 def _are_texts(values: Any) -> bool:
