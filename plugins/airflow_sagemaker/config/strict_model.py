@@ -9,13 +9,12 @@ from __future__ import annotations
 import datetime
 import difflib
 from collections.abc import Callable, Iterator, Mapping
-from types import SimpleNamespace
-from typing import Annotated, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from airflow_sagemaker.exceptions import MISSING, ConfigurationError, Violation
-from airflow_sagemaker.types import JsonMapping, JsonObject
+from airflow_sagemaker.types import JsonMapping
 
 Rule = Callable[[Any], Iterator[Violation]]
 """Takes a model, or its sound values; what a rule reads of it is the Protocol that annotates its argument."""
@@ -67,10 +66,10 @@ class StrictModel(BaseModel):
         except ValidationError as error:
             violations = list(_violations_of(error, type(self)))
             bad = {str(item["loc"][0]) for item in error.errors() if item["loc"]}
-            seen: SimpleNamespace | StrictModel = SimpleNamespace(**_sound_values(type(self), data, bad))
+            seen = _without_fields(type(self), data, bad)
         else:
             bad, seen = set(), self
-        for rule in self.all_rules():
+        for rule in self.all_rules() if seen else ():
             if not bad.intersection(getattr(rule, "fields", ())):
                 violations.extend(rule(seen))
         if violations:
@@ -116,18 +115,24 @@ class StrictModel(BaseModel):
         return cls(**{str(key): value for key, value in obj.items()})
 
 
-def _sound_values(model: type[BaseModel], data: JsonMapping, bad: set[str]) -> JsonObject:
-    """Validate field by field what can be validated, so that rules over sound fields still run."""
-    values: JsonObject = {}
-    for name, info in model.model_fields.items():
-        if name in bad:
-            continue
-        if name not in data:
-            values[name] = info.get_default(call_default_factory=True, validated_data={})
-            continue
-        annotated: Any = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
-        values[name] = TypeAdapter(annotated).validate_python(data[name])
-    return values
+def _without_fields(model: type[StrictModel], data: JsonMapping, bad: set[str]) -> StrictModel | None:
+    """Return the model without its invalid fields and unknown keys, for the rules over the others.
+
+    None if a validator of the whole model, which only a subclass of a user's has, refuses that.
+    """
+    optional: Any = {name: (Any, None) for name in bad if name in model.model_fields}
+    partial = create_model(model.__name__, __base__=model, __module__=model.__module__, **optional)
+    found = partial.__new__(partial)
+    try:
+        # past StrictModel.__init__, which checks the rules
+        partial.__pydantic_validator__.validate_python(
+            {name: value for name, value in data.items() if name not in bad}, self_instance=found
+        )
+    except ValidationError:
+        return None
+    for name in optional:
+        del found.__dict__[name]
+    return found
 
 
 def _violations_of(error: ValidationError, model: type[BaseModel]) -> Iterator[Violation]:

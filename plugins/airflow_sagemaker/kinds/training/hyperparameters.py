@@ -55,29 +55,41 @@ class _Fields(Protocol):
     cat_field_list: FieldList
 
 
-@reads_fields("id_name", "label_name", "full_field_list", "tab_field_list", "cat_field_list")
-def _fields_fit_together(seen: _Fields) -> Iterator[Violation]:
-    full = set(seen.full_field_list)
-    for name in ("id_name", "label_name"):
-        if getattr(seen, name) not in full:
-            near = difflib.get_close_matches(getattr(seen, name), seen.full_field_list, n=1)
-            hint = f"did you mean {near[0]}?" if near else ""
-            yield Violation(name, getattr(seen, name), "must be in full_field_list", hint)
-    if seen.id_name == seen.label_name:
-        yield Violation("label_name", seen.label_name, "must differ from id_name")
-    for name in ("tab_field_list", "cat_field_list"):
-        strangers = [field for field in getattr(seen, name) if field not in full]
+def _in_full_field_list(name: str) -> Rule:
+    @reads_fields(name, "full_field_list")
+    def check(seen: _Fields) -> Iterator[Violation]:
+        value = getattr(seen, name)
+        full, of_list = set(seen.full_field_list), name.endswith("_list")
+        strangers = [field for field in (value if of_list else [value]) if field not in full]
         if strangers:
             near = difflib.get_close_matches(strangers[0], seen.full_field_list, n=1)
             hint = f"did you mean {near[0]}?" if near else ""
-            yield Violation(name, strangers, "every field must be in full_field_list", hint)
+            rule = "every field must be in full_field_list" if of_list else "must be in full_field_list"
+            yield Violation(name, strangers if of_list else value, rule, hint)
+
+    return check
+
+
+def _no_feature(name: str, features: str) -> Rule:
+    @reads_fields(name, features)
+    def check(seen: _Fields) -> Iterator[Violation]:
+        if getattr(seen, name) in getattr(seen, features):
+            yield Violation(features, getattr(seen, name), f"{name} must not be a feature")
+
+    return check
+
+
+@reads_fields("id_name", "label_name")
+def _label_is_not_the_id(seen: _Fields) -> Iterator[Violation]:
+    if seen.id_name == seen.label_name:
+        yield Violation("label_name", seen.label_name, "must differ from id_name")
+
+
+@reads_fields("tab_field_list", "cat_field_list")
+def _features_in_one_list(seen: _Fields) -> Iterator[Violation]:
     both = sorted(set(seen.tab_field_list) & set(seen.cat_field_list))
     if both:
         yield Violation("cat_field_list", both, "must not contain fields of tab_field_list")
-    for name in ("id_name", "label_name"):
-        for features in ("tab_field_list", "cat_field_list"):
-            if getattr(seen, name) in getattr(seen, features):
-                yield Violation(features, getattr(seen, name), f"{name} must not be a feature")
     if not seen.tab_field_list and not seen.cat_field_list:
         yield Violation("tab_field_list", [], "tab_field_list or cat_field_list must contain at least one feature")
 
@@ -122,7 +134,14 @@ class ModelHyperparameters(StrictModel):
     """The table's fields and the knobs of `training/train.py`, whose options have the same names and defaults."""
 
     what: ClassVar[str] = "hyperparameters"
-    rules: ClassVar[tuple[Rule, ...]] = (_fields_fit_together, _each_field_once, _fits_into_parameters)
+    rules: ClassVar[tuple[Rule, ...]] = (
+        *(_in_full_field_list(name) for name in ("id_name", "label_name", "tab_field_list", "cat_field_list")),
+        _label_is_not_the_id,
+        *(_no_feature(name, f"{kind}_field_list") for name in ("id_name", "label_name") for kind in ("tab", "cat")),
+        _features_in_one_list,
+        _each_field_once,
+        _fits_into_parameters,
+    )
 
     id_name: str = Field(min_length=1, description="Column that identifies a row; never a feature.")
     label_name: str = Field(

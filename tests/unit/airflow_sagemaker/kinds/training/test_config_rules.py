@@ -44,6 +44,10 @@ PROFILER_RULE = {"name": "ProfilerReport"}
         ({"output_path": "s3://my-bucket//checkpoints//"}, "checkpoint_path", "must differ from output_path"),
         ({"output_path": "s3://my-bucket/preprocessed-data/out"}, "output_path", "must not be inside input_path"),
         ({"checkpoint_path": "s3://my-bucket/model-artifacts/c"}, "checkpoint_path", "inside output_path"),
+        (
+            {"training_instance_types": ["ml.m5.large"], "training_instance_type": "ml.m5.large"},
+            "training_instance_type", "cannot be combined with training_instance_types",
+        ),
         ({"training_instance_type": "ml.trn1.2xlarge"}, "training_instance_type", "Trainium"),
         ({"training_instance_count": -1}, "training_instance_count", "greater than or equal to 1"),
         ({"training_volume_size": 0}, "training_volume_size", "greater than or equal to 1"),
@@ -132,6 +136,11 @@ def test_a_broken_rule_is_named(change: dict[str, Any], field: str, rule: str) -
         PytorchTrainingConfig(**settings(**change))
     assert [violation.field for violation in caught.value.violations] == [field]
     assert rule in str(caught.value)
+    with pytest.raises(ConfigurationError) as beside_an_unknown_key:
+        PytorchTrainingConfig(**settings(**change, pipelinename="x"))
+    *others, unknown = beside_an_unknown_key.value.violations
+    assert others == caught.value.violations
+    assert (unknown.field, unknown.hint) == ("pipelinename", "did you mean pipeline_name?")
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from airflow_sagemaker import ModelHyperparameters
-from airflow_sagemaker.exceptions import ConfigurationError
+from airflow_sagemaker.exceptions import ConfigurationError, Violation
 from airflow_sagemaker.kinds.training.hyperparameters import encode_json, parameter_name
 from tests.support.config_samples import TABLE
 
@@ -38,6 +39,33 @@ def test_a_broken_rule_is_named(change: dict[str, Any], field: str, rule: str) -
         ModelHyperparameters(**{**TABLE, **change})
     assert [violation.field for violation in caught.value.violations] == [field]
     assert rule in str(caught.value)
+
+
+def test_a_mistyped_key_hides_nothing_else() -> None:
+    """The rules over the other fields apply, a subclass's own that reads a property among them."""
+
+    def few_features(seen: Any) -> Iterator[Violation]:
+        if seen.features > 1:
+            yield Violation("features", seen.features, "must be at most 1")
+
+    class Mine(ModelHyperparameters):
+        rules = (few_features,)
+
+        @property
+        def features(self) -> int:
+            return len(self.tab_field_list) + len(self.cat_field_list)
+
+    given = {**TABLE, "tab_field_list": ["feature1", "feature22"], "id_nam": TABLE["id_name"]}
+    del given["id_name"]
+    with pytest.raises(ConfigurationError) as caught:
+        Mine(**given)
+    found = {violation.field: violation.hint or violation.rule for violation in caught.value.violations}
+    assert found == {
+        "id_name": "is required",
+        "tab_field_list": "did you mean feature2?",
+        "id_nam": "did you mean id_name?",
+        "features": "must be at most 1",
+    }
 
 
 @pytest.mark.parametrize("bad", ["new\nline", "tab\t", "bell\x07", ""])
