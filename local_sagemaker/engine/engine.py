@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import logging
 import sqlite3
 import threading
@@ -17,6 +16,7 @@ from local_sagemaker.engine.advance import Advance, finish_job
 from local_sagemaker.engine.invocations import FunctionCaller, Invocations
 from local_sagemaker.engine.outbox import Outbox
 from local_sagemaker.engine.tunings import Tunings
+from local_sagemaker.engine.wake_queue import WakeQueue
 from local_sagemaker.errors import ValidationException
 from local_sagemaker.expressions.problem import Problem
 from local_sagemaker.identifiers import in_region, now, region_of
@@ -67,10 +67,7 @@ class Engine:
         self._invocations = Invocations(db, functions, self.definition, self.wake)
         self._tunings = Tunings(db, checks.capacity, self)
         self._jobs: Jobs | None = None
-        self._condition = threading.Condition()
-        self._awake: OrderedDict[str, None] = OrderedDict()
-        self._timers: list[tuple[float, str]] = []
-        self._ending = False
+        self._queue = WakeQueue()
         self._parsed: OrderedDict[tuple[str, int, float], Definition] = OrderedDict()
         self._parsed_lock = threading.Lock()
         # a stop must not fall between a job's commit and its submission
@@ -91,17 +88,13 @@ class Engine:
         self._outbox.shutdown()
         self._invocations.shutdown()
         self._tunings.shutdown()
-        with self._condition:
-            self._ending = True
-            self._condition.notify()
+        self._queue.close()
         if self._thread.is_alive():
             self._thread.join(timeout=30)
 
     def wake(self, execution: str) -> None:
         """Look at an execution soon."""
-        with self._condition:
-            self._awake[execution] = None
-            self._condition.notify()
+        self._queue.wake(execution)
 
     def submit(self, spec: JobSpec) -> None:
         """Hand a committed job to the supervisor, or to what makes the training jobs of a tuning job."""
@@ -109,7 +102,7 @@ class Engine:
             self._tunings.wake(spec.arn)
             return
         with self._hand_over:
-            if self._ending:
+            if self._queue.is_closed:
                 return  # it stays queued in the database, the next start takes it up
             row = self._db.read().execute("SELECT * FROM jobs WHERE arn = ?", (spec.arn,)).fetchone()
             if row is None or not row["live"]:
@@ -185,7 +178,7 @@ class Engine:
 
     def changed(self, arn: str, changes: Mapping[str, Any]) -> None:
         """Take what the supervisor reports of a job; committed when this returns."""
-        if self._ending:
+        if self._queue.is_closed:
             # jobs that end because the server ends are not failures of their own: the next start deals with them
             return
         while True:
@@ -195,13 +188,8 @@ class Engine:
             except sqlite3.OperationalError:
                 # a full disk: a job's end must not be lost, so this waits until it can be written
                 log.exception("the state of %s could not be written; retrying", arn)
-                if self._pause(_DISK_SECONDS):
+                if self._queue.wait_closed(_DISK_SECONDS):
                     return
-
-    def _pause(self, seconds: float) -> bool:
-        """Wait; whether the server ends."""
-        with self._condition:
-            return self._condition.wait_for(lambda: self._ending, timeout=seconds)
 
     def _apply(self, arn: str, changes: Mapping[str, Any]) -> None:
         """Write a job's changes down; its end wakes the execution or the tuning job that made it."""
@@ -257,26 +245,15 @@ class Engine:
             self.wake(row["arn"])
 
     def _run(self) -> None:
-        while (arn := self._next()) is not None:
+        while (arn := self._queue.next()) is not None:
             try:
                 self._advance(arn)
             except sqlite3.OperationalError:
                 log.exception("execution %s could not be written; retrying", arn)
-                with self._condition:
-                    heapq.heappush(self._timers, (time.time() + _DISK_SECONDS, arn))
+                self._queue.wake_at(time.time() + _DISK_SECONDS, arn)
             except Exception as error:
                 log.exception("execution %s cannot continue", arn)
                 self._fail(arn, f"InternalFailure: {type(error).__name__} in the local SageMaker; see its log")
-
-    def _next(self) -> str | None:
-        with self._condition:
-            while not self._ending:
-                while self._timers and self._timers[0][0] <= time.time():
-                    self._awake[heapq.heappop(self._timers)[1]] = None
-                if self._awake:
-                    return self._awake.popitem(last=False)[0]
-                self._condition.wait(self._timers[0][0] - time.time() if self._timers else None)
-        return None
 
     def _advance(self, arn: str) -> None:
         with self._db.write() as connection:
@@ -291,10 +268,8 @@ class Engine:
             self._invocations.submit(row)
         if step.has_messages:
             self._outbox.wake()
-        with self._condition:
-            for moment in step.timers:
-                if (moment, arn) not in self._timers:
-                    heapq.heappush(self._timers, (moment, arn))
+        for moment in step.timers:
+            self._queue.wake_at(moment, arn)
         for spec in step.submit:
             self.submit(spec)
         for job in step.stop:

@@ -5,17 +5,16 @@ It remembers nothing: what is next follows from the training jobs in the databas
 
 from __future__ import annotations
 
-import heapq
 import json
 import logging
 import sqlite3
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from local_sagemaker.engine.wake_queue import WakeQueue
 from local_sagemaker.identifiers import in_region, now, region_of
 from local_sagemaker.jobs.spec import JobSpec
 from local_sagemaker.requests.instances import Capacity
@@ -73,58 +72,36 @@ class Tunings:
         self._db = db
         self._capacity = capacity
         self._jobs = jobs
-        self._condition = threading.Condition()
-        self._awake: OrderedDict[str, None] = OrderedDict()
-        self._timers: list[tuple[float, str]] = []
-        self._ending = False
+        self._queue = WakeQueue()
         self._thread = threading.Thread(target=self._run, name="tunings", daemon=True)
 
     def start(self) -> None:
         """Take up what an earlier server left, then run."""
         for row in self._db.read().execute("SELECT arn FROM jobs WHERE kind = 'tuning' AND live = 1 ORDER BY seq"):
-            self.wake(row["arn"])
+            self._queue.wake(row["arn"])
         self._thread.start()
 
     def shutdown(self) -> None:
         """Decide nothing any more."""
-        with self._condition:
-            self._ending = True
-            self._condition.notify()
+        self._queue.close()
         if self._thread.is_alive():
             self._thread.join(timeout=30)
 
     def wake(self, arn: str) -> None:
         """Look at a tuning job soon."""
-        with self._condition:
-            self._awake[arn] = None
-            self._condition.notify()
+        self._queue.wake(arn)
 
     def _run(self) -> None:
-        while (arn := self._next()) is not None:
+        while (arn := self._queue.next()) is not None:
             try:
                 with in_region(region_of(arn)):
                     self._advance(arn)
             except sqlite3.OperationalError:
                 log.exception("tuning job %s could not be written; retrying", arn)
-                self._look_again(time.time() + _DISK_SECONDS, arn)
+                self._queue.wake_at(time.time() + _DISK_SECONDS, arn)
             except Exception as error:
                 log.exception("tuning job %s cannot continue", arn)
                 self._give_up(arn, f"InternalServerError: {type(error).__name__} in the local SageMaker; see its log")
-
-    def _next(self) -> str | None:
-        with self._condition:
-            while not self._ending:
-                while self._timers and self._timers[0][0] <= time.time():
-                    self._awake[heapq.heappop(self._timers)[1]] = None
-                if self._awake:
-                    return self._awake.popitem(last=False)[0]
-                self._condition.wait(self._timers[0][0] - time.time() if self._timers else None)
-        return None
-
-    def _look_again(self, moment: float, arn: str) -> None:
-        with self._condition:
-            if (moment, arn) not in self._timers:
-                heapq.heappush(self._timers, (moment, arn))
 
     def _advance(self, arn: str) -> None:
         connection = self._db.read()
@@ -141,7 +118,7 @@ class Tunings:
             self._start(tuning, rows, next_.trials)
             deadline = _deadline(tuning)
             if deadline is not None:
-                self._look_again(deadline, arn)
+                self._queue.wake_at(deadline, arn)
 
     def _start(self, tuning: sqlite3.Row, rows: list[sqlite3.Row], trials: tuple[int, ...]) -> None:
         search = _search(tuning)
