@@ -10,21 +10,15 @@ from pathlib import Path
 
 from sagemaker.estimator import Estimator
 from sagemaker.inputs import TrainingInput
-from sagemaker.lambda_helper import Lambda
 from sagemaker.model import Model
 from sagemaker.parameter import ContinuousParameter
 from sagemaker.processing import ProcessingOutput, ScriptProcessor
 from sagemaker.tuner import HyperparameterTuner
-from sagemaker.workflow.callback_step import CallbackOutput, CallbackOutputTypeEnum, CallbackStep
-from sagemaker.workflow.condition_step import ConditionStep
-from sagemaker.workflow.conditions import ConditionLessThanOrEqualTo
-from sagemaker.workflow.fail_step import FailStep
-from sagemaker.workflow.lambda_step import LambdaOutput, LambdaOutputTypeEnum, LambdaStep
-from sagemaker.workflow.model_step import ModelStep
 from sagemaker.workflow.pipeline import Pipeline
 from sagemaker.workflow.pipeline_context import PipelineSession
 from sagemaker.workflow.retry import SageMakerJobExceptionTypeEnum, SageMakerJobStepRetryPolicy
 from sagemaker.workflow.steps import ProcessingStep, TrainingStep, TuningStep
+from sdk_last_steps import last_steps
 
 PREPARE = 'from pathlib import Path\n\nPath("/opt/ml/processing/rows/rows.csv").write_text("1\\n2\\n")\n'
 INSTANCE = "ml.m5.large"
@@ -76,28 +70,7 @@ def main(name: str, role: str, bucket: str, image: str, queue: str, function: st
         image_uri=image, model_data=train.properties.ModelArtifacts.S3ModelArtifacts, role=role,
         sagemaker_session=session,
     )  # fmt: skip
-    register = ModelStep(
-        name="Register",
-        step_args=model.register(
-            model_package_group_name=name, content_types=["text/csv"], response_types=["text/csv"],
-            inference_instances=[INSTANCE], transform_instances=[INSTANCE], approval_status="PendingManualApproval",
-        ),
-    )  # fmt: skip
-    answer = CallbackOutput(output_name="answer", output_type=CallbackOutputTypeEnum.String)
-    package = register.properties.ModelPackageArn
-    ask = CallbackStep(name="Ask", sqs_queue_url=queue, inputs={"package": package}, outputs=[answer])
-    call = LambdaStep(
-        name="Call",
-        lambda_func=Lambda(function_arn=function, session=session),
-        inputs={"file": str(Path("calls").absolute()), "answer": ask.properties.Outputs["answer"]},
-        outputs=[LambdaOutput(output_name="good", output_type=LambdaOutputTypeEnum.Integer)],
-    )
-    check = ConditionStep(
-        name="GoodEnough",
-        conditions=[ConditionLessThanOrEqualTo(left=train.properties.FinalMetricDataList["loss"].Value, right=0.5)],
-        if_steps=[register, ask, call],
-        else_steps=[FailStep(name="TooBad", error_message="the loss is too high")],
-    )
+    check = last_steps(name, session, model, train, queue, function)
     pipeline = Pipeline(name=name, steps=[prepare, tune, train, check], sagemaker_session=session)
     pipeline.upsert(role_arn=role)
 

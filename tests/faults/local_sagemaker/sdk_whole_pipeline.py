@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from sagemaker.core.lambda_helper import Lambda
 from sagemaker.core.parameter import ContinuousParameter
 from sagemaker.core.processing import ScriptProcessor
 from sagemaker.core.shapes import ProcessingOutput, ProcessingS3Output
@@ -20,19 +19,14 @@ from sagemaker.core.training.configs import (
     SourceCode,
     StoppingCondition,
 )
-from sagemaker.core.workflow.conditions import ConditionLessThanOrEqualTo
 from sagemaker.core.workflow.pipeline_context import PipelineSession
-from sagemaker.mlops.workflow.callback_step import CallbackOutput, CallbackOutputTypeEnum, CallbackStep
-from sagemaker.mlops.workflow.condition_step import ConditionStep
-from sagemaker.mlops.workflow.fail_step import FailStep
-from sagemaker.mlops.workflow.lambda_step import LambdaOutput, LambdaOutputTypeEnum, LambdaStep
-from sagemaker.mlops.workflow.model_step import ModelStep
 from sagemaker.mlops.workflow.pipeline import Pipeline
 from sagemaker.mlops.workflow.retry import SageMakerJobExceptionTypeEnum, SageMakerJobStepRetryPolicy
 from sagemaker.mlops.workflow.steps import ProcessingStep, TrainingStep, TuningStep
 from sagemaker.serve.model_builder import ModelBuilder
 from sagemaker.train import ModelTrainer
 from sagemaker.train.tuner import HyperparameterTuner
+from sdk_last_steps import last_steps
 
 PREPARE = 'from pathlib import Path\n\nPath("/opt/ml/processing/rows/rows.csv").write_text("1\\n2\\n")\n'
 TRAIN = """
@@ -105,28 +99,7 @@ def main(name: str, role: str, bucket: str, image: str, queue: str, function: st
         image_uri=image, s3_model_data_url=train.properties.ModelArtifacts.S3ModelArtifacts, role_arn=role,
         sagemaker_session=session,
     )  # fmt: skip
-    register = ModelStep(
-        name="Register",
-        step_args=model.register(
-            model_package_group_name=name, content_types=["text/csv"], response_types=["text/csv"],
-            inference_instances=[INSTANCE], transform_instances=[INSTANCE], approval_status="PendingManualApproval",
-        ),
-    )  # fmt: skip
-    answer = CallbackOutput(output_name="answer", output_type=CallbackOutputTypeEnum.String)
-    package = register.properties.ModelPackageArn
-    ask = CallbackStep(name="Ask", sqs_queue_url=queue, inputs={"package": package}, outputs=[answer])
-    call = LambdaStep(
-        name="Call",
-        lambda_func=Lambda(function_arn=function, session=session),
-        inputs={"file": str(Path("calls").absolute()), "answer": ask.properties.Outputs["answer"]},
-        outputs=[LambdaOutput(output_name="good", output_type=LambdaOutputTypeEnum.Integer)],
-    )
-    check = ConditionStep(
-        name="GoodEnough",
-        conditions=[ConditionLessThanOrEqualTo(left=train.properties.FinalMetricDataList["loss"].Value, right=0.5)],
-        if_steps=[register, ask, call],
-        else_steps=[FailStep(name="TooBad", error_message="the loss is too high")],
-    )
+    check = last_steps(name, session, model, train, queue, function)
     pipeline = Pipeline(name=name, steps=[prepare, tune, train, check], sagemaker_session=session)
     pipeline.upsert(role_arn=role)
 

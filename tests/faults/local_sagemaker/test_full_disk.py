@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from tests.support.small_disk import small_disk
 
 from .conftest import Server
-from .scenarios import create_training, job, start, wait_end
+from .pipelines import create_training, job, start, wait_end
 
 PIPELINE = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/kill"
 

@@ -9,7 +9,8 @@ import pytest
 from botocore.exceptions import BotoCoreError
 
 from .conftest import Server, processes_of
-from .scenarios import SCENARIOS, Scenario, create_training, start, wait_end, wait_training
+from .pipelines import create_training, start, wait_end, wait_training
+from .scenarios import SCENARIOS, Scenario
 
 STRIDES = {"trigger": 5, "tune": 5}
 """Scenarios of many commits, of which the slow test takes every fifth and the soak all."""

@@ -25,7 +25,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from .conftest import ROOT, Server, processes_of
-from .scenarios import QUEUE, ROLE, create, job, start, training, wait_end, wait_message
+from .pipelines import ROLE, create, job, start, training, wait_end
+from .scenarios import QUEUE, wait_message
 
 
 def refusal(*arguments: str, environment: dict[str, str] | None = None) -> str:

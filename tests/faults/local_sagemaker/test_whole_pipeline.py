@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from .conftest import Server, processes_of
-from .scenarios import FUNCTION, IMAGE, QUEUE, ROLE, statuses, steps, with_function, with_train
+from .pipelines import IMAGE, ROLE, statuses, steps
+from .scenarios import FUNCTION, QUEUE, with_function, with_train
 
 SDK_2 = os.environ.get("SAGEMAKER_SDK_V2_PYTHON")
 """An interpreter with SDK v2, which cannot be installed beside v3."""
