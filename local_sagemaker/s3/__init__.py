@@ -1,4 +1,4 @@
-"""S3 over a plain folder, for clients by HTTP and for the server's own reads.
+"""S3 over a plain folder: an HTTP server for clients, and direct reads for this server.
 
-Nothing here knows SageMaker.
+Nothing here depends on SageMaker.
 """

@@ -17,15 +17,15 @@ from local_sagemaker.s3.storage.objects import Objects
 
 
 def main() -> None:
-    """Serve until the process is ended; what is half-written then was never there."""
+    """Serve until the process ends. An object that is half-written by then is never visible."""
     parser = argparse.ArgumentParser(prog="python -m local_sagemaker.s3", description=main.__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="where the buckets are")
-    parser.add_argument("--catalog", type=Path, required=True, help="the SQLite file of what files cannot hold")
+    parser.add_argument("--catalog", type=Path, required=True, help="the SQLite file for object metadata")
     parser.add_argument("--listener", type=int, required=True, help="the file descriptor of the listening socket")
     parser.add_argument("--any-host", action="store_true", help="accept every host name")
     arguments = parser.parse_args()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # what is no HTTP is answered with 400 and is no fault of the server
+    # aiohttp answers malformed requests with 400; they are not errors of the server
     logging.getLogger("aiohttp").setLevel(logging.CRITICAL)
     keys = Keys(os.environ.pop("LOCAL_S3_ACCESS_KEY"), os.environ.pop("LOCAL_S3_SECRET_KEY"))
     storage = Objects(arguments.folder, Catalog(arguments.catalog))

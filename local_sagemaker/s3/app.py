@@ -1,4 +1,4 @@
-"""The S3 server: every request is checked, told apart, and served, or refused by name."""
+"""The S3 application: authenticates each request, finds its operation, and serves it or rejects it by name."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ ACTIONS: Mapping[str, _Action] = {
 
 _WORKERS = 8
 _IDLE_SECONDS = 75.0
-"""How long a connection may wait for its next request, or take to send the head of one."""
+"""How long a connection may stay idle, or take to send a request's head."""
 _MAX_HEAD_LINE = 32 * 1024
 
 
 class Application:
-    """Answers requests; `own_hosts_only` refuses a page of another site whose name points to this machine."""
+    """Answers requests. `own_hosts_only` accepts only names of this machine as Host, against DNS rebinding."""
 
     def __init__(self, storage: Objects, keys: Keys, *, own_hosts_only: bool) -> None:
         self._objects = storage
@@ -73,7 +73,7 @@ class Application:
         self._workers.submit(self._uploads.sweep)
 
     def protocol_factory(self) -> web.Server:
-        """For asyncio's create_server."""
+        """Return the protocol factory for asyncio's create_server."""
         return web.Server(
             self.answer,
             access_log=None,
@@ -91,7 +91,7 @@ class Application:
         try:
             response = await self._serve(request, raw)
         except S3Error as problem:
-            if problem.code == "NotImplemented":  # the answer to a HEAD cannot say what
+            if problem.code == "NotImplemented":  # the response to a HEAD has no body that could name it
                 log.warning("%s %s: %s", request.method, raw.partition("?")[0][:200], problem.message)
             response = responses.error(problem, raw.partition("?")[0], request_id)
         except OSError as problem:
@@ -103,7 +103,7 @@ class Application:
             text = "We encountered an internal error; see the server's log."
             response = responses.error(S3Error("InternalError", text), raw.partition("?")[0], request_id)
         if not request.content.is_eof() and response.status >= 300:
-            # its rest would be read as the next request, or is not to come: a client that waits for 100 sends none
+            # the rest of the body would be read as the next request; with Expect: 100-continue it never arrives
             response.force_close()
             response.headers["Connection"] = "close"
         response.headers["Server"] = "LocalS3"
@@ -131,14 +131,14 @@ class Application:
     def _disk_problem(self, problem: OSError) -> S3Error:
         if disk.is_full(problem):
             short = disk.shortage(self._objects.folder, 2**63) or "the disk is full"
-            log.error("an upload was refused: %s", short)
+            log.error("an upload was rejected: %s", short)
             return S3Error("InsufficientStorage", f"No space left on device: {short}")
         log.error("a request failed: %s", problem)
         return S3Error("InternalError", f"The server's folder cannot be read or written: {problem.strerror}")
 
 
 def _headers(request: web.BaseRequest) -> dict[str, str]:
-    """The headers by lower-case name, several of one name joined; InvalidArgument for what is not UTF-8."""
+    """The headers by lower-case name, repeated ones joined; InvalidArgument for values that are not UTF-8."""
     found: dict[str, str] = {}
     for name, value in request.headers.items():
         lower = name.lower()

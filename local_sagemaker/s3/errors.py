@@ -1,4 +1,4 @@
-"""The one error of this S3: a code of the service, its status, and a sentence for the caller."""
+"""S3's errors: the service's code, its HTTP status, and a message for the caller."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _STATUS = {
     "RequestTimeTooSkewed": 403,
     "SignatureDoesNotMatch": 403,
 }
-"""Codes whose status is not 400, as in the service's list of error responses."""
+"""HTTP statuses from the service's list of error responses; all other codes have 400."""
 
 
 class S3Error(Exception):
-    """What a request is refused with: `code` and `message` as the service has them, `details` as further elements."""
+    """The error response to a request. `details` become further elements of the error document."""
 
     def __init__(self, code: str, message: str, details: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
@@ -46,5 +46,5 @@ class S3Error(Exception):
 
 
 def not_implemented(what: str) -> S3Error:
-    """The refusal of something that S3 has and this server has not, by its name."""
+    """The error for a feature of S3 that this server does not support; it names the feature."""
     return S3Error("NotImplemented", f"{what} is not supported by this local S3; nothing was changed.")

@@ -1,4 +1,4 @@
-"""Small objects read straight from the folder behind S3."""
+"""Reads small objects directly from the folder behind S3."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ class S3ReadError(Exception):
 
 
 def object_path(s3_dir: Path, uri: str) -> Path:
-    """The file of an S3 URI; refused when it would lie outside the bucket's folder."""
+    """The file of an S3 URI; S3ReadError if it would be outside the bucket's folder."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     if not uri.startswith("s3://") or not keys.is_bucket_name(bucket):
         raise S3ReadError(f"'{uri[:200]}' is not an S3 URI")
     try:
         names = keys.file_names(key)
     except S3Error as error:
-        raise S3ReadError(f"'{uri[:200]}' names no object: {error.message}") from None
+        raise S3ReadError(f"'{uri[:200]}' does not name an object: {error.message}") from None
     path = (s3_dir / bucket).joinpath(*names)
     if not path.is_file() and path.with_name(keys.aside(names[-1])).is_file():
         path = path.with_name(keys.aside(names[-1]))
@@ -31,10 +31,10 @@ def object_path(s3_dir: Path, uri: str) -> Path:
 
 
 def read_object(s3_dir: Path, uri: str, *, limit: int) -> bytes:
-    """The content of an object of at most `limit` bytes."""
+    """The content of an object; S3ReadError if it has more than `limit` bytes."""
     path = object_path(s3_dir, uri)
     try:
-        if not path.is_file():  # a pipe would keep the reader waiting
+        if not path.is_file():  # reading a FIFO would block
             raise S3ReadError(f"'{uri}' cannot be read: there is no such object")
         with path.open("rb") as stream:
             content = stream.read(limit + 1)
@@ -46,7 +46,7 @@ def read_object(s3_dir: Path, uri: str, *, limit: int) -> bytes:
 
 
 def has_objects(s3_dir: Path, uri: str) -> bool:
-    """Whether there is an object whose URI begins with `uri`; the URI may be a bucket's alone."""
+    """Whether any object's URI starts with `uri`, which may be just a bucket."""
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
     if not uri.startswith("s3://") or not keys.is_bucket_name(bucket):
         return False

@@ -1,4 +1,4 @@
-"""The S3 server's process: started, watched, started again when it dies, ended with the server."""
+"""The S3 server's process: started, watched, restarted if it dies, and ended with the server."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ log = logging.getLogger(__name__)
 _READY_SECONDS = 30.0
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
-"""Loaded before any fork: a child in which another thread was just loading a library could not load one."""
+"""Loaded before any fork: the loader's lock may be held by another thread, and then stays locked in the child."""
 _BACKLOG = 1024
 _DISK_SECONDS = 5.0
-"""Between looks at the free space."""
+"""Between checks of the free disk space."""
 
 
 def listen(address: str, port: int) -> socket.socket | None:
-    """A listening socket at a numeric address, any free port for 0; None when the port is taken."""
+    """A listening socket at a numeric address; port 0 is any free port. None if the port is in use."""
     try:
         return socket.create_server((address, port), family=family(address), backlog=_BACKLOG)
     except OSError:
@@ -42,20 +42,20 @@ def port_of(listener: socket.socket) -> int:
 
 
 def _python_path() -> str:
-    """This package's place first, wherever the server was started."""
+    """PYTHONPATH for the child, with this package's folder first, whatever the working directory is."""
     return os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))))
 
 
 def _die_with_parent() -> None:
-    # a killed server must not leave its S3 behind; own session, so that Ctrl-C reaches the server alone
+    # S3 must not outlive a killed server; its own session keeps Ctrl-C away from it
     os.setsid()
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class S3Server:
-    """One child process and the thread that watches it; the child is started from that thread, which outlives it.
+    """The child process, and the thread that starts it, watches it and restarts it.
 
-    The socket listens here, so that clients wait for a moment while a child that died is started again.
+    The parent holds the listening socket, so that clients wait while the child is restarted.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class S3Server:
         any_host: bool = False,
         log_file: Path,
     ) -> None:
-        """`any_host`: answer under names other than this machine's own; the catalog is kept beside the folder."""
+        """`any_host` accepts any Host header. The catalog is stored next to the folder."""
         self._folder = folder
         self._listener = listener
         self._keys = {"LOCAL_S3_ACCESS_KEY": access_key, "LOCAL_S3_SECRET_KEY": secret_key}
@@ -79,7 +79,7 @@ class S3Server:
         self._thread = threading.Thread(target=self._watch, name="s3", daemon=True)
 
     def start(self) -> None:
-        """Start it and wait until it answers; raises StartError."""
+        """Start the process and wait until it responds; StartError if it does not."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._thread.start()
         deadline = time.monotonic() + _READY_SECONDS
@@ -89,8 +89,8 @@ class S3Server:
                 raise StartError(f"S3 does not respond on port {port_of(self._listener)}; see {self._log_file}")
 
     def answers(self) -> bool:
-        """Whether it answers a request within a second."""
-        try:  # any address is loopback's, too
+        """Whether S3 responds to a request within a second."""
+        try:  # the wildcard address includes loopback
             with socket.create_connection(self._listener.getsockname()[:2], timeout=1) as connection:
                 connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
                 return connection.recv(5) == b"HTTP/"
@@ -98,7 +98,7 @@ class S3Server:
             return False
 
     def stop(self) -> None:
-        """End it."""
+        """End the process and its thread."""
         self._ending.set()
         process = self._process
         if process is not None and process.poll() is None:
@@ -123,7 +123,7 @@ class S3Server:
             with self._log_file.open("ab") as output:
                 self._process = subprocess.Popen(
                     self._command(),
-                    # keys in the environment: a command line can be read by every user
+                    # keys go into the environment: every user can read a command line
                     env={**os.environ, **self._keys, "PYTHONPATH": _python_path()},
                     stdin=subprocess.DEVNULL,
                     stdout=output,
@@ -135,16 +135,16 @@ class S3Server:
             if self._ending.is_set():
                 return
             pause = 0.1 if time.monotonic() - started > 10 else min(pause * 2, 5.0)
-            log.error("S3 ended with status %s, starting it again in %.1f s (see %s)", status, pause, self._log_file)
+            log.error("S3 ended with status %s, restarting it in %.1f s (see %s)", status, pause, self._log_file)
             self._ending.wait(pause)
 
     def _wait(self, process: subprocess.Popen[bytes]) -> int:
-        """Wait for its end; meanwhile say once that the disk runs full, and once that it has room."""
+        """Wait until the process ends; log once when the disk is almost full, and once when it has space again."""
         was_short = False
         while True:
             short = disk.shortage(self._folder, disk.RESERVE_BYTES) if self._folder.is_dir() else None
             if short and not was_short:
-                log.error("%s: S3 will refuse uploads once it is full, and jobs fail", short)
+                log.error("%s: S3 will reject uploads once it is full, and jobs will fail", short)
             elif was_short and not short:
                 log.info("the disk of %s has free space again", self._folder)
             was_short = short is not None

@@ -1,1 +1,1 @@
-"""What each served operation does, by its name."""
+"""One function for each supported operation, named after it."""

@@ -44,7 +44,7 @@ async def list_buckets(call: Call) -> web.Response:
 
 
 async def create_bucket(call: Call) -> web.Response:
-    """CreateBucket; one's own is created again in us-east-1 alone, as the service has it."""
+    """CreateBucket; creating a bucket that the caller already owns succeeds only in us-east-1, as on AWS."""
     object_headers.check_acl(call.headers)
     if call.headers.get("x-amz-bucket-object-lock-enabled", "false").lower() != "false":
         raise not_implemented("Object lock")
@@ -92,7 +92,7 @@ async def head_bucket(call: Call) -> web.Response:
 
 
 def _region(call: Call, bucket: Bucket) -> str:
-    """A bucket that was made by hand is in the caller's region."""
+    """The bucket's region; a folder that was created by hand counts as in the caller's region."""
     return bucket.location or call.caller.region
 
 
@@ -106,6 +106,6 @@ async def get_bucket_location(call: Call) -> web.Response:
 
 
 async def get_bucket_versioning(call: Call) -> web.Response:
-    """GetBucketVersioning: never switched on."""
+    """GetBucketVersioning: versioning is never enabled."""
     await call.run(call.objects.bucket, call.bucket)
     return responses.xml("VersioningConfiguration", [])

@@ -73,7 +73,7 @@ def _new_info(headers: Mapping[str, str], source: Info, directives: list[str], p
 
 
 def _copy_content(descriptor: int, found: StoredObject, staged: StagedFile, info: Info, algorithm: str | None) -> Info:
-    """Copy, in the kernel where neither ETag nor checksum has to be made anew: a copy is an object of one part."""
+    """Copy in the kernel if the ETag and checksum can be reused. The copy is always a single-part object."""
     checksum = info.checksum
     algorithm = algorithm or (checksum.algorithm if checksum else None)
     same = (

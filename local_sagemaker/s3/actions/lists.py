@@ -1,4 +1,4 @@
-"""The lists of a bucket's objects."""
+"""Listing the objects of a bucket."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MAX_KEYS = 1000
 
 
 async def list_objects(call: Call) -> web.Response:
-    """ListObjects, the first version."""
+    """ListObjects, version 1."""
     encode = encoder(call)
     marker, delimiter = call.query.get("marker", ""), call.query.get("delimiter", "")
     page = await _page(call, marker)
@@ -45,7 +45,7 @@ async def list_objects_v2(call: Call) -> web.Response:
 
 
 async def list_object_versions(call: Call) -> web.Response:
-    """ListObjectVersions: without versioning each object is its one version, `null`."""
+    """ListObjectVersions: without versioning, each object has one version, `null`."""
     encode = encoder(call)
     marker, version = call.query.get("key-marker", ""), call.query.get("version-id-marker", "")
     if version and not marker:
@@ -74,7 +74,7 @@ async def _page(call: Call, after: str) -> Page:
 
 
 def encoder(call: Call) -> Callable[[str], str]:
-    """How keys are written in a list; InvalidArgument for an unknown `encoding-type`."""
+    """The function that encodes keys in a listing; InvalidArgument for an unknown `encoding-type`."""
     kind = call.query.get("encoding-type", "")
     if kind not in ("", "url"):
         raise S3Error("InvalidArgument", "Invalid Encoding Method specified in Request")

@@ -21,9 +21,9 @@ from local_sagemaker.s3.storage.catalog import Checksum, Info
 from local_sagemaker.s3.storage.objects import StoredObject, no_condition
 
 MAX_PUT_BYTES = 5 * 2**30
-"""Of one PUT, one part, and the source of one copy."""
+"""The limit for a PUT, a part, and the source of a copy."""
 _SENT_WITH_THE_HEAD = 2**16
-"""The bytes of an object, or a piece of one, that is sent in one write with its headers instead of by the kernel."""
+"""Up to this size in bytes, content is sent in one write with the headers, instead of with sendfile."""
 _MAX_DELETES = 1000
 _MAX_LISTED_PARTS = 1000
 
@@ -34,7 +34,7 @@ async def put_object(call: Call) -> web.Response:
     headers = {**object_headers.standard_headers(call.headers), **object_headers.placement(call.headers)}
     metadata, tags = object_headers.metadata(call.headers), object_headers.tags(call.headers)
     precondition = conditions.for_write(call.headers, call.key)
-    if precondition is no_condition:  # no more than a look for the bucket's folder, which a worker would make slower
+    if precondition is no_condition:  # only checks that the bucket's folder exists: faster than asking a worker
         call.objects.check_writable(call.bucket, call.key)
     else:
         await call.run(call.objects.check_writable, call.bucket, call.key, precondition)
@@ -65,7 +65,7 @@ async def head_object(call: Call) -> web.StreamResponse:
 
 async def _read(call: Call, *, with_content: bool) -> web.StreamResponse:
     check_version(call.query)
-    # a file is opened and a row is read in less time than it takes to ask a worker, and neither waits for a writer
+    # opening a file and reading a row is faster than asking a worker, and neither waits for a writer
     descriptor, found = call.objects.open_descriptor(call.bucket, call.key)
     try:
         _check_read(call, found)
@@ -97,13 +97,13 @@ async def _read(call: Call, *, with_content: bool) -> web.StreamResponse:
 
 def _content(descriptor: int, first: int, count: int) -> bytes:
     content = os.pread(descriptor, count, first)
-    if len(content) != count:  # cut short by somebody else
+    if len(content) != count:  # another process truncated the file
         raise OSError(errno.EIO, "the file became shorter while it was read")
     return content
 
 
 def _checksum_of(found: StoredObject, piece: tuple[int, int] | None, query: Mapping[str, str]) -> Checksum | None:
-    """Of the object, or of the part that is sent; other pieces have none."""
+    """The checksum of the object, or of the requested part; other ranges have none."""
     checksum = found.info.checksum
     if checksum is not None and "partNumber" in query and found.info.parts:
         _size, value = found.info.parts[int(query["partNumber"]) - 1]
@@ -170,7 +170,7 @@ async def get_object_attributes(call: Call) -> web.Response:
 
 def _parts(info: Info, after: int, limit: int) -> list[Node]:
     nodes: list[Node] = [("PartsCount", len(info.parts))]
-    if info.checksum is None:  # of an upload without checksums the service says no more
+    if info.checksum is None:  # as on AWS: for an upload without checksums, only the number of parts
         return nodes
     page = list(enumerate(info.parts, 1))[after : after + limit]
     last = page[-1][0] if page else after
@@ -222,7 +222,7 @@ def _delete_one(call: Call, key: str, item: Element) -> Node:
 
 
 def in_pieces(descriptor: int, first: int, count: int) -> Iterable[bytes]:
-    """A piece of an open file, a megabyte at a time."""
+    """Yield a range of an open file, a megabyte at a time."""
     end = first + count
     while first < end and (data := os.pread(descriptor, min(end - first, 2**20), first)):
         yield data

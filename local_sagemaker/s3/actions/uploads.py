@@ -1,4 +1,4 @@
-"""Uploads in parts."""
+"""Multipart uploads."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ async def upload_part(call: Call) -> web.Response:
 
 
 def part_number(query: Mapping[str, str]) -> int:
-    """The number of a part; InvalidArgument."""
+    """The part number; InvalidArgument if it is not valid."""
     text = query["partNumber"]
     if not (text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= MAX_PARTS):
         details = {"ArgumentName": "partNumber", "ArgumentValue": text[:100]}
@@ -103,7 +103,7 @@ async def complete_multipart_upload(call: Call) -> web.Response:
             raise S3Error("InvalidRequest", "The upload was created with another checksum type")
         if checksum is not None:
             claimed = call.headers.get(f"x-amz-checksum-{checksum.algorithm.lower()}")
-            # of a composite one the number of parts may be left out
+            # the number of parts at the end of a composite checksum is optional
             if claimed not in (None, checksum.value, checksum.value.partition("-")[0]):
                 raise S3Error(
                     "BadDigest", f"The {checksum.algorithm} you specified did not match the calculated checksum."

@@ -1,4 +1,4 @@
-"""Versions: there is one of each object, `null`, as in a bucket without versioning."""
+"""Object versions: as in a bucket without versioning, each object has one version, `null`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NULL_VERSION = "null"
 
 
 def check_version(query: Mapping[str, str]) -> None:
-    """InvalidArgument for a `versionId` that no object here has."""
+    """Raise InvalidArgument for any `versionId` except `null`."""
     if query.get("versionId", NULL_VERSION) != NULL_VERSION:
         details = {"ArgumentName": "versionId", "ArgumentValue": query["versionId"][:200]}
         raise S3Error("InvalidArgument", "Invalid version id specified", details)

@@ -1,1 +1,1 @@
-"""The S3 protocol: requests told apart, signatures checked, bodies taken in, answers written."""
+"""The S3 protocol: operations, signatures, request bodies, and responses."""

@@ -1,4 +1,4 @@
-"""Who asks: signatures of version 4 and 2, in the headers or in the query (presigned). Nobody is let in without one.
+"""Signatures of version 4 and 2, in headers or in the query (presigned). Unsigned requests are rejected.
 
 Sources: the service's pages "Authenticating Requests (AWS Signature Version 4)" and "Signing and authenticating REST
 requests (AWS signature version 2)".
@@ -34,12 +34,12 @@ _V2_RESOURCES = frozenset(
         "storageClass", "tagging", "torrent", "uploadId", "uploads", "versionId", "versioning", "versions", "website",
     }
 )  # fmt: skip
-"""Query parameters that version 2 signs."""
+"""Query parameters that are part of a version 2 signature."""
 
 
 @dataclass(frozen=True)
 class Keys:
-    """The one pair of keys that is let in."""
+    """The only accepted key pair."""
 
     access_key: str
     secret_key: str
@@ -47,10 +47,10 @@ class Keys:
 
 @dataclass(frozen=True)
 class Caller:
-    """A request whose signature is right.
+    """What an authenticated request's signature contains.
 
-    `payload` is what it says about its body: a SHA-256 in hex, UNSIGNED-PAYLOAD or STREAMING-...; the rest seeds the
-    signatures of a body's chunks.
+    `payload` is the claim about the body: a SHA-256 in hex, UNSIGNED-PAYLOAD or STREAMING-.... The other fields are
+    needed to check the signatures of the body's chunks.
     """
 
     region: str
@@ -63,7 +63,7 @@ class Caller:
 
 @dataclass(frozen=True)
 class _Claim:
-    """What a request of version 4 says about its signature."""
+    """The fields of a version 4 signature, as the request claims them."""
 
     access_key: str
     date: str
@@ -78,7 +78,7 @@ class _Claim:
 
 
 def authenticate(method: str, target: Target, headers: Mapping[str, str], keys: Keys) -> Caller:
-    """Check a request's signature; `headers` has lower-case names. S3Error with the service's code otherwise."""
+    """Check a request's signature; S3Error with the service's code if it is not valid. Header names are lower-case."""
     query = dict(target.query)
     authorization = headers.get("authorization", "")
     if authorization.startswith(_ALGORITHM):
@@ -173,7 +173,7 @@ def _check_v4(
             text = "There were headers present in the request which were not signed"
             raise S3Error("AccessDenied", text, {"HeadersNotSigned": name})
     key = signing_key(keys.secret_key, claim.date, claim.region)
-    # a slash inside a key comes as %2F from some, who sign it so
+    # some clients send and sign a slash in a key as %2F
     paths = dict.fromkeys((quote(target.path, safe="/-_.~"), target.raw_path))
     if not any(
         _same(_v4_signature(method, path, headers, claim, payload, query, key), claim.signature) for path in paths
@@ -208,7 +208,7 @@ def _v4_signature(
 
 
 def signing_key(secret_key: str, date: str, region: str) -> bytes:
-    """The key of one day, region and service."""
+    """The signing key for a date and region."""
     key = f"AWS4{secret_key}".encode()
     for part in (date, region, "s3", "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")
@@ -221,7 +221,7 @@ def _check_v2(
     access_key, signature, date = claimed
     _check_access_key(access_key, keys)
     amz = sorted(name for name in headers if name.startswith("x-amz-"))
-    # a bucket's path is signed with a slash at its end by some
+    # some clients sign a bucket's path with a trailing slash
     resources = [target.raw_resource] if target.key else [target.raw_resource, f"{target.raw_resource}/"]
     query = "&".join(
         f"{name}={value}" if value else name for name, value in sorted(target.query) if name in _V2_RESOURCES

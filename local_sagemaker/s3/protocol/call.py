@@ -1,4 +1,4 @@
-"""One request on its way through the server."""
+"""A request, and how an operation reads its body."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 _FEED_BYTES = 2**19
-"""So much of a body waits in memory, at most twice, until a worker has digested and written it."""
+"""A body is passed to a worker in pieces of this size; at most two of them are in memory."""
 MAX_DOCUMENT_BYTES = 4 * 2**20
-"""Of XML; 10,000 parts with checksums take 2 MB."""
+"""The limit for an XML document; one with 10,000 parts and their checksums has 2 MB."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """A request that was let in; header names are in lower case."""
+    """An authenticated request; header names are in lower case."""
 
     request: web.BaseRequest
     target: Target
@@ -54,11 +54,11 @@ class Call:
         return self.target.key
 
     async def run(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        """Do what may wait for the disk in a worker thread."""
+        """Run blocking work in a worker thread."""
         return await asyncio.get_running_loop().run_in_executor(self.workers, functools.partial(work, *args, **kwargs))
 
     async def receive(self, feed: Callable[[Iterable[bytes]], None]) -> list[bytes]:
-        """Stream the body into `feed`, in workers; gives its last pieces, which the caller feeds."""
+        """Stream the body into `feed` in workers; return the last pieces, which the caller must feed."""
         await self._say_continue()
         pieces: list[bytes] = []
         held = 0
@@ -74,14 +74,14 @@ class Call:
                     feeding = loop.run_in_executor(self.workers, feed, pieces)
                     pieces, held = [], 0
         finally:
-            if feeding is not None:  # its file must not be closed under it
+            if feeding is not None:  # the caller closes the file, so the worker must be done with it
                 await asyncio.wait([feeding])
         if feeding is not None:
             feeding.result()
         return pieces
 
     async def document(self, *, checksum_is_its_own: bool = True) -> bytearray:
-        """A small body as a whole, checked; a checksum in the headers may be that of something else."""
+        """Read and check a small body. `checksum_is_its_own=False` ignores checksum headers, which are the object's."""
         buffer = Buffer(MAX_DOCUMENT_BYTES)
         self.check_size(MAX_DOCUMENT_BYTES)
         headers = self.headers
@@ -94,12 +94,12 @@ class Call:
 
     @property
     def size(self) -> int | None:
-        """The bytes of the content, as far as the client names them."""
+        """The content's size in bytes, if the client states it."""
         text = self.headers.get("x-amz-decoded-content-length", self.headers.get("content-length", ""))
         return int(text) if text.isascii() and text.isdecimal() and len(text) <= 18 else None
 
     def check_size(self, limit: int) -> None:
-        """EntityTooLarge before a byte is read, when the client names the size."""
+        """Raise EntityTooLarge before reading anything, if the client states the size."""
         if self.size is not None and self.size > limit:
             raise too_large(self.size, limit)
 
@@ -107,7 +107,7 @@ class Call:
         if self.headers.get("expect", "").lower() == "100-continue":
             writer = self.request.writer
             await writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            writer.output_size = 0  # of the answer itself nothing is sent yet
+            writer.output_size = 0  # the response itself has not begun
 
     async def _next_piece(self) -> bytes:
         try:

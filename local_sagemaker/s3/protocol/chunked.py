@@ -1,4 +1,4 @@
-"""Bodies in aws-chunked encoding: sizes, chunk signatures and trailers are taken off, the content is handed on.
+"""Decodes bodies in aws-chunked encoding, and checks the signatures of chunks and trailers.
 
 Source: the service's pages "Signature Calculations for the Authorization Header: Transferring Payload in Multiple
 Chunks" and "... Including Trailing Headers".
@@ -23,7 +23,7 @@ _MAX_LINE = 16 * 1024
 
 
 class Decoder:
-    """Takes the body in pieces of any size; `trailers` are complete after `finish`."""
+    """Decodes a body that arrives in pieces of any size; `trailers` are complete after `finish`."""
 
     def __init__(self, caller: Caller) -> None:
         self.trailers: dict[str, str] = {}
@@ -32,7 +32,7 @@ class Decoder:
         self._previous = caller.signature
         self._line = bytearray()
         self._left = -1
-        """Bytes of the chunk that are to come, its line end included; -1 when a line comes next."""
+        """Bytes left in the chunk, including its line end; -1 if a line comes next."""
         self._claimed = ""
         self._digest = hashlib.sha256()
         self._at_trailers = False
@@ -40,7 +40,7 @@ class Decoder:
         self._ended = False
 
     def feed(self, data: bytes) -> Iterator[memoryview]:
-        """The content in the next piece of the body."""
+        """Yield the content in the next piece of the body."""
         view = memoryview(data)
         while view and not self._ended:
             if self._left > 2:

@@ -1,4 +1,4 @@
-"""If-Match and its kin, on reads, writes and the sources of copies; and ranges."""
+"""Conditional headers of reads, writes and copy sources, and byte ranges."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
 def check_read(found: StoredObject, headers: Mapping[str, str], *, prefix: str = "") -> None:
-    """PreconditionFailed, or NotModified, which is PreconditionFailed for a copy's source (`prefix`)."""
+    """Raise PreconditionFailed or NotModified; for a copy's source (`prefix`), always PreconditionFailed."""
     if_match, if_none_match = headers.get(f"{prefix}if-match"), headers.get(f"{prefix}if-none-match")
     since = _moment(headers.get(f"{prefix}if-modified-since"))
     until = _moment(headers.get(f"{prefix}if-unmodified-since"))
@@ -31,7 +31,7 @@ def check_read(found: StoredObject, headers: Mapping[str, str], *, prefix: str =
 
 
 def for_write(headers: Mapping[str, str], key: str) -> Precondition:
-    """The check of a write's own If-Match and If-None-Match; the service takes `*` alone for the latter."""
+    """The check for If-Match and If-None-Match of a write; for the latter the service accepts only `*`."""
     if_match, if_none_match = headers.get("if-match"), headers.get("if-none-match")
     if if_none_match is not None and if_none_match.strip() != "*":
         raise not_implemented("If-None-Match with anything but * on a write")
@@ -52,7 +52,10 @@ def for_write(headers: Mapping[str, str], key: str) -> Precondition:
 
 
 def byte_range(text: str | None, size: int) -> tuple[int, int] | None:
-    """(first, count) of a Range header; None for none, several, or one that is not understood. InvalidRange."""
+    """(first, count) of a Range header; None without a header, for several ranges, or for an unknown format.
+
+    InvalidRange if the object does not have the range.
+    """
     match = _RANGE.fullmatch(text.strip()) if text else None
     if match is None or match[0] == "bytes=-":
         return None
@@ -72,7 +75,7 @@ def byte_range(text: str | None, size: int) -> tuple[int, int] | None:
 
 
 def range_applies(headers: Mapping[str, str], found: StoredObject) -> bool:
-    """Whether If-Range lets the range count."""
+    """Whether the range applies, given If-Range."""
     text = headers.get("if-range")
     if text is None:
         return True
@@ -93,7 +96,7 @@ def _moment(text: str | None) -> float | None:
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         pass
-    try:  # x-amz-copy-source-if-modified-since comes as ISO 8601 from some
+    try:  # some clients send x-amz-copy-source-if-modified-since in ISO 8601
         found = datetime.fromisoformat(text)
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):

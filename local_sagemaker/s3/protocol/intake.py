@@ -1,4 +1,4 @@
-"""A request's body on its way in: decoded, measured, compared with everything that the client said about it."""
+"""Receives a request's body: decodes it, and checks its size, digests and checksum against the headers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from local_sagemaker.s3.errors import S3Error, not_implemented
 from local_sagemaker.s3.protocol import chunked
@@ -41,7 +41,7 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Received:
-    """A body that is what the client said: its size, MD5 in hex, and the checksum that was asked for."""
+    """A checked body: its size, MD5 in hex, and the requested checksum."""
 
     size: int
     md5: str
@@ -49,7 +49,7 @@ class Received:
 
 
 class Intake:
-    """Takes the pieces of one body, in worker threads, one call after the other."""
+    """Processes the pieces of one body; called from worker threads, never concurrently."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Intake:
         algorithm: str | None = None,
         max_bytes: int,
     ) -> None:
-        """`algorithm` is a checksum to be made beside the one that the client sends."""
+        """`algorithm` is a checksum to compute even if the client does not send it."""
         self._sink = sink
         self._size = 0
         self._max_bytes = max_bytes
@@ -77,14 +77,14 @@ class Intake:
                 f"Checksum Type mismatch occurred, expected checksum Type: {algorithm.lower()}, actual checksum Type:"
             )
             raise S3Error("InvalidRequest", f"{text} {str(self.algorithm).lower()}")
-        self._digests: dict[str, Any] = {"MD5": checksums.digest("MD5")}
+        self._digests: dict[str, checksums.Digest] = {"MD5": checksums.digest("MD5")}
         if self._decoder is None and self._payload != UNSIGNED:
             self._digests["SHA256"] = checksums.digest("SHA256")
         if self.algorithm and self.algorithm not in self._digests:
             self._digests[self.algorithm] = checksums.digest(self.algorithm)
 
     def feed(self, pieces: Iterable[bytes]) -> None:
-        """Take the next pieces of the body as it was sent."""
+        """Process the next pieces of the body as sent."""
         for piece in pieces:
             for content in self._decoder.feed(piece) if self._decoder else (piece,):
                 self._size += len(content)
@@ -97,7 +97,7 @@ class Intake:
                 self._sink.write(content)
 
     def finish(self) -> Received:
-        """Compare; S3Error when the body is not what the client said."""
+        """Compare with the client's claims; S3Error if the body differs from them."""
         if self._decoder:
             self._decoder.finish()
         if self._expected_size is not None and self._size != self._expected_size:
@@ -126,7 +126,7 @@ class Intake:
 
 
 def too_large(size: int, limit: int) -> S3Error:
-    """The refusal of a body with too many bytes."""
+    """The error for a body that is too large."""
     text = "Your proposed upload exceeds the maximum allowed size"
     return S3Error("EntityTooLarge", text, {"ProposedSize": str(size), "MaxSizeAllowed": str(limit)})
 
@@ -152,7 +152,7 @@ def _decoded_md5(headers: Mapping[str, str]) -> bytes | None:
 
 
 def _claimed_checksum(headers: Mapping[str, str]) -> tuple[tuple[str, str] | None, str | None]:
-    """The algorithm and value of a checksum header, and the algorithm of one that comes as a trailer."""
+    """The algorithm and value of a checksum header, and the algorithm of a checksum in the trailer."""
     found = [
         (name, headers[header])
         for name in checksums.ALGORITHMS
@@ -176,7 +176,7 @@ def _claimed_checksum(headers: Mapping[str, str]) -> tuple[tuple[str, str] | Non
 
 
 def algorithm_named(text: str) -> str:
-    """One of checksums.ALGORITHMS; refused by name when there is none."""
+    """The algorithm's name in checksums.ALGORITHMS; S3Error naming one that is not supported."""
     if text.upper() in checksums.ALGORITHMS:
         return text.upper()
     if text.upper().startswith("XXHASH"):

@@ -1,4 +1,4 @@
-"""What the headers of a write say about the object that it makes."""
+"""The headers of a write that are stored with the object."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
 
 
 def standard_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Content-Type and the like, as they are sent again with the object."""
+    """Content-Type and similar headers, which a GET returns unchanged."""
     found = {name: headers[name] for name in _STANDARD if name in headers}
     codings = [text.strip() for text in found.pop("content-encoding", "").split(",")]
     coding = ", ".join(text for text in codings if text and text != "aws-chunked")
@@ -28,7 +28,7 @@ def standard_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def metadata(headers: Mapping[str, str]) -> dict[str, str]:
-    """The user's metadata, names in lower case; MetadataTooLarge."""
+    """The user's metadata with lower-case names; MetadataTooLarge beyond the service's limit."""
     found = {name.removeprefix(_META): value for name, value in headers.items() if name.startswith(_META)}
     size = sum(len(name.encode()) + len(value.encode()) for name, value in found.items())
     if size > _MAX_METADATA_BYTES:
@@ -38,7 +38,7 @@ def metadata(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def placement(headers: Mapping[str, str]) -> dict[str, str]:
-    """Storage class and encryption: kept and told again, without effect on a disk; an ACL as new buckets have it."""
+    """Storage class and encryption, which are stored and returned but have no effect; ACLs are checked."""
     check_acl(headers)
     found = {name: value for name, value in headers.items() if name.startswith(_ENCRYPTION) and "context" not in name}
     if found.get(_ENCRYPTION, "AES256") not in ("AES256", "aws:kms", "aws:kms:dsse"):
@@ -52,7 +52,7 @@ def placement(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def check_acl(headers: Mapping[str, str]) -> None:
-    """AccessControlListNotSupported, as buckets answer since April 2023, for anything but their owner's rights."""
+    """Raise AccessControlListNotSupported for any ACL except the owner's, the default of buckets since April 2023."""
     if headers.get("x-amz-acl", "private") not in _ACLS:
         raise S3Error("AccessControlListNotSupported", "The bucket does not allow ACLs")
 
@@ -64,7 +64,7 @@ def tags(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def checked_tags(pairs: list[tuple[str, str]], limit: int = _MAX_TAGS) -> dict[str, str]:
-    """Tags within the service's limits; InvalidTag, BadRequest for too many."""
+    """The tags, checked against the service's limits; InvalidTag, or BadRequest for too many."""
     if len(pairs) > limit:
         kind = "Object" if limit == _MAX_TAGS else "Bucket"
         raise S3Error("BadRequest", f"{kind} tags cannot be greater than {limit}")

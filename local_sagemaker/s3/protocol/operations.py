@@ -1,8 +1,8 @@
-"""Every operation of S3, told apart by method, level, query and headers; which of them are served, and with what.
+"""Every operation of S3, identified by method, level, query and headers; which are supported, and what they accept.
 
-The table is that of botocore's model, which a test compares. Operations that a request cannot tell apart have one line:
-GetBucketLifecycle and PutBucketLifecycle are GetBucketLifecycleConfiguration and PutBucketLifecycleConfiguration,
-likewise those of notifications; ListDirectoryBuckets looks like ListBuckets.
+A test compares the table with botocore's model. Operations with identical requests share a line: GetBucketLifecycle and
+GetBucketLifecycleConfiguration, PutBucketLifecycle and PutBucketLifecycleConfiguration, the same for notifications, and
+ListDirectoryBuckets and ListBuckets.
 """
 
 from __future__ import annotations
@@ -126,12 +126,12 @@ PUT    object  encryption                  -                       UpdateObjectE
 PUT    object  partNumber&uploadId         -                       UploadPart
 PUT    object  partNumber&uploadId         x-amz-copy-source       UploadPartCopy
 """
-"""Method, level, query and headers that only this operation has, name."""
+"""Columns: method, level, the query and headers that identify the operation, name."""
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One line of the table; `query` holds names, or name=value."""
+    """One line of the table; `query` has names or name=value pairs."""
 
     name: str
     method: str
@@ -140,7 +140,7 @@ class Operation:
     headers: frozenset[str]
 
     def fits(self, query: Mapping[str, str], headers: Collection[str]) -> bool:
-        """Whether a request of this method and level has all that the operation needs."""
+        """Whether a request with this method and level has everything that the operation requires."""
         for item in self.query:
             name, _, value = item.partition("=")
             if name not in query or (value and query[name] != value):
@@ -149,18 +149,18 @@ class Operation:
 
     @cached_property
     def takes_query(self) -> frozenset[str]:
-        """The query parameters that a request for this operation, which is served, may have."""
+        """The query parameters that this supported operation accepts."""
         own = {item.partition("=")[0] for item in self.query}
         return SERVED[self.name][0] | own | _EVERY_QUERY | _SIGNATURE_QUERY
 
     @cached_property
     def takes_headers(self) -> frozenset[str]:
-        """The x-amz-* headers that a request for this operation, which is served, may have; not its metadata."""
+        """The x-amz-* headers that this supported operation accepts, user metadata excluded."""
         return SERVED[self.name][1] | self.headers | _EVERY_HEADER
 
 
 _EVERY_QUERY = frozenset({"x-id"})
-"""Newer SDKs name the operation with it."""
+"""Newer SDKs send the operation's name in it."""
 _SIGNATURE_QUERY = frozenset(
     {
         "X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-SignedHeaders", "X-Amz-Signature",
@@ -184,7 +184,7 @@ _NEW_OBJECT = _ACL | {
     "x-amz-server-side-encryption-context", "x-amz-server-side-encryption-bucket-key-enabled",
     "x-amz-storage-class", "x-amz-tagging",
 }  # fmt: skip
-"""Beside x-amz-meta-*."""
+"""In addition to x-amz-meta-*."""
 _COPY = frozenset(
     {
         "x-amz-copy-source", "x-amz-copy-source-if-match", "x-amz-copy-source-if-none-match",
@@ -244,13 +244,13 @@ SERVED: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "AbortMultipartUpload": (_NONE, _NONE),
     "ListParts": (frozenset({"max-parts", "part-number-marker"}), _NONE),
 }  # fmt: skip
-"""The served operations: query names and x-amz-* headers that each takes beside what tells it apart."""
+"""The supported operations: query names and x-amz-* headers that each accepts besides those that identify it."""
 _METADATA_OPERATIONS = ("PutObject", "CopyObject", "CreateMultipartUpload")
 
 
 @cache
 def operations() -> tuple[Operation, ...]:
-    """All operations, the ones with most requirements first."""
+    """All operations, those with the most requirements first."""
     found = []
     for line in _TABLE.split("\n"):
         if line:
@@ -266,7 +266,7 @@ def _operations_of(method: str, level: str) -> tuple[Operation, ...]:
 
 
 def operation_of(method: str, level: str, query: Mapping[str, str], headers: Collection[str]) -> Operation:
-    """The operation that a request asks for; MethodNotAllowed when there is none."""
+    """The operation of a request; MethodNotAllowed if there is none."""
     for operation in _operations_of(method, level):
         if operation.fits(query, headers):
             return operation
@@ -276,7 +276,7 @@ def operation_of(method: str, level: str, query: Mapping[str, str], headers: Col
 
 
 def check_served(operation: Operation, query: Collection[str], headers: Collection[str]) -> None:
-    """NotImplemented, by name, for an operation, a query parameter or a header that is not served."""
+    """Raise NotImplemented for an operation, query parameter or header that is not supported; it names it."""
     if operation.name not in SERVED:
         raise not_implemented(f"The operation {operation.name}")
     for name in query:

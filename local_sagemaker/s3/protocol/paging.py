@@ -10,7 +10,7 @@ from local_sagemaker.s3.errors import S3Error
 
 
 def page_size(query: Mapping[str, str], name: str, largest: int) -> int:
-    """A limit as the client asks for it, `largest` at most; InvalidArgument."""
+    """The page size that the client asks for, at most `largest`; InvalidArgument if it is not a valid number."""
     text = query.get(name, "")
     if not text:
         return largest
@@ -21,12 +21,12 @@ def page_size(query: Mapping[str, str], name: str, largest: int) -> int:
 
 
 def token_of(last: str) -> str:
-    """A continuation token that says where a page ended."""
+    """A continuation token for the key at which a page ended."""
     return base64.urlsafe_b64encode(last.encode()).decode()
 
 
 def last_of(token: str) -> str:
-    """What `token_of` was given; InvalidArgument."""
+    """The key that a token was made from; InvalidArgument if it is not a valid token."""
     try:
         return base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):

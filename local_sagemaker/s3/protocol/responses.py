@@ -1,4 +1,4 @@
-"""Answers: XML, headers of an object, a file sent by the kernel, an error."""
+"""Responses: XML documents, object headers, files sent by the kernel, and errors."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from local_sagemaker.s3.storage.objects import StoredObject
 OWNER_ID = "75aa57f09aa0c8caeab4f8c24e99d10f8e7faeebf76c078efc7c6caea54ba06a"
 OWNER: list[Node] = [("ID", OWNER_ID), ("DisplayName", "local")]
 STALL_SECONDS = 60.0
-"""How long a client may neither send nor take a byte in the middle of a body."""
+"""How long a client may neither send nor read a byte in the middle of a body."""
 _SEND_BYTES = 2**20
 
 
 def xml(root: str, children: Iterable[Node], *, headers: Mapping[str, str] | None = None) -> web.Response:
-    """200 with a document."""
+    """200 with an XML document."""
     return web.Response(body=xml_text.document(root, children), content_type="application/xml", headers=headers)
 
 
 def empty(status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
-    """An answer without a body."""
+    """A response without a body."""
     return web.Response(status=status, headers=headers)
 
 
@@ -47,17 +47,17 @@ def error(problem: S3Error, resource: str, request_id: str) -> web.Response:
 
 
 def quoted(etag: str) -> str:
-    """An ETag as headers and XML carry it."""
+    """An ETag in quotes, as in headers and XML."""
     return f'"{etag}"'
 
 
 def timestamp(seconds: float) -> str:
-    """A moment as XML carries it: whole seconds, as the Last-Modified header has them."""
+    """A time as written in XML: in whole seconds, like the Last-Modified header."""
     return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(seconds))
 
 
 def url_encoded(text: str) -> str:
-    """A key as `encoding-type=url` carries it."""
+    """A key, encoded for `encoding-type=url`."""
     return quote(text, safe="/")
 
 
@@ -70,14 +70,14 @@ def checksum_headers(checksum: Checksum | None) -> dict[str, str]:
 
 
 def checksum_nodes(checksum: Checksum | None) -> list[Node]:
-    """The elements of a checksum."""
+    """The XML elements of a checksum."""
     if checksum is None:
         return []
     return [(f"Checksum{checksum.algorithm}", checksum.value), ("ChecksumType", checksum.kind)]
 
 
 def object_headers(found: StoredObject) -> dict[str, str]:
-    """What GET and HEAD say about an object, but for its length and checksum."""
+    """The headers of an object for GET and HEAD, without length and checksum."""
     headers = {name.title(): value for name, value in found.info.headers.items()}
     headers |= {f"x-amz-meta-{name}": value for name, value in found.info.metadata.items()}
     headers["ETag"] = quoted(found.info.etag)
@@ -89,13 +89,13 @@ def object_headers(found: StoredObject) -> dict[str, str]:
 
 
 def kept_headers(found: StoredObject) -> dict[str, str]:
-    """What the answer to a write says about an object."""
+    """The headers of an object in the response to a write."""
     encryption = {name: value for name, value in found.info.headers.items() if "encryption" in name}
     return {"ETag": quoted(found.info.etag), **encryption, **checksum_headers(found.info.checksum)}
 
 
 class FileResponse(web.StreamResponse):
-    """A piece of an open file, which the kernel copies to the socket; the file is closed at the end."""
+    """A range of an open file, copied to the socket by the kernel; closes the file at the end."""
 
     def __init__(self, descriptor: int, first: int, count: int, status: int, headers: Mapping[str, str]) -> None:
         super().__init__(status=status, headers=headers)
@@ -104,12 +104,12 @@ class FileResponse(web.StreamResponse):
         self._first, self._count = first, count
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Send headers and content; a client that takes nothing is cut off after STALL_SECONDS."""
+        """Send headers and content; disconnect a client that reads nothing for STALL_SECONDS."""
         with self._file as file:
             writer = await super().prepare(request)
             transport = request.transport
             if transport is None:
-                raise ConnectionResetError("the client has gone")
+                raise ConnectionResetError("the client disconnected")
             loop = asyncio.get_running_loop()
             position, end = self._first, self._first + self._count
             while position < end:
@@ -119,8 +119,8 @@ class FileResponse(web.StreamResponse):
                         sent = await loop.sendfile(transport, file, position, size)
                 except TimeoutError:
                     transport.abort()
-                    raise ConnectionResetError("the client takes nothing") from None
-                if sent < size:  # cut short by somebody else: the length that was promised cannot be kept
+                    raise ConnectionResetError("the client stopped reading") from None
+                if sent < size:  # another process truncated the file: the Content-Length already sent is wrong
                     transport.abort()
                     raise ConnectionResetError("the file became shorter")
                 position += size

@@ -1,4 +1,4 @@
-"""What a request names: bucket, key and query, decoded exactly once from the bytes that the client signed."""
+"""A request's bucket, key and query, decoded exactly once from the bytes that the client signed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from local_sagemaker.s3.errors import S3Error
 
 @dataclass(frozen=True)
 class Target:
-    """`path` and `query` are decoded; `raw_path` is as it was sent, `raw_resource` with the bucket of the host name."""
+    """`path` and `query` are decoded. `raw_path` is as sent; `raw_resource` includes a bucket in the host name."""
 
     raw_path: str
     raw_resource: str
@@ -21,13 +21,13 @@ class Target:
 
     @property
     def level(self) -> str:
-        """service, bucket or object."""
+        """`service`, `bucket` or `object`."""
         return "object" if self.key else "bucket" if self.bucket else "service"
 
 
 def parse(raw: str, host: str) -> Target:
-    """Read a request's target; a bucket may stand in the host name (`bucket.localhost`). InvalidURI."""
-    if not raw.startswith("/"):  # a proxy is asked so: http://host/path
+    """Parse a request's target; the bucket may be in the host name (`bucket.localhost`). InvalidURI if malformed."""
+    if not raw.startswith("/"):  # the absolute form that proxies get: http://host/path
         scheme, mark, rest = raw.partition("://")
         if scheme not in ("http", "https") or not mark:
             raise _invalid()

@@ -1,4 +1,4 @@
-"""XML as S3 writes and reads it."""
+"""Reads and writes S3's XML documents."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\ufffe\uffff]")
 
 Node = tuple[str, "str | int | bool | Iterable[Node] | None"]
-"""A name with a text, with further nodes, or with None: left out."""
+"""An element: its name, and its text or child nodes. An element with None is omitted."""
 
 
 def document(root: str, children: Iterable[Node], *, namespace: str | None = NAMESPACE) -> bytes:
-    """A whole document."""
+    """A complete document."""
     attribute = f' xmlns="{namespace}"' if namespace else ""
     content = "".join(_element(name, value) for name, value in children)
     text = f'<?xml version="1.0" encoding="UTF-8"?>\n<{root}{attribute}>{content}</{root}>'
@@ -37,9 +37,9 @@ def _element(name: str, value: str | int | bool | Iterable[Node] | None) -> str:
 
 
 def parse(body: bytes | bytearray, root: str) -> ElementTree.Element:
-    """Read a body whose root has this name; namespaces are taken off. MalformedXML."""
+    """Parse a body whose root has this name, and remove namespaces; MalformedXML."""
     try:
-        if b"<!DOCTYPE" in body[:1024]:  # entities that grow, or name files
+        if b"<!DOCTYPE" in body[:1024]:  # rejects entities, which may expand without limit or read files
             raise ValueError
         element = ElementTree.fromstring(bytes(body))  # noqa: S314
     except (ElementTree.ParseError, ValueError, LookupError):
@@ -52,7 +52,7 @@ def parse(body: bytes | bytearray, root: str) -> ElementTree.Element:
 
 
 def text_of(element: ElementTree.Element, name: str) -> str:
-    """The text of a child that must be there; MalformedXML."""
+    """The text of a required child; MalformedXML if it is missing."""
     found = element.find(name)
     if found is None:
         raise malformed()
@@ -60,6 +60,6 @@ def text_of(element: ElementTree.Element, name: str) -> str:
 
 
 def malformed() -> S3Error:
-    """The refusal of a body that is not what the operation takes."""
+    """The error for a body that the operation does not accept."""
     text = "The XML you provided was not well-formed or did not validate against our published schema"
     return S3Error("MalformedXML", text)

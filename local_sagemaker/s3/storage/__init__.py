@@ -1,1 +1,1 @@
-"""Buckets and objects as folders and plain files; nothing here knows HTTP."""
+"""Buckets and objects as folders and plain files. Nothing here depends on HTTP."""

@@ -1,9 +1,9 @@
-"""What a plain file cannot hold of an object: ETag, headers, metadata, tags, checksum; buckets and unfinished uploads.
+"""The catalog: everything about objects that their files cannot store, and all buckets and unfinished uploads.
 
-The row of an object belongs to its file by the file's time of modification (in nanoseconds, never twice for one key)
-and size. It is written before the file gets its name, so that the one rename of a write decides which row counts, and
-a file that was put there by hand has none. Commits are not synchronous: they outlive the process at any moment, as the
-files do, but not the last seconds before a power failure.
+An object's row is identified by its file's size and modification time (in nanoseconds, unique for a key). The row is
+written before the file is renamed to its final path, so the rename is what makes a write effective. A file that was
+created by hand has no row. Commits are not synchronous: like the files, they survive a kill at any moment, but a power
+failure may lose the last seconds.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from local_sagemaker.sqlite_database import SqliteDatabase
 
@@ -40,7 +39,7 @@ _MIGRATIONS = (
 
 @dataclass(frozen=True)
 class Checksum:
-    """An object's checksum: one of checksums.ALGORITHMS, base64, and FULL_OBJECT or COMPOSITE."""
+    """An object's checksum: the algorithm (one of checksums.ALGORITHMS), the value in base64, and its type."""
 
     algorithm: str
     value: str
@@ -49,27 +48,27 @@ class Checksum:
 
 @dataclass(frozen=True)
 class Info:
-    """What is kept of an object beside its content."""
+    """An object's metadata."""
 
     etag: str = ""
-    """Without quotes."""
+    """The ETag, without quotes."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Content-Type and the like, as every GET sends them again; names in lower case."""
+    """Content-Type and similar headers, which every GET returns; names in lower case."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     checksum: Checksum | None = None
     parts: tuple[tuple[int, str | None], ...] = ()
-    """(size, checksum) of each part of an upload in parts."""
+    """(size, checksum) of each part of a multipart upload."""
 
     def text(self) -> str:
-        """As the catalog keeps it."""
+        """As JSON text for the catalog."""
         found = {"etag": self.etag, "headers": self.headers, "metadata": self.metadata, "tags": self.tags}
         more = {"checksum": asdict(self.checksum) if self.checksum else None, "parts": self.parts}
         return json.dumps({name: value for name, value in (found | more).items() if value})
 
     @classmethod
     def parse(cls, text: str) -> Info:
-        """Read what `text` gave."""
+        """Parse the result of `text`."""
         found = json.loads(text)
         checksum = Checksum(**found["checksum"]) if found.get("checksum") else None
         parts = tuple((size, value) for size, value in found.get("parts", ()))
@@ -78,7 +77,7 @@ class Info:
 
 @dataclass(frozen=True)
 class Bucket:
-    """A bucket's row; `location` is a region, None for a bucket that was made by hand."""
+    """A bucket's row; `location` is its region, None for a bucket that was created by hand."""
 
     name: str
     created: float
@@ -88,7 +87,7 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Upload:
-    """An upload in parts; `completed` is the ETag of the object that it became, `stride` the size of its slots."""
+    """A multipart upload. `completed` is the ETag of the completed object, `stride` the size of the upload's slots."""
 
     id: str
     bucket: str
@@ -101,7 +100,7 @@ class Upload:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of an upload, and the name of its file in the upload's folder."""
+    """A part of an upload; `file` is the name of its file in the upload's folder."""
 
     number: int
     file: str
@@ -112,13 +111,13 @@ class Part:
 
 
 class Catalog:
-    """The SQLite database of one folder of buckets."""
+    """The SQLite database for one folder of buckets."""
 
     def __init__(self, path: Path) -> None:
         self._db = SqliteDatabase(path, migrations=_MIGRATIONS, synchronous="NORMAL")
 
     def bucket(self, name: str) -> Bucket | None:
-        """The row of a bucket; one that was made by hand has none."""
+        """A bucket's row; None for one that was created by hand."""
         row = self._db.read().execute("SELECT * FROM buckets WHERE name = ?", (name,)).fetchone()
         return _bucket(row) if row else None
 
@@ -137,20 +136,20 @@ class Catalog:
             writer.execute("DELETE FROM buckets WHERE name = ?", (name,))
 
     def info(self, bucket: str, key: str, modified: int, size: int) -> Info | None:
-        """What is kept of the object whose file has this time and size."""
+        """The metadata of the object whose file has this modification time and size."""
         query = "SELECT info FROM objects WHERE bucket = ? AND key = ? AND modified = ? AND size = ?"
         row = self._db.read().execute(query, (bucket, key.encode(), modified, size)).fetchone()
         return Info.parse(row[0]) if row else None
 
     def infos(self, bucket: str, keys: Sequence[str]) -> dict[tuple[str, int, int], Info]:
-        """The same for some keys, by (key, modified, size)."""
+        """The same for several keys, by (key, modified, size)."""
         marks = ", ".join("?" * len(keys))
         query = f"SELECT key, modified, size, info FROM objects WHERE bucket = ? AND key IN ({marks})"  # noqa: S608
         rows = self._db.read().execute(query, (bucket, *(key.encode() for key in keys)))
         return {(row[0].decode(), row[1], row[2]): Info.parse(row[3]) for row in rows}
 
     def save_info(self, bucket: str, key: str, modified: int, size: int, info: Info, *, beside: int | None) -> None:
-        """Write what is kept of an object; of the key's other rows only the one of the time `beside` stays."""
+        """Write an object's metadata, and delete the key's other rows except the one with the time `beside`."""
         name = key.encode()
         with self._db.write() as writer:
             query = "DELETE FROM objects WHERE bucket = ? AND key = ? AND modified IS NOT ?"
@@ -179,18 +178,18 @@ class Catalog:
         return [_upload(row) for row in self._db.read().execute(query, (bucket,))]
 
     def complete_upload(self, upload_id: str, etag: str) -> None:
-        """Keep that an upload has become an object; its parts are forgotten."""
+        """Record that an upload was completed, and delete its parts."""
         with self._db.write() as writer:
             writer.execute("DELETE FROM parts WHERE upload = ?", (upload_id,))
             writer.execute("UPDATE uploads SET completed = ? WHERE id = ?", (etag, upload_id))
 
     def set_stride(self, upload_id: str, stride: int) -> None:
-        """Keep the size of an upload's slots."""
+        """Set the size of an upload's slots."""
         with self._db.write() as writer:
             writer.execute("UPDATE uploads SET stride = ? WHERE id = ?", (stride, upload_id))
 
     def keep_parts(self, upload_id: str, numbers: Sequence[int]) -> None:
-        """Forget all parts of an upload but these."""
+        """Delete all parts of an upload except these."""
         with self._db.write() as writer:
             known = writer.execute("SELECT number FROM parts WHERE upload = ?", (upload_id,)).fetchall()
             for number in {row[0] for row in known} - set(numbers):
@@ -202,17 +201,17 @@ class Catalog:
             writer.execute("DELETE FROM uploads WHERE id = ?", (upload_id,))
 
     def forget_old_uploads(self, *, unfinished_before: float, completed_before: float) -> None:
-        """Remove uploads that were begun before these times."""
+        """Remove uploads that were created before these times."""
         query = "DELETE FROM uploads WHERE created < CASE WHEN completed IS NULL THEN ? ELSE ? END"
         with self._db.write() as writer:
             writer.execute(query, (unfinished_before, completed_before))
 
     def unfinished_ids(self) -> set[str]:
-        """The ids of all uploads whose parts are still needed."""
+        """The ids of all unfinished uploads."""
         return {row[0] for row in self._db.read().execute("SELECT id FROM uploads WHERE completed IS NULL")}
 
     def save_part(self, upload_id: str, part: Part) -> str | None:
-        """Write a part; gives the name of the file that it replaces."""
+        """Write a part; return the name of the file that it replaces."""
         with self._db.write() as writer:
             query = "SELECT file FROM parts WHERE upload = ? AND number = ?"
             earlier = writer.execute(query, (upload_id, part.number)).fetchone()
@@ -232,5 +231,4 @@ def _bucket(row: sqlite3.Row) -> Bucket:
 
 
 def _upload(row: sqlite3.Row) -> Upload:
-    values: dict[str, Any] = {**dict(row), "key": row["key"].decode(), "info": Info.parse(row["info"])}
-    return Upload(**values)
+    return Upload(**{**dict(row), "key": row["key"].decode(), "info": Info.parse(row["info"])})

@@ -1,10 +1,10 @@
-"""Keys and bucket names, and the file that holds an object.
+"""Bucket names, keys, and the path of an object's file.
 
-A key's parts between slashes are the names of folders and, last, of the file: a user finds an object by its key. What
-no file system can name so is written with `%` and two hexadecimal digits and ends in the mark `%s3`: an empty part
-(`a//b` is `a/%s3/b`, the folder marker `a/` is `a/%s3`), `.` and `..`, a NUL, and a part that holds the mark itself.
-An object whose own name is needed for a folder (`a` beside `a/b`) steps `aside`: its file is called `a%s3`. Both are
-undone by `part_of_name`.
+A key's parts between slashes are the names of its folders and its file, so users can find objects by their keys. Parts
+that a file system cannot store under their own name are percent-encoded and end in the mark `%s3`: an empty part
+(`a//b` is `a/%s3/b`, the folder marker `a/` is `a/%s3`), `.` and `..`, parts with a NUL, and parts with the mark.
+When both an object `a` and an object `a/b` exist, `a` names a folder, and the object's file is `a%s3` (`aside`).
+`part_of_name` reverses both.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ MARK = "%s3"
 _MARKS = re.compile("(?:%s3)+$")
 _MAX_KEY_BYTES = 1024
 _MAX_NAME_BYTES = 255
-"""Of ext4, XFS, btrfs, tmpfs and overlayfs."""
+"""The limit of ext4, XFS, btrfs, tmpfs and overlayfs."""
 
 _NEW_BUCKET = re.compile(r"(?!\d+\.\d+\.\d+\.\d+$)(?!xn--)(?!.*(?:\.\.|\.-|-\.))[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _ANY_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
-"""What a folder that was put there by hand may be called."""
+"""Names that a folder created by hand may have."""
 
 
 def name_of_part(part: str) -> str:
-    """The name of a folder or file for a part of a key."""
+    """The folder or file name for a part of a key."""
     if part not in ("", ".", "..") and "\0" not in part and MARK not in part:
         return part
     escaped = part.replace("%", "%25").replace("\0", "%00")
@@ -34,24 +34,24 @@ def name_of_part(part: str) -> str:
 
 
 def aside(name: str) -> str:
-    """The name of a file whose own name is needed for a folder."""
+    """The name of a file whose plain name is taken by a folder."""
     return name + MARK if MARK in name else name.replace("%", "%25") + MARK
 
 
 def part_of_name(name: str) -> str | None:
-    """The part of a key that a folder or file stands for; None for a name that no key leads to."""
+    """The part of a key that a folder or file name represents; None for a name that no key maps to."""
     plain = _MARKS.sub("", name)
     part = plain if plain == name else unquote(plain)
     try:
         part.encode()
-    except UnicodeEncodeError:  # not UTF-8, which keys are
+    except UnicodeEncodeError:  # not UTF-8, so no key has it
         return None
     primary = name_of_part(part)
     return part if name in (primary, aside(primary)) else None
 
 
 def file_names(key: str) -> list[str]:
-    """The names from the bucket's folder down to the object's file; S3Error for a key that none can have here."""
+    """The names from the bucket's folder to the object's file; S3Error for a key that cannot be stored here."""
     size = len(key.encode())
     if not 1 <= size <= _MAX_KEY_BYTES:
         raise S3Error("KeyTooLongError", f"Your key has {size} bytes, keys have 1 to {_MAX_KEY_BYTES}.")
@@ -64,11 +64,11 @@ def file_names(key: str) -> list[str]:
 
 
 def check_new_bucket(name: str) -> None:
-    """S3Error when a new bucket may not have this name."""
+    """Raise S3Error if a new bucket may not have this name."""
     if not _NEW_BUCKET.fullmatch(name):
         raise S3Error("InvalidBucketName", "The specified bucket is not valid.", {"BucketName": name})
 
 
 def is_bucket_name(name: str) -> bool:
-    """Whether a folder of this name can be a bucket."""
+    """Whether a folder with this name can be a bucket."""
     return _ANY_BUCKET.fullmatch(name) is not None

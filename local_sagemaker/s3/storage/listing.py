@@ -1,4 +1,4 @@
-"""The keys of a bucket in the order of their bytes, page by page, straight from its folders."""
+"""Lists a bucket's keys in byte order, page by page, directly from its folders."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from local_sagemaker.s3.storage.objects import Objects, StoredObject, foreign_in
 
 _MAX_KEPT_ENTRIES = 200_000
 _LAST = b"\xff"
-"""No key holds this byte, keys are UTF-8."""
+"""This byte is in no key, since keys are UTF-8."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """One answer of a list operation; `last` is the last key or common prefix of it."""
+    """One page of a listing; `last` is its last key or common prefix."""
 
     objects: list[StoredObject] = field(default_factory=list)
     prefixes: list[str] = field(default_factory=list)
@@ -29,21 +29,21 @@ class Page:
 
 @dataclass(frozen=True)
 class _Entry:
-    """What a folder holds: a file's key ends with `part`, a folder's keys go on behind it (it ends with a slash)."""
+    """An entry of a folder. `part` is the end of a file's key; a folder's ends with a slash, and its keys continue."""
 
     part: bytes
     name: str
 
 
 class _Folders:
-    """The sorted entries of folders, kept while one page is made."""
+    """The sorted entries of folders, cached while one page is built."""
 
     def __init__(self) -> None:
         self._known: dict[Path, list[_Entry]] = {}
         self._count = 0
 
     def entries(self, folder: Path) -> list[_Entry]:
-        """Files and folders by the bytes of the keys that they stand for."""
+        """Files and folders, sorted by the bytes of the keys that they represent."""
         known = self._known.get(folder)
         if known is None:
             known = sorted(self._read(folder), key=lambda entry: (entry.part, entry.name))
@@ -67,14 +67,14 @@ class _Folders:
                             yield _Entry(part.encode() + b"/", entry.name)
                     elif entry.is_file(follow_symlinks=False):
                         yield _Entry(part.encode(), entry.name)
-        except (FileNotFoundError, NotADirectoryError):  # removed meanwhile
+        except (FileNotFoundError, NotADirectoryError):  # removed in the meantime
             return
 
 
 def list_page(
     objects: Objects, bucket: str, *, prefix: str = "", delimiter: str = "", after: str = "", limit: int = 1000
 ) -> Page:
-    """Up to `limit` objects and common prefixes behind the key, or common prefix, `after`."""
+    """Up to `limit` objects and common prefixes that come after the key or common prefix `after`."""
     folder = objects.bucket_folder(bucket)
     folders = _Folders()
     page = Page()
@@ -89,7 +89,7 @@ def list_page(
                 name = _common_prefix(key, prefix, delimiter)
                 page.prefixes.append(name)
                 last = _behind(name)
-                break  # the next walk begins behind everything that has this prefix
+                break  # the next walk starts after everything with this prefix
             found.append((key, path))
             name, last = key, key.encode()
             if len(found) + len(page.prefixes) == limit:
@@ -102,7 +102,7 @@ def list_page(
 
 
 def first_key(folder: Path, prefix: str) -> str | None:
-    """The first key of a bucket's folder that begins with `prefix`."""
+    """The first key in a bucket's folder that starts with `prefix`."""
     found = next(_walk(folder, _Folders(), prefix.encode(), b""), None)
     return found[0] if found else None
 
@@ -112,12 +112,12 @@ def _common_prefix(key: str, prefix: str, delimiter: str) -> str:
 
 
 def _behind(prefix: str) -> bytes:
-    """Behind every key that begins so."""
+    """A marker that sorts after every key with this prefix."""
     return prefix.encode() + _LAST
 
 
 def _walk(folder: Path, folders: _Folders, prefix: bytes, after: bytes) -> Iterator[tuple[str, Path]]:
-    """Keys that begin with `prefix` and come behind `after`, with their files."""
+    """Yield keys that start with `prefix` and sort after `after`, with their files."""
     begin_at = max(prefix, after)
     stack = [(folder, b"", _start(folders.entries(folder), b"", begin_at))]
     previous = b""
@@ -130,7 +130,7 @@ def _walk(folder: Path, folders: _Folders, prefix: bytes, after: bytes) -> Itera
             full = begin + entry.part
             if full[: len(prefix)] != prefix[: len(full)]:
                 if full > prefix:
-                    return  # what follows is behind the prefix, too
+                    return  # all further entries sort after the prefix, too
             elif entry.part.endswith(b"/"):
                 if full > after or (after.startswith(full) and after != full + _LAST):
                     below = parent / entry.name
@@ -143,12 +143,12 @@ def _walk(folder: Path, folders: _Folders, prefix: bytes, after: bytes) -> Itera
 
 
 def _start(entries: list[_Entry], begin: bytes, after: bytes) -> int:
-    """The first entry that can hold a key behind `after`."""
+    """The index of the first entry that can have a key after `after`."""
     if not after.startswith(begin):
         return 0
     rest = after[len(begin) :]
     position = bisect_left(entries, rest, key=lambda entry: entry.part)
-    # the folder that `after` itself is in begins before it
+    # the folder that contains `after` sorts before it
     return max(position - 1, 0)
 
 
@@ -167,7 +167,7 @@ def _stored(objects: Objects, bucket: str, found: list[tuple[str, Path]]) -> Ite
         if info is not None:
             yield StoredObject(key, status.st_size, status.st_mtime_ns, info)
             continue
-        try:  # put there by hand, or replaced just now
+        try:  # created by hand, or just replaced
             yield objects.find(bucket, key)
         except S3Error:
             yield StoredObject(key, status.st_size, status.st_mtime_ns, foreign_info(status))

@@ -1,4 +1,4 @@
-"""Buckets and objects: found, written whole or not at all, removed. Thread-safe; one instance owns the folder."""
+"""Finds, writes and removes buckets and objects; writes are atomic. Thread-safe; one instance owns the folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from local_sagemaker.s3.errors import S3Error
 from local_sagemaker.s3.storage import keys, staging
@@ -26,7 +25,7 @@ DEFAULT_TYPE = "binary/octet-stream"
 
 @dataclass(frozen=True)
 class StoredObject:
-    """An object as it is at one moment; `modified` is in nanoseconds since the epoch."""
+    """An object at one point in time; `modified` is in nanoseconds since the epoch."""
 
     key: str
     size: int
@@ -35,16 +34,16 @@ class StoredObject:
 
     @property
     def modified_second(self) -> int:
-        """As far as HTTP's dates go."""
+        """The modification time in whole seconds, like HTTP dates."""
         return self.modified // 10**9
 
 
 Precondition = Callable[[StoredObject | None], None]
-"""Raises S3Error when a write is not wanted in view of the object that is there."""
+"""Checks the current object before a write; raises S3Error if the write's conditions do not hold."""
 
 
 def no_condition(_current: StoredObject | None) -> None:
-    """Write in any case."""
+    """Allow any write."""
 
 
 class Objects:
@@ -61,7 +60,7 @@ class Objects:
     # --- buckets ---
 
     def buckets(self) -> list[Bucket]:
-        """All buckets by name; a folder that was made by hand is one."""
+        """All buckets by name, including folders created by hand."""
         with os.scandir(self.folder) as entries:
             names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
         return [self.bucket(name) for name in sorted(names) if keys.is_bucket_name(name)]
@@ -79,7 +78,7 @@ class Objects:
         return folder
 
     def create_bucket(self, name: str, location: str, tags: Mapping[str, str] | None) -> bool:
-        """Create a bucket; False when it was there."""
+        """Create a bucket; False if it already existed."""
         with self._lock:
             keys.check_new_bucket(name)
             try:
@@ -92,7 +91,7 @@ class Objects:
             return True
 
     def delete_bucket(self, name: str) -> None:
-        """Remove an empty bucket; BucketNotEmpty when it holds any file, also one that is no object."""
+        """Remove an empty bucket; BucketNotEmpty if it contains any file, even one that is not an object."""
         with self._lock:
             folder = self.bucket_folder(name)
             for root, _folders, files in os.walk(folder, topdown=False):
@@ -114,7 +113,7 @@ class Objects:
 
     @contextmanager
     def open(self, bucket: str, key: str) -> Iterator[tuple[int, StoredObject]]:
-        """An open descriptor of an object's file and what belongs to it; NoSuchKey."""
+        """An open descriptor of an object's file, and the object; NoSuchKey."""
         descriptor, found = self.open_descriptor(bucket, key)
         try:
             yield descriptor, found
@@ -122,7 +121,7 @@ class Objects:
             os.close(descriptor)
 
     def open_descriptor(self, bucket: str, key: str) -> tuple[int, StoredObject]:
-        """The same for a caller who closes the descriptor."""
+        """The same, for a caller that closes the descriptor itself."""
         folder = self.bucket_folder(bucket)
         while True:
             descriptor = self._open_file(folder, key)
@@ -133,7 +132,7 @@ class Objects:
             if info is not None or self._is_current(folder, key, status):
                 info = info or foreign_info(status)
                 return descriptor, StoredObject(key, status.st_size, status.st_mtime_ns, info)
-            os.close(descriptor)  # replaced after it was opened, and its row is gone already
+            os.close(descriptor)  # replaced since it was opened, and its row is already deleted
 
     def find(self, bucket: str, key: str) -> StoredObject:
         """An object without its content; NoSuchKey."""
@@ -141,20 +140,20 @@ class Objects:
             return found
 
     def check_writable(self, bucket: str, key: str, precondition: Precondition = no_condition) -> None:
-        """Refuse a write before its body is sent, for what can be known by then."""
+        """Reject a write whose conditions already fail, before its body is sent."""
         self.bucket_folder(bucket)
         keys.file_names(key)
         if precondition is not no_condition:
             precondition(self._current(bucket, key))
 
     def stage(self) -> StagedFile:
-        """A new file to write an object's content into."""
+        """A new temporary file for an object's content."""
         return StagedFile(self.staging / secrets.token_hex(16))
 
     def publish(
         self, staged: StagedFile, bucket: str, key: str, info: Info, precondition: Precondition = no_condition
     ) -> StoredObject:
-        """Make a file the object of a key: all of it, with what belongs to it, or nothing is changed."""
+        """Make a staged file the object of a key, atomically with its metadata."""
         with self._lock:
             folder = self.bucket_folder(bucket)
             names = keys.file_names(key)
@@ -163,14 +162,14 @@ class Objects:
             target = _make_place(folder, names)
             self._last_modified = max(time.time_ns(), self._last_modified + 1)
             modified = staged.stamp(self._last_modified)
-            # the row of what is there now counts until the rename, and is removed by the next write
+            # the current object's row is valid until the rename; the next write deletes it
             beside = current.modified if current else None
             self.catalog.save_info(bucket, key, modified, staged.size, info, beside=beside)
             staged.place(target)
             return StoredObject(key, staged.size, modified, info)
 
     def delete(self, bucket: str, key: str, precondition: Precondition = no_condition) -> bool:
-        """Remove an object; False when there was none."""
+        """Remove an object; False if it did not exist."""
         with self._lock:
             folder = self.bucket_folder(bucket)
             precondition(self._current(bucket, key))
@@ -210,7 +209,7 @@ class Objects:
         name = keys.file_names(key)[-1]
         for candidate in (name, keys.aside(name)):
             try:
-                # what is no regular file is no object, and must not keep a thread waiting; neither is a link
+                # only regular files are objects: opening a FIFO would block, and a link may lead out of the bucket
                 flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
                 descriptor = os.open(parent / candidate, flags)
             except OSError as error:
@@ -241,12 +240,12 @@ class _Descriptor:
 
 
 def no_such_key(key: str) -> S3Error:
-    """The refusal of a key that has no object."""
+    """The error for a key without an object."""
     return S3Error("NoSuchKey", "The specified key does not exist.", {"Key": key})
 
 
-def foreign_info(status: Any) -> Info:
-    """For a file that was put there by hand: an ETag of its size and time, which like one of parts is no MD5."""
+def foreign_info(status: os.stat_result) -> Info:
+    """The metadata of a file created by hand: an ETag from its size and time, in the form of a multipart ETag."""
     return Info(etag=f"{status.st_mtime_ns:016x}{status.st_size:016x}-1", headers={"content-type": DEFAULT_TYPE})
 
 
@@ -265,7 +264,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _parent(folder: Path, key: str) -> Path | None:
-    """The folder of an object's file, when it is there and no link leads to it."""
+    """The folder of an object's file; None if it does not exist or is reached through a link."""
     try:
         names = keys.file_names(key)
     except S3Error:
@@ -275,7 +274,7 @@ def _parent(folder: Path, key: str) -> Path | None:
 
 
 def _make_place(folder: Path, names: list[str]) -> Path:
-    """The path for an object's file, its folders made; a file whose name a folder needs steps aside."""
+    """Create the folders for an object's file and return its path; renames a file whose name a folder needs."""
     parent = folder
     try:
         for name in names[:-1]:
@@ -303,7 +302,7 @@ def _make_folder(path: Path) -> None:
 
 
 def _remove_empty(path: Path, folder: Path) -> None:
-    """Remove folders that hold nothing any more, up to the bucket's."""
+    """Remove empty parent folders, up to the bucket's."""
     while path != folder:
         try:
             path.rmdir()

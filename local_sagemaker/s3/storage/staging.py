@@ -1,4 +1,4 @@
-"""Files that are being written: hidden from every bucket, on its disk, until one rename makes them objects."""
+"""Files being written, outside of every bucket but on the same disk, until a rename makes them objects."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 from types import TracebackType
 
 FOLDER = ".incomplete"
-"""In the folder of buckets; no bucket's name begins with a dot."""
+"""Next to the buckets, whose names cannot start with a dot."""
 _COPY_BYTES = 2**20
 
 
 class StagedFile:
-    """A file that goes away when the `with` block ends, unless it was given its place before."""
+    """A temporary file that is deleted when the `with` block ends, unless it was moved to its place."""
 
     def __init__(self, path: Path, *, existing_bytes: int | None = None) -> None:
-        """A new file, or the first `existing_bytes` of one that then stays when it is given no place."""
+        """A new file; or, with `existing_bytes`, the start of an existing one, which is not deleted."""
         self.path = path
         self.size = existing_bytes or 0
         self._stays = existing_bytes is not None
@@ -47,12 +47,12 @@ class StagedFile:
             view = view[written:]
 
     def append_file(self, source: int, offset: int, size: int) -> None:
-        """Append a piece of an open file, in the kernel where it can."""
+        """Append a range of an open file, copied in the kernel if possible."""
         left = size
         while left:
             try:
                 copied = os.copy_file_range(source, self._descriptor, left, offset_src=offset)
-            except OSError:  # not between these file systems
+            except OSError:  # not supported between these file systems
                 data = os.pread(source, min(left, _COPY_BYTES), offset)
                 copied = os.write(self._descriptor, data)
             if not copied:
@@ -61,18 +61,18 @@ class StagedFile:
         self.size += size
 
     def stamp(self, modified: int) -> int:
-        """Set the time of modification; gives the one that the file system keeps."""
+        """Set the modification time; return the time that the file system stored."""
         os.utime(self._descriptor, ns=(modified, modified))
         return os.fstat(self._descriptor).st_mtime_ns
 
     def place(self, target: Path) -> None:
-        """Give the file its name, replacing what has it, in one step."""
+        """Rename the file to its final path, atomically replacing any file there."""
         self.path.rename(target)
         self._stays = True
 
 
 class Slot:
-    """A piece of a file that others write other pieces of at the same time."""
+    """One slot of a file in which other slots are written at the same time."""
 
     def __init__(self, path: Path, offset: int, size: int) -> None:
         self.size = 0
@@ -88,7 +88,7 @@ class Slot:
         os.close(self._descriptor)
 
     def write(self, data: bytes | memoryview) -> None:
-        """Append to the piece; ValueError beyond its size, which was the client's own word."""
+        """Append to the slot; ValueError beyond the size that the client stated."""
         view = memoryview(data)
         if self.size + len(view) > self._limit:
             raise ValueError(f"more than {self._limit} bytes for a slot")
@@ -99,7 +99,7 @@ class Slot:
 
 
 def sweep(folder: Path, keep: set[str]) -> None:
-    """Remove what an earlier server left half-written; `keep` names the folders of unfinished uploads."""
+    """Remove unfinished files of an earlier server; `keep` names the folders of unfinished uploads."""
     for path in folder.iterdir():
         if path.name in keep:
             continue

@@ -1,8 +1,8 @@
-"""Uploads in parts, which become one object.
+"""Multipart uploads.
 
-Nearly all clients send parts of one size, the last one aside. Such parts are written where they belong in the file
-that will be the object, so that completing an upload takes one rename and copies only its last part. A part of another
-size, or a second one of its number, has a file of its own, and what does not fit together is copied at the end.
+Nearly all clients send parts of equal size, except the last. Such parts are written to their slots in the file that
+becomes the object, so completing an upload takes one rename and copies only the last part. A part with another size, or
+a second one with the same number, goes into a separate file and is copied on completion.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from local_sagemaker.s3.storage.objects import Objects, Precondition, StoredObje
 from local_sagemaker.s3.storage.staging import Slot, StagedFile
 
 MIN_PART_BYTES = 5 * 2**20
-"""Of all parts but the last."""
+"""The minimum size of all parts except the last."""
 MAX_PARTS = 10_000
 _WHOLE = "whole"
-"""The name of the file of slots."""
+"""The name of the file with slots."""
 _LOCKS = 64
 _KEEP_UNFINISHED = 7 * 86400.0
 _KEEP_COMPLETED = 86400.0
-"""So long a completion that is asked for again is answered again."""
+"""How long a repeated CompleteMultipartUpload gets the same response."""
 
 
 @dataclass(frozen=True)
 class WantedPart:
-    """A part as CompleteMultipartUpload names it."""
+    """A part, as listed in CompleteMultipartUpload."""
 
     number: int
     etag: str
@@ -52,11 +52,11 @@ class Uploads:
         self._objects = objects
         self._catalog = objects.catalog
         self._writing: dict[str, set[int]] = {}
-        """The slots that are being written, by upload."""
+        """Slots being written, by upload."""
         self._locks = [threading.RLock() for _ in range(_LOCKS)]
 
     def sweep(self) -> None:
-        """Forget old uploads, and remove the files that belong to none."""
+        """Delete old uploads, and files that belong to no upload."""
         now = time.time()
         self._catalog.forget_old_uploads(
             unfinished_before=now - _KEEP_UNFINISHED, completed_before=now - _KEEP_COMPLETED
@@ -64,7 +64,7 @@ class Uploads:
         staging.sweep(self._objects.staging, self._catalog.unfinished_ids())
 
     def create(self, bucket: str, key: str, info: Info) -> Upload:
-        """Begin an upload; `info` is what the object will have."""
+        """Create an upload; `info` is the future object's metadata."""
         self._objects.bucket_folder(bucket)
         upload = Upload(secrets.token_hex(24), bucket, key, time.time(), info)
         self._folder(upload.id).mkdir()
@@ -79,7 +79,7 @@ class Uploads:
         return upload
 
     def known(self, bucket: str, key: str, upload_id: str) -> Upload:
-        """An upload, unfinished or completed lately; NoSuchUpload."""
+        """An unfinished or recently completed upload; NoSuchUpload."""
         self._objects.bucket_folder(bucket)
         upload = self._catalog.upload(upload_id)
         if upload is None or (upload.bucket, upload.key) != (bucket, key):
@@ -97,7 +97,7 @@ class Uploads:
 
     @contextmanager
     def stage_part(self, upload: Upload, number: int, size: int | None) -> Iterator[StagedFile | Slot]:
-        """Where a part's content goes: its slot, when its size is known and fits, else a file of its own."""
+        """Where to write a part: its slot if the size is known and fits, else a separate file."""
         with self._holding(upload.id):
             upload = self.find(upload.bucket, upload.key, upload.id)
             stride = self._stride(upload, number, size)
@@ -118,7 +118,7 @@ class Uploads:
                     del self._writing[upload.id]
 
     def _stride(self, upload: Upload, number: int, size: int | None) -> int | None:
-        """The size of the upload's slots; the first part that is surely not the last one sets it."""
+        """The size of the upload's slots; set by the first part that cannot be the last one."""
         if upload.stride is not None or size is None or size < MIN_PART_BYTES:
             return upload.stride
         if number != 1 and size % 2**20:
@@ -134,7 +134,7 @@ class Uploads:
         return not taken
 
     def add_part(self, upload: Upload, number: int, staged: StagedFile | Slot, etag: str, checksum: str | None) -> Part:
-        """Keep a part; it replaces an earlier one of its number."""
+        """Record a part; it replaces an earlier one with the same number."""
         folder = self._folder(upload.id)
         file = _WHOLE if isinstance(staged, Slot) else f"{number}.{secrets.token_hex(4)}"
         part = Part(number, file, staged.size, etag, checksum, time.time())
@@ -148,7 +148,7 @@ class Uploads:
         return part
 
     def abort(self, bucket: str, key: str, upload_id: str) -> None:
-        """Give an upload up; NoSuchUpload."""
+        """Abort an upload; NoSuchUpload."""
         with self._holding(upload_id):
             self.find(bucket, key, upload_id)
             self._catalog.forget_upload(upload_id)
@@ -161,7 +161,7 @@ class Uploads:
         precondition: Precondition,
         check: Callable[[int, Checksum | None], None],
     ) -> StoredObject:
-        """Make the object of the wanted parts; `check` sees its size and checksum first. InvalidPart and the like."""
+        """Assemble the object from these parts; `check` gets its size and checksum first. InvalidPart and similar."""
         with self._holding(upload.id):
             upload = self.known(upload.bucket, upload.key, upload.id)
             if upload.completed is not None:
@@ -177,7 +177,7 @@ class Uploads:
 
     @contextmanager
     def _joined(self, upload: Upload, parts: Sequence[Part]) -> Iterator[StagedFile]:
-        """One file of all parts; nothing of the upload is lost when it is not given its place."""
+        """One file with all parts. The upload stays intact if the file is not moved to its place."""
         stride, whole = upload.stride or 0, self._folder(upload.id) / _WHOLE
         in_place = 0
         for position, part in enumerate(parts):
@@ -187,7 +187,7 @@ class Uploads:
         if in_place < max(len(parts) - 1, 1) or upload.id in self._writing:
             joined, in_place = self._objects.stage(), 0
         else:
-            # parts that are not wanted may be in what is cut off: a later try must not find them
+            # truncation may cut off unwanted parts, which a later completion must not find
             self._catalog.keep_parts(upload.id, [part.number for part in parts])
             joined = StagedFile(whole, existing_bytes=in_place * stride)
         with joined as staged:
