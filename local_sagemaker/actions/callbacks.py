@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-from local_sagemaker.actions.context import Context, Request, Response
+from local_sagemaker.actions.context import Context
 from local_sagemaker.actions.lookup import is_here
 from local_sagemaker.actions.registry import action
 from local_sagemaker.actions.request_tokens import answer_once
@@ -14,6 +14,7 @@ from local_sagemaker.expressions.problem import Problem
 from local_sagemaker.identifiers import now
 from local_sagemaker.steps import callback_step
 from local_sagemaker.steps.step import Step
+from local_sagemaker.types import Request, Response
 
 _End = Callable[[sqlite3.Connection, sqlite3.Row, Step, Request], None]
 

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from local_sagemaker.engine import Engine
 from local_sagemaker.logs.store import LogStore
 from local_sagemaker.requests.checks import RequestChecks
 from local_sagemaker.store.database import Database
-
-Request = dict[str, Any]
-Response = dict[str, Any]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import sqlite3
 from typing import Any
 
 from local_sagemaker.actions import lookup
-from local_sagemaker.actions.context import Context, Request, Response
+from local_sagemaker.actions.context import Context
 from local_sagemaker.actions.registry import action
 from local_sagemaker.actions.request_tokens import answer_once
 from local_sagemaker.definition import Definition
@@ -14,6 +14,7 @@ from local_sagemaker.errors import ConflictException, ValidationException
 from local_sagemaker.expressions.problem import Problem
 from local_sagemaker.identifiers import new_execution_id, now
 from local_sagemaker.json_text import dumps
+from local_sagemaker.types import Request, Response
 
 
 @action

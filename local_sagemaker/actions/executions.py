@@ -7,13 +7,14 @@ import sqlite3
 from typing import Any
 
 from local_sagemaker.actions import lookup
-from local_sagemaker.actions.context import Context, Request, Response
+from local_sagemaker.actions.context import Context
 from local_sagemaker.actions.paging import DEFAULT_PAGE, Query, page
 from local_sagemaker.actions.registry import action
 from local_sagemaker.errors import ValidationException
 from local_sagemaker.expressions.values import as_text
 from local_sagemaker.identifiers import caller, now
 from local_sagemaker.json_text import without_none
+from local_sagemaker.types import Request, Response
 
 
 @action

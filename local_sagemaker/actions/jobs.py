@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 
-from local_sagemaker.actions.context import Context, Request, Response
+from local_sagemaker.actions.context import Context
 from local_sagemaker.actions.paging import Query, page
 from local_sagemaker.actions.registry import action
 from local_sagemaker.errors import ResourceNotFound, ValidationException
@@ -13,6 +13,7 @@ from local_sagemaker.json_text import without_none
 from local_sagemaker.store import jobs as job_records
 from local_sagemaker.store import tags as tag_records
 from local_sagemaker.store.jobs import PROCESSING, TRAINING, TUNING, Kind
+from local_sagemaker.types import Request, Response
 
 
 def create(context: Context, request: Request, kind: Kind) -> Response:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from local_sagemaker.actions.context import Context, Request, Response
+from local_sagemaker.actions.context import Context
 from local_sagemaker.actions.registry import Action
 from local_sagemaker.errors import ConflictException, ResourceNotFound, ValidationException
 from local_sagemaker.store.jobs import TRAINING
+from local_sagemaker.types import Request, Response
 
 
 def interrupt_training_job(context: Context, request: Request) -> Response:

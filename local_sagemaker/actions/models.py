@@ -10,7 +10,7 @@ import sqlite3
 from typing import Any
 
 from local_sagemaker import service_model
-from local_sagemaker.actions.context import Context, Request, Response
+from local_sagemaker.actions.context import Context
 from local_sagemaker.actions.paging import Query, page
 from local_sagemaker.actions.registry import action
 from local_sagemaker.actions.request_tokens import answer_once
@@ -19,6 +19,7 @@ from local_sagemaker.identifiers import caller, now, sagemaker_arn
 from local_sagemaker.json_text import dumps, without_none
 from local_sagemaker.store import models as model_records
 from local_sagemaker.store.models import GROUP, MODEL, PACKAGE
+from local_sagemaker.types import Request, Response
 
 
 def _find(connection: sqlite3.Connection, kind: str, name_or_arn: str, missing: str) -> sqlite3.Row:

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from local_sagemaker.actions.context import Request
 from local_sagemaker.errors import ValidationException
 from local_sagemaker.identifiers import sagemaker_arn
 from local_sagemaker.json_text import dumps
+from local_sagemaker.types import Request
 
 DEFAULT_PAGE = 100
 _PAGING_KEYS = ("NextToken", "MaxResults")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from local_sagemaker.actions import lookup
-from local_sagemaker.actions.context import Context, Request, Response
+from local_sagemaker.actions.context import Context
 from local_sagemaker.actions.paging import Query, page
 from local_sagemaker.actions.registry import action
 from local_sagemaker.actions.request_tokens import answer_once
@@ -17,6 +17,7 @@ from local_sagemaker.identifiers import caller, now, pipeline_arn
 from local_sagemaker.json_text import without_none
 from local_sagemaker.steps.step_types import STEP_TYPES
 from local_sagemaker.store import tags as tag_records
+from local_sagemaker.types import Request, Response
 
 
 def _definition_text(context: Context, request: Request) -> str | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from local_sagemaker.actions.context import Context, Request, Response
+from local_sagemaker.actions.context import Context
+from local_sagemaker.types import Request, Response
 
 Action = Callable[[Context, Request], Response]
 

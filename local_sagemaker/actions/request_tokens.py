@@ -7,10 +7,10 @@ import json
 import sqlite3
 from collections.abc import Callable
 
-from local_sagemaker.actions.context import Request, Response
 from local_sagemaker.errors import ValidationException
 from local_sagemaker.identifiers import REGION, current_region, now
 from local_sagemaker.json_text import dumps
+from local_sagemaker.types import Request, Response
 
 
 def answer_once(

@@ -6,11 +6,12 @@ import json
 from typing import Any
 
 from local_sagemaker import service_model
-from local_sagemaker.actions.context import Context, Request, Response
+from local_sagemaker.actions.context import Context
 from local_sagemaker.actions.paging import Query, page
 from local_sagemaker.actions.registry import action
 from local_sagemaker.errors import ValidationException
 from local_sagemaker.store.jobs import TRAINING
+from local_sagemaker.types import Request, Response
 
 _OPERATORS = {
     "Equals": "{} = ?",

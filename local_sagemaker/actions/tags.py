@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 
-from local_sagemaker.actions.context import Context, Request, Response
+from local_sagemaker.actions.context import Context
 from local_sagemaker.actions.registry import action
 from local_sagemaker.errors import ResourceNotFound, ValidationException
 from local_sagemaker.store import tags as tag_records
+from local_sagemaker.types import Request, Response
 
 
 def _known(connection: sqlite3.Connection, arn: str) -> str:

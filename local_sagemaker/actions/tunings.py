@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from local_sagemaker.actions import jobs
-from local_sagemaker.actions.context import Context, Request, Response
+from local_sagemaker.actions.context import Context
 from local_sagemaker.actions.paging import Query, page
 from local_sagemaker.actions.registry import action
 from local_sagemaker.errors import ResourceInUse
 from local_sagemaker.json_text import without_none
 from local_sagemaker.store import tunings
 from local_sagemaker.store.jobs import TUNING
+from local_sagemaker.types import Request, Response
 
 _SUMMARY = (
     "HyperParameterTuningJobName", "HyperParameterTuningJobArn", "HyperParameterTuningJobStatus", "CreationTime",

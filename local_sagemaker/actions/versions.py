@@ -6,11 +6,12 @@ import sqlite3
 from collections.abc import Sequence
 
 from local_sagemaker.actions import lookup
-from local_sagemaker.actions.context import Context, Request, Response
+from local_sagemaker.actions.context import Context
 from local_sagemaker.actions.paging import Query, page
 from local_sagemaker.actions.registry import action
 from local_sagemaker.errors import ConflictException, ResourceNotFound, ValidationException
 from local_sagemaker.json_text import without_none
+from local_sagemaker.types import Request, Response
 
 MAX_ALIASES = 10
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from typing import Any
 
 from local_sagemaker.errors import StartError
+from local_sagemaker.types import Request, Response
 
 
-def call_local_action(environment: dict[str, str], action: str, request: dict[str, Any]) -> dict[str, Any]:
+def call_local_action(environment: dict[str, str], action: str, request: Request) -> Response:
     """Send one signed request; raises StartError with the server's refusal or its absence."""
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest
@@ -24,7 +24,7 @@ def call_local_action(environment: dict[str, str], action: str, request: dict[st
     try:
         prepared = urllib.request.Request(f"{url}/", data=body, headers=dict(signed.headers))  # noqa: S310
         with urllib.request.urlopen(prepared, timeout=60) as answer:  # noqa: S310
-            found: dict[str, Any] = json.load(answer)
+            found: Response = json.load(answer)
             return found
     except urllib.error.HTTPError as error:
         raise StartError(json.load(error).get("message", str(error))) from None

@@ -10,11 +10,11 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
-from typing import Any
 from urllib.parse import parse_qs
 
 from local_sagemaker.errors import UnknownOperation, ValidationException
 from local_sagemaker.identifiers import now
+from local_sagemaker.types import Response
 
 _SIMPLE = re.compile(
     r"/codeartifact/(?P<secret>[0-9a-f]{32})/[a-z0-9-]+/[A-Za-z0-9._-]+/simple/(?P<project>[A-Za-z0-9._-]*)/?"
@@ -35,7 +35,7 @@ def path_secret(secret_key: str) -> str:
     return hmac.digest(secret_key.encode(), b"codeartifact", "sha256").hex()[:32]
 
 
-def answer(method: str, path: str, query_string: str, base_url: str, secret: str) -> dict[str, Any]:
+def answer(method: str, path: str, query_string: str, base_url: str, secret: str) -> Response:
     """GetAuthorizationToken and GetRepositoryEndpoint; others are refused by name."""
     query = parse_qs(query_string)
     if (method, path) == ("POST", "/v1/authorization-token"):

@@ -6,8 +6,8 @@ import json
 import re
 import resource
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Iterable
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
@@ -53,7 +53,7 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
     access_key = ""
     expect_continue: bool
 
-    def __init__(self, adj: Any) -> None:
+    def __init__(self, adj: Adjustments) -> None:
         super().__init__(adj)
         self.began = time.time()
         self._is_admitted = False
@@ -96,7 +96,7 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
 class _Server(TcpWSGIServer):  # type: ignore[misc]
     """Never stops accepting: when it is full, an idle connection goes."""
 
-    def __init__(self, application: Any, parser: type[_Parser], **options: Any) -> None:
+    def __init__(self, application: WSGIApplication, parser: type[_Parser], **options: object) -> None:
         self.channel_class = type("Channel", (HTTPChannel,), {"parser_class": parser})
         super().__init__(application, **options)
         self._most = min(MAX_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] * 3 // 4)
@@ -122,7 +122,7 @@ class Listener:
 
     def __init__(self, address: str, port: int, access_key: str) -> None:
         """Listen at a numeric address; StartError when the port is taken."""
-        self._application: Callable[..., Any] | None = None
+        self._application: WSGIApplication | None = None
         options = Adjustments(
             host=address,
             port=port,
@@ -146,13 +146,13 @@ class Listener:
             raise StartError(f"port {port} cannot be used ({error.strerror}): choose another with --port") from None
         self.effective_port = int(self._server.effective_port)
 
-    def _dispatch(self, environ: dict[str, Any], start_response: Any) -> Any:
+    def _dispatch(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if self._application is None:
             start_response("503 Service Unavailable", [("Content-Length", "0"), ("Retry-After", "1")])
             return [b""]
         return self._application(environ, start_response)
 
-    def set_application(self, application: Callable[..., Any]) -> None:
+    def set_application(self, application: WSGIApplication) -> None:
         """Say who answers; before `run`."""
         self._application = application
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import json
 import threading
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from local_sagemaker.identifiers import ACCOUNT_ID, REGION, ROLE_NAME, USER_ID, USER_NAME
 
@@ -17,9 +17,9 @@ class MotoBackends:
     def __init__(self, access_key: str) -> None:
         self._access_key = access_key
         self._lock = threading.Lock()
-        self._application: Any = None
+        self._application: WSGIApplication | None = None
 
-    def load(self) -> Any:
+    def load(self) -> WSGIApplication:
         """Import moto (about a second) and make the role; later calls return at once."""
         with self._lock:
             if self._application is None:
@@ -30,12 +30,11 @@ class MotoBackends:
                 _create_user(self._access_key)
             return self._application
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any], body: bytes) -> Iterable[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse, body: bytes) -> Iterable[bytes]:
         """Answer a request whose body has been read."""
         environ["wsgi.input"] = io.BytesIO(body)
         environ["CONTENT_LENGTH"] = str(len(body))
-        answer: Iterable[bytes] = self.load()(environ, start_response)
-        return answer
+        return self.load()(environ, start_response)
 
 
 def _create_role() -> None:

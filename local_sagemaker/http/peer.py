@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from wsgiref.types import WSGIEnvironment
 
 _UID = 7
 """The column of /proc/net/tcp (proc(5), Linux)."""
 
 
-def peer_uid(environ: dict[str, Any]) -> int | None:
+def peer_uid(environ: WSGIEnvironment) -> int | None:
     """The user whose socket sent this request; None where the kernel does not say."""
     port = f":{int(environ.get('REMOTE_PORT') or 0):04X}"
     server = f":{int(environ.get('SERVER_PORT') or 0):04X}"

@@ -6,8 +6,8 @@ import hashlib
 import hmac
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from urllib.parse import parse_qsl, quote
+from wsgiref.types import WSGIEnvironment
 
 _AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 Credential=[^/,\s]+/"
@@ -23,7 +23,7 @@ _DIFFERS = (
 )
 
 
-def problem(environ: dict[str, Any], body: bytes, secret_key: str) -> str | None:
+def problem(environ: WSGIEnvironment, body: bytes, secret_key: str) -> str | None:
     """Why a request's signature does not count, in the service's words; None when it does."""
     match = _AUTHORIZATION.fullmatch(environ.get("HTTP_AUTHORIZATION", ""))
     moment = environ.get("HTTP_X_AMZ_DATE", "")
@@ -54,7 +54,7 @@ def _clock_problem(moment: str) -> str | None:
     return None
 
 
-def _canonical_request(environ: dict[str, Any], body: bytes, headers: list[str]) -> str:
+def _canonical_request(environ: WSGIEnvironment, body: bytes, headers: list[str]) -> str:
     query = parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True)
     encoded = sorted((quote(name, safe="-_.~"), quote(value, safe="-_.~")) for name, value in query)
     return "\n".join(
@@ -71,7 +71,7 @@ def _canonical_request(environ: dict[str, Any], body: bytes, headers: list[str])
     )
 
 
-def _header(environ: dict[str, Any], name: str) -> str:
+def _header(environ: WSGIEnvironment, name: str) -> str:
     key = name.upper().replace("-", "_")
     value = environ.get(key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}", "")
     return re.sub(r"\s+", " ", str(value).strip())

@@ -10,7 +10,7 @@ import re
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 from local_sagemaker import service_model
 from local_sagemaker.actions import ACTIONS
@@ -26,6 +26,7 @@ from local_sagemaker.identifiers import REGION, in_region
 from local_sagemaker.json_text import loads
 from local_sagemaker.logs import LOG_ACTIONS
 from local_sagemaker.requests.members import unsupported_members
+from local_sagemaker.types import Request, Response
 from local_sagemaker.web import missing, render
 
 log = logging.getLogger(__name__)
@@ -44,9 +45,6 @@ _XML_CODES = {
 """What services that speak XML call it (IAM API reference, "Common Errors")."""
 
 _SCOPE = re.compile(r"Credential=([^/,\s]+)/[^/]*/([^/]*)/([^/]*)/")
-
-Environ = dict[str, Any]
-StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 
 
 class Application:
@@ -75,7 +73,7 @@ class Application:
         self._throttle = throttle
         self._index_secret = codeartifact.path_secret(secret_key)
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         try:
@@ -104,7 +102,7 @@ class Application:
             fault = {"__type": "InternalFailure", "message": "The local SageMaker failed; see its log."}
             return _json(start_response, 500, fault, "InternalFailure")
 
-    def _check_host(self, environ: Environ) -> None:
+    def _check_host(self, environ: WSGIEnvironment) -> None:
         is_health = environ["REQUEST_METHOD"] in ("GET", "HEAD") and environ.get("PATH_INFO") == "/health"
         if not (self._is_open or is_health or is_own_name(environ.get("HTTP_HOST", ""))):
             error = ServiceError(
@@ -113,7 +111,7 @@ class Application:
             error.code, error.status = "AccessDeniedException", 403
             raise error
 
-    def _authenticated(self, environ: Environ) -> tuple[str, bytes]:
+    def _authenticated(self, environ: WSGIEnvironment) -> tuple[str, bytes]:
         """The service that the request was signed for, and its body."""
         service = self._check_key(environ)
         body = _body(environ)
@@ -123,7 +121,7 @@ class Application:
             raise error
         return service, body
 
-    def _check_key(self, environ: Environ) -> str:
+    def _check_key(self, environ: WSGIEnvironment) -> str:
         match = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
         if match is None:
             error = ServiceError("Request is missing Authentication Token")
@@ -135,7 +133,7 @@ class Application:
             raise error
         return match[3]
 
-    def _other(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    def _other(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] in ("GET", "HEAD") and "AWS4" not in environ.get("HTTP_AUTHORIZATION", ""):
             return self._page(environ, start_response)
         service, body = self._authenticated(environ)
@@ -160,7 +158,7 @@ class Application:
             return _send(start_response, "200 OK", "text/xml", own)
         return self._moto(environ, start_response, body)
 
-    def _page(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    def _page(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         if path == "/health":
             healthy = self._s3_answers()
@@ -182,16 +180,16 @@ class Application:
             return _send(start_response, "404 Not Found", "text/html", missing(), _PAGE_HEADERS)
         return _send(start_response, "200 OK", "text/html", page, _PAGE_HEADERS)
 
-    def _may_read(self, environ: Environ) -> bool:
+    def _may_read(self, environ: WSGIEnvironment) -> bool:
         """On loopback the user who serves, and root, see the pages as they see the files; others need the keys."""
         return (not self._is_open and peer_uid(environ) in (0, os.geteuid())) or self._has_keys(environ)
 
-    def _has_keys(self, environ: Environ) -> bool:
+    def _has_keys(self, environ: WSGIEnvironment) -> bool:
         expected = base64.b64encode(f"{self._access_key}:{self._secret_key}".encode()).decode()
         return secrets.compare_digest(environ.get("HTTP_AUTHORIZATION", "").encode(), f"Basic {expected}".encode())
 
 
-def _region(environ: Environ) -> str:
+def _region(environ: WSGIEnvironment) -> str:
     """The region that a request was signed for; only what a region's name may hold gets into an ARN."""
     scope = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
     return scope[2] if scope is not None and re.fullmatch(r"[a-z0-9-]{1,32}", scope[2]) else REGION
@@ -209,7 +207,7 @@ def _refusal(service: str) -> str:
     return f"The service '{service[:100]}' is not supported by this local SageMaker (supported: {known})"
 
 
-def answer(context: Context, service: str, operation: str, body: bytes) -> dict[str, Any]:
+def answer(context: Context, service: str, operation: str, body: bytes) -> Response:
     """Check a request, do its action, check the answer."""
     if service == "local" and operation in LOCAL_ACTIONS:
         return LOCAL_ACTIONS[operation](context, _parse(body))
@@ -240,7 +238,7 @@ def _invalid(service: str, message: str) -> ServiceError:
     return error
 
 
-def _parse(body: bytes) -> dict[str, Any]:
+def _parse(body: bytes) -> Request:
     try:
         request = loads(body.decode("utf-8") or "{}")
     except ValueError as error:
@@ -256,7 +254,7 @@ def _serialization(message: str) -> ServiceError:
     return error
 
 
-def _check_response(service: str, operation: str, response: dict[str, Any]) -> None:
+def _check_response(service: str, operation: str, response: Response) -> None:
     shape = service_model.output_shape(operation, service)
     if shape is None:
         return
@@ -266,7 +264,7 @@ def _check_response(service: str, operation: str, response: dict[str, Any]) -> N
         log.error("the response of %s does not match the model: %s", operation, service_model.validation_text(broken))
 
 
-def _body(environ: Environ) -> bytes:
+def _body(environ: WSGIEnvironment) -> bytes:
     try:
         length = int(environ.get("CONTENT_LENGTH") or 0)
     except ValueError:
@@ -284,7 +282,7 @@ _STATUS = {
 }
 
 
-def _json(start_response: StartResponse, status: int, value: dict[str, Any], error: str = "") -> list[bytes]:
+def _json(start_response: StartResponse, status: int, value: Response, error: str = "") -> list[bytes]:
     content = json.dumps(value).encode()
     headers = [
         ("Content-Type", "application/x-amz-json-1.1"),

@@ -8,15 +8,17 @@ import sqlite3
 import time
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
+from typing import TypeAlias
 
 from local_sagemaker.errors import ServiceError
 from local_sagemaker.identifiers import regional_arn
 from local_sagemaker.logs.pattern import matches
 from local_sagemaker.logs.store import LogStore
+from local_sagemaker.types import Request, Response
 
-Request = dict[str, Any]
-Response = dict[str, Any]
+Position: TypeAlias = list[str | int]
+"""Where a page ends: a name, an offset, or a time, sequence number and direction."""
+
 
 _PAGE_BYTES = 1_048_576
 _PAGE_EVENTS = 10_000
@@ -186,11 +188,11 @@ def _stream_summary(group: str, row: sqlite3.Row) -> Response:
     return {key: value for key, value in summary.items() if value is not None}
 
 
-def _encode(value: list[Any]) -> str:
+def _encode(value: Position) -> str:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).decode()
 
 
-def _decode(token: str | None, default: list[Any]) -> list[Any]:
+def _decode(token: str | None, default: Position) -> Position:
     if token is None:
         return default
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from local_sagemaker.actions.context import Context
@@ -12,6 +11,7 @@ from local_sagemaker.job_files import open_file
 from local_sagemaker.jobs.spec import job_folder
 from local_sagemaker.s3.files import S3ReadError, object_path
 from local_sagemaker.store.jobs import KINDS, TUNING
+from local_sagemaker.types import JsonObject
 from local_sagemaker.web import curves, tunings
 from local_sagemaker.web import listing as pages
 from local_sagemaker.web.layout import frame
@@ -83,7 +83,7 @@ def detail(context: Context, kind: str, name: str) -> Markup | None:
     )
 
 
-def _outputs(context: Context, job: dict[str, Any]) -> dict[str, str | None]:
+def _outputs(context: Context, job: JsonObject) -> dict[str, str | None]:
     """Where a processing job's outputs lie as files."""
     outputs = (job.get("ProcessingOutputConfig") or {}).get("Outputs") or []
     places = {item["OutputName"]: (item.get("S3Output") or {}).get("S3Uri") for item in outputs}

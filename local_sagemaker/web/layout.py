@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from local_sagemaker.web.markup import Markup, tag
 
 _STYLE = """
@@ -31,7 +29,7 @@ svg .box { fill: var(--soft); stroke: currentColor; stroke-width: 1.5 } svg .edg
 """
 
 
-def frame(title: str, *body: Any, refresh_seconds: int | None = None) -> Markup:
+def frame(title: str, *body: object, refresh_seconds: int | None = None) -> Markup:
     """A whole document; a page that shows something running loads itself again."""
     refresh = tag("meta", http_equiv="refresh", content=refresh_seconds) if refresh_seconds else None
     head = tag(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 
 class Markup(str):
@@ -16,7 +16,7 @@ class Markup(str):
 _EMPTY = {"meta", "link", "br", "path", "line", "rect", "polyline"}
 
 
-def text(value: Any) -> Markup:
+def text(value: object) -> Markup:
     """A value as HTML."""
     if isinstance(value, Markup):
         return value
@@ -27,7 +27,7 @@ def text(value: Any) -> Markup:
     return Markup(html.escape(str(value)))
 
 
-def tag(name: str, *children: Any, **attributes: Any) -> Markup:
+def tag(name: str, *children: object, **attributes: object) -> Markup:
     """An element; `class_` is the attribute class, and underscores are hyphens."""
     written = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{html.escape(str(value))}"'
@@ -39,14 +39,14 @@ def tag(name: str, *children: Any, **attributes: Any) -> Markup:
     return Markup(f"<{name}{written}>{text(children)}</{name}>")
 
 
-def table(head: list[str], rows: list[list[Any]]) -> Markup:
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> Markup:
     """A table."""
     header = tag("tr", [tag("th", item) for item in head])
     body = [tag("tr", [tag("td", item) for item in row]) for row in rows]
     return tag("div", tag("table", tag("thead", header), tag("tbody", body)), class_="wide")
 
 
-def pairs(values: dict[str, Any]) -> Markup:
+def pairs(values: Mapping[str, object]) -> Markup:
     """Names and values below each other; what has no value is left out."""
     rows = [[tag("b", key), value] for key, value in values.items() if value not in (None, "")]
     return tag(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from typing import Any
 from urllib.parse import quote
 
 from local_sagemaker.actions.context import Context
 from local_sagemaker.store.models import GROUP, PACKAGE
+from local_sagemaker.types import JsonObject
 from local_sagemaker.web import listing as pages
 from local_sagemaker.web.layout import frame
 from local_sagemaker.web.markup import Markup, moment, pairs, table, tag
@@ -37,7 +37,7 @@ def detail(context: Context, group: str, version: str) -> Markup | None:
     row = _find(context, PACKAGE, f"{group}/{version}")
     if row is None:
         return None
-    package: dict[str, Any] = json.loads(row["description"])
+    package: JsonObject = json.loads(row["description"])
     containers = (package.get("InferenceSpecification") or {}).get("Containers") or [{}]
     facts = {
         "Approval": package.get("ModelApprovalStatus"),

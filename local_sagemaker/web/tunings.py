@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from local_sagemaker.actions.context import Context
 from local_sagemaker.store import tunings
+from local_sagemaker.types import JsonObject
 from local_sagemaker.web.layout import frame
 from local_sagemaker.web.links import execution_link
 from local_sagemaker.web.markup import Markup, duration, moment, pairs, status, table, tag
@@ -45,7 +46,7 @@ def detail(context: Context, row: sqlite3.Row) -> Markup:
     )
 
 
-def _lines(order: list[tunings.Document]) -> list[list[object]]:
+def _lines(order: list[JsonObject]) -> list[list[object]]:
     return [
         [
             tag("a", summary["TrainingJobName"], href=f"/ui/jobs/training/{quote(summary['TrainingJobName'])}"),
