@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from local_sagemaker import __version__
 from local_sagemaker.addresses import is_loopback, listening_address
 from local_sagemaker.client import environment as client_environment
 from local_sagemaker.errors import StartError
@@ -39,17 +40,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The commands and their options."""
+    script = Path(sys.argv[0]).name
     top = argparse.ArgumentParser(
-        prog="python -m local_sagemaker", description="A local SageMaker that runs pipelines and jobs for real."
+        prog=script if script == "local-sagemaker" else "python -m local_sagemaker",
+        description="A local SageMaker that runs pipelines and jobs for real.",
     )
+    top.add_argument("--version", action="version", version=f"local-sagemaker {__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     for run, add in ((serve, _serve_options), (env, None), (interrupt, _interrupt_options), (gc, _gc_options)):
-        command = commands.add_parser(
-            run.__name__,
-            help=run.__doc__,
-            description=run.__doc__,
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        )
+        command = commands.add_parser(run.__name__, help=run.__doc__, description=run.__doc__)
         command.set_defaults(run=run)
         command.add_argument(
             "--data-dir", type=Path, required=True, metavar="DIR", help="folder for all data: database, buckets, jobs"
@@ -246,7 +245,7 @@ def _keys(data_dir: Path, host: str) -> tuple[str, str]:
 
 
 def serve(arguments: argparse.Namespace) -> None:
-    """Serve in the foreground; prints the client's environment when ready, ends on SIGTERM or Ctrl-C."""
+    """Serve in the foreground: prints the client's environment when ready, ends on SIGTERM or Ctrl-C."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in ("waitress.queue", "werkzeug", "botocore", "boto3", "urllib3", "s3transfer"):
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -279,12 +278,12 @@ def serve(arguments: argparse.Namespace) -> None:
 
 
 def env(arguments: argparse.Namespace) -> None:
-    """Print the client's environment again, for the shell's eval."""
+    """Print the client's environment again, for eval in a shell."""
     print(client_environment.export_lines(client_environment.load(arguments.data_dir)), end="")
 
 
 def interrupt(arguments: argparse.Namespace) -> None:
-    """Take a training job's instance away as a spot interruption does."""
+    """Simulate a spot interruption of a managed spot training job."""
     from local_sagemaker.client.local_action import call_local_action
 
     call_local_action(
@@ -293,7 +292,7 @@ def interrupt(arguments: argparse.Namespace) -> None:
 
 
 def gc(arguments: argparse.Namespace) -> None:
-    """Forget old executions and jobs with their logs and job folders; a server may run meanwhile. S3 is not touched."""
+    """Delete old executions and jobs with their logs and job folders, also while a server runs; S3 is unchanged."""
     from local_sagemaker.definition.duration import duration_seconds
     from local_sagemaker.store.retention import collect
 

@@ -54,3 +54,17 @@ def test_a_data_folder_that_is_a_file_is_named(
     assert str(file) in told
     assert len(told.splitlines()) == 1
     assert file.read_text() == "kept"
+
+
+def test_help_and_version_name_the_command_that_was_typed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for script, name in (("/usr/bin/local-sagemaker", "local-sagemaker"), ("__main__.py", "python -m local_sagemaker")):
+        monkeypatch.setattr(sys, "argv", [script])
+        for arguments, beginning in (["serve", "--help"], f"usage: {name} serve"), (["--version"], "local-sagemaker 0"):
+            with pytest.raises(SystemExit) as caught:
+                main(arguments)
+            printed = capsys.readouterr().out
+            assert caught.value.code == 0
+            assert printed.startswith(beginning)
+            assert "(default: None)" not in printed
