@@ -46,14 +46,16 @@ class Query:
             self.add(f"{column} < ?", before)
 
 
-def _fingerprint(request: Request) -> str:
-    return hashlib.sha256(dumps({k: v for k, v in request.items() if k not in _PAGING_KEYS}).encode()).hexdigest()[:16]
+def _fingerprint(query: Query, request: Request) -> str:
+    """Of what is listed: a token of another action, region or filter must not be taken for one of this list."""
+    filters = {k: v for k, v in request.items() if k not in _PAGING_KEYS}
+    return hashlib.sha256(dumps([query.table, query.where, query.values, filters]).encode()).hexdigest()[:16]
 
 
-def _decode(token: str, request: Request) -> Sequence[Any]:
+def _decode(token: str, expected: str) -> Sequence[Any]:
     try:
         fingerprint, value, seq = json.loads(base64.urlsafe_b64decode(token.encode("ascii")))
-        if fingerprint == _fingerprint(request) and isinstance(seq, int) and isinstance(value, (int, float, str)):
+        if fingerprint == expected and isinstance(seq, int) and isinstance(value, (int, float, str)):
             return (value, seq)
     except (ValueError, TypeError):
         pass
@@ -65,9 +67,10 @@ def page(
 ) -> tuple[list[sqlite3.Row], dict[str, str]]:
     """One page of a query in the order of the column `sort`; the second value is {"NextToken": ...} or empty."""
     limit = request.get("MaxResults") or DEFAULT_PAGE
+    fingerprint = _fingerprint(query, request)
     if request.get("NextToken"):
         sign = "<" if descending else ">"
-        query.add(f"({sort}, seq) {sign} (?, ?)", *_decode(request["NextToken"], request))
+        query.add(f"({sort}, seq) {sign} (?, ?)", *_decode(request["NextToken"], fingerprint))
     way = "DESC" if descending else "ASC"
     where = f"WHERE {' AND '.join(query.where)}" if query.where else ""
     rows = connection.execute(
@@ -77,5 +80,5 @@ def page(
     if len(rows) <= limit:
         return rows, {}
     last = rows[limit - 1]
-    token = base64.urlsafe_b64encode(json.dumps([_fingerprint(request), last[sort], last["seq"]]).encode()).decode()
+    token = base64.urlsafe_b64encode(json.dumps([fingerprint, last[sort], last["seq"]]).encode()).decode()
     return rows[:limit], {"NextToken": token}

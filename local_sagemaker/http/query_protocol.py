@@ -7,6 +7,7 @@ import secrets
 from datetime import UTC, datetime, timedelta
 from html import escape
 from urllib.parse import parse_qs
+from wsgiref.types import WSGIEnvironment
 
 from local_sagemaker import service_model
 from local_sagemaker.errors import ServiceError, ValidationException
@@ -21,11 +22,18 @@ def request_id() -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+def is_form(environ: WSGIEnvironment) -> bool:
+    """Whether a request is a form, as those of EC2, SNS and others, whose clients can read only XML."""
+    return str(environ.get("CONTENT_TYPE", "")).startswith("application/x-www-form-urlencoded")
+
+
 def error(service: str, code: str, message: str) -> str:
     """An error of a service that speaks XML."""
     inner = f"<Code>{escape(code)}</Code><Message>{escape(message)}</Message>"
     if service == "s3":
         return f"<Error>{inner}<RequestId>{request_id()}</RequestId></Error>"
+    if service == "ec2":
+        return f"<Response><Errors><Error>{inner}</Error></Errors><RequestID>{request_id()}</RequestID></Response>"
     return (
         f"<ErrorResponse><Error><Type>Sender</Type>{inner}</Error><RequestId>{request_id()}</RequestId></ErrorResponse>"
     )

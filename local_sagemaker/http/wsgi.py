@@ -89,7 +89,7 @@ class Application:
             return self._other(environ, start_response)
         except ServiceError as error:
             scope = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
-            if scope is not None and scope[3] in (*SERVICES, "s3"):
+            if scope is not None and (scope[3] in (*SERVICES, "s3") or query_protocol.is_form(environ)):
                 text = query_protocol.error(scope[3], _XML_CODES.get(error.code, error.code), error.message)
                 return _send(start_response, _STATUS[error.status], "text/xml", text)
             return _json(start_response, error.status, {"__type": error.code, "message": error.message}, error.code)

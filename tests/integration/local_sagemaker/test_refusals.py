@@ -52,6 +52,18 @@ def test_unsupported_action(service: Service) -> None:
         service.sagemaker.list_endpoints()
 
 
+@pytest.mark.parametrize(
+    ("service_name", "action"),
+    [("ec2", "describe_instances"), ("sns", "list_topics"), ("sqs", "list_queues"), ("ecr", "describe_repositories")],
+)
+def test_an_unsupported_service_is_named_in_the_protocol_of_its_clients(
+    local_sagemaker: Any, service_name: str, action: str
+) -> None:
+    client = local_sagemaker.client(service_name)
+    with pytest.raises(ClientError, match=f"UnknownOperationException.*service '{service_name}' is not supported"):
+        getattr(client, action)()
+
+
 def test_what_jobs_cannot_honour(service: Service) -> None:
     arguments = training_arguments("true", service.output)
     arguments["AlgorithmSpecification"]["TrainingInputMode"] = "Pipe"

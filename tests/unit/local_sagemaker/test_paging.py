@@ -62,6 +62,15 @@ def test_a_token_belongs_to_the_filters_that_gave_it() -> None:
     assert read(connection, {"MaxResults": 2, "NameContains": "a", "NextToken": token}, True) == ([2, 1], None)
 
 
+def test_a_token_belongs_to_the_list_that_gave_it() -> None:
+    connection = table([1, 2])
+    _, token = read(connection, {"MaxResults": 1}, True)
+    other = Query("things")
+    other.add("created > ?", 0)
+    with pytest.raises(ValidationException, match="Invalid NextToken"):
+        page(connection, other, {"MaxResults": 1, "NextToken": token}, sort="created", descending=True)
+
+
 @given(token=st.text(max_size=40))
 def test_any_other_token_is_refused(token: str) -> None:
     if not token:
