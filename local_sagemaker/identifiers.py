@@ -15,8 +15,8 @@ REGION = "us-east-1"
 """Of the clients that this server's own variables make, and of what nobody asked for."""
 ROLE_NAME = "LocalSageMakerRole"
 ROLE_ARN = f"arn:aws:iam::{ACCOUNT_ID}:role/{ROLE_NAME}"
-USER_NAME, USER_ID = "local", "AIDALOCALSAGEMAKER000"
-"""The one caller, whom STS, IAM, CreatedBy and LastModifiedBy name alike."""
+ROLE_ID, SESSION_NAME = "AROALOCALSAGEMAKER000", "local"
+"""The one caller is a session of the role, as in SageMaker Studio: there the SDK finds a role that nobody passed."""
 
 _LOWER = string.ascii_lowercase + string.digits
 _MIXED = string.ascii_letters + string.digits
@@ -73,8 +73,8 @@ def sagemaker_arn(resource: str) -> str:
 
 def caller() -> dict[str, Any]:
     """CreatedBy and LastModifiedBy of everything here."""
-    arn = f"arn:{partition_of(current_region())}:iam::{ACCOUNT_ID}:user/{USER_NAME}"
-    return {"IamIdentity": {"Arn": arn, "PrincipalId": USER_ID}}
+    arn = f"arn:{partition_of(current_region())}:sts::{ACCOUNT_ID}:assumed-role/{ROLE_NAME}/{SESSION_NAME}"
+    return {"IamIdentity": {"Arn": arn, "PrincipalId": f"{ROLE_ID}:{SESSION_NAME}"}}
 
 
 def pipeline_arn(name: str) -> str:

@@ -116,7 +116,7 @@ class Server:
             settings.access_key,
             settings.secret_key,
         )
-        self._moto = MotoBackends(settings.access_key)
+        self._moto = MotoBackends()
         self._db = Database(settings.data_dir / "sagemaker.db")
         self._logs = LogStore(settings.data_dir / "logs.db")
         self._checks = RequestChecks(

@@ -8,14 +8,13 @@ import threading
 from collections.abc import Iterable
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from local_sagemaker.identifiers import ACCOUNT_ID, REGION, ROLE_NAME, USER_ID, USER_NAME
+from local_sagemaker.identifiers import ACCOUNT_ID, ROLE_ID, ROLE_NAME
 
 
 class MotoBackends:
-    """moto's WSGI application, with the role that jobs run under, and the user whose access key every client has."""
+    """moto's WSGI application, with the role that jobs run under."""
 
-    def __init__(self, access_key: str) -> None:
-        self._access_key = access_key
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._application: WSGIApplication | None = None
 
@@ -27,7 +26,6 @@ class MotoBackends:
 
                 self._application = DomainDispatcherApplication(create_backend_app)
                 _create_role()
-                _create_user(self._access_key)
             return self._application
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse, body: bytes) -> Iterable[bytes]:
@@ -46,7 +44,7 @@ def _create_role() -> None:
             {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
         ],
     }
-    iam_backends[ACCOUNT_ID]["aws"].create_role(
+    role = iam_backends[ACCOUNT_ID]["aws"].create_role(
         role_name=ROLE_NAME,
         assume_role_policy_document=json.dumps(trust),
         path="/",
@@ -55,12 +53,4 @@ def _create_role() -> None:
         tags=[],
         max_session_duration="3600",
     )
-
-
-def _create_user(access_key: str) -> None:
-    """GetCallerIdentity and GetUser find the caller by the access key."""
-    from moto.iam.models import iam_backends
-
-    user = iam_backends[ACCOUNT_ID]["aws"].create_user(REGION, USER_NAME)
-    user.id = USER_ID
-    user.create_access_key(prefix="AKIA").access_key_id = access_key
+    role.id = ROLE_ID

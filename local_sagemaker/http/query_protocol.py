@@ -11,8 +11,9 @@ from wsgiref.types import WSGIEnvironment
 
 from local_sagemaker import service_model
 from local_sagemaker.errors import ServiceError, ValidationException
-from local_sagemaker.identifiers import ACCOUNT_ID
+from local_sagemaker.identifiers import ACCOUNT_ID, caller
 
+_STS = "https://sts.amazonaws.com/doc/2011-06-15/"
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/(?:[\w+=,.@/-]+/)?([\w+=,.@-]+)")
 
 
@@ -52,6 +53,12 @@ def own_answer(service: str, form: str, access_key: str, secret_key: str) -> str
     action = fields.get("Action")
     if (service, action) == ("iam", "SimulatePrincipalPolicy"):
         return _simulation(fields)
+    if (service, action) == ("iam", "GetUser") and "UserName" not in fields:
+        refusal = ServiceError("Must specify userName when calling with non-User credentials")
+        refusal.code = "ValidationError"
+        raise refusal
+    if (service, action) == ("sts", "GetCallerIdentity"):
+        return _caller_identity()
     if (service, action) == ("sts", "AssumeRole"):
         return _assumed_role(fields, access_key, secret_key)
     return None
@@ -85,6 +92,12 @@ def _simulation(fields: dict[str, str]) -> str:
     return _envelope("SimulatePrincipalPolicy", "https://iam.amazonaws.com/doc/2010-05-08/", result)
 
 
+def _caller_identity() -> str:
+    identity = caller()["IamIdentity"]
+    result = f"<Arn>{identity['Arn']}</Arn><UserId>{identity['PrincipalId']}</UserId><Account>{ACCOUNT_ID}</Account>"
+    return _envelope("GetCallerIdentity", _STS, result)
+
+
 def _assumed_role(fields: dict[str, str], access_key: str, secret_key: str) -> str:
     """Whatever role is assumed, the credentials are this server's own: S3 knows no others."""
     role, session = _ROLE.fullmatch(fields.get("RoleArn", "")), fields.get("RoleSessionName", "")
@@ -99,4 +112,4 @@ def _assumed_role(fields: dict[str, str], access_key: str, secret_key: str) -> s
         f"<SessionToken>{secrets.token_urlsafe(64)}</SessionToken><Expiration>{expiration}</Expiration></Credentials>"
         f"<AssumedRoleUser><AssumedRoleId>AROALOCAL:{session}</AssumedRoleId><Arn>{arn}</Arn></AssumedRoleUser>"
     )
-    return _envelope("AssumeRole", "https://sts.amazonaws.com/doc/2011-06-15/", result)
+    return _envelope("AssumeRole", _STS, result)

@@ -153,7 +153,8 @@ class Application:
             raise UnknownOperation(f"{service} accepts GET and POST, not {method[:20]}")
         form = environ.get("QUERY_STRING", "") if method == "GET" else body.decode("utf-8", "replace")
         query_protocol.check_action(service, form)
-        own = query_protocol.own_answer(service, form, self._access_key, self._secret_key)
+        with in_region(_region(environ)):
+            own = query_protocol.own_answer(service, form, self._access_key, self._secret_key)
         if own is not None:
             return _send(start_response, "200 OK", "text/xml", own)
         return self._moto(environ, start_response, body)

@@ -77,9 +77,12 @@ def test_packages_of_one_group_name_in_two_regions(service: Service, ireland: An
         assert len(client.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]) == 2
 
 
-def test_the_caller_is_the_same_everywhere(service: Service, local_sagemaker: Any) -> None:
+def test_the_caller_is_a_session_of_the_role_everywhere(service: Service, local_sagemaker: Any) -> None:
     caller = local_sagemaker.client("sts").get_caller_identity()
-    user = local_sagemaker.client("iam").get_user()["User"]
     created = service.sagemaker.describe_pipeline(PipelineName=service.create())["CreatedBy"]["IamIdentity"]
-    assert caller["Arn"] == user["Arn"] == created["Arn"] == "arn:aws:iam::123456789012:user/local"
-    assert caller["UserId"] == user["UserId"] == created["PrincipalId"]
+    assert caller["Arn"] == created["Arn"] == "arn:aws:sts::123456789012:assumed-role/LocalSageMakerRole/local"
+    iam = local_sagemaker.client("iam")
+    role = iam.get_role(RoleName="LocalSageMakerRole")["Role"]
+    assert caller["UserId"] == created["PrincipalId"] == f"{role['RoleId']}:local"
+    with refused("ValidationError", "Must specify userName"):
+        iam.get_user()
