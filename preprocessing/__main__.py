@@ -21,11 +21,13 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 from preprocessing import child, engines, on_s3, program, splits
 from preprocessing.errors import ChecksError, MissingDataError, PreprocessingError
+from preprocessing.json_types import JsonObject
+from preprocessing.quality.drift import Profile
 from preprocessing.spec import TableSpec
+from preprocessing.storage import S3Client
 from preprocessing.window import Window, parse_partition
 
 FLIGHTS = "preprocessing.flights.table:FLIGHTS"
@@ -40,7 +42,7 @@ def main() -> int:
         window = options.table.window(
             parse_partition(options.partition), options.days, options.val_days, options.test_days
         )
-        result: dict[str, Any] = options.run(options, window)
+        result: JsonObject = options.run(options, window)
     except MissingDataError as error:
         sys.stderr.write(f"{error}\n")
         return child.MISSING
@@ -103,19 +105,20 @@ def _table(reference: str) -> TableSpec:
     return found
 
 
-def _profiles(file: Path | None) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(file.read_bytes()) if file else []
+def _profiles(file: Path | None) -> list[dict[str, Profile]]:
+    found: list[dict[str, Profile]] = json.loads(file.read_bytes()) if file else []
     return found
 
 
-def _s3() -> Any:
+def _s3() -> S3Client:
     import boto3
     from botocore.config import Config
 
     # A server named by its own URL rarely answers to a host name for each bucket.
     style = {"addressing_style": "path"} if os.environ.get("AWS_ENDPOINT_URL_S3") else None
     retries = {"mode": "standard", "max_attempts": 5}
-    return boto3.client("s3", config=Config(retries=retries, max_pool_connections=16, s3=style))
+    client: S3Client = boto3.client("s3", config=Config(retries=retries, max_pool_connections=16, s3=style))
+    return client
 
 
 if __name__ == "__main__":

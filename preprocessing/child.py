@@ -16,9 +16,9 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from preprocessing.errors import ChecksError, MissingDataError, PreprocessingError
+from preprocessing.json_types import JsonObject
 
 UNUSABLE = 3
 """Exit status for data or partitions that cannot be used."""
@@ -35,7 +35,7 @@ class ChildError(Exception):
     """The program ended for a reason that a retry may heal; the message holds the last line of its output."""
 
 
-def run(arguments: Sequence[str], *, env: Mapping[str, str], log: logging.Logger) -> dict[str, Any]:
+def run(arguments: Sequence[str], *, env: Mapping[str, str], log: logging.Logger) -> JsonObject:
     """Run `python -m preprocessing` with these arguments and return its result; its lines go to `log` as they come.
 
     `env` is the whole environment: secrets belong here, never in the arguments. Raises MissingDataError for raw dates
@@ -73,7 +73,7 @@ def run(arguments: Sequence[str], *, env: Mapping[str, str], log: logging.Logger
     if status != 0:
         ending = f"signal {-status}" if status < 0 else f"status {status}"
         raise ChildError(f"preprocessing ended with {ending}: {last[-1] if last else 'it printed nothing'}")
-    result: dict[str, Any] = json.loads(output.splitlines()[-1])
+    result: JsonObject = json.loads(output.splitlines()[-1])
     return result
 
 

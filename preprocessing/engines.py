@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import narwhals as nw
 import polars as pl
@@ -22,6 +22,11 @@ import polars as pl
 from preprocessing.errors import EngineError
 from preprocessing.spec import DAY, INTEGER, NUMBER, TEXT, TIME, RawTable, TableSpec
 from preprocessing.window import Span
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession  # type: ignore[import-not-found]
+
+    from preprocessing.spec import Frame
 
 POLARS, SPARK = "polars", "spark"
 ENGINES = (POLARS, SPARK)
@@ -42,7 +47,6 @@ NARWHALS_TYPES = {
     TIME: nw.Datetime("us", "UTC"),
 }
 
-Frame = nw.LazyFrame[Any]
 Build = Callable[[Mapping[str, Sequence[str]], Span], pl.LazyFrame]
 """From the raw files of each table and the span of dates to the span's table, in no order."""
 
@@ -70,7 +74,7 @@ def _on_polars(spec: TableSpec, files: Mapping[str, Sequence[str]], span: Span) 
     return built
 
 
-def _on_spark(spec: TableSpec, session: Any, files: Mapping[str, Sequence[str]], span: Span) -> pl.LazyFrame:
+def _on_spark(spec: TableSpec, session: SparkSession, files: Mapping[str, Sequence[str]], span: Span) -> pl.LazyFrame:
     table = spec.build(spark_tables(spec, session, files), span).to_native().toArrow()
     # Spark's own widths differ here and there: both engines write one schema.
     return pl.DataFrame(pl.from_arrow(table)).cast(_on_polars(spec, files, span).collect_schema()).lazy()
@@ -95,18 +99,18 @@ def _scan(paths: Sequence[str], table: RawTable) -> pl.LazyFrame:
     return frame.cache() if table.read_repeatedly else frame
 
 
-def spark_tables(spec: TableSpec, session: Any, files: Mapping[str, Sequence[str]]) -> dict[str, Frame]:
+def spark_tables(spec: TableSpec, session: SparkSession, files: Mapping[str, Sequence[str]]) -> dict[str, Frame]:
     """Open the files of each raw table with a Spark session whose time zone is UTC."""
     return {table: _read(session, paths, spec.raw[table].columns) for table, paths in files.items()}
 
 
-def _read(session: Any, paths: Sequence[str], kinds: Mapping[str, str]) -> Frame:
+def _read(session: SparkSession, paths: Sequence[str], kinds: Mapping[str, str]) -> Frame:
     frame = nw.from_native(session.read.parquet(*paths)).lazy()
     typed: Frame = frame.select(*[nw.col(name).cast(NARWHALS_TYPES[kind]) for name, kind in kinds.items()])
     return typed
 
 
-def spark_session(*, threads: int, folder: Path) -> Any:
+def spark_session(*, threads: int, folder: Path) -> SparkSession:
     """Return a Spark session whose time zone is UTC: the cluster's under spark-submit, else one in this process.
 
     `threads` and `folder` (for what does not fit in memory) are those of a session in this process. Raises EngineError

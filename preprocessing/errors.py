@@ -12,7 +12,7 @@ ConflictError               not among them: another run wrote the same partition
 
 from __future__ import annotations
 
-from typing import Any
+from preprocessing.json_types import JsonObject
 
 
 class PreprocessingError(Exception):
@@ -42,7 +42,7 @@ class TableError(PreprocessingError):
 class ChecksError(TableError):
     """Data checks fail."""
 
-    def __init__(self, message: str, checks: list[dict[str, Any]]) -> None:
+    def __init__(self, message: str, checks: list[JsonObject]) -> None:
         super().__init__(message)
         self.checks = checks
         """Every finding (see `quality.checks.Finding`), the failing ones with `ok` false."""

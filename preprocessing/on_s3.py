@@ -11,11 +11,12 @@ import json
 import tempfile
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from preprocessing import program, storage
 from preprocessing.errors import PreprocessingError
+from preprocessing.json_types import JsonObject
 from preprocessing.quality import checks
+from preprocessing.quality.drift import Profile
 from preprocessing.spec import TableSpec
 from preprocessing.window import Window
 
@@ -23,7 +24,9 @@ RAW_MANIFEST = "raw.manifest"
 PREVIOUS = "previous/previous.json"
 
 
-def extract(spec: TableSpec, client: Any, bucket: str, window: Window, list_for: str | None = None) -> dict[str, Any]:
+def extract(
+    spec: TableSpec, client: storage.S3Client, bucket: str, window: Window, list_for: str | None = None
+) -> JsonObject:
     """Upload the raw dates of the partition's window from the source; return how many files were written.
 
     Dates that the source lacks may have come from somewhere else. Raises MissingDataError for those that are not there.
@@ -48,8 +51,8 @@ def extract(spec: TableSpec, client: Any, bucket: str, window: Window, list_for:
 
 
 def preprocess(
-    spec: TableSpec, client: Any, bucket: str, pipeline: str, window: Window, split_by: str = "time"
-) -> dict[str, Any]:
+    spec: TableSpec, client: storage.S3Client, bucket: str, pipeline: str, window: Window, split_by: str = "time"
+) -> JsonObject:
     """Build and commit the partition's splits; return input_path and what the program says about them."""
     target = splits_folder(client, bucket, pipeline, window)
     with tempfile.TemporaryDirectory(prefix=f"preprocess-{window.partition}-") as name:
@@ -63,7 +66,7 @@ def preprocess(
     return {"input_path": target.uri, **about}
 
 
-def previous_profiles(target: storage.Folder, window: Window) -> list[dict[str, Any]]:
+def previous_profiles(target: storage.Folder, window: Window) -> list[dict[str, Profile]]:
     """Return the profiles of the partitions before this one that are whole, the newest first."""
     oldest = window.partition - timedelta(days=checks.PREVIOUS_DAYS)
     manifests = storage.manifests_before(target, since=str(oldest))
@@ -71,6 +74,6 @@ def previous_profiles(target: storage.Folder, window: Window) -> list[dict[str, 
     return list(itertools.islice(found, checks.PREVIOUS))
 
 
-def splits_folder(client: Any, bucket: str, pipeline: str, window: Window) -> storage.Folder:
+def splits_folder(client: storage.S3Client, bucket: str, pipeline: str, window: Window) -> storage.Folder:
     """Return where the partition's splits lie: the training's input path."""
     return storage.Folder(client, bucket, f"{pipeline}/input/{window.partition}")

@@ -12,12 +12,14 @@ import hashlib
 import json
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import polars as pl
 import pyarrow.parquet as pq
+
+from preprocessing.json_types import JsonObject
 
 MANIFEST = "manifest.json"
 SPLITS = ("train", "val", "test")
@@ -50,7 +52,7 @@ class Aside:
         for split in self._splits.values():
             split.close()
 
-    def commit(self, about: Mapping[str, Any]) -> None:
+    def commit(self, about: JsonObject) -> None:
         """Move everything to its place, with a manifest that holds `about` and describes the files."""
         files = {split_key(split): growing.describe() for split, growing in self._splits.items()}
         partial = self._own / MANIFEST
@@ -61,6 +63,14 @@ class Aside:
             place.parent.mkdir(exist_ok=True)
             self.file(split).replace(place)
         partial.replace(self._folder / MANIFEST)
+
+
+class FileEntry(TypedDict):
+    """What the manifest says about a file."""
+
+    rows: int
+    bytes: int
+    sha256: str
 
 
 class _Growing:
@@ -95,7 +105,7 @@ class _Growing:
         if self._writer:
             self._writer.close()
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> FileEntry:
         with self.path.open("rb") as content:
             digest = hashlib.file_digest(content, "sha256").hexdigest()
         return {"rows": self._rows, "bytes": self.path.stat().st_size, "sha256": digest}

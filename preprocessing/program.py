@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from preprocessing import chunks, engines, output, raw, splits
 from preprocessing.errors import TableError
+from preprocessing.json_types import JsonObject
 from preprocessing.quality import checks
 from preprocessing.quality.drift import Profile
 from preprocessing.quality.parts import Parts
@@ -30,7 +30,7 @@ def preprocess(
     previous: Sequence[Mapping[str, Profile]] = (),
     split_by: str = "time",
     chunk_rows: int = chunks.ROWS,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Write train, val and test of the window below `output_folder` and return what was written.
 
     `engine` (one of `engines.ENGINES`) builds the table; what it holds does not depend on it. `previous`: the profiles

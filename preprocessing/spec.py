@@ -8,9 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from preprocessing.window import Span, Window
+
+if TYPE_CHECKING:
+    import narwhals as nw
+    import pandera.polars
+
+    Frame: TypeAlias = nw.LazyFrame[Any]
 
 INTEGER, NUMBER, TEXT, DAY, TIME = "integer", "number", "text", "date", "time stamp in UTC"
 """The kinds of a raw column. Files may differ in width (int32 and int64), never in kind."""
@@ -52,6 +58,16 @@ class Limits:
     """A single feature that predicts the label this well has seen the outcome."""
 
 
+class FieldLists(TypedDict):
+    """A table's columns, under the names that the training's hyperparameters use."""
+
+    id_name: str
+    label_name: str
+    full_field_list: list[str]
+    tab_field_list: list[str]
+    cat_field_list: list[str]
+
+
 @dataclass(frozen=True, kw_only=True)
 class TableSpec:
     """A table that the program can build. Field names are those of the training's hyperparameters."""
@@ -66,9 +82,9 @@ class TableSpec:
     never_features: Sequence[str] = ()
     """Raw columns known only with the outcome: they may make the label, never a feature."""
     raw: Mapping[str, RawTable]
-    build: Callable[[Mapping[str, Any], Span], Any]
+    build: Callable[[Mapping[str, Frame], Span], Frame]
     """From the raw tables, as Narwhals LazyFrames by name, to the rows of a span of dates, in no order."""
-    schema: Callable[[], Any]
+    schema: Callable[[], pandera.polars.DataFrameSchema]
     """What each column may hold: a pandera.polars.DataFrameSchema."""
     limits: Limits = Limits()
     first: date | None = None
@@ -94,7 +110,7 @@ class TableSpec:
         """Features of which one day can be compared with others."""
         return [name for name in self.features if name not in self.limits.not_daily]
 
-    def field_lists(self) -> dict[str, Any]:
+    def field_lists(self) -> FieldLists:
         """Return id, label and field lists under the names that the training's hyperparameters use."""
         return {
             "id_name": self.id_name,

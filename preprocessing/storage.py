@@ -11,15 +11,16 @@ import json
 import shutil
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from preprocessing import output, raw
 from preprocessing.errors import ConflictError, MissingDataError
+from preprocessing.json_types import JsonObject
 from preprocessing.spec import TableSpec
 from preprocessing.window import Window
 
@@ -31,11 +32,19 @@ MAX_COPY = 5 * 2**30
 """Bytes of the largest object that S3 copies in one call."""
 
 
+class S3Client(Protocol):
+    """A boto3 client for S3: its errors, and a method for each operation, which botocore adds at run time."""
+
+    exceptions: Any
+
+    def __getattr__(self, operation: str) -> Callable[..., Any]: ...
+
+
 @dataclass(frozen=True)
 class Folder:
     """A folder of a bucket: `s3://bucket/prefix`."""
 
-    client: Any
+    client: S3Client
     bucket: str
     prefix: str
 
@@ -128,7 +137,7 @@ def _download(folder: Folder, name: str, to: Path) -> str | None:
     return None
 
 
-def manifests_before(folder: Folder, *, since: str) -> Iterator[dict[str, Any]]:
+def manifests_before(folder: Folder, *, since: str) -> Iterator[JsonObject]:
     """Yield the manifests of the whole partitions beside this one that come before it, the newest first.
 
     Partitions are compared by name; none before `since` is looked at.

@@ -13,12 +13,14 @@ import io
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypedDict
 
 import torch
+from torch import Tensor
 
 from training.errors import CheckpointError
 from training.files import write_whole
+from training.optimizer import OptimizerState
 
 KEPT = 2
 FORMAT = 4
@@ -26,8 +28,23 @@ FORMAT = 4
 weights nor an ensemble."""
 _NAME = re.compile(r"checkpoint-(\d{10})-([0-9a-f]{16})\.pt")
 
+Fingerprint: TypeAlias = dict[str, str | int]
+"""What a checkpoint and the training that resumes from it must have in common, by name."""
 
-def save(folder: Path, steps: int, state: dict[str, Any]) -> Path:
+
+class State(TypedDict):
+    """A training's state between two steps."""
+
+    fingerprint: Fingerprint
+    progress: dict[str, Any]
+    """The fields of trainer.Progress."""
+    model: dict[str, Tensor]
+    averaged: dict[str, Tensor]
+    best: dict[str, Tensor]
+    optimizer: OptimizerState
+
+
+def save(folder: Path, steps: int, state: State) -> Path:
     """Write a checkpoint and remove all but the newest ones; raises TrainingError if it cannot be written.
 
     A checkpoint with more steps was skipped as damaged: it is removed too, so that it displaces no intact one.
@@ -45,25 +62,25 @@ def save(folder: Path, steps: int, state: dict[str, Any]) -> Path:
     return path
 
 
-def load(folder: Path, fingerprint: dict[str, Any], warn: Callable[[str], None]) -> dict[str, Any] | None:
+def load(folder: Path, fingerprint: Fingerprint, warn: Callable[[str], None]) -> State | None:
     """Return the state of the newest intact checkpoint, or None. Raises CheckpointError for one of another training."""
     for path in _all(folder):
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest()[:16] != path.stem.rpartition("-")[2]:
             warn(f"checkpoint {path} is damaged or incomplete ({len(content)} bytes); skipping it")
             continue
-        state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        if state.get("format", 1) != FORMAT:
-            made = (
-                f"was written by another version of this program (format {state.get('format', 1)}, expected {FORMAT})"
-            )
+        saved = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        found = saved.pop("format", 1)
+        if found != FORMAT:
+            made = f"was written by another version of this program (format {found}, expected {FORMAT})"
             raise CheckpointError(f"checkpoint {path} {made}. Use another checkpoint path to start over")
+        state: State = saved
         _compare(path, state["fingerprint"], fingerprint)
         return state
     return None
 
 
-def _compare(path: Path, saved: dict[str, Any], wanted: dict[str, Any]) -> None:
+def _compare(path: Path, saved: Fingerprint, wanted: Fingerprint) -> None:
     different = [name for name in {**saved, **wanted} if saved.get(name) != wanted.get(name)]
     if different:
         pairs = [(name, _short(saved.get(name)), _short(wanted.get(name))) for name in different[:5]]
@@ -73,7 +90,7 @@ def _compare(path: Path, saved: dict[str, Any], wanted: dict[str, Any]) -> None:
         )
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     """Shorten a value: a list of columns must leave room in the failure reason for what to do."""
     text = str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -11,12 +11,11 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from training.errors import TrainingError
-from training.evaluation.report import score_entry
+from training.evaluation.report import ScoreEntry, score_entry
 from training.evaluation.scoring import scoring_of
 from training.files import write_whole
 from training.inference import Model
@@ -25,7 +24,7 @@ from training.predict import ERRORS, fail, load, located, parquet_pieces
 NAMES = ("model", "champion")
 
 
-def compare(models: dict[str, Model], rows: str | Path) -> dict[str, Any]:
+def compare(models: dict[str, Model], rows: str | Path) -> dict[str, int | ScoreEntry]:
     """Return the scores of all models and the number of rows. Raises ValueError, naming the model that is the cause."""
     scores = {}
     counts = set()
@@ -38,7 +37,7 @@ def compare(models: dict[str, Model], rows: str | Path) -> dict[str, Any]:
     return {"rows": counts.pop(), **scores}
 
 
-def evaluate(model: Model, rows: str | Path) -> tuple[dict[str, Any], int]:
+def evaluate(model: Model, rows: str | Path) -> tuple[ScoreEntry, int]:
     """Return a model's scores, and the number of rows."""
     files, path = located(rows)
     scoring = scoring_of([1 / len(model.classes.values)] * len(model.classes.values), balanced=False)

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+T = TypeVar("T")
 PATIENCE = timedelta(hours=6)  # one process prepares the data while the others wait
 
 
@@ -28,7 +29,7 @@ class Ranks:
     local_rank: int
     local_world: int
     device: torch.device
-    control: Any = None
+    control: dist.ProcessGroup | None = None
     """Process group of the control messages; None when there is one process."""
 
     @property
@@ -48,19 +49,18 @@ class Ranks:
         rows = stop - start
         return start + rows * self.rank // self.world, start + rows * (self.rank + 1) // self.world
 
-    def from_first(self, value: Any) -> Any:
-        """Return the first process's `value` in every process."""
-        if self.world == 1:
-            return value
+    def from_first(self, value: T | None) -> T:
+        """Return the first process's `value` in every process; the others' may be None."""
         box = [value]
-        dist.broadcast_object_list(box, src=0, group=self.control)
-        return box[0]
+        if self.world > 1:
+            dist.broadcast_object_list(box, src=0, group=self.control)
+        return cast(T, box[0])
 
-    def from_neighbour(self, value: Any) -> Any:
+    def from_neighbour(self, value: T) -> T:
         """Return the `value` of this machine's first process."""
         if self.world == 1:
             return value
-        values = [None] * self.world
+        values = [value] * self.world
         dist.all_gather_object(values, value, group=self.control)
         return values[self.rank - self.local_rank]
 
@@ -79,11 +79,11 @@ class Ranks:
             dist.all_reduce(values, group=self.control)
         return values
 
-    def gather(self, value: Any) -> list[Any] | None:
+    def gather(self, value: T) -> list[T] | None:
         """Return all processes' values in rank order in the first process, None in the others."""
         if self.world == 1:
             return [value]
-        values = [None] * self.world if self.first else None
+        values = [value] * self.world if self.first else None
         dist.gather_object(value, values, dst=0, group=self.control)
         return values
 

@@ -18,6 +18,7 @@ from training.errors import Interrupted
 from training.evaluation import metrics, report
 from training.evaluation.scoring import baseline
 from training.files import write_whole
+from training.json_types import JsonObject
 from training.model import TabularNet
 from training.table.rows import Order
 from training.trainer import Trainer
@@ -52,7 +53,7 @@ def finish(trainer: Trainer) -> None:
         trainer.say("SIGTERM: model and report are complete; importance or curves.png was skipped")
 
 
-def add_what_can_wait(trainer: Trainer, net: TabularNet, content: dict[str, Any]) -> None:
+def add_what_can_wait(trainer: Trainer, net: TabularNet, content: JsonObject) -> None:
     """Measure the importance and plot the curves; a failure of either costs a warning, not the model."""
 
     def add_importance() -> None:
@@ -73,7 +74,7 @@ def add_what_can_wait(trainer: Trainer, net: TabularNet, content: dict[str, Any]
             trainer.say(f"Warning: {what} was skipped: {exits.explain(error)}")
 
 
-def contents(trainer: Trainer, tally: Any, best: dict[str, Any]) -> dict[str, Any]:
+def contents(trainer: Trainer, tally: Any, best: JsonObject) -> JsonObject:
     """Return the report without the importance, and log the test scores."""
     tables, scoring = trainer.tables, trainer.scoring
     test = scoring.score(tally, best["threshold"])
@@ -119,14 +120,14 @@ def _counted(counts: dict[str, int]) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
-def write_report(trainer: Trainer, content: dict[str, Any]) -> None:
+def write_report(trainer: Trainer, content: JsonObject) -> None:
     """Write report.json into the artifact and the job's output."""
     text = report.dump(content).encode()
     for folder in (trainer.paths.model, trainer.paths.output):
         write_whole(folder / "report.json", text)
 
 
-def importance(trainer: Trainer, net: TabularNet) -> list[dict[str, Any]]:
+def importance(trainer: Trainer, net: TabularNet) -> list[report.Importance]:
     """Return the drop in AUC when one feature's values are permuted among validation rows, largest drop first.
 
     Information that two features share (a route and its distance) shows in neither. Features that there is no time for
@@ -144,7 +145,8 @@ def importance(trainer: Trainer, net: TabularNet) -> list[dict[str, Any]]:
     auc(picked[:least])
     pace = (time.monotonic() - begun) / least
     words = picked[: max(least, min(most, int(budget / (pace * (len(features) + 1)))))]
-    base, random, lost = auc(words), torch.Generator().manual_seed(trainer.hp.seed), []
+    base, random = auc(words), torch.Generator().manual_seed(trainer.hp.seed)
+    lost: list[report.Importance] = []
     for i, name in enumerate(features):
         if i and time.monotonic() - begun > budget:
             trainer.say(f"Importance: measured for {i} of {len(features)} features in {budget:.1f} s")

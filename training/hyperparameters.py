@@ -16,9 +16,9 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from training.errors import HyperparameterError
+from training.json_types import JsonObject
 
 FIELDS_FILE = "fields.json"
 CHOICES = {"precision": ("auto", "float32", "bfloat16", "float64"), "class_weight": ("none", "balanced")}
@@ -135,7 +135,7 @@ def read_hyperparameters(
     values = {**_from_file(folder / FIELDS_FILE), **_from_arguments(argv)}
     values.update(_from_json("SM_HPS", environ.get("SM_HPS") or "{}"))
     fields = {field.name: field for field in dataclasses.fields(Hyperparameters)}
-    read = {}
+    read: JsonObject = {}
     for name, value in values.items():
         if name.startswith("sagemaker_"):  # added by SageMaker's own tools, not for the program
             continue
@@ -151,7 +151,7 @@ def read_hyperparameters(
     return Hyperparameters(**read)
 
 
-def convert(name: str, value: Any, kind: str) -> Any:
+def convert(name: str, value: object, kind: str) -> object:
     """Return `value` as `kind` (str, int, float, bool, tuple[str, ...]): JSON strings are decoded, no type guessed."""
     optional, kind = kind.endswith(" | None"), kind.removesuffix(" | None")
     if kind == "str":
@@ -173,7 +173,7 @@ def convert(name: str, value: Any, kind: str) -> Any:
     raise HyperparameterError(f"hyperparameter {name} must be {expected}, found {str(value)[:80]!r}")
 
 
-def _decode(value: Any) -> Any:
+def _decode(value: object) -> object:
     if not isinstance(value, str):
         return value
     try:
@@ -182,14 +182,14 @@ def _decode(value: Any) -> Any:
         return value
 
 
-def _unquote(value: Any) -> Any:
+def _unquote(value: object) -> str:
     decoded = _decode(value)
     if isinstance(decoded, str):
         return decoded
     return value if isinstance(value, str) else json.dumps(value)  # a column may be called 123
 
 
-def _from_json(source: str, text: str) -> dict[str, Any]:
+def _from_json(source: str, text: str) -> JsonObject:
     try:
         values = json.loads(text)
     except ValueError as error:
@@ -199,12 +199,12 @@ def _from_json(source: str, text: str) -> dict[str, Any]:
     return values
 
 
-def _from_file(path: Path) -> dict[str, Any]:
+def _from_file(path: Path) -> JsonObject:
     return _from_json(path.name, path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
-def _from_arguments(argv: Sequence[str]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
+def _from_arguments(argv: Sequence[str]) -> JsonObject:
+    values: JsonObject = {}
     rest = list(argv)
     while rest:
         word = rest.pop(0)
@@ -217,7 +217,7 @@ def _from_arguments(argv: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def _check_value(name: str, value: Any) -> None:
+def _check_value(name: str, value: object) -> None:
     if name in CHOICES and value not in CHOICES[name]:
         raise HyperparameterError(f"hyperparameter {name} must be one of {', '.join(CHOICES[name])}, found {value!r}")
     if isinstance(value, bool) or not isinstance(value, int | float):

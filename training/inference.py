@@ -14,7 +14,7 @@ import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -91,7 +91,16 @@ class Model:
         return best, probabilities[np.arange(len(best)), best]
 
 
-def model_fn(model_dir: str, context: Any = None) -> Model:
+class Answer(TypedDict):
+    """What the model says about one row."""
+
+    probability: float
+    label: str | bool | int | float
+    probabilities: NotRequired[dict[str, float]]
+    """By class, if there are more than two."""
+
+
+def model_fn(model_dir: str, context: object = None) -> Model:
     """Load the artifact's folder. Raises ValueError for one that another version of this program wrote."""
     folder = Path(model_dir)
     saved = json.loads((folder / "preprocess.json").read_text(encoding="utf-8"))
@@ -106,7 +115,7 @@ def model_fn(model_dir: str, context: Any = None) -> Model:
     return Model(net.eval(), encoder, classes, saved["threshold"], saved["id_name"], saved["label_name"])
 
 
-def input_fn(body: bytes | str, content_type: str = "application/json", context: Any = None) -> pa.Table:
+def input_fn(body: bytes | str, content_type: str = "application/json", context: object = None) -> pa.Table:
     """Read a request's rows. Raises ValueError for an unsupported content type or a malformed body."""
     kind = content_type.partition(";")[0].strip().lower()
     data = body.encode() if isinstance(body, str) else body
@@ -125,11 +134,11 @@ def input_fn(body: bytes | str, content_type: str = "application/json", context:
     return pa.table({name: _column(name, [row.get(name) for row in rows]) for name in names})
 
 
-def predict_fn(table: pa.Table, model: Model, context: Any = None) -> list[dict[str, Any]]:
+def predict_fn(table: pa.Table, model: Model, context: object = None) -> list[Answer]:
     """Answer each row."""
     probabilities, names = model.probabilities(table), model.classes.names
     labels, own = model.answers(probabilities)
-    answers = [
+    answers: list[Answer] = [
         {"probability": round(p, 6), "label": names[label]}
         for p, label in zip(own.tolist(), labels.tolist(), strict=True)
     ]
@@ -143,7 +152,7 @@ def predict_fn(table: pa.Table, model: Model, context: Any = None) -> list[dict[
     ]
 
 
-def output_fn(answers: list[dict[str, Any]], accept: str = "application/json", context: Any = None) -> str:
+def output_fn(answers: list[Answer], accept: str = "application/json", context: object = None) -> str:
     """Write the answers as JSON, or as CSV on request."""
     if accept.partition(";")[0].strip().lower() != "text/csv":
         return json.dumps(answers)
@@ -188,7 +197,7 @@ def text_table(header: list[str], rows: list[list[str]], first: int = 1) -> pa.T
     )
 
 
-def _column(name: str, values: list[Any]) -> pa.Array:
+def _column(name: str, values: list[object]) -> pa.Array:
     try:
         return pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):

@@ -18,12 +18,13 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from statistics import NormalDist
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training.json_types import JsonObject
 from training.table.encoding import PIECES
 
 LARGEST = 4.0  # the encoder's numbers stay within it
@@ -48,12 +49,12 @@ class Shape:
     pieces: int = PIECES
     """Pieces of a numeric feature's range, each with the same share of the encoder's scores."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return what preprocess.json contains."""
         return asdict(self)
 
     @classmethod
-    def from_json(cls, saved: dict[str, Any]) -> Shape:
+    def from_json(cls, saved: JsonObject) -> Shape:
         """Return the shape that `to_json` saved."""
         lists = {"missing": tuple(saved["missing"]), "cardinalities": tuple(saved["cardinalities"])}
         return cls(**{**saved, **lists})
@@ -154,7 +155,14 @@ def pooled(logits: Tensor) -> Tensor:
     return functional.log_softmax(logits, 2).logsumexp(1) - math.log(logits.shape[1])
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+class ParameterGroup(TypedDict):
+    """Weights that decay alike."""
+
+    params: list[Tensor]
+    weight_decay: float
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[ParameterGroup]:
     """Return AdamW's groups: only the layers' weight matrices decay, not biases, factors and embeddings."""
     decayed: list[Tensor] = []
     free: list[Tensor] = []

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from copy import deepcopy
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import Tensor
 
-from training.model import TabularNet
+from training.model import ParameterGroup, TabularNet
 
 BETAS, EPS = (0.9, 0.999), 1e-8  # PyTorch's defaults
 SHARE = 0.1  # the average reaches back over this share of the steps so far, up to a given number of them
+
+
+class OptimizerState(TypedDict):
+    """What a checkpoint keeps of AdamW."""
+
+    moments: list[list[list[Tensor]]]
+    """By group, first and second moments, weights."""
+    steps: Tensor
 
 
 class AdamW:
@@ -22,7 +30,7 @@ class AdamW:
     created, which takes longer than the training of a small table.
     """
 
-    def __init__(self, groups: Iterable[dict[str, Any]]) -> None:
+    def __init__(self, groups: Iterable[ParameterGroup]) -> None:
         """Take groups of weights (`params`) and the `weight_decay` of each."""
         self.groups = list(groups)
         self.moments = [[[torch.zeros_like(p) for p in group["params"]] for _ in BETAS] for group in self.groups]
@@ -33,7 +41,7 @@ class AdamW:
         """Move the weights by their gradients, and drop the gradients."""
         self.steps += 1
         for group, (first, second) in zip(self.groups, self.moments, strict=True):
-            params: list[Tensor] = group["params"]
+            params = group["params"]
             torch._fused_adamw_(
                 params, [p.grad for p in params if p.grad is not None], first, second, [], [self.steps] * len(params),
                 lr=learning_rate, beta1=BETAS[0], beta2=BETAS[1], weight_decay=group["weight_decay"], eps=EPS,
@@ -42,12 +50,12 @@ class AdamW:
             for parameter in params:
                 parameter.grad = None
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> OptimizerState:
         """Return what a checkpoint keeps."""
         return {"moments": self.moments, "steps": self.steps}
 
     @torch.no_grad()
-    def load_state_dict(self, saved: dict[str, Any]) -> None:
+    def load_state_dict(self, saved: OptimizerState) -> None:
         """Continue from a checkpoint's state."""
         self.steps.copy_(saved["steps"])
         for mine, theirs in zip(self.moments, saved["moments"], strict=True):

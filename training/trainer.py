@@ -24,6 +24,7 @@ from training.evaluation import metrics
 from training.evaluation.scoring import scoring_of
 from training.exits import Sigterm, log
 from training.hyperparameters import Hyperparameters, Paths
+from training.json_types import JsonObject
 from training.model import Shape, TabularNet, parameter_groups, pooled
 from training.optimizer import AdamW, AveragedNet
 from training.plan import Plan
@@ -53,7 +54,7 @@ class Progress:
     """Steps done in this epoch."""
     loss_sum: float = 0.0
     """Sum of all processes' losses in this epoch so far."""
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[JsonObject] = field(default_factory=list)
     best_epoch: int = 0
     """Epoch (from 1) with the lowest validation loss so far; 0 before the first."""
     finished: bool = False
@@ -209,7 +210,7 @@ class Trainer:
         """Validate, print the four metrics, keep the best weights, save."""
         progress = self.progress
         tally = self.tally("val", self.serving_net())
-        scores: metrics.Scores = self.ranks.from_first(self.scoring.score(tally) if tally else None)
+        scores = self.ranks.from_first(self.scoring.score(tally) if tally else None)
         values = {
             metrics.TRAIN_LOSS: progress.loss_sum / self.plan.rows,
             metrics.VALIDATION_LOSS: scores.loss,
@@ -304,7 +305,7 @@ class Trainer:
 
     def resume(self) -> None:
         """Continue from the newest intact checkpoint, if there is one."""
-        state = None
+        state: checkpoint.State | None = None
         if self.ranks.first:
             state = checkpoint.load(self.paths.checkpoints, self.fingerprint(), lambda text: log(f"Warning: {text}"))
         state = self.ranks.from_first(state)
@@ -317,7 +318,7 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.say(f"Resumed after epoch {self.progress.epoch}, step {self.progress.step} of {self.plan.steps}")
 
-    def fingerprint(self) -> dict[str, Any]:
+    def fingerprint(self) -> checkpoint.Fingerprint:
         """Return what a checkpoint must have in common with this training, flat, so that each difference has a name."""
         settings = {k: json.dumps(v) for k, v in asdict(self.hp).items() if k not in NOT_IN_FINGERPRINT}
         digests = {f"{split} data": digest for split, digest in self.tables.digests.items()}

@@ -16,13 +16,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
-from typing import Any
+from typing import TYPE_CHECKING
 
 import narwhals as nw
 
 from preprocessing.flights import fields
 from preprocessing.flights.dates import RATE_DAYS
 from preprocessing.window import DAY, Span
+
+if TYPE_CHECKING:
+    from preprocessing.spec import Frame
 
 SMOOTHING = 20
 """Flights that the overall rate counts for in each group's late rate."""
@@ -32,8 +35,6 @@ HOURS_BEFORE = 2
 CUT_OFF = "cut_off"
 ENTERS, LEAVES = "enters", "leaves"
 """When a landing begins and ceases to count."""
-
-Frame = nw.LazyFrame[Any]
 
 
 def build(raw: Mapping[str, Frame], span: Span) -> Frame:

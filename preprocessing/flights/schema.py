@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from preprocessing.flights import fields
 
+if TYPE_CHECKING:
+    import pandera.polars
 
-def table_schema() -> Any:
+
+def table_schema() -> pandera.polars.DataFrameSchema:
     """What each column may hold (pandera): types, ranges, nothing missing in id, date and label, ids once."""
     from pandera.polars import Check, Column, DataFrameSchema
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING
 
 from preprocessing.flights import fields
 from preprocessing.flights.dates import FIRST, HISTORY_DAYS, MAX_DAYS
 from preprocessing.spec import DAY, INTEGER, NUMBER, TEXT, TIME, Limits, RawTable, TableSpec
 from preprocessing.window import Span
+
+if TYPE_CHECKING:
+    import pandera.polars
+
+    from preprocessing.spec import Frame
 
 FLIGHT_COLUMNS = {
     "flight_date": DAY,
@@ -62,13 +67,13 @@ LIMITS = Limits(
 )
 
 
-def _build(raw: Mapping[str, Any], span: Span) -> Any:
+def _build(raw: Mapping[str, Frame], span: Span) -> Frame:
     from preprocessing.flights import features
 
     return features.build(raw, span)
 
 
-def _schema() -> Any:
+def _schema() -> pandera.polars.DataFrameSchema:
     from preprocessing.flights import schema
 
     return schema.table_schema()

@@ -13,14 +13,15 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
 
 import polars as pl
 
 from preprocessing.errors import ChecksError
+from preprocessing.json_types import JsonObject
 from preprocessing.quality import drift
 from preprocessing.quality.drift import Profile
 from preprocessing.quality.parts import Parts
+from preprocessing.quality.schema import Broken
 from preprocessing.spec import TableSpec
 
 PREVIOUS = 7
@@ -46,7 +47,7 @@ class Finding:
         return f"{self.check} in {self.where}: {self.value:.4g} (expected {self.limit}{example})"
 
 
-def check(parts: Parts, partition: str, previous: Sequence[Mapping[str, Profile]] = ()) -> list[dict[str, Any]]:
+def check(parts: Parts, partition: str, previous: Sequence[Mapping[str, Profile]] = ()) -> list[JsonObject]:
     """Return all findings as plain data. Raises ChecksError with every failing number.
 
     `previous`: profiles of the partitions before this one (see `profiles`), the newest first.
@@ -83,7 +84,7 @@ def _against_schema(parts: Parts) -> Iterator[Finding]:
         yield Finding("columns that violate the schema", "all splits", 0, "0")
 
 
-def _in_order_of_columns(spec: TableSpec, rule: tuple[tuple[str, str], Any]) -> tuple[int, str, str]:
+def _in_order_of_columns(spec: TableSpec, rule: tuple[tuple[str, str], Broken]) -> tuple[int, str, str]:
     (column, text), _ = rule
     known = spec.full_field_list
     return (known.index(column) if column in known else -1, str(column), text)

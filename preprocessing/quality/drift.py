@@ -7,15 +7,21 @@ it without its rows.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import polars as pl
 
 BINS = 10
-Profile = dict[str, Any]
-"""`{"counts": [...], "missing": n}` with `"edges"` (numbers: bin i ends with edge i, the last has no end) or
-`"values"`."""
+
+
+class Profile(TypedDict):
+    """A column's counts by bin, of numbers (`edges`) or of strings (`values`)."""
+
+    counts: list[int]
+    missing: int
+    edges: NotRequired[list[float]]
+    """Upper bound of each bin but the last, which has none."""
+    values: NotRequired[list[str]]
 
 
 def profile(series: pl.Series) -> Profile:
@@ -29,7 +35,7 @@ def profile(series: pl.Series) -> Profile:
     return {"values": counted[series.name].to_list(), "counts": counted["n"].to_list(), "missing": missing}
 
 
-def psi(before: Mapping[str, Any], after: pl.Series) -> float:
+def psi(before: Profile, after: pl.Series) -> float:
     """Return the sum over bins of (b - a) * ln(b / a), b and a the shares of rows; missing values are a bin of theirs.
 
     Empty bins count as half a row; bins that are empty on both sides do not count.
@@ -42,14 +48,14 @@ def psi(before: Mapping[str, Any], after: pl.Series) -> float:
     return total
 
 
-def by_chance(before: Mapping[str, Any], after: pl.Series) -> float:
+def by_chance(before: Profile, after: pl.Series) -> float:
     """Return the PSI that equal columns have on average, because rows are few."""
-    counts: list[int] = before["counts"]
-    rows: int = sum(counts) + before["missing"]
+    counts = before["counts"]
+    rows = sum(counts) + before["missing"]
     return (len(counts) - 1) * (1 / max(rows, 1) + 1 / max(after.len(), 1))
 
 
-def _pairs(before: Mapping[str, Any], after: pl.Series) -> list[tuple[int, int]]:
+def _pairs(before: Profile, after: pl.Series) -> list[tuple[int, int]]:
     if "edges" in before:
         return list(zip(before["counts"], _between(after, before["edges"]), strict=True))
     now = dict(after.drop_nulls().value_counts(name="n").iter_rows())

@@ -14,12 +14,13 @@ import shutil
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypeAlias, TypedDict
 
 import torch
 
 from training.evaluation.metrics import Scores, Tally
 from training.files import write_whole
+from training.json_types import JsonObject
 from training.model import Shape, TabularNet
 from training.table.prepare import Tables
 
@@ -27,12 +28,61 @@ SCHEMA = 1
 LIMIT_BYTES = 64 * 1024
 MODEL_FORMAT = 2  # of preprocess.json and model.pt
 SERVING_PACKAGES = ("pyarrow",)  # those of requirements.txt that inference.py needs
-SERVED = ("__init__", "errors", "model", "table/__init__", "table/encoding", "table/labels", "table/values")
+SERVED = (
+    "__init__",
+    "errors",
+    "model",
+    "json_types",
+    "table/__init__",
+    "table/encoding",
+    "table/labels",
+    "table/values",
+)
 """Modules that inference.py needs."""
 PACKAGES = ("torch", "numpy", "pyarrow")
 
+ScoreEntry: TypeAlias = dict[str, float | None]
+"""Scores by name; None for one that is not finite."""
 
-def calibration(rows: Tally, bins: int = 10) -> tuple[list[dict[str, Any]], float]:
+
+class CalibrationBin(TypedDict):
+    """Rows with similar probabilities."""
+
+    count: int
+    predicted: float
+    """Mean probability of the positive class, or of the answer if there are more than two classes."""
+    observed: float
+    """Share of the rows for which that was right."""
+
+
+class Confusion(TypedDict):
+    """The confusion matrix."""
+
+    labels: list[str]
+    counts: Sequence[Sequence[int]]
+    """Rows by class (row) and predicted class (column)."""
+    split: str
+
+
+class LabelEntry(TypedDict):
+    """The label's part of the report."""
+
+    classes: list[str | bool | int | float]
+    positive: NotRequired[str | bool | int | float]
+    """Of two classes, the one whose probability is predicted."""
+    rows: dict[str, list[int]]
+    """Rows of each class by split."""
+
+
+class Importance(TypedDict):
+    """What a feature contributes."""
+
+    feature: str
+    auc_drop: float | None
+    """Drop in AUC when its values are permuted."""
+
+
+def calibration(rows: Tally, bins: int = 10) -> tuple[list[CalibrationBin], float]:
     """Compare predicted and observed rates in bins of about equally many rows; also return their mean difference."""
     count, seen = rows.counts.sum(1).double(), rows.counts[:, 1].double()
     total = float(count.sum())
@@ -41,7 +91,7 @@ def calibration(rows: Tally, bins: int = 10) -> tuple[list[dict[str, Any]], floa
         torch.bincount(group, weights=values, minlength=bins).tolist()
         for values in (count, count * torch.sigmoid(rows.logits), seen)
     ]
-    table = [
+    table: list[CalibrationBin] = [
         {"count": int(n), "predicted": round(said / n, 6), "observed": round(true / n, 6)}
         for n, said, true in zip(*summed, strict=True)
         if n
@@ -50,7 +100,9 @@ def calibration(rows: Tally, bins: int = 10) -> tuple[list[dict[str, Any]], floa
     return table, round(error, 6)
 
 
-def confusion(names: Sequence[Any], classes: Sequence[int], counts: Sequence[Sequence[int]]) -> dict[str, Any]:
+def confusion(
+    names: Sequence[str | bool | int | float], classes: Sequence[int], counts: Sequence[Sequence[int]]
+) -> Confusion:
     """Return the test rows by class (row) and predicted class (column); -1 stands for all classes not shown."""
     return {"labels": [as_text(names[c]) if c >= 0 else "others" for c in classes], "counts": counts, "split": "test"}
 
@@ -60,14 +112,15 @@ def as_text(name: str | bool | int | float) -> str:
     return name if isinstance(name, str) else json.dumps(name)
 
 
-def class_counts(tables: Tables) -> dict[str, Any]:
+def class_counts(tables: Tables) -> LabelEntry:
     """Return the label's part of the report: its classes, the positive one, and the rows of each by split."""
     names = tables.classes.names
-    positive = {"positive": names[1]} if tables.classes.binary else {}
-    return {"classes": names, **positive, "rows": tables.counts}
+    if tables.classes.binary:
+        return {"classes": names, "positive": names[1], "rows": tables.counts}
+    return {"classes": names, "rows": tables.counts}
 
 
-def score_entry(scores: Scores) -> dict[str, Any]:
+def score_entry(scores: Scores) -> ScoreEntry:
     """Return a split's part of the report."""
     entry = {
         "Loss": scores.loss,
@@ -88,7 +141,7 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 
-def dump(report: dict[str, Any]) -> str:
+def dump(report: JsonObject) -> str:
     """Return the report as JSON of at most LIMIT_BYTES: the longest lists are cut first."""
     report = {**report}
     text = json.dumps(report, indent=1, allow_nan=False)

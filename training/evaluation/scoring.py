@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -22,32 +22,35 @@ SHOWN_CLASSES = 20  # in the confusion matrix; the rarest ones are merged
 LARGEST_LOGIT = 80.0  # of a class that is certain
 
 
-class Scoring(Protocol):
+T = TypeVar("T")
+
+
+class Scoring(Protocol[T]):
     """What training and report need to know about the label."""
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the sum over the rows of the members' mean log losses, class weights included."""
 
-    def tally(self, outputs: Tensor, labels: Tensor, *, exact: bool) -> Any:
+    def tally(self, outputs: Tensor, labels: Tensor, *, exact: bool) -> T:
         """Count pooled outputs (see model.pooled) by class."""
 
-    def merge(self, tallies: Sequence[Any]) -> Any:
+    def merge(self, tallies: Sequence[T]) -> T:
         """Return the tally of all rows together."""
 
-    def finite(self, tally: Any) -> bool:
+    def finite(self, tally: T) -> bool:
         """Whether all outputs were finite."""
 
-    def score(self, tally: Any, threshold: float | None = None) -> Scores:
+    def score(self, tally: T, threshold: float | None = None) -> Scores:
         """Score a tally; of two classes, without a threshold, the one with the best F1 is chosen."""
 
-    def answers(self, tally: Any) -> Tally:
+    def answers(self, tally: T) -> Tally:
         """Return the tally of how sure the answers were and whether they were right, for the calibration."""
 
-    def confusion(self, tally: Any, threshold: float | None) -> tuple[list[int], list[list[int]]]:
+    def confusion(self, tally: T, threshold: float | None) -> tuple[list[int], list[list[int]]]:
         """Return the classes shown, -1 for all others, and the rows by class (row) and predicted class (column)."""
 
 
-def scoring_of(shares: Sequence[float], *, balanced: bool) -> Scoring:
+def scoring_of(shares: Sequence[float], *, balanced: bool) -> Scoring[Any]:
     """Return the scoring of classes that have these shares of the training rows."""
     weights = [1 / (len(shares) * share) if balanced else 1.0 for share in shares]
     return TwoClasses((weights[0], weights[1])) if len(shares) == 2 else ManyClasses(tuple(weights))

@@ -14,13 +14,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from training.errors import ColumnError
+from training.json_types import JsonObject
 from training.table.values import kind_of, read_as, to_numbers, to_texts
 
 KNOTS = 257  # quantiles per numeric column
@@ -107,7 +107,7 @@ class Encoder:
             strange.unseen[category.name] += index.null_count - texts.null_count
         return encoded
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return what preprocess.json contains."""
         return {
             "numeric": [vars(column) for column in self.numeric],
@@ -115,7 +115,7 @@ class Encoder:
         }
 
     @classmethod
-    def from_json(cls, saved: Mapping[str, Any]) -> Encoder:
+    def from_json(cls, saved: JsonObject) -> Encoder:
         """Return the encoder that `to_json` saved."""
         return cls(
             tuple(

@@ -7,15 +7,14 @@ positive unless `positive_label` names the other.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from training.errors import ColumnError, HyperparameterError
+from training.json_types import JsonObject
 from training.table.values import NUMBER, from_text, is_text, kind_of, read_as, to_texts
 
 MOST_CLASSES = 100
@@ -49,12 +48,12 @@ class Classes:
             raise ColumnError(f"label {name} {what}; add rows of it to train, or remove these")
         return np.ascontiguousarray(index.to_numpy(zero_copy_only=False), dtype=np.int32)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return what preprocess.json contains."""
         return {"values": list(self.values), "kind": self.kind}
 
     @classmethod
-    def from_json(cls, saved: Mapping[str, Any]) -> Classes:
+    def from_json(cls, saved: JsonObject) -> Classes:
         """Return the classes that `to_json` saved."""
         return cls(tuple(saved["values"]), saved["kind"])
 

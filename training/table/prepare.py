@@ -61,7 +61,7 @@ def prepare(channels: dict[str, Path], hp: Hyperparameters, ranks: Ranks, workdi
     tables = {split: ParquetTable(channels[split], split, hp) for split in SPLITS}
     if tables["train"].rows < ranks.world:
         raise DataError(f"channel train: {tables['train'].rows} rows are fewer than the {ranks.world} processes")
-    fitted: Fitted = ranks.from_first(_fit(tables, hp) if ranks.first else None)
+    fitted = ranks.from_first(_fit(tables, hp) if ranks.first else None)
     width = fitted.encoder.width + 1
     need = sum(table.rows for table in tables.values()) * width * 4
     counts: dict[str, list[int]] = {}

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection
 from decimal import Decimal
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -147,8 +146,8 @@ def _from_decimal(value: Decimal) -> str:
     return text if Decimal(text) == value else format(value.normalize(), "f")
 
 
-def _by_value(column: pa.Array, convert: Callable[[Any], str]) -> pa.Array:
-    """Convert each different value once."""
+def _by_value(column: pa.Array, convert: Callable[[Decimal], str]) -> pa.Array:
+    """Convert each distinct decimal once."""
     coded = column.dictionary_encode()
     texts = [convert(value) for value in coded.dictionary.to_pylist()]
     return pa.array(texts, pa.string()).take(coded.indices)
