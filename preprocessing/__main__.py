@@ -1,15 +1,15 @@
-"""The program from a command line.
+"""The command line.
 
-    python -m preprocessing local --partition 2013-07-04 --raw DIR --output DIR    on folders, as in a Processing job
+    python -m preprocessing local --partition 2013-07-04 --raw DIR --output DIR    local folders, as in a Processing job
     python -m preprocessing extract --partition 2013-07-04 --bucket B              raw dates to S3
     python -m preprocessing s3 --partition 2013-07-04 --bucket B --pipeline P      from raw dates to splits, both on S3
 
-The table is that of the flights, or with `--table module:NAME` another TableSpec (see `preprocessing.spec`).
+The default table is the example's flights; `--table module:NAME` selects another TableSpec (see `preprocessing.spec`).
 
-Credentials, region and endpoint of S3 come from the AWS_* environment. The last line of standard output is the result
-as one JSON object; what happens meanwhile goes to standard error. Status 3: the data or the partition cannot be used
-(one line says why, and a retry will say the same; the result then holds the findings of failing data checks); status
-4: raw dates of the window are missing; any other status but 0: a fault that a retry may heal.
+Credentials, region and endpoint of S3 come from the AWS_* environment variables. The last line of standard output is
+the result as one JSON object; log lines go to standard error. Exit status 3: the data or the partition cannot be used
+(one line gives the reason, and a retry would fail with the same; if data checks failed, the result contains their
+findings). Exit status 4: raw dates of the window are missing. Any other status except 0: an error that a retry may fix.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ FLIGHTS = "preprocessing.flights.table:FLIGHTS"
 
 
 def main() -> int:
-    """Parse the options, do the work, return the exit status."""
+    """Run the command line; return the exit status."""
     options = _parser().parse_args()
     child.die_with_parent()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s", force=True)
@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     local = commands.add_parser("local", help="build the splits in a folder from raw tables in a folder")
-    # The defaults are where a SageMaker Processing job finds and leaves its files.
+    # The defaults are the folders of a SageMaker Processing job.
     local.add_argument("--raw", type=Path, default=Path("/opt/ml/processing/input/raw"), help="folder of raw tables")
     local.add_argument("--output", type=Path, default=Path("/opt/ml/processing/output"), help="folder for the splits")
     text = "profiles of earlier partitions, a JSON file that extract writes to previous/"
@@ -114,7 +114,7 @@ def _s3() -> S3Client:
     import boto3
     from botocore.config import Config
 
-    # A server named by its own URL rarely answers to a host name for each bucket.
+    # Other servers than AWS rarely support a host name per bucket.
     style = {"addressing_style": "path"} if os.environ.get("AWS_ENDPOINT_URL_S3") else None
     retries = {"mode": "standard", "max_attempts": 5}
     client: S3Client = boto3.client("s3", config=Config(retries=retries, max_pool_connections=16, s3=style))

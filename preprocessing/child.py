@@ -1,7 +1,7 @@
-"""Run the program as a process of its own, from a process that must not load Polars.
+"""Run the program in a child process, from a process that must not load Polars.
 
-Airflow's LocalExecutor forks its task processes out of the scheduler: thread pools like Polars' do not survive a fork,
-and the first query waits for ever. A fresh interpreter has no such past, and gives its memory back when it ends.
+Airflow's LocalExecutor forks task processes from the scheduler. Thread pools like Polars' do not survive a fork: the
+first query would hang. A new interpreter does not have this problem, and returns its memory when it ends.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ from preprocessing.errors import ChecksError, MissingDataError, PreprocessingErr
 from preprocessing.json_types import JsonObject
 
 UNUSABLE = 3
-"""Exit status for data or partitions that cannot be used."""
+"""Exit status: the data or the partition cannot be used."""
 MISSING = 4
-"""Exit status for raw dates that are not there."""
+"""Exit status: raw dates of the window are missing."""
 PARENT = "PREPROCESSING_PARENT"
-"""Environment variable: process that the program must not outlive."""
+"""Environment variable: id of the process that the program must not outlive."""
 ROOT = Path(__file__).resolve().parents[1]
 
 _PR_SET_PDEATHSIG = 1
 
 
 class ChildError(Exception):
-    """The program ended for a reason that a retry may heal; the message holds the last line of its output."""
+    """The program failed for a reason that a retry may fix; the message contains the last line of its output."""
 
 
 def run(arguments: Sequence[str], *, env: Mapping[str, str], log: logging.Logger) -> JsonObject:
-    """Run `python -m preprocessing` with these arguments and return its result; its lines go to `log` as they come.
+    """Run `python -m preprocessing` with these arguments and return its result; its log lines go to `log` at once.
 
-    `env` is the whole environment: secrets belong here, never in the arguments. Raises MissingDataError for raw dates
-    that are not there, PreprocessingError for other data that cannot be used and ChildError for anything else. The
-    child ends when this call does, and when this process dies.
+    `env` is the complete environment: put secrets here, never in the arguments. Raises MissingDataError for missing raw
+    dates, PreprocessingError for other data that cannot be used, and ChildError for anything else. The child ends with
+    this call, and when this process dies.
     """
     path = os.pathsep.join([str(ROOT), *filter(None, [env.get("PYTHONPATH")])])
     process = subprocess.Popen(
         [sys.executable, "-m", "preprocessing", *arguments],
         env={**env, "PYTHONPATH": path, PARENT: str(os.getpid())},
-        # A task's standard input is the socket of its supervisor: it must not be inherited.
+        # A task's standard input is the socket to its supervisor, which must not be inherited.
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -85,7 +85,7 @@ def _forward(process: subprocess.Popen[str], log: logging.Logger, last: list[str
 
 
 def die_with_parent() -> None:
-    """Ask Linux to kill this process when the parent named in PARENT dies; do nothing without one or elsewhere."""
+    """Ask Linux to kill this process when the parent named in PARENT dies; do nothing without PARENT or elsewhere."""
     parent = os.environ.get(PARENT)
     if parent is None or sys.platform != "linux":
         return

@@ -1,4 +1,4 @@
-"""Cut a window into spans of whole dates that are built one after the other, so that memory does not grow with it."""
+"""Divide a window into spans of dates that are built one after the other, so that memory does not grow with it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from preprocessing import raw
 from preprocessing.window import Span, Window
 
 ROWS = 1_000_000
-"""Raw rows of a span, its history not counted. Fewer take less memory, and read the history more often."""
+"""Raw rows per span, without its history. Fewer rows need less memory, but the history is read more often."""
 
 
 def spans(window: Window, files: raw.Files, rows: int = ROWS) -> list[Span]:
-    """Return consecutive spans that hold the window, each of at most `rows` raw rows; a larger date stands alone."""
+    """Return consecutive spans that cover the window, each of at most `rows` raw rows or of a single date."""
     found: list[Span] = []
     held = 0
     for day in window.span.own_dates():

@@ -1,7 +1,7 @@
-"""Open raw files as Narwhals frames of one engine, every column in the one type that its kind stands for.
+"""Open raw files as Narwhals frames of one engine, each column with the type of its kind.
 
 Files of different dates may differ in width (int32 and int64, milliseconds and microseconds): they are widened here.
-Anything else that differs has been refused by `raw.checked_files` before.
+`raw.checked_files` has rejected any other difference.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ NARWHALS_TYPES = {
 }
 
 Build = Callable[[Mapping[str, Sequence[str]], Span], pl.LazyFrame]
-"""From the raw files of each table and the span of dates to the span's table, in no order."""
+"""Builds a span's rows, in no particular order, from the raw files of each table."""
 
 
 @contextmanager
 def started(spec: TableSpec, engine: str = POLARS) -> Iterator[Build]:
-    """Give the table's `build` as one engine makes it: the same rows and types on each.
+    """Yield a function that builds the table with one engine; all engines give the same rows and types.
 
-    With Spark, the joins and the rates are Spark's, in one session for all spans; the finished table of each then comes
-    to this process, whose memory must hold it. Raises EngineError when Spark is not installed.
+    Spark builds all spans in one session, then each finished table is collected into this process, whose memory must
+    hold it. Raises EngineError if Spark is not installed.
     """
     if engine == POLARS:
         yield partial(_on_polars, spec)
@@ -76,7 +76,7 @@ def _on_polars(spec: TableSpec, files: Mapping[str, Sequence[str]], span: Span) 
 
 def _on_spark(spec: TableSpec, session: SparkSession, files: Mapping[str, Sequence[str]], span: Span) -> pl.LazyFrame:
     table = spec.build(spark_tables(spec, session, files), span).to_native().toArrow()
-    # Spark's own widths differ here and there: both engines write one schema.
+    # Some of Spark's types have other widths than Polars'.
     return pl.DataFrame(pl.from_arrow(table)).cast(_on_polars(spec, files, span).collect_schema()).lazy()
 
 
@@ -100,7 +100,7 @@ def _scan(paths: Sequence[str], table: RawTable) -> pl.LazyFrame:
 
 
 def spark_tables(spec: TableSpec, session: SparkSession, files: Mapping[str, Sequence[str]]) -> dict[str, Frame]:
-    """Open the files of each raw table with a Spark session whose time zone is UTC."""
+    """Open the files of each raw table with Spark; the session's time zone must be UTC."""
     return {table: _read(session, paths, spec.raw[table].columns) for table, paths in files.items()}
 
 
@@ -111,10 +111,10 @@ def _read(session: SparkSession, paths: Sequence[str], kinds: Mapping[str, str])
 
 
 def spark_session(*, threads: int, folder: Path) -> SparkSession:
-    """Return a Spark session whose time zone is UTC: the cluster's under spark-submit, else one in this process.
+    """Return a Spark session whose time zone is UTC: the cluster's under spark-submit, otherwise one in this process.
 
-    `threads` and `folder` (for what does not fit in memory) are those of a session in this process. Raises EngineError
-    when pyspark or Java is missing.
+    `threads` and `folder` (where Spark spills to disk) apply to a session in this process only. Raises EngineError if
+    pyspark or Java is missing.
     """
     if importlib.util.find_spec("pyspark") is None:
         raise EngineError("the spark engine requires pyspark, which is not installed: pip install pyspark==4.3.0")

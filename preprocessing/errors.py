@@ -1,13 +1,13 @@
-"""What goes wrong with data. Every message is one line that names what was found and what was expected.
+"""Errors about data. Each message is one line that names what was found and what was expected.
 
-PreprocessingError          root: catch this one
-├── WindowError             a partition or window that cannot be served: no date, too early, splits that do not fit
-├── RawDataError            a raw file that is empty, truncated, or has wrong columns
-│   └── MissingDataError    a raw date that is not there (yet)
+PreprocessingError          base class: retrying without new data does not help
+├── WindowError             the partition is not a date or too early, or the splits do not fit into the window
+├── RawDataError            a raw file is empty, truncated, or has wrong columns
+│   └── MissingDataError    raw dates are missing (perhaps only late)
 ├── TableError              the built table cannot be trained on: no rows, a label with one class
-│   └── ChecksError         data checks fail; `checks` holds all findings
+│   └── ChecksError         data checks failed; `checks` has all findings
 └── EngineError             the chosen engine is not installed
-ConflictError               not among them: another run wrote the same partition at once; trying again heals it
+ConflictError               another run wrote the same partition at the same time: a retry helps
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from preprocessing.json_types import JsonObject
 
 
 class PreprocessingError(Exception):
-    """Anything wrong with a partition or its data; retrying without new data will not help."""
+    """A partition or its data cannot be used; retrying without new data does not help."""
 
 
 class ConflictError(Exception):
-    """Another run has written the same partition at the same time."""
+    """Another run wrote the same partition at the same time."""
 
 
 class WindowError(PreprocessingError):
-    """The partition key or its window cannot be served."""
+    """The partition is not a date or too early, or the splits do not fit into the window."""
 
 
 class RawDataError(PreprocessingError):
-    """A raw file is missing or not what it should be."""
+    """A raw file is missing or not what was expected."""
 
 
 class MissingDataError(RawDataError):
-    """Raw dates of the window are not there: late, or never to come."""
+    """Raw dates of the window are missing, perhaps only late."""
 
 
 class TableError(PreprocessingError):
@@ -40,12 +40,12 @@ class TableError(PreprocessingError):
 
 
 class ChecksError(TableError):
-    """Data checks fail."""
+    """Data checks failed."""
 
     def __init__(self, message: str, checks: list[JsonObject]) -> None:
         super().__init__(message)
         self.checks = checks
-        """Every finding (see `quality.checks.Finding`), the failing ones with `ok` false."""
+        """All findings (see `quality.checks.Finding`); `ok` is false for those that failed."""
 
 
 class EngineError(PreprocessingError):

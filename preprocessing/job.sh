@@ -1,5 +1,5 @@
 #!/bin/bash
-# The program as a SageMaker Processing job. $1: the S3 URI of the splits; it ends in the partition. More: options.
+# Runs the program as a SageMaker Processing job. $1: S3 URI of the splits, ending in the partition; further arguments: options.
 set -euo pipefail
 cd /opt/ml/processing/input/code
 python3 -m pip install --quiet --disable-pip-version-check -r preprocessing/requirements.txt
@@ -10,6 +10,6 @@ python3 -m preprocessing local --partition "${uri##*/}" --raw /opt/ml/processing
     --previous /opt/ml/processing/input/previous/previous.json "$@" &
 trap 'kill -TERM $!' TERM
 wait $!
-# An output of a job is a folder: the manifest gets one of its own.
+# Each output of a job is a folder, so the manifest needs its own.
 mkdir -p "$output/manifest"
 mv "$output/manifest.json" "$output/manifest/"

@@ -1,4 +1,4 @@
-"""The program's two tasks on S3: extract raw dates, and preprocess a partition.
+"""The two tasks on S3: extract raw dates, and preprocess a partition.
 
 Layout: `raw/flights/date=2013-07-04/flights.parquet` for each raw table, and for a partition of a pipeline
 `<pipeline>/input/<partition>/train/train.parquet` (val and test alike) with `manifest.json`.
@@ -29,10 +29,10 @@ def extract(
 ) -> JsonObject:
     """Upload the raw dates of the partition's window from the source; return how many files were written.
 
-    Dates that the source lacks may have come from somewhere else. Raises MissingDataError for those that are not there.
+    Dates that the source lacks may be in the bucket already. Raises MissingDataError for those that are not.
 
-    With `list_for`, a pipeline's name, the files are also listed in a ManifestFile beside that pipeline's splits, so
-    that a Processing job downloads these dates and no others, and the profiles of its earlier partitions lie beside it.
+    With `list_for`, a pipeline's name, the files are also listed in a ManifestFile next to that pipeline's splits, so
+    that a Processing job downloads only these dates; the profiles of earlier partitions are stored next to it.
     """
     if spec.source is None:
         raise PreprocessingError("this table has no source to extract from; provide its raw dates another way")
@@ -43,7 +43,7 @@ def extract(
     if list_for is not None:
         target = splits_folder(client, bucket, list_for, window)
         storage.write_raw_manifest(spec, target, RAW_MANIFEST, folder, window)
-        # The job's outputs come one by one, in no known order: with the old manifest beside them they would look whole.
+        # SageMaker uploads the job's outputs in any order: with the old manifest, the partition would look complete.
         storage.remove_manifest(target)
         target.put(PREVIOUS, json.dumps(previous_profiles(target, window)).encode())
     first = min(days[0] for days in dates.values())
@@ -53,7 +53,7 @@ def extract(
 def preprocess(
     spec: TableSpec, client: storage.S3Client, bucket: str, pipeline: str, window: Window, split_by: str = "time"
 ) -> JsonObject:
-    """Build and commit the partition's splits; return input_path and what the program says about them."""
+    """Build and commit the partition's splits; return the result of `program.preprocess`, and `input_path`."""
     target = splits_folder(client, bucket, pipeline, window)
     with tempfile.TemporaryDirectory(prefix=f"preprocess-{window.partition}-") as name:
         folder = Path(name)
@@ -67,7 +67,7 @@ def preprocess(
 
 
 def previous_profiles(target: storage.Folder, window: Window) -> list[dict[str, Profile]]:
-    """Return the profiles of the partitions before this one that are whole, the newest first."""
+    """Return the profiles of earlier partitions that are complete, the newest first."""
     oldest = window.partition - timedelta(days=checks.PREVIOUS_DAYS)
     manifests = storage.manifests_before(target, since=str(oldest))
     found = (manifest["profile"] for manifest in manifests if "profile" in manifest)
@@ -75,5 +75,5 @@ def previous_profiles(target: storage.Folder, window: Window) -> list[dict[str, 
 
 
 def splits_folder(client: storage.S3Client, bucket: str, pipeline: str, window: Window) -> storage.Folder:
-    """Return where the partition's splits lie: the training's input path."""
+    """Return the folder of the partition's splits, which is the training's input path."""
     return storage.Folder(client, bucket, f"{pipeline}/input/{window.partition}")

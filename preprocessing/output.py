@@ -1,8 +1,8 @@
-"""Write a partition's table whole or not at all.
+"""Write a partition's splits completely or not at all.
 
-Everything is written aside first, into a folder of the run's own below `.aside`, as the rows come. The commit removes
-the old manifest, moves the files to their places and writes the new manifest last: a partition without `manifest.json`
-is not whole, and one with it holds exactly the files whose sha256 it names. A rerun overwrites.
+Rows are first written to a temporary folder below `.aside`. The commit removes the old manifest, moves the files into
+place and writes the new manifest last: a partition without `manifest.json` is incomplete, and one with it contains
+exactly the files whose sha256 it lists. A rerun overwrites the partition.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from preprocessing.json_types import JsonObject
 MANIFEST = "manifest.json"
 SPLITS = ("train", "val", "test")
 GROUP_ROWS = 131_072
-"""Rows of a row group. Where the rows come in pieces makes no difference to the file."""
+"""Rows per row group; the file does not depend on the pieces in which rows are added."""
 
 
 def split_key(split: str) -> str:
-    """Return where a split lies below the partition's folder: `train/train.parquet`."""
+    """Return a split's path below the partition's folder: `train/train.parquet`."""
     return f"{split}/{split}.parquet"
 
 
 class Aside:
-    """The splits of a partition while they are written; see `aside`."""
+    """The splits of a partition while they are being written; see `aside`."""
 
     def __init__(self, folder: Path, own: Path) -> None:
         self._folder, self._own = folder, own
         self._splits = {split: _Growing(own / f"{split}.parquet") for split in SPLITS}
 
     def file(self, split: str) -> Path:
-        """Return where the split is written; from its first rows on it exists, and after `close` it can be read."""
+        """Return the file of a split: it exists after the first rows, and is readable after `close`."""
         return self._splits[split].path
 
     def add(self, split: str, table: pl.DataFrame) -> None:
@@ -48,12 +48,12 @@ class Aside:
         self._splits[split].add(table)
 
     def close(self) -> None:
-        """End the files: no rows can be added."""
+        """Finish the files: no more rows can be added."""
         for split in self._splits.values():
             split.close()
 
     def commit(self, about: JsonObject) -> None:
-        """Move everything to its place, with a manifest that holds `about` and describes the files."""
+        """Move the files into place, with a manifest that contains `about` and describes them."""
         files = {split_key(split): growing.describe() for split, growing in self._splits.items()}
         partial = self._own / MANIFEST
         partial.write_text(json.dumps({**about, "files": files}, indent=2, default=str) + "\n")
@@ -88,7 +88,7 @@ class _Growing:
         whole = waiting.height // GROUP_ROWS * GROUP_ROWS
         for begin in range(0, whole, GROUP_ROWS):
             self._write(waiting.slice(begin, GROUP_ROWS))
-        # A copy by way of bytes: a slice would keep all rows that it was cut from.
+        # Copied through bytes: a slice would keep all rows of the table in memory.
         rest = waiting.slice(whole).write_ipc(None, compat_level=pl.CompatLevel.oldest())
         self._waiting = pl.read_ipc(rest.getvalue())
 
@@ -113,7 +113,7 @@ class _Growing:
 
 @contextlib.contextmanager
 def aside(folder: Path) -> Iterator[Aside]:
-    """Give the place where a run writes its splits; what it has not committed when it ends is removed."""
+    """Yield the splits to write to; what is not committed is removed at the end."""
     new = not folder.exists()
     own = folder / ".aside" / uuid.uuid4().hex
     _make(own)
@@ -121,14 +121,14 @@ def aside(folder: Path) -> Iterator[Aside]:
         yield Aside(folder, own)
     finally:
         shutil.rmtree(own)
-        with contextlib.suppress(OSError):  # another run's folder lies in it
+        with contextlib.suppress(OSError):  # another run's folder is in it
             own.parent.rmdir()
-            if new:  # the partition lies in it, once it is committed
+            if new:  # fails after a commit: the partition is in it
                 folder.rmdir()
 
 
 def _make(own: Path) -> None:
-    """Make a folder and those above it, even while another run that ends removes them."""
+    """Create a folder and its parents, even while another run removes these."""
     for _ in range(100):
         with contextlib.suppress(FileNotFoundError):
             own.mkdir(parents=True)

@@ -1,7 +1,7 @@
-"""The whole program on local folders: read a partition's window, build its table, split it, check it, write it.
+"""The program on local folders: read a partition's window, build its table, split it, check it, write it.
 
-The table is built and written in spans of dates (see `chunks`): memory is that of one span and its history, whatever
-the length of the window.
+The table is built and written in spans of dates (see `chunks`): memory depends on one span and its history, not on the
+length of the window.
 """
 
 from __future__ import annotations
@@ -31,15 +31,14 @@ def preprocess(
     split_by: str = "time",
     chunk_rows: int = chunks.ROWS,
 ) -> JsonObject:
-    """Write train, val and test of the window below `output_folder` and return what was written.
+    """Write train, val and test of the window below `output_folder`, and describe them.
 
-    `engine` (one of `engines.ENGINES`) builds the table; what it holds does not depend on it. `previous`: the profiles
-    in the manifests of earlier partitions, the newest first; the newest day is compared with them. `split_by` is one
-    of `splits.WAYS`. `chunk_rows`: raw rows that are built at once; what is written does not depend on it.
+    `engine` (one of `engines.ENGINES`) builds the table. `previous` has the profiles of earlier partitions' manifests,
+    the newest first, which the newest day is compared with. `split_by` is one of `splits.WAYS`. `chunk_rows` is the
+    number of raw rows that are built at once. The splits depend neither on `engine` nor on `chunk_rows`.
 
-    The result: partition, rows and share of label 1 per split, dates per split, the field lists under the names of
-    the training's hyperparameters, and the findings of the data checks. Raises PreprocessingError; nothing is visible
-    then.
+    The result has the partition; each split's rows, share of label 1 and dates; the field lists under the names of the
+    training's hyperparameters; and the findings of the data checks. Raises PreprocessingError, and then writes nothing.
     """
     files = raw.checked_files(spec, raw_folder, window)
     with engines.started(spec, engine) as build, output.aside(output_folder) as aside:
@@ -65,7 +64,7 @@ def preprocess(
 def build_table(
     spec: TableSpec, files: Mapping[str, Sequence[str]], window: Window, span: Span, build: engines.Build
 ) -> pl.DataFrame:
-    """Return the rows of one span of the window, in order of time."""
+    """Return the rows of one span of the window, in the table's order."""
     within = pl.col(spec.date_name).is_between(span.first, span.last)
     try:
         return build(files, span).filter(within).sort(spec.order).collect(engine="streaming")
@@ -75,7 +74,7 @@ def build_table(
 
 
 def _add(table: pl.DataFrame, window: Window, split_by: str, aside: output.Aside, parts: Parts) -> None:
-    """Write and count the rows of a span; nothing refers to them when this returns."""
+    """Write and count the rows of a span."""
     for split, rows in splits.split(parts.spec, table, window, split_by).items():
         aside.add(split, rows)
         parts[split].add(rows)

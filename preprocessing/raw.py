@@ -1,4 +1,4 @@
-"""Read the raw date partitions of a window, and say exactly what is wrong with a file that cannot be used."""
+"""The raw files of a window: located and checked, with exact messages about those that cannot be used."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from preprocessing.window import Span, Window
 
 
 class File(NamedTuple):
-    """A raw file that is as expected, as far as its footer tells."""
+    """A raw file whose footer is as expected."""
 
     path: str
     rows: int
@@ -27,7 +27,7 @@ Files = dict[str, dict[date, File]]
 
 
 def raw_key(table: str, day: date) -> str:
-    """Return where a table's rows of one date lie below the raw folder: `flights/date=2013-07-04/flights.parquet`."""
+    """Return the path of a table's date below the raw folder: `flights/date=2013-07-04/flights.parquet`."""
     return f"{table}/date={day}/{table}.parquet"
 
 
@@ -45,9 +45,9 @@ def paths(spec: TableSpec, files: Files, span: Window | Span) -> dict[str, list[
 
 
 def explain_unreadable(spec: TableSpec, files: Mapping[str, Sequence[str]], window: Window) -> None:
-    """Read every file and raise RawDataError at the first that cannot be read, or whose texts are not UTF-8.
+    """Read every file, and raise RawDataError for the first one that is unreadable or contains text that is not UTF-8.
 
-    For after the fact: an engine that meets such a file names neither it nor the column.
+    Called after an engine failed: its error names neither the file nor the column.
     """
     for table, paths in files.items():
         columns = spec.raw[table].columns
@@ -63,7 +63,7 @@ def explain_unreadable(spec: TableSpec, files: Mapping[str, Sequence[str]], wind
 
 
 def _not_utf8(rows: pa.Table, name: str) -> str | None:
-    """Say which row of a text column is in another encoding, if one is."""
+    """Describe the first value of a text column that is not UTF-8, if there is one."""
     for row, value in enumerate(rows[name].cast(pa.large_binary()).to_pylist()):
         if value is not None and not _is_utf8(value):
             return f"column {name!r} contains text that is not UTF-8: {value!r} in row {row}"
@@ -102,9 +102,9 @@ def _dates(days: Sequence[date]) -> str:
 
 
 def check_file(spec: TableSpec, file: Path, table: str, day: date, good: Path | None = None) -> int:
-    """Return a raw file's number of rows after a look at its footer. Raises RawDataError when it is not as expected.
+    """Check a raw file's footer and return its number of rows. Raises RawDataError if it is not as expected.
 
-    `good`: a file of another date that was as expected; the message says what that one has.
+    `good` is a valid file of another date, which a message about a wrong type compares this one with.
     """
     if file.stat().st_size == 0:
         raise RawDataError(f"{file} is empty (0 bytes); expected a Parquet file of {table}")
@@ -140,7 +140,7 @@ def _check_columns(file: Path, schema: pa.Schema, expected: Mapping[str, str], g
 
 
 def _check_dates(file: Path, metadata: pq.FileMetaData, name: str, day: date) -> None:
-    """Refuse rows of other dates, where the file has statistics: they would be built twice, or not at all."""
+    """Reject rows of other dates, if the file has statistics: they would be built twice, or not at all."""
     column = metadata.schema.names.index(name)
     known = (metadata.row_group(group).column(column).statistics for group in range(metadata.num_row_groups))
     for found in known:
@@ -149,7 +149,7 @@ def _check_dates(file: Path, metadata: pq.FileMetaData, name: str, day: date) ->
 
 
 def _example(file: Path, name: str) -> str:
-    """Say what the first row with a value holds."""
+    """Describe the first value that is not null."""
     try:
         values = pq.read_table(file, columns=[name], partitioning=None)[name].to_pylist()
     except (pa.ArrowException, OSError) as error:

@@ -1,6 +1,6 @@
-"""What is particular to one table: its columns, its raw tables, how rows are built, and what counts as a fault.
+"""The description of a table: its columns, its raw tables, how rows are built, and the limits of the data checks.
 
-Light on purpose (no third-party imports): DAG files read a table's lists and dates at parse time.
+Imports nothing heavy, because DAG files read a table's lists and dates when they are parsed.
 """
 
 from __future__ import annotations
@@ -24,38 +24,38 @@ INTEGER, NUMBER, TEXT, DAY, TIME = "integer", "number", "text", "date", "time st
 
 @dataclass(frozen=True, kw_only=True)
 class RawTable:
-    """One of the raw tables that a window reads, a Parquet file per date."""
+    """A raw table: one Parquet file per date."""
 
     columns: Mapping[str, str]
-    """Kind of each column that it must have; further columns are ignored."""
+    """Kind of each required column; other columns are ignored."""
     days_before: int = 0
-    """Days read before the first date of the rows that are built: the history that their features look back on."""
+    """Days read before the first date of the rows that are built: the history that features look back on."""
     may_be_empty: bool = False
-    """It only adds features: a date without rows gives missing values, not an error."""
+    """Whether a date may have no rows: its features are then missing. Otherwise it is an error."""
     read_repeatedly: bool = False
-    """The build reads it several times: Polars then keeps its rows instead of reading the files again."""
+    """Whether `build` reads the table several times: Polars then keeps its rows in memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What the data checks hold a table against, see `quality.checks`."""
+    """Limits of the data checks, see `quality.checks`."""
 
     label_share: tuple[float, float] = (0.02, 0.98)
-    """Least and largest share of label 1 in a split."""
+    """Smallest and largest share of label 1 in a split."""
     null_share: Mapping[str, float] = field(default_factory=dict)
     """Largest share of missing values by column."""
     other_null_share: float = 0.2
-    """The same for every column that `null_share` leaves out."""
+    """The same for columns that are not in `null_share`."""
     max_psi: float = 0.25
-    """Population stability index beyond what chance makes; more is usually called a large shift."""
+    """Largest population stability index above what chance explains; 0.25 is the usual limit for a large shift."""
     drift_of: Sequence[str] = ()
-    """Features whose drift from train to test fails the check; that of the others is only reported."""
+    """Features whose drift from train to test can fail the check; for all others it is only reported."""
     daily_drift_of: Sequence[str] = ()
-    """Features whose drift from the earlier partitions to the newest day fails the check."""
+    """Features whose drift from earlier partitions to the newest day can fail the check."""
     not_daily: Sequence[str] = ()
-    """Features of which one day cannot be compared with others, such as the day of the week."""
+    """Features for which single days cannot be compared, such as the day of the week."""
     max_single_auc: float = 0.95
-    """A single feature that predicts the label this well has seen the outcome."""
+    """Largest AUC of a single feature: one that predicts the label better has probably seen the outcome."""
 
 
 class FieldLists(TypedDict):
@@ -70,7 +70,7 @@ class FieldLists(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class TableSpec:
-    """A table that the program can build. Field names are those of the training's hyperparameters."""
+    """A table that the program can build. Its column lists have the names of the training's hyperparameters."""
 
     id_name: str
     label_name: str
@@ -78,22 +78,22 @@ class TableSpec:
     tab_field_list: Sequence[str]
     cat_field_list: Sequence[str]
     order: Sequence[str]
-    """Columns that the rows of every split are sorted by; the id among them, so that the order is one."""
+    """Columns that each split is sorted by. They must include the id, so that the order is unique."""
     never_features: Sequence[str] = ()
-    """Raw columns known only with the outcome: they may make the label, never a feature."""
+    """Raw columns that are known only with the outcome: the label may depend on them, features must not."""
     raw: Mapping[str, RawTable]
     build: Callable[[Mapping[str, Frame], Span], Frame]
-    """From the raw tables, as Narwhals LazyFrames by name, to the rows of a span of dates, in no order."""
+    """Builds the rows of a span of dates, in any order, from the raw tables by name."""
     schema: Callable[[], pandera.polars.DataFrameSchema]
-    """What each column may hold: a pandera.polars.DataFrameSchema."""
+    """Returns the schema that declares what each column may contain."""
     limits: Limits = Limits()
     first: date | None = None
-    """First date that can exist at all; None: there is no such date."""
+    """First date that has data; None if there is no such limit."""
     max_days: int | None = None
-    """Longest window, in days; None: any length."""
+    """Longest window, in days; None if there is no limit."""
     source: Callable[[Mapping[str, Sequence[date]]], Iterator[tuple[str, bytes]]] | None = None
-    """From the dates of each raw table to (key below the raw folder, Parquet bytes), for `extract`. Dates that it lacks
-    are left out. None: the raw files come from somewhere else."""
+    """Yields (key below the raw folder, Parquet bytes) for the dates of each raw table, for `extract`; skips dates that
+    it lacks. None if the raw files come from elsewhere."""
 
     @property
     def features(self) -> list[str]:
@@ -107,11 +107,11 @@ class TableSpec:
 
     @property
     def daily(self) -> list[str]:
-        """Features of which one day can be compared with others."""
+        """Features for which single days can be compared."""
         return [name for name in self.features if name not in self.limits.not_daily]
 
     def field_lists(self) -> FieldLists:
-        """Return id, label and field lists under the names that the training's hyperparameters use."""
+        """Return the columns under the names of the training's hyperparameters."""
         return {
             "id_name": self.id_name,
             "label_name": self.label_name,
@@ -127,7 +127,7 @@ class TableSpec:
         val_days: int = Window.val_days,
         test_days: int = Window.test_days,
     ) -> Window:
-        """Return the partition's window within the table's dates. Raises WindowError when it does not fit."""
+        """Return the partition's window within the table's dates. Raises WindowError if it does not fit."""
         return Window(partition, days, val_days, test_days, start=self.first, longest=self.max_days)
 
     def raw_dates(self, of: Window | Span) -> dict[str, list[date]]:

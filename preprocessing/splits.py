@@ -1,7 +1,7 @@
-"""Cut a table into train, val and test: by time, or by hash of the id.
+"""Split a table into train, val and test: by time, or by hash of the id.
 
-By time (the default) the model is judged on the newest days, as it will be used. By hash each id has its split for
-ever, whatever other rows there are: for tables whose rows have no order in time.
+By time (the default), the model is judged on the newest days, as in production. By hash, an id always belongs to the
+same split, whatever other rows there are: for tables whose rows have no order in time.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ def by_time(spec: TableSpec, table: pl.DataFrame, window: Window) -> Splits:
 
 
 def by_hash(spec: TableSpec, table: pl.DataFrame, window: Window) -> Splits:
-    """Return the rows of each split by their id's hash; the shares of rows are the window's shares of days.
+    """Return the rows of each split by the hash of their id; the shares of rows are the window's shares of days.
 
-    The share is that of the whole window, also where it is cut at the beginning of the data: an id must not move then.
+    A window that is cut off at the beginning of the data keeps the shares of a full one, so that no id moves.
     """
     test, val = window.test_days / window.days, window.val_days / window.days
     place = pl.Series([_place(str(row_id)) for row_id in table[spec.id_name]], dtype=pl.Float64)
@@ -37,16 +37,16 @@ def by_hash(spec: TableSpec, table: pl.DataFrame, window: Window) -> Splits:
 
 
 def _place(row_id: str) -> float:
-    """Return a number from 0 to 1 that depends on nothing but the id: not on the process, the machine or a version."""
+    """Return a number from 0 to 1 that depends only on the id, not on process, machine or version."""
     return int.from_bytes(hashlib.blake2b(row_id.encode(), digest_size=6).digest(), "big") / 2**48
 
 
 WAYS: dict[str, Callable[[TableSpec, pl.DataFrame, Window], Splits]] = {"time": by_time, "hash": by_hash}
-"""How a table can be split, by the name that the command line takes."""
+"""Ways to split a table, by the value of `--split-by`."""
 
 
 def split(spec: TableSpec, table: pl.DataFrame, window: Window, by: str = "time") -> Splits:
-    """Return the rows of train, val and test, `by` one of WAYS; the table may be a part of the window's."""
+    """Return the rows of train, val and test; `by` is one of WAYS, and `table` may be a part of the window's rows."""
     return WAYS[by](spec, table, window)
 
 

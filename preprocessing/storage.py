@@ -1,7 +1,7 @@
-"""The same on S3: raw files up and down, a partition's output up, with a boto3 client that the caller gives.
+"""Raw files and splits on S3, with the caller's boto3 client.
 
-S3 has no rename, so a commit copies: files are uploaded under `.aside/`, then the old manifest is removed, the files
-are copied to their places, and the manifest is written last. A partition without a manifest is not whole.
+S3 has no rename, so a commit copies: files are uploaded below `.aside/`, then the old manifest is deleted, the files
+are copied into place, and the manifest is written last. A partition without a manifest is incomplete.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from preprocessing.window import Window
 
 THREADS = 16
 PIECE = 2**20
-"""Bytes of an object that are in memory at once while it is downloaded."""
+"""Bytes of an object that are in memory while it is downloaded."""
 
 MAX_COPY = 5 * 2**30
-"""Bytes of the largest object that S3 copies in one call."""
+"""Bytes of the largest object that CopyObject accepts."""
 
 
 class S3Client(Protocol):
@@ -50,15 +50,15 @@ class Folder:
 
     @property
     def uri(self) -> str:
-        """`s3://bucket/prefix`, without a slash at its end."""
+        """`s3://bucket/prefix`, without a trailing slash."""
         return f"s3://{self.bucket}/{self.prefix}"
 
     def key(self, name: str) -> str:
-        """Return the full key of a name below the folder."""
+        """Return the key of a name in the folder."""
         return f"{self.prefix}/{name}"
 
     def etags(self, below: str) -> dict[str, str]:
-        """Return the ETag of every object below a name of the folder; names are relative to the folder."""
+        """Return the ETags of all objects whose name begins with `below`, by name relative to the folder."""
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.key(below))
         found = [item for page in pages for item in page.get("Contents", [])]
         return {item["Key"].removeprefix(f"{self.prefix}/"): item["ETag"].strip('"') for item in found}
@@ -69,14 +69,14 @@ class Folder:
 
 
 def upload_raw(spec: TableSpec, folder: Folder, files: Iterable[tuple[str, bytes]]) -> dict[str, int]:
-    """Upload raw files that are not there yet or differ; return how many were written and how many were there.
+    """Upload raw files that are missing or differ; return how many were written and how many were unchanged.
 
-    An object is whole as soon as it is visible, so two runs may write the same date at once.
+    An object on S3 is complete as soon as it is visible, so two runs may write the same date at the same time.
     """
     present = {name: etag for table in spec.raw for name, etag in folder.etags(f"{table}/").items()}
 
     def put(file: tuple[str, bytes]) -> bool:
-        # The ETag of an object put in one piece is its MD5 (where it is not, it is uploaded again: only slower).
+        # The ETag of an object that was not uploaded in parts is its MD5. If it is not, the file is uploaded again.
         name, content = file
         changed = present.get(name) != hashlib.md5(content, usedforsecurity=False).hexdigest()
         if changed:
@@ -86,14 +86,14 @@ def upload_raw(spec: TableSpec, folder: Folder, files: Iterable[tuple[str, bytes
     found = Counter[bool]()
     coming = iter(files)
     with ThreadPoolExecutor(THREADS) as pool:
-        # In batches: files that nobody has uploaded yet must not pile up in memory.
+        # In batches, which bounds how many files wait in memory.
         while batch := list(islice(coming, THREADS)):
             found.update(pool.map(put, batch))
     return {"written": found[True], "unchanged": found[False]}
 
 
 def write_raw_manifest(spec: TableSpec, folder: Folder, name: str, raw_folder: Folder, window: Window) -> None:
-    """Write the list of the window's raw files in SageMaker's ManifestFile format."""
+    """Write a list of the window's raw files in SageMaker's ManifestFile format."""
     content: list[Any] = [{"prefix": f"{raw_folder.uri}/"}, *_raw_names(spec, window)]
     folder.put(name, json.dumps(content).encode())
 
@@ -103,7 +103,7 @@ def _raw_names(spec: TableSpec, window: Window) -> list[str]:
 
 
 def download_raw(spec: TableSpec, folder: Folder, window: Window, to: Path) -> None:
-    """Download exactly the raw files that the window reads. Raises MissingDataError naming what is missing."""
+    """Download the raw files that the window reads. Raises MissingDataError if any is missing."""
     names = _raw_names(spec, window)
     with ThreadPoolExecutor(THREADS) as pool:
         missing = [name for name in pool.map(lambda name: _download(folder, name, to / name), names) if name]
@@ -111,7 +111,7 @@ def download_raw(spec: TableSpec, folder: Folder, window: Window, to: Path) -> N
 
 
 def require_raw(spec: TableSpec, folder: Folder, window: Window) -> None:
-    """Raise MissingDataError unless every raw file that the window reads is there."""
+    """Raise MissingDataError unless all raw files that the window reads exist."""
     present = {name for table in spec.raw for name in folder.etags(f"{table}/")}
     names = _raw_names(spec, window)
     _refuse([name for name in names if name not in present], len(names), folder, window)
@@ -126,7 +126,7 @@ def _refuse(missing: list[str], known: int, folder: Folder, window: Window) -> N
 
 
 def _download(folder: Folder, name: str, to: Path) -> str | None:
-    """Download one object; return its name when it does not exist."""
+    """Download an object; return its name if it does not exist."""
     to.parent.mkdir(parents=True, exist_ok=True)
     try:
         found = folder.client.get_object(Bucket=folder.bucket, Key=folder.key(name))
@@ -138,9 +138,9 @@ def _download(folder: Folder, name: str, to: Path) -> str | None:
 
 
 def manifests_before(folder: Folder, *, since: str) -> Iterator[JsonObject]:
-    """Yield the manifests of the whole partitions beside this one that come before it, the newest first.
+    """Yield the manifests of the complete partitions from `since` up to this one, excluded, the newest first.
 
-    Partitions are compared by name; none before `since` is looked at.
+    Partitions are compared by name.
     """
     parent, _, name = folder.prefix.rpartition("/")
     pages = folder.client.get_paginator("list_objects_v2").paginate(
@@ -157,13 +157,13 @@ def manifests_before(folder: Folder, *, since: str) -> Iterator[JsonObject]:
 
 
 def publish(local: Path, folder: Folder) -> None:
-    """Commit a locally written partition to S3: all of it, or, without a manifest, nothing that counts.
+    """Commit a locally written partition to S3; if this fails, the partition has no manifest and is incomplete.
 
-    Two runs of one partition may do so at once: each has an aside folder of its own, and one that finds the other's
-    bytes among its files takes the manifest away and raises ConflictError.
+    Two runs may commit the same partition at the same time: each uploads to its own folder first, and one that finds
+    the other's files in place of its own deletes the manifest and raises ConflictError.
     """
     files = [output.split_key(split) for split in output.SPLITS]
-    # The aside folder is a sibling of the partition: nothing that lists the partition sees it.
+    # Not inside the partition, so that listing the partition does not show it.
     parent, _, name = folder.prefix.rpartition("/")
     aside = Folder(folder.client, folder.bucket, f"{parent}/.aside/{name}-{uuid.uuid4().hex}")
     try:
@@ -174,17 +174,17 @@ def publish(local: Path, folder: Folder) -> None:
         folder.put(output.MANIFEST, (local / output.MANIFEST).read_bytes())
         if [_etag(folder, file) for file in files] != ours:
             remove_manifest(folder)
-            raise ConflictError(f"{folder.uri}: another run has written this partition at the same time")
+            raise ConflictError(f"{folder.uri}: another run wrote this partition at the same time")
     finally:
         for file in files:
             folder.client.delete_object(Bucket=aside.bucket, Key=aside.key(file))
 
 
 def _copy(source: Folder, target: Folder, file: str, size: int) -> str:
-    """Copy one object to the same name below another folder; return the copy's ETag."""
+    """Copy an object to the same name in another folder; return the copy's ETag."""
     at = {"Bucket": source.bucket, "Key": source.key(file)}
     if size <= MAX_COPY:
-        # In one call: its answer says what this very copy is, and the local S3 copies no parts.
+        # One call, whose response has the ETag of this copy. The local S3 does not support UploadPartCopy.
         done = target.client.copy_object(CopySource=at, Bucket=target.bucket, Key=target.key(file))
         return str(done["CopyObjectResult"]["ETag"])
     target.client.copy(at, target.bucket, target.key(file))
@@ -192,7 +192,7 @@ def _copy(source: Folder, target: Folder, file: str, size: int) -> str:
 
 
 def remove_manifest(folder: Folder) -> None:
-    """Make a partition count as not whole."""
+    """Mark a partition as incomplete."""
     folder.client.delete_object(Bucket=folder.bucket, Key=folder.key(output.MANIFEST))
 
 

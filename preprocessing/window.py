@@ -1,12 +1,11 @@
-"""Which dates belong to a partition: its rolling window, the history behind it, and its splits.
+"""The dates of a partition: its rolling window, the history before it, and its splits.
 
-Light on purpose (datetime only). For partition D, in days:
+Imports only datetime, because DAG files import it. For partition D, in days:
 
     |----- history ----|------------ window: `days` ending with D -------------|
                        |---- train ----|-- val: `val_days` --|- test: `test_days` -|
 
-Rows come from the window. The history is what a raw table is read before it (`spec.RawTable.days_before`), for features
-that look back.
+Rows come from the window. A raw table's history (`spec.RawTable.days_before`) is read for features that look back.
 """
 
 from __future__ import annotations
@@ -38,37 +37,37 @@ def _from_to(first: date, last: date) -> list[date]:
 
 @dataclass(frozen=True)
 class Span:
-    """Consecutive dates of rows that are built at once: a window, or a part of it."""
+    """Consecutive dates whose rows are built at once: a window or a part of it."""
 
     first: date
     last: date
     start: date | None = None
-    """First date that can exist at all: what would be read before it is not."""
+    """First date that has data: no earlier date is read."""
 
     def own_dates(self) -> list[date]:
-        """Return the dates of its rows."""
+        """Return the dates of the rows."""
         return _from_to(self.first, self.last)
 
     def dates(self, before: int = 0) -> list[date]:
-        """Return the dates of a raw table that is read so many days `before` the first row, in order."""
+        """Return the dates of a raw table that is read from `before` days before the first row, in order."""
         first = self.first - before * DAY
         return _from_to(first if self.start is None else max(first, self.start), self.last)
 
 
 @dataclass(frozen=True)
 class Window:
-    """The dates of one partition. Raises WindowError when the splits do not fit."""
+    """The dates of one partition. Raises WindowError if the splits do not fit."""
 
     partition: date
     days: int = 90
-    """Days of rows, the partition's own day included."""
+    """Days of rows, including the partition's own."""
     val_days: int = 14
     test_days: int = 7
-    """Last days of the window: the newest rows are what the model is judged on. A single day is too noisy."""
+    """Last days of the window, on which the model is judged. A single day would be too noisy."""
     start: date | None = None
-    """First date that can exist at all; a window that would begin earlier is cut there."""
+    """First date that has data; a window that would begin earlier is shortened."""
     longest: int | None = None
-    """Most days that a window may have; None: any number."""
+    """Longest window, in days; None if there is no limit."""
 
     def __post_init__(self) -> None:
         if self.val_days < 1 or self.test_days < 1:
@@ -99,11 +98,11 @@ class Window:
         return Span(self.first, self.partition, self.start)
 
     def dates(self, before: int = 0) -> list[date]:
-        """Return the dates of a raw table that is read so many days `before` the first row (see Span)."""
+        """Return the dates of a raw table, see Span.dates."""
         return self.span.dates(before)
 
     def splits(self) -> dict[str, tuple[date, date]]:
-        """Return first and last date of train, val and test: disjoint, complete and in order of time."""
+        """Return the first and last date of train, val and test, which are consecutive and cover the window."""
         test = self.partition - (self.test_days - 1) * DAY
         val = test - self.val_days * DAY
         return {

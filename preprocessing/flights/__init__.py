@@ -1,4 +1,1 @@
-"""Everything that knows of flights: columns, features, raw tables, source, limits. Nothing here serves another table.
-
-`table.FLIGHTS` is what the program is given; another table is another module like it.
-"""
+"""The example's flights: columns, features, raw tables, source and limits. `table.FLIGHTS` is their TableSpec."""

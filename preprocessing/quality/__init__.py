@@ -1,1 +1,1 @@
-"""Counts and checks of the finished splits, before a training is paid for; nothing here reads or writes files."""
+"""Checks of the finished splits, before a training is paid for."""

@@ -1,10 +1,9 @@
-"""Checks of the finished splits before a training is paid for. A failing one names its number and its limit.
+"""Checks of the finished splits, before a training is paid for.
 
-What a column may hold is declared once, in the table's schema; everything that was looked at is a `Finding`: all of
-them are in the manifest (docs/data-checks.md says how), the failing ones in the error too. The limits are the table's
-own (`spec.Limits`).
+The table's schema declares what its columns may contain, and `spec.Limits` the limits. Each check yields a `Finding`:
+the manifest contains all of them (see docs/data-checks.md), and the error those that failed.
 
-Rows, labels, ids and missing values are all counted; drift and AUC are those of a sample (`parts.SAMPLE_ROWS`).
+All rows, labels, ids and missing values are counted; drift and AUC are measured on a sample (`parts.SAMPLE_ROWS`).
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ from preprocessing.quality.schema import Broken
 from preprocessing.spec import TableSpec
 
 PREVIOUS = 7
-"""Partitions before this one that its newest day is compared with."""
+"""Earlier partitions that the newest day is compared with."""
 PREVIOUS_DAYS = 28
-"""Age in days beyond which a partition is no measure any more."""
+"""Age in days up to which earlier partitions are compared."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One number and the limit it was held against; without a limit it is only reported."""
+    """A number and its limit; a number without a limit (`-`) is only reported."""
 
     check: str
     where: str
@@ -40,7 +39,7 @@ class Finding:
     limit: str
     ok: bool = True
     example: str = ""
-    """A value that breaks the limit, and the id of its row."""
+    """A value that violates the limit, and the id of its row."""
 
     def __str__(self) -> str:
         example = f"; for example {self.example}" if self.example else ""
@@ -48,9 +47,9 @@ class Finding:
 
 
 def check(parts: Parts, partition: str, previous: Sequence[Mapping[str, Profile]] = ()) -> list[JsonObject]:
-    """Return all findings as plain data. Raises ChecksError with every failing number.
+    """Return all findings as JSON. Raises ChecksError with all that failed.
 
-    `previous`: profiles of the partitions before this one (see `profiles`), the newest first.
+    `previous` has the profiles of earlier partitions (see `profiles`), the newest first.
     """
     findings = [
         *_against_schema(parts),
@@ -70,12 +69,12 @@ def check(parts: Parts, partition: str, previous: Sequence[Mapping[str, Profile]
 
 
 def profiles(parts: Parts) -> dict[str, Profile]:
-    """Return what later partitions need to know of this one: the profile of each column in the test."""
+    """Return the profile of each column in the test split, which later partitions are compared with."""
     return {name: drift.profile(parts["test"].sample[name]) for name in parts.spec.daily}
 
 
 def _against_schema(parts: Parts) -> Iterator[Finding]:
-    """Yield, for each column and rule that is broken, the number of rows and an example; one finding if none is."""
+    """Yield a finding for each rule that rows violate, or a single one if there are none."""
     for split, part in parts.items():
         for (column, rule), found in sorted(part.broken.items(), key=partial(_in_order_of_columns, parts.spec)):
             where = f"{split}.{column}"
@@ -109,7 +108,7 @@ def label_balance(parts: Parts) -> Iterator[Finding]:
 
 
 def missing_values(parts: Parts) -> Iterator[Finding]:
-    """Yield the share of missing values of every feature that misses some in train."""
+    """Yield the share of missing values of each feature that has any in train."""
     train, limits = parts["train"], parts.spec.limits
     for name, missing in train.missing.items():
         share, limit = missing / train.rows, limits.null_share.get(name, limits.other_null_share)
@@ -118,7 +117,7 @@ def missing_values(parts: Parts) -> Iterator[Finding]:
 
 
 def drift_within(parts: Parts) -> Iterator[Finding]:
-    """Yield the population stability index of every feature in test against train."""
+    """Yield the population stability index (PSI) of each feature, test against train."""
     train, test, limits = parts["train"].sample, parts["test"].sample, parts.spec.limits
     for name in parts.spec.features:
         before = drift.profile(train[name])
@@ -127,9 +126,9 @@ def drift_within(parts: Parts) -> Iterator[Finding]:
 
 
 def drift_since(parts: Parts, previous: Sequence[Mapping[str, Profile]]) -> Iterator[Finding]:
-    """Yield the index of every feature on the newest day against the partitions before: the median over them.
+    """Yield the PSI of each feature on the newest day: the median over the earlier partitions.
 
-    The median, so that one odd day does not make the next seven suspicious.
+    With the mean, one unusual day would affect the checks of the next seven.
     """
     yield Finding("earlier partitions compared with", "newest day", len(previous), "-")
     spec, test, day = parts.spec, parts["test"].sample, pl.col(parts.spec.date_name)
@@ -151,7 +150,7 @@ def _drift(check: str, name: str, value: float, limit: float | None) -> Finding:
 
 
 def leakage(parts: Parts) -> Iterator[Finding]:
-    """Yield each numeric feature's own AUC in train, turned so that it is at least 0.5; forbidden columns fail."""
+    """Yield the AUC in train of each numeric feature alone, at least 0.5; columns that must not be features fail."""
     spec, train, most = parts.spec, parts["train"].sample, parts.spec.limits.max_single_auc
     for name in sorted(set(spec.never_features) & set(train.columns)):
         yield Finding("columns known only with the outcome", name, 1, "none", ok=False)
@@ -161,7 +160,7 @@ def leakage(parts: Parts) -> Iterator[Finding]:
 
 
 def sampled(parts: Parts) -> Iterator[Finding]:
-    """Yield the rows that drift and AUC were taken of, for a split of more rows than a sample has."""
+    """Yield the number of rows that drift and AUC were measured on, for splits that were sampled."""
     for split in ("train", "test"):
         rows = parts[split].sample.height
         if rows < parts[split].rows:
@@ -169,7 +168,7 @@ def sampled(parts: Parts) -> Iterator[Finding]:
 
 
 def single_auc(feature: pl.Series, label: pl.Series) -> float:
-    """Return the area under the ROC curve of a feature as a score (0.5 where there is nothing to compare)."""
+    """Return the area under the ROC curve of a feature, in its better direction; 0.5 if there is only one class."""
     known = pl.DataFrame({"x": feature, "y": label}).drop_nulls()
     positive = int(known["y"].sum())
     negative = known.height - positive

@@ -1,7 +1,6 @@
-"""How far a column has moved: the population stability index (PSI) of rows against a profile of earlier rows.
+"""How far a column's values have moved: the population stability index (PSI) of rows against a profile of earlier rows.
 
-A profile is what a partition's manifest keeps of a column: a few counts, so that later partitions can be compared with
-it without its rows.
+A partition's manifest contains a profile of each column: a few counts, which later partitions can be compared with.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ class Profile(TypedDict):
 
 
 def profile(series: pl.Series) -> Profile:
-    """Return the counts of a column: numbers between the deciles of their own, texts by value."""
+    """Count a column's values: numbers between their deciles, strings by value."""
     missing = series.null_count()
     if series.dtype.is_numeric():
         quantiles = [series.quantile(i / BINS) for i in range(1, BINS)]
@@ -36,20 +35,20 @@ def profile(series: pl.Series) -> Profile:
 
 
 def psi(before: Profile, after: pl.Series) -> float:
-    """Return the sum over bins of (b - a) * ln(b / a), b and a the shares of rows; missing values are a bin of theirs.
+    """Return the sum over all bins of (b - a) * ln(b / a), where b and a are the shares of rows before and after.
 
-    Empty bins count as half a row; bins that are empty on both sides do not count.
+    Missing values are one more bin. An empty bin counts as half a row, unless it is empty in both.
     """
     pairs = [*_pairs(before, after), (before["missing"], after.null_count())]
     rows_before, rows_after = sum(before["counts"]) + before["missing"], after.len()
     shares = [(max(n, 0.5) / rows_before, max(m, 0.5) / rows_after) for n, m in pairs if n or m]
-    # An exact sum: texts come in no particular order, and equal data must give an equal manifest.
+    # An exact sum, because bins are in no particular order and equal data must give equal manifests.
     total: float = math.fsum((b - a) * math.log(b / a) for a, b in shares)
     return total
 
 
 def by_chance(before: Profile, after: pl.Series) -> float:
-    """Return the PSI that equal columns have on average, because rows are few."""
+    """Return the average PSI of two samples from the same distribution, which is larger for fewer rows."""
     counts = before["counts"]
     rows = sum(counts) + before["missing"]
     return (len(counts) - 1) * (1 / max(rows, 1) + 1 / max(after.len(), 1))
@@ -64,7 +63,7 @@ def _pairs(before: Profile, after: pl.Series) -> list[tuple[int, int]]:
 
 
 def _between(series: pl.Series, edges: list[float]) -> list[int]:
-    """Return how many values are at most the first edge, between it and the second, and so on, and above the last."""
+    """Return the number of values up to the first edge, up to the second, and so on, and above the last."""
     values = series.drop_nulls().cast(pl.Float64).sort()
     ends = [*(int(end) for end in values.search_sorted(pl.Series(edges, dtype=pl.Float64), "right")), values.len()]
     return [end - begin for begin, end in zip([0, *ends], ends, strict=False)]

@@ -1,6 +1,6 @@
-"""What the checks need to know of splits that may be larger than memory: exact counts, and an even sample of rows.
+"""What the checks need to know about splits that may not fit into memory: exact counts, and an even sample of rows.
 
-The counts are taken while the rows go by; the rows themselves are a lazy frame over what was written.
+Rows are counted while they are written, and then read again from the files.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from preprocessing.quality import schema
 from preprocessing.spec import TableSpec
 
 SAMPLE_ROWS = 1_000_000
-"""Rows of a split that its sample has at most; a split with fewer is its own sample."""
+"""Largest sample of a split's rows."""
 IDS_AT_ONCE = 25_000_000
-"""Ids that are compared at once, as 8 bytes each: more are compared in several passes over the file."""
+"""Ids whose 8-byte hashes are in memory at once; more need several passes over the files."""
 NAMED = 1_000_000
-"""Ids that stand on several rows and are looked at themselves, if there are so many."""
+"""Largest number of duplicate ids that are examined."""
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Part:
     broken: schema.Rules = field(default_factory=dict)
 
     def add(self, table: pl.DataFrame) -> None:
-        """Count further rows."""
+        """Count more rows."""
         if table.height == 0:
             return
         self.rows += table.height
@@ -59,7 +59,7 @@ class Part:
 
     @cached_property
     def sample(self) -> pl.DataFrame:
-        """All rows, or SAMPLE_ROWS of them in even steps."""
+        """All rows, or SAMPLE_ROWS of them, evenly spread."""
         if self.rows <= SAMPLE_ROWS:
             return self.lazy.collect()
         at = pl.col("row").cast(pl.Int64)
@@ -84,9 +84,9 @@ class Parts(dict[str, Part]):
 
     @cached_property
     def repeated(self) -> pl.DataFrame:
-        """The rows whose id stands on several, in order of time, with their split (of NAMED ids, if there are more).
+        """The rows whose id occurs in several rows, with their split, in the table's order (at most NAMED ids).
 
-        Exact: ids with one hash are compared themselves. Memory is bounded by IDS_AT_ONCE and NAMED.
+        Ids with the same hash are compared themselves. Memory is bounded by IDS_AT_ONCE and NAMED.
         """
         row_id = pl.col(self.spec.id_name)
         hashed = row_id.hash()

@@ -1,4 +1,4 @@
-"""Which rows break what a table's schema (pandera) declares of its columns."""
+"""Which rows violate the rules of a table's pandera schema."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from preprocessing.spec import TableSpec
 
 @dataclass(frozen=True)
 class Broken:
-    """Rows that break one rule of a column, and an example of them."""
+    """Rows that violate one rule of a column, and an example."""
 
     rows: int
     example: str
     whole: bool = False
-    """It is the column itself, such as its type, and not one row or another."""
+    """Whether the rule is about the column itself, such as its type, and not about single rows."""
 
     def __add__(self, later: Broken) -> Broken:
         rows = max(self.rows, later.rows) if self.whole else self.rows + later.rows
@@ -26,11 +26,11 @@ class Broken:
 
 
 Rules = dict[tuple[str, str], Broken]
-"""What is broken, by column and rule."""
+"""Violated rules, by column and rule."""
 
 
 def broken(spec: TableSpec, table: pl.DataFrame) -> Rules:
-    """Return every rule that rows of the table break."""
+    """Return the rules that rows of the table violate."""
     from pandera.errors import SchemaErrors
 
     try:

@@ -178,7 +178,7 @@ def test_two_runs_of_a_partition_at_once_leave_one_of_them_or_no_manifest(
     interrupted = Meanwhile(s3, copies, lambda: storage.publish(theirs, target))
     mine = storage.Folder(interrupted, target.bucket, target.prefix)
     if other == "late data" and copies > 0:
-        with pytest.raises(ConflictError, match="another run has written this partition at the same time"):
+        with pytest.raises(ConflictError, match="another run wrote this partition at the same time"):
             storage.publish(ours, mine)
         assert f"{target.prefix}/{output.MANIFEST}" not in objects(s3, target.prefix)
         storage.publish(ours, target)
