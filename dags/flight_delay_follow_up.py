@@ -1,6 +1,6 @@
-"""What comes after a model: follows the asset `flight_delay_model`, one run per partition, with the same partition key.
+"""Use each new model: follows the asset `flight_delay_model`, with one run per partition and the same partition key.
 
-An example of a DAG of another team: it knows the asset's name and nothing else.
+An example of another team's DAG, which depends only on the asset's name.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ MODEL = Asset("flight_delay_model")
 
 @task(inlets=[MODEL])
 def newest_model(partition: str, inlet_events: Any = None) -> dict[str, str]:
-    """Return the place of the partition's newest model, from the events of the asset."""
+    """Return the S3 URI of the partition's newest model, from the asset's events."""
     models = [event.extra for event in inlet_events[MODEL] if event.extra.get("partition") == partition]
     return {"partition": partition, "model_artifact": models[-1]["model_artifact"]}
 

@@ -1,7 +1,7 @@
 """The same training with the preprocessing inside the SageMaker pipeline: extract -> start -> wait -> report.
 
-One execution has two steps: a Processing job that makes the splits, and the training that reads them. Choose this shape
-when Airflow's workers shall not touch the data.
+Each execution has two steps: a Processing job that writes the splits, and the training that reads them. Use this
+variant if the data must not reach Airflow's workers.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from airflow.sdk import Asset
 
-# preprocessing/ lies beside dags/ in the checkout, and Airflow puts only dags/ and plugins/ on the path.
+# preprocessing/ is next to dags/ in the checkout, and Airflow adds only dags/ and plugins/ to the path.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from flight_delay.training_dag import training_dag

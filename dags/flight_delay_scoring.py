@@ -1,6 +1,6 @@
 """Score the next day's flights with the champion: follows the asset `flight_delay_champion`, one run per partition.
 
-A promotion that leaves the champion as it was has an event, too: the next day is scored by the model that is in use.
+A promotion that keeps the champion also creates an event, so every day is scored by the model that is in use.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from airflow.sdk import DAG, Asset, PartitionedAssetTimetable, task
 
-# preprocessing/ lies beside dags/ in the checkout, and Airflow puts only dags/ and plugins/ on the path.
+# preprocessing/ is next to dags/ in the checkout, and Airflow adds only dags/ and plugins/ to the path.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from flight_delay import tasks
@@ -29,7 +29,7 @@ PIPELINE = "flight-delay-scoring"
 
 @task(retries=2, retry_delay=timedelta(seconds=10))
 def next_day(partition: str) -> dict[str, str]:
-    """Build the rows of the day after the partition; returns its date and the place of the rows."""
+    """Build the rows of the day after the partition; returns its date and the S3 URI of the rows."""
     following = str(date.fromisoformat(partition) + timedelta(days=1))
     return {"partition": following, "rows": tasks.rows_of_a_day(AWS_CONN_ID, PIPELINE, following)}
 

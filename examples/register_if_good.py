@@ -1,11 +1,11 @@
-"""Register the model only if its validation AUC beats a threshold; otherwise fail the pipeline and say why.
+"""Register the model only if its validation AUC exceeds a threshold; otherwise fail the pipeline with a message.
 
-Name it in the configuration, with the folder of this file on Python's path:
+Add the function to the configuration, with this file's folder on Python's path:
 
     followups: ["register_if_good:register_if_good"]
 
-The function runs in the process that compiles. `context.training_step` is the training step, whose properties become
-known during the execution; `context.variables` are the pipeline's parameters.
+It runs in the compile process. `context.training_step` is the training step, whose properties get their values during
+the execution; `context.variables` are the pipeline's parameters.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ THRESHOLD = 0.6
 METRIC = "Validation AUC ROC"
 MODEL_GROUP = "flight-delay"
 SERVING_IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-inference:2.6-cpu-py312"
-"""URI of the container that serves the model, in the region of the pipeline. This is the newest PyTorch inference
-container that the SageMaker SDK lists; its security patches ended on 2026-06-30, so use the URI of one that is.
+"""URI of the container that serves the model, in the pipeline's region. This is the newest PyTorch inference container
+that the SageMaker SDK lists; its security patches ended on 2026-06-30, so use the URI of a supported one.
 """
 
 
 def register_if_good(context: Any) -> ConditionStep:
-    """Return the step that decides."""
+    """Return the condition step."""
     auc = context.training_step.properties.FinalMetricDataList[METRIC].Value
     message = Join(
         on=" ", values=[METRIC, "was not above", str(THRESHOLD), "for the model in", context.variables["OutputPath"]]
@@ -43,7 +43,7 @@ def register_if_good(context: Any) -> ConditionStep:
 
 
 class RegisterModel(Step):
-    """A RegisterModel step with the arguments of CreateModelPackage written out, so building it calls no AWS."""
+    """A RegisterModel step with literal arguments of CreateModelPackage, so that building it does not call AWS."""
 
     def __init__(self, context: Any) -> None:
         super().__init__(name="Register", step_type=StepTypeEnum.REGISTER_MODEL)
@@ -64,5 +64,5 @@ class RegisterModel(Step):
 
     @property
     def properties(self) -> Any:
-        """Nothing refers to this step."""
+        """Not supported: no other step refers to this one."""
         raise AttributeError("the Register step has no properties")

@@ -1,1 +1,1 @@
-"""What the flight delay DAGs share. Imported by them; Airflow itself does not look in here (.airflowignore)."""
+"""Code that the flight delay DAGs share; .airflowignore hides it from Airflow."""

@@ -1,4 +1,4 @@
-"""The form of a manual trigger, and what all flight delay DAGs configure alike."""
+"""The form of a manual trigger, and the settings that all flight delay DAGs share."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ AWS_CONN_ID = "aws_default"
 GROUP = "flight-delay"
 """Model package group: its latest approved package is the champion."""
 MAX_TRAININGS = 8
-"""Executions of one pipeline at once, whatever starts them: a backfill of a year must not start a year at once."""
+"""Concurrent executions of one pipeline, including those of backfills."""
 
 MISSING_DATA = ("fail", "skip", "wait")
-"""What may become of a partition whose raw dates are not there."""
+"""What to do with a partition whose raw dates are missing."""
 SplitBy = Literal["time", "hash"]
-"""What decides a row's split (see `preprocessing.splits`)."""
+"""How rows are split (see `preprocessing.splits`)."""
 SPLIT_BY: tuple[SplitBy, ...] = get_args(SplitBy)
 
 WAIT_EVERY = timedelta(minutes=5)
-"""Time between two looks for raw dates that are waited for; the task holds no worker meanwhile."""
+"""Time between checks for missing raw dates; the task uses no worker slot in between."""
 WAIT_WITHIN = timedelta(hours=6)
+"""How long to wait for missing raw dates."""
 
 POOL = os.environ.get("SAGEMAKER_TRAINING_POOL", "default_pool")
-"""Pool of the training tasks. A pool that does not exist keeps tasks queued for ever: one is used only where named."""
+"""Pool of the training tasks. Tasks of a pool that does not exist stay queued, so the default is Airflow's own."""
 
 INSTANCE_TYPES = [
     "ml.m5.large",
@@ -44,7 +45,7 @@ INSTANCE_TYPES = [
 
 
 def ranged(value: float, minimum: float, maximum: float, *, title: str, description: str) -> Param:
-    """Return a number of the form; it keeps a wrong one to the range without a word, so the help names the range."""
+    """Return a number field. Its help names the range, because the form silently limits a number to it."""
     low, high = (f"{limit:,.6f}".rstrip("0").rstrip(".") for limit in (minimum, maximum))
     kind = "integer" if isinstance(value, int) else "number"
     text = f"{description} From {low} to {high}."
@@ -52,14 +53,14 @@ def ranged(value: float, minimum: float, maximum: float, *, title: str, descript
 
 
 def chosen_by_the_table(minimum: int, maximum: int, *, title: str, description: str) -> Param:
-    """Return an integer of the form that may stay empty."""
+    """Return an integer field that may be empty."""
     text = f"{description} From {minimum:,} to {maximum:,}; empty: chosen by the number of rows."
     kind = ["null", "integer"]
     return Param(None, type=kind, minimum=minimum, maximum=maximum, title=title, description=text)
 
 
 def split_by(default: SplitBy) -> Param:
-    """Return the choice of the form, with this one at first."""
+    """Return the field that selects how rows are split."""
     return Param(
         default, type="string", enum=[*SPLIT_BY], title="Split by",
         description="How flights are split into train, val and test: by date (the newest are test), or by a hash of "
@@ -68,7 +69,7 @@ def split_by(default: SplitBy) -> Param:
 
 
 PARAMS = {
-    # The package's own default is ml.g5.12xlarge; this table is small, so a cheap CPU type does.
+    # This table is small, so a cheap CPU type is enough; the package's default is ml.g5.12xlarge.
     "training_instance_type": Param(
         "ml.m5.large", type="string", enum=INSTANCE_TYPES, title="Instance type",
         description="SageMaker instance type; ml.g* and ml.p* have GPUs. The local SageMaker trains on this machine.",
@@ -102,4 +103,4 @@ HYPERPARAMETERS = {
     "batch_size": "{{ params.batch_size }}",
     "epochs": "{{ params.epochs }}",
 }
-"""Field lists from the one place that knows them, and the form's values."""
+"""The table's columns, and the form's values."""

@@ -1,10 +1,10 @@
 """The preprocessing as the first step of the pipeline itself: a SageMaker Processing job before the training.
 
-The compile step calls one of its two functions in its own process
-(`dependencies=["flight_delay.processing_step:preprocess_by_time"]`). The definition holds no date: the job learns its
-partition from the end of the pipeline parameter InputPath, reads the raw files that `raw.manifest` there names and the
-profiles in `previous/` (`extract` writes both), and leaves the splits below InputPath. Its outputs have the names of
-the training's channels, which therefore refer to them (see `airflow_sagemaker.definition.sdk.pipeline`).
+The compile process calls one of the two functions
+(`dependencies=["flight_delay.processing_step:preprocess_by_time"]`). The definition contains no date: the pipeline
+parameter InputPath ends in the partition. The job reads the raw files that `raw.manifest` in InputPath lists and the
+profiles in `previous/` (`extract` writes both), and writes the splits below InputPath. Its outputs have the names of
+the training's channels, which are therefore connected to them (see `airflow_sagemaker.definition.sdk.pipeline`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def preprocess_by_hash(context: StepContext) -> Any:
 
 
 def _preprocess(context: StepContext, split_by: str) -> Any:
-    """Return the ProcessingStep; it runs the same program as the Airflow task, in the training's image."""
+    """Return the ProcessingStep, which runs the same program as the Airflow task in the training's image."""
     from sagemaker.core.processing import Processor
     from sagemaker.mlops.workflow.steps import ProcessingStep
 
@@ -59,7 +59,7 @@ def _inputs(context: StepContext) -> list[Any]:
 
     from airflow_sagemaker.definition.source_files import contents_of, digest_of
 
-    # Named by its content: the definition stays the same until the code changes.
+    # The prefix depends on the content only, so that the definition changes only with the code.
     prefix = f"{context.config.pipeline_name}/code/{digest_of(contents_of(CODE))}/preprocessing"
     code = context.session.upload_data(str(CODE), bucket=context.config.code_bucket, key_prefix=prefix)
     manifest = Join(on="/", values=[context.variables["InputPath"], "raw.manifest"])
@@ -88,6 +88,6 @@ def _outputs(splits: Any) -> list[Any]:
 def _output(name: str, uri: Any) -> Any:
     from sagemaker.core.shapes import ProcessingOutput, ProcessingS3Output
 
-    # Uploaded when the program has ended; it fails before it writes anything that is not whole.
+    # Uploaded at the end of the job, which fails before it writes incomplete outputs.
     target = ProcessingS3Output(s3_uri=uri, local_path=f"{IN_CONTAINER}/output/{name}", s3_upload_mode="EndOfJob")
     return ProcessingOutput(output_name=name, s3_output=target)

@@ -26,9 +26,8 @@ def extract(
 ) -> dict[str, Any] | None:
     """Write the raw dates that the partition's window reads to the connection's bucket.
 
-    `list_for`: name of the pipeline whose own Processing step is to read them.
-    `missing_data`: what becomes of the task when a date is neither there nor in the source: "fail", "skip", or "wait":
-    then the result is None, and the task is to be tried again.
+    `list_for` is the name of the pipeline whose Processing step will read them. `missing_data` determines what happens
+    if a date is neither in the bucket nor in the source: "fail", "skip", or "wait", which returns None.
     """
     more = ["--list-for", list_for] if list_for else []
     try:
@@ -51,10 +50,9 @@ def preprocess(
 ) -> dict[str, Any]:
     """Build train, val and test of the partition and commit them; returns input_path, rows and field lists.
 
-    `keep_checks` is called with the findings of the data checks, also before a failing one fails the task.
-
-    `missing_data`: "skip" skips the task when raw dates of the window are not there. Otherwise it fails, with "wait",
-    too: `extract` has waited before, and what is gone since will not come back. `split_by`: what decides a row's split.
+    `keep_checks` is called with the findings of the data checks, whether they pass or fail. With `missing_data="skip"`,
+    the task is skipped if raw dates of the window are missing. Otherwise it fails, even with "wait", because `extract`
+    has already waited.
     """
     if split_by not in SPLIT_BY:
         raise AirflowFailException(f"split_by is {split_by!r}; expected one of {', '.join(SPLIT_BY)}")
@@ -72,9 +70,9 @@ def preprocess(
 
 
 def rows_of_a_day(aws_conn_id: str, pipeline: str, day: str) -> str:
-    """Build the rows of one day, with the features that a training gives them; returns the S3 URI of the file.
+    """Build the rows of one day with the training's features; returns the S3 URI of the file.
 
-    They are the test split of the shortest window that ends with the day.
+    The rows are the test split of the shortest window that ends on that day.
     """
     window = Window(parse_partition(day), days=Window.val_days + MIN_TRAIN_DAYS + 1, test_days=1)
     tests = ["--test-days", str(window.test_days)]
@@ -91,7 +89,7 @@ def _end(missing_data: str, error: MissingDataError) -> Exception:
 
 
 def findings(aws_conn_id: str, input_path: str) -> list[dict[str, Any]]:
-    """Return the findings of the data checks that stand in the manifest beside the splits."""
+    """Return the findings of the data checks from the manifest next to the splits."""
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
     bucket, _, folder = input_path.removeprefix("s3://").partition("/")
@@ -101,7 +99,7 @@ def findings(aws_conn_id: str, input_path: str) -> list[dict[str, Any]]:
 
 
 def report(partition: str, outcome: dict[str, Any], prepared: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Log the model's metrics beside those of a constant predictor, and return them."""
+    """Log the model's metrics next to those of a constant predictor, and return them."""
     summary = summarise(partition, outcome, log)
     return {**summary, "rows": prepared["rows"]} if prepared else summary
 
@@ -109,9 +107,9 @@ def report(partition: str, outcome: dict[str, Any], prepared: dict[str, Any] | N
 def _run(
     aws_conn_id: str, command: str, partition: str, window_days: int, *more: str, missing_data: str
 ) -> dict[str, Any]:
-    """Run the program in a process of its own (see preprocessing.child). Unusable data fail the task for good.
+    """Run the program in a child process (see preprocessing.child); unusable data fail the task without retries.
 
-    Raises MissingDataError for raw dates that are not there and ChecksError for failing data checks.
+    Raises MissingDataError for missing raw dates and ChecksError for failed data checks.
     """
     if missing_data not in MISSING_DATA:
         raise AirflowFailException(f"missing_data is {missing_data!r}; expected one of {', '.join(MISSING_DATA)}")
@@ -130,9 +128,9 @@ def _run(
 
 
 def aws_environment(aws_conn_id: str) -> dict[str, str]:
-    """Return this process's environment with what the connection says about S3 as AWS_* variables.
+    """Return this process's environment, with the connection's S3 settings as AWS_* variables.
 
-    Temporary credentials are those of this moment: the child must end before they do (an hour at least on AWS).
+    Temporary credentials are not renewed: the child must end before they expire.
     """
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
@@ -140,7 +138,7 @@ def aws_environment(aws_conn_id: str) -> dict[str, str]:
     credentials = hook.get_session().get_credentials()
     frozen = credentials.get_frozen_credentials() if credentials else None
     config: Any = hook.config
-    told = {
+    settings = {
         "AWS_ACCESS_KEY_ID": frozen and frozen.access_key,
         "AWS_SECRET_ACCESS_KEY": frozen and frozen.secret_key,
         "AWS_SESSION_TOKEN": frozen and frozen.token,
@@ -150,6 +148,6 @@ def aws_environment(aws_conn_id: str) -> dict[str, str]:
         "AWS_RESPONSE_CHECKSUM_VALIDATION": getattr(config, "response_checksum_validation", None),
         "AWS_CA_BUNDLE": hook.verify if isinstance(hook.verify, str) else None,
     }
-    # Not the connections and secrets of Airflow itself: the program has no use for them.
+    # Airflow's own connections and secrets are not passed on.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "AIRFLOW__"))}
-    return {**inherited, **{name: str(value) for name, value in told.items() if value}}
+    return {**inherited, **{name: str(value) for name, value in settings.items() if value}}

@@ -1,4 +1,4 @@
-"""The one DAG behind both shapes: extract -> (preprocess ->) start -> wait -> report (-> promote)."""
+"""The DAG of both variants: extract -> (preprocess ->) start -> wait -> report (-> promote)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from preprocessing.window import Window
 
 PROCESSING_STEP = "flight_delay.processing_step:preprocess_by_{{ params.split_by }}"
 STEPS_SPLITS = f"{{{{ ti.xcom_pull(task_ids='start_training', key='{XCom.STARTED}')['parameters']['InputPath'] }}}}"
-"""Where the Processing step has left its splits and their manifest."""
+"""Where the Processing step wrote the splits and their manifest."""
 
 
 def training_dag(
@@ -31,15 +31,14 @@ def training_dag(
 ) -> DAG:
     """Return the DAG that trains a model for every date partition.
 
-    `pipeline` names the SageMaker pipeline and the first folder of what lies on S3. The events of `model`, and of
-    `table` where an Airflow task writes it, carry the partition key.
+    `pipeline` is the name of the SageMaker pipeline and of the first folder on S3. The events of `model`, and of
+    `table` if an Airflow task writes it, have the partition key.
 
-    `preprocess_in_pipeline` says where the preprocessing runs: as an Airflow task, or as a Processing step of the
-    pipeline, added through the operator's `dependencies`. Then there is no preprocessing task, and no worker touches
-    the table; the window's length is part of the definition and therefore no field of the form.
+    With `preprocess_in_pipeline`, the preprocessing is not an Airflow task but a Processing step of the pipeline, added
+    through the operator's `dependencies`. The window's length is then part of the definition, and not in the form.
 
-    `split_by` is what the form proposes to decide a row's split. With `champion` the DAG ends with the promotion of the
-    model, whose event this asset gets.
+    `split_by` is the form's default for how rows are split. With `champion`, the DAG ends with the promotion of the
+    model, which creates an event of this asset.
     """
     in_form = [name for name in PARAMS if name != "window_days" or not preprocess_in_pipeline]
     with DAG(
@@ -82,7 +81,7 @@ def training_dag(
         (ready if prepared is None else prepared) >> SageMakerTrainingTaskGroup(
             config,
             prefix_group_id=False,
-            check=None,  # the preprocessing has checked its splits
+            check=None,  # the preprocessing checks its splits
             report=conclude,
             aws_conn_id=AWS_CONN_ID,
             max_concurrent_executions=MAX_TRAININGS,
@@ -102,7 +101,7 @@ def training_dag(
     retry_delay=timedelta(seconds=10),
 )
 def extract(partition: str, window_days: int, missing_data: str, list_for: str | None) -> PokeReturnValue:
-    """Write the raw dates that the window reads to S3 (those already there stay); wait for missing ones if told to."""
+    """Write the raw dates that the window reads to S3, unless they are there; optionally wait for missing ones."""
     found = tasks.extract(AWS_CONN_ID, partition, window_days, list_for=list_for, missing_data=missing_data)
     return PokeReturnValue(is_done=found is not None, xcom_value=found)
 
@@ -111,9 +110,9 @@ def extract(partition: str, window_days: int, missing_data: str, list_for: str |
 def preprocess(
     partition: str, window_days: int, missing_data: str, split_by: str, pipeline: str, ti: Any = None
 ) -> dict[str, Any]:
-    """Build train, val and test of the partition and commit them to S3. Returns paths, rows and field lists.
+    """Build train, val and test of the partition and commit them to S3; returns paths, rows and field lists.
 
-    The findings of the data checks are the XCom `data_checks`, whether they hold or fail.
+    Pushes the findings of the data checks as XCom `data_checks`, whether they pass or fail.
     """
 
     def keep(findings: list[dict[str, Any]]) -> None:
@@ -142,9 +141,9 @@ def promotion(outcome: Any, champion: Asset) -> SageMakerPromoteModelOperator:
 def report(
     partition: str, outcome: dict[str, Any], prepared: dict[str, Any] | None, checked: str | None, **context: Any
 ) -> dict[str, Any]:
-    """Log the model's metrics beside those of a constant predictor, and return them.
+    """Log the model's metrics next to those of a constant predictor, and return them.
 
-    `checked`: the splits whose manifest holds the findings of the data checks, where no task has told them before.
+    `checked` is the folder of splits that a Processing step has checked: the findings in its manifest become an XCom.
     """
     if checked:
         context["ti"].xcom_push(key=XCom.DATA_CHECKS.value, value=tasks.findings(AWS_CONN_ID, checked))

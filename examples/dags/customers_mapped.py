@@ -1,7 +1,7 @@
 """One training per configuration: the operator and the sensor mapped over three learning rates.
 
-The three differ in scalar hyperparameters only, so they are three executions of one definition: compiled, uploaded and
-deployed once. They train the same partition at the same time on purpose, hence `on_busy="ignore"`.
+They differ in scalar hyperparameters only, so they are three executions of one definition, which is compiled, uploaded
+and deployed once. They train the same partition at the same time, hence `on_busy="ignore"`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Train when the table has changed: one DAG writes the asset `customers_table`, another trains each new partition.
 
-The partition key travels with the event of the asset, so both runs have the same one. The sensor's outlet is an asset
-too: its event holds the place of the model, its metrics and the partition, for whoever serves the model.
+The asset's event has the partition key, so both runs have the same one. The sensor's outlet is an asset, too: its event
+has the model's S3 URI, its metrics and the partition, for DAGs that serve the model.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One task that starts the training and waits for it in the triggerer.
 
-Its retries follow a *failed* training: each one starts a new execution that goes on from the last checkpoint. Killing,
-marking or clearing the task stops what runs.
+A retry after a *failed* training starts a new execution, which resumes from the last checkpoint. Killing, marking or
+clearing the task stops the running execution.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def preprocess(partition: str) -> str:
 
 @task
 def report(outcome: dict[str, object]) -> object:
-    """Show what came out: status, model, metrics, report, billable seconds."""
+    """Print the model and its metrics; the outcome also has status, report and billable seconds."""
     print(f"model: {outcome['model_artifact']}, metrics: {outcome['metrics']}")
     return outcome["metrics"]
 

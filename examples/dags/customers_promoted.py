@@ -1,7 +1,7 @@
-"""From a model to the champion: a model that is good enough waits for a person, who approves it in Airflow's UI.
+"""Promote a model with manual approval: one that is good enough waits until somebody approves it in Airflow's UI.
 
-`promote` registers the model in SageMaker's registry. A model worse than the champion is rejected there and nobody is
-asked; the run still succeeds.
+`promote` registers the model in SageMaker's model registry. A model that is worse than the champion is rejected without
+asking anyone, and the run still succeeds.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def preprocess(partition: str) -> str:
 
 @task.short_circuit
 def needs_a_person(promoted: dict[str, Any]) -> bool:
-    """Skip the rest for a model that was rejected by its metric."""
+    """Skip the remaining tasks for a rejected model."""
     return bool(promoted["status"] == "PendingManualApproval")
 
 

@@ -1,6 +1,6 @@
-"""Two tasks behind the preprocessing: one starts the training, one waits for it in the triggerer.
+"""Two tasks after the preprocessing: one starts the training, one waits for it in the triggerer.
 
-Clearing `start_training` trains anew; clearing `wait_for_training` only waits again.
+Clearing `start_training` trains again; clearing `wait_for_training` only waits again.
 """
 
 from __future__ import annotations

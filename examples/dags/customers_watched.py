@@ -1,6 +1,6 @@
-"""Who is notified of what: a metric that got worse, a failure, and a partition that is late, each by e-mail.
+"""Send an e-mail when a metric gets worse, a task fails or a partition is late.
 
-All of them take Airflow's own notifiers: in place of SMTP, use SNS, Slack or any other `BaseNotifier`.
+Instead of SMTP, use the notifier of SNS, Slack or any other `BaseNotifier`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ with DAG(
         "retry_delay": timedelta(seconds=30),
         "on_failure_callback": SmtpNotifier(to=TEAM, subject=f"{RUN}: {{{{ ti.task_id }}}} failed"),
     },
-    # Called in the triggerer when the run has not ended four hours after it was queued.
+    # Called in the triggerer if the run has not ended four hours after it was queued.
     deadline=DeadlineAlert(
         reference=DeadlineReference.DAGRUN_QUEUED_AT,
         interval=timedelta(hours=4),

@@ -10,7 +10,8 @@ LABEL = "late"
 DATE = "flight_date"
 
 LATE_MINUTES = 15
-"""A flight is late (label 1) if it arrives at least so many minutes behind schedule (the US Bureau of Transportation Statistics' rule)."""
+"""A flight is late (label 1) if it arrives at least so many minutes behind schedule, as in the statistics of the US
+Bureau of Transportation Statistics."""
 
 SCHEDULE = ["departure_minute", "scheduled_minutes", "distance"]
 PLANE = ["plane_age", "plane_seats"]

@@ -1,4 +1,4 @@
-"""A small made-up table of customers, and what the example DAGs configure alike. Airflow does not look in here."""
+"""A small synthetic table of customers, and the settings that the example DAGs share; hidden by .airflowignore."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HYPERPARAMETERS: dict[str, Any] = {
     "cat_field_list": ["country"],
     "epochs": 3,
 }
-"""The table's columns, and the knobs that differ from the defaults."""
+"""The table's columns, and the settings that differ from the defaults."""
 
 
 def config(pipeline_name: str, **changes: Any) -> dict[str, Any]:

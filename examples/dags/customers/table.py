@@ -1,4 +1,4 @@
-"""Writes the splits of one partition to where the training looks for them: put your own query in its place."""
+"""Writes the splits of one partition to the training's input path; replace it with your own query."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def write_table(pipeline_name: str, partition: str) -> str:
 
     bucket = connection_defaults(AWS_CONN_ID).bucket
     if bucket is None:
-        raise ValueError(f"connection {AWS_CONN_ID!r} names no bucket: set service_config.s3.bucket_name in its extra")
+        raise ValueError(f"connection {AWS_CONN_ID!r} has no bucket; set service_config.s3.bucket_name in its extra")
     s3 = S3Hook(AWS_CONN_ID)
     prefix = f"{pipeline_name}/input/{partition}"
     for split, rows in ROWS.items():
@@ -33,8 +33,8 @@ def write_table(pipeline_name: str, partition: str) -> str:
 
 
 def customers(name: str, rows: int) -> list[dict[str, Any]]:
-    """Make customers up, the same for the same name: who visits often, or lives in NL, buys more often."""
-    draw = random.Random(zlib.crc32(name.encode()))  # noqa: S311 - a made-up table, no secret
+    """Return random customers that depend only on `name`: those who visit often, or live in NL, buy more often."""
+    draw = random.Random(zlib.crc32(name.encode()))  # noqa: S311 - synthetic data, not a secret
     found = []
     for number in range(rows):
         visits, country = draw.randrange(20), draw.choice(["DE", "FR", "NL"])
