@@ -1,4 +1,4 @@
-"""What moves the weights: AdamW's steps, and the running average that is validated and shipped."""
+"""The optimizer, and the running average of the weights that is validated and shipped."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from training.model import ParameterGroup, TabularNet
 
 BETAS, EPS = (0.9, 0.999), 1e-8  # PyTorch's defaults
-SHARE = 0.1  # the average reaches back over this share of the steps so far, up to a given number of them
+SHARE = 0.1  # the average covers this share of the steps so far, up to a given number of them
 
 
 class OptimizerState(TypedDict):
@@ -66,13 +66,13 @@ class AdamW:
 class AveragedNet:
     """A copy of a network whose weights follow an exponential moving average.
 
-    It takes the place of a falling learning rate, and needs no end of the training to be known beforehand.
+    It replaces a decaying learning rate, which would require the number of steps in advance.
     """
 
     def __init__(self, net: TabularNet, steps: int) -> None:
         self.net = deepcopy(net).requires_grad_(requires_grad=False).eval()
         self.steps = steps
-        """Steps that it reaches back at most; 0 makes it the network itself."""
+        """Steps that it covers, at most; 0 makes it the network itself."""
 
     @torch.no_grad()
     def follow(self, net: TabularNet, step: int) -> None:

@@ -28,7 +28,7 @@ class Plan:
     patience: int | None
     """Epochs without a lower validation loss before stopping; 0 never stops early, None counts PATIENT_STEPS."""
     chosen: tuple[str, ...]
-    """Names of the hyperparameters that the number of rows decided."""
+    """Names of the hyperparameters that the number of rows determined."""
 
     @classmethod
     def of(cls, hp: Hyperparameters, rows: int, processes: int) -> Plan:
@@ -54,7 +54,7 @@ class Plan:
         return 0 < self.patience <= stale
 
     def describe(self) -> str:
-        """Describe the plan in one line, and what of it the number of rows decided."""
+        """Describe the plan in one line, and which settings the number of rows determined."""
         patience = {
             None: f"stopping after {PATIENT_STEPS} steps, or half of those so far, without a lower validation loss",
             0: "never stopping early",

@@ -47,7 +47,7 @@ NOT_IN_FINGERPRINT = (
 
 @dataclass
 class Progress:
-    """How far the training is. All of it is saved in checkpoints, beside weights and optimiser."""
+    """How far the training is. Checkpoints contain it, next to weights and optimizer."""
 
     epoch: int = 0
     step: int = 0

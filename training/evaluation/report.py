@@ -108,7 +108,7 @@ def confusion(
 
 
 def as_text(name: str | bool | int | float) -> str:
-    """Return a class's name as JSON writes it, strings without quotes."""
+    """Return a class's name as JSON, but strings without quotes."""
     return name if isinstance(name, str) else json.dumps(name)
 
 

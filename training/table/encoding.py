@@ -24,7 +24,7 @@ from training.json_types import JsonObject
 from training.table.values import kind_of, read_as, to_numbers, to_texts
 
 KNOTS = 257  # quantiles per numeric column
-PIECES = 48  # of a numeric column's range, which the network tells apart
+PIECES = 48  # of a numeric column's range, which the network distinguishes
 TAIL = 1e-4  # probability mass beyond the outermost values: encoded numbers stay within +-3.72
 SAMPLE_ROWS = 500_000  # rows that the quantiles are computed from, at most
 VOCABULARY = 65_535  # values per categorical column, the most frequent ones
