@@ -1,7 +1,7 @@
 """Train PyTorch models on SageMaker Pipelines from Airflow.
 
-The public names load on first use, so that `import airflow_sagemaker` costs nothing: it imports neither Airflow nor
-the SageMaker SDK, and a DAG file pays only for what it names.
+Public names are imported on first use, so `import airflow_sagemaker` imports neither Airflow nor the SageMaker SDK, and
+a DAG file imports only what it uses.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`airflow-sagemaker`, or `python -m airflow_sagemaker`: the same work without Airflow."""
+"""The command line: `airflow-sagemaker`, or `python -m airflow_sagemaker`."""
 
 from __future__ import annotations
 

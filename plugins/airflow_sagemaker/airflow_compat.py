@@ -1,4 +1,4 @@
-"""The one place that knows how Airflow's versions differ; docs/versions.md has the table.
+"""Everything that depends on Airflow's version; docs/versions.md has the table.
 
 Importing it rejects an Airflow that is too old, before an import from Airflow fails without an explanation.
 Everything else here checks for features instead of versions, except outside of tasks (`has_task_state_store`).
@@ -40,7 +40,7 @@ def installed_airflow_version() -> str | None:
 
 
 def require_supported_airflow() -> None:
-    """Raise ImportError with one line when Airflow is older than 3.2."""
+    """Raise ImportError with a one-line message if Airflow is older than 3.2."""
     found = installed_airflow_version()
     if found is None:
         return
@@ -56,7 +56,7 @@ require_supported_airflow()
 def has_task_state_store() -> bool:
     """Whether the installed Airflow is 3.3 or later, which has `task_state_store`.
 
-    By its version, because importing Airflow takes seconds and redirects logging, in a command line's process too.
+    It checks the version, because importing Airflow takes seconds and redirects logging, even for the command line.
     """
     from packaging.version import Version
 
@@ -64,32 +64,32 @@ def has_task_state_store() -> bool:
 
 
 class TaskStateStore(Protocol):
-    """What is used of Airflow's store that survives retries, deferrals and clears of a task."""
+    """The methods that we use of Airflow's store, which survives retries, deferrals and clears of a task."""
 
     def get(self, key: str, /) -> object:
-        """Return what is stored under a key; None if nothing is."""
+        """Return the value of a key, None if there is none."""
         ...
 
     def set(self, key: str, value: JsonObject, /, *, retention: timedelta | None = None) -> None:
-        """Store a value, for `retention` or as long as Airflow is configured to."""
+        """Store a value for `retention`; None uses Airflow's configuration."""
         ...
 
 
 def task_state_store(context: Context) -> TaskStateStore | None:
-    """Airflow's store of this task; None before 3.3."""
+    """Return this task's store, None before Airflow 3.3."""
     store: TaskStateStore | None = context.get("task_state_store")
     return store
 
 
 def add_partition(event: object, partition: str) -> None:
-    """Give an asset event its partition; before 3.3 it is only in the event's `extra`."""
+    """Set an asset event's partition; before Airflow 3.3 it is only in the event's `extra`."""
     add = getattr(event, "add_partitions", None)
     if add is not None:
         add(partition)
 
 
 def import_dag_bag() -> type[DagBag]:
-    """The class that reads the DAG files of a folder, without Airflow's own examples (3.2 adds them by default)."""
+    """Return the class that reads a folder's DAG files, without Airflow's examples, which 3.2 adds by default."""
     os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
     from airflow.dag_processing.dagbag import DagBag
 
@@ -97,13 +97,14 @@ def import_dag_bag() -> type[DagBag]:
 
 
 async def call_where_airflow_may_be_asked(function: Callable[[], Result]) -> Result:
-    """Call a function that may ask the triggerer's supervisor, for a connection say, from an event loop.
+    """Call a function that may send a request to the triggerer's supervisor, such as for a connection.
 
-    In a plain thread such a question would read another one's answer and end the triggerer (apache/airflow #64620,
-    fixed in 3.2.2); asgiref's thread hands it over to the loop. It is the only such thread, so keep the call short.
+    In a plain thread, such a request could read another request's response, which ends the triggerer (apache/airflow
+    #64620, fixed in 3.2.2). asgiref's thread passes the request to the event loop. There is only one such thread, so
+    keep the call short.
 
-    The call continues when the caller is cancelled: asgiref would cancel a question that waits for its answer, and the
-    next question would read that answer, which ends the triggerer as well.
+    The call continues if the caller is cancelled: asgiref would cancel a request that waits for its response, and the
+    next request would read that response, which also ends the triggerer.
     """
     from asgiref.sync import sync_to_async
 
@@ -111,7 +112,7 @@ async def call_where_airflow_may_be_asked(function: Callable[[], Result]) -> Res
 
 
 def _in_background(coroutine: Coroutine[object, None, Result]) -> asyncio.Task[Result]:
-    """A task that nobody needs to wait for."""
+    """Start a coroutine that nobody waits for."""
     task = asyncio.get_running_loop().create_task(coroutine)
     _BACKGROUND.add(task)
     task.add_done_callback(_background_ended)
@@ -125,15 +126,15 @@ def _background_ended(task: asyncio.Task[Result]) -> None:
 
 
 _BACKGROUND: set[asyncio.Future[Any]] = set()
-"""An event loop keeps no hold on its tasks."""
+"""An event loop has only weak references to its tasks."""
 
 
 def kill_after_cancel(trigger: BaseTrigger) -> None:
-    """Call in a trigger that is being cancelled: its `on_kill` runs when a person has marked or cleared the task.
+    """Call `on_kill` of a trigger that is being cancelled, if a user has marked or cleared the task.
 
-    From 3.3 on Airflow itself calls on_kill. Before, a cancelled trigger cannot distinguish a mark from a restart of
-    the triggerer or from a deferral that timed out: it has to ask for the task's state. A separate asyncio task does
-    that, because waiting for the answer here would leave the supervisor's messages out of step.
+    Since Airflow 3.3, Airflow itself calls on_kill. Before, a cancelled trigger cannot distinguish a mark from a
+    restart of the triggerer or from a deferral that timed out, so it requests the task's state. A separate asyncio task
+    does that, because waiting here would mix up the supervisor's responses.
     """
     from airflow.triggers.base import BaseTrigger
 
@@ -151,12 +152,12 @@ async def _kill_if_acted_upon(trigger: BaseTrigger) -> None:
         states = await _task_states(ti) if ti is not None else {}
         if states and "deferred" not in states.values():
             await trigger.on_kill()
-    except Exception as error:  # nobody waits for this task; `orphans` finds what is left
+    except Exception as error:  # nobody waits for this asyncio task; `orphans` finds an execution that keeps running
         log.warning("Could not find out whether the deferred task was marked success or failed: %s", error)
 
 
 async def _task_states(ti: TaskInstance) -> dict[str, str | None]:
-    """The state of one task instance by its name; empty if Airflow no longer has it."""
+    """Return the state of one task instance by its name; empty if it no longer exists."""
     from airflow.sdk.execution_time import task_runner
     from airflow.sdk.execution_time.comms import GetTaskStates
 

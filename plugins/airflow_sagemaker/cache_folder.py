@@ -1,4 +1,4 @@
-"""Where this package keeps what may be lost: compiled definitions, and how far the lists of executions were read."""
+"""The folder of files that may be deleted at any time: compiled definitions, and marks in lists of executions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from airflow_sagemaker.exceptions import CompileError
 
 
 def cache_folder() -> Path:
-    """AIRFLOW_SAGEMAKER_CACHE_DIR, else the user's cache folder. Raises CompileError for a user without a home."""
+    """Return AIRFLOW_SAGEMAKER_CACHE_DIR, or the user's cache folder. Raises CompileError without a home folder."""
     named = os.environ.get("AIRFLOW_SAGEMAKER_CACHE_DIR")
     if named:
         return Path(named)

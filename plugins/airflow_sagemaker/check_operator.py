@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_sagemaker import airflow_compat  # noqa: F401 - refuses an old Airflow
+from airflow_sagemaker import airflow_compat  # noqa: F401 - rejects an old Airflow
 
 # isort: split
 import os
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 
 
 class SageMakerTableCheckOperator(BaseOperator):
-    """Check a partition's train, val and test in seconds: no job, no instance; a failing check fails the task.
+    """Check a partition's train, val and test in seconds, without a job; a failing check fails the task.
 
     Reads the Parquet footers, the label and the id column, and the first rows of a few row groups of train. Needs
     pyarrow (the extra `table`) in the worker.
 
     :param config: as for `SageMakerTrainingPipelineOperator`.
     :param partition: the date or key to check; the default is the run's.
-    :param aws_conn_id: the Airflow connection; none leaves credentials and region to boto3's own chain.
-    :param region_name: the AWS region; else the configuration's, the connection's, boto3's.
-    :param compare: also compare with the partition before it: rows, missing values, label, units, drift.
-    :param limits: how far it may be from that partition: `row_ratio` (2), `null_share_rise` (0.2),
-        `label_share_change` (0.1), `value_ratio` (100), `drift` (0: reported only); with 0 a number is only reported.
+    :param aws_conn_id: the Airflow connection; None uses boto3's default credentials and region.
+    :param region_name: the AWS region; default: the configuration's, the connection's, or boto3's.
+    :param compare: also compare with the previous partition: rows, missing values, label, units, drift.
+    :param limits: how much it may differ from the previous partition: `row_ratio` (2), `null_share_rise` (0.2),
+        `label_share_change` (0.1), `value_ratio` (100), `drift` (0). A value with limit 0 is only reported.
 
-    XCom: `data_checks`, the findings that the Training report shows.
+    XCom: `data_checks`, the findings, which the training report shows.
     """
 
     template_fields: Sequence[str] = ("config", "partition", "aws_conn_id", "region_name", "limits")
@@ -67,7 +67,7 @@ class SageMakerTableCheckOperator(BaseOperator):
         check_when_parsed(self.config, self.get_dag())
 
     def render_template(self, content: object, context: Context, *args: Any, **kwargs: Any) -> Any:
-        """As every operator, but a partition and the settings that take texts stay texts under native rendering."""
+        """Render a template; under native rendering, partitions and other strings stay strings."""
 
         def render(value: object) -> Any:
             return super(SageMakerTableCheckOperator, self).render_template(value, context, *args, **kwargs)
@@ -79,7 +79,7 @@ class SageMakerTableCheckOperator(BaseOperator):
         return render(content)
 
     def execute(self, context: Context) -> str:
-        """Return the input path that was checked."""
+        """Check the partition; return its input path."""
         from airflow_sagemaker.aws.client import Aws
         from airflow_sagemaker.aws.connections import AwsTarget
         from airflow_sagemaker.table.comparison import Limits

@@ -1,14 +1,14 @@
-"""A whole DAG, or a group of tasks in one, from a training configuration.
+"""A complete DAG, or a task group, from a training configuration.
 
     (preprocess ->) check_data -> start_training -> wait_for_training -> report (-> promote)
 
-Each task is made by an argument of its name: the class or function that is called with the task's settings. Give
-another one to replace the task (`functools.partial` changes single settings), or None to leave it out.
+Each task is created by an argument of its name: a class or function that is called with the task's settings. Pass
+another one to replace the task (`functools.partial` changes single settings), or None to omit it.
 """
 
 from __future__ import annotations
 
-from airflow_sagemaker import airflow_compat  # noqa: F401 - refuses an old Airflow
+from airflow_sagemaker import airflow_compat  # noqa: F401 - rejects an old Airflow
 
 # isort: split
 import logging
@@ -47,12 +47,12 @@ _PARTITION_FOLDER = (
 
 @task(task_id="report")
 def report_outcome(partition: str, outcome: JsonObject) -> JsonObject:
-    """Log the model's metrics beside those of a constant predictor, its test scores and its place; return them."""
+    """Log and return the model's metrics, next to those of a constant predictor, its test scores and its S3 URI."""
     return summarise(partition, outcome, logging.getLogger("airflow.task"))
 
 
 def summarise(partition: str, outcome: JsonMapping, log: logging.Logger) -> JsonObject:
-    """Log what an execution has left as a table, and return it as plain data."""
+    """Log an outcome as a table, and return it as JSON."""
     found = outcome.get("report") or {}
     problem = report_problem(found)
     if problem:
@@ -83,7 +83,7 @@ def summarise(partition: str, outcome: JsonMapping, log: logging.Logger) -> Json
 
 @dataclass(frozen=True)
 class TrainingTasks:
-    """The tasks that DAG and group have in common; the fields are the arguments of `SageMakerTrainingTaskGroup`."""
+    """The tasks of DAG and task group; the fields are the arguments of `SageMakerTrainingTaskGroup`."""
 
     preprocess: MakeTask | None = None
     check: MakeTask | None = SageMakerTableCheckOperator
@@ -109,12 +109,12 @@ class TrainingTasks:
 
     @property
     def task_settings(self) -> JsonObject:
-        """What holds for every task; as default_args they reach those that a user's own function makes."""
+        """Return the settings of all tasks; as default_args they also apply to tasks that a user's function creates."""
         settings: JsonObject = {"retries": self.retries, "retry_delay": self.retry_delay}
         return settings | ({"pool": self.pool} if self.pool else {})
 
     def add(self, config: Configuration, settings: JsonMapping) -> None:
-        """Add the tasks, one after another, to the group or the DAG whose context this is."""
+        """Add the tasks, in order, to the group or DAG of the current context."""
         given = with_params(settings, self.form) if self.form else plain_config(config)
         common = {"aws_conn_id": self.aws_conn_id, **self.task_settings}
         of_run = {"config": given, "partition": self.partition, **common}
@@ -135,7 +135,7 @@ class TrainingTasks:
             before >> after
 
     def _training(self, of_run: JsonMapping, common: JsonMapping) -> list[Any]:
-        """Return the tasks that start and wait, and then the outcome."""
+        """Return the tasks that start and wait, and the outcome."""
         outlets = [self.model] if self.model else []
         limit = {"max_concurrent_executions": self.max_concurrent_executions}
         if self.wait is None:
@@ -149,37 +149,39 @@ class TrainingTasks:
 
 
 def promotion_to(group: str) -> MakeTask:
-    """Return what makes the promotion into this model package group, by the validation AUC."""
+    """Return a function that creates the task of a promotion into this model package group, by validation AUC."""
     return partial(SageMakerPromoteModelOperator, group=group, metric=VALIDATION_AUC.name)
 
 
 class SageMakerTrainingTaskGroup(TaskGroup):
-    """The tasks of a training, for a DAG that has others, too.
+    """The tasks of a training, for a DAG with other tasks.
 
-    :param config: a YAML file (relative to the DAG file), a `PytorchTrainingConfig`, or the same as a mapping.
-    :param group_id: the group's id; `prefix_group_id` puts it before the task ids.
+    :param config: a YAML file (relative to the DAG file), a `PytorchTrainingConfig`, or a mapping of its fields.
+    :param group_id: the group's id; with `prefix_group_id`, task ids start with it.
     :param preprocess: a `@task` function that is called with `bucket`, `path` and `partition`, and writes
         `<path>/train/train.parquet`, `val/val.parquet` and `test/test.parquet` to the bucket.
-    :param check: makes the task `check_data` from task_id, config, partition, aws_conn_id and the task settings below.
-    :param start: makes `start_training` from the same, max_concurrent_executions and `start_args`.
-    :param wait: makes `wait_for_training` from task_id, execution_arn, aws_conn_id, outlets, the task settings and
-        `wait_args`. None: `start_training` itself is deferred until the execution has ended.
-    :param report: is called with partition and outcome.
-    :param promote: a model package group: the model becomes its champion when its validation AUC is higher than the
-        present one's (`SageMakerPromoteModelOperator`). Or what makes the task from task_id, outcome and partition.
-    :param model: the asset that an ended training updates, with the model's place, metrics and the partition.
+    :param check: creates the task `check_data`; called with task_id, config, partition, aws_conn_id and the task
+        settings below.
+    :param start: creates `start_training`; called with the same, max_concurrent_executions and `start_args`.
+    :param wait: creates `wait_for_training`; called with task_id, execution_arn, aws_conn_id, outlets, the task
+        settings and `wait_args`. None: `start_training` itself is deferred until the execution has ended.
+    :param report: creates the last task from the training's outcome; called with partition and outcome.
+    :param promote: a model package group, whose champion the model becomes if its validation AUC is higher than the
+        current champion's (`SageMakerPromoteModelOperator`); or a function that creates the task, called with task_id,
+        outcome and partition.
+    :param model: the asset that a successful training updates, with the model's S3 URI, metrics and the partition.
     :param partition: the date or key that a run trains.
-    :param form: fields of the configuration whose values come from the DAG's `params` of the same names
-        (`training_params` makes those).
+    :param form: fields of the configuration whose values come from the DAG's `params` with the same names
+        (`training_params` creates them).
     :param aws_conn_id: the Airflow connection of all tasks.
-    :param max_concurrent_executions: wait while so many executions of this pipeline run (none: no limit).
+    :param max_concurrent_executions: wait while so many executions of this pipeline are running (None: no limit).
     :param pool: the pool of all tasks.
-    :param retries: of each task, unless it names its own.
-    :param retry_delay: between two tries of a task.
-    :param start_args: further arguments of `start`, such as mode, on_busy or sdk_python.
-    :param wait_args: further arguments of `wait`, such as progress ("logs", for live curves) or timeout.
+    :param retries: retries of each task, unless it sets its own.
+    :param retry_delay: time between two tries of a task.
+    :param start_args: more arguments of `start`, such as mode, on_busy or sdk_python.
+    :param wait_args: more arguments of `wait`, such as progress ("logs", for live curves) or timeout.
 
-    Beside these, all parameters of Airflow's own task groups. Without `check`, or with steps before the training
+    All parameters of Airflow's task groups are accepted, too. Without `check`, or with steps before the training
     (`dependencies`, in start_args or the configuration), the data are not checked in Airflow.
     """
 
@@ -219,20 +221,20 @@ class SageMakerTrainingTaskGroup(TaskGroup):
 class SageMakerTrainingDag(DAG):
     """A DAG that trains a configuration for every partition: the tasks of `SageMakerTrainingTaskGroup` and a form.
 
-    :param config: a YAML file (relative to the DAG file), a `PytorchTrainingConfig`, or the same as a mapping. It is
+    :param config: a YAML file (relative to the DAG file), a `PytorchTrainingConfig`, or a mapping of its fields. It is
         validated when the DAG is parsed.
-    :param dag_id: the default is the YAML file's name, else the pipeline's.
-    :param schedule: a preset such as "@daily" or a cron expression, for runs with a partition key each; or whatever
-        Airflow's own DAG takes.
-    :param timezone: of presets and cron expressions, and of the partition keys that they make.
+    :param dag_id: default: the YAML file's name, or the pipeline's.
+    :param schedule: a preset such as "@daily" or a cron expression, whose runs each have a partition key; or any
+        schedule of Airflow's DAG.
+    :param timezone: of presets and cron expressions, and of their partition keys.
     :param form: fields of the configuration that a manual trigger can change.
-    :param params: further parameters of the DAG, beside the form's.
-    :param max_active_runs: runs at once, and the default of max_concurrent_executions.
+    :param params: more params of the DAG.
+    :param max_active_runs: concurrent runs, and the default of max_concurrent_executions.
     :param start_date: the first partition that a backfill can train.
 
     `preprocess`, `check`, `start`, `wait`, `report`, `promote`, `model`, `pool`, `retries`, `retry_delay`,
-    `aws_conn_id`, `max_concurrent_executions`, `start_args` and `wait_args` are those of the task group; beside these,
-    all parameters of Airflow's own DAGs (notifications, tags, `catchup`, which is off, and so on).
+    `aws_conn_id`, `max_concurrent_executions`, `start_args` and `wait_args` are those of the task group. All parameters
+    of Airflow's DAG are accepted, too (notifications, tags, `catchup`, which is off by default, and so on).
     """
 
     def __init__(
@@ -248,7 +250,7 @@ class SageMakerTrainingDag(DAG):
         params: JsonMapping | None = None,
         **kwargs: Any,
     ) -> None:
-        file = sys._getframe(1).f_code.co_filename  # as Airflow finds a DAG's file; templates and YAML are beside it
+        file = sys._getframe(1).f_code.co_filename  # as Airflow finds a DAG's file; relative paths start there
         settings = _settings(config, Path(file).parent)
         of_group = {name: kwargs.pop(name) for name in TrainingTasks.names() if name in kwargs}
         of_group.setdefault("max_concurrent_executions", max_active_runs)
@@ -268,7 +270,7 @@ class SageMakerTrainingDag(DAG):
 
 
 def _settings(config: Configuration, folder: Path) -> JsonObject:
-    """The configuration as a mapping; a file's faults that no template can mend are raised while the DAG is parsed."""
+    """Return the configuration as a mapping. Raises ConfigurationError for errors in a file that no template fixes."""
     plain = plain_config(config)
     if isinstance(plain, Mapping):
         return dict(plain)
@@ -284,7 +286,7 @@ def _default_dag_id(config: Configuration, settings: JsonMapping) -> str:
 
 
 def _input_place(settings: JsonMapping, aws_conn_id: str | None) -> dict[str, str]:
-    """Bucket and folder of a run's data, as templates: the bucket may be known to the connection alone."""
+    """Return bucket and folder of a run's data, as templates, because only the connection may have the bucket."""
     if settings.get("input_path"):
         bucket, _, path = str(settings["input_path"]).removeprefix("s3://").partition("/")
         return {"bucket": bucket, "path": path.rstrip("/")}

@@ -1,23 +1,23 @@
-"""Every error that this package raises deliberately.
+"""The errors that this package raises.
 
     AirflowSageMakerError
-    ├── ConfigurationError (also a ValueError)   what was configured cannot work: all at once, before any AWS call
-    ├── CompileError                             the SageMaker SDK could not turn the configuration into a definition
-    │   ├── CompileTimeout                       the compiler's process took longer than allowed and was ended
-    │   └── SdkNotAvailable                      no usable SageMaker SDK in the interpreter that compiles
+    ├── ConfigurationError (also a ValueError)   the configuration is invalid; lists all violations, before any AWS call
+    ├── CompileError                             the SageMaker SDK could not compile the configuration
+    │   ├── CompileTimeout                       the compile process exceeded its time limit and was ended
+    │   └── SdkNotAvailable                      the interpreter that compiles has no supported SageMaker SDK
     ├── DeploymentError                          a definition could not be uploaded, created or updated
-    │   └── AliasMoved                           the alias of a definition names a version that holds another one
-    ├── RecordUnreadable (also a ValueError)     what a task run has stored about its execution is of a later version
-    ├── TableError (also a ValueError)           a table that cannot be trained on, or data that fail their checks
-    ├── PreflightError                           something the training needs is missing: channels, bucket, entry point
-    └── ExecutionError                           an execution could not be started, found, stopped, or did not succeed
-        ├── PartitionBusy                        another execution trains the same partition now (on_busy="fail")
-        ├── NotStopped                           a stop was asked for, and it could not be confirmed as stopping
-        ├── ExecutionNotFound                    an ARN without an execution, or not an execution's ARN
-        └── ExecutionFailed                      it ended, but not as Succeeded; the message holds step, reason, log
+    │   └── AliasMoved                           a definition's alias refers to a version with another definition
+    ├── RecordUnreadable (also a ValueError)     a task run's record was written by a later version of this package
+    ├── TableError (also a ValueError)           a table cannot be trained on, or its data fail their checks
+    ├── PreflightError                           inputs of the training are missing: channels, bucket, entry point
+    └── ExecutionError                           an execution could not be started, found or stopped, or failed
+        ├── PartitionBusy                        another execution is training the same partition (on_busy="fail")
+        ├── NotStopped                           a stop was requested, but could not be confirmed
+        ├── ExecutionNotFound                    no execution has this ARN, or it is not an execution's ARN
+        └── ExecutionFailed                      it ended, but not as Succeeded; the message has step, reason and log
 
-A message says what was found, what was expected and what to do about it. `ConfigurationError`, `PreflightError`,
-`RecordUnreadable` and `AliasMoved` are not worth a retry.
+A message says what was found, what was expected and what to do. Retrying does not help after `ConfigurationError`,
+`PreflightError`, `RecordUnreadable` and `AliasMoved`.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from airflow_sagemaker.types import JsonObject
 
 
 class AirflowSageMakerError(Exception):
-    """Root of the tree: catch this to catch everything raised on purpose."""
+    """Base class of all errors of this package."""
 
 
 @dataclass(frozen=True)
 class Violation:
-    """One rule that one value breaks.
+    """A value that violates a rule.
 
     `field` is a dotted path such as `hyperparameters.label_name`, `value` what was found (shortened when printed),
     `rule` what was expected, `hint` what to do (may be empty).
@@ -56,7 +56,7 @@ class Violation:
 
 
 class _Missing:
-    """Stands for a value that was not given at all."""
+    """Represents a value that was not given."""
 
     def __repr__(self) -> str:
         return "(not given)"
@@ -79,7 +79,7 @@ def _as_json_value(value: object) -> object:
 
 
 class ConfigurationError(AirflowSageMakerError, ValueError):
-    """A configuration breaks rules; `violations` holds all of them, in the order of the fields."""
+    """A configuration is invalid; `violations` has all violations, in the order of the fields."""
 
     def __init__(self, violations: Iterable[Violation], *, what: str = "configuration") -> None:
         self.violations: list[Violation] = list(violations)
@@ -94,16 +94,16 @@ class ConfigurationError(AirflowSageMakerError, ValueError):
 
 
 def _rebuild_configuration_error(violations: list[Violation], what: str) -> ConfigurationError:
-    """Unpickle: the error crosses process boundaries in Airflow."""
+    """Unpickle the error, which Airflow passes between processes."""
     return ConfigurationError(violations, what=what)
 
 
 class CompileError(AirflowSageMakerError):
-    """The definition could not be compiled; the message ends with what the compiler's process said last."""
+    """The definition could not be compiled; the message ends with the last output of the compile process."""
 
 
 class CompileTimeout(CompileError):
-    """The compiler's process took longer than its time limit and was ended."""
+    """The compile process exceeded its time limit and was ended."""
 
 
 class SdkNotAvailable(CompileError):
@@ -111,11 +111,11 @@ class SdkNotAvailable(CompileError):
 
 
 class DeploymentError(AirflowSageMakerError):
-    """A definition or its files could not be brought to AWS."""
+    """A definition or its files could not be uploaded, created or updated."""
 
 
 class AliasMoved(DeploymentError):
-    """The alias of a definition names a version that holds another definition: it was moved."""
+    """A definition's alias was moved: it refers to a version with another definition."""
 
 
 class ExecutionError(AirflowSageMakerError):
@@ -123,15 +123,15 @@ class ExecutionError(AirflowSageMakerError):
 
 
 class RecordUnreadable(AirflowSageMakerError, ValueError):
-    """The stored record of a task run's execution is of a later version, or no record at all."""
+    """The stored record of a task run was written by a later version, or is not a record."""
 
 
 class TableError(AirflowSageMakerError, ValueError):
-    """A table, a column or a split that cannot be trained on; one line that ends with what to do."""
+    """A table, column or split cannot be trained on; the message is one line that ends with what to do."""
 
 
 class PreflightError(AirflowSageMakerError):
-    """What the training needs is not in place; found before anything is started."""
+    """Inputs of the training are missing; nothing was started."""
 
 
 class PartitionBusy(ExecutionError):
@@ -139,7 +139,7 @@ class PartitionBusy(ExecutionError):
 
 
 class NotStopped(ExecutionError):
-    """A stop was asked for and repeated, and Describe has not said that the execution stops; it may run on."""
+    """A stop was requested repeatedly, but could not be confirmed; the execution may keep running."""
 
     def __init__(self, arn: str, answer: str, *, hopeless: bool = False) -> None:
         self.arn, self.answer, self.hopeless = arn, answer, hopeless
@@ -149,15 +149,15 @@ class NotStopped(ExecutionError):
         )
 
     def __reduce__(self) -> tuple[type[NotStopped], tuple[str, str]]:
-        return NotStopped, (self.arn, self.answer)  # across processes the text is what counts
+        return NotStopped, (self.arn, self.answer)  # only the text is passed between processes
 
 
 class ExecutionNotFound(ExecutionError):
-    """No execution has this ARN in this account and region, or the text is not an execution's ARN."""
+    """No execution has this ARN in this account and region, or it is not an execution's ARN."""
 
 
 class ExecutionFailed(ExecutionError):
-    """The execution ended, and not as Succeeded; `training_job_name` is empty when no training job was started."""
+    """The execution ended, but not as Succeeded; `training_job_name` is empty if no training job was started."""
 
     def __init__(self, message: str, *, training_job_name: str = "") -> None:
         self.training_job_name = training_job_name

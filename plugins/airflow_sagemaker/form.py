@@ -16,13 +16,13 @@ INSTANCE_TYPES = (
     "ml.m5.large", "ml.m5.xlarge", "ml.m5.4xlarge", "ml.c5.2xlarge", "ml.g4dn.xlarge", "ml.g5.xlarge",
     "ml.g5.12xlarge", "ml.p4d.24xlarge",
 )  # fmt: skip
-"""What the form proposes; any other type can be typed in."""
+"""Suggested types; the form accepts any other type, too."""
 _LIMITS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "enum")
 _TYPES = {"integer", "number", "string", "boolean", "null"}
 
 
 def training_params(settings: JsonMapping, names: Sequence[str] = FORM) -> JsonObject:
-    """Return a DAG's `params` for these fields of a configuration; its own values are the defaults.
+    """Return a DAG's `params` for these fields of a configuration; its values are the defaults.
 
     Raises ConfigurationError for a name that is not a field, or one whose value is a list or a mapping.
     """
@@ -32,7 +32,7 @@ def training_params(settings: JsonMapping, names: Sequence[str] = FORM) -> JsonO
 
 
 def with_params(settings: JsonMapping, names: Sequence[str]) -> JsonObject:
-    """Return the configuration in which these fields take their values from the run's parameters."""
+    """Return the configuration with templates in these fields, which read the run's `params`."""
     found = deepcopy(dict(settings))
     for name in names:
         *groups, last = class_of(settings).setting_path(found, name)

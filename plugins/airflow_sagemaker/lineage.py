@@ -6,7 +6,7 @@ from airflow_sagemaker.contract import CHANNELS, channel_key
 
 
 def lineage_of(inputs: list[str], outputs: list[str]) -> object:
-    """OperatorLineage of S3 URIs, or None without the provider."""
+    """Return the OperatorLineage of S3 URIs, None without the provider."""
     try:
         from airflow.providers.common.compat.openlineage.facet import Dataset
         from airflow.providers.openlineage.extractors import OperatorLineage  # type: ignore[import-not-found,unused-ignore]
@@ -21,7 +21,7 @@ def lineage_of(inputs: list[str], outputs: list[str]) -> object:
 
 
 def lineage_of_parameters(parameters: dict[str, str], model_artifact: str = "") -> object:
-    """The same from a pipeline's parameters: the three channels in, the model (or the output path) out."""
+    """Return the same from a pipeline's parameters: inputs are the channels, output is the model or the output path."""
     base = parameters.get("InputPath", "").rstrip("/")
     inputs = [f"{base}/{channel_key(channel)}" for channel in CHANNELS] if base else []
     output = model_artifact or parameters.get("OutputPath", "")

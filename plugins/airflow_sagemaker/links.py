@@ -1,6 +1,6 @@
 """The buttons on a task instance that lead to SageMaker's pages about its execution.
 
-Operator and sensor remember the addresses in `page_urls` and push them while the task still runs.
+Operator and sensor keep the URLs in `page_urls`, and push them while the task is still running.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 
 class PageLink(BaseOperatorLink):
-    """A button on a task instance; its address is what the operator remembered under `xcom_key`."""
+    """A button on a task instance; its URL is in the operator's `page_urls` under `xcom_key`."""
 
     key: str
 
     @property
     def xcom_key(self) -> str:
-        """The XCom key of the address."""
+        """The XCom key of the URL."""
         return self.key
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """Called by the worker after the task has ended, and stored."""
+        """Return the URL; the worker calls this after the task has ended, and stores it."""
         urls: dict[str, str] = getattr(operator, "page_urls", {})
         return urls.get(self.key, "")
 
@@ -40,21 +40,21 @@ class ExecutionLink(PageLink):
 
 
 class TrainingJobLink(PageLink):
-    """The button "Training job": there once the job has ended."""
+    """The button "Training job", after the job has ended."""
 
     name = "Training job"
     key = XCom.TRAINING_JOB_LINK.value
 
 
 class TrainingLogLink(PageLink):
-    """The button "Training log": there once the job has ended."""
+    """The button "Training log", after the job has ended."""
 
     name = "Training log"
     key = XCom.TRAINING_LOG_LINK.value
 
 
 class ModelArtifactLink(PageLink):
-    """The button "Model artifact": there once the execution has succeeded."""
+    """The button "Model artifact", after the execution has succeeded."""
 
     name = "Model artifact"
     key = XCom.MODEL_ARTIFACT_LINK.value
@@ -64,6 +64,6 @@ LINKS: tuple[PageLink, ...] = (ExecutionLink(), TrainingJobLink(), TrainingLogLi
 
 
 def push_links(context: Context, urls: dict[str, str]) -> None:
-    """Store addresses while the task still runs; Airflow itself asks for them only when it has ended."""
+    """Store the URLs while the task is still running; Airflow requests them only after its end."""
     for key, url in urls.items():
         context["ti"].xcom_push(key=key, value=url)

@@ -1,8 +1,8 @@
-"""The operator: from a configuration to one running execution of a SageMaker pipeline."""
+"""The operator: starts an execution of a SageMaker pipeline from a configuration."""
 
 from __future__ import annotations
 
-from airflow_sagemaker import airflow_compat  # noqa: F401 - refuses an old Airflow
+from airflow_sagemaker import airflow_compat  # noqa: F401 - rejects an old Airflow
 
 # isort: split
 import contextlib
@@ -56,46 +56,49 @@ __all__ = ["RUN_PARTITION", "SageMakerTrainingPipelineOperator"]
 
 
 class SageMakerTrainingPipelineOperator(BaseOperator):
-    """Validate, compile, deploy if the definition is new, and start one execution for this task run, exactly once.
+    """Validate, compile, deploy if the definition is new, and start exactly one execution for this task run.
 
-    Alone it returns as soon as the execution runs, and a `SageMakerTrainingPipelineSensor` waits for it. With
-    `wait_for_completion` (in the worker) or `deferrable` (in the triggerer) it waits itself, and its retries follow a
-    failed execution.
+    By default, the task ends as soon as the execution is running, and a `SageMakerTrainingPipelineSensor` waits for it.
+    With `wait_for_completion` (in the worker) or `deferrable` (in the triggerer), the operator itself waits, and
+    retries train again if the execution failed.
 
-    :param config: a `PytorchTrainingConfig`, the same as a dict (templates in it are rendered), or the path of a YAML
-        file (relative to the DAG file).
-    :param partition: the date or key that this run trains; the default is the run's.
+    :param config: a `PytorchTrainingConfig`, a dict of its fields (templates are rendered), or the path of a YAML file
+        (relative to the DAG file).
+    :param partition: the date or key that this run trains; default: the run's.
     :param dependencies: "module:function" references that return pipeline steps to complete first.
-    :param aws_conn_id: the Airflow connection; none leaves credentials and region to boto3's own chain.
-    :param region_name: the AWS region; else the configuration's, the connection's, boto3's.
-    :param verify: whether TLS certificates are checked, or the path of a CA bundle; else the connection's.
-    :param botocore_config: options of `botocore.config.Config` as a dict; else the connection's.
+    :param aws_conn_id: the Airflow connection; None uses boto3's default credentials and region.
+    :param region_name: the AWS region; default: the configuration's, the connection's, or boto3's.
+    :param verify: whether to check TLS certificates, or the path of a CA bundle; default: the connection's.
+    :param botocore_config: options of `botocore.config.Config` as a dict; default: the connection's.
     :param wait_for_completion: wait in the worker until the execution has ended.
-    :param deferrable: wait in the triggerer, which holds no worker slot. Not given, a `wait_for_completion` is deferred
-        where `[operators] default_deferrable` says so.
-    :param poll_interval: seconds, or a timedelta, between two polls of an execution, or of what keeps it from starting;
-        a task that waits for its turn is deferred for at least 10 seconds.
-    :param progress: what a wait writes to the task's log: "status" the execution's, "steps" also each step's, "logs"
-        also the jobs' own lines, from which the report page draws live curves.
-    :param on_busy: when another execution trains the same partition of this pipeline: "wait" for it, "fail" at once,
-        "ignore" it.
-    :param on_failure: operator alone: "restart" starts a new execution in a retry, "resume" reruns the failed steps.
-    :param stop_on_kill: stop the execution when this task is killed, marked or cleared while it runs or waits, or when
-        its `execution_timeout` passes.
-    :param max_concurrent_executions: wait while so many executions of this pipeline run (none: no limit).
-    :param max_wait: seconds, or a timedelta, until a wait for a busy partition, a quota or a free place fails the task.
-    :param max_cost: refuse a start that may cost more: instances x hours until `max_runtime_seconds` x the price in
-        `price_per_hour` of section [airflow_sagemaker], in its currency; a type without a price is refused too.
-    :param preflight: look for the three channel objects first (off when `dependencies` make them).
-    :param dry_run: do everything but deploy and start; the task ends as skipped, its XCom says what it would start.
+    :param deferrable: wait in the triggerer, without a worker slot. Default: `[operators] default_deferrable` if
+        `wait_for_completion` is set.
+    :param poll_interval: seconds, or a timedelta, between polls of the execution, or of the condition that delays its
+        start; a task that cannot start yet is deferred for at least 10 seconds.
+    :param progress: what the task's log shows while it waits: "status" the execution's status, "steps" also each
+        step's, "logs" also the jobs' log lines, from which the report page draws live curves.
+    :param on_busy: if another execution is training the same partition of this pipeline: "wait" for it, "fail"
+        immediately, or "ignore" it.
+    :param on_failure: if the operator waits: "restart" starts a new execution in a retry, "resume" reruns the failed
+        steps.
+    :param stop_on_kill: stop the execution if this task is killed, marked or cleared while it runs or waits, or if its
+        `execution_timeout` expires.
+    :param max_concurrent_executions: wait while so many executions of this pipeline are running (None: no limit).
+    :param max_wait: seconds, or a timedelta, for which the task waits for a busy partition, a quota or other executions
+        before it fails.
+    :param max_cost: reject a start that may cost more: instances x hours until `max_runtime_seconds` x the price in
+        `price_per_hour` of section [airflow_sagemaker], in its currency. Types without a price are rejected, too.
+    :param preflight: check first that the three channel objects exist (off if `dependencies` create them).
+    :param dry_run: do everything except deploying and starting; the task is skipped, and its XCom has what it would
+        start.
     :param mode: "full", or "test" for one small instance and a few rows with the same definition.
-    :param sdk_python: the interpreter that has the SageMaker SDK; default: AIRFLOW_SAGEMAKER_SDK_PYTHON, else this one.
-    :param notifiers: operator alone: as of `SageMakerTrainingPipelineSensor`.
-    :param thresholds: operator alone: as of `SageMakerTrainingPipelineSensor`.
+    :param sdk_python: the interpreter that has the SageMaker SDK; default: AIRFLOW_SAGEMAKER_SDK_PYTHON, or this one.
+    :param notifiers: if the operator waits: see `SageMakerTrainingPipelineSensor`.
+    :param thresholds: if the operator waits: see `SageMakerTrainingPipelineSensor`.
 
     XCom: the execution's ARN; `training_pipeline` with pipeline_name, digest, version_alias, parameters, partition,
-    console_url, display_name, execution_arn, aws_conn_id and region_name; `training_definition`, the definition that it
-    runs; operator alone: `outcome`.
+    console_url, display_name, execution_arn, aws_conn_id and region_name; `training_definition`, the definition that is
+    running; and `outcome`, if the operator waits.
     """
 
     template_fields: Sequence[str] = (
@@ -172,7 +175,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
     # --- Airflow's entry points ---
 
     def render_template(self, content: Any, context: Context, *args: Any, **kwargs: Any) -> Any:
-        """As every operator, but a partition and the settings that take texts stay texts under native rendering."""
+        """Render a template; under native rendering, partitions and other strings stay strings."""
 
         def render(value: Any) -> Any:
             return super(SageMakerTrainingPipelineOperator, self).render_template(value, context, *args, **kwargs)
@@ -184,15 +187,15 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         return render(content)
 
     def execute(self, context: Context) -> str | None:
-        """Returns the execution's ARN; raises AirflowFailException for errors that no retry can heal."""
+        """Return the execution's ARN. Raises AirflowFailException for errors that no retry can fix."""
         return self._run(context)
 
     def resume_waiting(self, context: Context, event: JsonObject | None = None, since: float = 0.0) -> str | None:
-        """Called after a pause for a busy partition, a quota or a free place."""
+        """Called after a wait for a busy partition, a quota or other executions."""
         return self._run(context, waiting_since=since)
 
     def execute_complete(self, context: Context, event: JsonObject | None = None) -> str:
-        """Called when the trigger has seen the execution end (deferrable)."""
+        """Called with the trigger's event, after the execution has ended (deferrable)."""
         from airflow_sagemaker.aws.executions import ExecutionArn
         from airflow_sagemaker.wait.execution_watch import checked_event, open_executions
         from airflow_sagemaker.wait.progress_report import POSITION_KEY
@@ -201,7 +204,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
             check_rendered(self, SETTINGS)
             event = checked_event(event)
             arn = ExecutionArn.parse(event["execution_arn"])
-            # the ARN's: only the process that started it knew the configuration's region
+            # the ARN's, because only the process that started the execution knew the configuration's region
             target = self._target(arn.region)
             watch = self._watch(open_executions(target, self.log), arn.text, event.get(POSITION_KEY))
             execution = watch.executions.describe(arn.text)
@@ -211,7 +214,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
             return self._conclude(context, watch, execution)
 
     def resume_execution(self, next_method: str, next_kwargs: JsonObject | None, context: Context) -> Any:
-        """As every operator. A deferral's timeout ends here: the trigger is gone, and nothing waits any more."""
+        """Resume after the trigger's event, an error, or the deferral's timeout, after which nothing waits any more."""
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except TaskDeferralTimeout:
@@ -219,17 +222,17 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
             raise
 
     def on_kill(self) -> None:
-        """End the compiler's processes and stop a known execution; `execute` itself stops what is not known yet."""
+        """End the compile process and stop a known execution; `execute` stops one that is only being started."""
         self._kill_switch.throw()
 
     def get_openlineage_facets_on_complete(self, task_instance: object) -> object:
-        """Called by Airflow's OpenLineage provider, where it is installed."""
+        """Return inputs and outputs; called by Airflow's OpenLineage provider."""
         from airflow_sagemaker.lineage import lineage_of_parameters
 
         return lineage_of_parameters(self._parameters, self._model_artifact)
 
     def render_template_fields(self, context: Context, jinja_env: Environment | None = None) -> None:
-        """As every operator; for a configuration object that a task returned, the error says what to return instead."""
+        """Render the templates; if a task returned a configuration object, the error says what to return instead."""
         try:
             super().render_template_fields(context, jinja_env)
         except ImportError as error:
@@ -321,7 +324,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         )
 
     def _defer_until_free(self, reason: str, since: float | None) -> None:
-        """Release the worker slot for a while; after `max_wait` in total the task fails."""
+        """Release the worker slot for a while; fail after `max_wait` in total."""
         from airflow_sagemaker.triggers import PauseTrigger
 
         now = time.time()
@@ -332,7 +335,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         self.log.info("Not started yet: %s. Checking again in about %.0f s", reason, pause.seconds)
         self.defer(trigger=pause, method_name="resume_waiting", kwargs={"since": since})
 
-    # --- wait (operator alone) ---------------------------------------------------------------------------------------
+    # --- wait (if the operator waits) --------------------------------------------------------------------------------
 
     def _watch(self, executions: Executions, arn: str, position: object = None) -> ExecutionWatch:
         from airflow_sagemaker.wait.execution_watch import ExecutionWatch
@@ -363,7 +366,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         self.defer(trigger=trigger, method_name="execute_complete", timeout=self.execution_timeout)
 
     def _conclude(self, context: Context, watch: ExecutionWatch, execution: Execution) -> str:
-        """Success, or a failure that a retry follows with a new generation; a stop by hand is not followed."""
+        """Return the outcome, or fail: a retry starts a new execution, unless a user has stopped this one."""
         from airflow_sagemaker.aws.executions import Status
         from airflow_sagemaker.start.record_stores import record_store
         from airflow_sagemaker.wait.execution_watch import update_assets
@@ -396,15 +399,15 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
 
     @contextlib.contextmanager
     def _failing_for_good(self) -> Iterator[None]:
-        """Fail without retries where a retry would fail alike: wrong configuration, missing input or execution."""
+        """Fail without retries if a retry would fail, too: invalid configuration, missing input or execution."""
         try:
             yield
         except (ConfigurationError, PreflightError, ExecutionNotFound, AliasMoved, RecordUnreadable) as error:
-            raise AirflowFailException(str(error)) from None  # the chain would print the same text twice
+            raise AirflowFailException(str(error)) from None  # the chain would show the same message twice
 
     @contextlib.contextmanager
     def _time_for_a_stop(self) -> Iterator[None]:
-        """After `execution_timeout` Airflow calls on_kill and waits for it; after SIGTERM it kills the process soon."""
+        """Give on_kill more time after `execution_timeout`: Airflow waits for it then, but kills soon after SIGTERM."""
         try:
             yield
         except AirflowTaskTimeout:

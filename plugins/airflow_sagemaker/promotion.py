@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_sagemaker import airflow_compat  # refuses an old Airflow
+from airflow_sagemaker import airflow_compat  # rejects an old Airflow
 
 # isort: split
 import math
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 CHAMPION = "champion"
 DECIDED_BY = "airflow-sagemaker: "
-"""Starts the reason of each decision of this operator: a status with another one is a person's, and stays."""
+"""Start of the reasons of this operator's decisions: a status with another reason is a user's, and is kept."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What a model and the champion are judged by."""
+    """The values by which a model and the champion are compared."""
 
     metric: str
     value: float
@@ -44,42 +44,42 @@ class Scores:
 
 
 class SageMakerPromoteModelOperator(BaseOperator):
-    """Register the model of a training as a package and approve it if it is good enough, exactly once per task run.
+    """Register a training's model as a package, exactly once per task run, and approve it if it is good enough.
 
     The model is judged by the metrics in its outcome, which are those of the artifact. The champion is the group's
-    latest approved package. A rejected model does not fail the task: it succeeds, and the champion stays. Each try of a
-    task run asks for the same package; a package that a person has approved or rejected is never changed.
+    latest approved package. If the model is rejected, the task still succeeds, and the champion stays. All tries of a
+    task run use the same package. A package that a user has approved or rejected is never changed.
 
     :param outcome: the outcome of the training, `wait.output`.
-    :param group: the model package group; made if it does not exist.
+    :param group: the model package group; created if it does not exist.
     :param metric: name of the metric that decides, such as "Validation AUC ROC".
-    :param min_value: the lowest value that is accepted, of a metric where higher is better.
-    :param max_value: the highest value that is accepted, of a metric where lower is better.
-    :param better_than: "champion", or None to compare with none.
+    :param min_value: the lowest accepted value of a metric for which higher is better.
+    :param max_value: the highest accepted value of a metric for which lower is better.
+    :param better_than: "champion", or None for no comparison.
     :param tolerance: by how much the model may be worse than the champion.
     :param same_rows: score the champion on the test rows of this training, and compare both models on these rows. A
-        Processing job does that, once per pair of models; its role, image and network are those of the training job.
-        Without a champion, the metrics of the outcome decide alone.
-    :param instance_type: of the job of `same_rows`.
-    :param source_dir: the training program, whose `compare.py` the job of `same_rows` runs; default: the shipped one.
-    :param deferrable: wait for the job of `same_rows` in the triggerer.
-    :param poll_interval: seconds, or a timedelta, between two looks at that job; in the triggerer at least 10.
+        Processing job does that once per pair of models, with the training job's role, image and network. Without a
+        champion, only the metrics of the outcome decide.
+    :param instance_type: instance type of that job.
+    :param source_dir: the training program, whose `compare.py` that job runs; default: the shipped one.
+    :param deferrable: wait for that job in the triggerer.
+    :param poll_interval: seconds, or a timedelta, between polls of that job; in the triggerer at least 10.
     :param approval: "automatic" sets Approved or Rejected; "manual" leaves a model that is good enough at
-        PendingManualApproval, for a person.
-    :param higher_is_better: direction of a metric that your own program prints; known for those of the shipped program.
-    :param notifiers: Airflow's notifiers (SMTP, SNS, Slack, ...), called when the model is rejected or waits for a
-        person, and when its metric is out of line with those of earlier partitions; their templates see `promotion`,
-        the XCom.
+        PendingManualApproval.
+    :param higher_is_better: direction of a metric that your program defines; known for the shipped ones.
+    :param notifiers: Airflow notifiers (SMTP, SNS, Slack, ...), called if the model is rejected, needs approval, or has
+        a metric that deviates from earlier partitions; their templates can use `promotion`, the XCom.
     :param image: the image that serves the model; default: AWS's PyTorch inference container of the region.
     :param partition: the partition that the model was trained for; default: the run's.
-    :param aws_conn_id: the Airflow connection; None leaves credentials and region to boto3's own chain.
+    :param aws_conn_id: the Airflow connection; None uses boto3's default credentials and region.
     :param region_name: the AWS region; default: that of the training.
-    :param verify: whether TLS certificates are checked, or the path of a CA bundle; else the connection's.
-    :param botocore_config: options of `botocore.config.Config` as a dict; else the connection's.
+    :param verify: whether to check TLS certificates, or the path of a CA bundle; default: the connection's.
+    :param botocore_config: options of `botocore.config.Config` as a dict; default: the connection's.
 
-    XCom: package_arn, package_url, status, reason, metric, value, partition; of the champion that it was compared with
-    champion_arn and champion_value (None without one); and findings, what is unusual about the metric. With `same_rows`
-    the metric is that of the test rows, such as "Test AUC ROC". Assets among the outlets get the same in their event.
+    XCom: package_arn, package_url, status, reason, metric, value, partition; champion_arn and champion_value of the
+    champion that it was compared with (None without one); and findings, which say what is unusual about the metric.
+    With `same_rows`, the metric is that of the test rows, such as "Test AUC ROC". Events of assets among the outlets
+    have the same content.
     """
 
     template_fields: Sequence[str] = (
@@ -139,7 +139,7 @@ class SageMakerPromoteModelOperator(BaseOperator):
         self.botocore_config = botocore_config
 
     def render_template(self, content: object, context: Context, *args: Any, **kwargs: Any) -> Any:
-        """As every operator, but a partition stays a text under native rendering."""
+        """Render a template; under native rendering, the partition stays a string."""
 
         def render(value: object) -> Any:
             return super(SageMakerPromoteModelOperator, self).render_template(value, context, *args, **kwargs)
@@ -147,11 +147,11 @@ class SageMakerPromoteModelOperator(BaseOperator):
         return render_text(content, render) if content is self.partition else render(content)
 
     def execute(self, context: Context) -> JsonObject:
-        """Return what was decided. Raises AirflowFailException for what no retry can heal."""
+        """Return the decision. Raises AirflowFailException for errors that no retry can fix."""
         return self._run(context)
 
     def resume_comparison(self, context: Context, event: JsonObject | None = None, number: int = 1) -> JsonObject:
-        """Called after a pause for the job of `same_rows`; `number` is its number."""
+        """Called after a wait for the job of `same_rows`; `number` is its number."""
         return self._run(context, number)
 
     def _run(self, context: Context, comparison: int | None = None) -> JsonObject:
@@ -174,7 +174,7 @@ class SageMakerPromoteModelOperator(BaseOperator):
         self._notify(context, promoted)
         return promoted
 
-    # --- what was asked for ------------------------------------------------------------------------------------------
+    # --- settings ----------------------------------------------------------------------------------------------------
 
     def _criteria(self, candidate: Candidate) -> Criteria:
         violations = []
@@ -218,7 +218,7 @@ class SageMakerPromoteModelOperator(BaseOperator):
         target = AwsTarget(self.aws_conn_id, self.region_name, self.verify, self.botocore_config)
         return ModelRegistry(Aws(target, self.log), self.group.rsplit("/", 1)[-1])
 
-    # --- what is done ------------------------------------------------------------------------------------------------
+    # --- promotion ---------------------------------------------------------------------------------------------------
 
     def _own_package(
         self, registry: ModelRegistry, candidate: Candidate, *, is_first_try: bool
@@ -237,7 +237,7 @@ class SageMakerPromoteModelOperator(BaseOperator):
         newest: Sequence[Summary],
         comparison: int | None,
     ) -> JsonObject:
-        """Register and judge: at most six calls, those of `same_rows` apart.
+        """Register and judge the model: at most six calls, without those of `same_rows`.
 
         The champion is read first, so that nothing is registered that cannot be judged. The package is registered as
         pending and judged by a second call, so that a task that dies in between leaves one that its retry finds.

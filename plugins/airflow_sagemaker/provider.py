@@ -1,4 +1,4 @@
-"""What `airflow providers list` and `airflow config list` say of this package."""
+"""This package as an Airflow provider: `airflow providers list`, `airflow config list`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ PACKAGE = "airflow-sagemaker"
 def get_provider_info() -> JsonObject:
     """Airflow's provider metadata (entry point `apache_airflow_provider`).
 
-    The plugin has its own entry point (`airflow.plugins`): Airflow loads the plugins of providers only where
-    core.lazy_load_providers is off. Of a second copy in the plugins folder Airflow says "already registered, skipping".
+    The plugin has its own entry point (`airflow.plugins`), because Airflow loads plugins of providers only if
+    core.lazy_load_providers is off. If it is in the plugins folder, too, Airflow logs "already registered, skipping".
     """
     return {
         "package-name": PACKAGE,

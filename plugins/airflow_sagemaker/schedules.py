@@ -1,4 +1,4 @@
-"""When a DAG of partitions runs: from a preset or a cron expression to Airflow's partition timetable."""
+"""From a preset or a cron expression to Airflow's partition timetable."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ PRESETS = {
 
 
 def partition_timetable(schedule: str, timezone: str = "UTC") -> CronPartitionTimetable:
-    """Return the timetable whose run, after a period's end, trains the partition of that period.
+    """Return the timetable whose runs train the partition of a period after its end.
 
-    The partition key is the period's first day, or its hour or minute where the cron expression runs more than once a
-    day. Raises ValueError for an expression that Airflow refuses, saying what is expected.
+    The partition key is the period's first day, or its hour or minute if the cron expression runs more than once a day.
+    Raises ValueError for an expression that Airflow rejects.
     """
     expected = f"expected one of {', '.join(PRESETS)}, a cron expression such as '0 6 * * *', or none"
     if schedule.startswith("@") and schedule not in PRESETS:
@@ -40,7 +40,7 @@ def partition_timetable(schedule: str, timezone: str = "UTC") -> CronPartitionTi
 
 
 def _check_cron(expression: str) -> None:
-    """Ask the scheduler's timetable, which checks the expression; the one in DAG files only holds it."""
+    """Check an expression with the scheduler's timetable; the DAG files' timetable does not check it."""
     from airflow.timetables.trigger import CronTriggerTimetable
 
     CronTriggerTimetable(expression, timezone="UTC").validate()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_sagemaker import airflow_compat  # first: it refuses an old Airflow
+from airflow_sagemaker import airflow_compat  # first, because it rejects an old Airflow
 
 # isort: split
 import contextlib
@@ -36,27 +36,27 @@ if TYPE_CHECKING:
 
 
 class SageMakerTrainingPipelineSensor(BaseSensorOperator):
-    """Wait until an execution has ended; succeed only when it Succeeded.
+    """Wait until an execution has ended; succeed only if its status is Succeeded.
 
-    A failed, stopped or partly failed execution, one that does not exist, and one with an unknown status fail
-    the task at once, without retries: training again means clearing the start task with what follows it. Faults of
-    polling are ordinary errors: a retry continues the wait where it was.
+    The task fails immediately, without retries, if the execution failed, was stopped, does not exist or has an unknown
+    status: to train again, clear the start task and its downstream tasks. If polling fails, the task is retried and
+    continues to wait.
 
-    :param execution_arn: what `SageMakerTrainingPipelineOperator` returned.
-    :param deferrable: wait in the triggerer (default); otherwise `mode` "poke" or "reschedule" as in any sensor.
-    :param poke_interval: seconds, or a timedelta, between two polls.
-    :param progress: what the wait writes to the task's log: "status" the execution's, "steps" also each step's, "logs"
-        also the jobs' own lines, from which the report page draws live curves.
-    :param patience: seconds, or a timedelta, of uninterrupted faults after which the wait is handed back to the worker
-        as an error.
-    :param stop_on_kill: stop the execution when this task is killed, marked or cleared. Off: a cleared sensor must not
-        kill what it then waits for.
-    :param stop_on_timeout: stop the execution when the sensor's `timeout` has passed.
-    :param notifiers: Airflow's notifiers (SMTP, SNS, Slack, ...), called when a metric misses a threshold or is out of
-        line with those of earlier partitions; their templates see `outcome`, whose `findings` say what was found. For
-        failures, use Airflow's own `on_failure_callback`.
-    :param thresholds: by metric, the values that are accepted: `{"Validation AUC ROC": {"min_value": 0.7}}`, or
-        `max_value`. A metric that misses them is a finding and does not fail the task.
+    :param execution_arn: the return value of `SageMakerTrainingPipelineOperator`.
+    :param deferrable: wait in the triggerer (default); otherwise `mode` is "poke" or "reschedule", as in any sensor.
+    :param poke_interval: seconds, or a timedelta, between polls.
+    :param progress: what the task's log shows while it waits: "status" the execution's status, "steps" also each
+        step's, "logs" also the jobs' log lines, from which the report page draws live curves.
+    :param patience: seconds, or a timedelta, for which polling may fail continuously before the task fails with the
+        error.
+    :param stop_on_kill: stop the execution if this task is killed, marked or cleared. Off by default, because a cleared
+        sensor must not stop the execution that it then waits for.
+    :param stop_on_timeout: stop the execution if the sensor's `timeout` expires.
+    :param notifiers: Airflow notifiers (SMTP, SNS, Slack, ...), called if a metric misses a threshold or deviates from
+        earlier partitions; their templates can use `outcome`, whose `findings` describe the problem. For failures, use
+        Airflow's `on_failure_callback`.
+    :param thresholds: accepted values by metric: `{"Validation AUC ROC": {"min_value": 0.7}}`, or `max_value`. A metric
+        that misses its threshold is a finding, and does not fail the task.
 
     XCom: the `Outcome` as a dict.
     """
@@ -103,10 +103,10 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
         self._model_artifact = ""
 
     def execute(self, context: Context) -> Any:
-        """Poll once; defer while it runs, conclude when it has ended. Safe to repeat at any time."""
+        """Poll once, then defer if the execution is running, or conclude if it has ended; safe to repeat."""
         with self._ending_for_good(), self._stopping_at_timeout():
             if not self.deferrable:
-                # Between the pokes of mode "reschedule" only the task state store remembers what was reported.
+                # In mode "reschedule", only the task state store knows between pokes what was reported.
                 store = airflow_compat.task_state_store(context)
                 self._open(context, store.get(POSITION_KEY) if store is not None else None)
                 return super().execute(context)
@@ -118,7 +118,7 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
         return None  # not reached: defer raises
 
     def execute_complete(self, context: Context, event: JsonObject | None = None) -> JsonObject:
-        """Called when the trigger has fired."""
+        """Called with the trigger's event."""
         from airflow_sagemaker.wait.execution_watch import checked_event
 
         with self._ending_for_good():
@@ -140,17 +140,17 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
             if store is not None:
                 watch.log_progress()
                 store.set(POSITION_KEY, watch.report.position())
-            elif not self.reschedule:  # one process: it remembers by itself
+            elif not self.reschedule:  # the same process continues
                 watch.log_progress()
-            return False  # a rescheduled one without a store reports the steps when all has ended
+            return False  # without a store, mode "reschedule" reports the steps at the end
 
     def resume_execution(self, next_method: str, next_kwargs: JsonObject | None, context: Context) -> Any:
-        """As every sensor; a deferral's timeout ends here."""
+        """Resume after the trigger's event, an error, or the deferral's timeout, which may stop the execution."""
         with self._stopping_at_timeout():
             return super().resume_execution(next_method, next_kwargs, context)
 
     def on_kill(self) -> None:
-        """Killed while poking in the worker; the trigger has its own on_kill."""
+        """Called if the task is killed while it runs in the worker; the trigger has its own on_kill."""
         if self.stop_on_kill and self._watch is not None:
             stop_from_signal_handler(self._watch.executions, lambda _: str(self.execution_arn))
 
@@ -181,7 +181,7 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
         return outcome.as_dict()
 
     def get_openlineage_facets_on_complete(self, task_instance: object) -> object:
-        """Called by Airflow's OpenLineage provider, where it is installed: the model that came out."""
+        """Return the model as an output; called by Airflow's OpenLineage provider."""
         from airflow_sagemaker.lineage import lineage_of
 
         return lineage_of([], [self._model_artifact] if self._model_artifact else [])
@@ -201,13 +201,13 @@ class SageMakerTrainingPipelineSensor(BaseSensorOperator):
 
     @contextlib.contextmanager
     def _ending_for_good(self) -> Iterator[None]:
-        """Fail without retries for an execution that failed or does not exist; soft_fail makes it a skip."""
+        """Fail without retries if the execution failed or does not exist; with soft_fail, skip."""
         try:
             yield
         except (ExecutionFailed, ExecutionNotFound) as error:
             if self.soft_fail or self.never_fail:
                 raise AirflowSkipException(str(error)) from None
-            raise AirflowFailException(str(error)) from None  # the chain would print the same text twice
+            raise AirflowFailException(str(error)) from None  # the chain would show the same message twice
 
     @contextlib.contextmanager
     def _stopping_at_timeout(self) -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_sagemaker import airflow_compat  # first: it refuses an old Airflow
+from airflow_sagemaker import airflow_compat  # first, because it rejects an old Airflow
 
 # isort: split
 import asyncio
@@ -26,14 +26,13 @@ if TYPE_CHECKING:
     from airflow_sagemaker.types import JsonObject
 
 SHORTEST_PAUSE_SECONDS = 10.0
-"""How long a task that waits for its turn is deferred at least (see `SHORTEST_DEFERRAL_SECONDS`)."""
+"""Shortest deferral of a task that cannot start yet (see `SHORTEST_DEFERRAL_SECONDS`)."""
 
 SHORTEST_DEFERRAL_SECONDS = 5.0
-"""How long a deferral lasts at least.
+"""Shortest deferral.
 
-Where a trigger fires before the scheduler has taken in that the task was deferred, Airflow 3.3 fails the task:
-"Executor reported that the task instance finished with state success, but the task instance's state attribute is
-queued".
+If a trigger fires before the scheduler has noticed that the task was deferred, Airflow 3.3 fails the task: "Executor
+reported that the task instance finished with state success, but the task instance's state attribute is queued".
 """
 
 ENDED = "ended"
@@ -45,11 +44,10 @@ class SageMakerTrainingPipelineTrigger(BaseTrigger):
     """Fires once, when the execution has ended, does not exist, or could not be polled for `patience` seconds.
 
     The event is `{"event": "ended", "status", "execution_arn", "told"}`, `{"event": "missing", "error"}` or
-    `{"event": "fault", "fault", "error"}`; the task looks the rest up itself when it resumes, and
-    continues the progress report at the position that `told` holds. `stop_on_kill` stops the
-    execution when a user marks the deferred task failed or successful or clears it; a restart of the triggerer never
-    does. Unknown keyword arguments are ignored, so that triggers stored by an
-    older version load. `shortest` seconds pass before it fires.
+    `{"event": "fault", "fault", "error"}`. The resumed task reads the outcome itself, and continues the progress report
+    at the position `told`. With `stop_on_kill`, the execution is stopped if a user marks the deferred task failed or
+    successful, or clears it, but never if the triggerer restarts. The trigger does not fire before `shortest` seconds
+    have passed. Unknown keyword arguments are ignored, so that triggers stored by an older version still load.
     """
 
     def __init__(
@@ -76,7 +74,7 @@ class SageMakerTrainingPipelineTrigger(BaseTrigger):
         self.shortest = shortest
 
     def serialize(self) -> tuple[str, JsonObject]:
-        """Everything the constructor takes; JSON only."""
+        """Return the arguments of the constructor, as JSON."""
         return (
             "airflow_sagemaker.triggers.SageMakerTrainingPipelineTrigger",
             {
@@ -91,7 +89,7 @@ class SageMakerTrainingPipelineTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait with the shared poller, logging what it reports about this execution."""
+        """Wait with the shared poller, and log what it reports about this execution."""
         begun = monotonic()
         poller = SharedPoller.of(self.target)
         waiter = poller.add(self.execution_arn, self.poll_interval, self.patience, self.progress)
@@ -137,17 +135,17 @@ class SageMakerTrainingPipelineTrigger(BaseTrigger):
 
 
 class PauseTrigger(BaseTrigger):
-    """Fires after about `seconds`, ten at least: a task that waits for its turn holds no worker slot."""
+    """Fires after about `seconds`, but at least ten: a task that cannot start yet uses no worker slot."""
 
     def __init__(self, seconds: float, **_: object) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.seconds = max(float(seconds), SHORTEST_PAUSE_SECONDS)
 
     def serialize(self) -> tuple[str, JsonObject]:
-        """Everything the constructor takes."""
+        """Return the arguments of the constructor, as JSON."""
         return "airflow_sagemaker.triggers.PauseTrigger", {"seconds": self.seconds}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Jittered, so that three hundred waiting tasks do not come back together."""
-        await asyncio.sleep(self.seconds * random.uniform(1.0, 1.4))  # noqa: S311 - jitter, no secret
+        """Wait with jitter, so that hundreds of waiting tasks do not resume together."""
+        await asyncio.sleep(self.seconds * random.uniform(1.0, 1.4))  # noqa: S311 - jitter, not a secret
         yield TriggerEvent({"event": "paused"})  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""Types that several rooms share: JSON, a logger, a boto3 client. It imports nothing of this package."""
+"""Types that all layers share: JSON, a logger, a boto3 client. It imports nothing from this package."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ JsonMapping: TypeAlias = Mapping[str, Any]
 
 
 class Log(Protocol):
-    """What is asked of a logger: one of `logging`, Airflow's of a task or trigger, or the command line's output."""
+    """A logger: one of `logging`, that of an Airflow task or trigger, or the command line's output."""
 
     def debug(self, text: str, /, *arguments: object) -> object:
-        """Log what only a developer wants to know."""
+        """Log details for developers."""
         ...
 
     def info(self, text: str, /, *arguments: object) -> object:
-        """Log what happens."""
+        """Log information."""
         ...
 
     def warning(self, text: str, /, *arguments: object) -> object:
-        """Log what may need attention."""
+        """Log a warning."""
         ...
 
     def error(self, text: str, /, *arguments: object) -> object:
-        """Log what went wrong."""
+        """Log an error."""
         ...
 
     def exception(self, text: str, /, *arguments: object) -> object:
-        """Log what went wrong, with the exception that is being handled."""
+        """Log an error with the exception that is being handled."""
         ...
 
 
@@ -60,7 +60,7 @@ class _ClientMeta(Protocol):
 
 
 class BotoClient(Protocol):
-    """What is used of a boto3 client: its model, and a method for each operation, which botocore adds at run time."""
+    """A boto3 client: its model, and a method for each operation, which botocore adds at run time."""
 
     meta: _ClientMeta
 
@@ -68,7 +68,7 @@ class BotoClient(Protocol):
 
 
 class BotoSession(Protocol):
-    """What is used of a boto3 session."""
+    """A boto3 session."""
 
     def client(self, service_name: str, /, **options: object) -> BotoClient:
         """Return a new client."""
