@@ -1,1 +1,1 @@
-"""boto3 calls and what their answers mean; no task, no record, no Airflow but its connections."""
+"""boto3 calls and the meaning of their responses; no tasks, no records, and of Airflow only its connections."""

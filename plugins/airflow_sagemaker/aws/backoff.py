@@ -1,4 +1,4 @@
-"""The one way to space out repeated attempts: jittered exponential backoff within a time limit."""
+"""Pauses between attempts: jittered exponential backoff within a time limit."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 
 def jittered_pauses(*, within: float, first: float = 0.5, longest: float = 10.0) -> Iterator[float]:
-    """The pauses in seconds between attempts, none of which would end later than `within` seconds from now.
+    """Yield the pauses in seconds between attempts; none of them ends later than `within` seconds from now.
 
-    They double from `first` up to `longest`, and each is shortened at random by up to half, so that many tasks that
-    met the same fault do not repeat their calls together.
+    They double from `first` up to `longest`. Each is shortened at random by up to half, so that many tasks with the
+    same fault do not repeat their calls together.
     """
-    return _pauses_until(time.monotonic() + within, first, longest)  # not when the first pause is asked for
+    return _pauses_until(time.monotonic() + within, first, longest)  # not when the first pause is consumed
 
 
 def _pauses_until(deadline: float, pause: float, longest: float) -> Iterator[float]:

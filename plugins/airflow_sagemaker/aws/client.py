@@ -1,7 +1,7 @@
-"""The one way to call AWS: faults that heal (`aws.faults`) are logged and waited out, all others raised at once.
+"""All calls to AWS: transient faults (`aws.faults`) are logged and retried, all others are raised immediately.
 
-botocore's own retries are silent and count differently per service, so clients made by `connections.AwsTarget` have
-them off (unless the connection or the caller sets `retries`) and every call goes through `Aws.call`.
+botocore's own retries are silent and differ per service, so clients of `connections.AwsTarget` have none (unless the
+connection or the caller sets `retries`), and all calls use `Aws.call`.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ if TYPE_CHECKING:
     from airflow_sagemaker.types import BotoClient, JsonObject, Log
 
 PATIENCE_SECONDS = 120.0
-"""How long one call may be repeated before its fault is raised; beyond it Airflow's own retries take over."""
+"""How long a call is retried before its fault is raised; then Airflow retries the task."""
 
 LONGEST_PAUSE_SECONDS = 20.0
 
 _TOKENS = {"NextToken": "NextToken", "NextContinuationToken": "ContinuationToken"}
-"""Member of a listing page that leads to the next one, and the argument that takes it: the second are S3's."""
+"""Member of a listing page with the token of the next one, and the argument that takes it; the second pair is S3's."""
 
 
 class Aws:
-    """The clients of one target, created on first use, and the one way to call them."""
+    """The clients of one target, created on first use, and calls with retries."""
 
     def __init__(
         self,
@@ -65,27 +65,26 @@ class Aws:
         self._clients: dict[str, BotoClient] = {}
 
     def client(self, service: str) -> BotoClient:
-        """The boto3 client of `service`, cached."""
+        """Return the cached boto3 client of `service`."""
         client = self._clients.get(service)
         if client is None:  # another thread may forget all clients at any moment
             client = self._clients[service] = self.target.client(service)
         return client
 
     def forget_clients(self) -> None:
-        """Rebuild every client at its next use, with the connection and credentials reloaded."""
+        """Create all clients again at their next use, with connection and credentials reloaded."""
         self._clients.clear()
         self.target.forget()
 
     def call(self, service: str, operation: str, /, **arguments: object) -> Response:
-        """Call `operation` (boto3's method name), waiting out faults that heal; raises botocore's own exceptions.
+        """Call `operation` (the name of boto3's method) and retry transient faults; raises botocore's exceptions.
 
-        Repeating is safe for every operation used here: reads, stops, and starts and deployments that carry a token or
-        an alias.
+        Retrying is safe for all operations used here: reads, stops, and starts and deployments with a token or alias.
         """
         return self._retrying(f"{service}:{operation}")(self.once, service, operation, **arguments)
 
     def pages(self, service: str, operation: str, /, **arguments: object) -> Iterator[Response]:
-        """The listing pages of `operation`, each one a `call` made when it is consumed, following their tokens."""
+        """Yield the listing pages of `operation`; each is requested by `call` when it is consumed."""
         token: dict[str, str] = {}
         while True:
             page = self.call(service, operation, **arguments, **token)
@@ -95,7 +94,7 @@ class Aws:
                 return
 
     def once(self, service: str, operation: str, /, **arguments: object) -> Response:
-        """One attempt of `call`, for callers that do their own waiting; expired credentials are forgotten."""
+        """Make one attempt, for callers that wait themselves; forgets the clients if credentials have expired."""
         client = self.client(service)
         method = getattr(client, operation)
         try:
@@ -133,13 +132,13 @@ class Aws:
 
 
 def _reply_members(client: BotoClient, operation: str) -> frozenset[str]:
-    """The names of what an operation answers."""
+    """Return the names of the members of an operation's response."""
     model = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[operation])
     return frozenset(model.output_shape.members if model.output_shape is not None else ())
 
 
 def _first_expiry_or_healing() -> Callable[[BaseException], bool]:
-    """Retry what heals; expired credentials only once, because the second client has reloaded them."""
+    """Retry transient faults; expired credentials only once, because the second client has reloaded them."""
     expired = 0
 
     def heals(error: BaseException) -> bool:

@@ -1,7 +1,7 @@
 """The Processing job that scores a model and the champion on the same test rows (`training.compare`).
 
-Its name says which two models it compares, so that each try of a task finds the job of an earlier one: SageMaker makes
-no second job of a name. After a job that failed, the next name is tried.
+Its name is derived from the two models, so that all tries of a task use the same job: names of jobs are unique. After
+a job that failed, the next name is used.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from airflow_sagemaker.aws.client import Aws
 
 MOST_JOBS = 20
-"""Jobs of one comparison at most, all but the last failed or stopped."""
+"""Maximum number of jobs per comparison; all but the last one failed or were stopped."""
 MAX_RUNTIME_SECONDS = 3600
 VOLUME_GB = 30
 RESULT = "comparison.json"
@@ -41,13 +41,13 @@ class Compared:
     """One of the two models."""
 
     name: str
-    """For messages: its package's ARN, or where it is."""
+    """For messages: its package's ARN, or its S3 URI."""
     artifact: str
 
 
 @dataclass(frozen=True)
 class ComparisonJob:
-    """The job of a model, whose training job gives role, image, network and test rows, and the champion."""
+    """The job that compares a model with the champion; role, image, network and test rows are the training job's."""
 
     aws: Aws
     training_job: str
@@ -60,16 +60,16 @@ class ComparisonJob:
 
     @property
     def bucket(self) -> str:
-        """Where program and result are: the model's bucket."""
+        """Bucket of the program and the result: the model's."""
         return self.model.artifact.removeprefix("s3://").partition("/")[0]
 
     def name(self, number: int) -> str:
-        """Return the name of the job after so many that failed."""
+        """Return the name of the job with this number, from 0."""
         pair = json.dumps([self.training_job, self.model.artifact, self.champion.name, self.champion.artifact])
         return f"compare-{hashlib.sha256(pair.encode()).hexdigest()[:32]}-{number}"
 
     def find_or_start(self) -> int:
-        """Return the number of the job that runs, has completed, or was started now."""
+        """Return the number of the job that is running, has completed, or was just started."""
         for number in range(1, MOST_JOBS + 1):
             job = self._describe(number)
             if job is None:
@@ -117,7 +117,7 @@ class ComparisonJob:
         except ConfigurationError:
             raise
         except Exception as error:
-            if classify_error(error) is not Fault.CONFLICT:  # a lost reply, or another try: the job is there
+            if classify_error(error) is not Fault.CONFLICT:  # after a lost reply, or by another try: the job exists
                 raise ExecutionError(explain_error(error, f"starting processing job {name}")) from error
 
     def _require_artifact(self, compared: Compared) -> None:
@@ -129,11 +129,11 @@ class ComparisonJob:
                 rule = f"has no artifact any more: {compared.artifact} does not exist"
                 hint = "approve another package, or reject this one"
                 raise ConfigurationError([Violation("champion", compared.name, rule, hint)], what="promotion") from None
-            if classify_error(error) is not Fault.DENIED:  # who may not look lets the job find out
+            if classify_error(error) is not Fault.DENIED:  # without permission to check, the job itself will fail
                 raise ExecutionError(explain_error(error, f"looking for {compared.artifact}")) from error
 
     def _upload(self) -> str:
-        """Put the program where the pipeline's code is, by its content; return its S3 URI."""
+        """Upload the program next to the pipeline's code, under its digest; return its S3 URI."""
         archive = io.BytesIO()
         with tarfile.open(fileobj=archive, mode="w") as tar:
             for path, content in sorted(self.source.items()):
@@ -198,7 +198,7 @@ class ComparisonJob:
 
 
 def measured_name(metric: str) -> str:
-    """Return what a comparison calls a metric of the validation rows. Raises ConfigurationError for any other one."""
+    """Return the name that a comparison uses for a validation metric. Raises ConfigurationError for any other."""
     matched = re.fullmatch(r"Validation (Loss|F1 Score|AUC ROC)", metric)
     if matched is None:
         rule = "is not measured on other rows; same_rows takes the validation metrics of the shipped program"

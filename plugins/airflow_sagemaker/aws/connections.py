@@ -1,7 +1,7 @@
-"""Airflow connections as AWS clients, and the defaults a connection carries for this package.
+"""From Airflow connections to AWS clients, and a connection's defaults for this package.
 
-One connection moves a DAG between the local SageMaker and AWS: endpoint, credentials, region, bucket and execution role
-are all part of it. Nothing here imports boto3 before a client is made.
+A connection has endpoint, credentials, region, bucket and execution role, so that it moves a DAG between the local
+SageMaker and AWS. boto3 is imported when the first client is created.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ if TYPE_CHECKING:
     from airflow_sagemaker.types import BotoClient, BotoSession, JsonObject
 
 _LOCKS: dict[str, threading.Lock] = {}
-"""One by target's key: a connection whose role or endpoint answers slowly must not hold up the others."""
+"""One lock per target's key, so that a connection with a slow role or endpoint does not block the others."""
 _HOOKS: dict[str, AwsGenericHook[BotoClient]] = {}
-"""The connection that was read, as the amazon provider's hook, by target's key."""
+"""The amazon provider's hook with its connection, by target's key."""
 _SESSIONS: dict[str, tuple[AwsGenericHook[BotoClient], BotoSession]] = {}
 """(hook, boto3 session) by target's key."""
 
 
 @dataclass(frozen=True)
 class ConnectionDefaults:
-    """What a connection says beyond credentials; each may be None."""
+    """A connection's settings other than credentials; each may be None."""
 
     bucket: str | None = None
-    """`service_config.s3.bucket_name` of the extra: the amazon provider's own convention."""
+    """`service_config.s3.bucket_name` in the extra, the amazon provider's convention."""
     role_arn: str | None = None
-    """`service_config.sagemaker.execution_role_arn` of the extra: the role the jobs run under."""
+    """`service_config.sagemaker.execution_role_arn` in the extra: the role that jobs assume."""
     region: str | None = None
-    """`region_name` of the extra."""
+    """`region_name` in the extra."""
 
 
 def connection_defaults(aws_conn_id: str | None = "aws_default") -> ConnectionDefaults:
     """Read bucket, execution role and region from the extra of an Airflow connection.
 
-    A connection that does not exist gives no defaults (boto3's own chain is used then); a `service_config` that is not
-    an object raises ValueError.
+    A connection that does not exist has no defaults, and boto3's credentials are used. Raises ValueError for a
+    `service_config` that is not an object.
     """
     if not aws_conn_id:
         return ConnectionDefaults()
@@ -65,9 +65,9 @@ def connection_defaults(aws_conn_id: str | None = "aws_default") -> ConnectionDe
 
 @dataclass(frozen=True)
 class AwsTarget:
-    """Which connection, region, certificate check and botocore configuration: all that a client depends on.
+    """What a client depends on: connection, region, certificate check and botocore configuration.
 
-    It is what survives the hand-off from operator or sensor to the trigger (`as_dict`, `key`).
+    It can be passed from operator or sensor to the trigger (`as_dict`, `key`).
     """
 
     aws_conn_id: str | None = "aws_default"
@@ -76,7 +76,7 @@ class AwsTarget:
     botocore_config: JsonObject | None = field(default=None, hash=False)
 
     def as_dict(self) -> JsonObject:
-        """Constructor arguments, JSON only."""
+        """Return the arguments of the constructor, as JSON."""
         return {
             "aws_conn_id": self.aws_conn_id,
             "region_name": self.region_name,
@@ -85,13 +85,13 @@ class AwsTarget:
         }
 
     def key(self) -> str:
-        """Equal for equal targets: triggers with the same key share one poller."""
+        """Return a key that equal targets share: triggers with the same key share one poller."""
         return json.dumps(self.as_dict(), sort_keys=True, default=str)
 
     def client(self, service: str) -> BotoClient:
-        """A new boto3 client, from a session that this process keeps for equal targets until `forget`.
+        """Return a new boto3 client of a session that equal targets share in this process until `forget`.
 
-        botocore's silent retries are off unless the connection or `botocore_config` sets them: `aws.Aws` does its own.
+        botocore's silent retries are off unless the connection or `botocore_config` sets them: `aws.Aws` retries.
         """
         from botocore.config import Config
 
@@ -114,11 +114,11 @@ class AwsTarget:
 
     @property
     def prepared(self) -> bool:
-        """Whether `client` can be called where Airflow may not be asked for the connection."""
+        """Whether `client` can be called without requesting the connection from Airflow."""
         return self.key() in _HOOKS
 
     def prepare(self) -> None:
-        """Read the connection; what is slow about a session, such as assuming a role, is left to `client`."""
+        """Read the connection. `client` does what is slow, such as assuming a role."""
         from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 
         if self.prepared:
@@ -136,11 +136,11 @@ class AwsTarget:
     def forget(self) -> None:
         """Reload connection and credentials for the next client.
 
-        Without the lock: a triggerer calls this in its event loop, and whoever makes a client may hold it for long.
+        It does not take the lock, which may be held for a long time: a triggerer calls this in its event loop.
         """
         _HOOKS.pop(self.key(), None)
         _SESSIONS.pop(self.key(), None)
 
     def _open(self, hook: AwsGenericHook[BotoClient]) -> tuple[AwsGenericHook[BotoClient], BotoSession]:
-        """The connection's session. A second client of a session costs a tenth of the first."""
+        """Return the connection's session. A second client of a session takes a tenth of the first one's time."""
         return hook, model_overlay.add_overlay(hook.get_session(region_name=self.region_name or hook.region_name))

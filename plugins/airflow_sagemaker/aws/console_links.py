@@ -1,6 +1,6 @@
-"""Pages to look at: an execution, its training job, the job's log and the model artifact.
+"""URLs of the pages about an execution, its training job, the job's log and the model artifact.
 
-On AWS these are pages of the console in the ARN's own AWS partition; on the local SageMaker its own pages.
+On AWS, these are pages of the console in the ARN's AWS partition; the local SageMaker has its own pages.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ _CONSOLES = {
     "aws-us-gov": "console.amazonaws-us-gov.com",
 }
 _AWS_HOSTS = re.compile(r"(^|\.)(amazonaws\.com(\.cn)?|api\.aws|api\.amazonwebservices\.com\.cn)$")
-"""The suffixes of AWS's own endpoints: classic, China, and the dual-stack ones of both."""
+"""The suffixes of AWS's endpoints: global, China, and the dual-stack ones of both."""
 _LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 
 
 class Pages(Protocol):
-    """Addresses of the pages of one execution and of what it made."""
+    """URLs of the pages about an execution and its results."""
 
     def execution(self) -> str:
-        """The execution itself."""
+        """The execution."""
         ...
 
     def training_job(self, name: str) -> str:
@@ -37,16 +37,16 @@ class Pages(Protocol):
         ...
 
     def artifact(self, uri: str, job_name: str) -> str:
-        """An object in S3 that a training job wrote."""
+        """An object in S3 that the training job wrote."""
         ...
 
     def model_package(self, arn: str) -> str:
-        """A version of a model in its group."""
+        """A model package."""
         ...
 
 
 def pages_of(arn: str, endpoint_url: str) -> Pages:
-    """The pages of an execution; `endpoint_url` is that of the SageMaker client that started it."""
+    """Return the pages of an execution; `endpoint_url` is that of the SageMaker client that started it."""
     _, aws_partition, _, region, _, resource = arn.split(":", 5)
     if _AWS_HOSTS.search(urlsplit(endpoint_url).hostname or ""):
         return _Console(f"https://{region}.{_CONSOLES.get(aws_partition, _CONSOLES['aws'])}", region)
@@ -54,7 +54,7 @@ def pages_of(arn: str, endpoint_url: str) -> Pages:
 
 
 def page_urls(pages: Pages, job_name: str = "", artifact: str = "") -> dict[str, str]:
-    """The addresses that are known so far, by the XCom key of their link."""
+    """Return the URLs that are known so far, by the XCom key of their link."""
     urls = {XCom.EXECUTION_LINK.value: pages.execution()}
     if job_name:
         urls[XCom.TRAINING_JOB_LINK.value] = pages.training_job(job_name)
@@ -72,14 +72,14 @@ class _Console:
         self._region = region
 
     def execution(self) -> str:
-        """The console has no page of an execution outside a Studio domain, so this is the list of training jobs."""
+        """The console shows executions only in a Studio domain, so this is the list of training jobs."""
         return f"{self._base}/sagemaker/home?region={self._region}#/jobs"
 
     def training_job(self, name: str) -> str:
         return f"{self._base}/sagemaker/home?region={self._region}#/jobs/{quote(name, safe='')}"
 
     def training_log(self, name: str) -> str:
-        """All streams of the job. CloudWatch wants what follows the # encoded twice, with $ for the second %."""
+        """All streams of the job. CloudWatch expects the fragment to be encoded twice, with $ for the second %."""
         group = quote(quote(_LOG_GROUP, safe=""), safe="").replace("%", "$")
         streams = quote(f"?logStreamNameFilter={name}", safe="").replace("%", "$")
         return f"{self._base}/cloudwatch/home?region={self._region}#logsV2:log-groups/log-group/{group}{streams}"
@@ -89,12 +89,12 @@ class _Console:
         return f"{self._base}/s3/object/{quote(bucket)}?region={self._region}&prefix={quote(key, safe='')}"
 
     def model_package(self, arn: str) -> str:
-        """The console has no page of a version outside a Studio domain, so this is the list of domains."""
+        """The console shows model packages only in a Studio domain, so this is the list of domains."""
         return f"{self._base}/sagemaker/home?region={self._region}#/studio"
 
 
 class _LocalPages:
-    """The pages of the local SageMaker; a job's page holds its log and names its artifact."""
+    """The pages of the local SageMaker; a job's page contains its log and links to its artifact."""
 
     def __init__(self, endpoint_url: str, execution_id: str) -> None:
         self._base = endpoint_url

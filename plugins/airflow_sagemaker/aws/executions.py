@@ -1,6 +1,6 @@
-"""Executions of SageMaker pipelines: start, find again, describe, stop, retry.
+"""Executions of SageMaker pipelines: start, find, describe, retry.
 
-Only boto3 calls and plain values; no Airflow. Status names are SageMaker's own.
+Only boto3 calls and plain values; no Airflow. Status names are SageMaker's.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from airflow_sagemaker.types import JsonObject
 
 PAGE = 100
-"""The largest page of SageMaker's lists."""
+"""Largest page size of SageMaker's List calls."""
 
 CLOCK_SKEW = timedelta(minutes=10)
-"""How far a worker's clock may run ahead of AWS's before an execution is not found by its creation time."""
+"""How far a worker's clock may be ahead of AWS's when an execution is searched by its creation time."""
 
 ARN = re.compile(
     r"arn:(?P<aws>aws[a-z-]*):sagemaker:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):pipeline/(?P<pipeline>[^/]+)"
@@ -46,7 +46,7 @@ ARN = re.compile(
 
 
 class Status(StrEnum):
-    """PipelineExecutionStatus: all six that botocore's model knows."""
+    """The six values of PipelineExecutionStatus in botocore's model."""
 
     EXECUTING = "Executing"
     STOPPING = "Stopping"
@@ -57,7 +57,7 @@ class Status(StrEnum):
 
 
 LIVE = frozenset({Status.EXECUTING.value, Status.STOPPING.value})
-"""An execution with any other status, known or not, has ended: an unknown status fails closed."""
+"""An execution with any other status has ended. An unknown status is treated as a failure."""
 
 
 @dataclass(frozen=True)
@@ -74,12 +74,12 @@ class ExecutionArn:
 
     @property
     def pipeline_arn(self) -> str:
-        """Accepted wherever a pipeline's name is, whatever the case of the name."""
+        """The pipeline's ARN, which SageMaker accepts in place of the name, in any case."""
         return self.text.split("/execution/")[0]
 
     @classmethod
     def parse(cls, text: object) -> ExecutionArn:
-        """Raises ExecutionNotFound, naming what was found, when it is not an execution's ARN."""
+        """Parse an ARN. Raises ExecutionNotFound if it is not an execution's ARN."""
         match = ARN.fullmatch(text) if isinstance(text, str) else None
         if match is None or not isinstance(text, str):
             raise ExecutionNotFound(
@@ -91,7 +91,7 @@ class ExecutionArn:
 
 @dataclass(frozen=True)
 class Execution:
-    """What ListPipelineExecutions or DescribePipelineExecution say about one execution."""
+    """An execution, as ListPipelineExecutions or DescribePipelineExecution returns it."""
 
     arn: str
     status: str
@@ -104,32 +104,32 @@ class Execution:
 
     @property
     def id(self) -> str:
-        """What executions are compared by: lists have been seen to write ARNs in lower case (boto3 #4606)."""
+        """The part of the ARN that identifies the execution: lists may contain ARNs in lower case (boto3 #4606)."""
         return execution_id(self.arn)
 
     @property
     def live(self) -> bool:
-        """Whether it may still change; False for an unknown status."""
+        """Whether it has not ended; False for an unknown status."""
         return self.status in LIVE
 
     @property
     def digest(self) -> str:
-        """Digest of the definition that it runs, from its version's alias; empty where it is not one of ours."""
+        """Digest of its definition, from the version's alias; empty if the alias is not ours."""
         return next(filter(None, map(digest_of_alias, self.version_aliases)), "")
 
     @property
     def owner(self) -> JsonObject:
-        """The task run that started it, from the description; empty for executions of others."""
+        """The task run that started it, from the description; empty if it is not ours."""
         return read_owner(self.description)
 
     @property
     def clear_epoch(self) -> tuple[int, int] | None:
-        """After which clear of its task it was asked for (epoch, unseen clears); None for executions of others."""
+        """Its task's clears when it was requested (epoch, unseen clears); None if it is not ours."""
         return owners_clear_epoch(self.owner)
 
 
 def execution_id(arn: str) -> str:
-    """The last part of an execution's ARN."""
+    """Return the last part of an execution's ARN."""
     return arn.rpartition("/")[2].lower()
 
 
@@ -150,7 +150,7 @@ class Step:
 
     @property
     def seconds(self) -> float | None:
-        """From start to end, or to now while it runs; None before it starts."""
+        """Seconds from start to end, or to now while it runs; None before it starts."""
         if self.started_at is None:
             return None
         return round(((self.ended_at or datetime.now(UTC)) - self.started_at).total_seconds(), 1)
@@ -177,10 +177,10 @@ class Executions:
         parameters: dict[str, str],
         description: str,
     ) -> str | None:
-        """Start a pipeline; the execution's ARN, or None when no pipeline or no such version exists.
+        """Start a pipeline. Returns the execution's ARN, or None if the pipeline or version does not exist.
 
-        `version` is `{"PipelineVersionAlias": ...}` or, where aliases are unknown, `{"PipelineVersionId": ...}`.
-        A repeated start with the same token gives the same ARN. Raises botocore's errors that do not heal.
+        `version` is `{"PipelineVersionAlias": ...}`, or `{"PipelineVersionId": ...}` if aliases are not supported. A
+        repeated start with the same token returns the same ARN. Raises botocore's errors that are not transient.
         """
         try:
             reply: StartedExecution = self.aws.call(
@@ -200,9 +200,9 @@ class Executions:
         return reply["PipelineExecutionArn"]
 
     def find(self, pipeline_name: str, display_name: str, *, created: datetime) -> Execution | None:
-        """The execution of that display name; None when there is none.
+        """Return the execution with this display name, None if there is none.
 
-        `created` is when its start was asked for, by a worker's clock.
+        `created` is when its start was requested, by a worker's clock.
         """
         for execution in self.listed(pipeline_name, created_after=created - CLOCK_SKEW):
             if execution.display_name == display_name:
@@ -210,11 +210,11 @@ class Executions:
         return None
 
     def live(self, pipeline: str, *, created_after: datetime) -> list[Execution]:
-        """The executions of a pipeline that have not ended."""
+        """Return the executions of a pipeline that have not ended."""
         return [e for e in self.listed(pipeline, created_after=created_after) if e.live]
 
     def listed(self, pipeline: str, *, created_after: datetime | None = None) -> Iterator[Execution]:
-        """Newest first, page by page as they are consumed; none when the pipeline does not exist."""
+        """Yield a pipeline's executions, newest first; pages are requested when they are consumed."""
         arguments = {"CreatedAfter": created_after} if created_after else {}
         pages: Iterator[ExecutionPage] = self.aws.pages(
             "sagemaker", "list_pipeline_executions",
@@ -228,7 +228,7 @@ class Executions:
                 raise
 
     def describe(self, arn: str) -> Execution:
-        """Raises ExecutionNotFound when it was deleted, or is another account's or region's."""
+        """Describe an execution. Raises ExecutionNotFound if it was deleted, or is in another account or region."""
         ExecutionArn.parse(arn)
         try:
             reply: ExecutionDescription = self.aws.call(
@@ -241,21 +241,21 @@ class Executions:
         return execution_of_description(reply)
 
     def definition(self, arn: str) -> str:
-        """The pipeline definition that an execution runs, whatever the pipeline has become since."""
+        """Return the definition that an execution runs, even if the pipeline was updated since."""
         reply: ExecutedDefinition = self.aws.call(
             "sagemaker", "describe_pipeline_definition_for_execution", PipelineExecutionArn=arn
         )
         return reply["PipelineDefinition"]
 
     def parameters(self, arn: str) -> dict[str, str]:
-        """The parameters that an execution was started with: at most 200, so at most two pages."""
+        """Return the parameters that an execution was started with: at most 200, so at most two pages."""
         pages: Iterator[ParameterPage] = self.aws.pages(
             "sagemaker", "list_pipeline_parameters_for_execution", PipelineExecutionArn=arn, MaxResults=PAGE
         )
         return {item["Name"]: item["Value"] for page in pages for item in page.get("PipelineParameters", [])}
 
     def steps(self, arn: str) -> list[Step]:
-        """All steps, in the order in which they started."""
+        """Return all steps, in the order in which they started."""
         pages: Iterator[StepPage] = self.aws.pages(
             "sagemaker", "list_pipeline_execution_steps",
             PipelineExecutionArn=arn, SortOrder="Ascending", MaxResults=PAGE,
@@ -263,10 +263,10 @@ class Executions:
         return [_from_step(step) for page in pages for step in page.get("PipelineExecutionSteps", [])]
 
     def retry(self, arn: str, token: str) -> None:
-        """RetryPipelineExecution: run the failed and stopped steps again under the same ARN.
+        """Rerun the failed and stopped steps under the same ARN (RetryPipelineExecution).
 
-        Returns when SageMaker has accepted it, or when the execution already runs again, because an earlier call with
-        the same token came first.
+        Returns when SageMaker has accepted it, or when the execution is running again because of an earlier call with
+        the same token.
         """
         pauses = jittered_pauses(within=self.aws.patience)
         while True:
@@ -299,7 +299,7 @@ def _from_summary(summary: ExecutionSummary) -> Execution:
 
 
 def execution_of_description(reply: ExecutionDescription) -> Execution:
-    """What DescribePipelineExecution has answered."""
+    """Return the execution in a response of DescribePipelineExecution."""
     status = reply.get("PipelineExecutionStatus", "")
     return Execution(
         arn=reply["PipelineExecutionArn"],

@@ -1,11 +1,11 @@
-"""What an answer means that is not the one asked for: one table, and one place that decides what to do about it.
+"""What errors of AWS mean, and what is done about them: one table for the whole package.
 
-An answer counts only when it says the very thing. *Gone* is ResourceNotFound or a sentence that SageMaker is known to
-use, never "some 4xx": a corporate proxy answers 404, 407, 408 and 413 with pages of HTML. What has no error code of AWS
-comes from something in between, and heals. There is no catch-all that means "invalid": anything unrecognised is
-`UNKNOWN`, after which nothing is believed, neither that a request was refused nor that it was carried out.
+Only explicit responses count. *Gone* means ResourceNotFound or a message that SageMaker is known to use, not any status
+4xx: a corporate proxy may respond 404, 407, 408 or 413 with a page of HTML. A response without an error code of AWS is
+from something in between, and is transient. Unrecognised errors are never treated as "invalid" but as `UNKNOWN`: it is
+then assumed neither that the request was rejected nor that it was processed.
 
-docs/reference/faults.md is made from this module.
+docs/reference/faults.md is generated from this module.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Fault(StrEnum):
-    """What went wrong with a call, distinguished where the caller must act differently."""
+    """What went wrong with a call; faults differ if the caller must act differently."""
 
     GONE = "gone"
     REFUSED = "refused"
@@ -39,7 +39,7 @@ class Fault(StrEnum):
 
 
 class Action(StrEnum):
-    """What is done about a fault."""
+    """What to do about a fault."""
 
     REPEAT = "repeat the call with jittered backoff until patience runs out"
     REPEAT_ONCE = "reload connection and credentials, repeat once"
@@ -51,7 +51,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class Rule:
-    """One row of the table: how a fault is recognised, what it means, what is done, and the advice given with it."""
+    """A row of the table: how a fault is recognised, what it means, what is done, and the advice in its message."""
 
     fault: Fault
     means: str
@@ -59,11 +59,11 @@ class Rule:
     codes: tuple[str, ...] = ()
     """AWS's error codes."""
     texts: tuple[str, ...] = ()
-    """Regular expressions for the message of an error whose code alone says too little."""
+    """Regular expressions for messages of errors whose code is ambiguous."""
     errors: tuple[str, ...] = ()
-    """Names of botocore's exceptions that come without any answer."""
+    """Names of botocore's exceptions without a response."""
     otherwise: str = ""
-    """What else is taken for it, in words."""
+    """Other responses that are treated alike, for the documentation."""
     advice: str = ""
 
 
@@ -147,27 +147,27 @@ RULES = (
         otherwise="any other error code, any other exception",
     ),
 )  # fmt: skip
-"""Where several rules fit, the first whose text fits wins, then the one with the code."""
+"""If several rules match, the first whose text matches applies, then the one with the code."""
 
 RULE = {rule.fault: rule for rule in RULES}
 HEALING = frozenset(rule.fault for rule in RULES if rule.action in {Action.REPEAT, Action.REPEAT_ONCE})
 NOT_CARRIED_OUT = frozenset({Fault.GONE, Fault.CREDENTIALS, Fault.DENIED, Fault.QUOTA, Fault.REFUSED})
-"""Answers by which AWS itself says that the request has done nothing and will do nothing."""
+"""Responses by which AWS confirms that a request has no effect."""
 
 _BY_CODE = {code: rule.fault for rule in RULES for code in rule.codes}
 _BY_ERROR = {name: rule.fault for rule in RULES for name in rule.errors}
 _BY_TEXT = tuple((re.compile(text, re.IGNORECASE), rule.fault) for rule in RULES for text in rule.texts)
 _TEXTS_COUNT = frozenset({"ValidationException", "ValidationError", "InvalidSignatureException"})
-"""Codes that say so little that the message decides."""
+"""Ambiguous codes, for which the message decides."""
 _HEAD = {404: Fault.GONE, 403: Fault.DENIED, 400: Fault.EXPIRED}
 
 
 class UnreadableReply(Exception):
-    """A reply that does not belong to the operation: HTML, unrelated JSON, bytes that are not text."""
+    """A reply that is not the operation's: HTML, unrelated JSON, or bytes that are not text."""
 
 
 def error_code(error: BaseException) -> str:
-    """The service's error code, or the exception's class name."""
+    """Return the service's error code, or the exception's class name."""
     response = getattr(error, "response", None)
     if isinstance(response, dict):
         return str(response.get("Error", {}).get("Code", "")) or type(error).__name__
@@ -175,7 +175,7 @@ def error_code(error: BaseException) -> str:
 
 
 def error_text(error: BaseException) -> str:
-    """The service's message in one line, or the exception's text; a page of HTML is shown by its title."""
+    """Return the service's message in one line, or the exception's text; for a page of HTML, its title."""
     response = getattr(error, "response", None)
     text = str(response.get("Error", {}).get("Message", "")) if isinstance(response, dict) else ""
     return _one_line(text or str(error))
@@ -190,7 +190,7 @@ def _one_line(text: str) -> str:
 
 
 def classify_error(error: BaseException) -> Fault:
-    """The fault behind a call's error; works on botocore's exceptions and never raises."""
+    """Return the fault of a call's exception; never raises."""
     from botocore.exceptions import ClientError
 
     if isinstance(error, ClientError):
@@ -213,28 +213,28 @@ def _of_reply(error: ClientError) -> Fault:
     if status >= 500:
         return Fault.UNAVAILABLE
     if not _of_aws(code):
-        # A reply to HEAD has no body, hence no code: S3's own is known by its request id.
+        # A reply to HEAD has no body and therefore no code; S3's replies are recognised by their request id.
         is_head = error.operation_name.startswith("Head") and "x-amz-request-id" in metadata.get("HTTPHeaders", {})
         return _HEAD.get(status, Fault.UNKNOWN) if is_head else Fault.IN_BETWEEN
     return Fault.UNKNOWN
 
 
 def _of_aws(code: str) -> bool:
-    """Whether there is a code at all: for a body without one botocore gives the status, or nothing."""
+    """Whether the reply has an error code: without one, botocore returns the HTTP status or nothing."""
     return bool(code) and not code.isdigit() and code != "ClientError"
 
 
 def explain_error(error: BaseException, doing: str) -> str:
-    """One line: what was being done, what was answered, what to do about it."""
+    """Return one line: what was being done, the response, and what to do."""
     advice = RULE[classify_error(error)].advice
     return f"{doing}: {error_code(error)}: {error_text(error)}{f' ({advice})' if advice else ''}"
 
 
 def check_whole(reply: JsonObject, members: frozenset[str]) -> None:
-    """Raise for a "success" that holds nothing of what the operation answers.
+    """Raise UnreadableReply for a "success" without any of the operation's members.
 
-    botocore gives a login page, or a body that never came, as an empty success: it would mean "no such execution" or
-    "no execution runs", where it says nothing at all. `members` are the names of the operation's output.
+    botocore returns a login page or a missing body as an empty success, which would be read as "no such execution" or
+    "no execution is running". `members` are the names of the operation's output.
     """
     if not members or reply.keys() & members:
         return

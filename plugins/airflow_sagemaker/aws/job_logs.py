@@ -1,4 +1,4 @@
-"""The log of a SageMaker job in CloudWatch Logs: its tail, and reading on from the last position."""
+"""The log of a SageMaker job in CloudWatch Logs: its last lines, and reading from the last position."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from airflow_sagemaker.aws.responses import LogEventPage, LogStreamPage
 
 LOOK_FOR_STREAMS = 10
-"""A follower asks for the list of streams again at every tenth read."""
+"""A follower lists the streams again at every tenth read."""
 
 _GROUPS = {"TrainingJob": "/aws/sagemaker/TrainingJobs", "ProcessingJob": "/aws/sagemaker/ProcessingJobs"}
 
 
 def log_group(step_type: str) -> str | None:
-    """The log group of a step of this type, or None when its job has no log."""
+    """Return the log group of a step type's jobs, None if they have no log."""
     return _GROUPS.get(step_type)
 
 
 def list_log_streams(aws: Aws, group: str, job_name: str) -> list[str]:
-    """The job's log streams, one per host; empty before the job's first line."""
+    """Return the job's log streams, one per host; empty before its first line."""
     try:
         page: LogStreamPage = aws.call(
             "logs", "describe_log_streams", logGroupName=group, logStreamNamePrefix=f"{job_name}/", limit=50
@@ -38,7 +38,7 @@ def list_log_streams(aws: Aws, group: str, job_name: str) -> list[str]:
 
 
 def read_log_tail(aws: Aws, group: str, job_name: str, lines: int) -> list[str]:
-    """The last lines of the job's log; with several hosts, of the first with a traceback, else the first."""
+    """Return the last lines of the job's log; of several hosts, the first with a traceback, or the first."""
     found: list[str] = []
     for stream in list_log_streams(aws, group, job_name):
         page: LogEventPage = aws.call(
@@ -53,7 +53,7 @@ def read_log_tail(aws: Aws, group: str, job_name: str, lines: int) -> list[str]:
 
 @dataclass
 class Follower:
-    """Reads one job's log forward, remembering a token per stream, so that no line is missed or given twice."""
+    """Reads a job's log forward with a token per stream, so that no line is missed or repeated."""
 
     group: str
     job_name: str
@@ -63,8 +63,8 @@ class Follower:
     _reads: int = 0
 
     def read(self, aws: Aws, *, pages: int = 1) -> list[tuple[datetime, str]]:
-        """New (time, line)s since the last call, at most `pages` pages of 10,000 per stream, in order of time."""
-        # A host's stream appears with its first line, so the list of streams is asked for again now and then.
+        """Return new (time, line)s since the last call, by time: at most `pages` pages of 10,000 per stream."""
+        # A host's stream appears with its first line, so the streams are listed again from time to time.
         if not self._streams or self._reads % LOOK_FOR_STREAMS == 0 or pages > 1:
             self._streams = list_log_streams(aws, self.group, self.job_name)
         self._reads += 1
@@ -83,7 +83,7 @@ class Follower:
             for event in page.get("events", []):
                 yield datetime.fromtimestamp(event["timestamp"] / 1000, UTC), event["message"].rstrip("\n")
             forward = page.get("nextForwardToken")
-            # CloudWatch says "that was all" by giving the same token back.
+            # CloudWatch returns the same token at the end of the stream.
             ended = forward is None or forward == self.tokens.get(stream)
             if forward is not None:
                 self.tokens[stream] = forward

@@ -1,9 +1,9 @@
-"""How far back a pipeline's list of executions must be read to see all that run.
+"""The live executions of a pipeline, with as few calls as possible.
 
-ListPipelineExecutions has no filter by status, so a look for live executions reads back as far as SageMaker's longest
-job lasts: one call per hundred executions. What has ended stays ended, so each look leaves a mark on the worker's disk,
-and the next one reads back to the mark only. RetryPipelineExecution can wake an older execution: therefore
-a mark is good for ten minutes, then the whole list is read again.
+ListPipelineExecutions has no filter by status, so finding live executions means reading the list back to the age of
+SageMaker's longest job: one call per hundred executions. Executions that have ended do not change, so each search
+stores a mark on the worker's disk, and the next one reads back to the mark only. RetryPipelineExecution can restart an
+older execution, so a mark expires after ten minutes, and the whole list is read again.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from airflow_sagemaker.aws.executions import Execution, Executions
 
 LONGEST_EXECUTION = timedelta(days=28)
-"""SageMaker's longest training job: nothing older can be live."""
+"""Longest training job of SageMaker: no older execution can be live."""
 GOOD_FOR = timedelta(minutes=10)
 OVERLAP = timedelta(seconds=30)
-"""Executions younger than the newest seen by less than this may have been missing in the list."""
+"""Executions that are newer than the newest listed one by less than this may be missing in the list."""
 
 
 def live_executions(executions: Executions, pipeline: str) -> list[Execution]:
-    """All executions of a pipeline that have not ended (Executing or Stopping), newest first."""
+    """Return all executions of a pipeline that are Executing or Stopping, newest first."""
     mark = _Mark(executions, pipeline)
     since = mark.read()
     listed = list(executions.listed(pipeline, created_after=since)) if since else []
     if mark.newest not in {execution.arn for execution in listed}:
-        # No mark, or that of an equally named pipeline: the same profile or connection can lead to another account.
+        # No mark, or one of another account's pipeline with the same name.
         mark.whole_at, begin = datetime.now(UTC), datetime.now(UTC) - LONGEST_EXECUTION
         listed = list(executions.listed(pipeline, created_after=begin))
     mark.write(listed)
@@ -42,7 +42,7 @@ def live_executions(executions: Executions, pipeline: str) -> list[Execution]:
 
 
 class _Mark:
-    """One small file per target and pipeline; a missing, stale or unreadable one means: read the whole list."""
+    """A small file per target and pipeline; if it is missing, stale or unreadable, the whole list is read."""
 
     def __init__(self, executions: Executions, pipeline: str) -> None:
         target = executions.aws.target
@@ -51,7 +51,7 @@ class _Mark:
         self.file = cache_folder() / "live-executions" / f"{name}.json"
         self.whole_at = datetime.now(UTC)
         self.newest = ""
-        """The newest execution at the last look: a list back to the mark holds it."""
+        """The newest execution of the last search; it must be in a list that is read back to the mark."""
 
     def read(self) -> datetime | None:
         try:
@@ -66,7 +66,7 @@ class _Mark:
         return since
 
     def write(self, listed: list[Execution]) -> None:
-        """Everything created before the oldest live execution, or before the newest of all, has ended."""
+        """Store that everything created before the oldest live execution, or before the newest of all, has ended."""
         seen = [(e.started_at, e.live, e.arn) for e in listed if e.started_at is not None]
         if not seen:
             return

@@ -1,4 +1,4 @@
-"""The packages of one model package group: which is the champion, and what is written of a new one."""
+"""The packages of a model package group: find the champion, register and judge new ones."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 _EXISTS = re.compile(r"already exists", re.IGNORECASE)
 _MISSING = re.compile(r"^Model ?Package ?(Group)? .*does not exist", re.IGNORECASE)
-"""A ValidationException of this text, where other services have a code of its own."""
+"""Message of a ValidationException for which other services have a separate code."""
 LISTED_PACKAGES = 100
-"""One page of ListModelPackages: a task searches as many for its own, and compares with as many."""
+"""Page size of ListModelPackages: a task searches one page for its package, and compares with one page."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a listing says of a package."""
+    """A package in a listing."""
 
     arn: str
     status: str
@@ -34,7 +34,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Package:
-    """One version of a model."""
+    """A model package."""
 
     arn: str
     status: str
@@ -48,7 +48,7 @@ class Package:
         return self.arn.rsplit("/", 1)[-1]
 
     def metric(self, name: str) -> float | None:
-        """Return a metric that the package was registered with, None when it has none of this name."""
+        """Return a metric that the package was registered with, None if it has none with this name."""
         try:
             return float(self.metadata[name])
         except (KeyError, ValueError):
@@ -56,14 +56,14 @@ class Package:
 
 
 class ModelRegistry:
-    """A model package group, by name or ARN. Raises ExecutionError for what AWS refuses."""
+    """A model package group, by name or ARN. Raises ExecutionError if AWS rejects a call."""
 
     def __init__(self, aws: Aws, group: str) -> None:
         self.aws = aws
         self.group = group
 
     def page_of(self, arn: str) -> str:
-        """Return the address of a package's page: in the AWS console, or on the local SageMaker."""
+        """Return the URL of a package's page, in the AWS console or on the local SageMaker."""
         return pages_of(arn, self.aws.client("sagemaker").meta.endpoint_url).model_package(arn)
 
     def newest(self) -> list[Summary]:
@@ -71,9 +71,9 @@ class ModelRegistry:
         return self._listed(MaxResults=LISTED_PACKAGES)
 
     def champion(self, newest: Sequence[Summary] | None = None, *, but: str = "") -> Package | None:
-        """Return the group's latest approved package other than `but`; None without one.
+        """Return the group's latest approved package, except `but`; None without one.
 
-        One call, if it is among `newest`; else two.
+        One call if it is among `newest`, otherwise two.
         """
         listed = [] if newest is None else [package for package in newest if package.status == "Approved"]
         if not listed and (newest is None or len(newest) == LISTED_PACKAGES):
@@ -86,7 +86,7 @@ class ModelRegistry:
         return None
 
     def describe(self, arn: str) -> Package | None:
-        """Return one package, None when it does not exist. One call."""
+        """Return a package, None if it does not exist. One call."""
         try:
             reply: ModelPackageDescription = self.aws.call("sagemaker", "describe_model_package", ModelPackageName=arn)
         except Exception as error:
@@ -103,7 +103,7 @@ class ModelRegistry:
         )
 
     def register(self, request: Mapping[str, JsonValue]) -> str:
-        """Return the ARN of the package that the request asks for; makes the group when it does not exist."""
+        """Register a package and return its ARN; creates the group if it does not exist."""
         try:
             return self._create(request)
         except Exception as error:
@@ -120,7 +120,7 @@ class ModelRegistry:
         return reply["ModelPackageArn"]
 
     def set_status(self, arn: str, status: str, reason: str) -> None:
-        """Set a package's approval status. Raises ExecutionError, by name for a package that was deleted meanwhile."""
+        """Set a package's approval status. Raises ExecutionError, with a separate message for a deleted package."""
         description = " ".join(reason.split())[:1024]
         try:
             self.aws.call(
@@ -138,7 +138,7 @@ class ModelRegistry:
         try:
             self.aws.call("sagemaker", "create_model_package_group", ModelPackageGroupName=self.group)
         except Exception as error:
-            if not _EXISTS.search(error_text(error)):  # another task run has made it meanwhile
+            if not _EXISTS.search(error_text(error)):  # another task run has created it
                 raise ExecutionError(explain_error(error, f"creating model package group {self.group}")) from error
 
     def _listed(self, **options: str | int) -> list[Summary]:

@@ -1,6 +1,6 @@
-"""The result of a finished execution: the Outcome, and for a failure a text that explains it.
+"""The result of a finished execution: its Outcome, or a text that explains a failure.
 
-`Outcome` is this package's contract with tasks downstream: they find it as the sensor's XCom.
+Downstream tasks get the `Outcome` as the sensor's XCom.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ if TYPE_CHECKING:
     from airflow_sagemaker.types import JsonObject
 
 REPORT_LIMIT = 64 * 1024
-"""Bytes of report.json that an outcome holds at most: it travels through Airflow's database."""
+"""Maximum bytes of report.json in an outcome, which is stored in Airflow's database."""
 OUTPUT_LIMIT = 16 * 1024 * 1024
-"""Bytes of output.tar.gz that are fetched at most in search of the report."""
+"""Maximum bytes of output.tar.gz that are downloaded for the report."""
 _NO_JOB: TrainingJobDescription = {"TrainingJobName": ""}
-"""What is known of a job that was not described."""
+"""Stands for a job that could not be described."""
 TAIL_LINES = 100
-"""Lines of a failed job's log: torchrun and the container's driver add up to 60 to what the program said last."""
+"""Lines of a failed job's log: torchrun and the container's driver print up to 60 after the program's last line."""
 
 
 class StepEntry(TypedDict):
-    """What an outcome says of a step."""
+    """A step in an outcome."""
 
     name: str
     type: str
@@ -54,42 +54,42 @@ class StepEntry(TypedDict):
 
 @dataclass(frozen=True)
 class Outcome:
-    """Status, place and numbers of one execution; JSON only (`as_dict`)."""
+    """Result of one execution: status, URIs and numbers."""
 
     status: str
-    """The execution's last status; a task that returns an outcome has seen `Succeeded`."""
+    """The execution's final status; `Succeeded` in outcomes that tasks return."""
     execution_arn: str
     """The execution."""
     digest: str = ""
-    """sha256 of the definition that ran; empty when a version without this package's alias was started."""
+    """sha256 of the definition that ran; empty if the version has no alias of this package."""
     model_artifact: str = ""
-    """S3 URI of model.tar.gz; after a hit of the step cache that of the older run."""
+    """S3 URI of model.tar.gz; after a hit of the step cache, that of the earlier run."""
     checkpoint_path: str = ""
     """S3 URI of the run's checkpoints."""
     metrics: dict[str, float] = field(default_factory=dict)
     """The last value of each metric that SageMaker read from the job's log."""
     report: JsonObject | None = None
-    """`report.json` of the job's output, at most 64 KiB; its `metrics` are those of the model that was kept."""
+    """`report.json` of the job's output, at most 64 KiB; its `metrics` are those of the saved model."""
     billable_seconds: int | None = None
-    """Seconds of one instance; times the number of instances is what AWS bills."""
+    """Billable seconds per instance; AWS bills them times the number of instances."""
     steps: list[StepEntry] = field(default_factory=list)
-    """Of each step name, type, status, started_at (ISO 8601, UTC), seconds, cache_hit and its job's arn."""
+    """Name, type, status, started_at (ISO 8601, UTC), seconds, cache_hit and job ARN of each step."""
     training_job_name: str = ""
     """The training step's job."""
     instance_type: str = ""
-    """What it trained on: of several that were asked for, the one that SageMaker chose."""
+    """Instance type of the training; of several requested ones, the one that SageMaker chose."""
     outputs: dict[str, str] = field(default_factory=dict)
-    """Of a pipeline without a training step, such as a scoring: S3 URI of each output of the last Processing step."""
+    """Without a training step, as in scoring: S3 URIs of the last Processing step's outputs, by name."""
     findings: list[str] = field(default_factory=list)
     """What is unusual about the metrics, for a task with `notifiers` or `thresholds`."""
 
     @property
     def cache_hit(self) -> bool:
-        """Whether a step took its result from SageMaker's step cache: the artifact is at the older output path."""
+        """Whether a step's result came from SageMaker's step cache: the artifact is then at the earlier output path."""
         return any(step["cache_hit"] for step in self.steps)
 
     def as_dict(self) -> JsonObject:
-        """As pushed to XCom."""
+        """Return the XCom."""
         return asdict(self)
 
 
@@ -120,7 +120,7 @@ def _instance_type(resources: ResourceConfig) -> str:
 
 
 def training_step(steps: list[Step]) -> Step | None:
-    """The pipeline's training step; the last one when there are several and none is called Train."""
+    """Return the pipeline's training step; of several, the one called Train or the last one."""
     training = [step for step in steps if step.type == "TrainingJob"]
     named = [step for step in training if step.name == TRAINING_STEP]
     candidates = named or training
@@ -162,7 +162,7 @@ def _processing_outputs(aws: Aws, steps: list[Step]) -> dict[str, str]:
 
 
 def _read_report(aws: Aws, job: TrainingJobDescription) -> JsonObject | None:
-    """`report.json` of the job's output.tar.gz; None, with a line in the log, when there is none or it is too large."""
+    """Return `report.json` of the job's output.tar.gz, None if there is none or it is too large, which is logged."""
     output = job.get("OutputDataConfig", {}).get("S3OutputPath", "").rstrip("/")
     bucket, _, prefix = output.removeprefix("s3://").partition("/")
     if job.get("TrainingJobStatus") != "Completed" or not bucket:
@@ -196,7 +196,7 @@ def _report_in(archive: bytes) -> JsonObject | None:
 def explain_failure(
     executions: Executions, execution: Execution, url: str = "", *, with_log: bool = True
 ) -> ExecutionFailed:
-    """Why an execution did not succeed, to be raised: the tail of its log, where to look, and last the reason."""
+    """Return an error that explains why an execution failed: last log lines, link, and finally the reason."""
     job_name = ""
     lines = [_describe_end(execution)]
     reasons: list[str] = []

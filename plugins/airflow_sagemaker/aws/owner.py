@@ -1,4 +1,4 @@
-"""Which task run an execution belongs to: one line of JSON in its description."""
+"""Which task run an execution belongs to: a line of JSON in its description."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ if TYPE_CHECKING:
     from airflow_sagemaker.types import JsonObject
 
 OWNER_CLEAR_EPOCH = "max_tries"
-"""The clear epoch's key in an execution's description, as all versions write it."""
+"""Key of the clear epoch in an execution's description; all versions use it."""
 OWNER_UNSEEN_CLEARS = "unseen_clears"
-"""Clears that left the clear epoch as it was."""
+"""Key of the number of clears that did not change the clear epoch."""
 OWNER_LIMIT = 3072
-"""Characters of PipelineExecutionDescription."""
+"""Maximum characters of PipelineExecutionDescription."""
 
 
 def owner_text(
@@ -26,9 +26,9 @@ def owner_text(
     clear_epoch: int,
     unseen_clears: int = 0,
 ) -> str:
-    """The execution's description: which task run it belongs to, and after which clear of it, as one line of JSON.
+    """Return an execution's description: its task run, and the clears before its start, as a line of JSON.
 
-    Names that are too long for it are shortened one by one, never the JSON: an owner that cannot be parsed is no owner.
+    Names are shortened if it is too long, so that it remains valid JSON.
     """
     owner: dict[str, str | int] = {
         "dag_id": dag_id,
@@ -40,7 +40,7 @@ def owner_text(
         **({OWNER_UNSEEN_CLEARS: unseen_clears} if unseen_clears else {}),
     }
     text = json.dumps(owner)
-    if len(text) > OWNER_LIMIT:  # names in other scripts: six characters each as ASCII, one as they are
+    if len(text) > OWNER_LIMIT:  # non-ASCII characters would take six characters each
         text = json.dumps(owner, ensure_ascii=False)
     while len(text) > OWNER_LIMIT:
         longest = max(owner, key=lambda name: len(str(owner[name])))
@@ -50,7 +50,7 @@ def owner_text(
 
 
 def read_owner(description: str) -> JsonObject:
-    """The task run that a description names; empty for executions of others."""
+    """Return the task run in a description; empty if the execution is not ours."""
     try:
         owner = json.loads(description)
     except ValueError:
@@ -59,6 +59,6 @@ def read_owner(description: str) -> JsonObject:
 
 
 def owners_clear_epoch(owner: JsonObject) -> tuple[int, int] | None:
-    """After which clear of its task an execution was asked for (epoch, unseen clears)."""
+    """Return the clears before an execution was requested (epoch, unseen clears)."""
     epoch, unseen = owner.get(OWNER_CLEAR_EPOCH), owner.get(OWNER_UNSEEN_CLEARS, 0)
     return (epoch, unseen) if isinstance(epoch, int) and isinstance(unseen, int) else None

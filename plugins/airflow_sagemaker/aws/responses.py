@@ -1,6 +1,6 @@
-"""What is read of AWS's responses: only these keys, with the types of botocore's model.
+"""The keys that we read from AWS's responses, with the types of botocore's model.
 
-Most are `total=False`: AWS omits a member that has no value. What is read with `[...]` is required.
+Most are `total=False`, because AWS omits members without a value; required members are read with `[...]`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Protocol, Required, TypeAlias, TypedDict
 from airflow_sagemaker.types import JsonObject
 
 Response: TypeAlias = Any
-"""A response as botocore has parsed it: the caller, who knows the operation, gives it one of the types below."""
+"""A response as botocore parses it; the caller casts it to the type of its operation."""
 
 
 class ExecutionSummary(TypedDict, total=False):
@@ -79,7 +79,7 @@ class StepSummary(TypedDict, total=False):
     FailureReason: str
     AttemptCount: int
     Metadata: dict[str, JsonObject]
-    """One member, named after the type of step; what most types have in it is `Arn`, of their job."""
+    """One member, named after the step's type; for most types it has the job's `Arn`."""
 
 
 class StepPage(TypedDict, total=False):
@@ -130,7 +130,7 @@ class TagPage(TypedDict, total=False):
 
 
 class ResourceConfig(TypedDict, total=False):
-    """Of DescribeTrainingJob: on what it trains."""
+    """Instances, in DescribeTrainingJob."""
 
     InstanceType: str
     SelectedInstanceType: str

@@ -1,8 +1,7 @@
-"""A stop is one when DescribePipelineExecution says Stopping or an end, never when a stop call has returned.
+"""Stop an execution. It is stopped when DescribePipelineExecution confirms it, not when the stop call returns.
 
-SageMaker answers ConflictException while an execution changes its state (apache/airflow #36337), and a call may be
-throttled, reset or answered by a proxy: a stop is repeated until Describe confirms it, or an error says that it did
-not.
+SageMaker responds ConflictException while an execution changes its state (apache/airflow #36337), and a call may be
+throttled, reset or answered by a proxy. So a stop is repeated until Describe reports Stopping or a final status.
 """
 
 from __future__ import annotations
@@ -24,33 +23,33 @@ if TYPE_CHECKING:
     from airflow_sagemaker.aws.responses import ExecutionDescription
 
 STOP_SECONDS = 120.0
-"""How long a stop is repeated when there is no hurry."""
+"""How long a stop is repeated by default."""
 
 KILL_SECONDS = 4.0
-"""How long a stop from on_kill may take: Airflow kills the process five seconds after the signal."""
+"""How long a stop in on_kill may take: Airflow kills the process five seconds after the signal."""
 
 TIMEOUT_STOP_SECONDS = 60.0
-"""How long a stop may take after a timeout, when the process is not about to be killed."""
+"""How long a stop may take after a timeout, when Airflow does not kill the process."""
 
 
 @dataclass(frozen=True)
 class StopAttempt:
-    """One StopPipelineExecution and what DescribePipelineExecution said right after it."""
+    """The results of a StopPipelineExecution and the DescribePipelineExecution after it."""
 
     execution: Execution | None
-    """None when Describe did not answer."""
+    """None if Describe failed."""
     error: Exception | None
-    """The error of the stop, or else of Describe; None when both succeeded."""
+    """The error of the stop, or of Describe; None if both succeeded."""
 
     @property
     def stopped(self) -> Execution | None:
-        """The execution, when Describe says that it is stopping or has ended."""
+        """The execution, if it is stopping or has ended; otherwise None."""
         seen = self.execution
         return seen if seen is not None and seen.status != Status.EXECUTING else None
 
     @property
     def hopeless(self) -> bool:
-        """Whether repeating it cannot help."""
+        """Whether a repetition cannot succeed."""
         return self.error is not None and classify_error(self.error) in {Fault.DENIED, Fault.CREDENTIALS}
 
     def __str__(self) -> str:
@@ -62,8 +61,8 @@ class StopAttempt:
 def stop_execution(executions: Executions, arn: str, *, within: float = STOP_SECONDS) -> Execution:
     """Stop an execution and return what Describe then reports: Stopping, or any final status.
 
-    Repeated through conflicts and faults: SageMaker answers ConflictException while an execution changes its state.
-    Raises NotStopped, with the last answer, when that did not help for `within` seconds, and ExecutionNotFound.
+    Conflicts and faults are retried for `within` seconds. Raises NotStopped, with the last response, and
+    ExecutionNotFound.
     """
     pauses, said = jittered_pauses(within=within, first=0.25), False
     while True:
@@ -80,10 +79,7 @@ def stop_execution(executions: Executions, arn: str, *, within: float = STOP_SEC
 
 
 def try_to_stop(executions: Executions, arn: str) -> StopAttempt:
-    """Send one stop, then describe the execution whatever the response to the stop.
-
-    Raises ExecutionNotFound when Describe says that there is no such execution.
-    """
+    """Send one stop, then describe the execution, whatever the response was. Raises ExecutionNotFound."""
     error: Exception | None = None
     try:
         executions.aws.once("sagemaker", "stop_pipeline_execution", PipelineExecutionArn=arn)
@@ -103,9 +99,9 @@ def try_to_stop(executions: Executions, arn: str) -> StopAttempt:
 def stop_from_signal_handler(
     executions: Executions, find: Callable[[Executions], str | None], *, within: float = KILL_SECONDS
 ) -> None:
-    """Stop what `find` returns and log the result, in a separate thread: a signal handler must share no locks.
+    """Stop what `find` returns and log the result, in a separate thread, because a signal handler must not share locks.
 
-    Returns after `within` seconds at the latest, stopped or not.
+    Returns after at most `within` seconds, even if it was not stopped.
     """
     ended = threading.Event()
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from airflow_sagemaker.aws.client import Aws
 
 SEARCHED_JOBS = 100
-"""The most that one call of Search returns."""
+"""Maximum results of one Search call."""
 
 
 def search_request(folder: str) -> JsonObject:
@@ -33,8 +33,8 @@ def search_request(folder: str) -> JsonObject:
 def earlier_metrics(aws: Aws, model_artifact: str, partition: str) -> dict[str, dict[str, float]]:
     """Return the final metrics of the newest training of each earlier partition, oldest partition first.
 
-    Trainings belong together if their artifacts are in the same folder but for the partition's part of the path. Empty
-    if the path does not contain the partition. Partitions are compared as text. Raises what boto3 raises.
+    Trainings belong together if the paths of their artifacts differ only in the partition. Empty if the path does not
+    contain the partition. Partitions are compared as strings. Raises boto3's exceptions.
     """
     folder, found, _ = model_artifact.partition(f"/{partition_folder(partition)}/")
     if not partition or not found:

@@ -1,8 +1,8 @@
-"""Bring a compiled definition to AWS: upload what is missing, then create or update the pipeline under its alias.
+"""Deploy a compiled definition: upload missing files, then create or update the pipeline with the definition's alias.
 
-`is_deployed` looks before each start whether the alias is there and still names this very definition, so an unchanged
-definition costs one call. Thirty runs that find it missing at the same moment are no race: the alias is unique in a
-pipeline, one of them gets it, the others are answered with a conflict and find the alias that is there now.
+Before each start, `is_deployed` checks that the alias exists and still refers to this definition, so an unchanged
+definition costs one call. Concurrent runs do not race: an alias is unique in a pipeline, so one run creates it, and the
+others get a conflict and then find it.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from airflow_sagemaker.aws.responses import ObjectHead, PipelineDescription, TagPage, VersionPage
 
 ATTEMPTS = 6
-"""How often a deployment checks again after a conflict; each time another run made progress."""
+"""Maximum attempts of a deployment; after each conflict, another run has made progress."""
 
 
 @dataclass(frozen=True)
 class Upload:
-    """One local file that the definition refers to: it must be at s3://bucket/key before an execution starts."""
+    """A local file that the definition refers to; it must be at s3://bucket/key before an execution starts."""
 
     path: str
     bucket: str
@@ -40,7 +40,7 @@ class Upload:
 
 @dataclass(frozen=True)
 class CompiledPipeline:
-    """A definition and what it needs to run. Equal configurations and sources give equal digests everywhere."""
+    """A definition and its files. Equal configurations and sources have equal digests on all hosts."""
 
     pipeline_name: str
     definition: str
@@ -52,14 +52,14 @@ class CompiledPipeline:
 
     @property
     def version_alias(self) -> str:
-        """The alias under which this definition is deployed as a pipeline version."""
+        """The alias of the pipeline version with this definition."""
         return version_alias(self.digest)
 
 
 def deploy_pipeline(aws: Aws, compiled: CompiledPipeline) -> None:
-    """After this returns, the pipeline has a version with the definition's alias, made by us or by another run.
+    """Ensure that the pipeline has a version with the definition's alias, from this or another run.
 
-    Raises DeploymentError with AWS's answer when it cannot be done.
+    Raises DeploymentError with AWS's response.
     """
     upload_all(aws, compiled)
     for attempt in range(ATTEMPTS):
@@ -73,7 +73,7 @@ def deploy_pipeline(aws: Aws, compiled: CompiledPipeline) -> None:
 
 
 def upload_all(aws: Aws, compiled: CompiledPipeline) -> None:
-    """Upload the files that the definition refers to and S3 does not have yet."""
+    """Upload the definition's files that S3 does not have yet."""
     new = [upload for upload in compiled.uploads if _upload_if_missing(aws, upload)]
     if new:
         places = sorted({f"s3://{upload.bucket}/{'/'.join(upload.key.split('/')[:3])}/" for upload in new})
@@ -83,7 +83,7 @@ def upload_all(aws: Aws, compiled: CompiledPipeline) -> None:
 
 
 def _upload_if_missing(aws: Aws, upload: Upload) -> bool:
-    """Whether it was missing. Keys hold the content's hash, so an object of the right size is the right object."""
+    """Upload a file if it is missing; return whether it was. Keys contain the digest, so only the size is compared."""
     where = f"s3://{upload.bucket}/{upload.key}"
     try:
         head: ObjectHead = aws.call("s3", "head_object", Bucket=upload.bucket, Key=upload.key)
@@ -102,10 +102,10 @@ def _upload_if_missing(aws: Aws, upload: Upload) -> bool:
 
 
 def is_deployed(aws: Aws, compiled: CompiledPipeline) -> bool:
-    """Whether the pipeline has a version with the definition's alias; its tags then are the configuration's.
+    """Whether the pipeline has a version with the definition's alias; if so, also updates its tags.
 
-    Raises AliasMoved when that version holds another definition, and DeploymentError when AWS does not answer. A role
-    that may not describe the pipeline is answered True with a warning: the start itself says if the alias is missing.
+    Raises AliasMoved if that version has another definition, and DeploymentError if AWS does not respond. If the role
+    may not describe the pipeline, returns True with a warning: the start fails if the alias does not exist.
     """
     name, alias = compiled.pipeline_name, compiled.version_alias
     try:
@@ -138,7 +138,7 @@ def _is_same(one: str, other: str) -> bool:
 
 
 def _follow_tags(aws: Aws, pipeline_arn: str, tags: dict[str, str]) -> None:
-    """Give the pipeline the configuration's tags and keep all others; an error is only logged."""
+    """Add the configuration's tags to the pipeline and keep all others; errors are only logged."""
     if not tags:
         return
     try:
@@ -157,7 +157,7 @@ def _as_tags(tags: dict[str, str]) -> list[dict[str, str]]:
 
 
 def _update_pipeline(aws: Aws, compiled: CompiledPipeline) -> bool:
-    """Whether the pipeline existed and now has the alias; False to check again."""
+    """Update the pipeline; return whether it now has the alias. False means: check again."""
     try:
         reply = aws.call(
             "sagemaker", "update_pipeline",
@@ -179,7 +179,7 @@ def _update_pipeline(aws: Aws, compiled: CompiledPipeline) -> bool:
 
 
 def _name_latest_version(aws: Aws, compiled: CompiledPipeline) -> bool:
-    """Whether the latest version holds exactly our definition and (now) has our alias."""
+    """Add the alias to the latest version if that has exactly our definition; return whether it has the alias."""
     name = compiled.pipeline_name
     page: VersionPage = aws.call(
         "sagemaker", "list_pipeline_versions", PipelineName=name, SortOrder="Descending", MaxResults=1
@@ -210,7 +210,7 @@ def _name_latest_version(aws: Aws, compiled: CompiledPipeline) -> bool:
 
 
 def _create_pipeline(aws: Aws, compiled: CompiledPipeline) -> bool:
-    """Whether the pipeline was created by this run; False when it exists (by now)."""
+    """Create the pipeline; return False if it exists by now."""
     try:
         aws.call(
             "sagemaker", "create_pipeline",
