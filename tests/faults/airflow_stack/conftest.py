@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import signal
@@ -55,6 +56,15 @@ class Faulty:
         for channel in ("train", "val", "test"):
             key = f"{pipeline}/input/{partition}/{channel}/{channel}.parquet"
             self.s3.put_object(Bucket=BUCKET, Key=key, Body=b"PAR1")
+
+    def put_table(self, pipeline: str, partition: str, channel: str, rows: dict[str, list[Any]]) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        table = io.BytesIO()
+        pq.write_table(pa.table(rows), table)
+        key = f"{pipeline}/input/{partition}/{channel}/{channel}.parquet"
+        self.s3.put_object(Bucket=BUCKET, Key=key, Body=table.getvalue())
 
     def task(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"

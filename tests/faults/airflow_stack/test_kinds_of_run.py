@@ -19,13 +19,13 @@ def scheduled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
         yield made
 
 
-def ended(faulty: Faulty, dag_id: str, run_id: str) -> dict[str, Any]:
+def ended(faulty: Faulty, dag_id: str, run_id: str, pipeline: str = "faulty") -> dict[str, Any]:
     faulty.wait(
         lambda: faulty.airflow.run(dag_id, run_id)["state"] in ("success", "failed"), f"the end of {run_id}", 300
     )
     run = faulty.airflow.run(dag_id, run_id)
     assert run["state"] == "success", faulty.story(dag_id, run_id)
-    assert [e["PipelineExecutionStatus"] for e in faulty.executions(run_id)] == ["Succeeded"]
+    assert [e["PipelineExecutionStatus"] for e in faulty.executions(run_id, pipeline)] == ["Succeeded"]
     return run
 
 
@@ -58,3 +58,21 @@ def test_a_scheduled_run_trains_its_partition_and_a_backfill_those_that_were_ask
     run = ended(scheduled, "soak", runs("backfill")[0]["dag_run_id"])
     # Airflow 3.2 takes the dates of a backfill for those of the runs, which begin a day after their partition
     assert run["partition_key"] in {"2013-03-01", "2013-02-28"}
+
+
+def test_the_dag_class_and_the_task_group_check_train_and_report(scheduled: Faulty) -> None:
+    day, airflow = "2013-07-03", scheduled.airflow
+    for dag_id in ("one_line", "grouped"):
+        for number, channel in enumerate(("train", "val", "test")):
+            rows = {"id": [2 * number, 2 * number + 1], "y": [0, 1], "a": [0.5, 1.5]}
+            scheduled.put_table(dag_id.replace("_", "-"), day, channel, rows)
+        airflow.call("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
+    runs = {
+        "one_line": airflow.trigger("one_line", partition=day, conf={"epochs": 2})["dag_run_id"],
+        "grouped": airflow.trigger("grouped", conf={"epochs": 2, "day": day})["dag_run_id"],
+    }
+    for dag_id, report in (("one_line", "report"), ("grouped", "training.report")):
+        ended(scheduled, dag_id, runs[dag_id], pipeline=dag_id.replace("_", "-"))
+        found = airflow.xcom(dag_id, runs[dag_id], report)
+        assert found["partition"] == day
+        assert found["metrics"]["Train Loss"]["model"] == 0.5, "after the form's two epochs"
