@@ -15,7 +15,7 @@ from airflow_sagemaker.table.comparison import Limits
 from airflow_sagemaker.table.decisions import Decisions, decide
 from airflow_sagemaker.table.fields import fields_of
 from airflow_sagemaker.table.findings import as_data, require_sound
-from airflow_sagemaker.table.init_files import pipeline_name, write_files
+from airflow_sagemaker.table.init_files import pipeline_name, printable, write_files
 from airflow_sagemaker.table.partition_check import check_folder, check_partition
 from airflow_sagemaker.table.source import TableSource, open_table
 from airflow_sagemaker.table.splitting import Shares, SplitResult, split_table
@@ -46,7 +46,7 @@ def init(arguments: argparse.Namespace, output: Output) -> int:
         "left_out": {one.column: one.reason for one in decisions.left_out}, "warnings": decisions.warnings,
     }  # fmt: skip
     for warning in decisions.warnings:
-        output.note(f"warning: {warning}", "warning")
+        output.note(f"warning: {printable(warning)}", "warning")
     output.result(data, "\n".join([*_decided(decisions, table), *_next_steps(decisions, files, table)]))
     return 0
 
@@ -88,7 +88,7 @@ def _decided(decisions: Decisions, table: Path) -> list[str]:
     ]
     if decisions.left_out:
         lines.append(f"excluded    {len(decisions.left_out):,}:")
-        lines += [f"  {one.column} {one.reason}" for one in decisions.left_out[:SHOWN]]
+        lines += [f"  {printable(one.column)} {printable(one.reason)}" for one in decisions.left_out[:SHOWN]]
         more = len(decisions.left_out) - SHOWN
         lines += [f"  and {more:,} more, listed in the YAML file"] if more > 0 else []
     return lines
@@ -96,15 +96,16 @@ def _decided(decisions: Decisions, table: Path) -> list[str]:
 
 def _listed(names: list[str]) -> str:
     more = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + (f" and {more:,} more" if more > 0 else "") or "none"
+    return ", ".join(map(printable, names[:SHOWN])) + (f" and {more:,} more" if more > 0 else "") or "none"
 
 
 def _next_steps(decisions: Decisions, files: list[Path], table: Path) -> list[str]:
-    by_time = f" --by-time {quote(decisions.times[0])}" if decisions.times else ""
+    how = f" --by-time {quote(decisions.times[0])}" if decisions.times else ""
+    how = f" --by-group {quote(decisions.groups[0])}" if decisions.groups else how
     return [
         f"\nwrote {files[0]} and {files[1]}",
         "next:",
-        f"  {program_name()} split {quote(str(table))} {quote(str(files[0]))} --bucket BUCKET{by_time}",
+        f"  {program_name()} split {quote(str(table))} {quote(str(files[0]))} --bucket BUCKET{how}",
         f"  {program_name()} run {quote(str(files[0]))} --bucket BUCKET --role-arn ROLE",
     ]
 
@@ -118,16 +119,17 @@ def split(arguments: argparse.Namespace, output: Output) -> int:
     if arguments.to:
         target = str(Path(arguments.to))
         _refuse_existing_folder(Path(arguments.to), arguments.overwrite)
-        result = _split_into(Path(arguments.to), source, config, arguments.by_time, shares)
+        result = _split_into(Path(arguments.to), source, config, arguments, shares)
     else:
         config.require(["input_path", "region"])
         target = str(getattr(config, "input_path", None))
         client = _s3_client(config)
         _refuse_existing_objects(client, target, arguments)
         with tempfile.TemporaryDirectory(prefix="airflow-sagemaker-split-") as folder:
-            result = _split_into(Path(folder), source, config, arguments.by_time, shares)
+            result = _split_into(Path(folder), source, config, arguments, shares)
             _upload(client, result, target)
-    how = f"by time ({arguments.by_time})" if arguments.by_time else f"by the hash of {fields_of(config).id_name}"
+    hashed = arguments.by_group or fields_of(config).id_name
+    how = f"by time ({arguments.by_time})" if arguments.by_time else f"by the hash of {hashed}"
     lines = [f"{split:<6}{result.rows[split]:>10,} rows  {target}/{split}/{split}.parquet" for split in CHANNELS]
     lines += [f"{result.unlabelled:,} rows without a label are in no split"] if result.unlabelled else []
     output.result(
@@ -145,10 +147,11 @@ def _require_label(names: list[str], config: BasePipelineConfig) -> None:
 
 
 def _split_into(
-    folder: Path, source: TableSource, config: BasePipelineConfig, by_time: str | None, shares: Shares
+    folder: Path, source: TableSource, config: BasePipelineConfig, arguments: argparse.Namespace, shares: Shares
 ) -> SplitResult:
     wanted = fields_of(config)
-    return split_table(source, folder, id_name=wanted.id_name, label=wanted.label_name, by_time=by_time, shares=shares)
+    how = {"by_time": arguments.by_time, "by_group": arguments.by_group}
+    return split_table(source, folder, id_name=wanted.id_name, label=wanted.label_name, shares=shares, **how)
 
 
 def _refuse_existing_folder(folder: Path, overwrite: bool) -> None:

@@ -33,7 +33,9 @@ def add_split(commands: Commands) -> argparse.ArgumentParser:
     command = commands.add_parser("split", help=text, description=text)
     command.add_argument("table", metavar="TABLE", help="a Parquet file, a folder of them, or a CSV file")
     command.add_argument("config", metavar="CONFIG.yaml", help="the training configuration, as init writes it")
-    command.add_argument("--by-time", metavar="COLUMN", help="the newest rows become test (default: by hash of the id)")
+    how = command.add_mutually_exclusive_group()
+    how.add_argument("--by-time", metavar="COLUMN", help="the newest rows become test (default: by hash of the id)")
+    how.add_argument("--by-group", metavar="COLUMN", help="rows that share a value are in the same split")
     command.add_argument("--val", type=float, default=0.2, metavar="SHARE", help="share of rows for val (default: 0.2)")
     command.add_argument(
         "--test", type=float, default=0.2, metavar="SHARE", help="share of rows for test (default: 0.2)"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from airflow_sagemaker.exceptions import TableError
@@ -28,7 +30,13 @@ RARE_CLASS = 10
 """Rows of a class below which a split may have none of it."""
 ROW_NUMBER = ("row_number", "_row_number")
 """The id where no column identifies a row; `split` writes it."""
-_ID_NAME = re.compile(r"(^|_)(id|uuid|guid|key|index|rownames?|row_number)$|[a-z]I[dD]$|^unnamed: 0$", re.IGNORECASE)
+_ID_NAME = re.compile(
+    r"(?i:(^|[_\s.-])(id|uuid|guid|key|rownames?|row_number)|^index|^unnamed: 0)$|[a-z]I[dD]$|^[A-Z]{1,4}ID$"
+)
+NUMBER_TEXTS = 0.8
+"""Share of texts that are numbers from which the others are most likely marks of a missing value."""
+FEW_PER_ID = 0.1
+"""Values per row above which a repeated identifier is one of persons or things, not of a few shops or regions."""
 LARGE_TABLE = 2_000_000
 """Rows from which on a GPU is cheaper than the time that a CPU takes."""
 
@@ -62,6 +70,8 @@ class Decisions:
     warnings: list[str] = field(default_factory=list)
     times: list[str] = field(default_factory=list)
     """Columns that a split by time could use."""
+    groups: list[str] = field(default_factory=list)
+    """Identifiers that several rows share: whom or what the table has many rows of."""
 
     @property
     def full_field_list(self) -> list[str]:
@@ -96,8 +106,12 @@ def decide(source: TableSource, label: str, id_name: str | None = None) -> Decis
         unlabelled=sample.num_rows - labelled.num_rows,
         id_name=chosen_id or next(name for name in ROW_NUMBER if name not in sample.column_names),
         numbers_rows=chosen_id is None,
-        times=[column.name for column in columns if column.kind is Kind.TIME],
+        groups=[
+            column.name for column in columns if _is_repeated_id(column) and column.distinct > column.rows * FEW_PER_ID
+        ],
+        times=[column.name for column in columns if column.kind is Kind.TIME and column.sorts],
     )
+    decisions.left_out += [LeftOut(f"(column {place})", "has no name") for place in source.unnamed]
     targets = _one_against_rest(labelled, label, classes)
     for column in columns:
         if column.name != chosen_id:
@@ -112,6 +126,9 @@ def decide(source: TableSource, label: str, id_name: str | None = None) -> Decis
 
 def _require_column(source: TableSource, name: str, what: str) -> None:
     names = source.schema.names
+    problem = name_problem(name) if name in names else None
+    if problem:
+        raise TableError(f"--{what} {name!r} {problem}")
     if name not in names:
         near = difflib.get_close_matches(name, names, n=2, cutoff=0.6)
         hint = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(names[:10])}"
@@ -132,6 +149,12 @@ def _classes(sample: pa.Table, label: str) -> tuple[dict[object, int], pa.Table]
         raise TableError(
             f"--label {label} has {column.distinct:,} different values; the training takes 2 to {MOST_CLASSES}: "
             f"{advice}, or name another column"
+        )
+    if column.distinct > 2 and column.once > column.distinct / 2:
+        advice = "bin it" if column.kind is Kind.NUMBER else "merge the rare ones"
+        raise TableError(
+            f"--label {label}: {column.once:,} of {column.distinct:,} different values occur only once; "
+            f"expected classes of several rows each: {advice}, or name another column"
         )
     counted = {item["values"]: item["counts"] for item in pc.value_counts(plain.drop_null()).to_pylist()}
     if len(counted) < 2:
@@ -159,7 +182,7 @@ def _found_id(columns: list[Column]) -> str | None:
     """The column that identifies a row: unique integers or texts, preferably called so."""
     unique = [column for column in columns if column.unique and column.whole]
     named = [column.name for column in unique if _ID_NAME.search(column.name)]
-    texts = [column.name for column in unique if column.kind is Kind.CATEGORY]
+    texts = [column.name for column in unique if column.kind is Kind.CATEGORY and column.number_texts < NUMBER_TEXTS]
     return next(iter([*named, *texts]), None)
 
 
@@ -189,9 +212,19 @@ def _place(decisions: Decisions, column: Column, labelled: pa.Table, targets: li
     if reason is not None:
         decisions.left_out.append(LeftOut(column.name, reason))
         return
-    (decisions.numbers if column.kind is Kind.NUMBER else decisions.categories).append(column)
+    is_number = column.kind is Kind.NUMBER and not _is_repeated_id(column)
+    (decisions.numbers if is_number else decisions.categories).append(column)
     if column.null_share > MANY_NULLS:
         decisions.warnings.append(f"{column.name} has no value in {column.null_share:.0%} of the rows")
+
+
+def name_problem(name: str) -> str | None:
+    """Return why a column cannot be named in a configuration; None: it can."""
+    if any(unicodedata.category(char) == "Cc" for char in name):
+        return "has control characters in its name: rename it"
+    if any(mark in name for mark in ("{{", "{%", "{#")):
+        return "has a name that Airflow would render as a template: rename it"
+    return None
 
 
 def _no_feature(column: Column) -> str | None:
@@ -199,7 +232,11 @@ def _no_feature(column: Column) -> str | None:
     mostly_once = column.kind is Kind.CATEGORY and column.once > (column.rows - column.nulls) / 2
     called_id = column.whole and bool(_ID_NAME.search(column.name)) and column.distinct > column.rows / 2
     infinite = column.most == float("inf") or column.least == float("-inf")
+    marks = (
+        f", but also {column.other_text!r}: leave those cells empty" if column.other_text else ": write plain numbers"
+    )
     reasons = {
+        name_problem(column.name) or "": name_problem(column.name) is not None,
         f"holds {column.type}: write its parts as columns of numbers or texts": column.kind is Kind.OTHER,
         f"holds dates or times ({column.type}): add weekday, hour or days since an event as columns": (
             column.kind is Kind.TIME
@@ -208,17 +245,33 @@ def _no_feature(column: Column) -> str | None:
         "has the same value in every row": column.distinct == 1 and not column.nulls,
         "holds infinite values: write null where there is no number": infinite,
         "looks like an identifier by its name and values": called_id,
+        f"holds numbers as text{marks}": mostly_once and column.number_texts >= NUMBER_TEXTS,
         "looks like an identifier or free text: most of its values occur once": mostly_once,
     }
     return next((reason for reason, holds in reasons.items() if holds), None)
 
 
+def _is_repeated_id(column: Column) -> bool:
+    """Whether its numbers are names of something, of which a model can only learn which one it is."""
+    return column.whole and bool(_ID_NAME.search(column.name)) and column.distinct < column.rows - column.nulls
+
+
 def _label_warnings(decisions: Decisions) -> Iterator[str]:
     if decisions.unlabelled:
         yield f"{decisions.unlabelled:,} of {decisions.sampled:,} rows have no label: `split` excludes them"
-    rare = [f"{name!r} ({rows} rows)" for name, rows in decisions.classes.items() if rows < RARE_CLASS]
+    rare = [
+        f"{name!r} ({rows} row{'s' * (rows != 1)})" for name, rows in decisions.classes.items() if rows < RARE_CLASS
+    ]
     if rare:
         yield f"classes with few rows, which a split may lack: {', '.join(rare[:5])}"
+    for name in decisions.groups:
+        yield f"several rows share a {name}: add --by-group {quote(name)} to `split`, to keep them in the same split"
+    for column in decisions.categories:
+        if column.number_texts >= NUMBER_TEXTS and column.other_text:
+            yield (
+                f"{column.name} is taken as a category because it holds numbers, but also {column.other_text!r}; "
+                "leave those cells empty to have it taken as a number"
+            )
     for column in decisions.numbers:
         if _looks_like_a_code(column):
             yield f"{column.name} is taken as a number; if it is a code, move it to cat_field_list"
@@ -226,6 +279,6 @@ def _label_warnings(decisions: Decisions) -> Iterator[str]:
 
 def _looks_like_a_code(column: Column) -> bool:
     named = re.search(
-        r"(^|_)(code|zip|postcode|postal|type|class|category|region|store|branch)(_|$)", column.name.lower()
+        r"(^|_)(\w*code|zip|postcode|postal|type|class|category|region|store|branch)\d*(_|$)", column.name.lower()
     )
     return bool(named) and column.type.startswith(("int", "uint"))

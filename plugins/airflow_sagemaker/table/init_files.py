@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +26,8 @@ dag = SageMakerTrainingDag("{name}.yaml", schedule={schedule})
 def pipeline_name(path: Path) -> str:
     """Return the name that a table's file gives to its pipeline, DAG and files."""
     stem = path.name.split(".")[0] if path.suffix else path.name
-    name = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")
+    ascii_only = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
+    name = re.sub(r"[^a-z0-9]+", "-", ascii_only.lower()).strip("-")
     return name if name and name[0].isalpha() else f"table-{name}".rstrip("-")
 
 
@@ -50,9 +52,9 @@ def write_files(decisions: Decisions, name: str, folder: Path, schedule: str | N
 
 def _yaml_lines(decisions: Decisions, name: str, table: Path) -> Iterator[str]:
     size = f"{decisions.rows:,} rows, {decisions.columns:,} columns"
-    yield f"# Written by `airflow-sagemaker init` from {_comment(table)}: {size}.\n"
+    yield f"# Written by `airflow-sagemaker init` from {printable(table)}: {size}.\n"
     yield "# All settings: docs/reference/configuration.md. Bucket, role and region come from the Airflow connection.\n"
-    yield f"pipeline_name: {name}\n"
+    yield f"pipeline_name: {_scalar(name)}\n"
     yield f"training_instance_type: {decisions.instance_type}\n"
     yield "max_runtime_seconds: 14400\n"
     yield "hyperparameters:\n"
@@ -68,7 +70,7 @@ def _yaml_lines(decisions: Decisions, name: str, table: Path) -> Iterator[str]:
     if decisions.left_out:
         yield "# Not features (to use one, add it to full_field_list and to one of the two lists below it):\n"
         for one in decisions.left_out:
-            yield f"#   {_comment(one.column)}: {_comment(one.reason)}\n"
+            yield f"#   {printable(one.column)}: {printable(one.reason)}\n"
 
 
 def _list_lines(key: str, names: list[str]) -> Iterator[str]:
@@ -88,6 +90,6 @@ def _scalar(value: str) -> str:
     return dumped.removesuffix("\n...").strip()
 
 
-def _comment(value: object) -> str:
-    """Return a text for a comment: on one line."""
+def printable(value: object) -> str:
+    """Return a text for a comment or a terminal: on one line, without control characters."""
     return "".join(char if char.isprintable() else " " for char in str(value))

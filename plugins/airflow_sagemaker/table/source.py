@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyarrow import csv
 
+_CSV_NAME = re.compile(r"\.(csv|tsv)(\.(gz|bz2|zst))?$", re.IGNORECASE)
 CSV_BLOCK = 8 << 20
 """Bytes of a CSV file from which the types of its columns are taken."""
 BATCH_VALUES = 1 << 22
@@ -40,6 +43,8 @@ class TableSource:
     path: Path
     files: list[Path]
     schema: pa.Schema
+    unnamed: list[int] = field(default_factory=list)
+    """Positions, from 1, of columns without a name: row numbers of R and pandas, mostly. They are not read."""
     as_texts: dict[str, pa.DataType] = field(default_factory=dict)
     """CSV: columns whose later values do not have the type of the first ones, and are read as texts."""
 
@@ -53,14 +58,16 @@ class TableSource:
         import pyarrow as pa
 
         try:
-            if self.is_csv:
-                yield from _csv_reader(self.files[0], self.as_texts, columns)
-                return
             wanted = columns or self.schema.names
+            if self.is_csv:
+                yield from _csv_reader(self.files[0], self.as_texts, wanted)
+                return
             rows = max(1000, min(1 << 16, BATCH_VALUES // max(len(wanted), 1)))
             for path in self.files:
                 yield from _parquet_batches(path, wanted, rows)
         except (pa.ArrowException, OSError) as error:
+            if "invalid UTF8" in str(error):
+                raise _not_utf8(self.path) from None
             raise TableError(f"{self.path} cannot be read: {one_line(error)}") from None
 
     def sample(self) -> tuple[pa.Table, int]:
@@ -91,7 +98,7 @@ class TableSource:
     def _column_of_other_type(self, problem: str) -> str | None:
         """The column of which Arrow says that a value has not the type of the first ones; None: it is another fault."""
         found = re.search(r"In CSV column #(\d+)", problem) if self.is_csv else None
-        name = self.schema.names[int(found[1])] if found else None
+        name = _csv_reader(self.files[0], {}).schema.names[int(found[1])] if found else None
         return None if name in self.as_texts else name
 
     def _read_as_text(self, column: str) -> None:
@@ -105,17 +112,21 @@ class TableSource:
 def open_table(path: str | Path) -> TableSource:
     """Return the table at a path on this machine. Raises TableError, in one line, for what is not one."""
     require_pyarrow()
+    import pyarrow as pa
+
     if str(path).startswith("s3:"):
         raise TableError(f"{path}: tables on S3 are not supported; download it first, for example with `aws s3 cp`")
     path = Path(path)
     files = _files_of(path)
     schemas = [_schema_of(file) for file in files]
     for file, schema in zip(files, schemas, strict=True):
-        _require_distinct_names(file, schema)
+        _require_columns(file, schema)
         if schema.names != schemas[0].names:
             other = sorted(set(schema.names) ^ set(schemas[0].names))[:5]
             raise TableError(f"{path}: {file.name} and {files[0].name} have different columns: {', '.join(other)}")
-    return TableSource(path, files, _joined(path, schemas))
+    unnamed = [position for position, name in enumerate(schemas[0].names, start=1) if not name]
+    named = [pa.schema([column for column in schema if column.name]) for schema in schemas]
+    return TableSource(path, files, _joined(path, named), unnamed)
 
 
 def _files_of(path: Path) -> list[Path]:
@@ -132,7 +143,7 @@ def _files_of(path: Path) -> list[Path]:
 
 
 def _is_csv(file: Path) -> bool:
-    return file.name.lower().endswith((".csv", ".csv.gz", ".tsv"))
+    return _CSV_NAME.search(file.name) is not None
 
 
 def _schema_of(file: Path) -> pa.Schema:
@@ -140,12 +151,61 @@ def _schema_of(file: Path) -> pa.Schema:
     import pyarrow.parquet as pq
 
     try:
-        return _csv_reader(file, {}).schema if _is_csv(file) else pq.read_schema(file)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        kind = "CSV" if _is_csv(file) else "Parquet"
+        if not _is_csv(file):
+            return pq.read_schema(file)
+        schema = _csv_reader(file, {}).schema
+        _require_separator(file, schema.names)
+    except UnicodeDecodeError:
+        raise _not_utf8(file) from None
+    except (pa.ArrowException, OSError) as error:
+        if not _is_csv(file):
+            raise TableError(
+                f"{file} is not a Parquet file; expected Parquet, or a name that ends in .csv or .tsv"
+            ) from None
+        if _is_utf16(file):
+            raise _not_utf8(file) from None
+        _require_separator(file, [_first_line(file)])
+        raise TableError(f"{file} is not a CSV file: {one_line(error)}") from None
+    if _is_utf16(file) or any(pa.types.is_binary(column.type) for column in schema):
+        raise _not_utf8(file)
+    return schema
+
+
+def _require_separator(file: Path, names: list[str]) -> None:
+    """Refuse a CSV file whose only column has a name with another separator in it."""
+    other = next((one for one in ";|\t," if one in names[0] and one != _delimiter(file)), None)
+    if len(names) == 1 and other and _delimiter(file) not in names[0]:
+        target = _CSV_NAME.sub("", file.name) + ".parquet"
         raise TableError(
-            f"{file} is not a {kind} file: {one_line(error)}; expected Parquet, or a name that ends in .csv"
-        ) from None
+            f"{file} is separated by {other!r}, expected {_delimiter(file)!r}; "
+            f"convert it, for example pandas.read_csv({file.name!r}, sep={other!r}).to_parquet({target!r})"
+        )
+
+
+def _first_line(file: Path) -> str:
+    import pyarrow as pa
+
+    with pa.input_stream(str(file), compression="detect") as stream:
+        text: str = stream.read(1 << 16).decode("utf-8", "replace")
+    return text.partition("\n")[0]
+
+
+def _is_utf16(file: Path) -> bool:
+    with file.open("rb") as stream:
+        return stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def _not_utf8(path: Path) -> TableError:
+    encoding = "UTF-16" if _is_utf16(path) else "WINDOWS-1252"
+    other = f"{path.name.partition('.')[0]}-utf8.csv"
+    return TableError(
+        f"{path} is not UTF-8 text; convert it, for example "
+        f"iconv -f {encoding} -t UTF-8 {shlex.quote(str(path))} > {shlex.quote(other)}"
+    )
+
+
+def _delimiter(file: Path) -> str:
+    return "\t" if ".tsv" in file.name.lower() else ","
 
 
 def _csv_reader(file: Path, as_texts: JsonObject, columns: list[str] | None = None) -> csv.CSVStreamingReader:
@@ -154,9 +214,7 @@ def _csv_reader(file: Path, as_texts: JsonObject, columns: list[str] | None = No
     return pyarrow.csv.open_csv(
         file,
         read_options=pyarrow.csv.ReadOptions(block_size=CSV_BLOCK),
-        parse_options=pyarrow.csv.ParseOptions(
-            delimiter="\t" if ".tsv" in file.name.lower() else ",", newlines_in_values=True
-        ),
+        parse_options=pyarrow.csv.ParseOptions(delimiter=_delimiter(file), newlines_in_values=True),
         convert_options=pyarrow.csv.ConvertOptions(
             column_types=as_texts, include_columns=columns or [], strings_can_be_null=True
         ),
@@ -170,12 +228,12 @@ def _parquet_batches(file: Path, columns: list[str], rows: int) -> Iterator[pa.R
         yield from parquet.iter_batches(rows, columns=columns, use_threads=False)
 
 
-def _require_distinct_names(file: Path, schema: pa.Schema) -> None:
-    twice = [name for name, count in Counter(schema.names).items() if count > 1]
+def _require_columns(file: Path, schema: pa.Schema) -> None:
+    twice = [name for name, count in Counter(schema.names).items() if count > 1 and name]
     if twice:
         raise TableError(f"{file} has duplicate columns: {', '.join(twice[:5])}; rename them")
-    if "" in schema.names:
-        raise TableError(f"{file}: column {schema.names.index('') + 1} has no name; name it")
+    if not any(schema.names):
+        raise TableError(f"{file} has no column with a name")
 
 
 def _joined(path: Path, schemas: list[pa.Schema]) -> pa.Schema:

@@ -1,4 +1,4 @@
-"""Cut one table into train, val and test: by the hash of the id, or by time."""
+"""Cut one table into train, val and test: by the hash of the id or of another column, or by time."""
 
 from __future__ import annotations
 
@@ -41,7 +41,14 @@ class SplitResult:
 
 
 def split_table(
-    source: TableSource, folder: Path, *, id_name: str, label: str, by_time: str | None, shares: Shares
+    source: TableSource,
+    folder: Path,
+    *,
+    id_name: str,
+    label: str,
+    by_time: str | None = None,
+    by_group: str | None = None,
+    shares: Shares,
 ) -> SplitResult:
     """Write `<folder>/<split>/<split>.parquet`; rows keep their order. Raises TableError for an empty split."""
     import pyarrow as pa
@@ -50,7 +57,10 @@ def split_table(
 
     source.sample()  # settles the types of a CSV file's columns
     numbered = id_name not in source.schema.names
-    place = _by_time(source, by_time, label, shares) if by_time else _by_hash(None if numbered else id_name, shares)
+    if by_group is not None and by_group not in source.schema.names:
+        raise TableError(f"--by-group {by_group}: {source.path} has no such column")
+    hashed = by_group or (None if numbered else id_name)
+    place = _by_time(source, by_time, label, shares) if by_time else _by_hash(hashed, shares)
     schema = source.schema.append(pa.field(id_name, pa.int64())) if numbered else source.schema
     files = {split: folder / split / f"{split}.parquet" for split in CHANNELS}
     rows, seen, unlabelled = dict.fromkeys(CHANNELS, 0), 0, 0
@@ -81,12 +91,13 @@ Place: TypeAlias = "Callable[[pa.RecordBatch, int], list[str]]"
 """From a batch and the number of its first row to the split of each row."""
 
 
-def _by_hash(id_name: str | None, shares: Shares) -> Place:
-    """Each id has its split forever, whatever other rows there are; rows without an id go by their number."""
+def _by_hash(column: str | None, shares: Shares) -> Place:
+    """Each value has its split forever, whatever other rows there are; rows without one go by their number."""
 
     def place(table: pa.Table, first: int) -> list[str]:
-        ids = range(first, first + table.num_rows) if id_name is None else table[id_name].to_pylist()
-        return [_split_at(hash_place(str(one)), shares) for one in ids]
+        values = [None] * table.num_rows if column is None else table[column].to_pylist()
+        keys = (number if value is None else value for number, value in enumerate(values, start=first))
+        return [_split_at(hash_place(str(key)), shares) for key in keys]
 
     return place
 

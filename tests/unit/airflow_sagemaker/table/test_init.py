@@ -101,6 +101,40 @@ def test_a_leak_an_identifier_and_an_empty_column_are_no_features(capsys: pytest
     assert (data["numbers"], data["categories"]) == (["age", "balance"], ["country"])
 
 
+def test_what_a_name_or_a_text_gives_away(capsys: pytest.CaptureFixture[str]) -> None:
+    """Columns of tables that packages ship, each of which was once decided wrongly."""
+    table = customers(
+        **{
+            "signup": None,
+            "amount_paid": [n * 3 for n in range(400)],
+            "StoreID": [n % 5 for n in range(400)],
+            "Individual ID": [f"N{n % 250}" for n in range(400)],
+            "visited": [f"{1 + n % 12}/{1 + n % 28}/2024" for n in range(400)],
+            "opened": [f"{1 + n % 28:02}jan{1980 + n % 30}" for n in range(400)],
+            "updated": [f"2024/01/{1 + n % 28:02} 12:{n % 60:02}" for n in range(400)],
+            "price": [f"$1,{n:03}.50" for n in range(400)],
+            "weight": ["?" if n % 9 == 0 else str(n / 8) for n in range(400)],
+            "score": ["?" if n % 9 == 0 else str(n % 5) for n in range(400)],
+            "zip": [f"{n % 40:05}" for n in range(400)],
+            "version": [f"1.2.{n % 20}" for n in range(400)],
+        }
+    )
+    write_parquet(Path("churn.parquet"), table)
+    assert main(["init", "churn.parquet", "--label", "churned", "--json"]) == 0
+    printed = capsys.readouterr()
+    data = json.loads(printed.out)
+    assert data["numbers"] == ["age", "balance", "amount_paid"]
+    assert data["categories"] == ["country", "StoreID", "score", "zip", "version"]
+    times = {name for name, reason in data["left_out"].items() if "dates or times" in reason}
+    assert times == {"visited", "opened", "updated"}
+    assert data["left_out"]["price"] == "holds numbers as text: write plain numbers"
+    assert data["left_out"]["weight"] == "holds numbers as text, but also '?': leave those cells empty"
+    assert any("score is taken as a category" in warning for warning in data["warnings"])
+    assert any("--by-group 'Individual ID'" in warning for warning in data["warnings"])
+    assert main(["init", "churn.parquet", "--label", "churned", "--name", "again"]) == 0
+    assert "dags/again.yaml --bucket BUCKET --by-group 'Individual ID'" in capsys.readouterr().out
+
+
 def test_rows_are_numbered_where_no_column_identifies_them(capsys: pytest.CaptureFixture[str]) -> None:
     write_parquet(Path("churn.parquet"), customers(customer_id=None))
     assert init(capsys, "churn.parquet")["id"] == "row_number"
@@ -114,6 +148,28 @@ def test_names_that_yaml_reads_otherwise_stay_what_they_are(capsys: pytest.Captu
     write_parquet(Path("churn.parquet"), table)
     init(capsys, "churn.parquet")
     assert [*PytorchTrainingConfig.from_yaml("dags/churn.yaml").hyperparameters.tab_field_list] == odd
+    write_parquet(Path("no.parquet"), table)
+    init(capsys, "no.parquet")
+    assert PytorchTrainingConfig.from_yaml("dags/no.yaml").pipeline_name == "no"
+
+
+@pytest.mark.parametrize("name", ["new\nline", "a\tb", "a\x00b", "\x1b[31m", "{{ ds }}", "{% if x %}", "{# x #}"])
+def test_a_column_that_no_configuration_can_name_is_left_out(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    write_parquet(Path("churn.parquet"), {name: [n % 17 for n in range(400)], **customers()})
+    assert main(["init", "churn.parquet", "--label", "churned"]) == 0
+    out = capsys.readouterr().out
+    assert "rename it" in out
+    assert not any(char in out.replace("\n", "") for char in "\t\x00\x1b"), "nothing that a terminal would act on"
+    assert PytorchTrainingConfig.from_yaml("dags/churn.yaml").hyperparameters.tab_field_list == ("age", "balance")
+
+
+def test_a_column_without_a_name_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    """The row numbers that R and pandas write; a text far below moves no other column."""
+    lines = [f"{n},{n % 2},{n % 7},{n % 5}\n" for n in range(700_000)]
+    Path("r.csv").write_text('"","churned","code","z"\n' + "".join(lines) + "700000,1,unknown,x\n")
+    data = init(capsys, "r.csv")
+    assert (data["id"], data["categories"]) == ("row_number", ["code", "z"])
+    assert data["left_out"] == {"(column 1)": "has no name"}
 
 
 def test_ten_thousand_columns(capsys: pytest.CaptureFixture[str]) -> None:
@@ -149,6 +205,8 @@ BAD_COLUMNS: dict[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
     "one class": ({"churned": [1] * 400}, (), "one value only"),
     "500 classes": ({"churned": [*range(400)]}, (), "bin it"),
     "many texts": ({"churned": [f"c{n}" for n in range(400)]}, (), "merge the rare ones"),
+    "a quantity": ({"churned": [n / 7 if n < 90 else 0.0 for n in range(400)]}, (), "occur only once"),
+    "an id that is a template": ({"{{ ds }}": [*range(400)]}, ("--id", "{{ ds }}"), "rename it"),
     "dates as label": ({"churned": customers()["signup"]}, (), "expected numbers, booleans or texts"),
     "an id that repeats": ({"customer_id": [*["a", *map(str, range(399))][:398], "0", "0"]}, ("--id", "customer_id"),
                            "is not an identifier"),
@@ -192,8 +250,22 @@ def bad_file(case: str) -> str:
         "no table.parquet": "hello", "empty.csv": "", "twice.csv": "churned,a,a\n1,2,3\n", "no table.csv": "\x00\x01",
         "text.txt": "a,b\n1,2\n",
     }  # fmt: skip
+    lines = "".join(f"{n},é{n % 3},{n % 2}\n" for n in range(40))
+    encoded = {
+        "semicolons.csv": ("a;b;churned\n1;2;0\n", "utf-8"),
+        "decimal commas.csv": ("a;b;churned\n1,5;2,5;0\n", "utf-8"),
+        "tabs.csv": ("a\tb\tchurned\n1\t2\t0\n", "utf-8"),
+        "commas.tsv": ("a,b,churned\n1,2,0\n", "utf-8"),
+        "latin header.csv": ("größe,b,churned\n" + lines.replace("é", ""), "latin-1"),
+        "latin values.csv": ("a,b,churned\n" + lines, "latin-1"),
+        "latin far below.csv": ("a,b,churned\n" + "1,x,0\n" * 1_500_000 + lines, "latin-1"),
+        "utf16.csv": ("a,b,churned\n" + lines, "utf-16"),
+        "nameless.csv": (",\n1,2\n", "utf-8"),
+    }
+    contents |= dict.fromkeys(encoded, "")
     if case in contents:
-        Path(case).write_text(contents[case])
+        text, encoding = encoded.get(case, (contents[case], "utf-8"))
+        Path(case).write_text(text, encoding=encoding)
     if case == "a folder without parquet":
         Path(case).mkdir()
     if case == "torn.parquet":
@@ -211,6 +283,15 @@ def bad_file(case: str) -> str:
         ("no table.parquet", "is not a Parquet file"),
         ("torn.parquet", "is not a Parquet file"),
         ("text.txt", "or a name that ends in .csv"),
+        ("semicolons.csv", "separated by ';', expected ','; convert it, for example pandas.read_csv('semicolons.csv'"),
+        ("decimal commas.csv", "separated by ';'"),
+        ("tabs.csv", r"separated by '\t', expected ','"),
+        ("commas.tsv", r"separated by ',', expected '\t'"),
+        ("latin header.csv", "iconv -f WINDOWS-1252 -t UTF-8 'latin header.csv' > 'latin header-utf8.csv'"),
+        ("latin values.csv", "not UTF-8 text"),
+        ("latin far below.csv", "not UTF-8 text"),
+        ("utf16.csv", "iconv -f UTF-16"),
+        ("nameless.csv", "no column with a name"),
         ("empty.csv", "is empty"),
         ("twice.csv", "duplicate columns: a"),
         ("no table.csv", "is not a CSV file"),
@@ -231,6 +312,7 @@ def test_a_folder_that_cannot_be_written(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_the_limits_are_those_of_the_training_program() -> None:
+    pytest.importorskip("numpy")
     from airflow_sagemaker.table import decisions
     from preprocessing.spec import Limits
     from training.table import labels

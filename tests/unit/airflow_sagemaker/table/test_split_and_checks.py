@@ -63,6 +63,16 @@ def test_a_split_by_time_tests_on_the_newest_rows() -> None:
     assert tables["train"].num_rows == 800
 
 
+def test_a_split_by_group_keeps_rows_of_one_group_together() -> None:
+    groups = [None if n % 50 == 0 else n % 97 for n in range(1000)]
+    make(customers(1000, household=groups))
+    tables = split("--by-group", "household")
+    assert values_of(tables, "customer_id") == sorted(customers(1000)["customer_id"])
+    found = [{*table["household"].drop_null().to_pylist()} for table in tables.values()]
+    assert sum(map(len, found)) == len(set.union(*found)), "no household is in two splits"
+    assert [table["household"].null_count > 0 for table in tables.values()] == [True] * 3, "no group: by row"
+
+
 def test_numbered_rows_and_rows_without_a_label(capsys: pytest.CaptureFixture[str]) -> None:
     labels = [None if n % 10 == 0 else n % 2 for n in range(400)]
     make(customers(customer_id=None, churned=labels))
@@ -76,6 +86,7 @@ def test_numbered_rows_and_rows_without_a_label(capsys: pytest.CaptureFixture[st
     ("options", "text"),
     [
         (["--by-time", "when"], "no such column"),
+        (["--by-group", "when"], "no such column"),
         (["--by-time", "same"], "too few different values"),
         (["--by-time", "age"], "rows have no time"),
         (["--val", "0.6", "--test", "0.5"], "together below 1"),
@@ -97,6 +108,7 @@ def test_an_existing_split_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_hash_is_the_one_of_the_flights() -> None:
+    pytest.importorskip("polars")
     from preprocessing.splits import _place
 
     assert [splitting.hash_place(text) for text in ("", "a", "ü-7")] == [_place(text) for text in ("", "a", "ü-7")]
