@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import shutil
 import sys
 import tarfile
@@ -31,6 +32,7 @@ from training.inference import Model, model_fn, text_table
 PIECE_ROWS = 65_536  # rows read, scored and written together; fewer of a wide table ...
 PIECE_VALUES = 2**23  # ... of which a piece would take more than 64 MB
 READ_BYTES = 2**24  # of a file, read ahead for all columns together, however long its row groups are
+CSV_NAME = re.compile(r"\.(csv|tsv)(\.(gz|bz2|zst))?$", re.IGNORECASE)
 EXIT_MESSAGE = Path("/opt/ml/output/message")
 ERRORS = (ValueError, OSError, KeyError, NotImplementedError, tarfile.TarError)
 
@@ -56,7 +58,7 @@ def load(model: str | Path) -> Model:
 def pieces(model: Model, rows: str | Path) -> Iterator[pa.Table]:
     """Yield id (if present), probability and label of consecutive rows; with more than two classes, each one's too."""
     files, path = located(rows)
-    read = csv_pieces if path.lower().endswith((".csv", ".csv.gz")) else parquet_pieces
+    read = csv_pieces if CSV_NAME.search(path) else parquet_pieces
     id_type = None
     empty = True
     for table in read(files, path, model):
@@ -96,9 +98,10 @@ def parquet_pieces(files: pa.fs.FileSystem, path: str, model: Model, more: tuple
 
 
 def csv_pieces(files: pa.fs.FileSystem, path: str, model: Model) -> Iterator[pa.Table]:
-    """Read a CSV with a header line, all values as strings: the model knows what they are."""
+    """Read a CSV with a header line, all values as strings: the model knows what they are. TSV is separated by tabs."""
     with files.open_input_stream(path) as stream, io.TextIOWrapper(stream, "utf-8-sig", newline="") as text:
-        lines = (line for line in csv.reader(text, strict=True) if line)
+        delimiter = "\t" if ".tsv" in path.lower() else ","
+        lines = (line for line in csv.reader(text, strict=True, delimiter=delimiter) if line)
         header, first = next(lines, []), 1
         if header:
             model.check_columns(header)

@@ -56,6 +56,18 @@ def test_parts_are_looked_at_before_the_first_row_is_scored(tmp_path: Path) -> N
         next(pieces(model(["a", "b"]), tmp_path))
 
 
+@pytest.mark.parametrize("name", ["rows.csv", "rows.CSV.gz", "rows.csv.bz2", "rows.tsv", "rows.tsv.zst"])
+def test_texts_are_read_as_their_name_says(tmp_path: Path, name: str) -> None:
+    """The first column has no name, as R and pandas write it."""
+    lines = ",id,a\n1,x,0.5\n2,y,1.5\n"
+    lines = lines.replace(",", "\t") if ".tsv" in name else lines
+    compression = "gzip" if name.endswith("gz") else "detect"
+    with pa.output_stream(str(tmp_path / name), compression=compression) as file:
+        file.write(lines.encode())
+    [answers] = pieces(model(["a"]), tmp_path / name)
+    assert answers["id"].to_pylist() == ["x", "y"]
+
+
 def test_the_id_is_of_one_type_and_in_all_parts(tmp_path: Path) -> None:
     write(tmp_path / "part-0.parquet", {"id": pa.array([1, 2], pa.int64()), "a": [0.1, 0.2]})
     write(tmp_path / "part-1.parquet", {"id": pa.array([3], pa.int32()), "a": [0.5]})
