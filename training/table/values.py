@@ -14,6 +14,7 @@ from decimal import Decimal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv
 
 from training.errors import ColumnError
 
@@ -23,6 +24,9 @@ INTEGERS = 2.0**63  # below it every whole float is an int64
 NUMERAL = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 PLAIN_NUMERAL = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?|-?inf")
 """What counts as a number in a column of strings: 007 is a name."""
+
+MISSING = pa.array(pyarrow.csv.ConvertOptions().null_values, pa.string())
+"""How a CSV file writes that there is no number (NA, null, n/a ...): what reading it into Parquet makes null."""
 
 
 def to_numbers(column: pa.Array, name: str) -> np.ndarray:
@@ -98,11 +102,12 @@ def from_text(value: str, kind: str) -> str | bool | int | float:
 
 
 def parsed(column: pa.Array) -> pa.Array:
-    """Return a column of strings as numbers if all of them are numbers or booleans, any other column as it is."""
+    """Return a column of strings as numbers if all of them are numbers, booleans or MISSING; any other as it is."""
     if not is_text(column.type):
         return column
+    texts = to_texts(column, "")
     try:
-        return read_as(to_texts(column, ""), NUMBER).cast(pa.float64())
+        return read_as(pc.if_else(pc.is_in(texts, MISSING), None, texts), NUMBER).cast(pa.float64())
     except pa.ArrowInvalid:
         return column
 

@@ -50,7 +50,10 @@ def split_table(
     by_group: str | None = None,
     shares: Shares,
 ) -> SplitResult:
-    """Write `<folder>/<split>/<split>.parquet`; rows keep their order. Raises TableError for an empty split."""
+    """Write `<folder>/<split>/<split>.parquet`; rows keep their order.
+
+    Raises TableError for an empty split, and for a class that train lacks.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -64,6 +67,7 @@ def split_table(
     schema = source.schema.append(pa.field(id_name, pa.int64())) if numbered else source.schema
     files = {split: folder / split / f"{split}.parquet" for split in CHANNELS}
     rows, seen, unlabelled = dict.fromkeys(CHANNELS, 0), 0, 0
+    classes: dict[str, set[object]] = {split: set() for split in CHANNELS}
     with ExitStack() as stack:
         writers = {}
         for split, path in files.items():
@@ -81,10 +85,23 @@ def split_table(
                 rows[split] += part.num_rows
                 if part.num_rows:
                     writers[split].write_table(part)
+                    classes[split].update(pc.unique(plain_values(part[label])).to_pylist())
     empty = [split for split, count in rows.items() if not count]
     if empty:
         raise TableError(f"{source.path}: no rows for {' and '.join(empty)}; raise --val and --test, or split by hash")
+    _require_classes_in_train(source.path, label, classes)
     return SplitResult(files, rows, unlabelled)
+
+
+def _require_classes_in_train(path: Path, label: str, classes: dict[str, set[object]]) -> None:
+    """Refuse what the training would: it has no output for a class that train lacks."""
+    unknown = {name: split for split in ("val", "test") for name in classes[split] - classes["train"]}
+    if unknown:
+        found = ", ".join(f"{name!r} (in {split})" for name, split in sorted(unknown.items(), key=str)[:5])
+        raise TableError(
+            f"{path}: train has no row of these classes of {label}: {found}; merge them with other classes, "
+            "remove their rows, or split in another way"
+        )
 
 
 Place: TypeAlias = "Callable[[pa.RecordBatch, int], list[str]]"

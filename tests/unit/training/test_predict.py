@@ -56,6 +56,17 @@ def test_parts_are_looked_at_before_the_first_row_is_scored(tmp_path: Path) -> N
         next(pieces(model(["a", "b"]), tmp_path))
 
 
+def test_missing_numbers_of_a_csv_file_are_those_of_parquet(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("a,b\nNA,0.5\n,1\nnull,2\nn/a,3\n0.25,NaN\n")
+    write(tmp_path / "rows.parquet", {"a": [None, None, None, None, 0.25], "b": [0.5, 1, 2, 3, None]})
+    scorer = model(["a", "b"])
+    [from_csv], [from_parquet] = (pieces(scorer, tmp_path / f"rows.{kind}") for kind in ("csv", "parquet"))
+    assert from_csv.equals(from_parquet)
+    (tmp_path / "rows.csv").write_text("a,b\nnone of these,0.5\n")
+    with pytest.raises(ValueError, match="column a must be numeric, found string"):
+        next(pieces(scorer, tmp_path / "rows.csv"))
+
+
 @pytest.mark.parametrize("name", ["rows.csv", "rows.CSV.gz", "rows.csv.bz2", "rows.tsv", "rows.tsv.zst"])
 def test_texts_are_read_as_their_name_says(tmp_path: Path, name: str) -> None:
     """The first column has no name, as R and pandas write it."""

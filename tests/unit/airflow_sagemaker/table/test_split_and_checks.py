@@ -100,6 +100,17 @@ def test_splits_that_cannot_be(options: list[str], text: str, capsys: pytest.Cap
     assert text in capsys.readouterr().err
 
 
+def test_a_class_that_train_lacks_is_refused_before_the_training_does(capsys: pytest.CaptureFixture[str]) -> None:
+    make(customers())
+    newest = split("--by-time", "signup")["test"]["customer_id"].to_pylist()[-1]
+    table = customers()
+    table["churned"] = [2 if i == newest else c for i, c in zip(table["customer_id"], table["churned"], strict=True)]
+    write_parquet(Path("churn.parquet"), table)
+    capsys.readouterr()
+    assert main(["split", "churn.parquet", "dags/churn.yaml", "--to", "other", "--by-time", "signup"]) == 2
+    assert "train has no row of these classes of churned: 2 (in test); merge them" in capsys.readouterr().err
+
+
 def test_an_existing_split_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
     make(customers())
     split()
