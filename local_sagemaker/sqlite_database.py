@@ -28,8 +28,12 @@ class SqliteDatabase:
         self._local = threading.local()
         self._lock = threading.RLock()
         self._readers: list[sqlite3.Connection] = []
-        self._writer = self._connect()
-        self._migrate()
+        try:
+            self._writer = self._connect()
+            self._migrate()
+        except sqlite3.DatabaseError as error:  # a full disk, a damaged file
+            text = f"{path} cannot be opened: {error}. Free disk space, restore the file, or use another --data-dir"
+            raise StartError(text) from error
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, isolation_level=None, timeout=30, check_same_thread=False)

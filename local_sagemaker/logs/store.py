@@ -7,10 +7,11 @@ lose the last lines, and a job that prints much is not slowed down.
 from __future__ import annotations
 
 import sqlite3
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+
+from local_sagemaker.sqlite_database import SqliteDatabase
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS log_groups (
@@ -38,34 +39,20 @@ CREATE INDEX IF NOT EXISTS events_by_stream ON events(stream, time, seq);
 
 
 class LogStore:
-    """One connection behind one lock: writes are short, and so are the pages that are read."""
+    """The database of the logs; request threads read and write it."""
 
     def __init__(self, path: Path) -> None:
-        self._lock = threading.Lock()
-        self._connection = sqlite3.connect(path, isolation_level=None, timeout=30, check_same_thread=False)
-        self._connection.row_factory = sqlite3.Row
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "cache_size=-2000"):
-            self._connection.execute(f"PRAGMA {pragma}")
-        self._connection.executescript(_SCHEMA)
+        """Open the file, or make it; StartError when that cannot be done."""
+        self._db = SqliteDatabase(path, migrations=(_SCHEMA,), synchronous="NORMAL")
 
-    @contextmanager
-    def write(self) -> Iterator[sqlite3.Connection]:
+    def write(self) -> AbstractContextManager[sqlite3.Connection]:
         """A transaction."""
-        with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
+        return self._db.write()
 
     def rows(self, statement: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
         """What a SELECT finds."""
-        with self._lock:
-            return self._connection.execute(statement, tuple(values)).fetchall()
+        return self._db.read().execute(statement, tuple(values)).fetchall()
 
     def close(self) -> None:
-        """Close the connection; a request that comes later fails."""
-        with self._lock:
-            self._connection.close()
+        """Close the connections; a request that comes later fails."""
+        self._db.close()

@@ -10,8 +10,10 @@ import socket
 import sys
 from pathlib import Path
 
+from local_sagemaker.errors import StartError
 from local_sagemaker.s3.app import Application
 from local_sagemaker.s3.protocol.authentication import Keys
+from local_sagemaker.s3.server import CANNOT_START
 from local_sagemaker.s3.storage.catalog import Catalog
 from local_sagemaker.s3.storage.objects import Objects
 
@@ -28,7 +30,11 @@ def main() -> None:
     # aiohttp answers malformed requests with 400; they are not errors of the server
     logging.getLogger("aiohttp").setLevel(logging.CRITICAL)
     keys = Keys(os.environ.pop("LOCAL_S3_ACCESS_KEY"), os.environ.pop("LOCAL_S3_SECRET_KEY"))
-    storage = Objects(arguments.folder, Catalog(arguments.catalog))
+    try:
+        storage = Objects(arguments.folder, Catalog(arguments.catalog))
+    except StartError as error:
+        print(error, file=sys.stderr)
+        sys.exit(CANNOT_START)
     application = Application(storage, keys, own_hosts_only=not arguments.any_host)
     asyncio.run(_serve(application, socket.socket(fileno=arguments.listener)))
 

@@ -19,6 +19,9 @@ from local_sagemaker.errors import StartError
 
 log = logging.getLogger(__name__)
 
+CANNOT_START = 3
+"""Exit status of a process whose last line of output says what is wrong with its files."""
+
 _READY_SECONDS = 30.0
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
@@ -75,6 +78,8 @@ class S3Server:
         self._any_host = any_host
         self._log_file = log_file
         self._process: subprocess.Popen[bytes] | None = None
+        self._has_started = False
+        self._refusal: str | None = None
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="s3", daemon=True)
 
@@ -85,8 +90,10 @@ class S3Server:
         deadline = time.monotonic() + _READY_SECONDS
         while not self.answers():
             if time.monotonic() > deadline or not self._thread.is_alive():
+                text = f"S3 does not respond on port {port_of(self._listener)}; see {self._log_file}"
                 self.stop()
-                raise StartError(f"S3 does not respond on port {port_of(self._listener)}; see {self._log_file}")
+                raise StartError(self._refusal or text)
+        self._has_started = True
 
     def answers(self) -> bool:
         """Whether S3 responds to a request within a second."""
@@ -133,6 +140,9 @@ class S3Server:
                 )
             status = self._wait(self._process)
             if self._ending.is_set():
+                return
+            if status == CANNOT_START and not self._has_started:
+                self._refusal = self._log_file.read_text(errors="replace").splitlines()[-1]
                 return
             pause = 0.1 if time.monotonic() - started > 10 else min(pause * 2, 5.0)
             log.error("S3 ended with status %s, restarting it in %.1f s (see %s)", status, pause, self._log_file)

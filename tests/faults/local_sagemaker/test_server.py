@@ -61,6 +61,15 @@ def test_taken_port_is_one_line(tmp_path: Path) -> None:
         assert f"port {port} for S3 cannot be used" in line
 
 
+@pytest.mark.parametrize("name", ["sagemaker.db", "s3.db", "logs.db"])
+def test_a_damaged_database_is_one_line(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("damaged")
+    line = refusal("serve", "--data-dir", str(tmp_path), "--port", "0")
+    assert f"{tmp_path / name} cannot be opened: file is not a database" in line
+    assert (tmp_path / name).read_text() == "damaged"
+    assert processes_of(tmp_path) == []
+
+
 def test_other_hosts_need_keys(tmp_path: Path) -> None:
     line = refusal("serve", "--data-dir", str(tmp_path), "--port", "0", "--host", "0.0.0.0")
     assert "LOCAL_SAGEMAKER_ACCESS_KEY_ID" in line
