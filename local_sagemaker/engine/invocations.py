@@ -29,6 +29,9 @@ class FunctionCaller(Protocol):
     def call(self, arn: str, event: str, request_id: str) -> Outcome:
         """Call it and wait for its end."""
 
+    def shutdown(self) -> None:
+        """End the calls."""
+
 
 class Invocations:
     """The calls of one server."""
@@ -62,9 +65,10 @@ class Invocations:
             self._workers.submit(self._work, step)
 
     def shutdown(self) -> None:
-        """Call nothing any more; what runs dies with the server, and the next one says so."""
+        """Call nothing any more and end what runs; the next server says that it was lost."""
         self._ending.set()
         self._workers.shutdown(wait=False, cancel_futures=True)
+        self._functions.shutdown()
 
     def _work(self, step: int) -> None:
         try:

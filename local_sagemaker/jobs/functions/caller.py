@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -64,6 +64,9 @@ class Functions:
         self._client_env = dict(client_env)
         self._max_seconds = max_seconds
         self._folder = Path.cwd()
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._is_closed = False
 
     @cached_property
     def _logs(self) -> Any:
@@ -87,10 +90,30 @@ class Functions:
                 )  # fmt: skip
             except OSError as error:
                 return Outcome(failure=f"its process cannot be started: {error}")
-            in_time = self._wait(process, environment)
+            with self._registered(process):
+                in_time = self._wait(process, environment)
             if not in_time:
                 return Outcome(failure=f"Task timed out after {self._max_seconds:.2f} seconds", timed_out=True)
             return _outcome(result_path, process.returncode)
+
+    def shutdown(self) -> None:
+        """Kill what runs, and what is still to be called as soon as it runs."""
+        with self._lock:
+            self._is_closed = True
+            for process in self._running:
+                _kill_session(process)
+
+    @contextlib.contextmanager
+    def _registered(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
+        with self._lock:
+            self._running.add(process)
+            if self._is_closed:
+                _kill_session(process)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running.remove(process)
 
     def _environment(self, arn: str, request_id: str) -> dict[str, str]:
         name, _, version = arn.split(":", 6)[6].partition(":")
@@ -122,8 +145,7 @@ class Functions:
         except subprocess.TimeoutExpired:
             return False
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            _kill_session(process)
             process.wait()
             reader.join(5)  # a process that has left the session may still hold the pipe
             shipper.close()
@@ -132,6 +154,11 @@ class Functions:
 def _die_with_parent() -> None:
     os.setsid()
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _kill_session(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _ship(stream: IO[bytes], shipper: LogShipper, name: str) -> None:

@@ -11,5 +11,5 @@ def count(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Leave a trace of each call, and take long enough to be killed."""
     with Path(event["file"]).open("a") as trace:
         trace.write(f"{context.aws_request_id}\n")
-    time.sleep(0.2)
+    time.sleep(event.get("seconds", 0.2))
     return {"good": 1}

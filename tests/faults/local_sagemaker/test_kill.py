@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import BotoCoreError
 
+from tests.support.waiting import wait_until
+
 from .conftest import Server, processes_of
-from .pipelines import create_training, start, wait_end, wait_training
-from .scenarios import SCENARIOS, Scenario
+from .pipelines import create, create_training, start, steps, wait_end, wait_training
+from .scenarios import FUNCTION, SCENARIOS, Scenario, with_function
 
 STRIDES = {"trigger": 5, "tune": 5}
 """Scenarios of many commits, of which the slow test takes every fifth and the soak all."""
@@ -115,6 +117,25 @@ def test_stop_that_was_answered_survives_the_kill(serve: Callable[..., Server]) 
     assert wait_end(second, arn)["PipelineExecutionStatus"] == "Stopped"
     jobs = second.client("sagemaker").list_training_jobs()["TrainingJobSummaries"]
     assert [item["TrainingJobStatus"] for item in jobs] == ["Stopped"]
+
+
+def test_function_that_had_begun_is_called_again_only_by_a_retry(serve: Callable[..., Server], tmp_path: Path) -> None:
+    calls, options = tmp_path / "calls", with_function(tmp_path)
+    arguments = {"file": str(calls), "seconds": 600}
+    step = {"Name": "Call", "Type": "Lambda", "FunctionArn": FUNCTION, "Arguments": arguments}
+    first = serve(None, None, *options)
+    create(first, step)
+    arn = start(first)
+    wait_until(calls.exists, "the function's call")
+    first.kill()
+    second = serve(None, None, *options)
+    assert wait_end(second, arn)["PipelineExecutionStatus"] == "Failed"
+    assert (
+        "the local SageMaker server ended while the function was running" in steps(second, arn)["Call"]["FailureReason"]
+    )
+    assert len(calls.read_text().split()) == 1
+    second.client("sagemaker").retry_pipeline_execution(PipelineExecutionArn=arn)
+    wait_until(lambda: len(calls.read_text().split()) == 2, "the retry's call")
 
 
 def test_logs_outlive_the_server(serve: Callable[..., Server]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from local_sagemaker.jobs.functions import Functions
-from local_sagemaker.testing import start_local_sagemaker
+from local_sagemaker.testing import LocalSageMaker, printed_environment, server_python, start_local_sagemaker
 
 from . import lambda_functions
 from .conftest import Service, condition
@@ -160,3 +161,29 @@ def test_a_function_that_hangs_is_ended(functions: Service, tmp_path: Path) -> N
     outcome = made.call(arn, "{}", str(uuid.uuid4()))
     assert (outcome.failure, outcome.timed_out) == ("Task timed out after 3.00 seconds", True)
     assert list((tmp_path / "functions").iterdir()) == []
+
+
+SHORT = """
+import sys
+from local_sagemaker.__main__ import main
+from local_sagemaker.jobs.functions import Functions
+Functions.__init__.__kwdefaults__["max_seconds"] = 2
+sys.exit(main(sys.argv[1:]))
+"""
+"""A server whose functions have two seconds, not ten minutes."""
+
+
+def test_a_function_that_hangs_in_an_execution_that_stops_fails_it(tmp_path: Path) -> None:
+    arguments = ["serve", "--data-dir", str(tmp_path / "data"), "--port", "0"]
+    arguments += ["--lambda", f"{function_arn('endless')}={MODULE}:endless"]
+    process = subprocess.Popen([server_python(), "-c", SHORT, *arguments], stdout=subprocess.PIPE, text=True)
+    server = LocalSageMaker(process, printed_environment(process), tmp_path / "data")
+    try:
+        service = Service(server)
+        arn = service.start(service.create(call("endless")))
+        service.wait_step(arn, "Call", "Executing")
+        service.sagemaker.stop_pipeline_execution(PipelineExecutionArn=arn)
+        assert service.wait(arn)["PipelineExecutionStatus"] == "Failed"
+        assert "Task timed out after 2.00 seconds" in service.steps(arn)["Call"]["FailureReason"]
+    finally:
+        server.stop()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import urllib.request
 import uuid
 from collections.abc import Callable
@@ -112,12 +111,13 @@ def sorted_jobs(service: Service, name: str) -> list[dict[str, Any]]:
 
 
 def test_bayesian_keeps_to_its_parallel_jobs(tuner: Service) -> None:
-    name = create(tuner, strategy="Bayesian", **limits(4, 1))
+    name = create(tuner, strategy="Bayesian", **limits(5, 2))
     assert wait(tuner, name)["HyperParameterTuningJobStatus"] == "Completed"
     found = jobs(tuner, name, SortBy="CreationTime")
-    assert len(found) == 4
-    for before, after in itertools.pairwise(found):
-        assert before["TrainingEndTime"] <= after["CreationTime"]
+    assert len(found) == 5
+    for job in found:
+        before = [other for other in found if other["CreationTime"] < job["CreationTime"]]
+        assert sum(other["TrainingEndTime"] > job["CreationTime"] for other in before) < 2
 
 
 def test_grid_tries_all_combinations(tuner: Service) -> None:
