@@ -1,1 +1,1 @@
-"""What users write, checked without `airflow`, `boto3`, `sagemaker` or `torch`: none of them is imported here."""
+"""Configurations and their validation; imports neither `airflow` nor `boto3`, `sagemaker` or `torch`."""

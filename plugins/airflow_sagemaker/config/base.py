@@ -1,8 +1,8 @@
-"""What every kind of pipeline is configured with: typed, validated, all violations at once.
+"""The configuration that all kinds of pipelines share: typed and validated, with all violations at once.
 
-Importing this costs neither Airflow nor the SDK nor botocore. A configuration may be made in a DAG file: what is only
-known later (bucket, role and region from the connection, the run's partition, templates) may be missing then;
-`completed()` fills it in and `require()` says what is still missing.
+Importing it imports neither Airflow nor the SDK nor botocore. A configuration in a DAG file may lack what is known only
+later (bucket, role and region from the connection, the run's partition, templates); `completed()` adds it, and
+`require()` raises an error for what is still missing.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from airflow_sagemaker.types import JsonMapping, JsonObject
 def default_source_dir() -> str:
     """Return the project's `training/` folder.
 
-    That is what AIRFLOW_SAGEMAKER_SOURCE_DIR names, else the copy that an installed package has, else the folder beside
-    plugins/, in a checkout and where the plugins folder was copied.
+    It is AIRFLOW_SAGEMAKER_SOURCE_DIR, or the copy in the installed package, or the folder next to plugins/, in a
+    checkout or a copied plugins folder.
     """
     named = os.environ.get("AIRFLOW_SAGEMAKER_SOURCE_DIR")
     package = Path(__file__).resolve().parents[1]
@@ -38,31 +38,31 @@ def default_source_dir() -> str:
 
 
 def today_utc() -> str:
-    """Return today's date in UTC: the partition of a run that names none."""
+    """Return today's date in UTC, the default partition."""
     return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
 References = Annotated[tuple[str, ...], BeforeValidator(lambda given: [given] if isinstance(given, str) else given)]
-"""References "module:function"; a single one may be given as a text."""
+"""References "module:function"; a single one may be a string."""
 
 
 DEFAULT_KIND = "training"
-"""The kind of plain data that names none."""
+"""The kind of plain data without `kind`."""
 
 
 @dataclass(frozen=True)
 class Compute:
-    """The instances that a run of a pipeline starts, and for how long at most: its quota and its price follow."""
+    """Instances and maximum runtime of a job, which determine quota and price."""
 
     instance_type: str
     count: int
     max_seconds: int
     usage: str
-    """What it is for, as Service Quotas names it: `training job usage`."""
+    """The usage in the name of the service quota, such as `training job usage`."""
 
 
 class ModelPackage(Protocol):
-    """What is read of a package in the model registry."""
+    """A package in the model registry."""
 
     @property
     def arn(self) -> str:
@@ -70,11 +70,11 @@ class ModelPackage(Protocol):
 
     @property
     def model_artifact(self) -> str:
-        """S3 URI of its model.tar.gz; empty without one."""
+        """S3 URI of its model.tar.gz; empty if it has none."""
 
 
 class ModelRegistry(Protocol):
-    """What is asked of a model package group."""
+    """A model package group."""
 
     def champion(self) -> ModelPackage | None:
         """Return the latest approved package; None without one."""
@@ -84,10 +84,10 @@ class ModelRegistry(Protocol):
 
 
 class BasePipelineConfig(StrictModel):
-    """What every kind of pipeline offers: operator, compiler, command line and pages know no more of it than this.
+    """The configuration of any kind of pipeline: operator, compiler, command line and pages use only this interface.
 
-    A kind is a subclass that names its `steps`. Fields in `run_fields` are given anew at each start, as pipeline
-    parameters; all others are part of the definition. `ClassVar`s and methods below are a kind's to override:
+    A kind is a subclass that sets `steps`. Fields in `run_fields` become pipeline parameters, with values for each
+    start; all others are part of the definition. A kind may override the `ClassVar`s and methods below:
 
         class ForecastConfig(BasePipelineConfig):
             steps = "my_project.forecast_steps:forecast_steps"      # imported in the compile process only
@@ -97,17 +97,17 @@ class BasePipelineConfig(StrictModel):
     """
 
     kind: ClassVar[str] = ""
-    """Name of a kind that this package brings; a user's own is known by its class, as "module:Class"."""
+    """Name of a kind of this package; a user's own kind is identified by its class, as "module:Class"."""
     steps: ClassVar[str] = ""
-    """"module:function" that takes a StepContext and returns the kind's step or steps."""
+    """"module:function" that takes a StepContext and returns one or several steps."""
     run_fields: ClassVar[frozenset[str]] = frozenset({"partition"})
-    """Fields whose values belong to a single run: no definition may depend on them."""
+    """Fields with values of a single run, which the definition must not depend on."""
     input_fields: ClassVar[tuple[str, ...]] = ()
-    """Fields that hold S3 URIs which are read."""
+    """Fields with S3 URIs that are read."""
     output_fields: ClassVar[tuple[str, ...]] = ()
-    """Fields that hold S3 URIs which are written: in a partitioned run an explicit one must contain the partition."""
+    """Fields with S3 URIs that are written; in a partitioned run, explicit ones must contain the partition."""
     entry_point_field: ClassVar[str] = ""
-    """Field that names the program inside `source_dir`, of a kind that ships one."""
+    """Field with the name of the program in `source_dir`, if the kind ships one."""
 
     rules: ClassVar[tuple[Rule, ...]] = BASE
 
@@ -150,12 +150,12 @@ class BasePipelineConfig(StrictModel):
 
     @property
     def partition_folder(self) -> str:
-        """The partition as one part of a path (`partition_keys`)."""
+        """The partition as a part of paths (`partition_keys`)."""
         return self.partition if is_template(self.partition) else partition_folder(self.partition)
 
     @classmethod
     def kind_name(cls) -> str:
-        """Return the name that `kind` has in plain data."""
+        """Return the value of `kind` in plain data."""
         return cls.kind or f"{cls.__module__}:{cls.__qualname__}"
 
     @classmethod
@@ -169,7 +169,7 @@ class BasePipelineConfig(StrictModel):
 
     @classmethod
     def from_yaml(cls, path: str | os.PathLike[str]) -> Self:
-        """Build the configuration from a YAML file. Raises ConfigurationError, naming the file, with all violations."""
+        """Build the configuration from a YAML file. Raises ConfigurationError with the file and all violations."""
         content = read_yaml(path)
         try:
             return cls.from_dict(content)
@@ -177,9 +177,9 @@ class BasePipelineConfig(StrictModel):
             raise ConfigurationError(error.violations, what=file_label(path)) from None
 
     def to_dict(self) -> JsonObject:
-        """Return what was given explicitly, as plain JSON data: `from_dict` builds the same configuration again.
+        """Return the explicit settings as JSON, from which `from_dict` builds the same configuration.
 
-        Data of a kind other than training name it under `kind`.
+        For kinds other than training, it contains `kind`.
         """
         named = {} if self.kind == DEFAULT_KIND else {"kind": self.kind_name()}
         return named | self.model_dump(mode="json", exclude_unset=True)
@@ -197,7 +197,7 @@ class BasePipelineConfig(StrictModel):
         region: str | None = None,
         partition: str | None = None,
     ) -> Self:
-        """Return a copy in which these values fill what the configuration itself leaves out."""
+        """Return a copy with these values for settings that the configuration omits."""
         offered = {"bucket": bucket, "role_arn": role_arn, "region": region, "partition": partition}
         missing = {
             name: value
@@ -224,20 +224,20 @@ class BasePipelineConfig(StrictModel):
 
     @property
     def generates_paths(self) -> bool:
-        """Whether a path is still to be generated, for which a bucket is needed."""
+        """Whether a path must be generated, which needs a bucket."""
         return any(getattr(self, name) is None for name in (*self.input_fields, *self.output_fields))
 
     def parameter_types(self) -> dict[str, str]:
-        """Return type (String or Integer) by name of the pipeline's parameters: each start gives all of them.
+        """Return the type (String or Integer) of each pipeline parameter by name; every start sets all of them.
 
-        By default a String for each of `run_fields`, named as SageMaker names parameters: `input_path` -> `InputPath`.
+        By default, a String for each of `run_fields`: `input_path` -> `InputPath`.
         """
         return dict.fromkeys(self._own_parameters(), "String")
 
     def pipeline_parameters(self, *, run_key: str | None = None) -> dict[str, str]:
-        """Return the values of one run for StartPipelineExecution; `run_key` is unlike that of any other run.
+        """Return the parameters of one run for StartPipelineExecution; `run_key` is unique to the run.
 
-        Raises ConfigurationError when a value is still missing.
+        Raises ConfigurationError if a value is missing.
         """
         own = self._own_parameters()
         self.require(own.values())
@@ -247,25 +247,25 @@ class BasePipelineConfig(StrictModel):
         return {"".join(part.capitalize() for part in name.split("_")): name for name in sorted(self.run_fields)}
 
     def compile_request(self) -> JsonObject:
-        """Return what decides the definition as plain data: it crosses to the compile process.
+        """Return what determines the definition as plain data, which is passed to the compile process.
 
-        `config` holds the fields that are part of the definition, other keys what else a kind's steps need.
+        `config` contains the fields that are part of the definition, other keys what else the kind's steps need.
         """
         static = self.model_dump(mode="json", exclude=set(self.run_fields))
         static["bucket"] = self.code_bucket
-        static["source_dir"] = str(Path(self.source_dir).absolute())  # the compile process has a folder of its own
+        static["source_dir"] = str(Path(self.source_dir).absolute())  # the compile process has its own folder
         return {"config": static}
 
     @classmethod
     def from_compile_request(cls, request: JsonMapping) -> Self:
-        """Return a configuration with the request's static part and placeholders for what belongs to a run."""
+        """Return a configuration with the request's static part, and placeholders for the values of a run."""
         required = {name for name, field in cls.model_fields.items() if field.is_required()}
         return cls(**{**dict.fromkeys(cls.run_fields & required, "given-at-start"), **request["config"]})
 
     def static_settings(self) -> JsonObject:
-        """Return the settings that decide a definition, as far as they differ from the defaults.
+        """Return the settings that determine a definition and differ from the defaults.
 
-        So the same configuration has the same static settings in versions of this package that know more settings.
+        So they stay the same in versions of this package with more settings.
         """
         static = self.model_dump(mode="json", exclude={"source_dir", *self.run_fields}, exclude_defaults=True)
         static["bucket"] = self.code_bucket
@@ -273,41 +273,41 @@ class BasePipelineConfig(StrictModel):
 
     @property
     def own_image(self) -> str | None:
-        """The user's own image in place of AWS's PyTorch container."""
+        """The user's image that replaces AWS's PyTorch container."""
         return None
 
     def compute(self) -> tuple[Compute, ...]:
-        """Return the instances that a run starts, one entry for each job."""
+        """Return the instances of a run, one entry for each job."""
         return ()
 
     def input_objects(self) -> dict[str, str]:
-        """Return the S3 URI, by a name for messages, of each object or folder that must exist before a start."""
+        """Return the S3 URIs of objects and folders that must exist before a start, by their names in messages."""
         return {}
 
     def resolved(self, registry_of: Callable[[str], ModelRegistry]) -> Self:
-        """Return the configuration with what only AWS knows, asked for right before a start. By default itself.
+        """Return the configuration with values that only AWS knows, right before a start. By default, itself.
 
-        `registry_of` gives the model registry of a model package group (`aws.model_registry`).
+        `registry_of` returns the model registry of a model package group (`aws.model_registry`).
         """
         return self
 
     def source_violations(self) -> list[Violation]:
-        """Return what is wrong with the files that would be shipped: these rules need the disk."""
+        """Return violations of the files to upload: these rules read the disk."""
         if Path(self.source_dir).is_dir():
             return []
         return [Violation("source_dir", self.source_dir, "is not a folder on this machine")]
 
     def for_test(self) -> Self:
-        """Return the same definition's smallest run, for mode="test"."""
+        """Return the smallest run of the same definition, for mode="test"."""
         return self
 
     @classmethod
     def setting_path(cls, data: JsonMapping, name: str) -> list[str]:
-        """Return where a setting given by its bare name belongs in plain data: for a group's, the group first."""
+        """Return the path in plain data of a setting that is given by its name, including its group."""
         return [name]
 
     def warnings(self) -> list[str]:
-        """Return what is valid and may still surprise, a line each."""
+        """Return warnings about valid settings, one line each."""
         return []
 
     def _missing(self, name: str) -> Violation:

@@ -1,4 +1,4 @@
-"""Which container image trains: derived from region, framework version and instance type, without the SDK."""
+"""Container images, derived from region, framework version and instance type without the SDK."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from airflow_sagemaker.config.instance_types import processor_of
 from airflow_sagemaker.types import JsonObject
 
 DEFAULT_FRAMEWORK_VERSION: str = load_data("pytorch_images")["default"]
-"""The newest that the SageMaker SDK lists."""
+"""The newest one that the SageMaker SDK lists."""
 INFERENCE_VERSION = "2.6"
 INFERENCE_TAG = "2.6-cpu-py312"
 """The newest PyTorch inference container that the SageMaker SDK lists; its security patches ended on 2026-06-30."""
 WARN_BEFORE = datetime.timedelta(days=90)
-"""How long before the end of an image's security patches `validate` begins to say so."""
+"""How long before the end of an image's security patches `validate` warns."""
 
 
 def version_problem(framework_version: str, py_version: str | None) -> tuple[str, str] | None:
-    """Return the field and the rule that it breaks when there is no PyTorch image of these versions."""
+    """Return the invalid field and its rule if there is no PyTorch image of these versions."""
     data = load_data("pytorch_images")
     image = _image_of(framework_version)
     if image is None:
@@ -34,12 +34,12 @@ def version_problem(framework_version: str, py_version: str | None) -> tuple[str
 
 
 def last_patch_day(framework_version: str) -> str:
-    """Return the last day of an image's security patches (ISO 8601), empty where it is not published."""
+    """Return the last day of an image's security patches (ISO 8601); empty if it is not published."""
     return str(load_data("pytorch_images")["end_of_patch"].get(".".join(framework_version.split(".")[:2]), ""))
 
 
 def patch_warning(framework_version: str, today: datetime.date) -> str:
-    """Return that an image gets no security patches, or not for much longer; else an empty string."""
+    """Return a warning if an image gets no security patches, or not for much longer; otherwise an empty string."""
     data = load_data("pytorch_images")
     ends = data["end_of_patch"]
     name = ".".join(framework_version.split(".")[:2])
@@ -48,7 +48,7 @@ def patch_warning(framework_version: str, today: datetime.date) -> str:
     if name not in ends:
         if _as_numbers(name) < min(_as_numbers(known) for known in ends):
             return f"the PyTorch {name} image no longer receives security patches; {advice}"
-        return ""  # newer than the dates that are published
+        return ""  # newer than the published dates
     last = datetime.date.fromisoformat(ends[name])
     if today > last:
         return f"the PyTorch {name} image has had no security patches since {last}; {advice}"
@@ -70,10 +70,9 @@ def region_problem(region: str, framework_version: str) -> str:
 
 
 def training_image(region: str, instance_type: str, framework_version: str, py_version: str | None = None) -> str:
-    """Return the URI of the PyTorch Deep Learning Container that fits the instance type.
+    """Return the URI of the PyTorch Deep Learning Container for an instance type: the GPU or the CPU image.
 
-    A GPU type always gets the GPU image and a CPU type the CPU image; without `py_version` it is the image's newest
-    Python. Raises KeyError for an unknown region or version.
+    The default `py_version` is the image's newest. Raises KeyError for an unknown region or version.
     """
     data = load_data("pytorch_images")
     account = _registries_of(framework_version)[region]
@@ -93,7 +92,7 @@ def inference_image(region: str) -> str:
 
 
 def debugger_rules_image(region: str) -> str | None:
-    """Return the URI of the profiler's rule evaluator, or None where the service has none."""
+    """Return the URI of the profiler's rule evaluator, None if the region has none."""
     data = load_data("pytorch_images")
     account = data["debugger_rules"].get(region)
     return f"{account}.dkr.ecr.{region}.{data['domains'][region]}/sagemaker-debugger-rules:latest" if account else None

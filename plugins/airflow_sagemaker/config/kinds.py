@@ -1,4 +1,4 @@
-"""The configuration class of a kind: by the name of its folder in `kinds/`, or a user's own as "module:Class"."""
+"""The configuration class of a kind: its folder in `kinds/`, or a user's class as "module:Class"."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FOLDER = Path(__file__).resolve().parents[1] / "kinds"
 
 
 def known_kinds() -> list[str]:
-    """Return the names of the kinds that this package brings."""
+    """Return the names of this package's kinds."""
     return sorted(path.parent.name for path in _FOLDER.glob("*/__init__.py"))
 
 
@@ -39,5 +39,5 @@ def config_class(kind: str = DEFAULT_KIND) -> type[BasePipelineConfig]:
 
 
 def class_of(data: JsonMapping) -> type[BasePipelineConfig]:
-    """Return the class that plain data is for: that of its `kind`, else the training's."""
+    """Return the class for plain data: that of its `kind`, by default the training's."""
     return config_class(str(data.get("kind") or DEFAULT_KIND))

@@ -1,4 +1,4 @@
-"""Arguments of an AWS call, merged."""
+"""Merge the arguments of an AWS call."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from airflow_sagemaker.types import JsonMapping, JsonObject
 
 
 def merge_arguments(base: JsonMapping, additions: JsonMapping) -> JsonObject:
-    """Return both, structures merged member by member and lists joined; a value of `additions` wins."""
+    """Return both: structures are merged, lists joined, and values of `additions` take precedence."""
     result = dict(base)
     for name, value in additions.items():
         old = result.get(name)

@@ -1,4 +1,4 @@
-"""botocore's model of CreateTrainingJob, and values checked against it offline."""
+"""Check values against botocore's model of CreateTrainingJob, offline."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PIPELINE_FUNCTIONS = frozenset({"Get", "Std:Join", "Std:JsonGet"})
 
 
 class Shape(Protocol):
-    """What is read of a botocore shape; which members it has depends on its type."""
+    """A botocore shape; its attributes depend on its type."""
 
     type_name: str
     members: Mapping[str, Shape]
@@ -38,10 +38,11 @@ def create_training_job_shape() -> Shape:
 
 
 def shape_violations(path: str, value: object, shape: Shape, *, partial: bool = False) -> Iterator[Violation]:
-    """Check a value against a botocore shape, with the patterns, enums and limits that botocore itself lets pass.
+    """Check a value against a botocore shape, including patterns, enums and limits, which botocore itself does not
+    check.
 
-    A pipeline variable such as {"Get": "Parameters.X"} stands for any value. With `partial` the outermost structures
-    may lack required members, which others fill in.
+    A pipeline variable such as {"Get": "Parameters.X"} matches any shape. With `partial`, the outer structures may lack
+    required members, which are added later.
     """
     if isinstance(value, Mapping) and len(value) == 1 and _PIPELINE_FUNCTIONS.intersection(value):
         return
@@ -70,7 +71,7 @@ def _check_structure(path: str, value: object, shape: Shape, partial: bool) -> I
                 f"{path}.{name}", item, f"is not a known member; expected one of {', '.join(shape.members)}"
             )
         else:
-            # One level down is still shared with the settings: OutputDataConfig has its path already.
+            # The second level is also shared with the settings: they add the path to OutputDataConfig.
             shared = partial and path == "extra_arguments" and shape.members[name].type_name == "structure"
             yield from shape_violations(f"{path}.{name}", item, shape.members[name], partial=shared)
 
@@ -130,7 +131,7 @@ def _check_size(path: str, size: float, shape: Shape, unit: str) -> Iterator[Vio
 
 
 def _as_python(pattern: str) -> str:
-    """Translate the one construct of Java's patterns that the service's model uses and Python lacks."""
+    """Translate the only construct of Java's patterns in the service's model that Python lacks."""
     return (
         pattern.replace("\\p{Alnum}", "a-zA-Z0-9")
         .replace("\\p{L}", "\\w")

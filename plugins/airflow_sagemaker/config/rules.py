@@ -1,7 +1,7 @@
-"""The rules that every kind of pipeline shares, each where the service or the SDK would otherwise refuse a value.
+"""The rules of all kinds of pipelines: values that the service or the SDK would reject later.
 
-A rule yields `Violation`s for values that are sound by type. Text that still holds an Airflow template is judged after
-rendering. Sources: botocore's model of CreatePipeline and StartPipelineExecution unless said.
+A rule yields `Violation`s for values of a valid type. Strings with Airflow templates are checked after rendering. The
+source is botocore's model of CreatePipeline and StartPipelineExecution unless a rule names another.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 class CommonFields(Protocol):
-    """The fields of every kind that the rules below read."""
+    """The fields that the rules below read."""
 
     bucket: str | None
     region: str | None
@@ -36,7 +36,7 @@ class CommonFields(Protocol):
 
 
 def text_rule(field: str, pattern: re.Pattern[str], rule: str, hint: str = "") -> Rule:
-    """Return a rule that a text field, or each text in it, matches a pattern as a whole."""
+    """Return a rule that a string field, or each string in it, fully matches a pattern."""
 
     @reads_fields(field)
     def check(seen: object) -> Iterator[Violation]:

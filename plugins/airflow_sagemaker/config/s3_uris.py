@@ -1,4 +1,4 @@
-"""S3 URIs: what a valid one is, and how two of them relate."""
+"""S3 URIs: validation and comparison."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def bucket_problem(bucket: str) -> str:
-    """Return the bucket naming rule that a name breaks, or an empty string.
+    """Return the bucket naming rule that a name violates, or an empty string.
 
     The rules are S3's for general purpose buckets (Amazon S3 User Guide, "Bucket naming rules").
     """
@@ -32,13 +32,13 @@ def bucket_problem(bucket: str) -> str:
 
 
 def split_uri(uri: str) -> tuple[str, str]:
-    """Return bucket and key of an S3 URI; the key has no slash at either end."""
+    """Return bucket and key of an S3 URI; the key has no leading or trailing slash."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     return bucket, key.strip("/")
 
 
 def uri_problem(uri: str, *, levels: int = 2) -> str:
-    """Return the rule that an S3 URI breaks, or an empty string; `levels` counts the bucket and its folders."""
+    """Return the rule that an S3 URI violates, or an empty string; `levels` counts the bucket and the folders."""
     if not uri.startswith("s3://"):
         return "must be an S3 URI such as s3://my-bucket/folder"
     bucket, key = split_uri(uri)
@@ -55,13 +55,13 @@ def uri_problem(uri: str, *, levels: int = 2) -> str:
 
 
 def normalised_uri(uri: str) -> str:
-    """Return the URI without a slash at the end and without empty folders: equal places give equal texts."""
+    """Return the URI without trailing slash and empty folders, so that equal locations have equal URIs."""
     bucket, key = split_uri(uri)
     return "/".join(["s3:/", bucket, *[part for part in key.split("/") if part]])
 
 
 def is_inside(inner: str, outer: str) -> bool:
-    """Whether one folder lies inside another (or is the same)."""
+    """Whether a folder is inside another one, or the same."""
     return (normalised_uri(inner) + "/").startswith(normalised_uri(outer) + "/")
 
 

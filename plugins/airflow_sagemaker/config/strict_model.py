@@ -1,7 +1,7 @@
-"""Pydantic models that report every violation at once, in this package's own words.
+"""Pydantic models that report all violations at once, with messages for users.
 
-Pydantic alone stops before rules over several fields when one field is wrong, and names a type where a user needs a
-rule. A `StrictModel` checks each field, then every rule whose fields are sound, and raises one `ConfigurationError`.
+Pydantic alone does not check rules over several fields if one field is invalid, and its messages are about types. A
+`StrictModel` checks each field, then all rules whose fields are valid, and raises one `ConfigurationError`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from airflow_sagemaker.exceptions import MISSING, ConfigurationError, Violation
 from airflow_sagemaker.types import JsonMapping
 
 Rule = Callable[[Any], Iterator[Violation]]
-"""Takes a model, or its sound values; what a rule reads of it is the Protocol that annotates its argument."""
+"""A rule takes a model, or its valid values; the Protocol of its argument names the fields that it reads."""
 
 
 def reads_fields(*fields: str) -> Callable[[Rule], Rule]:
-    """Mark a rule with the fields it reads: it is skipped while one of them is invalid by itself."""
+    """Mark a rule with the fields that it reads: it is skipped if one of them is invalid."""
 
     def mark(rule: Rule) -> Rule:
         rule.fields = fields  # type: ignore[attr-defined]
@@ -31,12 +31,12 @@ def reads_fields(*fields: str) -> Callable[[Rule], Rule]:
 
 
 def is_template(value: object) -> bool:
-    """Whether a value still holds an Airflow template and can only be judged after rendering."""
+    """Whether a value is an Airflow template, which can be checked only after rendering."""
     return isinstance(value, str) and ("{{" in value or "{%" in value)
 
 
 def holds_template(value: object) -> bool:
-    """Whether a template is anywhere in a value."""
+    """Whether a value contains a template anywhere."""
     if isinstance(value, Mapping):
         return any(holds_template(inner) for inner in value.values())
     if isinstance(value, list | tuple):
@@ -50,7 +50,7 @@ def _top_field(field: str) -> str:
 
 
 class StrictModel(BaseModel):
-    """A frozen model without unknown keys whose violations arrive together.
+    """A frozen model without unknown keys that reports all violations together.
 
     Subclasses list rules over their fields in `rules`; each yields `Violation`s.
     """
@@ -87,7 +87,7 @@ class StrictModel(BaseModel):
 
     @classmethod
     def unrendered_violations(cls, data: JsonMapping) -> list[Violation]:
-        """Return what is wrong whatever the templates in `data` will give: fields that hold one are not judged."""
+        """Return the violations that no template in `data` can fix: fields with templates are not checked."""
         open_fields = {name for name, value in data.items() if holds_template(value)}
         try:
             cls(**{name: value for name, value in data.items() if name not in open_fields})
@@ -101,7 +101,7 @@ class StrictModel(BaseModel):
         return []
 
     def updated(self, **changes: object) -> Self:
-        """Return a copy with changed values, validated anew; what was not given is filled in anew."""
+        """Return a copy with changed values; it is validated again, and defaults are filled in again."""
         given = {name: getattr(self, name) for name in self.model_fields_set}
         return type(self)(**{**given, **changes})
 
@@ -165,7 +165,7 @@ def _dotted_path(location: tuple[int | str, ...]) -> str:
 
 
 def _nearest_name(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
-    """Return a hint with the most similar known name, here or in a group of settings one level down."""
+    """Return a hint with the most similar setting, including those in groups."""
     if len(location) != 1:
         return ""
     known = {name: name for name in model.model_fields}

@@ -1,4 +1,4 @@
-"""Configuration files: one reader for the command line, `from_yaml` and the operator."""
+"""Configuration files, for the command line, `from_yaml` and the operator."""
 
 from __future__ import annotations
 
@@ -16,15 +16,14 @@ if TYPE_CHECKING:
 
 
 def file_label(path: str | os.PathLike[str]) -> str:
-    """Return how errors name a configuration file."""
+    """Return the name of a configuration file in errors."""
     return f"configuration file {os.fspath(path)}"
 
 
 def read_yaml(path: str | os.PathLike[str], render: Callable[[JsonObject], JsonObject] | None = None) -> JsonObject:
-    """Return the settings in a YAML file; a relative `source_dir` is one beside the file, whoever reads it.
+    """Return the settings in a YAML file; `source_dir` is relative to the file.
 
-    `render` fills in the templates of what was read. Raises ConfigurationError, naming the file, when there are no
-    settings.
+    `render` renders their templates. Raises ConfigurationError with the file's name if it contains no settings.
     """
     import yaml
 
@@ -39,7 +38,7 @@ def read_yaml(path: str | os.PathLike[str], render: Callable[[JsonObject], JsonO
             settings = content if render is None else render(content)
             named = settings.get("source_dir")
             if isinstance(named, str) and named and not is_template(named):
-                settings["source_dir"] = str(Path(path).parent / named)  # an absolute one stays as it is
+                settings["source_dir"] = str(Path(path).parent / named)  # an absolute one is unchanged
             return settings
         problem = Violation("file", content, "must be a mapping of names to values")
     raise ConfigurationError([problem], what=file_label(path))
@@ -47,18 +46,18 @@ def read_yaml(path: str | os.PathLike[str], render: Callable[[JsonObject], JsonO
 
 MAX_DEPTH = 50
 MAX_NODES = 100_000
-"""Far above any configuration; below what takes seconds to read or fills the memory through aliases of aliases."""
+"""More than any configuration needs, but so few that nested aliases can neither take seconds nor fill the memory."""
 
 
 def _yaml_loader() -> type[yaml.SafeLoader]:
-    """Return YAML's safe loader with limits, and with duplicate keys as errors where YAML would lose a value."""
+    """Return YAML's safe loader with limits, and with errors for duplicate keys."""
     import yaml
 
     class Loader(yaml.SafeLoader):
         def __init__(self, stream: str) -> None:
             super().__init__(stream)
             self._depth = 0
-            self._nodes: dict[int, int] = {}  # how many nodes each one stands for, aliases expanded
+            self._nodes: dict[int, int] = {}  # number of nodes of each one, with aliases expanded
 
         def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
             self._depth += 1

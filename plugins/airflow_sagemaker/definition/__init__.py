@@ -1,1 +1,1 @@
-"""From a configuration to a definition, compiled in a child process and cached; no AWS call but those of the cache."""
+"""From a configuration to a definition, compiled in a child process and cached; calls AWS only for the cache."""

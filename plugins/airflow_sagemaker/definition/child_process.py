@@ -1,4 +1,4 @@
-"""Runs the compile process: it inherits only what it needs, has a time limit, and its output is forwarded."""
+"""Runs the compile process, which inherits only what it needs and has a time limit; forwards its output."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from airflow_sagemaker.types import JsonObject
 log = logging.getLogger("airflow_sagemaker.definition.compiler")
 
 OnChild = Callable[["subprocess.Popen[bytes]"], None]
-# What a Python process needs to find libraries and certificates. No credentials, profiles or proxies.
+# What a Python process needs to find libraries and certificates, without credentials, profiles or proxies.
 _KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "LD_LIBRARY_PATH", "TZ", "SYSTEMROOT")
 _TELEMETRY_OFF = "SchemaVersion: '1.0'\nSageMaker:\n  PythonSDK:\n    Modules:\n      TelemetryOptOut: true\n"
 _GRACE_SECONDS = 5.0
@@ -38,8 +38,8 @@ def compile_in_child(
 ) -> JsonObject:
     """Return the compile process's response. Raises CompileError, CompileTimeout or SdkNotAvailable.
 
-    `folder` is empty and belongs to this call. `modules` are importable names that the process may need besides this
-    package. `on_child` gets the process as soon as it runs, so that the caller may end its group.
+    `folder` is empty and used by this call only. `modules` are importable names that the process may need besides this
+    package. `on_child` is called with the process when it runs, so that the caller can end its group.
     """
     (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
     process = subprocess.Popen(
@@ -70,7 +70,7 @@ def compile_in_child(
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
-    """End a process started here with everything it started, and reap it."""
+    """End a process and everything that it started, and reap it."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -100,7 +100,7 @@ def _child_environment(folder: Path, modules: Path) -> dict[str, str]:
         "PYTHONPATH": str(modules),
         "PYTHONHASHSEED": "0",
         "PYTHONUNBUFFERED": "1",
-        "AWS_DEFAULT_REGION": "us-east-1",  # the SDK's import needs one; sessions get the configuration's
+        "AWS_DEFAULT_REGION": "us-east-1",  # required to import the SDK; sessions use the configuration's region
         "AWS_EC2_METADATA_DISABLED": "true",
         "SAGEMAKER_ADMIN_CONFIG_OVERRIDE": str(settings),
         "SAGEMAKER_USER_CONFIG_OVERRIDE": str(settings),
@@ -108,10 +108,9 @@ def _child_environment(folder: Path, modules: Path) -> dict[str, str]:
 
 
 def _module_folder(folder: Path, modules: Iterable[str]) -> Path:
-    """Make a folder with links to this package, what it needs that the SDK does not bring, and the named modules.
+    """Create a folder with links to this package, its dependencies that the SDK does not have, and the named modules.
 
-    The whole path of this interpreter must not be handed on: another interpreter would import from it what was built
-    for this one.
+    This interpreter's complete path must not be passed on: another interpreter could import modules built for this one.
     """
     target = folder / "modules"
     target.mkdir()
@@ -122,7 +121,7 @@ def _module_folder(folder: Path, modules: Iterable[str]) -> Path:
 
 
 def module_place(name: str) -> Path:
-    """Return the file of a top-level module, or the folder of a package. Raises CompileError when there is none."""
+    """Return the file of a top-level module, or the folder of a package. Raises CompileError if there is none."""
     try:
         spec = find_spec(name)
     except (ImportError, ValueError):
@@ -152,5 +151,5 @@ def _with_tail(message: str, last_lines: Iterable[str]) -> str:
 
 
 def default_python() -> str:
-    """Return the interpreter that compiles unless another is named."""
+    """Return the default interpreter that compiles."""
     return os.environ.get("AIRFLOW_SAGEMAKER_SDK_PYTHON") or sys.executable

@@ -1,4 +1,4 @@
-"""Turns a configuration into a pipeline definition, in a separate process that alone imports the SageMaker SDK."""
+"""Turns a configuration into a pipeline definition, in a child process, which is the only one to import the SDK."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def compile_pipeline(
 ) -> CompiledPipeline:
     """Return the definition of a configuration, from the cache or compiled in a child process.
 
-    `dependencies` and `followups` are "module:function" references added to the configuration's own. `sdk_python` is
-    the interpreter that has the SDK (default: AIRFLOW_SAGEMAKER_SDK_PYTHON, else this one). `on_child` is called with
-    the child process while it runs. Nothing is uploaded and AWS is not called, but for the entry of a `shared` cache,
-    which lets other hosts find the result in S3, and for `published` definitions, one of which is taken without an SDK
-    and before anything is compiled. Of equal calls at the same time, in any process of this machine, one
-    compiles and the others wait for it. What is left out of `source_dir` is named in the log.
+    `dependencies` and `followups` are "module:function" references, in addition to the configuration's. `sdk_python` is
+    the interpreter that has the SDK (default: AIRFLOW_SAGEMAKER_SDK_PYTHON, or this one). `on_child` is called with the
+    child process when it runs. AWS is called only for `shared`, a cache in S3 for other hosts, and `published`
+    definitions, which are used before anything is compiled, and without the SDK. Of concurrent equal calls, in any
+    process of this machine, one compiles and the others wait for it. Files of `source_dir` that are excluded are
+    logged.
 
-    Raises ConfigurationError for what is missing or wrong in configuration or sources, and CompileError.
+    Raises ConfigurationError for an invalid configuration or invalid sources, and CompileError.
     """
     config = _with_references(config, dependencies, followups)
     sources = _checked_sources(config)
@@ -64,7 +64,7 @@ def compile_pipeline(
     entry = cache.get(key)
     if published is not None:
         subject = Subject.of(config, sources, module_digests(modules))
-        # What this host has compiled itself, and was not published a moment ago, costs no call.
+        # No call for what this host has compiled, unless it may have been published since.
         found = None if entry is not None and published.missed_lately(subject) else published.find(config, subject)
         if found is not None:
             return found
@@ -93,7 +93,7 @@ def compile_pipeline(
 def _key_or_reason(
     request: JsonObject, sources: Mapping[str, str], modules: Sequence[str], python: str
 ) -> tuple[str, SdkNotAvailable | None]:
-    """Return the cache's key; without an SDK none (no entry has an empty key), and why."""
+    """Return the cache's key; without an SDK an empty one, which no entry has, and the reason."""
     try:
         return cache_key(request, sources, modules, python), None
     except SdkNotAvailable as error:
@@ -101,7 +101,7 @@ def _key_or_reason(
 
 
 def subject_of(config: BasePipelineConfig) -> Subject:
-    """Return what a publication of this configuration is of. Raises as `compile_pipeline` does."""
+    """Return the subject of this configuration's publication. Raises the same errors as `compile_pipeline`."""
     return Subject.of(config, _checked_sources(config), module_digests(modules_needed(config)))
 
 
@@ -114,7 +114,7 @@ def _with_references(
 
 
 def _checked_sources(config: BasePipelineConfig) -> dict[str, str]:
-    """Refuse what cannot compile, all at once and before a process is started; return the sha256 of each source."""
+    """Raise all violations before a process is started; return the sha256 of each source."""
     violations = []
     try:
         config.require(["role_arn", "region"] if config.code_bucket else ["bucket", "role_arn", "region"])
@@ -138,7 +138,7 @@ def _checked_sources(config: BasePipelineConfig) -> dict[str, str]:
 
 
 def _from_s3(key: str, cache: DiskCache, shared: S3Cache | None, sources: Mapping[str, str]) -> JsonObject | None:
-    """Return another host's entry, moved into this host's cache, or None."""
+    """Return another host's entry, after moving it into this host's cache, or None."""
     if shared is None:
         return None
     with cache.work_folder() as folder:

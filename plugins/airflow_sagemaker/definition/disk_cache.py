@@ -1,4 +1,4 @@
-"""Compiled definitions on disk, found without the SDK: by static configuration, sources and package versions."""
+"""Cache of compiled definitions on disk, whose keys need no SDK: static configuration, sources, package versions."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _QUESTION = (
 
 
 def cache_key(request: JsonObject, sources: Mapping[str, str], modules: Iterable[str], python: str) -> str:
-    """Return a digest of all that decides a definition. Raises SdkNotAvailable without an SDK to be found.
+    """Return a digest of everything that determines a definition. Raises SdkNotAvailable if there is no SDK.
 
     `sources` are the files of source_dir: sha256 by relative path.
     """
@@ -54,7 +54,7 @@ def cache_key(request: JsonObject, sources: Mapping[str, str], modules: Iterable
 
 @cache
 def _own_digest() -> str:
-    """Return the digest of this package: another version may compile another definition."""
+    """Return the digest of this package, because other versions may compile other definitions."""
     return digest_of(contents_of(Path(__file__).parents[1]))
 
 
@@ -91,7 +91,7 @@ def _version_here(name: str) -> str:
 
 
 def _versions_beside(python: Path) -> dict[str, str]:
-    """Read the versions from the names of a virtual environment's metadata folders: no process is started."""
+    """Read the versions from a virtual environment's metadata folders, without starting a process."""
     found = {}
     for folder in python.parent.parent.glob("lib/python3.*/site-packages/sagemaker*.dist-info"):
         name, _, version = folder.name.removesuffix(".dist-info").partition("-")
@@ -124,7 +124,7 @@ def _versions_asked(python: str) -> dict[str, str]:
 
 
 class DiskCache:
-    """A folder with one small file per compiled definition and one per content of an upload."""
+    """A folder with a small file per compiled definition, and a file per content of an upload."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or cache_folder()
@@ -139,14 +139,14 @@ class DiskCache:
                 raise CompileError(f"the compile cache {path} cannot be created: {error.strerror}; {hint}") from None
 
     def lock(self, key: str, timeout: float) -> FileLock:
-        """Return the lock under which one process compiles what others wait for."""
+        """Return the lock that a process holds while it compiles, and others wait for."""
         return FileLock(self._entries / f"{key}.lock", timeout=timeout)
 
     @contextmanager
     def work_folder(self) -> Iterator[Path]:
-        """Give an empty folder on the cache's own file system, so that moving its files into the cache is atomic.
+        """Yield an empty folder on the cache's file system, so that moving its files into the cache is atomic.
 
-        A process that is killed leaves its folder behind; whoever comes a day later removes it.
+        The folder of a process that was killed is removed after a day.
         """
         limit = time.time() - WORK_SECONDS
         for left in self._work.iterdir():
@@ -157,7 +157,7 @@ class DiskCache:
             yield Path(folder).resolve()
 
     def get(self, key: str) -> JsonObject | None:
-        """Return an entry whose files are all there, byte for byte, or None. An unreadable entry is none."""
+        """Return an entry if it is readable and all its files are intact, otherwise None."""
         path = self._entries / f"{key}.json"
         try:
             entry: JsonObject = json.loads(path.read_text(encoding="utf-8"))
@@ -171,7 +171,7 @@ class DiskCache:
         return entry
 
     def put(self, key: str, entry: JsonObject) -> None:
-        """Store an entry, and move the files that its uploads name into the cache."""
+        """Store an entry, and move the files of its uploads into the cache."""
         for upload in entry["uploads"]:
             source, blob = Path(upload.pop("path")), self.blob(upload["sha256"])
             if source.is_file():
@@ -182,13 +182,13 @@ class DiskCache:
         self._forget_old()
 
     def blob(self, sha256: str) -> Path:
-        """Return the path of the file with this content, present or not."""
+        """Return the path of the file with this content, whether it exists or not."""
         return self._blobs / sha256
 
     def _forget_old(self) -> None:
-        """Remove entries unused for a month, their locks, and files that no entry names.
+        """Remove entries not used for a month, their locks, and files that no entry refers to.
 
-        A process that waits for a lock while it is removed compiles alongside its holder: twice the work, no harm.
+        A process that waits for a removed lock compiles at the same time as its holder, which does no harm.
         """
         limit = time.time() - KEEP_SECONDS
         old = [path for path in self._entries.glob("*.json") if _unused_since(path, limit)]

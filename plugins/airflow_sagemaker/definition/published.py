@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 MISSED_SECONDS = 600.0
-"""How long a host that has compiled the definition itself assumes that it is not published."""
+"""How long a host that has compiled a definition itself assumes that it is not published."""
 COMMAND = "airflow-sagemaker publish CONFIG.yaml"
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What a publication is of: everything that determines a definition, except for the versions of SDK and package."""
+    """Everything that determines a published definition, except for the versions of SDK and package."""
 
     parts: JsonObject
     sources: Mapping[str, str]
@@ -111,7 +111,7 @@ class Publications:
             published = self._read(self._key(subject.key))
             if published is None:
                 self._miss, self._nothing_of = f"no definition is published at {where}", subject
-                with contextlib.suppress(OSError):  # without the mark the next start makes one more call
+                with contextlib.suppress(OSError):  # without the mark, the next start makes one more call
                     mark = self._mark(subject)
                     mark.parent.mkdir(parents=True, exist_ok=True)
                     mark.touch()

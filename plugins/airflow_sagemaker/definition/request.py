@@ -1,4 +1,4 @@
-"""What the parent asks of the compile process: the part of a configuration that decides a definition, and its kind."""
+"""The request to the compile process: the static part of a configuration, and its kind."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def request_of(config: BasePipelineConfig) -> JsonObject:
 
 
 def config_of(request: JsonObject) -> BasePipelineConfig:
-    """Return a configuration with the request's static part and placeholders for what belongs to a run."""
+    """Return a configuration with the request's static part, and placeholders for the values of a run."""
     return config_class(request["kind"]).from_compile_request(request)
 
 
 def modules_needed(config: BasePipelineConfig) -> list[str]:
-    """Return the modules, beside this package, that decide a definition: of its kind and of the references to steps."""
+    """Return the modules outside this package that determine a definition: of its kind and its references to steps."""
     kind = [name for name in (config.kind_name(), config.steps) if ":" in name]
     found = modules_of((*kind, *config.dependencies, *config.followups))
     return [name for name in found if name.partition(".")[0] != _PACKAGE]

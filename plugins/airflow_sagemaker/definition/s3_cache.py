@@ -1,12 +1,12 @@
 """Compiled definitions in S3, so that only one of many hosts compiles.
 
-An entry is a small JSON object next to the code that it names; the files themselves are stored where the definition
-wants them and are fetched from there. Nothing here may fail a training: without an entry, without permission to read
-it, or with one that cannot be trusted, the host compiles itself.
+An entry is a small JSON object next to its code; the files are stored where the definition refers to them, and are
+fetched from there. The cache never fails a training: if there is no entry, or it cannot be read or trusted, the host
+compiles the definition itself.
 
-Write access to the bucket does not make an entry trustworthy: it decides what runs, and under which role. An entry is
-used only when SageMaker itself holds the same definition under its alias and role, which takes sagemaker:UpdatePipeline
-to bring about, when the code that it ships is this host's, and when each upload has the content that its key names.
+Write access to the bucket does not make an entry trustworthy, because it determines what runs and under which role. An
+entry is used only if SageMaker has the same definition under its alias and role (which needs
+sagemaker:UpdatePipeline), its code is this host's, and the content of each upload matches its key.
 """
 
 from __future__ import annotations
@@ -71,9 +71,9 @@ class S3Cache:
             self._aws.log.debug("The compiled definition was not stored in S3: %s", error)
 
     def _check_uploads(self, entry: JsonObject, sources: Mapping[str, str]) -> None:
-        """Raise unless the uploads are the folders that the training step names by their content, the code being ours.
+        """Raise unless the uploads are the training step's content-addressed folders, with this host's code.
 
-        What other steps upload has names of their own choice, which prove nothing.
+        Names of other steps' uploads do not prove their content.
         """
         channels = code_channels(entry["definition"])
         folders: defaultdict[str, dict[str, str]] = defaultdict(dict)

@@ -1,7 +1,7 @@
-"""The files of a folder that are shipped, and a digest that depends on nothing but their names and bytes.
+"""The files of a folder that are uploaded, and a digest that depends only on their names and contents.
 
-Left out are caches and editors' leftovers, virtual environments, and what usually holds secrets. A `.sagemakerignore`
-in the folder (in the syntax of .gitignore) leaves out more, or with `!name` ships what the defaults leave out.
+Caches, editors' files, virtual environments and files that usually contain secrets are excluded. A `.sagemakerignore`
+in the folder (in the syntax of .gitignore) excludes more files, or includes excluded ones with `!name`.
 """
 
 from __future__ import annotations
@@ -35,33 +35,33 @@ SECRETS = (
     "*.tfstate*", ".netrc", "_netrc", ".pgpass", ".pypirc", ".npmrc", ".git-credentials", ".htpasswd", ".boto",
     ".s3cfg", ".databrickscfg", ".vault-token", "credentials.json", "service-account*.json",
 )  # fmt: skip
-"""Where tools keep keys and passwords: users found theirs in a bucket (aws/sagemaker-python-sdk #5091)."""
+"""Where tools store keys and passwords: users found theirs in a bucket (aws/sagemaker-python-sdk #5091)."""
 
 _ENVIRONMENT_MARK = "pyvenv.cfg"
-"""In the root of every virtual environment, whatever its name (PEP 405)."""
+"""In the root of all virtual environments (PEP 405)."""
 
 
 @dataclass
 class SourceFiles:
-    """What is shipped of a folder: `files` by path relative to it, and what is `left_out` apart from LEFTOVERS."""
+    """The uploaded `files` of a folder by relative path, and those `left_out`, except LEFTOVERS."""
 
     files: dict[str, Path] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
 
 
 def source_files(folder: str | os.PathLike[str]) -> SourceFiles:
-    """Look through a folder.
+    """Return the files of a folder.
 
-    Links are followed within the folder, and passed over where they lead back into their own parents. Raises
-    ConfigurationError for a link that leads out of it, because its target was hardly meant to be shipped, and
-    CompileError for what cannot be read.
+    Links within the folder are followed, unless they point to one of their own parents. Raises ConfigurationError for a
+    link that points outside, because its target was probably not meant to be uploaded, and CompileError for files that
+    cannot be read.
     """
     with _report_unreadable(folder):
         return _Walk(Path(folder)).result()
 
 
 def files_of(folder: str | os.PathLike[str]) -> dict[str, Path]:
-    """Return the files of a folder that are shipped, by path relative to it, in order."""
+    """Return the uploaded files of a folder by relative path, sorted."""
     return source_files(folder).files
 
 
@@ -78,12 +78,12 @@ def sha256s_of(files: Mapping[str, Path]) -> dict[str, str]:
 
 
 def digest_of(files: Mapping[str, bytes]) -> str:
-    """Return one sha256 for files given by relative path: equal for equal trees at any place, time and user."""
+    """Return one sha256 for files by relative path, which is equal for equal trees anywhere, at any time."""
     return digest_of_digests({name: hashlib.sha256(content).hexdigest() for name, content in files.items()})
 
 
 def digest_of_digests(sha256s: Mapping[str, str]) -> str:
-    """Return the same for files of which only the sha256 is at hand."""
+    """Return the same from the files' sha256."""
     return hashlib.sha256(json.dumps(sorted(sha256s.items())).encode()).hexdigest()
 
 

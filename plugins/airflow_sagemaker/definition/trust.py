@@ -1,8 +1,8 @@
-"""When a definition that was found in a bucket may run.
+"""Whether a definition from a bucket may be used.
 
-Write access to the bucket does not make its contents trustworthy: it decides what runs, and under which role. SageMaker
-must hold the same definition under its alias and role, which takes sagemaker:UpdatePipeline to bring about, and the
-code that it ships must be this host's.
+Write access to the bucket does not make its contents trustworthy, because they determine what runs and under which
+role. SageMaker must have the same definition under its alias and role, which needs sagemaker:UpdatePipeline, and its
+code must be this host's.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class Distrusted(Exception):
-    """A definition that must not be used; the message says what is wrong with it."""
+    """The definition must not be used; the message says why."""
 
 
 def require_deployed(aws: Aws, pipeline_name: str, role_arn: str, definition: str) -> None:
-    """Raise Distrusted unless SageMaker holds this definition; its own error where it has no such version (yet)."""
+    """Raise Distrusted unless SageMaker has this definition, and botocore's error if the version does not exist."""
     alias = version_alias(hashlib.sha256(definition.encode()).hexdigest())
     version = aws.call("sagemaker", "describe_pipeline", PipelineName=pipeline_name, PipelineVersionAlias=alias)
     if json.loads(version["PipelineDefinition"]) != json.loads(definition):
@@ -34,7 +34,7 @@ def require_deployed(aws: Aws, pipeline_name: str, role_arn: str, definition: st
 
 
 def require_own_code(shipped: Mapping[str, str], sources: Mapping[str, str]) -> None:
-    """Raise Distrusted unless the shipped files are those of this host's source_dir (sha256 by relative path)."""
+    """Raise Distrusted unless its code is this host's source_dir (sha256 by relative path)."""
     if _without_fields(shipped) != _without_fields(sources):
         raise Distrusted("its code differs from this host's source_dir")
 
@@ -42,7 +42,7 @@ def require_own_code(shipped: Mapping[str, str], sources: Mapping[str, str]) -> 
 def code_channels(definition: str) -> dict[str, str]:
     """Return the S3 URIs of the training step's channels `code` and `sm_drivers`.
 
-    In a pipeline without a training step, that of the input `code` of a Processing step.
+    Without a training step, returns that of the input `code` of a Processing step.
     """
     steps = json.loads(definition)["Steps"]
     for step in steps:

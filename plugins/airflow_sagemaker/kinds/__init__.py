@@ -1,4 +1,4 @@
-"""Kinds of pipeline: a folder each, whose `__init__` names its configuration in `CONFIG` as "module:Class".
+"""Kinds of pipelines: one folder each, whose `__init__` has its configuration in `CONFIG`, as "module:Class".
 
-Nothing outside a kind's folder names its class: `config.kinds` finds it by the name of the folder.
+No other module refers to this class: `config.kinds` finds it by the name of the folder.
 """

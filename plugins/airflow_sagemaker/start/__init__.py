@@ -1,1 +1,1 @@
-"""One execution per task run: the record, the decision, the start; nothing here waits for an end."""
+"""One execution per task run: record, decision, start; nothing in here waits for its end."""

@@ -1,4 +1,4 @@
-"""What a try does about its execution: one decision over plain values, separate from the calls that obtain them."""
+"""What a try does about its execution: one pure function, separate from the calls that collect the facts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ UNSEEN = "unseen"
 
 
 class OnBusy(StrEnum):
-    """What to do when another execution trains the same partition."""
+    """What to do if another execution is training the same partition."""
 
     FAIL = "fail"
     WAIT = "wait"
@@ -22,33 +22,33 @@ class OnBusy(StrEnum):
 
 
 class OnFailure(StrEnum):
-    """What a retry does after its execution has failed (operator alone)."""
+    """What a retry does after the execution has failed, if the operator waits."""
 
     RESTART = "restart"
     RESUME = "resume"
 
 
 class Decision(StrEnum):
-    """What comes next. After CLAIM, LOOK and AWAIT_STOP more is known, and the decision is made again."""
+    """What to do next. After CLAIM, LOOK and AWAIT_STOP, the decision is made again with more facts."""
 
     CLAIM = "claim"
-    """Send the record's request again unchanged, so that it cannot start anything unnoticed."""
+    """Repeat the record's request unchanged, so that it cannot start anything unnoticed."""
     LOOK = "look"
-    """Describe the execution that the record names."""
+    """Describe the execution in the record."""
     AWAIT_STOP = "await stop"
     """Wait until the execution has stopped."""
     ATTACH = "attach"
-    """Continue with the execution that the record names."""
+    """Continue with the execution in the record."""
     RESUME = "resume"
-    """Run its failed steps again under the same ARN, and continue with it."""
+    """Rerun its failed steps under the same ARN, and continue with it."""
     REPEAT = "repeat"
-    """Start under the record's token and display name: whichever request comes first, the other starts nothing."""
+    """Start with the record's token and display name: whichever request arrives first, the other starts nothing."""
     START_NEW = "start new"
-    """Start under a new token."""
+    """Start with a new token."""
     REPLACE = "replace"
-    """Stop the execution from before the clear if it still runs, then start under a new token."""
+    """Stop the execution from before the clear if it is running, then start with a new token."""
     WAIT = "wait"
-    """Start nothing now; ask again later."""
+    """Start nothing now; check again later."""
     REFUSE = "refuse"
     """Start nothing; the task fails."""
 
@@ -59,29 +59,29 @@ STARTS = frozenset({Decision.REPEAT, Decision.START_NEW, Decision.REPLACE})
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """Everything the decision depends on, as far as it is known yet."""
+    """Everything that the decision depends on, as far as it is known."""
 
     recorded: bool = False
-    """An earlier try has written a record."""
+    """Whether an earlier try has written a record."""
     has_arn: bool = False
-    """The record's request is known to have started an execution."""
+    """Whether the record has an ARN: its request has started an execution."""
     pending: bool = False
-    """The record's request has no answer: it may still be in flight."""
+    """Whether the record's request has no response yet: it may be in transit."""
     same_pipeline: bool = True
-    """The record's pipeline is the one that is wanted now."""
+    """Whether the record's pipeline is the requested one."""
     same_clear_epoch: bool = True
-    """This task was not cleared since the record was written."""
+    """Whether this task was not cleared since the record was written."""
     status: str | None = None
     """The execution's status, or GONE; None before it has been described."""
     before_clear: bool = False
-    """The execution runs a request from before a clear, though the record is from after it."""
+    """Whether the execution runs a request from before a clear, although the record is newer."""
     waits_for_end: bool = False
-    """The task itself waits for the end, so that its retries answer for failures."""
+    """Whether the task itself waits for the end, so that its retries follow failures."""
     on_failure: OnFailure = OnFailure.RESTART
     partition_busy: bool = False
-    """Another live execution trains this partition."""
+    """Whether another live execution trains this partition."""
     full: bool = False
-    """As many executions run as are allowed at once."""
+    """Whether max_concurrent_executions is reached."""
     on_busy: OnBusy = OnBusy.WAIT
 
 
@@ -95,7 +95,7 @@ _BY_STATUS: dict[str, Decision] = {
 
 
 def decide_start(facts: Facts) -> Decision:
-    """What a try does about its execution.
+    """Return what a try does about its execution.
 
     ======================  ========  ===========  =================================  ==========================
     Record                  Pipeline  Clear epoch  Execution                          Decision
@@ -105,7 +105,7 @@ def decide_start(facts: Facts) -> Decision:
     without ARN, answered   other                                                     start new
     without ARN             same                                                      repeat
     with ARN                          changed                                         replace
-    with ARN                          same         not looked at                      look
+    with ARN                          same         not described yet                  look
     with ARN                          same         gone                               refuse
     with ARN                          same         from before a clear                replace
     with ARN                          same         Stopping                           await stop
@@ -117,7 +117,7 @@ def decide_start(facts: Facts) -> Decision:
     with ARN                          same         any other; on_failure="restart"    start new
     ======================  ========  ===========  =================================  ==========================
 
-    A start (start new, repeat, replace) also needs a free place:
+    A start (start new, repeat, replace) is also limited:
 
     =====================================================  ========
     Place                                                  Decision

@@ -1,7 +1,7 @@
 """Checks before anything is compiled or started: does what the training will read exist?
 
-A missing channel would otherwise be found twenty minutes later by the container, on a paid instance. One
-listing of the folder that they share shows them all, single files and folders of parts alike, and the bucket's region.
+Without them, the container would report a missing channel twenty minutes later, on a paid instance. A single listing of
+the common folder shows all channels, whether single files or folders of parts, and the bucket's region.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NO_PERMISSION = (
 
 @dataclass
 class Found:
-    """What is known of one input; `name` is for messages."""
+    """What is known about an input; `name` is for messages."""
 
     name: str
     key: str
@@ -34,7 +34,7 @@ class Found:
     size: int = 0
 
     def add(self, key: str, size: int) -> None:
-        """Take in one object of the listing: the file itself, or a part in a folder of its name."""
+        """Add an object of the listing: the file itself, or a part in a folder with its name."""
         if key == self.key:
             self.there, self.size = True, self.size + size
             return
@@ -46,7 +46,7 @@ class Found:
 
 @dataclass
 class InputCheck:
-    """See the module."""
+    """Checks the inputs in one bucket."""
 
     aws: Aws
     bucket: str
@@ -55,7 +55,7 @@ class InputCheck:
     findings: list[str] = field(default_factory=list)
 
     def run(self) -> list[str]:
-        """What is wrong with the inputs; one call for unpartitioned folders of up to a thousand objects."""
+        """Return what is wrong with the inputs; one call for folders of up to a thousand objects."""
         try:
             whole = self._list(f"{self.prefix}/" if self.prefix else "")
             if not whole:
@@ -88,7 +88,7 @@ class InputCheck:
         fault = classify_error(error)
         if fault is Fault.GONE:
             self.findings.append(f"bucket {self.bucket!r} does not exist")
-        elif fault is Fault.DENIED:  # s3:ListBucket is not needed for training: the objects decide
+        elif fault is Fault.DENIED:  # training does not need s3:ListBucket, so check the objects
             self.findings += [finding for item in self.inputs if (finding := self._head(item))]
         elif fault is Fault.REFUSED:
             self.findings.append(explain_error(error, f"listing bucket {self.bucket!r}"))
@@ -121,11 +121,10 @@ class InputCheck:
 
 
 def check_inputs(aws: Aws, config: BasePipelineConfig) -> None:
-    """The objects that the pipeline reads exist and are not empty, and their bucket is in the job's region.
+    """Check that the objects that the pipeline reads exist and are not empty, in a bucket of the job's region.
 
-    One call for each bucket, and for each page of the folder that the bucket's objects share. Raises PreflightError
-    with all findings at once, and ExecutionError when AWS could not be asked: that says nothing about the inputs, and
-    a retry may heal it.
+    Makes one call for each bucket, and for each page of the common folder. Raises PreflightError with all findings, and
+    ExecutionError if AWS could not be reached, which a retry may fix.
     """
     buckets: dict[str, list[Found]] = {}
     for name, uri in config.input_objects().items():

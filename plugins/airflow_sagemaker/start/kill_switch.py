@@ -1,7 +1,7 @@
-"""What `on_kill` of the operator ends: the compiler's processes, and the execution that is known or being started.
+"""What the operator's `on_kill` ends: the compile process, and the execution that is known or being started.
 
-on_kill runs inside a signal handler of the task's main thread: it must not talk to the supervisor, nor share a client's
-locks with the call it may have interrupted, so the stop uses separate clients, made before they are needed.
+on_kill runs in a signal handler of the task's main thread. It must not communicate with the supervisor, or use a client
+whose locks an interrupted call may hold, so the stop uses separate clients, which are created beforehand.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from airflow_sagemaker.aws.executions import Executions
 
     Start = Callable[[Executions], str | None]
-    """Sends a start request by these clients; the execution's ARN."""
+    """Sends a start request with these clients; returns the execution's ARN."""
 
 
 class KillSwitch:
-    """Thrown once, at any moment of a try; whatever begins later checks `thrown` or is ended when it is registered."""
+    """Thrown once, at any moment of a try. What begins later checks `thrown`, or is ended when it is registered."""
 
     def __init__(self) -> None:
         self.thrown = False
         self.seconds = KILL_SECONDS
-        """How long `throw` may take to stop an execution."""
+        """Seconds that `throw` may take to stop an execution."""
         self.execution_arn: str | None = None
         """The execution to stop, once it is known."""
         self._unanswered: Start | None = None
@@ -39,43 +39,43 @@ class KillSwitch:
         self._children: list[subprocess.Popen[bytes]] = []
 
     def interrupts(self, aws: Aws) -> None:
-        """End the waits and retries of these calls when thrown."""
+        """End the pauses and retries of these calls when thrown."""
         self._aws = aws
         if self.thrown:
             aws.stopped.set()
 
     def stops_by(self, executions: Executions) -> None:
-        """Stop the execution with these clients when thrown; without them the execution is left running."""
-        executions.aws.client("sagemaker")  # made now: in the signal handler no connection can be read
+        """Stop the execution with these clients when thrown; without them, it keeps running."""
+        executions.aws.client("sagemaker")  # created now, because a signal handler cannot read a connection
         self._stopper = executions
 
     def ends_child(self, child: subprocess.Popen[bytes]) -> None:
         """End the process group of a child when thrown."""
         self._children.append(child)
-        if self.thrown:  # the signal came before the child did
+        if self.thrown:  # the signal came before the child was started
             self.throw()
 
     def unanswered(self, request: Start | None) -> None:
-        """A start request that may have begun an execution, or that has been answered (None).
+        """Set the start request that has no response yet; None after the response.
 
-        When thrown, it is sent again: its token makes the response name the execution to stop.
+        When thrown, the request is sent again: because of its token, the response has the execution to stop.
         """
         self._unanswered = request
 
     @contextlib.contextmanager
     def starting(self, request: Start) -> Iterator[None]:
-        """While a start call is under way; a timeout that interrupts it leaves it unanswered."""
+        """Mark a start call as being made; a timeout that interrupts it leaves it without a response."""
         self.execution_arn = None
         self.unanswered(request)
         try:
             yield
         except Exception:
-            self.unanswered(None)  # the call has been answered, if only by a fault: who sent it decides
+            self.unanswered(None)  # there is a response, or a fault, which the caller handles
             raise
         self.unanswered(None)
 
     def throw(self) -> None:
-        """Called by on_kill. What is not known yet, `execute` stops itself when it sees `thrown`."""
+        """Called by on_kill. An execution that is not known yet is stopped by `execute` when it sees `thrown`."""
         self.thrown = True
         if self._aws is not None:
             self._aws.stopped.set()

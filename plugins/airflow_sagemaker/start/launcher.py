@@ -1,8 +1,9 @@
-"""From a validated request to one running execution: find what an earlier try started, or start it, exactly once.
+"""From a validated request to one running execution: find the one that an earlier try started, or start it, exactly
+once.
 
-The order of the acts is what the promise rests on: the record is in the task state store before the start call goes
-out, the token of the record is in the call, and the ARN goes into the record before anything else happens. `decision`
-decides what to do about a record; this module obtains the facts and carries the decision out.
+The guarantee depends on the order: the record is stored before the start call is sent, the call has the record's token,
+and the ARN is added to the record before anything else happens. `decision` decides what to do about a record; this
+module collects the facts and carries out the decision.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from airflow_sagemaker.types import Log
 
 WAIT_IN_WORKER_SECONDS = 15.0
-"""How long a worker waits for a stop before it releases its slot: most stops take a few seconds."""
+"""How long a worker waits for a stop before it releases its slot; most stops take a few seconds."""
 
 DECISION_TEXTS = {
     Decision.ATTACH: "continuing with it",
@@ -57,16 +58,16 @@ DECISION_TEXTS = {
 
 @dataclass(frozen=True)
 class Request:
-    """What one task run wants to have started."""
+    """What a task run requests."""
 
     run: TaskRun
     clears: Clears
-    """What Airflow knows of the clears of this task."""
+    """What Airflow knows about the clears of this task."""
     partition: str
     pipeline_name: str
     parameters: dict[str, str]
     unseen_clears: int = 0
-    """Clears that `clears.max_tries` does not show (`Clears.unseen`)."""
+    """Clears that did not change `clears.max_tries` (`Clears.unseen`)."""
 
     @property
     def clear_epoch(self) -> tuple[int, int]:
@@ -76,7 +77,7 @@ class Request:
 
 @dataclass
 class Launcher:
-    """See the module. `waits_for_end` says that this task also waits, so that its retries answer for failures."""
+    """Finds or starts a task run's execution. `waits_for_end`: the task itself waits, so retries follow failures."""
 
     executions: Executions
     store: RecordStore
@@ -88,7 +89,7 @@ class Launcher:
     kill_switch: KillSwitch = field(default_factory=KillSwitch)
     record: ExecutionRecord | None = None
     attached: bool = False
-    """Whether the execution is one that an earlier try asked for."""
+    """Whether the execution was requested by an earlier try."""
     _facts: Facts = field(default_factory=Facts, init=False)
 
     def __post_init__(self) -> None:
@@ -100,9 +101,9 @@ class Launcher:
         return self.executions.aws.log
 
     def reattach(self) -> Execution | None:
-        """The execution of an earlier try that this try continues with; None when a start is needed.
+        """Return the execution of an earlier try to continue with, None if one must be started.
 
-        When it returns None, `record` is the request that must be sent (again), or a past one that needs a successor.
+        If it returns None, `record` is a request that must be sent again, or an earlier one that needs a successor.
         """
         record = self.store.load()
         if record is None:
@@ -136,10 +137,10 @@ class Launcher:
             raise ExecutionNotFound(f"{execution.failure_reason}; {hint}")
         failed = execution.status not in {Status.EXECUTING, Status.SUCCEEDED}
         what_now = "the sensor reports it" if decision is Decision.ATTACH and failed else DECISION_TEXTS[decision]
-        # not "execution ... is ...": by that the report page knows the end of a wait
+        # not "execution ... is ...", by which the report page recognises the end of a wait
         self.log.info("Found %s, %s: %s", execution.arn, execution.status, what_now)
         if decision in STARTS:
-            self.kill_switch.execution_arn = None  # it has ended: only what is started now may need a stop
+            self.kill_switch.execution_arn = None  # it has ended: only a new execution may have to be stopped
             return None
         if decision is Decision.RESUME:
             execution = self._resume(record, execution)
@@ -147,7 +148,7 @@ class Launcher:
         return execution
 
     def _facts_of(self, record: ExecutionRecord) -> Facts:
-        """What the record alone says."""
+        """Return what follows from the record alone."""
         return Facts(
             recorded=True,
             has_arn=record.arn is not None,
@@ -159,7 +160,7 @@ class Launcher:
         )
 
     def _find_answer(self, record: ExecutionRecord) -> ExecutionRecord:
-        """A record without an ARN: the start call may have been made. Look for what it started."""
+        """Search for the execution of a record without an ARN, whose start call may have been made."""
         if record.arn is not None:
             return record
         arn = self._call.find(record)
@@ -170,10 +171,10 @@ class Launcher:
         return self._save(record.with_arn(arn))
 
     def _claim(self, record: ExecutionRecord) -> ExecutionRecord:
-        """Repeat the request of a record without an ARN and of another pipeline, to the letter.
+        """Repeat the request of a record without an ARN and with another pipeline, unchanged.
 
-        It may still be on its way, and the pipeline that is asked for now may not share its token. Once it has been
-        answered to us, it can start nothing more.
+        It may still be in transit, and the pipeline requested now cannot use its token. After we have received a
+        response, it cannot start anything any more.
         """
         self.log.info("An earlier try's start of pipeline %s received no response; repeating it", record.pipeline_name)
         try:
@@ -188,7 +189,7 @@ class Launcher:
         return record if arn is None else self._save(record.with_arn(arn))
 
     def _attach(self) -> None:
-        """Continue with an earlier try's execution: the record now says what it runs, not what was requested last."""
+        """Continue with an earlier try's execution: the record then describes what it runs, not the last request."""
         self.attached = True
         record = self.record
         if record is None or record.arn is None or not record.revised:
@@ -196,7 +197,7 @@ class Launcher:
         try:
             digest = self.executions.describe(record.arn).digest or self._digest_by_content(record.arn)
             parameters = self.executions.parameters(record.arn)
-        except Exception as error:  # it runs nevertheless, and the next try checks again
+        except Exception as error:  # it is running nevertheless; the next try checks again
             self.log.warning("Could not determine which of this task's requests is running: %s", error_text(error))
             return
         if digest != record.digest:
@@ -207,7 +208,7 @@ class Launcher:
         return hashlib.sha256(self.executions.definition(arn).encode()).hexdigest()
 
     def _look(self, record: ExecutionRecord) -> Execution:
-        """The execution that the record names; with status GONE when SageMaker has no execution with that ARN."""
+        """Return the execution in the record; its status is GONE if SageMaker has no execution with that ARN."""
         arn = str(record.arn)
         try:
             return self.executions.describe(arn)
@@ -227,9 +228,9 @@ class Launcher:
         return replace(execution, status=Status.EXECUTING.value)
 
     def _end_predecessor(self, record: ExecutionRecord) -> None:
-        """The execution that was started before this task was cleared must not keep running alongside the new one.
+        """Stop the execution from before the clear, which must not run at the same time as the new one.
 
-        Raises MustWait while it is not seen to have ended: the worker slot is for others meanwhile.
+        Raises MustWait until it has ended, to release the worker slot.
         """
         if record.arn is None:
             return
@@ -262,9 +263,9 @@ class Launcher:
         return execution
 
     def require_free_place(self) -> None:
-        """Raise MustWait or PartitionBusy when another execution trains this partition or too many run already.
+        """Raise MustWait or PartitionBusy if another execution trains this partition, or too many are running.
 
-        One listing; not a lock: two runs that look at the same moment both pass.
+        This is one listing and not a lock: two runs that check at the same moment both pass.
         """
         if self.on_busy is OnBusy.IGNORE and self.max_concurrent is None:
             return
@@ -294,7 +295,7 @@ class Launcher:
         raise MustWait(text)
 
     def launch(self, compiled: CompiledPipeline) -> Execution:
-        """Start the request under the compiled definition, deploying it when its alias is missing."""
+        """Start the request with the compiled definition, and deploy it if its alias does not exist."""
         record, arn = self._start_once(compiled)
         if record.revised and _is_before_clear(self.executions.describe(arn), record):
             self._end_predecessor(record)
@@ -319,10 +320,10 @@ class Launcher:
         return record, arn
 
     def _next_record(self, compiled: CompiledPipeline) -> ExecutionRecord:
-        """The record to send: an unanswered one with its token and name, else a new one.
+        """Return the record to send: one without a response keeps its token and name, otherwise a new one.
 
-        A dead worker's request may still be on its way, so that even after a clear, or with a definition that changed
-        between the tries, the old token goes out: whichever request comes first, the other starts nothing.
+        A dead worker's request may still be in transit. So even after a clear, or if the definition changed between the
+        tries, the old token is sent: whichever request arrives first, the other starts nothing.
         """
         old, clears = self.record, self.request.clears
         same_epoch = old is not None and _clear_epoch(old) == self.request.clear_epoch
@@ -356,5 +357,5 @@ def _clear_epoch(record: ExecutionRecord) -> tuple[int, int]:
 
 
 def _is_before_clear(execution: Execution, record: ExecutionRecord) -> bool:
-    """Whether it runs a request from before a clear: the token stays the same, and the older request may come first."""
+    """Whether it runs a request from before a clear, which may arrive first because the token stays the same."""
     return execution.clear_epoch not in {None, _clear_epoch(record)}

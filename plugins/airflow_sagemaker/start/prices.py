@@ -1,7 +1,7 @@
-"""What a run costs at most, by the prices that an installation has set; none is shipped, for they differ.
+"""The maximum cost of a run, from the prices of this installation; none are included, because they differ.
 
-The prices are the option `price_per_hour` of the section [airflow_sagemaker] in airflow.cfg: JSON, instance type to
-price of one instance hour. The pages show costs by the same option.
+The prices are the option `price_per_hour` in section [airflow_sagemaker] of airflow.cfg: JSON, from instance type to
+price per instance hour. The pages use the same option for costs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Compute(Protocol):
 
     @property
     def instance_type(self) -> str:
-        """Such as ml.m5.large."""
+        """The instance type, such as ml.m5.large."""
 
     @property
     def count(self) -> int:
@@ -51,13 +51,13 @@ class Prices:
 
     @classmethod
     def of_environment(cls) -> Prices:
-        """Read the option from the variables that Airflow reads it from, where no Airflow is."""
+        """Read the option from its environment variable, without Airflow."""
         return cls.parse(
             os.environ.get(_VARIABLE + OPTION.upper(), ""), os.environ.get(_VARIABLE + CURRENCY_OPTION.upper(), "")
         )
 
     def most(self, jobs: Iterable[Compute]) -> float:
-        """Return what these jobs cost if all of them run until they are stopped. Raises KeyError without a price."""
+        """Return the cost of these jobs if each runs until it is stopped. Raises KeyError without a price."""
         return sum(self.per_hour[job.instance_type] * job.count * job.max_seconds / 3600 for job in jobs)
 
     def text(self, jobs: Iterable[Compute], runs: int = 1) -> str:

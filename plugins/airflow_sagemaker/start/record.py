@@ -1,18 +1,17 @@
-"""The record of one execution: what a task run is about to start, written before it starts it.
+"""The record of one execution: what a task run is about to start, written before the start.
 
-It lives in Airflow's task state store, which survives retries, deferrals and clears of the task instance and is never
-garbage collected for this key. Three values decide everything:
+It is in Airflow's task state store, survives retries, deferrals and clears of the task instance, and never expires.
+Three values matter:
 
-* `token` goes out as ClientRequestToken and, shortened, in the display name: a repeated start gives the same execution,
-  and a start whose reply was lost can be found.
-* `clear_epoch` distinguishes a retry from a clear. It is Airflow's `max_tries`: clearing *this* task sets that to
-  `try_number + retries` (airflow.models.taskinstance.clear_task_instances), a retry leaves it alone, and clearing a
-  neighbour does too, though that raises the run's clear_number.
-* `generation` counts the executions that this task run was allowed to start one after the other.
+* `token` is sent as ClientRequestToken and, shortened, in the display name: a repeated start returns the same
+  execution, and a start whose reply was lost can be found.
+* `clear_epoch` distinguishes a retry from a clear. It is Airflow's `max_tries`, which clearing *this* task sets to
+  `try_number + retries` (airflow.models.taskinstance.clear_task_instances). A retry does not change it, and neither
+  does clearing another task, although that increases the run's clear_number.
+* `generation` counts the executions that this task run has started, one after another.
 
-The rest is the request itself. A start that is repeated keeps token and display name whatever the request has become
-meanwhile, a clear included, so that the request of a dead worker that is still on its way can never become a second
-execution.
+The rest is the request itself. A repeated start keeps token and display name even if the request has changed or the
+task was cleared, so that a dead worker's request that is still in transit never becomes a second execution.
 """
 
 from __future__ import annotations
@@ -38,13 +37,13 @@ if TYPE_CHECKING:
     from airflow_sagemaker.types import JsonObject
 
 KEY = "training_execution"
-"""Name in the task state store. Renaming it would lose the executions that are running during an upgrade."""
+"""Key in the task state store. Renaming it would lose executions that are running during an upgrade."""
 
 SCHEMA = 2
-"""The version of the stored record; raised when an older reader would misunderstand it."""
+"""Version of the stored record; it increases when an older reader would misunderstand it."""
 
 STORED_NAMES = {"clear_epoch": "max_tries"}
-"""Fields that are stored under another name: what an earlier version wrote must be readable, and it ours."""
+"""Fields that are stored under another name, so that earlier and later versions can read each other's records."""
 
 DISPLAY_NAME_LIMIT = 82
 TOKEN_IN_NAME = 20
@@ -53,7 +52,7 @@ EARLIER_LIMIT = 100
 
 @dataclass(frozen=True)
 class TaskRun:
-    """One task instance, whatever its try."""
+    """A task instance, independent of its try."""
 
     dag_id: str
     run_id: str
@@ -62,37 +61,38 @@ class TaskRun:
 
     @classmethod
     def of(cls, ti: RuntimeTaskInstanceProtocol) -> TaskRun:
-        """Of Airflow's runtime task instance."""
+        """Return the task run of Airflow's runtime task instance."""
         map_index = ti.map_index if ti.map_index is not None else -1
         return cls(ti.dag_id, ti.run_id, ti.task_id, map_index)
 
     def run_key(self, clear_epoch: int, unseen_clears: int = 0) -> str:
-        """16 characters, the same for every try and generation, others after this task was cleared."""
+        """16 characters that are the same for all tries and generations, and change when this task is cleared."""
         identity = [self.dag_id, self.run_id, self.task_id, self.map_index, clear_epoch]
         text = json.dumps([*identity, unseen_clears] if unseen_clears else identity)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def owner_text(self, partition: str, clear_epoch: int, unseen_clears: int = 0) -> str:
-        """What an execution's description says about whom it belongs to."""
+        """Return the description of its executions, which says that they belong to it."""
         who = dataclasses.asdict(self)
         return owner_text(**who, partition=partition, clear_epoch=clear_epoch, unseen_clears=unseen_clears)
 
 
 @dataclass(frozen=True)
 class Clears:
-    """What Airflow knows of the clears of a task run; with the record it says whether one came in between.
+    """What Airflow knows about the clears of a task run; compared with the record, it shows whether it was cleared
+    since.
 
-    Clearing a task sets its `max_tries` to `try_number + retries`. Where the task's `retries` were changed in
-    the meantime that may be the number from before; then a raised `clear_number` of the run counts as a clear.
+    Clearing a task sets its `max_tries` to `try_number + retries`. If the task's `retries` were changed, that may be
+    the same number as before; then a higher `clear_number` of the run counts as a clear.
     """
 
     max_tries: int
     retries: int | None = None
     clear_number: int | None = None
-    """Of the DAG run: it rises when any of its tasks is cleared."""
+    """Of the DAG run: increases when any of its tasks is cleared."""
 
     def unseen(self, record: ExecutionRecord | None) -> int:
-        """How many clears in a row have left `max_tries` as it was, the one since the record included."""
+        """Return how many consecutive clears did not change `max_tries`, including the one since the record."""
         if record is None or record.clear_epoch != self.max_tries:
             return 0
         known = None not in {record.retries, record.clear_number, self.retries, self.clear_number}
@@ -102,7 +102,7 @@ class Clears:
 
 @dataclass(frozen=True)
 class ExecutionRecord:
-    """What this task run starts or has started."""
+    """What a task run starts or has started."""
 
     token: str
     clear_epoch: int
@@ -118,17 +118,17 @@ class ExecutionRecord:
     retried: int = 0
     """How many times RetryPipelineExecution was called on `arn` (on_failure="resume")."""
     revised: bool = False
-    """More than one request bore this token, so that which of them runs must be asked of SageMaker."""
+    """Whether several requests had this token, so that only SageMaker knows which one runs."""
     refused: bool = False
-    """SageMaker has refused the request: nothing of it is on its way."""
+    """Whether SageMaker has rejected the request, so that it cannot be in transit."""
     earlier: tuple[str, ...] = ()
-    """Display names of this task run's requests before this one, for `orphans` to know them by."""
+    """Display names of this task run's earlier requests, by which `orphans` recognises them."""
     retries: int | None = None
     """The task's, when the record was written."""
     clear_number: int | None = None
     """The DAG run's, when the record was written."""
     unseen_clears: int = 0
-    """Clears that left `clear_epoch` as it was (`Clears`)."""
+    """Clears that did not change `clear_epoch` (see `Clears`)."""
 
     @property
     def created(self) -> datetime:
@@ -136,32 +136,32 @@ class ExecutionRecord:
         return datetime.fromisoformat(self.created_at)
 
     def asked_for(self, execution: Execution) -> bool:
-        """Whether this task run asked for that execution: its display name holds a token that no other task run has."""
+        """Whether this task run requested the execution: no other task run has the token in its display name."""
         return self.is_current(execution) or execution.display_name in self.earlier
 
     def is_current(self, execution: Execution) -> bool:
-        """Whether it is the execution that this task run asked for last."""
+        """Whether this task run requested the execution last."""
         same = self.arn is not None and execution.id == execution_id(self.arn)
         return same or execution.display_name == self.display_name
 
     def with_arn(self, arn: str) -> ExecutionRecord:
-        """The record after the start call has answered."""
+        """Return the record after the response to the start call."""
         return dataclasses.replace(self, arn=arn)
 
     def asking(self, **request: Any) -> ExecutionRecord:
-        """The record with today's request under the same token; `revised` when an earlier try asked for another."""
+        """Return the record with the current request and the same token; `revised` if an earlier one differed."""
         unanswered = dataclasses.replace(self, refused=False)
         asked = dataclasses.replace(unanswered, **request)
         return dataclasses.replace(asked, revised=self.revised or asked != unanswered)
 
     def to_json(self) -> JsonObject:
-        """As stored: Airflow takes JSON only, which a tuple is not."""
+        """Return the stored form, which is JSON: Airflow does not accept tuples."""
         values = dataclasses.asdict(self) | {"earlier": list(self.earlier)}
         return {"schema": SCHEMA, **{STORED_NAMES.get(name, name): value for name, value in values.items()}}
 
     @classmethod
     def from_json(cls, stored: object) -> ExecutionRecord | None:
-        """As read; unknown keys are ignored. Raises RecordUnreadable for one of a later version, or of none."""
+        """Read the stored form; ignores unknown keys. Raises RecordUnreadable if it is of a later version, or invalid."""
         if stored is None:
             return None
         schema = stored.get("schema") if isinstance(stored, dict) else None
@@ -195,7 +195,7 @@ class ExecutionRecord:
         after: ExecutionRecord | None = None,
         **clears: int | None,
     ) -> ExecutionRecord:
-        """A record of an execution that is not started yet, `after` another one of the same task run."""
+        """Return a record of an execution that is not started yet, `after` another one of the same task run."""
         token = uuid.uuid4().hex
         return cls(
             token=token,
@@ -214,22 +214,22 @@ class ExecutionRecord:
 
 
 class RecordStore(Protocol):
-    """Where the record of one task run is kept, through retries, deferrals and clears.
+    """Stores the record of one task run, through retries, deferrals and clears.
 
-    A store promises two things: what `save` has returned from is what any later `load` gives, in any process; and a
-    store that others may write to refuses a `save` that was not preceded by a `load` of what is there (a fence), so
-    that the record of a worker that was taken for dead cannot replace its successor's.
+    A store guarantees two things: after `save` has returned, any later `load`, in any process, returns this record; and
+    if others may write to the store, a `save` is rejected unless this process has loaded the stored version (a fence),
+    so that a worker that was considered dead cannot overwrite its successor's record.
     """
 
     def load(self) -> ExecutionRecord | None:
         """The record of the latest execution of this task instance, whatever its clear epoch."""
 
     def save(self, record: ExecutionRecord) -> None:
-        """Write, and return only when the store has it."""
+        """Store the record; return only when it is stored."""
 
 
 class TaskStateRecordStore:
-    """The record in Airflow's task state store, which refuses the writes of a task that is not running any more."""
+    """The record in Airflow's task state store, which rejects writes of tasks that are no longer running."""
 
     def __init__(self, store: TaskStateStore) -> None:
         self._store = store
@@ -239,16 +239,16 @@ class TaskStateRecordStore:
         return ExecutionRecord.from_json(self._store.get(KEY))
 
     def save(self, record: ExecutionRecord) -> None:
-        """Write and return only when the store has it."""
+        """Store the record; return only when it is stored."""
         from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
         self._store.set(KEY, record.to_json(), retention=NEVER_EXPIRE)
 
 
 def require_lasting_records() -> None:
-    """Raise ConfigurationError where Airflow empties the task state store of a task that succeeds.
+    """Raise ConfigurationError if Airflow empties the task state store of successful tasks.
 
-    A start task succeeds while its execution runs: without its record a clear would start a second execution.
+    A start task succeeds while its execution is running; without its record, a clear would start a second one.
     """
     from airflow.sdk.configuration import conf
 
@@ -259,7 +259,7 @@ def require_lasting_records() -> None:
 
 
 def display_name(partition: str, token: str) -> str:
-    """`<partition>-<20 characters of the token>`, of the characters SageMaker allows, at most 82."""
+    """Return `<partition>-<20 characters of the token>`: at most 82 characters that SageMaker allows."""
     short = token[:TOKEN_IN_NAME]
     slug = re.sub(r"[^A-Za-z0-9]+", "-", partition).strip("-")[: DISPLAY_NAME_LIMIT - len(short) - 1].strip("-")
     return f"{slug}-{short}" if slug else short

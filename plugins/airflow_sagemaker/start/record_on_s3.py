@@ -1,8 +1,8 @@
 """The record as an object on S3, for an Airflow without a task state store (before 3.3).
 
 S3's conditional writes are the fence that the store needs: a first record is written only if there is none, and a
-later one only over the version that this process has read. If two tries of a task both believe that they are the only
-one, the second write is refused.
+later one only if it replaces the version that this process has read. If two tries of a task run at the same time, the
+second write is rejected.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from airflow_sagemaker.types import JsonObject
 
 PREFIX = "airflow-sagemaker/records"
-"""Contains one small object per task run. A lifecycle rule that deletes the record of a run that may still be cleared
-or retried would make a second execution possible."""
+"""Contains one small object per task run. A lifecycle rule must not delete the record of a run that may still be
+cleared
+or retried: a second execution would become possible."""
 
 _WRITTEN_BY_ANOTHER = frozenset({"PreconditionFailed", "412"})
 
@@ -32,8 +33,8 @@ _WRITTEN_BY_ANOTHER = frozenset({"PreconditionFailed", "412"})
 class RecordOnS3:
     """The record of one task run at `s3://bucket/<prefix>/<hash of the task run>.json`.
 
-    `owner` identifies this Airflow. Two of them that share a bucket may have task runs of the same name: the record of
-    another one is refused, never used.
+    `owner` identifies this Airflow. Several that share a bucket may have task runs with the same name: another
+    Airflow's record is rejected, never used.
     """
 
     def __init__(self, aws: Aws, bucket: str, run: TaskRun, *, owner: str, prefix: str = PREFIX) -> None:
@@ -43,11 +44,11 @@ class RecordOnS3:
         self._owner = owner
         self._key = object_key(run, prefix)
         self._version: str | None = None
-        """The ETag of what was read or written last; None where there is no object."""
+        """The ETag of the last read or write; None if there is no object."""
 
     @property
     def uri(self) -> str:
-        """Where the record is, or will be."""
+        """The S3 URI of the record."""
         return f"s3://{self._bucket}/{self._key}"
 
     def load(self) -> ExecutionRecord | None:
@@ -63,7 +64,7 @@ class RecordOnS3:
         return ExecutionRecord.from_json(content.get("record"))
 
     def save(self, record: ExecutionRecord) -> None:
-        """Write, and return only when S3 has it; raises ExecutionError if another process was first."""
+        """Store the record. Raises ExecutionError if another process has stored one."""
         content = {"airflow": self._owner, "task_run": dataclasses.asdict(self._run), "record": record.to_json()}
         condition = {"IfNoneMatch": "*"} if self._version is None else {"IfMatch": self._version}
         body = json.dumps(content, indent=1).encode()
@@ -80,7 +81,7 @@ class RecordOnS3:
             self._version = reply["ETag"]
 
     def _accept_own(self, content: JsonObject, error: Exception) -> None:
-        """A refused write may be our own previous attempt, whose response was lost."""
+        """Accept a rejected write if it was our own previous attempt, whose response was lost."""
         found, version = self._read()
         if found != content:
             raise ExecutionError(
@@ -103,6 +104,6 @@ class RecordOnS3:
 
 
 def object_key(run: TaskRun, prefix: str = PREFIX) -> str:
-    """The key of a task run's record."""
+    """Return the key of a task run's record."""
     identity = json.dumps([run.dag_id, run.run_id, run.task_id, run.map_index])
     return f"{prefix.strip('/')}/{hashlib.sha256(identity.encode()).hexdigest()}.json"

@@ -1,4 +1,4 @@
-"""Which store holds a task run's record: Airflow's task state store if it has one, otherwise an object on S3."""
+"""Where a task run's record is stored: in Airflow's task state store if there is one, otherwise on S3."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
     from airflow_sagemaker.types import Log
 
 SECTION = "airflow_sagemaker"
-"""Of airflow.cfg, with `record_bucket` and `record_prefix`."""
+"""Section of airflow.cfg with `record_bucket` and `record_prefix`."""
 
 
 @dataclass(frozen=True)
 class PlaceOnS3:
-    """Where the records are that an Airflow without a task state store keeps on S3."""
+    """Bucket and prefix of the records of an Airflow without a task state store."""
 
     bucket: str
     prefix: str
 
     @classmethod
     def configured(cls, bucket_of_connection: str | None) -> PlaceOnS3:
-        """As airflow.cfg and the connection say; raises ConfigurationError without a bucket.
+        """Read airflow.cfg and the connection. Raises ConfigurationError without a bucket.
 
-        The configuration's bucket is not used: a task whose deferral has timed out must find the record without its
-        configuration.
+        The configuration's bucket is not used, because a task whose deferral has timed out must find the record without
+        its configuration.
         """
         from airflow.sdk.configuration import conf
 
@@ -45,7 +45,7 @@ class PlaceOnS3:
 
 
 def record_store(context: Context, target: AwsTarget, log: Log) -> RecordStore:
-    """The store of this task run's record. Raises ConfigurationError where one on S3 has no bucket."""
+    """Return the store of this task run's record. Raises ConfigurationError if one on S3 has no bucket."""
     state = airflow_compat.task_state_store(context)
     if state is not None:
         return TaskStateRecordStore(state)

@@ -1,7 +1,7 @@
-"""Templates in a configuration, rendered so that texts stay texts.
+"""Render the templates in a configuration so that strings stay strings.
 
-Where a DAG renders native objects, Jinja turns a text that looks like a Python value into that value: the partition
-`2013_07_04` into a number, `2.10` into 2.1. A mark behind the text of each setting that takes texts prevents that.
+If a DAG renders native objects, Jinja turns strings that look like Python values into these values: the partition
+`2013_07_04` into a number, `2.10` into 2.1. A marker at the end of each string setting prevents that.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _MARK = "\u200b"  # no Python value ends with a zero-width space
 
 
 def render_text(template: object, render: Callable[[object], object]) -> object:
-    """Render one template whose result is a text."""
+    """Render a template whose result is a string."""
     return _remove_marks(render(_add_marks(template)))
 
 
 def render_settings(settings: Mapping[str, object], render: Callable[[JsonObject], JsonObject]) -> JsonObject:
-    """Render a configuration's settings; those that take numbers, lists or objects become what the template gives."""
+    """Render a configuration's settings; numbers, lists and objects get the template's native result."""
     from airflow_sagemaker.config.kinds import class_of
 
     texts = _text_settings(class_of(settings))
@@ -49,12 +49,12 @@ def _remove_marks(value: object) -> object:
     if not isinstance(value, str) or not value.endswith(_MARK):
         return value
     text = value.removesuffix(_MARK)
-    return None if text == "None" else text  # what a template gives for a value that is not set
+    return None if text == "None" else text  # the result of a template for a value that is not set
 
 
 @cache
 def _text_settings(kind: type[BasePipelineConfig]) -> frozenset[str]:
-    """Return the settings that take a text, or a list or mapping of texts."""
+    """Return the settings that are strings, or lists or mappings of strings."""
     hints = typing.get_type_hints(kind)
     return frozenset(name for name in kind.model_fields if _leaf_types(hints[name]) <= {str, NoneType, Ellipsis})
 

@@ -1,4 +1,4 @@
-"""The configuration of one run: what a user wrote, rendered, completed by run and connection, and validated."""
+"""The configuration of one run: rendered, completed from run and connection, and validated."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ RUN_PARTITION = (
     "{{ dag_run.partition_key or (dag_run.logical_date or dag_run.run_after)"
     ".astimezone(macros.dateutil.tz.gettz(zone) if zone is string else zone) | ds }}"
 )
-"""The run's date for scheduled, manual and backfill runs alike, where it has no partition key the timetable's own date.
+"""Template of a run's partition, for scheduled, manual and backfill runs; without a partition key, the timetable's
+date.
 
-`ds` alone is undefined in partitioned runs, and UTC's date in all others (apache/airflow #67537).
+`ds` is undefined in partitioned runs, and the date in UTC in all others (apache/airflow #67537).
 """
 
 
 def plain_config(config: object) -> Any:
-    """A configuration object as the data it was made from: templates in it can be rendered, and it serialises.
+    """Return a configuration object as plain data, whose templates can be rendered, and which can be serialised.
 
-    Anything else is returned as it is: what a user wrote, which is checked when the task runs.
+    Anything else is returned unchanged, and checked when the task runs.
     """
     to_dict = getattr(config, "to_dict", None)
     if callable(to_dict):
@@ -40,7 +41,7 @@ def plain_config(config: object) -> Any:
 
 
 def given_data(config: object, context: Context, render: Callable[[JsonObject, Context], JsonObject]) -> JsonObject:
-    """The configuration as plain data; a file's templates are rendered here, a dict's were by Airflow."""
+    """Return the configuration as plain data; renders a file's templates (Airflow renders those of a dict)."""
     if isinstance(config, Mapping):
         return dict(config)
     from airflow_sagemaker.config.yaml_files import read_yaml
@@ -51,9 +52,10 @@ def given_data(config: object, context: Context, render: Callable[[JsonObject, C
 
 
 def check_when_parsed(config: object, dag: DAG | None) -> None:
-    """Refuse a configuration file with errors that no template can fix, when the DAG file is parsed.
+    """Raise ConfigurationError for errors in a configuration file that no template can fix, when the DAG file is
+    parsed.
 
-    Raises ConfigurationError. A file that is not there (yet), or that a template names, is left to the task.
+    A file that does not exist yet, or whose path is a template, is checked by the task.
     """
     if not isinstance(config, str):
         return
@@ -70,7 +72,7 @@ def check_when_parsed(config: object, dag: DAG | None) -> None:
 
 
 def _file_beside(config: str | os.PathLike[str], dag: DAG | None) -> Path:
-    """The path of a configuration file; a relative one is beside the DAG file."""
+    """Return the path of a configuration file; a relative one is relative to the DAG file."""
     path = Path(config)
     return path if path.is_absolute() or dag is None or not dag.fileloc else Path(dag.fileloc).parent / path
 
@@ -84,9 +86,9 @@ def build_config(
     aws_conn_id: str | None,
     region_name: str | None,
 ) -> BasePipelineConfig:
-    """The validated configuration of this run: what it leaves out comes from the run and the connection.
+    """Return the validated configuration of this run; omitted settings come from the run and the connection.
 
-    `partition_is_given` says that `partition` is not the default. Raises ConfigurationError with all that is wrong.
+    `partition_is_given`: `partition` is not the default. Raises ConfigurationError with all violations.
     """
     from airflow_sagemaker.aws.connections import connection_defaults
     from airflow_sagemaker.config.kinds import class_of
@@ -106,14 +108,14 @@ def build_config(
 
 
 def resolve_config(config: BasePipelineConfig, aws: Aws) -> BasePipelineConfig:
-    """The configuration with what only AWS knows, such as the champion. Raises ConfigurationError, ExecutionError."""
+    """Return the configuration with values from AWS (the champion). Raises ConfigurationError and ExecutionError."""
     from airflow_sagemaker.aws.model_registry import ModelRegistry
 
     return config.resolved(lambda group: ModelRegistry(aws, group))
 
 
 def require_cost(config: BasePipelineConfig, limit: float) -> None:
-    """Raise ConfigurationError unless a run costs at most `limit`, by the prices that airflow.cfg has."""
+    """Raise ConfigurationError unless a run costs at most `limit`, by the prices in airflow.cfg."""
     from airflow.sdk.configuration import conf
 
     from airflow_sagemaker.start.prices import CURRENCY_OPTION, OPTION, SECTION, Prices
@@ -132,7 +134,7 @@ def require_cost(config: BasePipelineConfig, limit: float) -> None:
 
 
 def run_parameters(config: BasePipelineConfig, run_key: str | None, *, test: bool) -> dict[str, str]:
-    """The values of this run; a test is the same definition with other values: one instance, few rows."""
+    """Return the parameters of this run; a test has the same definition with other values: one instance, few rows."""
     return (config.for_test() if test else config).pipeline_parameters(run_key=run_key)
 
 
@@ -145,7 +147,7 @@ def _checked_partition(partition: object) -> str:
 
 
 def _refuse_two_partitions(given: JsonObject, context: Context, ours: str | None) -> None:
-    """The configuration's partition must be that of the operator, and of a partitioned run."""
+    """Require that the configuration's partition is that of the operator, and of a partitioned run."""
     theirs = str(given.get("partition") or "").strip()
     key = getattr(context.get("dag_run"), "partition_key", None)
     other, whose = (ours, "the operator's partition") if ours is not None else (key, "the run's partition key")
@@ -155,7 +157,7 @@ def _refuse_two_partitions(given: JsonObject, context: Context, ours: str | None
 
 
 def _partition_violations(context: Context, config: BasePipelineConfig) -> list[Violation]:
-    """Explicit output and checkpoint paths of a partitioned run must differ from partition to partition."""
+    """Require that explicit output and checkpoint paths of a partitioned run contain the partition."""
     violations = []
     partitioned = getattr(context.get("dag_run"), "partition_key", None)
     for name in (*config.input_fields, *config.output_fields):

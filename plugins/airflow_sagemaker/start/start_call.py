@@ -1,4 +1,4 @@
-"""The start call: by version alias, deploying the definition where it is missing, always with the record's token."""
+"""The start call: by version alias and with the record's token; deploys the definition if it does not exist."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 
 class MustWait(Exception):
-    """The start must wait for a condition that resolves itself: a signal to the operator, not an error."""
+    """The start must wait for a condition that resolves itself; a signal to the operator, not an error."""
 
 
 class Killed(Exception):
-    """The task was killed while it launched; what was started has been asked to stop. A signal to the operator."""
+    """The task was killed during the start, and a stop was requested; a signal to the operator."""
 
 
 @dataclass(frozen=True)
 class StartCall:
-    """Starts what a record asks for; the kill switch knows of each request while it has no answer."""
+    """Starts what a record requests; the kill switch knows each request until its response."""
 
     executions: Executions
     run: TaskRun
@@ -42,7 +42,7 @@ class StartCall:
         return self.executions.aws.log
 
     def prepare(self, compiled: CompiledPipeline) -> None:
-        """Ensure that the definition's version exists and still holds that definition."""
+        """Ensure that the definition's version exists and still has this definition."""
         if is_deployed(self.executions.aws, compiled):
             return
         self.log.info("Pipeline %s has no version %s: deploying", compiled.pipeline_name, compiled.version_alias)
@@ -50,14 +50,14 @@ class StartCall:
         self.stop_if_killed(None)
 
     def send(self, record: ExecutionRecord) -> str | None:
-        """The call itself, once; None when no pipeline or no such version exists. Raises botocore's errors."""
+        """Send the call once; returns None if the pipeline or version does not exist. Raises botocore's errors."""
         with self.kill_switch.starting(lambda executions: self._send(executions, record)):
             arn = self._send(self.executions, record)
             self.kill_switch.execution_arn = arn
         return arn
 
     def is_pending(self, record: ExecutionRecord) -> None:
-        """An earlier try has sent the record's request, and its result is unknown."""
+        """Whether an earlier try has sent the record's request, and its result is unknown."""
         self.kill_switch.unanswered(lambda executions: self._send(executions, record))
 
     def _send(self, executions: Executions, record: ExecutionRecord) -> str | None:
@@ -71,7 +71,7 @@ class StartCall:
         )
 
     def start(self, record: ExecutionRecord) -> str:
-        """Start the record's request; repeated through conflicts and until SageMaker sees a version that is new."""
+        """Start the record's request; retries conflicts, and until SageMaker finds a new version."""
         pauses = jittered_pauses(within=self.executions.aws.patience)
         while True:
             arn, error = self._attempt(record)
@@ -91,7 +91,7 @@ class StartCall:
             self.executions.aws.stopped.wait(pause)
 
     def _attempt(self, record: ExecutionRecord) -> tuple[str | None, Exception | None]:
-        """The ARN, or the conflict that stands in the way, or neither where the version is not visible."""
+        """Return the ARN, or the conflict, or neither if the version is not visible yet."""
         try:
             return self.send(record), None
         except Exception as error:
@@ -99,7 +99,7 @@ class StartCall:
             if fault is Fault.QUOTA:
                 raise MustWait(explain_error(error, "starting the execution")) from error
             if fault in {Fault.REFUSED, Fault.CONFLICT}:
-                # The token may be taken: an earlier try's other request has arrived since this one looked.
+                # The token may be taken: an earlier try's other request has arrived since the last search.
                 found = self.find(record)
                 if found is not None:
                     return found, None
@@ -108,10 +108,10 @@ class StartCall:
             raise ExecutionError(explain_error(error, f"starting pipeline {record.pipeline_name!r}")) from error
 
     def find(self, record: ExecutionRecord) -> str | None:
-        """The ARN of the execution that bears the record's display name.
+        """Return the ARN of the execution with the record's display name, None if there is none.
 
-        None, too, for a role that may not list executions: the request is then repeated under its token, and
-        only SageMaker's promise about ClientRequestToken prevents a second execution.
+        Also None if the role may not list executions: the request is then repeated with its token, and only
+        SageMaker's guarantee about ClientRequestToken prevents a second execution.
         """
         try:
             found = self.executions.find(record.pipeline_name, record.display_name, created=record.created)
@@ -126,7 +126,7 @@ class StartCall:
         return found.arn if found is not None else None
 
     def stop_if_killed(self, arn: str | None) -> None:
-        """Raise Killed when the task was killed meanwhile, having stopped what was started."""
+        """Raise Killed if the task was killed in the meantime, after stopping what was started."""
         if not self.kill_switch.thrown:
             return
         if arn is None:
@@ -139,5 +139,5 @@ class StartCall:
 
 
 def was_refused(error: BaseException) -> bool:
-    """Whether the answer behind this error says that the request has started nothing and will not."""
+    """Whether the response behind this error confirms that the request has no effect."""
     return error.__cause__ is not None and classify_error(error.__cause__) in NOT_CARRIED_OUT

@@ -1,4 +1,4 @@
-"""What the operator pushes to XCom about its start, for people, pages and tasks downstream."""
+"""The XComs that the operator pushes about its start, for pages and downstream tasks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def start_details(request: Request, digest: str, parameters: dict[str, str]) -> JsonObject:
-    """The value of `XCom.STARTED` before anything runs: what is only known then is empty."""
+    """Return the value of `XCom.STARTED` before the start: what is known only later is empty."""
     return {
         "pipeline_name": request.pipeline_name,
         "digest": digest,
@@ -31,9 +31,9 @@ def start_details(request: Request, digest: str, parameters: dict[str, str]) -> 
 
 
 def push_start(context: Context, launcher: Launcher, execution: Execution, console_url: str) -> None:
-    """Push what runs as soon as it runs."""
+    """Push what is running, right after the start."""
     record, target = launcher.record, launcher.executions.aws.target
-    if record is not None:  # it always is: typing does not know
+    if record is not None:  # always true; for the type checker
         details = start_details(launcher.request, record.digest, record.parameters) | {
             "pipeline_name": record.pipeline_name,
             "display_name": record.display_name,
@@ -43,7 +43,7 @@ def push_start(context: Context, launcher: Launcher, execution: Execution, conso
             "region_name": ExecutionArn.parse(execution.arn).region,
         }
         context["ti"].xcom_push(key=XCom.STARTED.value, value=details)
-    if launcher.attached:  # what an earlier try pushed, Airflow has cleared
+    if launcher.attached:  # Airflow has cleared the XComs of the earlier try
         _push_definition_of(context, launcher.executions, execution.arn)
 
 
@@ -59,9 +59,9 @@ def push_definition(context: Context, definition: str) -> None:
 
 
 def _push_definition_of(context: Context, executions: Executions, arn: str) -> None:
-    """From SageMaker: what compiles today may be another definition than the one that runs."""
+    """Read it from SageMaker: compiling now might give another definition than the running one."""
     try:
         push_definition(context, executions.definition(arn))
-    except Exception as error:  # must not fail a task whose training runs
+    except Exception as error:  # must not fail a task whose training is running
         key = XCom.DEFINITION.value
         executions.aws.log.warning("XCom %s is missing: the definition of %s could not be read: %s", key, arn, error)

@@ -1,4 +1,4 @@
-"""A task's own settings: checked when they are given, and again once their templates are rendered."""
+"""A task's settings: checked when they are given, and again when their templates are rendered."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
 
 Template: TypeAlias = str
-"""A text that holds an Airflow template, in the place of a setting that is checked once it is rendered."""
+"""A string with an Airflow template, which is checked when it is rendered."""
 
 
 def check_choice(name: str, value: object, allowed: tuple[str, ...]) -> str:
-    """The value itself, when it is allowed; else ValueError. A template is checked once it is rendered."""
+    """Return the value if it is allowed. Raises ValueError; a template is checked when it is rendered."""
     if value not in allowed and not is_template(value):
         raise ValueError(f"{name} = {value!r}: must be one of {', '.join(map(repr, allowed))}")
     return str(value)
 
 
 def seconds_of(name: str, value: object) -> float:
-    """Seconds as a float, of a number, a timedelta, or text with a number in it; else ValueError."""
+    """Return seconds from a number, a timedelta or a numeric string. Raises ValueError."""
     found = value.total_seconds() if isinstance(value, timedelta) else _number_of(value)
     if not 0 <= found < math.inf:
         raise ValueError(f"{name} = {value!r}: must be a number of seconds, 0 or more, or a timedelta")
@@ -34,12 +34,12 @@ def seconds_of(name: str, value: object) -> float:
 
 
 def check_seconds(name: str, value: object) -> float | Template:
-    """As `seconds_of`, but a template is returned unchanged."""
+    """Do the same, but return a template unchanged."""
     return value if isinstance(value, str) and is_template(value) else seconds_of(name, value)
 
 
 def check_count(name: str, value: object) -> int | Template | None:
-    """A whole number from 1, of an integer or text, or None; else ValueError. A template stays as it is."""
+    """Return a whole number from 1, from an integer or string, or None; a template unchanged. Raises ValueError."""
     text = str(value).strip()
     if is_template(value) or text in {"", "None"}:
         return text if is_template(value) else None
@@ -49,7 +49,7 @@ def check_count(name: str, value: object) -> int | Template | None:
 
 
 def check_amount(name: str, value: object) -> float | Template | None:
-    """An amount of money above 0, of a number or text, or None; else ValueError. A template stays as it is."""
+    """Return an amount above 0, from a number or string, or None; a template unchanged. Raises ValueError."""
     text = str(value).strip()
     if is_template(value) or text in {"", "None"}:
         return text if is_template(value) else None
@@ -60,7 +60,7 @@ def check_amount(name: str, value: object) -> float | Template | None:
 
 
 def _number_of(value: object) -> float:
-    """A number, or the number in a text; not a number for anything else, booleans among them."""
+    """Return the number, or the number in a string; NaN for anything else, including booleans."""
     if isinstance(value, bool) or not isinstance(value, SupportsFloat | str):
         return math.nan
     try:
@@ -70,7 +70,7 @@ def _number_of(value: object) -> float:
 
 
 def check_rendered(task: BaseOperator, checks: Mapping[str, Callable[[str, object], object]]) -> None:
-    """Check what the templates rendered to, all settings of a task together. Raises ConfigurationError."""
+    """Check the rendered settings of a task. Raises ConfigurationError with all violations."""
     violations = []
     for name, check in checks.items():
         value = getattr(task, name)
@@ -94,4 +94,4 @@ SETTINGS: dict[str, Callable[[str, object], object]] = {
     "max_cost": check_amount,
     "mode": lambda name, value: check_choice(name, value, ("full", "test")),
 }
-"""The operator's templated settings, each with what makes its value of what is given."""
+"""Functions that check and convert the operator's templated settings."""

@@ -1,4 +1,4 @@
-"""The start of one task run: from a validated configuration and the operator's settings to one running execution."""
+"""The start of a task run: from a validated configuration and the operator's settings to a running execution."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 
 class DryRun(Exception):
-    """Nothing was deployed or started, as `dry_run` asks: a signal to the operator, not an error."""
+    """Nothing was deployed or started because of `dry_run`; a signal to the operator, not an error."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StartSettings:
-    """The operator's rendered settings that a start depends on; the operator documents each of them."""
+    """The operator's rendered settings that a start depends on; see the operator."""
 
     retries: int | None
     waits_for_end: bool
@@ -50,7 +50,7 @@ class StartSettings:
 
 
 class TaskStart:
-    """See the module; `launcher` knows afterwards what was started and which record says so."""
+    """Starts a task run's execution; afterwards, `launcher` has the execution and its record."""
 
     def __init__(
         self, context: Context, config: BasePipelineConfig, aws: Aws, settings: StartSettings, kill_switch: KillSwitch
@@ -65,7 +65,7 @@ class TaskStart:
     def run(self) -> Execution:
         """Continue with an earlier try's execution, or start one.
 
-        Raises MustWait, Killed or DryRun where nothing is left running, and this package's errors.
+        Raises MustWait, Killed or DryRun, after which nothing is left running, and this package's errors.
         """
         return self.launcher.reattach() or self._launch()
 
@@ -87,7 +87,7 @@ class TaskStart:
         )
 
     def _resolve(self) -> BasePipelineConfig:
-        """Look up what only AWS knows, for a new execution alone: an earlier one needs no champion any more."""
+        """Resolve what only AWS knows, such as the champion, for a new execution only."""
         self._config = config = resolve_config(self._config, self._aws)
         request = self.launcher.request
         run_key = f"run-{request.run.run_key(request.clears.max_tries, request.unseen_clears)}"

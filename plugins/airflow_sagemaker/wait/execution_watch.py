@@ -1,4 +1,4 @@
-"""One task's wait for one execution: what operator and sensor do alike, in whichever process they are."""
+"""A task's wait for an execution: what operator and sensor have in common."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class ExecutionWatch:
-    """Polls one execution, reports its progress in the task's log, and concludes it when it has ended."""
+    """Polls an execution, reports its progress in the task's log, and returns its outcome when it has ended."""
 
     def __init__(self, executions: Executions, arn: str, report: ProgressReport) -> None:
         self.executions = executions
@@ -34,12 +34,12 @@ class ExecutionWatch:
         self.report = report
         self._pages = pages_of(arn, executions.aws.client("sagemaker").meta.endpoint_url)
         self.page_urls = page_urls(self._pages)
-        """The addresses of the task's links, by XCom key; more are known after `conclude`."""
+        """URLs of the task's links by XCom key; more are known after `conclude`."""
         self.last_status = ""
         self._log = executions.aws.log
 
     def look(self) -> Execution:
-        """Describe the execution; a status that is new is logged."""
+        """Describe the execution, and log a new status."""
         execution = self.executions.describe(self.arn)
         if execution.status != self.last_status:
             self._log.info("Execution is %s (%s)", execution.status, execution.arn)
@@ -47,7 +47,7 @@ class ExecutionWatch:
         return execution
 
     def log_progress(self, *, to_the_end: bool = False) -> None:
-        """Log what is new; an error here does not fail the task."""
+        """Log new progress; errors do not fail the task."""
         try:
             for level, text in self.report.new_lines(self.executions, self.arn, to_the_end=to_the_end):
                 getattr(self._log, level)("%s", text)
@@ -55,7 +55,7 @@ class ExecutionWatch:
             self._log.warning("Could not read its progress: %s", error_text(error))
 
     def poll_until_ended(self, interval: float, stop: Callable[[], bool]) -> Execution:
-        """Block the worker until the execution has ended or `stop()`, reporting its progress."""
+        """Block until the execution has ended or `stop()` is true, and report its progress."""
         while True:
             execution = self.look()
             self.log_progress(to_the_end=not execution.live)
@@ -66,7 +66,7 @@ class ExecutionWatch:
                 self.executions.aws.stopped.wait(min(1.0, max(0.0, deadline - time.monotonic())))
 
     def conclude(self, execution: Execution) -> Outcome:
-        """The outcome of an execution that succeeded; ExecutionFailed with the explanation for any other end."""
+        """Return the outcome of a successful execution. Raises ExecutionFailed with an explanation for any other."""
         if execution.status != Status.SUCCEEDED:
             failure: ExecutionFailed = explain_failure(self.executions, execution, self._pages.execution())
             self.page_urls |= page_urls(self._pages, failure.training_job_name)
@@ -82,12 +82,12 @@ class ExecutionWatch:
 
 
 def open_executions(target: AwsTarget, log: Log) -> Executions:
-    """The executions that a task with this target sees."""
+    """Return the executions of this target."""
     return Executions(Aws(target, log))
 
 
 def require_own_region(executions: Executions, arn: object) -> None:
-    """Raise ExecutionNotFound for anything but an execution's ARN in the client's region."""
+    """Raise ExecutionNotFound unless this is an execution's ARN in the client's region."""
     parsed = ExecutionArn.parse(arn)
     region = executions.aws.client("sagemaker").meta.region_name
     if parsed.region != region:
@@ -95,7 +95,7 @@ def require_own_region(executions: Executions, arn: object) -> None:
 
 
 def checked_event(event: JsonObject | None) -> JsonObject:
-    """A trigger's event, or the error that it reports: a retry can heal a fault, but not a missing execution."""
+    """Return a trigger's event, or raise its error: a retry can fix a fault, but not a missing execution."""
     event = event or {}
     if event.get("event") == "missing":
         raise ExecutionNotFound(str(event.get("error")))
@@ -105,7 +105,7 @@ def checked_event(event: JsonObject | None) -> JsonObject:
 
 
 def stop_at_timeout(target: Callable[[], AwsTarget], arn: str, log: Log, limit: str) -> None:
-    """Stop an execution whose task has waited too long; an error is logged, and the timeout is raised regardless."""
+    """Stop an execution whose task has timed out; errors are only logged, so that the timeout is raised."""
     try:
         stopped = stop_execution(open_executions(target(), log), arn, within=TIMEOUT_STOP_SECONDS)
     except Exception as error:
@@ -117,7 +117,7 @@ def stop_at_timeout(target: Callable[[], AwsTarget], arn: str, log: Log, limit: 
 
 
 def update_assets(context: Context, outlets: Iterable[object], outcome: Outcome, partition: str | None) -> None:
-    """Put the model's place, its metrics and the run's partition into the event of every Asset among the outlets."""
+    """Add the model's S3 URI, its metrics and the run's partition to the events of all assets among the outlets."""
     from airflow.sdk import Asset
 
     for asset in outlets or ():

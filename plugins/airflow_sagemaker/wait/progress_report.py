@@ -1,8 +1,8 @@
-"""Reports what an execution does while it runs: the transitions of its steps and, if wanted, its jobs' log lines.
+"""Reports the progress of an execution: the transitions of its steps and, if requested, its jobs' log lines.
 
-The same report is written in the triggerer and in the worker. How far it has come is plain data (`position`), which
-travels in the trigger's event, so that the worker continues at the very line where the triggerer stopped. A restarted
-triggerer has lost its position: lines are repeated, marked "earlier", but none is missing.
+Triggerer and worker write the same report. Its `position` is plain data in the trigger's event, so that the worker
+continues at the line where the triggerer stopped. A restarted triggerer has no position: lines are repeated, marked
+"earlier", but none is missing.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from airflow_sagemaker.types import JsonObject
 
 POSITION_KEY = "told"
-"""Under which a position is stored, in a trigger's event and in the task state store; older versions read it, too."""
+"""Key of the position in a trigger's event and in the task state store; older versions use it, too."""
 
 ENDED = frozenset({"Succeeded", "Failed", "Stopped"})
 TO_THE_END = 1000
-"""Pages of a log (10,000 lines each) that are read when nothing may be left out."""
+"""Maximum pages of a log (10,000 lines each) that are read at the end."""
 
 Line = tuple[str, str]
 """Log level and text."""
@@ -32,21 +32,21 @@ Line = tuple[str, str]
 
 @dataclass
 class ProgressReport:
-    """Remembers what was reported about one execution. `level` is a `contract.ProgressLevel`."""
+    """Knows what was reported about an execution. `level` is a `contract.ProgressLevel`."""
 
     level: str
     since: datetime = field(default_factory=lambda: datetime.now(UTC))
-    """Log lines written before this are marked: an earlier report may have shown them."""
+    """Log lines from before this time are marked, because an earlier report may have shown them."""
     steps: dict[str, str] = field(default_factory=dict)
     followers: dict[str, Follower] = field(default_factory=dict)
 
     @property
     def calls(self) -> int:
-        """How many calls `new_lines` makes, about: what it takes from the budget."""
+        """About how many calls `new_lines` makes, for the budget."""
         return 1 + (self.level == ProgressLevel.LOGS) * max(1, len(self.followers))
 
     def new_lines(self, executions: Executions, arn: str, *, to_the_end: bool = False) -> list[Line]:
-        """What is new since the last time. Blocking; raises botocore's errors, and what was left out comes later."""
+        """Return what is new since the last call; blocking. After one of botocore's errors, the lines follow later."""
         before = deepcopy((self.steps, self.followers))
         try:
             return self._read_new_lines(executions, arn, to_the_end)
@@ -89,7 +89,7 @@ class ProgressReport:
         return [("info", self._formatted(step.name, event)) for event in events]
 
     def _formatted(self, step: str, event: tuple[datetime, str]) -> str:
-        """`[Train] 2026-01-01T00:00:00.000Z the job's own line`; the line comes last, so that it can be matched."""
+        """Return `[Train] 2026-01-01T00:00:00.000Z the job's line`; the line is last, so that it can be matched."""
         moment, line = event
         mark = " earlier" if moment < self.since else ""
         return (
@@ -97,7 +97,7 @@ class ProgressReport:
         )
 
     def position(self) -> JsonObject:
-        """As plain data for an event or the task state store: a copy, for the next lines come from another thread."""
+        """Return the position as plain data; a copy, because another thread continues the report."""
         return {
             "since": self.since.isoformat(),
             "steps": dict(self.steps),
@@ -107,7 +107,7 @@ class ProgressReport:
 
     @classmethod
     def continued(cls, level: str, position: object) -> ProgressReport:
-        """A report that continues where another stopped; a new one without a (readable) position."""
+        """Return a report that continues at a position; a new one if there is none, or it cannot be read."""
         if not isinstance(position, dict) or "since" not in position:
             return cls(level)
         groups = position.get("groups", {})

@@ -1,9 +1,9 @@
-"""One poller for all waiters on the same connection, region and botocore configuration in a triggerer.
+"""One poller per triggerer for all waiters with the same connection, region and botocore configuration.
 
-A triggerer runs a thousand triggers in one event loop. Each registers a `Waiter`; the poller asks SageMaker once per
-pipeline and interval (ListPipelineExecutions has the status of a hundred executions per call) and Describe only for
-the few that a list does not show. boto3 runs in two threads, never in the event loop. The poller never logs: a line
-would land in whichever sensor's log its task was born under. It puts lines into the waiters, who log their own.
+A triggerer runs a thousand triggers in one event loop. Each registers a `Waiter`. The poller calls
+ListPipelineExecutions once per pipeline and interval, which returns the status of a hundred executions, and Describe
+only for executions that are not in the list. boto3 runs in two threads, never in the event loop. The poller never logs,
+because the line would be in the log of the sensor that started it. It passes lines to the waiters, which log them.
 """
 
 from __future__ import annotations
@@ -39,47 +39,47 @@ Arguments = TypeVarTuple("Arguments")
 Result = TypeVar("Result")
 
 GATHER_SECONDS = 0.2
-"""A new waiter is first polled after this pause, together with others that arrive in the meantime."""
+"""Seconds before a new waiter is polled, together with others that arrive in the meantime."""
 LONGEST_BACKOFF = 16.0
-"""How much longer than asked for the interval becomes, at most, while SageMaker throttles."""
+"""Largest factor by which the interval grows while SageMaker throttles."""
 JITTER = 0.1
-"""An interval becomes longer by up to this share, never shorter: `poll_interval` bounds what polling costs."""
+"""Jitter: share by which an interval is extended at most. It is never shorter, so `poll_interval` limits the calls."""
 THREADS = 2
 PROGRESS_CALLS_PER_SECOND = 2.0
-"""What progress="steps" and "logs" may cost together per connection and region; status is not counted."""
+"""Calls per second for progress="steps" and "logs" together, per connection and region; status is not counted."""
 IDLE_SECONDS = 0.5
 MISSING_LOOKS = 3
 """How often an execution must be reported missing before its waiter gives up."""
 
 STOP_SECONDS = 20.0
-"""How long a stop is tried again: Airflow gives a trigger's on_kill thirty seconds ([triggerer] on_kill_timeout)."""
+"""How long a stop is retried: a trigger's on_kill has thirty seconds ([triggerer] on_kill_timeout)."""
 
 MAY_NOT_LIST = (
     "The role lacks sagemaker:ListPipelineExecutions: polling each execution separately "
     "(sagemaker:DescribePipelineExecution)"
 )
 ALL_ALIKE = frozenset({Fault.THROTTLED, Fault.UNAVAILABLE, Fault.IN_BETWEEN, Fault.EXPIRED, Fault.CREDENTIALS})
-"""Faults of one Describe after which the others of the round are not described: they would fail alike."""
+"""Faults of a Describe after which the round makes no more Describe calls, because they would fail, too."""
 
 HOPELESS = frozenset({Fault.EXPIRED, Fault.CREDENTIALS, Fault.DENIED})
 HOPELESS_LOOKS = 2
-"""So many such faults in a row are reported, however much patience is left: the second look had new clients."""
+"""Consecutive faults of this kind that end the wait, even before `patience` expires: the second try had new clients."""
 
 
 @dataclass(eq=False, slots=True)
 class Waiter:
-    """One trigger's wait for one execution."""
+    """A trigger's wait for an execution."""
 
     arn: ExecutionArn
     interval: float
     patience: float
-    """Seconds of uninterrupted faults before the waiter is given the fault instead of an answer."""
+    """Seconds of continuous faults after which the wait ends with the fault."""
     done: asyncio.Future[Execution]
     report: ProgressReport
     lines: list[tuple[str, str]] = field(default_factory=list)
-    """(level, text) for the trigger's own log; taken by `next_lines`."""
+    """(level, text) for the trigger's log; `next_lines` takes them."""
     news: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when there are lines or the wait is over."""
+    """Set when there are lines, or the wait has ended."""
     started_at: datetime | None = None
     status: str = ""
     failing_since: float | None = None
@@ -88,27 +88,27 @@ class Waiter:
     due: float = 0.0
     reported_at: float = 0.0
     position: JsonObject = field(default_factory=dict)
-    """How far the lines given to this waiter have come (ProgressReport.position)."""
+    """Position of the lines given to this waiter (ProgressReport.position)."""
 
     @property
     def wants_progress(self) -> bool:
-        """Whether its steps are to be asked for: it wants to know, and the execution runs."""
+        """Whether to request its steps: they are wanted, and the execution is running."""
         return self.report.level != ProgressLevel.STATUS and self.status in LIVE and not self.done.done()
 
     def say(self, level: str, text: str) -> None:
-        """Hand a line to the trigger, which logs it."""
+        """Pass a line to the trigger, which logs it."""
         self.lines.append((level, text))
         self.news.set()
 
     async def next_lines(self) -> list[tuple[str, str]]:
-        """Wait until there is something to log or the wait is over; returns what there is to log."""
+        """Wait until there are lines, or the wait has ended; return the lines."""
         await self.news.wait()
         self.news.clear()
         lines, self.lines = self.lines, []
         return lines
 
     def seen(self, execution: Execution, now: float) -> None:
-        """Process a response; resolves `done` when the execution has ended."""
+        """Process a response; resolves `done` if the execution has ended."""
         self.failing_since, self.missing, self.hopeless = None, 0, 0
         self.due = now + self.interval
         self.started_at = execution.started_at or self.started_at
@@ -120,7 +120,7 @@ class Waiter:
             self.news.set()
 
     def failed(self, error: Exception, now: float, pause: float) -> None:
-        """Process a fault; gives up with it after `patience` seconds, sooner when waiting cannot help."""
+        """Process a fault; ends the wait with it after `patience` seconds, or sooner if waiting cannot help."""
         self.due = now + pause
         if self.failing_since is None:
             self.failing_since = now
@@ -137,19 +137,19 @@ class Waiter:
 
 
 class SharedPoller:
-    """See the module; get one with `SharedPoller.of(target)` inside a running event loop."""
+    """Polls for all waiters of one target; use `SharedPoller.of(target)` in a running event loop."""
 
     _pollers: ClassVar[dict[tuple[int, str], SharedPoller]] = {}
 
     def __init__(self, target: AwsTarget) -> None:
         self.target = target
-        self.target.forget()  # a triggerer lives for weeks: a new poller reloads the connection
+        self.target.forget()  # a triggerer runs for weeks: a new poller reloads the connection
         self._waiters: set[Waiter] = set()
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._budget = Budget(PROGRESS_CALLS_PER_SECOND)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="sagemaker-poller")
-        # Patience 0: one attempt per call. Waiting is done here, between rounds, where it blocks no thread.
+        # Patience 0: one attempt per call. The poller waits between rounds, without blocking a thread.
         self._aws = _QuietAws(target)
         self._executions = Executions(self._aws)
         self._slower = 1.0
@@ -158,20 +158,20 @@ class SharedPoller:
 
     @classmethod
     def of(cls, target: AwsTarget) -> SharedPoller:
-        """The poller of this target in this event loop."""
+        """Return the poller of this target in this event loop."""
         key = (id(asyncio.get_running_loop()), target.key())
         if key not in cls._pollers:
             cls._pollers[key] = cls(target)
         return cls._pollers[key]
 
     def add(self, arn: str, interval: float, patience: float, progress: str = ProgressLevel.STATUS) -> Waiter:
-        """Begin to wait for an execution; end it with `remove`."""
+        """Start waiting for an execution; end the wait with `remove`."""
         loop = asyncio.get_running_loop()
         waiter = Waiter(ExecutionArn.parse(arn), interval, patience, loop.create_future(), ProgressReport(progress))
         self._waiters.add(waiter)
         self._wake.set()
         if all(task.done() for task in self._tasks):
-            # A separate context: the triggerer routes log lines and connections by context variables of the trigger.
+            # A separate context, because the triggerer assigns logs and connections by the trigger's context variables.
             self._tasks = [
                 loop.create_task(coroutine, name="sagemaker-poller", context=contextvars.Context())
                 for coroutine in (self._run(), self._report_progress())
@@ -181,7 +181,7 @@ class SharedPoller:
         return waiter
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """A poller that died of its own error must not leave anyone waiting forever."""
+        """End all waits if the poller itself has failed."""
         error = None if task.cancelled() else task.exception()
         if error is None:
             return
@@ -189,7 +189,7 @@ class SharedPoller:
             waiter.give_up(error)
 
     def remove(self, waiter: Waiter) -> None:
-        """End a wait; the last one ends the poller."""
+        """End a wait; after the last one, the poller ends."""
         self._waiters.discard(waiter)
         self._close_if_idle()
 
@@ -204,16 +204,16 @@ class SharedPoller:
                 del self._pollers[key]
 
     async def in_thread(self, function: Callable[[Unpack[Arguments]], Result], *arguments: *Arguments) -> Result:
-        """Run a blocking call in the poller's threads, which may not ask Airflow for the connection."""
+        """Run a blocking call in the poller's threads, which must not request the connection from Airflow."""
         self._aws.forget_when_stale()
         if not self.target.prepared:
             await airflow_compat.call_where_airflow_may_be_asked(self.target.prepare)
         return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
 
     async def stop(self, arn: str) -> Execution:
-        """Stop an execution (a trigger's on_kill) and return what Describe then says of it.
+        """Stop an execution (for a trigger's on_kill) and return what Describe then reports.
 
-        As `stopping.stop_execution`, with its pauses outside the threads, since many may be marked at once.
+        Like `stopping.stop_execution`, but pauses do not block a thread, since many tasks may be marked at once.
         """
         self._stopping += 1
         pauses = jittered_pauses(within=STOP_SECONDS, longest=5.0)
@@ -246,7 +246,7 @@ class SharedPoller:
             await self._round()
 
     async def _report_progress(self) -> None:
-        """Ask for the steps (and logs) of those who want them, in turn, within the budget of calls."""
+        """Request the steps (and logs) of waiters that want them, in turn, within the budget of calls."""
         while True:
             ready = [w for w in self._waiters if w.wants_progress and w.reported_at + w.interval <= monotonic()]
             if not ready:
@@ -266,7 +266,7 @@ class SharedPoller:
             waiter.position = waiter.report.position()
 
     async def _round(self) -> None:
-        """Ask about every pipeline that has a waiter due now; a pipeline's other waiters learn it too."""
+        """Poll all pipelines with a waiter that is due; the other waiters of the pipeline get the result, too."""
         now = monotonic()
         by_pipeline: dict[str, list[Waiter]] = {}
         for waiter in self._waiters:
@@ -280,7 +280,7 @@ class SharedPoller:
         might_list = not self._may_not_list
         try:
             looks = await self.in_thread(self._look, group)
-        except Exception as error:  # our own error: its waiters must get it, and the others keep waiting
+        except Exception as error:  # an error of ours ends the waits of this pipeline only
             looks = dict.fromkeys(group, error)
         if might_list and self._may_not_list:
             for waiter in group:
@@ -294,7 +294,7 @@ class SharedPoller:
         for waiter, seen in looks.items():
             try:
                 self._take_in(waiter, seen, now, spread)
-            except Exception as error:  # one waiter's fault is its own
+            except Exception as error:  # a fault that concerns one waiter only
                 waiter.give_up(error)
 
     def _take_in(self, waiter: Waiter, seen: Execution | Exception, now: float, spread: float) -> None:
@@ -314,7 +314,7 @@ class SharedPoller:
             self._slower = min(LONGEST_BACKOFF, self._slower * 2)
 
     def _look(self, group: list[Waiter]) -> dict[Waiter, Execution | Exception]:
-        """Blocking: the state of each execution of one pipeline that has a waiter, or the error that hides it."""
+        """Return the state, or the error, of each execution of a pipeline that has a waiter; blocking."""
         found: dict[str, Execution] = {}
         looks: dict[Waiter, Execution | Exception] = {}
         if len({waiter.arn.execution_id for waiter in group}) > 1:
@@ -335,9 +335,10 @@ class SharedPoller:
         return looks
 
     def _list(self, group: list[Waiter], found: dict[str, Execution]) -> Exception | None:
-        """Read the pipeline's list back to the oldest waiter, but never more pages than Describe calls would cost.
+        """Read the pipeline's list back to the oldest waiter, but at most as many pages as Describe calls would be
+        needed.
 
-        The fault that keeps it from being read; none where the role may not list: then each is described.
+        Returns the fault if the list cannot be read; None if the role may not list, and each execution is described.
         """
         if self._may_not_list:
             return None
@@ -361,23 +362,23 @@ class SharedPoller:
 
 
 class Budget:
-    """So many calls per second for all together: steady, without bursts."""
+    """A limit of calls per second, without bursts."""
 
     def __init__(self, rate: float) -> None:
         self.rate = rate
         self._free_at = 0.0
 
     async def take(self, calls: int) -> None:
-        """Wait until `calls` are allowed; they are spread evenly, never saved up."""
+        """Wait until `calls` are allowed; unused calls are not saved up."""
         now = monotonic()
         self._free_at = max(self._free_at, now) + calls / self.rate
         await asyncio.sleep(max(0.0, self._free_at - calls / self.rate - now))
 
 
 class _QuietAws(Aws):
-    """Calls once and never logs, and forgets its clients only when the event loop allows it.
+    """Makes single attempts without logging, and forgets its clients only when the event loop allows it.
 
-    A thread that made a new client would ask Airflow for the connection.
+    Otherwise, a thread that creates a new client would request the connection from Airflow.
     """
 
     stale = False

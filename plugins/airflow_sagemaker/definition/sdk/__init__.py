@@ -1,1 +1,1 @@
-"""Runs in the compile process: the only folder that may import `sagemaker`, and nothing outside it imports this one."""
+"""Code of the compile process: it may import `sagemaker`, and no other code may import it."""

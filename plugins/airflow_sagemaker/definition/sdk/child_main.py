@@ -1,7 +1,7 @@
-"""The process that compiles: reads a request, imports the SDK, writes a response. `python -m ... WORK_FOLDER`.
+"""The compile process, `python -m ... WORK_FOLDER`: reads a request, imports the SDK, writes a response.
 
-Its standard input is empty, it has no credentials, and any call to AWS is an error. WORK_FOLDER/request.json holds
-{"kind": ..., "config": {...}, ...} as `definition.request` makes it; WORK_FOLDER/response.json gets either
+Its standard input is empty, it has no credentials, and any call to AWS is an error. WORK_FOLDER/request.json contains
+{"kind": ..., "config": {...}, ...} of `definition.request`; WORK_FOLDER/response.json gets either
 {"definition", "uploads": [{"bucket", "key", "path", "sha256", "size"}]} or {"error", "kind"}.
 """
 
@@ -36,19 +36,19 @@ def die_with_parent(parent: int) -> None:
 
 
 class RecordingUploader:
-    """Keeps the files in the work folder and notes where the parent must bring them."""
+    """Stores the files in the work folder, and records where the parent must upload them."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.uploads: dict[tuple[str, str], JsonObject] = {}
 
     def upload(self, files: Mapping[str, bytes], bucket: str, prefix: str) -> None:
-        """Note each file for s3://bucket/prefix/<relative path>."""
+        """Record each file for s3://bucket/prefix/<relative path>."""
         for name, content in files.items():
             self.add(content, bucket, f"{prefix}/{name}")
 
     def add(self, content: bytes, bucket: str, key: str) -> None:
-        """Note one file's content for s3://bucket/key."""
+        """Record a file's content for s3://bucket/key."""
         import hashlib
 
         digest = hashlib.sha256(content).hexdigest()
@@ -60,7 +60,7 @@ class RecordingUploader:
 
 
 def recording_session(region: str, bucket: str, uploader: RecordingUploader) -> PipelineSession:
-    """Return a PipelineSession that makes no AWS call: what steps upload is noted, everything else is refused."""
+    """Return a PipelineSession without AWS calls: uploads of steps are recorded, everything else raises an error."""
     import boto3
     from sagemaker.core.workflow.pipeline_context import PipelineSession
 
@@ -95,7 +95,7 @@ def recording_session(region: str, bucket: str, uploader: RecordingUploader) -> 
 
 
 def check_settings_once() -> None:
-    """Have the SDK check equal settings once: otherwise it validates them at each of ten uses (0.8 s in total)."""
+    """Make the SDK validate equal settings once, instead of at each of ten uses (0.8 s in total)."""
     from sagemaker.core.config.config_manager import SageMakerConfig
 
     check, valid = SageMakerConfig.validate_sagemaker_config, []
@@ -124,10 +124,10 @@ def compile_request(request: JsonObject, folder: Path) -> JsonObject:
 
 
 def main() -> None:
-    """Answer the one request in the work folder."""
+    """Process the request in the work folder."""
     folder, parent = Path(sys.argv[1]), int(sys.argv[2])
     die_with_parent(parent)
-    gc.disable()  # saves half a second: nothing that the SDK imports is garbage
+    gc.disable()  # saves half a second: importing the SDK creates no garbage
     request = json.loads((folder / "request.json").read_text(encoding="utf-8"))
     files = folder / "files"
     files.mkdir()
@@ -144,7 +144,7 @@ def main() -> None:
     partial.replace(folder / "response.json")
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)  # unloading the SDK's modules in order would cost another second
+    os._exit(0)  # unloading the SDK's modules would take another second
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""A configuration as a whole SageMaker pipeline: parameters, steps, definition. Imports the SDK.
+"""From a configuration to a SageMaker pipeline with parameters, steps and definition. Imports the SDK.
 
-`build_pipeline` is for Python programs; the operator and the command line go through
-`airflow_sagemaker.definition.compiler`, which runs this module in a separate process.
+`build_pipeline` is for Python programs; operator and command line use `airflow_sagemaker.definition.compiler`, which
+runs this module in a child process.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from airflow_sagemaker.config.base import BasePipelineConfig
 from airflow_sagemaker.exceptions import CompileError
 
 StepSource: TypeAlias = "Step | str | Callable[..., Step | Sequence[Step]]"
-"""A step of the SDK, a function that makes one or several, or a "module:function" reference to one."""
+"""A step of the SDK, a function that returns one or several, or a "module:function" reference to one."""
 
 
 @dataclass(frozen=True)
 class StepContext:
-    """What a function that makes steps is given, be it a kind's own or that of a user's dependencies and followups.
+    """The argument of functions that return steps: a kind's, and those in dependencies and followups.
 
-    `variables` are the pipeline's parameters by name: use them for whatever differs from run to run.
-    `before` are the steps of the dependencies: a kind's steps must wait for them.
-    `uploader` brings files to S3 whose digest is part of their key.
-    `training_step` is the kind's last step for functions whose steps come after it, else None.
+    `variables` are the pipeline's parameters by name, for everything that differs between runs.
+    `before` are the steps of the dependencies, which the kind's steps must wait for.
+    `uploader` uploads files to S3 under keys that contain their digest.
+    `training_step` is the kind's last step, for followups; otherwise None.
     """
 
     config: BasePipelineConfig
@@ -54,11 +54,11 @@ def build_pipeline(
     followups: Sequence[StepSource] = (),
     uploader: Uploader | None = None,
 ) -> Pipeline:
-    """Return a pipeline whose kind's own steps run between `dependencies` and `followups`.
+    """Return a pipeline that runs the kind's steps between `dependencies` and `followups`.
 
-    Both take SDK steps, functions that return a step or several, or "module:function"; a function may take a
-    StepContext. The steps of the configuration's own `dependencies` and `followups` come first. Parameters have no
-    default: every start gives `config.pipeline_parameters()`.
+    Both accept SDK steps, functions that return one or several steps, and "module:function" references; a function may
+    take a StepContext. The configuration's `dependencies` and `followups` come first. Parameters have no defaults:
+    every start sets `config.pipeline_parameters()`.
     """
     variables = {
         name: ParameterInteger(name=name) if kind == "Integer" else ParameterString(name=name)
@@ -75,13 +75,13 @@ def build_pipeline(
         parameters=list(variables.values()),
         steps=[*before, *own, *after],
         sagemaker_session=session,
-        # The SDK's default would make an experiment for each execution, in some regions only.
+        # The SDK's default would create an experiment for each execution, and only in some regions.
         pipeline_experiment_config=None,
     )
 
 
 def canonical_definition(pipeline: Pipeline) -> str:
-    """Return the definition as JSON with sorted keys and no blanks: equal pipelines give equal bytes."""
+    """Return the definition as JSON with sorted keys and no spaces: equal pipelines have equal bytes."""
     content = {name: value for name, value in json.loads(pipeline.definition()).items() if value is not None}
     return json.dumps(content, sort_keys=True, separators=(",", ":"))
 

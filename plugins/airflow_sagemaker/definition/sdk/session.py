@@ -1,4 +1,4 @@
-"""The SageMaker session that steps are made with. Importing this module imports the SDK, which takes seconds."""
+"""The SageMaker session of the steps. Importing this module imports the SDK, which takes seconds."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ TELEMETRY_OFF: JsonObject = {
 
 
 class Uploader(Protocol):
-    """Where files go: uploaded at once, or recorded for the parent process."""
+    """Uploads files immediately, or records them for the parent process."""
 
     def upload(self, files: Mapping[str, bytes], bucket: str, prefix: str) -> None:
         """Bring each file to s3://bucket/prefix/<relative path>."""
 
 
 class SessionUploader:
-    """Uploads through the SageMaker session at once, skipping what already lies there."""
+    """Uploads with the SageMaker session, except files that exist already."""
 
     def __init__(self, session: PipelineSession) -> None:
         self._session = session
@@ -65,7 +65,7 @@ def configured_session(config: BasePipelineConfig) -> PipelineSession:
 
 
 def completed_config(config: Config, session: PipelineSession) -> Config:
-    """Return the configuration with what the session adds: AWS is asked only for a role or bucket nobody named."""
+    """Return the configuration completed by the session, which calls AWS only for a missing role or bucket."""
     config = config.completed(region=session.boto_region_name)
     if config.role_arn is None:
         config = config.completed(role_arn=_default_role(session))

@@ -1,4 +1,4 @@
-"""What a scoring step is configured with."""
+"""The configuration of a scoring pipeline."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from airflow_sagemaker.types import JsonMapping
 CHAMPION = "champion"
 PROGRAM = "predict.py"
 _PLACEHOLDERS = {"model": "s3://given/at-start/model.tar.gz", "input_path": "s3://given/at-start"}
-"""In the compile process, which knows no value of a run."""
+"""Placeholder in the compile process, which knows no values of a run."""
 _PACKAGE = re.compile(r"arn:aws[a-z\-]*:sagemaker:[a-z0-9\-]+:\d{12}:model-package/[^/]+(/\d+)?")
 
 
@@ -74,8 +74,8 @@ def _instance_type(seen: _Fields) -> Iterator[Violation]:
 class PytorchScoringConfig(BasePipelineConfig):
     """Scores the rows of a partition with the champion, or any model of the training program.
 
-    The answers are written to `output_path` as one file predictions.parquet, whole or not at all: the id, probability
-    and label of each row, and in each row the model and the partition.
+    The predictions are written to `output_path` as predictions.parquet, completely or not at all: id, probability and
+    label of each row, and the model and the partition.
     """
 
     kind: ClassVar[str] = "scoring"
@@ -109,12 +109,12 @@ class PytorchScoringConfig(BasePipelineConfig):
         path = self.output_path
         if path is None and self.bucket is not None:
             path = f"s3://{self.bucket}/{self.pipeline_name}/output/{self.partition_folder}"
-        # Written past the frozen model so that model_fields_set still says what was given.
+        # Bypasses the frozen model, so that model_fields_set still has only the explicit fields.
         self.__dict__["output_path"] = path if path is None or is_template(path) else normalised_uri(path)
 
     @property
     def own_image(self) -> str | None:
-        """The user's own image in place of AWS's PyTorch container."""
+        """The user's image that replaces AWS's PyTorch container."""
         return self.scoring_image
 
     def compute(self) -> tuple[Compute, ...]:
@@ -123,12 +123,12 @@ class PytorchScoringConfig(BasePipelineConfig):
         return (Compute(self.scoring_instance_type, 1, self.max_runtime_seconds, usage),)
 
     def input_objects(self) -> dict[str, str]:
-        """Return where the rows are, and a model that is given by its place."""
+        """Return the S3 URIs of the rows, and of a model that is given as a URI."""
         model = {"the model": self.model} if self.model.startswith("s3://") else {}
         return {"the rows": self.input_path, **model}
 
     def image(self) -> str:
-        """Return the configured image, else the one that region and instance type ask for."""
+        """Return the configured image, or the one for region and instance type."""
         if self.scoring_image:
             return self.scoring_image
         self.require(["region"])
@@ -137,9 +137,9 @@ class PytorchScoringConfig(BasePipelineConfig):
         )
 
     def resolved(self, registry_of: Callable[[str], ModelRegistry]) -> Self:
-        """Return the configuration with the place of its model's artifact: one call or two, none for an S3 URI.
+        """Return the configuration with the S3 URI of its model: one or two calls, none if it is given.
 
-        Raises ConfigurationError for a group without a champion, or a package that does not exist.
+        Raises ConfigurationError if the group has no champion, or the package does not exist.
         """
         if self.model.startswith("s3://"):
             return self
@@ -165,7 +165,7 @@ class PytorchScoringConfig(BasePipelineConfig):
         return dict.fromkeys(names, "String")
 
     def pipeline_parameters(self, *, run_key: str | None = None) -> dict[str, str]:
-        """Return the values of one run for StartPipelineExecution. Raises ConfigurationError for what is missing."""
+        """Return the parameters for StartPipelineExecution. Raises ConfigurationError if a value is missing."""
         self.require(["output_path", "region"])
         if not self.model.startswith("s3://"):
             rule = "has not been resolved to an artifact yet"
@@ -182,11 +182,11 @@ class PytorchScoringConfig(BasePipelineConfig):
 
     @classmethod
     def from_compile_request(cls, request: JsonMapping) -> Self:
-        """Return a configuration with the request's static part and placeholders for what belongs to a run."""
+        """Return a configuration with the request's static part, and placeholders for the values of a run."""
         return cls(**{**_PLACEHOLDERS, **request["config"]})
 
     def source_violations(self) -> list[Violation]:
-        """Return what is wrong with the files that would be shipped: these rules need the disk."""
+        """Return violations of the files to upload: these rules read the disk."""
         found = super().source_violations()
         if not found and not (Path(self.source_dir) / PROGRAM).is_file():
             found.append(Violation("source_dir", self.source_dir, f"does not contain {PROGRAM}"))

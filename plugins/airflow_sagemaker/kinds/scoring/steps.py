@@ -20,7 +20,7 @@ PROGRAM = (
     "python3 -m pip install --quiet --disable-pip-version-check -r training/requirements.txt; "
     f'exec python3 -m training.predict {IN_CONTAINER}/input/model/*.tar.gz {IN_CONTAINER}/input/rows "$@"'
 )
-"""For bash: the program takes bash's place, so that a stop's SIGTERM reaches it."""
+"""For bash; the program replaces bash, so that it receives the SIGTERM of a stop."""
 
 
 def scoring_step(context: StepContext) -> ProcessingStep:
@@ -56,11 +56,11 @@ def scoring_step(context: StepContext) -> ProcessingStep:
 
 
 def _upload_code(context: StepContext) -> str:
-    """Name the program by its content: the definition stays the same until the code changes."""
+    """Upload the program under its digest, so that the definition changes only with the code."""
     config = context.config
     files = contents_of(config.source_dir)
     prefix = f"{config.pipeline_name}/code/{digest_of(files)}"
-    assert context.uploader is not None  # noqa: S101 - build_pipeline always gives one
+    assert context.uploader is not None  # noqa: S101 - build_pipeline always sets one
     context.uploader.upload(files, str(config.code_bucket), prefix)
     return f"s3://{config.code_bucket}/{prefix}"
 
@@ -71,6 +71,6 @@ def _input(name: str, uri: PipelineVariable, path: str) -> ProcessingInput:
 
 
 def _output(name: str, uri: PipelineVariable, path: str) -> ProcessingOutput:
-    # Uploaded when the program has ended; the program puts a whole file in place, or none.
+    # Uploaded when the program has ended; it writes a complete file or none.
     target = ProcessingS3Output(s3_uri=uri, local_path=path, s3_upload_mode="EndOfJob")
     return ProcessingOutput(output_name=name, s3_output=target)

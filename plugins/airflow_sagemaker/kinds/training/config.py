@@ -1,4 +1,4 @@
-"""What a training step is configured with."""
+"""The configuration of a training pipeline."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from airflow_sagemaker.types import JsonMapping, JsonObject
 
 REQUIREMENTS = "requirements.txt"
 GIVEN_AT_START = "given-at-start"
-"""In place of the image: its value is a pipeline parameter; that there is one changes the rules."""
+"""Placeholder for the image, whose value is a pipeline parameter; an own image changes the rules."""
 TEST_INSTANCE_TYPE = "ml.m5.large"
 TEST_KNOBS = {"epochs": 1, "max_rows": 2000}
-"""What mode="test" changes of the hyperparameters, as far as they have such a knob."""
+"""Hyperparameters in mode="test", if they exist."""
 _NOT_STATIC = ("hyperparameters", "training_image")
 
 
 class PytorchTrainingConfig(BasePipelineConfig):
-    """One PyTorch training step: where its data lies, what runs, on what, and under which rules."""
+    """A PyTorch training step: data, program, instances and limits."""
 
     kind: ClassVar[str] = "training"
     steps: ClassVar[str] = "airflow_sagemaker.kinds.training.steps:training_step"
@@ -132,7 +132,7 @@ class PytorchTrainingConfig(BasePipelineConfig):
                 value = self._generated(f"{'checkpoints' if kind == 'checkpoint' else kind}/{self.partition_folder}")
             elif value is not None and not is_template(value):
                 value = normalised_uri(value)
-            # Written past the frozen model so that model_fields_set still tells given from generated.
+            # Bypasses the frozen model, so that model_fields_set still has only the explicit fields.
             self.__dict__[name] = value
 
     def _generated(self, tail: str) -> str:
@@ -140,14 +140,14 @@ class PytorchTrainingConfig(BasePipelineConfig):
 
     @property
     def code_bucket(self) -> str | None:
-        """The bucket that source code and drivers are uploaded to: `bucket`, else the output's."""
+        """The bucket that source code and drivers are uploaded to: `bucket`, or the output's."""
         if self.bucket is not None or self.output_path is None:
             return self.bucket
         return self.output_path.removeprefix("s3://").split("/")[0]
 
     @property
     def max_wait(self) -> int | None:
-        """Seconds that a spot job may wait and train in all; None without spot."""
+        """Maximum seconds of a spot job, waiting and training; None without spot."""
         if not self.use_spot_instances:
             return None
         return self.max_wait_seconds or self.max_runtime_seconds * 2
@@ -159,12 +159,12 @@ class PytorchTrainingConfig(BasePipelineConfig):
         return REQUIREMENTS if present else None
 
     def channel_key(self, channel: str) -> str:
-        """Return what stands behind the input path for a channel: `train` -> `train/train.parquet`."""
+        """Return a channel's path below the input path: `train` -> `train/train.parquet`."""
         return channel_key(channel, is_manifest=self.channel_data_type == "ManifestFile")
 
     @property
     def own_image(self) -> str | None:
-        """The user's own image in place of AWS's PyTorch container."""
+        """The user's image that replaces AWS's PyTorch container."""
         return self.training_image
 
     def compute(self) -> tuple[Compute, ...]:
@@ -173,35 +173,35 @@ class PytorchTrainingConfig(BasePipelineConfig):
         return (Compute(self.instance_type(), self.training_instance_count, self.max_runtime_seconds, usage),)
 
     def channel_uris(self) -> dict[str, str]:
-        """Return the S3 URI of the object behind each channel."""
+        """Return the S3 URI of each channel's object."""
         self.require(["input_path"])
         return {channel: f"{self.input_path}/{self.channel_key(channel)}" for channel in CHANNELS}
 
     def input_objects(self) -> dict[str, str]:
-        """Return the S3 URI of the object behind each channel, which must exist before a start."""
+        """Return the S3 URI of each channel's object, which must exist before a start."""
         return {f"channel {channel!r}": uri for channel, uri in self.channel_uris().items()}
 
     def image(self) -> str:
-        """Return the training image: the configured one, else the one that region and instance type ask for."""
+        """Return the training image: the configured one, or the one for region and instance type."""
         if self.training_image:
             return self.training_image
         self.require(["region"])
         return images.training_image(str(self.region), self.instance_type(), self.framework_version, self.py_version)
 
     def instance_type(self) -> str:
-        """Return the instance type, of several the preferred one."""
+        """Return the instance type; of several, the preferred one."""
         return self.training_instance_types[0] if self.training_instance_types else self.training_instance_type
 
     def parameter_types(self) -> dict[str, str]:
-        """Return each parameter's type by name; scalars are strings that hold JSON."""
+        """Return each parameter's type by name; hyperparameters are strings with JSON."""
         return parameter_types(self.hyperparameters.scalars())
 
     def pipeline_parameters(self, *, run_key: str | None = None) -> dict[str, str]:
-        """Return the values of one run for StartPipelineExecution.
+        """Return the parameters of one run for StartPipelineExecution.
 
-        `run_key` names a folder under the checkpoint path, so that runs do not resume from each other's checkpoints;
-        not with the step cache, whose key the checkpoint path is part of. Raises ConfigurationError when a path cannot
-        be generated or the region is not known.
+        `run_key` names a folder below the checkpoint path, so that runs do not resume from each other's checkpoints. It
+        is not used with the step cache, because the checkpoint path is part of the cache's key. Raises
+        ConfigurationError if a path cannot be generated, or the region is unknown.
         """
         self.require(["input_path", "output_path", "checkpoint_path", "region"])
         own_folder = run_key and not self.step_cache_expires_after
@@ -216,7 +216,7 @@ class PytorchTrainingConfig(BasePipelineConfig):
         }
 
     def compile_request(self) -> JsonObject:
-        """Return the static part, with the names of the scalars (their values are a run's) and the lists."""
+        """Return the static part, with the lists, and the names of the scalars, whose values belong to a run."""
         request = super().compile_request()
         static = {name: value for name, value in request["config"].items() if name not in _NOT_STATIC}
         if self.training_image:
@@ -226,7 +226,7 @@ class PytorchTrainingConfig(BasePipelineConfig):
 
     @classmethod
     def from_compile_request(cls, request: JsonMapping) -> Self:
-        """Return a configuration with the static part; its hyperparameters have the names of the request's."""
+        """Return a configuration with the static part, and hyperparameters with the request's names."""
         lists = request["lists"]
         known = set(ModelHyperparameters.model_fields)
         own: Any = {name: (Any, None) for name in [*request["scalars"], *lists] if name not in known}
@@ -237,17 +237,17 @@ class PytorchTrainingConfig(BasePipelineConfig):
         return cls(**{**request["config"], "hyperparameters": hyperparameters})
 
     def static_settings(self) -> JsonObject:
-        """Return the settings that decide a definition, as far as they differ from the defaults."""
+        """Return the settings that determine a definition and differ from the defaults."""
         static = {name: value for name, value in super().static_settings().items() if name not in _NOT_STATIC}
         if self.training_image:
             static["training_image"] = GIVEN_AT_START
         return static
 
     def for_test(self) -> Self:
-        """Return the same definition with one small instance, one epoch and few rows, as far as it has such knobs."""
+        """Return the same definition with one small instance, one epoch and few rows, if it has these settings."""
         known = type(self.hyperparameters).model_fields
         knobs = {name: value for name, value in TEST_KNOBS.items() if name in known}
-        # a list of types is part of the definition, which a test shares
+        # a list of types is part of the definition, which a test must not change
         one_type = {} if self.training_instance_types else {"training_instance_type": TEST_INSTANCE_TYPE}
         return self.updated(
             **one_type,
@@ -257,17 +257,17 @@ class PytorchTrainingConfig(BasePipelineConfig):
 
     @classmethod
     def setting_path(cls, data: JsonMapping, name: str) -> list[str]:
-        """Return where a setting belongs: a hyperparameter may be given by its bare name."""
+        """Return the path of a setting: a hyperparameter may be given by its name alone."""
         given = data.get("hyperparameters")
         own = name in ModelHyperparameters.model_fields or (isinstance(given, Mapping) and name in given)
         return ["hyperparameters", name] if own and name not in cls.model_fields else [name]
 
     def warnings(self) -> list[str]:
-        """Return what is valid and may still surprise: an image without patches, a regex that may never end."""
+        """Return warnings: an image without security patches, a regex that may never end."""
         today = datetime.datetime.now(datetime.UTC).date()
         found = None if self.training_image else images.patch_warning(self.framework_version, today)
         return [*([found] if found else []), *slow_metric_warnings(self.metric_definitions)]
 
     def source_violations(self) -> list[Violation]:
-        """Return what is wrong with the files that would be shipped: these rules need the disk."""
+        """Return violations of the files to upload: these rules read the disk."""
         return config_rules.source_violations(self)

@@ -1,8 +1,8 @@
-"""Runs the user's program in the container, in place of the SDK's `execute_commands`: shipped, never imported here.
+"""Runs the user's program in the container instead of the SDK's `execute_commands`; shipped, never imported here.
 
-The SDK's ends every failure with a traceback of its own, which names the command and nothing else; that becomes the
-job's FailureReason. Here the reason is the program's own exception, or the signal that ended it with its last lines.
-It needs nothing but Python's standard library.
+The SDK's version ends every failure with its own traceback, which contains only the command and becomes the job's
+FailureReason. Here, the reason is the program's exception, or the signal that ended it with its last lines. It needs
+only Python's standard library.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ TAIL_LINES = 400
 REASON_LINES = 10
 REASON_CHARACTERS = 1024  # CreateTrainingJob: of FailureReason
 LAUNCHER = re.compile(r"torch/distributed/elastic/|torch\.distributed\.elastic\.")
-STOPPED = (-signal.SIGTERM, 128 + signal.SIGTERM)  # the signal itself, and what a program that hears it exits with
+STOPPED = (-signal.SIGTERM, 128 + signal.SIGTERM)  # the signal itself, and the exit code of a program that handles it
 TRACEBACK = "Traceback (most recent call last):"
 
 
 def execute_commands(commands: list[str]) -> tuple[int, str]:
-    """Run a command, its output line by line into this one's; return its exit code and why it failed.
+    """Run a command and forward its output line by line; return its exit code and the reason of a failure.
 
-    SIGTERM is handed on: SageMaker sends it to the container's first process before a spot interruption or a stop.
+    SIGTERM is forwarded: SageMaker sends it to the container's first process before a spot interruption or a stop.
     """
     process = subprocess.Popen(commands, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGTERM))
@@ -49,7 +49,7 @@ def execute_commands(commands: list[str]) -> tuple[int, str]:
 
 
 def read_failure_file() -> str:
-    """Return what the program itself has left as the reason."""
+    """Return the reason that the program itself has written."""
     try:
         path = Path(os.environ.get("SM_OUTPUT_FAILURE", "/opt/ml/output/failure"))
         return "" if path.is_symlink() else path.read_text(encoding="utf-8", errors="replace").strip()
@@ -58,10 +58,10 @@ def read_failure_file() -> str:
 
 
 def explain_exit(code: int, tail: list[str]) -> str:
-    """Return the exception of the program's last traceback, else how it ended and its last lines."""
+    """Return the exception of the program's last traceback, or how it ended and its last lines."""
     launcher = next((number for number, line in enumerate(tail) if LAUNCHER.search(line)), len(tail))
     told = "\n".join(tail[launcher:])
-    # torchrun reports the exit code of the process that failed; its own is always 1.
+    # torchrun prints the exit code of the process that failed; its own is always 1.
     child = re.search(r"exitcode: (-?\d+)", told)
     code = int(child.group(1)) if child else code
     lines = [line for line in tail[:launcher] if line]
@@ -79,7 +79,7 @@ def explain_exit(code: int, tail: list[str]) -> str:
 
 
 def last_exception(lines: list[str]) -> str:
-    """Return the message below a traceback's frames, and the place of the innermost one."""
+    """Return the message of a traceback, and the location of the innermost frame."""
     place = ""
     for number, line in enumerate(lines):
         frame = re.match(r'\s+File "(.*)", line (\d+)', line)
@@ -91,7 +91,7 @@ def last_exception(lines: list[str]) -> str:
 
 
 def signal_name(number: int) -> str:
-    """Return what is said of a signal."""
+    """Describe a signal."""
     try:
         name = signal.Signals(number).name
     except ValueError:

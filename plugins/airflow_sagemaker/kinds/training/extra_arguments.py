@@ -9,7 +9,7 @@ from airflow_sagemaker.contract import CHANNELS
 from airflow_sagemaker.exceptions import Violation
 from airflow_sagemaker.types import JsonMapping
 
-# What a setting of its own or the pipeline service decides. A dotted name forbids one member of a structure.
+# Determined by other settings or by the service. A dotted name forbids one member of a structure.
 MANAGED = {
     "TrainingJobName": "SageMaker Pipelines names the jobs",
     "HyperParameters": "set by hyperparameters",
@@ -48,7 +48,7 @@ TAKEN_CHANNELS = (*CHANNELS, "code", "sm_drivers")  # the last two are the SDK's
 
 
 def argument_violations(arguments: JsonMapping) -> Iterator[Violation]:
-    """Return what is wrong with raw arguments: managed, unknown, of the wrong type, or against the service's limits."""
+    """Return violations of raw arguments: managed elsewhere, unknown, of a wrong type, or beyond AWS's limits."""
     managed = []
     for path, reason in MANAGED.items():
         value: object = arguments
@@ -64,7 +64,7 @@ def argument_violations(arguments: JsonMapping) -> Iterator[Violation]:
 
 
 def _channel_violations(more: object) -> Iterator[Violation]:
-    """The step's channels and these must have different names, and be as many as a job may have."""
+    """Require that these channels have other names than the step's, and that a job may have so many."""
     path = "extra_arguments.InputDataConfig"
     names: list[object] = list(TAKEN_CHANNELS)
     for position, channel in enumerate(more if isinstance(more, list | tuple) else ()):

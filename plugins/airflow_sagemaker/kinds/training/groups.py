@@ -1,4 +1,4 @@
-"""Small groups of settings inside a training configuration."""
+"""Groups of settings in a training configuration."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from airflow_sagemaker.exceptions import Violation
 
 
 def default_metric_definitions() -> dict[str, str]:
-    """Return the regexes of the four metrics that training/ prints, each alone on its line."""
+    """Return the regexes of the four metrics that training/ prints, each on a separate line."""
     return {metric.name: metric.regex for metric in METRICS}
 
 
 class ProfilerRule(StrictModel):
-    """One rule that watches the profiler's measurements in a processing job of its own, which costs money."""
+    """A rule that evaluates the profiler's measurements in a separate processing job, which costs money."""
 
     what: ClassVar[str] = "profiler rule"
 
@@ -31,7 +31,7 @@ class ProfilerRule(StrictModel):
 
 
 class ProfilerSettings(StrictModel):
-    """What SageMaker measures beside the training: system metrics always, more on request."""
+    """What SageMaker measures during the training: system metrics, and more on request."""
 
     what: ClassVar[str] = "profiler settings"
 
@@ -72,7 +72,7 @@ def _one_kind_of_error(seen: _RetryFields) -> Iterator[Violation]:
 
 
 class RetryPolicySettings(StrictModel):
-    """How SageMaker Pipelines itself retries the training step after one class of error.
+    """How SageMaker Pipelines itself retries the training step after a class of errors.
 
     Source of the limits: SDK, sagemaker.mlops.workflow.retry.
     """

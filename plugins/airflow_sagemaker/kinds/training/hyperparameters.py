@@ -1,8 +1,8 @@
-"""What the training program gets: the table's fields and the knobs of the model.
+"""The hyperparameters of the training program: the table's fields and the model's settings.
 
-Every scalar travels as a pipeline parameter, so that changing one needs no new pipeline definition; the three lists
-describe the table and are part of the definition. Users with a program of their own subclass `ModelHyperparameters`
-and add fields: scalars (str, int, float, bool) and lists of them are carried.
+Scalars are pipeline parameters, so that changing one needs no new definition; the three lists describe the table and
+are part of the definition. For your own program, subclass `ModelHyperparameters` and add fields: scalars (str, int,
+float, bool) and lists of them.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
 def parameter_name(field: str) -> str:
-    """Return the pipeline parameter that carries a scalar: `learning_rate` -> `HyperparameterLearningRate`."""
+    """Return the pipeline parameter of a scalar: `learning_rate` -> `HyperparameterLearningRate`."""
     return PARAMETER_PREFIX + "".join(part[:1].upper() + part[1:] for part in field.split("_"))
 
 
 def encode_json(value: object) -> str:
-    """Return a value as the JSON text that reaches the container, where it is decoded once.
+    """Return a value as JSON for the container, where it is decoded once.
 
-    Strings are encoded too: bare, the text `123` would arrive as a number. The text is plain ASCII on one line.
+    Strings are encoded, too: otherwise, the string `123` would become a number. The JSON is plain ASCII on one line.
     """
     return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=True, allow_nan=False)
 
@@ -122,7 +122,7 @@ def _fits_into_parameters(seen: object) -> Iterator[Violation]:
 
 
 def _by_parameter(values: JsonMapping) -> dict[str, list[str]]:
-    """Return the scalars' names by the pipeline parameter that carries them."""
+    """Return the scalars' names by their pipeline parameters."""
     found: dict[str, list[str]] = {}
     for name, value in values.items():
         if not isinstance(value, tuple | list):
@@ -131,7 +131,7 @@ def _by_parameter(values: JsonMapping) -> dict[str, list[str]]:
 
 
 class ModelHyperparameters(StrictModel):
-    """The table's fields and the knobs of `training/train.py`, whose options have the same names and defaults."""
+    """The table's fields and the settings of `training/train.py`, whose options have the same names and defaults."""
 
     what: ClassVar[str] = "hyperparameters"
     rules: ClassVar[tuple[Rule, ...]] = (
@@ -206,17 +206,17 @@ class ModelHyperparameters(StrictModel):
     max_rows: int = Field(default=0, ge=0, description="Maximum rows of each split, evenly spaced; 0 uses all.")
 
     def lists(self) -> dict[str, list[JsonValue]]:
-        """Return the list-valued fields: part of the pipeline's definition."""
+        """Return the fields with lists, which are part of the definition."""
         return {name: list(value) for name, value in self if isinstance(value, tuple | list)}
 
     def scalars(self) -> JsonObject:
-        """Return the other fields: one pipeline parameter each."""
+        """Return the other fields, which are pipeline parameters."""
         return {name: value for name, value in self if not isinstance(value, tuple | list)}
 
     def parameters(self) -> dict[str, str]:
-        """Return the pipeline parameters of the scalars: values are JSON texts."""
+        """Return the pipeline parameters of the scalars, with values as JSON."""
         return {parameter_name(name): encode_json(value) for name, value in self.scalars().items()}
 
     def lists_fit(self) -> bool:
-        """Whether the lists fit into hyperparameters; if not they travel as a file beside the program."""
+        """Whether the lists fit into hyperparameters; otherwise they are shipped as a file next to the program."""
         return all(len(encode_json(value)) <= MAX_VALUE for value in self.lists().values())

@@ -1,4 +1,4 @@
-"""Regexes of metrics that are valid and may still never end."""
+"""Warnings about metric regexes that may take forever."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _REPEATS = (sre.MAX_REPEAT, sre.MIN_REPEAT)
 
 
 def slow_metric_warnings(definitions: Mapping[str, str]) -> list[str]:
-    """One warning for each regex that repeats without a limit what already does, as `(a+)+`.
+    """Return a warning for each regex with nested unlimited repetitions, such as `(a+)+`.
 
-    On a line that almost matches, the time for such a regex may double with every character.
+    On a line that almost matches, the time of such a regex may double with each character.
     """
     return [
         f"metric_definitions.{name}: {regex!r} nests repetitions, so matching a single line may take forever"
@@ -34,7 +34,7 @@ def _repeats_a_repeat(pattern: parser.SubPattern, *, is_repeated: bool) -> bool:
 
 
 def _subpatterns(argument: object) -> list[parser.SubPattern]:
-    """The patterns within an operation's argument."""
+    """Yield the patterns in an operation's argument."""
     if isinstance(argument, parser.SubPattern):
         return [argument]
     if isinstance(argument, tuple | list):

@@ -1,4 +1,4 @@
-"""Names and types of the pipeline's parameters: the same on the side that compiles and on the side that starts."""
+"""Names and types of the pipeline's parameters, for compiling and for starting."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ STRINGS = (INPUT_PATH, OUTPUT_PATH, CHECKPOINT_PATH, TRAINING_IMAGE, INSTANCE_TY
 
 
 def parameter_types(scalars: Iterable[str]) -> dict[str, str]:
-    """Return each parameter's type by name, in order. None has a default: each start gives all values.
+    """Return each parameter's type by name, in order. They have no defaults: each start sets all of them.
 
-    Hyperparameters are strings that hold JSON, because a number would reach CreateTrainingJob bare, which takes text.
+    Hyperparameters are strings with JSON, because CreateTrainingJob accepts only strings.
     """
     kinds = dict.fromkeys(STRINGS, "String") | {INSTANCE_COUNT: "Integer"}
     return kinds | {parameter_name(field): "String" for field in scalars}

@@ -1,7 +1,7 @@
-"""The rules of a configuration, each where the service or the SDK would otherwise refuse or, worse, misunderstand.
+"""The rules of a training's configuration: values that the service or the SDK would reject later, or misinterpret.
 
-A rule yields `Violation`s for values that are sound by type. Text that still holds an Airflow template is judged after
-rendering. Sources: botocore's model of CreateTrainingJob, CreatePipeline and StartPipelineExecution unless said.
+A rule yields `Violation`s for values of a valid type. Strings with Airflow templates are checked after rendering. The
+source is botocore's model of CreateTrainingJob, CreatePipeline and StartPipelineExecution unless a rule names another.
 """
 
 from __future__ import annotations
@@ -63,11 +63,11 @@ class TrainingFields(Protocol):
 
     @property
     def model_fields_set(self) -> set[str]:
-        """The fields that were given."""
+        """The fields that were set explicitly."""
 
 
 class ShippedFields(Protocol):
-    """What is read of a configuration to check the files that would be shipped."""
+    """The fields that the check of the files to upload reads."""
 
     source_dir: str
     training_entry_point: str
@@ -86,7 +86,7 @@ def _paths_differ(seen: object) -> Iterator[Violation]:
         if is_template(uri):
             continue
         problem = uri_problem(uri)
-        # The longest text that is made of the path: a channel's file or the profiler's folder.
+        # The longest path that is derived from it: a channel's file, or the profiler's folder.
         if not problem and len(uri) > MAX_PARAMETER - 64:
             problem = f"must have at most {MAX_PARAMETER - 64} characters, because longer paths are derived from it"
         if problem:
@@ -104,10 +104,10 @@ def _paths_differ(seen: object) -> Iterator[Violation]:
 
 @reads_fields("training_instance_type")
 def _instance_type(seen: TrainingFields) -> Iterator[Violation]:
-    """Refuse what cannot train; Trainium among it, the one family on which the profiler is not supported.
+    """Reject types that cannot train, including Trainium, the only family without support for the profiler.
 
-    Source: sagemaker.core.fw_utils._instance_type_supports_profiler singles out `trn`. So each type that is taken here
-    may be profiled, and the profiler's own rule asks for the region only.
+    Source: sagemaker.core.fw_utils._instance_type_supports_profiler excludes only `trn`. So all accepted types can be
+    profiled, and the profiler's rule checks the region only.
     """
     if not is_template(seen.training_instance_type):
         problem = instance_type_problem(seen.training_instance_type)
@@ -117,7 +117,7 @@ def _instance_type(seen: TrainingFields) -> Iterator[Violation]:
 
 @reads_fields("training_instance_types", "use_spot_instances")
 def _instance_preferences(seen: TrainingFields) -> Iterator[Violation]:
-    """Refuse what CreateTrainingJob's ResourceConfig.InstancePreferences excludes, and types that share no image."""
+    """Reject what CreateTrainingJob's ResourceConfig.InstancePreferences excludes, and types with different images."""
     types = seen.training_instance_types
     name = "training_instance_types"
     if not types or any(is_template(one) for one in types):
@@ -179,7 +179,7 @@ def _volume_key_needs_a_volume(seen: TrainingFields) -> Iterator[Violation]:
         family = instance_type.removeprefix("ml.").split(".")[0]
         if not seen.volume_kms_key or not family.startswith(_LOCAL_STORAGE):
             continue
-        # CreateTrainingJob, ResourceConfig.VolumeKmsKeyId: refused for types with local instance storage.
+        # CreateTrainingJob, ResourceConfig.VolumeKmsKeyId: rejected for types with local instance storage.
         rule = f"cannot be used with {instance_type}, whose local storage is encrypted with its own key"
         yield Violation("volume_kms_key", seen.volume_kms_key, rule)
 
@@ -253,7 +253,7 @@ def _extra_arguments(seen: TrainingFields) -> Iterator[Violation]:
 
 
 def source_violations(seen: ShippedFields) -> list[Violation]:
-    """Return what is wrong with the files that would be shipped by a training configuration."""
+    """Return violations of the files that a training configuration uploads."""
     folder = Path(seen.source_dir)
     if not folder.is_dir():
         return [Violation("source_dir", seen.source_dir, "is not a folder on this machine")]

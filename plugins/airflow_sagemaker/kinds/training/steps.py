@@ -51,10 +51,10 @@ CHECKPOINTS_IN_CONTAINER = "/opt/ml/checkpoints"
 
 
 def training_step(context: StepContext) -> TrainingStep:
-    """Return the training step of a pipeline: the kind's steps, as `definition.sdk.pipeline` asks for them.
+    """Return the training step of a pipeline, for `definition.sdk.pipeline`.
 
-    A ProcessingStep among the dependencies that has an output named like each channel (train, val, test) feeds them:
-    the channels refer to these outputs instead of to places below InputPath.
+    If a ProcessingStep among the dependencies has outputs with the channels' names (train, val, test), the channels
+    refer to these outputs instead of to locations below InputPath.
     """
     config = cast("PytorchTrainingConfig", context.config)
     builder = PyTorchTrainingStepBuilder(
@@ -64,7 +64,7 @@ def training_step(context: StepContext) -> TrainingStep:
 
 
 def _channel_folders(steps: Sequence[Step]) -> dict[str, PipelineVariable]:
-    """Return the outputs, by reference, of the last step that writes every channel; nothing when there is none."""
+    """Return references to the outputs of the last step that writes all channels; empty if there is none."""
     for step in reversed(steps):
         if not isinstance(step, ProcessingStep):
             continue
@@ -76,18 +76,18 @@ def _channel_folders(steps: Sequence[Step]) -> dict[str, PipelineVariable]:
 
 
 class PyTorchTrainingStepBuilder:
-    """Makes a SageMaker Pipelines training step out of a configuration.
+    """Creates a training step of SageMaker Pipelines from a configuration.
 
-    Alone it fills in concrete values:
+    By default, the step has concrete values:
 
         step = PyTorchTrainingStepBuilder(config).create_step(dependencies=[preprocessing_step])
         pipeline.steps.append(step)
 
-    Role, bucket and region that the configuration leaves out come from the SageMaker session and its configuration
-    file; a role is asked for only here, a bucket only where a path must be generated or code uploaded. Code is
-    uploaded when the pipeline's definition is made, as the SDK does it, once per content.
+    Role, bucket and region that the configuration omits come from the SageMaker session and its configuration file: a
+    role is required, a bucket only to generate a path or upload code. Code is uploaded when the pipeline's definition
+    is created, as the SDK does it, but once per content.
 
-    With `variables` (pipeline parameters by name) the step holds no value of a single run.
+    With `variables` (pipeline parameters by name), the step contains no values of a single run.
     """
 
     def __init__(
@@ -108,10 +108,10 @@ class PyTorchTrainingStepBuilder:
     ) -> TrainingStep:
         """Return the training step; it starts after all `dependencies` (steps or names of steps) have completed.
 
-        `channel_folders`: S3 URIs by channel, such as `step.properties.ProcessingOutputConfig.Outputs["train"]
-        .S3Output.S3Uri`, that hold the channels' files instead of `input_path/train`, `val` and `test`.
+        `channel_folders`: S3 URIs of the channels' files, such as
+        `step.properties.ProcessingOutputConfig.Outputs["train"].S3Output.S3Uri`; default: `input_path/train` and so on.
 
-        Raises ConfigurationError when the sources are not there, or no role, bucket or region is known.
+        Raises ConfigurationError if the sources do not exist, or role, bucket or region are unknown.
         """
         config = self.config = completed_config(self.config, self.session)
         config.require(["input_path", "output_path", "checkpoint_path", "role_arn", "region"])
@@ -132,14 +132,14 @@ class PyTorchTrainingStepBuilder:
         )
 
     def _value(self, name: str) -> str | int | PipelineVariable:
-        """Return a pipeline parameter, or in its place the concrete value."""
+        """Return a pipeline parameter, or its concrete value."""
         if self.variables is not None:
             return self.variables[name]
         value = self.config.pipeline_parameters()[name]
         return int(value) if name == parameters.INSTANCE_COUNT else value
 
     def _below(self, name: str, *parts: str) -> str | PipelineVariable:
-        """Return a place below one of the three paths."""
+        """Return a location below one of the three paths."""
         base = self._value(name)
         return "/".join([base, *parts]) if isinstance(base, str) else Join(on="/", values=[base, *parts])
 
@@ -186,7 +186,7 @@ class PyTorchTrainingStepBuilder:
             "enable_managed_spot_training": config.use_spot_instances or None,
         }
         if config.training_instance_types:
-            # part of the definition: a list of a length that is only known at the start is not possible
+            # part of the definition, which cannot contain a list of unknown length
             preferences = [InstancePreference(instance_type=one) for one in config.training_instance_types]
             types: JsonObject = {"instance_preferences": preferences}
         else:
@@ -214,7 +214,7 @@ class PyTorchTrainingStepBuilder:
         return self.config.environment | ({"CA_REPOSITORY_ARN": arn} if arn else {})
 
     def _hyperparameters(self) -> JsonObject:
-        """Return JSON texts: lists as they are unless they travel as a file, scalars as parameters or concrete."""
+        """Return hyperparameters as JSON: lists unless they are shipped as a file, scalars as parameters or values."""
         given = self.config.hyperparameters
         lists = given.lists() if given.lists_fit() else {}
         scalars: JsonObject = {name: encode_json(value) for name, value in given.scalars().items()}
@@ -239,7 +239,7 @@ class PyTorchTrainingStepBuilder:
         return CacheConfig(enable_caching=True, expire_after=expires) if expires else None
 
     def _additions(self) -> JsonObject:
-        """Return what ModelTrainer cannot carry: profiler, raw arguments, tags (it drops the value of an empty one)."""
+        """Return what ModelTrainer does not support: profiler, raw arguments, tags (it drops empty values)."""
         tags = [{"Key": key, "Value": value} for key, value in self.config.tags.items()]
         return merge_arguments(self._profiler() | ({"Tags": tags} if tags else {}), self.config.extra_arguments)
 
@@ -278,7 +278,7 @@ class ConfiguredTrainingStep(TrainingStep):  # type: ignore[misc]
 
     @property
     def arguments(self) -> JsonObject:
-        """The SDK's arguments with ours merged in."""
+        """The SDK's arguments, merged with ours."""
         found = merge_arguments(super().arguments, deepcopy(dict(self._additions)))
         found["AlgorithmSpecification"] = {
             **found["AlgorithmSpecification"],
@@ -289,7 +289,7 @@ class ConfiguredTrainingStep(TrainingStep):  # type: ignore[misc]
 
 @contextmanager
 def _role_is_not_simulated() -> Iterator[None]:
-    """Keep ModelTrainer from asking IAM about the role: building a step then needs no rights in IAM."""
+    """Prevent ModelTrainer from checking the role in IAM, so that building a step needs no IAM permissions."""
     before = os.environ.get("SAGEMAKER_VALIDATE_ROLE")
     os.environ["SAGEMAKER_VALIDATE_ROLE"] = "false"
     try:

@@ -1,11 +1,15 @@
-"""A ModelTrainer whose uploads are named by their content, and whose container scripts are made safe first.
+"""A ModelTrainer with content-addressed uploads and patched container scripts.
 
-The SDK puts a timestamp into each upload's key, so that every build has another definition and the step cache never
-hits. Here a folder's key is the digest of its files. The drivers that the SDK ships are changed in a few places:
-hyperparameters are quoted when they become shell variables, and the package installer does not log its index URL,
-which holds a CodeArtifact token; a SIGTERM, which SageMaker sends to the first process before a spot interruption or
-a stop, is handed down to the training program instead of being lost in a shell; the program's own exception becomes the
-job's reason (container_program.py), and the log holds no copy of the environment; and one process needs no torchrun.
+The SDK adds a timestamp to each upload's key, so each build has a different definition, and the step cache never hits.
+Here, a folder's key is the digest of its files. The SDK's container scripts are patched:
+
+- Hyperparameters are quoted when they become shell variables.
+- The package installer does not log its index URL, which contains a CodeArtifact token.
+- SIGTERM, which SageMaker sends to the first process before a spot interruption or a stop, is forwarded to the training
+  program instead of being lost in a shell.
+- The program's exception becomes the job's failure reason (container_program.py).
+- The log does not contain the environment.
+- A single process runs without torchrun.
 """
 
 from __future__ import annotations
@@ -25,10 +29,10 @@ from airflow_sagemaker.exceptions import CompileError
 
 CODE_IN_CONTAINER = "/opt/ml/input/data/code"
 CONTAINER_ARGUMENTS = [f"/opt/ml/input/data/{SM_DRIVERS}/{TRAIN_SCRIPT}"]
-"""For /bin/bash. The SDK's own, `bash -c "chmod ... && sm_train.sh"`, can leave a shell above the script, which waits
-for it and swallows SIGTERM: it depends on whether that bash spares the fork, as 5.2 does."""
+"""For /bin/bash. With the SDK's command, `bash -c "chmod ... && sm_train.sh"`, a shell may stay above the script and
+swallow SIGTERM, depending on whether bash optimises the fork away, as 5.2 does."""
 PROGRAM = Path(__file__).with_name("container_program.py")
-"""Becomes `common/program.py` of the drivers."""
+"""Replaces `common/program.py` of the drivers."""
 
 _PATCHES = {
     "scripts/environment.py": (
@@ -71,7 +75,7 @@ _PATCHES = {
 
 
 class ContentAddressedTrainer(ModelTrainer):  # type: ignore[misc]
-    """A ModelTrainer that names code and drivers by their content."""
+    """A ModelTrainer that uploads code and drivers under their digest."""
 
     uploader: Any = None  # of the SDK's pydantic model: an Uploader
     code_bucket: str = ""
@@ -81,7 +85,7 @@ class ContentAddressedTrainer(ModelTrainer):  # type: ignore[misc]
     def create_input_data_channel(
         self, channel_name: str, data_source: str | DataSource, key_prefix: str | None = None, **options: object
     ) -> Channel:
-        """Name a local folder by its content; leave everything else to the SDK."""
+        """Upload a local folder under its digest; otherwise, do what the SDK does."""
         if channel_name not in (SM_CODE, SM_DRIVERS):
             channel: Channel = super().create_input_data_channel(channel_name, data_source, key_prefix, **options)
             return channel
@@ -103,13 +107,13 @@ class ContentAddressedTrainer(ModelTrainer):  # type: ignore[misc]
         return Channel(channel_name=channel_name, data_source=DataSource(s3_data_source=source), input_mode="File")
 
     def _write_source_code_json(self, tmp_dir: TemporaryDirectory[str], source_code: SourceCode) -> None:
-        """Write the container's path where the SDK writes this machine's."""
+        """Write the container's path instead of this machine's, which the SDK writes."""
         content = source_code.model_dump() | {"source_dir": CODE_IN_CONTAINER}
         (Path(tmp_dir.name) / SOURCE_CODE_JSON).write_text(json.dumps(content, sort_keys=True))
 
 
 def make_drivers_safe(folder: Path) -> None:
-    """Change the SDK's container scripts in place. Raises CompileError where they are not the ones known."""
+    """Patch the SDK's container scripts in place. Raises CompileError if they are not the known ones."""
     for name, patches in _PATCHES.items():
         path = folder / name
         text = path.read_text(encoding="utf-8") if path.is_file() else ""
