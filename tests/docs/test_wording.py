@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import io
 import re
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,23 +14,24 @@ import pytest
 from tests.docs.pages import ROOT, pages, prose_of
 
 CODE = (
+    "dags",
+    "examples",
     "local_sagemaker",
-    "plugins/airflow_sagemaker/aws",
-    "plugins/airflow_sagemaker/config",
-    "plugins/airflow_sagemaker/cli",
-    "plugins/airflow_sagemaker/definition",
-    "plugins/airflow_sagemaker/kinds",
-    "plugins/airflow_sagemaker/pages",
-    "plugins/airflow_sagemaker/start",
-    "plugins/airflow_sagemaker/table",
-    "plugins/airflow_sagemaker/wait",
+    "plugins",
+    "preprocessing",
+    "training",
 )
-MODULES = tuple(f"plugins/airflow_sagemaker/{name}.py" for name in (
-    "airflow_compat", "exceptions", "links", "operators", "sensors", "triggers",
-))  # fmt: skip
-COMMAND_LINES = ("local_sagemaker/__main__.py",)
+"""Folders whose messages, log lines and help texts are checked."""
+DOCUMENTED = (
+    "dags",
+    "examples",
+    "plugins",
+    "preprocessing",
+    "training",
+)
+"""Folders whose docstrings and comments are checked, too."""
 BETTER = {
-    r"(?<!there )(?:is|are|was) no (?!longer\b|such\b|more\b|other\b|need\b)\w+": "'is not a ...', or what it must be",
+    r"(?<!here )(?:is|are|was) no (?!longer\b|such\b|more\b|other\b|need\b)\w+": "'is not a ...', or what it must be",
     r"to be had": "'available'",
     r"stands? (?:twice|in|there|beside|above|below|open|on)\b": "'is in', 'occurs twice', 'duplicate'",
     r"l(?:ies?|ay|ying) (?:in|at|on|under|below|there|beside|inside|elsewhere|where)\b": "'is in', 'is stored in'",
@@ -57,6 +60,23 @@ BETTER = {
     r"(?:lacks? (?:a|the|this)|without the|rights? to|no) rights?\b": "'permission'",
     r"[Ll]ook(?:s|ing)? again\b": "'checks again'",
     r"carr(?:y|ies|ying) on with\b": "'continues with'",
+    r"[Bb]eside (?:the|a|an|those|that of|it|its)\b": "'next to', 'in addition to'",
+    r"out of line\b": "'deviates from'",
+    r"whole or (?:not|absent|nothing)": "'completely or not at all'",
+    r"(?:is|are|was|were) held against": "'is compared with'",
+    r"(?:not be|be|is|are) asked of\b": "'is requested'",
+    r"made[ -]up (?:table|data|customers)": "'synthetic'",
+    r"(?:is|are|was) at hand\b": "'is available'",
+    r"(?:each|every|any|all|none) but for\b": "'except'",
+    r"says nothing (?:of|about)\b": "'does not contain'",
+    r"[Ll]ight on purpose": "what it does not import, and why",
+    r"(?:the|which) rooms?\b": "'layer', 'package'",
+    r"thereof\b|whereupon\b|wherein\b": "'of it', 'after which', 'in which'",
+    r"in(?: |-)between two looks|two looks at\b": "'between checks', 'between polls'",
+    r"no (?:retry|attempt|try) can heal\b": "'that no retry can fix'",
+    r"(?:faults?|errors?) that heals?\b": "'transient faults'",
+    r"as (?:it|they) (?:is|are|was|were)(?= returned)": "'unchanged'",
+    r"(?:what|who) (?:a|the) person (?:has )?decided": "'manual decisions'",
 }
 
 
@@ -69,6 +89,17 @@ def sentences_of(module: Path) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
             yield node.lineno, node.value
+
+
+def documentation_of(module: Path) -> Iterator[tuple[int, str]]:
+    """The docstrings and comments of a module."""
+    text = module.read_text(encoding="utf-8")
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield node.lineno, node.value.value
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
 
 
 def found_in(text: str) -> list[str]:
@@ -90,9 +121,19 @@ def test_a_page_reads_without_stopping(page: Path) -> None:
     "module",
     [
         *(path for folder in CODE for path in sorted((ROOT / folder).rglob("*.py"))),
-        *(ROOT / name for name in (*MODULES, *COMMAND_LINES)),
     ],
     ids=lambda path: str(path.relative_to(ROOT)),
 )
 def test_messages_and_help_read_without_stopping(module: Path) -> None:
     assert [f"line {line}: {problem}" for line, text in sentences_of(module) for problem in found_in(text)] == []
+
+
+@pytest.mark.parametrize("folder", DOCUMENTED)
+def test_docstrings_and_comments_read_without_stopping(folder: str) -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{line}: {problem}"
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for line, text in documentation_of(path)
+        for problem in found_in(text)
+    ]
+    assert found == []

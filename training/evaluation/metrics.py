@@ -1,6 +1,6 @@
 """The four metrics of an epoch: the exact lines in which they are printed, and how they are computed for two classes.
 
-SageMaker extracts each from the log with a regular expression, so each is on a line of its own and printed by one
+SageMaker extracts each from the log with a regular expression, so each is on a separate line, and printed by one
 process only.
 
 They are computed from tallies: how many rows of each class got each logit. Each process tallies its rows batch by

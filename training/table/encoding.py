@@ -2,7 +2,7 @@
 
 Numeric columns are mapped onto a normal distribution by their quantiles, so that outliers and units do not matter; a
 frequent value, such as a zero, does not crowd out the others (see `leveled`). A missing number stays NaN, for which the
-network has a weight of its own. Categorical columns become indices into a vocabulary, where 0 stands for missing, rare
+network has a separate weight. Categorical columns become indices into a vocabulary, where 0 stands for missing, rare
 and unseen values. An encoded row is one run of 32-bit words: numeric features as floats, then categorical ones as
 integers, then the label's class if there is one.
 """
@@ -214,7 +214,7 @@ class Fit:
         return CategoricalColumn(name, tuple(value for _, value in kept), kind, rare)
 
     def _is_identifier(self, counter: Counter[str]) -> bool:
-        """Whether most rows have a value of their own."""
+        """Whether most of the values occur once."""
         once = sum(count == 1 for count in counter.values())
         return self._rows >= IDENTIFIER_ROWS and once > sum(counter.values()) / 2
 

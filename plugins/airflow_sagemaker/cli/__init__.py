@@ -1,12 +1,12 @@
-"""The command line, where Airflow is known by its REST API alone and the pages are not imported.
+"""The command line. It uses Airflow only through its REST API, and does not import the pages.
 
 Commands: init, split, validate, estimate, compile, diff, publish, doctor, smoke, run, logs, stop, predict,
 orphans, backfill-summary.
 
 Exit codes: 0 success (diff, publish --check: nothing would change), 1 something would change, the training did not
-succeed or orphans are left, 2 the command line or the configuration is wrong, 3 compiling failed, 4 AWS (or Airflow)
-refused, could not be reached or returned something unreadable, 130 interrupted. `--version` names the installed
-version. Nothing heavy is imported before it is needed: `validate` needs neither SDK nor network.
+succeed or orphans are left, 2 invalid command line or configuration, 3 compiling failed, 4 AWS (or Airflow) rejected a
+call, could not be reached or returned something unreadable, 130 interrupted. `--version` prints the installed version.
+Heavy modules are imported only when they are needed: `validate` needs neither SDK nor network.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Airflow's REST API and this package's own pages in it, as the command line asks them."""
+"""Client of Airflow's REST API and of this package's pages, for the command line."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from airflow_sagemaker.types import JsonObject
 
 @dataclass(frozen=True)
 class AirflowApi:
-    """Airflow's public REST API; `token` as from POST /auth/token. What goes wrong is an ExecutionError."""
+    """Airflow's public REST API; `token` is one from POST /auth/token. All errors are ExecutionError."""
 
     url: str
     token: str
 
     def get(self, path: str) -> JsonObject | None:
-        """The decoded response, or None for 404."""
+        """Return the decoded response, None for 404."""
         found: JsonObject | None = _fetch_json(self.url, f"/api/v2{path}", {"Authorization": f"Bearer {self.token}"})
         return found
 
     def page_data(self, path: str) -> list[JsonObject] | None:
-        """The decoded response of this package's own pages in that Airflow, or None when they are not there."""
+        """Return the decoded response of this package's pages in that Airflow, None if it does not have them."""
         path = f"{PAGES_URL_PREFIX}{path}"
         found: list[JsonObject] | None = _fetch_json(self.url, path, {"Authorization": f"Bearer {self.token}"})
         return found
 
     def check(self) -> None:
-        """Raise ExecutionError unless an Airflow 3 answers there: else every task run would seem to be gone."""
+        """Raise ExecutionError unless it is an Airflow 3; otherwise, all task runs would seem to be gone."""
         version = self.get("/version")
         if not isinstance(version, dict) or "version" not in version:
             raise ExecutionError(f"found no Airflow 3 at {self.url}; use the URL of its UI")
@@ -50,12 +50,12 @@ class AirflowApi:
 
 
 class _SameHost(HTTPRedirectHandler):
-    """Follows a redirect within one host: urllib sends the token along, which is for no other host."""
+    """Follows redirects only within the host, because urllib sends the token with them."""
 
     def redirect_request(
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> Request | None:
-        """None, which makes it an error, for a redirect that leads away."""
+        """Return None for a redirect to another host, which makes it an error."""
         before, after = urlsplit(req.full_url), urlsplit(newurl)
         if before.hostname != after.hostname or (before.scheme, after.scheme) == ("https", "http"):
             return None
@@ -63,7 +63,7 @@ class _SameHost(HTTPRedirectHandler):
 
 
 def _fetch_json(url: str, path: str, headers: dict[str, str], body: bytes | None = None) -> Any:
-    """The decoded response, None for 404."""
+    """Return the decoded response, None for 404."""
     try:
         request = Request(f"{url.rstrip('/')}{path}", data=body, headers=headers)  # noqa: S310 - the user's own address
         with build_opener(_SameHost).open(request, timeout=30) as reply:

@@ -1,7 +1,7 @@
 """The results of a range of partitions: done, failed, skipped, with each training's metrics.
 
-All of a year comes in one answer of the partition history's own data (`pages.history`); only the runs that failed are
-asked for once more, for the task that failed.
+One response of the partition history (`pages.history`) contains a year; only for failed runs, the failed task is
+requested separately.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from airflow_sagemaker.cli.airflow_api import AirflowApi
 
 MOST_RUNS = 2000
-"""As many runs as the history gives in one answer: more than five years of days."""
+"""Maximum runs in one response of the history: more than five years of days."""
 DONE, FAILED, SKIPPED, NO_RUN, UNREAD = "done", "failed", "skipped", "no run", "unread"
 METRICS = {metric.short: metric.name for metric in (VALIDATION_AUC, VALIDATION_F1, VALIDATION_LOSS)}
 
 
 @dataclass(frozen=True)
 class PartitionResult:
-    """What the newest run of a partition came to."""
+    """The result of a partition's newest run."""
 
     partition: str
     state: str
@@ -38,22 +38,21 @@ class PartitionResult:
     or the state of a run that has not ended (queued, running)."""
     run_id: str = ""
     seconds: float | None = None
-    """From the run's start to its end."""
+    """Seconds from the run's start to its end."""
     metrics: dict[str, float] = field(default_factory=dict)
-    """auc, f1 and loss on the validation rows, of the epoch that the model was kept from."""
+    """auc, f1 and loss on the validation rows, of the epoch that was kept."""
     billable_seconds: float | None = None
     model: str = ""
-    """What became of its model: champion, promoted, rejected or pending, with the version in its group."""
+    """State of its model: champion, promoted, rejected or pending, with the version in its group."""
     reason: str = ""
     """The tasks that failed, or what could not be read."""
 
 
 def summarize_backfill(airflow: AirflowApi, dag_id: str, first: str | None, last: str | None) -> list[PartitionResult]:
-    """Return the newest run of every partition of a DAG, in order; within `first` and `last` (inclusive) where given.
+    """Return the newest run of each partition of a DAG, sorted, from `first` to `last` (inclusive).
 
-    `last` includes what begins with it: `2026-06-10` the hours of that day. With both of them dates, a date on which
-    nothing ran is in the list, too. Raises ExecutionError when Airflow cannot be
-    asked.
+    `last` includes all keys that start with it: `2026-06-10` includes the hours of that day. If both are dates, dates
+    without a run are in the list, too. Raises ExecutionError if Airflow cannot be reached.
     """
     rows = airflow.page_data(f"/data/history?dag_id={quote(dag_id, safe='')}&limit={MOST_RUNS}")
     if rows is None:
@@ -114,7 +113,7 @@ def _failed_tasks(airflow: AirflowApi, dag_id: str, run_id: str) -> str:
 
 
 def as_dict(results: Iterable[PartitionResult]) -> JsonObject:
-    """Return JSON for the command line: how many partitions of each state, and each of them."""
+    """Return JSON for the command line: the number of partitions by state, and each partition."""
     results = list(results)
     counts = Counter(result.state for result in results)
     return {"counts": dict(sorted(counts.items())), "partitions": [asdict(result) for result in results]}

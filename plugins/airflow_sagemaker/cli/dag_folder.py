@@ -1,4 +1,4 @@
-"""The training configurations of a file or of all DAGs in a folder, as far as they decide a definition."""
+"""The configurations of a file, or of all DAGs in a folder, as far as they determine a definition."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class Found:
 
 
 def find_configurations(arguments: argparse.Namespace) -> list[Found]:
-    """Return what `arguments.source` holds: a configuration file's, or those of a folder's DAGs.
+    """Return the configurations in `arguments.source`: a configuration file, or a folder with DAGs.
 
-    A folder's DAG files are imported, as Airflow's dag-processor does it; where Airflow is not installed, the YAML
-    files in the folder that hold hyperparameters are taken. Raises ConfigurationError, also when there is none.
+    DAG files are imported, as Airflow's dag-processor does. If Airflow is not installed, the YAML files in the folder
+    that contain hyperparameters are used. Raises ConfigurationError, also if there are none.
     """
     source = Path(arguments.source)
     if not source.is_dir():
@@ -91,7 +91,7 @@ def _of_dags(folder: Path, arguments: argparse.Namespace) -> Iterator[Found]:
 
 
 def _arguments_of(task: BaseOperator | MappedOperator) -> JsonObject | None:
-    """Return `config` and `dependencies` of an operator of this package; None of any other task."""
+    """Return `config` and `dependencies` of an operator of this package, None for any other task."""
     mapped = cast("MappedOperator", task) if getattr(task, "is_mapped", False) else None
     kind = mapped.operator_class if mapped is not None else type(task)
     if not isinstance(kind, type) or _OPERATOR not in {base.__name__ for base in kind.__mro__}:
@@ -112,13 +112,13 @@ def _config_data(config: JsonMapping | BasePipelineConfig | str, dag: DAG) -> Js
 def _check_found(
     content: JsonMapping, where: str, arguments: argparse.Namespace, dependencies: Sequence[str] = ()
 ) -> Found:
-    # what belongs to a run decides nothing here, but for an output path that names the bucket of the code
+    # values of a run do not matter, except an output path, which determines the bucket of the code
     kind = class_of(content)
     data = {name: value for name, value in content.items() if name not in kind.run_fields or not holds_template(value)}
     for text in arguments.params:
         apply_override(data, text)
     given = data.get("hyperparameters")
-    if isinstance(given, Mapping):  # of a scalar that a run renders only the name is part of the definition
+    if isinstance(given, Mapping):  # only the name of a scalar is part of the definition, not its rendered value
         data["hyperparameters"] = {name: value for name, value in given.items() if not is_template(value)}
     templates = [
         Violation(name, value, "is part of the definition and must not contain a template", "set a fixed value")

@@ -1,4 +1,4 @@
-"""`doctor`: one line for each thing that a training needs, with what to do if it is missing or wrong.
+"""`doctor`: checks everything that a training needs, with advice if something is missing or wrong.
 
 Permissions are tested by the calls themselves, with names and conditions under which they cannot change anything: a
 start of a version that does not exist, a stop of an execution that does not exist, a conditional write to an object
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 OK, WARNING, BAD, SKIPPED = "ok", "warning", "bad", "skipped"
 NOTHING = "airflow-sagemaker-doctor"
-"""Part of the names of things that do not exist."""
+"""Part of the names of resources that do not exist."""
 PERMITTED = frozenset({Fault.GONE, Fault.REFUSED, Fault.CONFLICT})
 """Errors that AWS returns only to callers that have the permission."""
 
@@ -75,7 +75,7 @@ def doctor(arguments: argparse.Namespace, output: Output) -> int:
 
 
 class Examination:
-    """One configuration, checked with the connection that its tasks would use."""
+    """The checks of a configuration, with the connection that its tasks would use."""
 
     def __init__(self, arguments: argparse.Namespace, config: BasePipelineConfig, output: Output) -> None:
         self.arguments = arguments
@@ -91,7 +91,7 @@ class Examination:
         self.bucket = config.code_bucket or ""
 
     def findings(self) -> Iterator[Finding]:
-        """All findings, in the order in which one thing depends on another."""
+        """Yield all findings, in the order of their dependencies."""
         yield self._versions()
         yield self._region()
         identity = self._identity()
@@ -148,7 +148,7 @@ class Examination:
         return Finding("bucket", OK, f"{self.bucket} in {region}")
 
     def _permissions(self) -> Iterator[Finding]:
-        """Those of docs/iam/airflow-start-role.json, and one that only a role that deploys has."""
+        """Check the permissions in docs/iam/airflow-start-role.json, and one that only a role that deploys has."""
         name, token = self.config.pipeline_name, f"{NOTHING}-{'0' * 32}"
         version = {"PipelineName": name, "PipelineVersionAlias": NOTHING}
         execution = {"PipelineExecutionArn": self._execution_arn(name)}
@@ -181,7 +181,7 @@ class Examination:
         yield deploying
 
     def _record(self) -> Iterator[Finding]:
-        """Where the installed Airflow keeps the record of what a task has started; nothing if none is installed."""
+        """Check the store of records of the installed Airflow; yields nothing without Airflow."""
         if airflow_compat.installed_airflow_version() is None:
             return
         if airflow_compat.has_task_state_store():
@@ -198,12 +198,12 @@ class Examination:
         yield Finding("record", writing.state, text, writing.advice)
 
     def _writing(self, name: str, bucket: str, prefix: str) -> Finding:
-        """A finding about s3:PutObject; the condition holds for no object."""
+        """Check s3:PutObject, with a condition that no object meets."""
         write = {"Bucket": bucket, "Key": f"{prefix}/{NOTHING}", "Body": b"", "IfMatch": '"0"'}
         return self._tried(name, "s3", "put_object", **write)
 
     def _tried(self, name: str, service: str, operation: str, **given: object) -> Finding:
-        """A finding about a permission, by a call that changes nothing."""
+        """Check a permission with a call that changes nothing."""
         answer = self._ask(service, operation, **given)
         if not isinstance(answer, Exception) or classify_error(answer) in PERMITTED:
             return Finding(name, OK, "yes")
@@ -232,7 +232,7 @@ class Examination:
         return Finding(name, OK, f"{role} reads and writes {objects}")
 
     def _definition(self, *, reachable: bool) -> Finding:
-        """Whether the definition is published, or can be compiled here."""
+        """Check that the definition is published, or can be compiled here."""
         name = "definition"
         python = self.arguments.sdk_python or default_python()
         try:
@@ -287,7 +287,7 @@ class Examination:
         return Finding(name, OK if enough else BAD, f"{quota['QuotaName']}: {quota['Value']:g}", advice)
 
     def _airflow(self) -> Iterator[Finding]:
-        """What Airflow's API reports: a running triggerer, and the plugin loaded once."""
+        """Check in Airflow's API that a triggerer is running, and that the plugin is loaded once."""
         url = self.arguments.airflow_url
         if not url:
             yield Finding("triggerer, plugin", SKIPPED, "not checked", "Set --airflow-url and --token, or --username")
@@ -309,7 +309,7 @@ class Examination:
         yield Finding("plugin", OK if count == 1 else BAD, f"loaded {count} times", advice)
 
     def _ask(self, service: str, operation: str, **given: object) -> JsonObject | Exception:
-        """The response, or the error; the client retries temporary errors."""
+        """Return the response or the error; the client retries transient errors."""
         try:
             reply: JsonObject = self.aws.call(service, operation, **given)
         except Exception as error:
@@ -317,7 +317,7 @@ class Examination:
         return reply
 
     def _pages(self, service: str, operation: str, **given: object) -> Iterator[Response]:
-        """The listing pages of an operation that only this command calls: the policy need not allow it."""
+        """Return the listing pages of an operation that only this command calls, so the policy need not allow it."""
         return self.aws.pages(service, operation, **given)
 
     def _fault(self, name: str, error: Exception, before: str) -> Finding:
@@ -326,7 +326,7 @@ class Examination:
         )
 
     def _execution_arn(self, pipeline: str) -> str:
-        """Of an execution that does not exist, in the caller's own account."""
+        """Return the ARN of an execution that does not exist, in the caller's account."""
         identity = self._ask("sts", "get_caller_identity")
         account = "0" * 12 if isinstance(identity, Exception) else identity["Account"]
         partition = (

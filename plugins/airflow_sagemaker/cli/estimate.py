@@ -1,4 +1,4 @@
-"""`estimate`: what a run, or a run for each date of a range, costs at most."""
+"""`estimate`: the maximum cost of a run, or of a run for each date of a range."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def estimate(arguments: argparse.Namespace, output: Output) -> int:
-    """Print the estimate; exit code 0 also where a price is missing, which the text says."""
+    """Print the estimate; the exit code is 0 even if a price is missing, which the text mentions."""
     config = read_configuration(arguments)
     try:
         prices = Prices.of_environment()

@@ -1,4 +1,4 @@
-"""The help of each command: it fits a screen, and ends with an example."""
+"""The help of each command, which fits on a screen and ends with an example."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _EXAMPLE = "example:\n  "
 
 
 class HelpFormatter(argparse.HelpFormatter):
-    """Breaks lines at the terminal's width, but for the example, which is to be copied."""
+    """Breaks lines at the terminal's width, except in the example, which users copy."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         return text if text.startswith(_EXAMPLE) else super()._fill_text(text, width, indent)
 
 
 def add_example(name: str, command: argparse.ArgumentParser, program: str) -> None:
-    """Let a command's help end with its example, and begin with its arguments alone: the options follow anyway."""
+    """Add the example at the end of a command's help, and omit the options from its usage line."""
     positional = [action for action in command._actions if not action.option_strings]
     words = [f"[{action.metavar}]" if action.nargs == "?" else str(action.metavar) for action in positional]
     command.usage = " ".join([program, name, "[OPTIONS]", *words])
@@ -45,6 +45,6 @@ def add_example(name: str, command: argparse.ArgumentParser, program: str) -> No
 
 
 def program_name() -> str:
-    """As it was called: the script is there only where the package is installed, not in a plugins folder."""
+    """Return the name by which it was called: the script exists only if the package is installed."""
     script = Path(sys.argv[0]).stem
     return script if script == "airflow-sagemaker" else "python -m airflow_sagemaker"

@@ -23,7 +23,7 @@ def read_configuration(arguments: argparse.Namespace) -> BasePipelineConfig:
     content = read_yaml(arguments.config)
     for text in arguments.params:
         apply_override(content, text)
-    if arguments.partition is not None:  # an empty one, from a variable that is not set, must not train today
+    if arguments.partition is not None:  # an empty one, from an unset variable, must not train today's partition
         content["partition"] = arguments.partition
     try:
         config = class_of(content).from_dict(content)
@@ -40,7 +40,7 @@ def read_configuration(arguments: argparse.Namespace) -> BasePipelineConfig:
 
 
 def apply_override(content: JsonObject, text: str) -> None:
-    """Apply `name=value`: a setting, a hyperparameter by its bare name, or a dotted path. The value is YAML."""
+    """Apply `name=value`: a setting, the name of a hyperparameter, or a dotted path. The value is YAML."""
     import yaml
 
     name, equals, value = text.partition("=")
@@ -65,7 +65,7 @@ def apply_override(content: JsonObject, text: str) -> None:
 
 
 def validate(arguments: argparse.Namespace, output: Output, data_checks: list[JsonObject] | None = None) -> int:
-    """Check everything that can be checked on this machine alone; `data_checks` are what was found in the data."""
+    """Check everything that needs no network; `data_checks` are the findings about the data."""
     for option, given in (("--against", arguments.against), ("--limit", arguments.limits)):
         if given and data_checks is None:
             raise ConfigurationError([Violation(option, given, "needs --data")], what="command line")

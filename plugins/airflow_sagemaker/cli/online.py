@@ -1,4 +1,4 @@
-"""The commands that call AWS, by boto3's own chain of credentials and endpoints."""
+"""The commands that call AWS, with boto3's default credentials and endpoints."""
 
 from __future__ import annotations
 
@@ -55,15 +55,15 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 2.0
 NOT_LOOKED = 4
-"""Exit code for what could not be looked at: it is neither well nor wrong."""
+"""Exit code if the state of something could not be read."""
 
 
 @dataclass(frozen=True)
 class EnvironmentTarget(AwsTarget):
-    """The AWS that boto3 finds by itself: environment, profile, AWS_ENDPOINT_URL."""
+    """The target of boto3's default configuration: environment, profile, AWS_ENDPOINT_URL."""
 
     def client(self, service: str) -> BotoClient:
-        """Return a client whose retries are the caller's."""
+        """Return a client without retries; the caller retries."""
         import boto3
         from botocore.config import Config
 
@@ -71,7 +71,7 @@ class EnvironmentTarget(AwsTarget):
         session = model_overlay.add_overlay(boto3.Session(region_name=self.region_name))
         try:
             client: BotoClient = session.client(service, config=once)
-        except ValueError as error:  # botocore's, for an endpoint from the environment or profile that is not a URL
+        except ValueError as error:  # from botocore, for an invalid endpoint URL in the environment or profile
             rule = f"cannot be used: {error}"
             named = (f"AWS_ENDPOINT_URL_{service.upper()}", "AWS_ENDPOINT_URL")
             found = next((os.environ[name] for name in named if os.environ.get(name)), MISSING)
@@ -80,7 +80,7 @@ class EnvironmentTarget(AwsTarget):
 
 
 class RecordInMemory:
-    """Stands in for a task's state store: a command's record lives as long as the command."""
+    """Replaces a task's state store: the record exists as long as the command runs."""
 
     def __init__(self) -> None:
         self.record: ExecutionRecord | None = None
@@ -101,7 +101,7 @@ def _open_executions(arguments: argparse.Namespace, config: BasePipelineConfig, 
 
 
 def diff(arguments: argparse.Namespace, output: Output) -> int:
-    """Show what an upsert would change in the deployed definition."""
+    """Print what a deployment would change in the deployed definition."""
     config = read_configuration(arguments)
     compiled = compile_pipeline(config, sdk_python=arguments.sdk_python)
     deployed = _deployed_definition(_open_executions(arguments, config, output).aws, compiled.pipeline_name)
@@ -135,11 +135,11 @@ def _pretty_json(definition: str) -> str:
 
 
 def run(arguments: argparse.Namespace, output: Output) -> int:
-    """Compile, deploy if needed, start, and follow to the end unless --no-wait is given."""
+    """Compile, deploy if needed, start, and wait for the end unless --no-wait is given."""
     config = read_configuration(arguments)
     executions = _open_executions(arguments, config, output)
     config = resolve_config(config, executions.aws)
-    if not config.dependencies:  # a step before the training may be what writes the channels
+    if not config.dependencies:  # a step before the training may write the channels
         check_inputs(executions.aws, config)
     place = (executions.aws, str(config.code_bucket), config.pipeline_name, str(config.role_arn))
     compiled = compile_pipeline(
@@ -225,7 +225,7 @@ def _report_end(executions: Executions, execution: Execution, output: Output, *,
 def _chosen_execution(
     arguments: argparse.Namespace, config: BasePipelineConfig, executions: Executions, *, running_first: bool = False
 ) -> Execution:
-    """Return the named execution, else the latest of the partition; `running_first`: the latest that runs, if any."""
+    """Return the given execution, or the partition's latest; `running_first` prefers the latest running one."""
     if arguments.execution is not None:
         return executions.describe(_checked_arn(arguments.execution, config))
     since = datetime.now(UTC) - LONGEST_EXECUTION
@@ -279,7 +279,7 @@ def logs(arguments: argparse.Namespace, output: Output) -> int:
 
 
 def stop(arguments: argparse.Namespace, output: Output) -> int:
-    """Stop an execution, repeated until SageMaker says that it stops; one that has ended is left alone."""
+    """Stop an execution, and repeat until SageMaker confirms it; does nothing if it has ended."""
     config = read_configuration(arguments)
     executions = _open_executions(arguments, config, output)
     execution = _chosen_execution(arguments, config, executions, running_first=True)
@@ -294,7 +294,7 @@ def stop(arguments: argparse.Namespace, output: Output) -> int:
 
 
 def orphans(arguments: argparse.Namespace, output: Output) -> int:
-    """List, and with --stop stop, executions whose Airflow task is gone."""
+    """List executions that no Airflow task waits for; stop them with --stop."""
     from airflow_sagemaker.cli.orphans import RecordsOnS3, find_orphans
     from airflow_sagemaker.start.record_on_s3 import PREFIX
 
@@ -350,7 +350,7 @@ def _is_stopped(arguments: argparse.Namespace, executions: Executions, orphan: O
 
 
 def open_airflow(arguments: argparse.Namespace) -> AirflowApi:
-    """Airflow's API by the command line's address and token, or name and password."""
+    """Return Airflow's API, with the command line's URL and token, or username and password."""
     from airflow_sagemaker.cli.airflow_api import AirflowApi
 
     wrong = []

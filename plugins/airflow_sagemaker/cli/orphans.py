@@ -1,9 +1,9 @@
-"""Executions that run and cost money though no task run lives that would ever look at them.
+"""Running executions that cost money although no task waits for them.
 
-What cannot be caught while it happens (a worker killed with no retries left, a sensor in reschedule mode marked failed
-between two pokes, a cleared sensor's predecessor) is found afterwards: every execution names its task run in its
-description, and Airflow's REST API says what has become of that. Two Airflows may share an account and the names of
-DAGs, runs and pipelines: an execution is the asked Airflow's only when the task run's own record there names it.
+They cannot always be prevented (a worker killed without retries left, a sensor in reschedule mode marked failed between
+two pokes), but found later: each execution's description contains its task run, whose state is in Airflow's REST API.
+Several Airflows may share an account and the names of DAGs, runs and pipelines, so an execution belongs to an Airflow
+only if the task run's record there contains it.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
     from airflow_sagemaker.cli.airflow_api import AirflowApi
 
 OVER = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
-"""Task states after which a task looks at nothing any more; any other, known or not, is taken as alive."""
+"""Final states of tasks; a task in any other state, even an unknown one, may still wait."""
 RUN_ALIVE = frozenset({"queued", "running"})
 
 
 @dataclass(frozen=True)
 class Orphan:
-    """A live execution and why nobody waits for it.
+    """A live execution, and why no task waits for it.
 
-    `known` is False when the asked Airflow has no such task run, or one that did not start it: the run was deleted, or
-    another Airflow's started it. `unread` means that Airflow could not be asked about it: it is left alone.
+    `known` is False if this Airflow has no such task run, or one that did not start it: the run was deleted, or another
+    Airflow started it. `unread`: the task run's state could not be read, so the execution is not stopped.
     """
 
     execution: Execution
@@ -65,9 +65,9 @@ class Orphan:
 
 @dataclass(frozen=True)
 class RecordsOnS3:
-    """Where an Airflow without a task state store (before 3.3) keeps its records.
+    """The records of an Airflow without a task state store (before 3.3).
 
-    `base_url` is that Airflow's `[api] base_url`, which its records name.
+    `base_url` is that Airflow's `[api] base_url`, which its records contain.
     """
 
     aws: Aws
@@ -76,7 +76,7 @@ class RecordsOnS3:
     prefix: str = PREFIX
 
     def load(self, run: TaskRun) -> ExecutionRecord | None:
-        """The task run's record; None without one. Raises ExecutionError for one that says nothing."""
+        """Return the task run's record, None without one. Raises ExecutionError for one that cannot be used."""
         store = RecordOnS3(self.aws, self.bucket, run, owner=self.base_url, prefix=self.prefix)
         try:
             return store.load()
@@ -93,10 +93,10 @@ def find_orphans(
     pipelines: list[str] | None = None,
     on_s3: RecordsOnS3 | None = None,
 ) -> Iterator[Orphan]:
-    """Look at the live executions of these pipelines (all of the account's by default), newest first.
+    """Yield the orphans among the live executions of these pipelines (default: all of the account's), newest first.
 
-    Executions that no task run started (by hand, by other tools) are none of ours and never reported. Who waits is
-    known by the task run's record and the execution's id alone: an XCom may be a reference into a store of its own.
+    Executions that no task run started (manually, or by other tools) are never reported. Only the task run's record
+    determines who waits, because an XCom may be a reference to an XCom backend.
     """
     airflow.check()
     since = datetime.now(UTC) - LONGEST_EXECUTION
@@ -120,7 +120,7 @@ def _all_pipelines(executions: Executions) -> Iterator[str]:
 def _orphan_or_none(  # noqa: PLR0911 - one return per case
     airflow: AirflowApi, execution: Execution, on_s3: RecordsOnS3 | None
 ) -> Orphan | None:
-    """None when somebody still waits, or will. Raises ExecutionError when Airflow cannot be asked about it."""
+    """Return None if a task waits, or will wait. Raises ExecutionError if Airflow cannot be reached."""
     owner = execution.owner
     run_path = f"/dags/{quote(owner['dag_id'], safe='')}/dagRuns/{quote(owner['run_id'], safe='')}"
     task_path = f"{run_path}/taskInstances/{quote(owner['task_id'], safe='')}"
@@ -140,7 +140,7 @@ def _orphan_or_none(  # noqa: PLR0911 - one return per case
         return Orphan(execution, f"its task has since started another execution: {record.arn or record.display_name}")
     if task["state"] != "success":
         return Orphan(execution, f"its task is {task['state']}")
-    # A start task that succeeded handed its execution to a sensor: who waits is the rest of the run.
+    # After a successful start task, the other tasks of the run wait.
     if run["state"] in RUN_ALIVE:
         return None
     return Orphan(execution, f"its task succeeded and its DAG run is {run['state']}")
@@ -149,9 +149,9 @@ def _orphan_or_none(  # noqa: PLR0911 - one return per case
 def _read_record(
     airflow: AirflowApi, task_path: str, run: TaskRun, on_s3: RecordsOnS3 | None
 ) -> ExecutionRecord | None:
-    """The task run's record, written before each start; None without one. Raises ExecutionError for what is no record.
+    """Return the task run's record, None without one. Raises ExecutionError if the value is not a record.
 
-    A state store backend may keep its values elsewhere: what the API then gives is no record, and says nothing.
+    A state store backend may keep its values elsewhere; the API then returns a reference instead of a record.
     """
     store, mapped = f"{task_path}/state-store", f"?map_index={run.map_index}" if run.map_index >= 0 else ""
     stored = airflow.get(f"{store}/{KEY}{mapped}")

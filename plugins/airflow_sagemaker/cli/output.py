@@ -13,7 +13,7 @@ _COLOURS = {"error": "\033[31m", "warning": "\033[33m", "added": "\033[32m", "re
 
 
 class Interrupted(KeyboardInterrupt):
-    """The user no longer waits; `execution_arn` is what keeps running, if known."""
+    """The user has interrupted the command; `execution_arn` keeps running, if known."""
 
     def __init__(self, message: str, execution_arn: str | None = None) -> None:
         super().__init__(message)
@@ -21,7 +21,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Output:
-    """With `json_only` one JSON object on standard output; progress still goes to standard error."""
+    """With `json_only`, standard output gets one JSON object; progress is still written to standard error."""
 
     def __init__(self, *, json_only: bool) -> None:
         self.json_only = json_only
@@ -35,19 +35,19 @@ class Output:
         sys.stdout.flush()
 
     def note(self, text: str, kind: str = "") -> None:
-        """Say something about the progress."""
+        """Report progress."""
         sys.stderr.write(paint_text(text, kind, sys.stderr) + "\n")
         sys.stderr.flush()
 
     def failed(self, error: BaseException, hint: str = "", **details: object) -> None:
-        """Say why the command failed, and what to look at."""
+        """Report why the command failed, and what to check."""
         text = f"{error} ({hint})" if hint else str(error)
         if self.json_only:
             self.result({"ok": False, "error": type(error).__name__, "message": text, **details})
         else:
             self.note(text, "error")
 
-    # The AWS side logs through these, as it does through a task's log in Airflow.
+    # The AWS layer logs with these methods, as with a task's logger in Airflow.
     def debug(self, text: str, *arguments: object) -> None:
         """Ignored."""
 
@@ -64,11 +64,11 @@ class Output:
         self.note(text % arguments if arguments else text, "error")
 
     def exception(self, text: str, *arguments: object) -> None:
-        """Say it as an error, without a traceback."""
+        """Report an error without a traceback."""
         self.note(text % arguments if arguments else text, "error")
 
 
 def paint_text(text: str, kind: str, stream: TextIO) -> str:
-    """Return the text in the colour of its kind, where the stream is a terminal that wants colours."""
+    """Return the text in the colour of its kind if the stream is a terminal with colours."""
     plain = not kind or not stream.isatty() or "NO_COLOR" in os.environ
     return text if plain else f"{_COLOURS[kind]}{text}\033[0m"

@@ -1,4 +1,4 @@
-"""`predict`: score a table with a trained model, by the training program's own code."""
+"""`predict`: score a table with a trained model, with the training program's code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def predict(arguments: argparse.Namespace, output: Output) -> int:
-    """Run `training.predict` in a process of its own, with its output and exit code."""
+    """Run `training.predict` in a separate process, with its output and exit code."""
     program = Path(default_source_dir())
     if program.name != "training" or not (program / "predict.py").is_file():
         rule = "must be the project's training/ folder, whose predict.py scores a table"
@@ -28,7 +28,7 @@ def predict(arguments: argparse.Namespace, output: Output) -> int:
         hint = f"pip install torch -r {program / 'requirements.txt'}"
         raise ConfigurationError([Violation("torch", "(not installed)", "is required here", hint)], what="environment")
     path = os.pathsep.join(filter(None, [str(program.parent), os.environ.get("PYTHONPATH")]))
-    # -P: a folder `training` where the command is called is not the program
+    # -P: a folder `training` in the current folder is not the program
     command = [sys.executable, "-P", "-m", "training.predict", arguments.model, arguments.rows]
     command += [arguments.answers] if arguments.answers else []
     return subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, check=False).returncode

@@ -115,7 +115,7 @@ def _config(arguments: argparse.Namespace, folder: str) -> PytorchTrainingConfig
 
 
 class Trial:
-    """The calls, in the order in which one depends on another."""
+    """The calls, in the order of their dependencies."""
 
     def __init__(self, config: PytorchTrainingConfig, arguments: argparse.Namespace, output: Output) -> None:
         self.config = config
@@ -189,7 +189,7 @@ class Trial:
         return next(one["PipelineVersionId"] for one in versions if alias in one.get("PipelineVersionAliases", ()))
 
     def _of_conditional_writes(self) -> list[Answer]:
-        """What keeps the record on S3 with Airflow 3.2."""
+        """The conditional writes that the record on S3 needs with Airflow 3.2."""
         write: JsonObject = {"Bucket": self.config.bucket, "Key": f"{PIPELINE}/record", "Body": b""}
         current = self.aws.call("s3", "put_object", **write)["ETag"]
         return [
@@ -300,7 +300,7 @@ class Trial:
         return watch.poll_until_ended(POLL_SECONDS, lambda: time.monotonic() > deadline)
 
     def asked(self, row: str, expected: str, operation: str, service: str = "sagemaker", **given: object) -> Answer:
-        """The response to a call that AWS should refuse."""
+        """Return the response to a call that AWS should reject."""
         try:
             reply = self.aws.once(service, operation, **given)
         except Exception as error:

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from airflow_sagemaker.types import BotoClient
 
 SHOWN = 12
-"""Columns named in one line; the files have them all."""
+"""Maximum columns in one line of output; the files contain all of them."""
 
 
 def init(arguments: argparse.Namespace, output: Output) -> int:
-    """Look at a table, write its configuration and DAG, and say what was decided and why."""
+    """Inspect a table, write its configuration and DAG, and print each decision with its reason."""
     table = Path(arguments.table)
     schedule = _checked_schedule(arguments.schedule)
     decisions = decide(open_table(table), arguments.label, arguments.id)
@@ -52,7 +52,7 @@ def init(arguments: argparse.Namespace, output: Output) -> int:
 
 
 def _checked_schedule(text: str) -> str | None:
-    """The schedule as the DAG file has it; "none" is no schedule. Raises TableError for one that Airflow refuses."""
+    """Return the schedule for the DAG file; "none" means without. Raises TableError for one that Airflow rejects."""
     if text.lower() in ("none", ""):
         return None
     if text == "@daily":  # the default needs no Airflow, which takes seconds to import
@@ -111,7 +111,7 @@ def _next_steps(decisions: Decisions, files: list[Path], table: Path) -> list[st
 
 
 def split(arguments: argparse.Namespace, output: Output) -> int:
-    """Cut a table into the three channels of a partition, and upload them or write them to a folder."""
+    """Split a table into the three channels of a partition, and upload them or write them to a folder."""
     config = read_configuration(arguments)
     shares = Shares(arguments.val, arguments.test)
     source = open_table(arguments.table)

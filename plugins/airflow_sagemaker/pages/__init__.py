@@ -1,8 +1,8 @@
-"""Pages inside Airflow's own UI, report and history; the one room that reads Airflow's tables, and imports no command.
+"""The pages inside Airflow's UI: report and history.
 
-Everything is drawn in the browser from Airflow's REST API and from XCom, with the reader's own session, so it works
-the same on AWS and on the local SageMaker and shows nobody more than Airflow itself does. Every Airflow process that
-loads plugins imports this module: it imports nothing heavy, and the web application is built at its first request.
+The browser renders them from XComs and Airflow's REST API with the user's session, so they are the same on AWS and on
+the local SageMaker, and show users only what Airflow shows them. All Airflow processes that load plugins import this
+module, so it imports nothing heavy, and creates the web application at its first request.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _BASE = URL_PREFIX.removeprefix("/")  # links to plugin pages are relative to Ai
 
 
 class LazyApp:
-    """An ASGI application that imports FastAPI and the pages when the first request arrives."""
+    """An ASGI application that imports FastAPI and the pages at its first request."""
 
     def __init__(self) -> None:
         self._app: ASGIApp | None = None

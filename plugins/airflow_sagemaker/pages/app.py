@@ -1,8 +1,8 @@
 """The web application behind the pages: HTML shells, static files, the history, and (opt-in) live figures.
 
-Airflow mounts a plugin's application without any authorisation, static files included, so every route here
-asks Airflow's auth manager: 401 without a session, 403 without permission to read the DAG's XComs, and its runs or task
-logs where the answer holds what Airflow shows there. All routes are GET and change nothing.
+Airflow mounts a plugin's application without authorisation, so all routes, including static files, check it with
+Airflow's auth manager: 401 without a session, 403 without permission to read the DAG's XComs, and its runs or task logs
+if the response contains them. All routes are GET and change nothing.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ HEADERS = {
 
 
 def create_app() -> FastAPI:
-    """The application; without documentation pages, which Airflow would mount unguarded."""
+    """Return the application, without FastAPI's documentation pages, which would need no authorisation."""
     app = FastAPI(title="SageMaker training", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.add_middleware(SecurityHeaders)
     app.exception_handler(HTTPException)(_refuse_in_words)
@@ -74,17 +74,17 @@ def create_app() -> FastAPI:
 def _add_pages(app: FastAPI) -> None:
     @app.get("/report", dependencies=[READS_XCOM], response_class=HTMLResponse)
     def report(dag_id: str, run_id: str) -> HTMLResponse:
-        """The shell of the training report; the script in it reads the same query."""
+        """Return the HTML of the training report; its script reads the same query."""
         return _html_shell("report")
 
     @app.get("/history", dependencies=[READS_XCOM], response_class=HTMLResponse)
     def partition_history() -> HTMLResponse:
-        """The shell of the partition history."""
+        """Return the HTML of the partition history."""
         return _html_shell("history")
 
     @app.get("/static/{digest}/{path:path}")
     def static(path: str, user: GetUserDep) -> Response:
-        """A static file, for any user who is signed in; the digest only names the version in browsers' caches."""
+        """Return a static file to signed-in users; the digest is only the version for browsers' caches."""
         asset = assets.load_assets().files.get(path)
         if asset is None:
             raise HTTPException(404, "No such file")
@@ -94,7 +94,7 @@ def _add_pages(app: FastAPI) -> None:
 def _add_data(app: FastAPI) -> None:
     @app.get("/data/dags", dependencies=[READS_XCOM])
     def dags(session: SessionDep, user: GetUserDep) -> list[JsonObject]:
-        """The DAGs with trainings that the user may read."""
+        """Return the DAGs with trainings that the user may read."""
         readable = get_auth_manager().get_authorized_dag_ids(user=user, method="GET")
         return history.training_dags(session, readable)
 
@@ -105,7 +105,7 @@ def _add_data(app: FastAPI) -> None:
         limit: Annotated[int, Query(ge=1, le=history.MOST_RUNS)] = 800,
         before: str | None = None,
     ) -> list[JsonObject]:
-        """The runs of one DAG with their trainings' figures, newest first."""
+        """Return a DAG's runs with the results of their trainings, newest first."""
         return history.partition_runs(session, dag_id, limit=limit, before=before)
 
     @app.get("/data/watch", dependencies=[READS_XCOM, READS_RUNS])
@@ -117,7 +117,7 @@ def _add_data(app: FastAPI) -> None:
         limit: Annotated[int, Query(ge=1, le=history.MOST_RUNS)] = 800,
         before: str | None = None,
     ) -> JsonObject:
-        """Where a metric of the same runs became lastingly worse, and its unusual single partitions."""
+        """Return lasting changes of a metric for the worse, and single unusual partitions."""
         runs = history.partition_runs(session, dag_id, limit=limit, before=before)
         return history.watch_metric(runs, training, metric)
 
@@ -127,7 +127,7 @@ def _add_live_figures(app: FastAPI) -> None:
 
     @app.get("/data/execution", dependencies=[READS_XCOM, READS_LOGS])
     def execution(dag_id: str, run_id: str, task_id: str, session: SessionDep, map_index: int = -1) -> JsonObject:
-        """The status that the execution of a training has on AWS now."""
+        """Return the current status of a training's execution on AWS."""
         details = live.started_by(session, dag_id, run_id, task_id, map_index)
         if details is None:
             raise HTTPException(404, "No training was started by this task")
@@ -138,13 +138,13 @@ def _add_live_figures(app: FastAPI) -> None:
 
     @app.get("/data/live", dependencies=[READS_XCOM, READS_LOGS])
     def lines(dag_id: str, run_id: str, task_id: str, session: SessionDep, map_index: int = -1) -> list[str]:
-        """Lines about steps and metrics of a running training, read from AWS."""
+        """Return log lines about steps and metrics of a running training, read from AWS."""
         details = live.started_by(session, dag_id, run_id, task_id, map_index)
         if details is None:
             raise HTTPException(404, "No training was started by this task")
         try:
             return trainings.of(details["execution_arn"], live.target_of(details)).lines()
-        except Exception as error:  # whatever a connection or AWS may say: the report falls back to the task's log
+        except Exception as error:  # any error of connection or AWS: the report then uses the task's log
             log.warning("Live figures of %s: %s", details["execution_arn"], error)
             raise HTTPException(502, explain_error(error, "Asking AWS")) from error
 
@@ -154,7 +154,7 @@ def _html_shell(name: str) -> HTMLResponse:
 
 
 def _filled_page(name: str, **texts: str) -> str:
-    """An HTML file of static/ with the digest and `texts` in their places."""
+    """Return an HTML file of static/ with the digest and `texts` filled in."""
     loaded = assets.load_assets()
     page = loaded.pages[name]
     for place, text in {"digest": loaded.digest, **texts}.items():
@@ -163,7 +163,7 @@ def _filled_page(name: str, **texts: str) -> str:
 
 
 async def _refuse_in_words(request: Request, error: HTTPException) -> Response:
-    """Who opens a page in the browser reads why it is not shown; data routes answer in JSON, as FastAPI does."""
+    """Return an error as a page to browsers; data routes respond in JSON, as FastAPI does."""
     reason = REASONS.get(error.status_code)
     if reason is None or "text/html" not in request.headers.get("accept", ""):
         return await http_exception_handler(request, error)
@@ -171,7 +171,7 @@ async def _refuse_in_words(request: Request, error: HTTPException) -> Response:
 
 
 class SecurityHeaders:
-    """ASGI middleware: every answer carries the content security policy, error answers included."""
+    """ASGI middleware that adds the content security policy to all responses, including errors."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

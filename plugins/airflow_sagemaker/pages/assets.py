@@ -1,4 +1,4 @@
-"""The pages' static files: read once, named by their common digest, so that a browser may keep them for ever."""
+"""The pages' static files: read once; their common digest is in their URLs, so that browsers can cache them forever."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Asset:
 
 @dataclass(frozen=True)
 class Assets:
-    """All static files by their path below static/, and the digest that stands in their URLs."""
+    """All static files by their path below static/, and the digest in their URLs."""
 
     files: dict[str, Asset]
     pages: dict[str, str]
@@ -37,7 +37,7 @@ class Assets:
 
 @cache
 def load_assets() -> Assets:
-    """Read static/ and make contract.js. The HTML shells are kept apart: they are served under their own addresses."""
+    """Read static/ and generate contract.js. The HTML files are separate, because they have their own URLs."""
     files: dict[str, Asset] = {}
     pages: dict[str, str] = {}
     script = f"// Made from contract.py.\nexport const CONTRACT = {contract.as_json()};\n"

@@ -1,8 +1,8 @@
-"""What the history needs from Airflow's database in one go.
+"""The data of the history, from Airflow's database.
 
-Airflow's REST API gives XCom values one by one: a year of partitions would cost 365 requests of up to 64 KB each. So
-this module alone reads Airflow's tables, two statements for any number of runs, and takes the few figures out of each
-outcome inside the database. The models are no public interface of Airflow; tests run this against the real one.
+Airflow's REST API returns XCom values one by one: a year of partitions would take 365 requests of up to 64 KB each. So
+this module, and no other, reads Airflow's tables: two statements for any number of runs, which extract a few values of
+each outcome in the database. Airflow's models are not a public interface; tests use the real ones.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MARKS = {"Approved": "promoted", "Rejected": "rejected", "PendingManualApproval"
 
 
 def training_dags(session: Session, readable: set[str]) -> list[JsonObject]:
-    """The DAGs among `readable` that have ever started a training, the one that did so last first."""
+    """Return the DAGs among `readable` that have started trainings, the latest first."""
     latest = func.max(XComModel.timestamp)
     rows = session.execute(
         select(XComModel.dag_id, func.count(func.distinct(XComModel.dag_run_id)), latest)
@@ -45,10 +45,10 @@ def training_dags(session: Session, readable: set[str]) -> list[JsonObject]:
 
 
 def partition_runs(session: Session, dag_id: str, *, limit: int, before: str | None = None) -> list[JsonObject]:
-    """The newest runs of a DAG with the outcomes of their trainings; with `before`, those of earlier partitions only.
+    """Return the newest runs of a DAG with the outcomes of their trainings; with `before`, only of earlier partitions.
 
-    `before` is the id of a run. Partitions are compared as text (dates written YYYY-MM-DD sort by time); runs without
-    a partition by the time they were due.
+    `before` is the id of a run. Partitions are compared as strings (dates YYYY-MM-DD sort by time); runs without a
+    partition, by their logical time.
     """
     runs = session.execute(_runs_statement(session, dag_id, limit=min(limit, MOST_RUNS), before=before)).all()
     outcomes = _outcomes_of(session, [run.id for run in runs])
@@ -71,10 +71,10 @@ def partition_runs(session: Session, dag_id: str, *, limit: int, before: str | N
 
 
 def watch_metric(runs: Sequence[JsonMapping], training: str, metric: str) -> JsonObject:
-    """Of `partition_runs`, where a training's metric became lastingly worse, and its unusual single partitions.
+    """Return lasting changes for the worse of a training's metric in `partition_runs`, and single unusual partitions.
 
-    Of several runs of a partition the newest counts, as on the page. `training` is the task's name, of a mapped one
-    with its index: `wait [3]`; empty: the first of each run.
+    If a partition has several runs, the newest counts, as on the page. `training` is the task's name, with the index of
+    a mapped one: `wait [3]`; empty selects the first of each run.
     """
     newest: dict[str, JsonMapping] = {}
     for run in runs:
@@ -123,7 +123,7 @@ def _runs_statement(session: Session, dag_id: str, *, limit: int, before: str | 
 
 
 def _outcomes_of(session: Session, run_ids: list[int]) -> dict[int, list[JsonObject]]:
-    """Of each run the figures of its finished trainings: the entries that look like an Outcome."""
+    """Return the results of each run's finished trainings: the XComs that look like an Outcome."""
     value = XComModel.value
     statement = select(
         XComModel.dag_run_id,
@@ -158,7 +158,7 @@ def _outcomes_of(session: Session, run_ids: list[int]) -> dict[int, list[JsonObj
 
 
 def _promotions_of(session: Session, run_ids: list[int]) -> dict[int, list[JsonObject]]:
-    """Of each run what its promotions decided: package, status and reason, metric and value, the champion before."""
+    """Return the decisions of each run's promotions: package, status, reason, metric, value and previous champion."""
     value = XComModel.value
     texts = ("package_arn", "package_url", "status", "reason", "metric", "champion_arn")
     statement = select(
@@ -181,8 +181,8 @@ def _promotions_of(session: Session, run_ids: list[int]) -> dict[int, list[JsonO
 def _mark(promotions: Iterable[JsonObject]) -> None:
     """Mark each as champion, promoted, rejected or pending.
 
-    The champion is the approved one of the highest version in its group, as the promotions have left it: what a person
-    has decided since is in SageMaker alone.
+    The champion is the approved one with the highest version in its group, according to the promotions: later manual
+    decisions are visible only in SageMaker.
     """
     champions: dict[str, JsonObject] = {}
     for one in promotions:
@@ -201,10 +201,10 @@ def _version(promotion: JsonMapping) -> int:
 
 
 def _add_referred_to(session: Session, outcomes: dict[int, list[JsonObject]], run_ids: list[int]) -> dict[int, str]:
-    """Of runs without an outcome in the database: those that an XCom backend keeps elsewhere (`[core] xcom_backend`).
+    """Add outcomes that an XCom backend (`[core] xcom_backend`) keeps outside the database to `outcomes`.
 
-    What it keeps is added to `outcomes`; returned is, by run, why it could not be read. Only tasks that have pushed the
-    link to an execution are looked at: a string that another task returns does not refer to an outcome.
+    Returns, by run, why one could not be read. Only tasks that have pushed the link to an execution are considered,
+    because strings that other tasks return are not references to outcomes.
     """
     linked = aliased(XComModel)
     same_task = (
@@ -233,7 +233,7 @@ def _add_referred_to(session: Session, outcomes: dict[int, list[JsonObject]], ru
 
 
 def _resolve_reference(reference: str) -> object:
-    """What the configured XCom backend keeps under a reference; a text that says why it cannot be read."""
+    """Return the XCom backend's value of a reference, or a string that says why it cannot be read."""
     from airflow.sdk.execution_time.xcom import XCom as Backend
 
     name = f"{Backend.__module__}.{Backend.__qualname__}"
@@ -245,7 +245,7 @@ def _resolve_reference(reference: str) -> object:
 
 
 def _kept_metrics(metrics: object) -> dict[str, float]:
-    """The metrics of the epoch that the model was kept from, else (no report) those that the job printed last."""
+    """Return the metrics of the epoch that was kept; without a report, those that the job printed last."""
     pairs = metrics.items() if isinstance(metrics, dict) else ()
     return {str(name): value for name, value in pairs if isinstance(value, int | float)}
 

@@ -1,8 +1,8 @@
 """Live figures of a training, read from AWS by the api-server: opt-in, for sensors with little progress output.
 
-Without them the report follows the waiting task's log, which holds metric lines only with progress="logs". With
-`[airflow_sagemaker] live_figures = True` the api-server asks SageMaker and CloudWatch itself, with the connection that
-the start task used. Several readers of one training share one reading.
+Without them, the report uses the waiting task's log, which contains metric lines only with progress="logs". With
+`[airflow_sagemaker] live_figures = True`, the api-server itself reads from SageMaker and CloudWatch, with the start
+task's connection. Concurrent readers of a training share the result.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 SHARED_SECONDS = 5.0
-"""A reading this young is given to the next reader as it is."""
+"""Seconds for which a result is reused."""
 MOST_TRAININGS = 100
-"""Trainings that one api-server process remembers; the one not looked at for longest goes first."""
+"""Maximum trainings in an api-server process; the least recently used one is dropped first."""
 PATIENCE_SECONDS = 5.0
 _BEGINNING = datetime.fromtimestamp(0, UTC)
 _FIGURE = re.compile("^Step |" + "|".join(metric.regex for metric in METRICS))
 
 
 class LiveTraining:
-    """The figures in the log of one running execution so far."""
+    """Live figures of a running execution."""
 
     def __init__(self, arn: str, target: AwsTarget) -> None:
         self._arn = arn
@@ -49,7 +49,7 @@ class LiveTraining:
         self._lock = threading.Lock()
 
     def lines(self) -> list[str]:
-        """The lines about steps and metrics, as the waiting task would log them. Raises botocore's errors."""
+        """Return the lines about steps and metrics, as the waiting task would log them. Raises botocore's errors."""
         with self._lock:
             if time.monotonic() - self._read_at > SHARED_SECONDS:
                 lines = self._report.new_lines(self._executions, self._arn)
@@ -59,14 +59,14 @@ class LiveTraining:
 
 
 class LiveTrainings:
-    """The trainings that this process is asked about, by execution and connection."""
+    """The trainings of this process, by execution and connection."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[str, str], LiveTraining] = OrderedDict()
         self._lock = threading.Lock()
 
     def of(self, arn: str, target: AwsTarget) -> LiveTraining:
-        """The one training; a new one starts reading from its beginning."""
+        """Return a training; a new one is read from the beginning."""
         key = (arn, target.key())
         with self._lock:
             if key not in self._known:
@@ -78,7 +78,7 @@ class LiveTrainings:
 
 
 def started_by(session: Session, dag_id: str, run_id: str, task_id: str, map_index: int) -> JsonObject | None:
-    """What the start task pushed: the execution's ARN and the connection come from here, never from a request."""
+    """Return the start task's XCom: execution and connection are never taken from a request."""
     value = session.scalar(
         select(XComModel.value).where(
             XComModel.dag_id == dag_id,
@@ -92,7 +92,7 @@ def started_by(session: Session, dag_id: str, run_id: str, task_id: str, map_ind
 
 
 def execution_state(details: JsonObject) -> JsonObject:
-    """The execution's status on AWS, or that it is gone. Raises botocore's errors."""
+    """Return the execution's status on AWS, or that it no longer exists. Raises botocore's errors."""
     executions = Executions(Aws(target_of(details), patience=PATIENCE_SECONDS))
     try:
         return {"status": executions.describe(details["execution_arn"]).status, "gone": False}
@@ -101,5 +101,5 @@ def execution_state(details: JsonObject) -> JsonObject:
 
 
 def target_of(details: JsonObject) -> AwsTarget:
-    """The connection and region that the start task used."""
+    """Return the connection and region of the start task."""
     return AwsTarget(details.get("aws_conn_id"), details.get("region_name"))

@@ -1,1 +1,1 @@
-"""From a trained model to the one in use: what is registered, how it is judged, and the calls that do it."""
+"""Promotion: what is registered, how a model is judged, and how its metrics are watched."""

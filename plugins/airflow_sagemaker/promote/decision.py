@@ -1,4 +1,4 @@
-"""Whether a model takes the champion's place: one pure function, and nothing else decides."""
+"""Whether a model becomes the champion: one pure function."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ApprovalStatus(StrEnum):
 
 @dataclass(frozen=True)
 class Criteria:
-    """What a model must reach; `limit` is the worst value that is accepted, in the metric's own direction."""
+    """What a model must reach; `limit` is the worst accepted value, in the metric's direction."""
 
     metric: str
     higher_is_better: bool
@@ -38,16 +38,16 @@ class Criteria:
 
 @dataclass(frozen=True)
 class Decision:
-    """The status that a package gets, and the numbers that led to it."""
+    """The status of a package, and the reason with the numbers."""
 
     status: ApprovalStatus
     reason: str
 
 
 def decide(criteria: Criteria, value: float, champion: float | None) -> Decision:
-    """Judge a model by its metric's value and that of the champion (None: there is none, or it does not matter).
+    """Judge a model by its metric's value and that of the champion (None if there is none, or it is not compared).
 
-    The first row that holds decides; "worse" follows the metric's direction:
+    The first matching row decides; "worse" follows the metric's direction:
 
     | # | value | champion | approval | status |
     |---|---|---|---|---|
@@ -80,8 +80,8 @@ def decide(criteria: Criteria, value: float, champion: float | None) -> Decision
 def higher_is_better(metric: str, given: bool | None, measured: Mapping[str, float]) -> bool:
     """Return the direction of a metric that the model was measured by.
 
-    Raises ConfigurationError for a metric that it was not measured by, and for one of a user's own program whose
-    direction is not given.
+    Raises ConfigurationError for a metric that the training did not report, and for a user's own metric without a
+    direction.
     """
     if metric not in measured:
         near = get_close_matches(metric, list(measured), n=1)

@@ -1,6 +1,6 @@
-"""Whether a metric over partitions has changed for the worse: one implementation for tasks and pages.
+"""Detects changes of a metric for the worse over partitions, for tasks and pages.
 
-Medians and median absolute deviations, so that one bad day is not a change, and a changed level is not a bad day.
+It uses medians and median absolute deviations, so that a single bad day is not a change, and vice versa.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from statistics import median
 
 LEAST = 5
-"""Values on each side of a lasting change at least."""
+"""Minimum values on each side of a lasting change."""
 WINDOW = 14
-"""Values on each side that are looked at at most."""
+"""Maximum values on each side that are compared."""
 LASTING, SINGLE = 4.0, 5.0
-"""Spreads that a lasting change, and a single value, is away at least."""
+"""Minimum distances of a lasting change and of a single value, in spreads."""
 NEIGHBOURS = 6
-"""Values around a single one at least."""
+"""Minimum values around a single one."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class Change:
 
 
 def find_change(values: Sequence[float | None], *, higher_is_better: bool = True) -> Change | None:
-    """Return where the values became lastingly worse, None when they did not; what is no number is skipped.
+    """Return where the values became lastingly worse, None if they did not; NaN and None are skipped.
 
-    For each place, the medians of up to WINDOW values on both sides: it counts when the fall is LASTING times the
-    spread, and one percent of the level (with hardly any noise everything would count). Of those that count, the one
-    that explains most: whose two medians leave least of the absolute deviation from the one median of both sides.
+    For each place, the medians of up to WINDOW values on both sides are compared. The difference must be LASTING times
+    the spread, and one percent of the level (otherwise, with hardly any noise, everything would be a change). Of
+    several places, the one that explains most is returned: its two medians reduce the absolute deviation the most.
     """
     known = [(index, value) for index, value in enumerate(values) if value is not None and math.isfinite(value)]
     best: Change | None = None
@@ -56,7 +56,7 @@ def find_change(values: Sequence[float | None], *, higher_is_better: bool = True
 
 
 def find_outliers(values: Sequence[float | None]) -> list[int]:
-    """Return the places of single values that are more than SINGLE spreads from the median of those around them."""
+    """Return the indices of single values that are more than SINGLE spreads from the median around them."""
     found = []
     for index, value in enumerate(values):
         if value is None or not math.isfinite(value):
@@ -74,7 +74,7 @@ def find_outliers(values: Sequence[float | None]) -> list[int]:
 def describe_last(
     metric: str, partitions: Sequence[str], values: Sequence[float | None], *, higher_is_better: bool
 ) -> list[str]:
-    """Return what the newest value has brought to light, a sentence each: said once, not again with the next value."""
+    """Return sentences about what the newest value shows, each only once and not again with the next value."""
     found = []
     last = len(values) - 1
     if last in find_outliers(values):
@@ -91,7 +91,7 @@ def describe_last(
 
 
 def _spread(values: Sequence[float]) -> float:
-    """Standard deviation of a normal distribution with this median absolute deviation."""
+    """Return the standard deviation of a normal distribution with this median absolute deviation."""
     centre = median(values)
     return 1.4826 * median([abs(value - centre) for value in values])
 

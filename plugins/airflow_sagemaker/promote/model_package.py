@@ -1,4 +1,4 @@
-"""What is registered of a model: a package whose metadata says where it comes from and how good it is."""
+"""The model package of a training: metadata with the model's origin and metrics."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Candidate:
 
     @classmethod
     def of(cls, outcome: JsonMapping, partition: str, identity: tuple[object, ...]) -> Candidate:
-        """Read an outcome (XCom of the sensor). Raises ConfigurationError for what is no outcome of a training.
+        """Read an outcome (XCom of the sensor). Raises ConfigurationError if it is not the outcome of a training.
 
         `identity` is of the task run and the group. With the execution it makes the token, so that each try of one
         task asks for the same package, and a task that was cleared with its training for another one.
@@ -70,8 +70,8 @@ class Candidate:
     def metadata(self) -> dict[str, str]:
         """Return CustomerMetadataProperties: metrics by their names, and the model's origin.
 
-        The partition is written as in paths (`partition_keys`), with @ for %, which the service does not take; what
-        else it does not take is left out.
+        The partition is written as in paths (`partition_keys`), with @ instead of %, which the service rejects; other
+        values that it rejects are omitted.
         """
         given = {name: repr(value) for name, value in self.metrics.items()} | {
             PARTITION: partition_folder(self.partition).replace("%", "@"),

@@ -161,7 +161,7 @@ class ExecutionRecord:
 
     @classmethod
     def from_json(cls, stored: object) -> ExecutionRecord | None:
-        """Read the stored form; ignores unknown keys. Raises RecordUnreadable if it is of a later version, or invalid."""
+        """Read the stored form; unknown keys are ignored. Raises RecordUnreadable if it is invalid or too new."""
         if stored is None:
             return None
         schema = stored.get("schema") if isinstance(stored, dict) else None

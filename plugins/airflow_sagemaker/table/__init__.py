@@ -1,4 +1,4 @@
-"""Tables that people bring: looked at, configured, split into channels and checked, without a job or an instance.
+"""Users' tables: inspected, configured, split into channels and checked, without a job.
 
 Needs pyarrow, which comes with the extra `table`; nothing here imports Airflow or boto3.
 """

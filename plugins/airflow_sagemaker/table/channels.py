@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 BUFFER = 1 << 20
-"""Bytes that a read from S3 asks for at least: one call for a footer and the pages of a small column."""
+"""Minimum bytes of a read from S3, so that one call reads a footer, or the pages of a small column."""
 
 
 class Calls(Protocol):
-    """What is needed of `aws.client.Aws`."""
+    """The methods of `aws.client.Aws` that are used here."""
 
     def call(self, service: str, operation: str, /, **arguments: object) -> JsonObject:
-        """Make one call, with its repetitions."""
+        """Make a call with retries."""
 
     def pages(self, service: str, operation: str, /, **arguments: object) -> Iterator[JsonObject]:
         """Return the listing pages of an operation."""
@@ -41,7 +41,7 @@ class ChannelFile:
 
 
 ChannelFiles = dict[str, list[ChannelFile]]
-"""The files of train, val and test; an empty list where there is none."""
+"""The files of train, val and test; empty if there are none."""
 
 
 def files_in_folder(folder: Path) -> ChannelFiles:
@@ -78,7 +78,7 @@ def _listed(aws: Calls, bucket: str, prefix: str) -> Iterator[JsonObject]:
 
 
 def partitions_before(aws: Calls, input_path: str) -> Iterator[str]:
-    """Yield the input paths beside this one that sort before it, the newest first."""
+    """Yield the input paths next to this one that sort before it, the newest first."""
     bucket, _, prefix = input_path.removeprefix("s3://").partition("/")
     parent, _, own = prefix.rstrip("/").rpartition("/")
     pages = aws.pages("s3", "list_objects_v2", Bucket=bucket, Prefix=f"{parent}/", Delimiter="/")

@@ -1,7 +1,7 @@
 """Checks of a partition's channels before a training is paid for: footers, the label and the ids.
 
-Each number that was looked at is a `Finding`, in the form that the flights' own checks have (docs/data-checks.md), so
-that the report page shows both alike.
+Each number is a `Finding`, in the form of the flights' checks (docs/data-checks.md), so that the report page shows both
+in the same way.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from airflow_sagemaker.table.findings import UNLIMITED, Finding
 from airflow_sagemaker.table.reading import Splits
 
 SHOWN = 5
-"""Names in one message."""
+"""Maximum names in one message."""
 
 
 def check(splits: Splits, wanted: TableFields) -> list[Finding]:
-    """Return what holds, or does not hold, of a partition by itself."""
+    """Return the findings about a partition, without comparing it."""
     return [
         *_columns_there(splits, wanted),
         *_rows_there(splits),

@@ -1,4 +1,4 @@
-"""What a column holds: its kind, gaps, values and range, and how well it predicts the label by itself."""
+"""What a column contains: its kind, gaps, values and range, and how well it alone predicts the label."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _SORTABLE_DATE = r"^\d{4}[-/.]\d{2}[-/.]\d{2}"
 _NUMBER = r"^\s*[-+]?\s*[$€£]?\s*[-+]?(\d{1,3}([,' ]\d{3})+|\d+|\d*[.,]\d+)([.,]\d+)?([eE][-+]?\d+)?\s*[%$€£]?\s*$"
 _DIGITS = r"^\d+$"
 SMOOTHING = 10.0
-"""Rows of the average label rate that a category's own rate is mixed with."""
+"""Weight of the average label rate in a category's smoothed rate, in rows."""
 
 
 class Kind(StrEnum):
-    """What the training takes a column for."""
+    """How the training treats a column."""
 
     NUMBER = "number"
     CATEGORY = "category"
@@ -40,9 +40,9 @@ class Column:
     rows: int
     nulls: int
     distinct: int
-    """Different values, nulls not counted."""
+    """Number of distinct values without nulls."""
     once: int
-    """Values that occur once."""
+    """Number of values that occur once."""
     least: Any = None
     most: Any = None
     number_texts: float = 0.0
@@ -59,17 +59,17 @@ class Column:
 
     @property
     def whole(self) -> bool:
-        """Whether it holds integers, or texts: what an identifier is made of."""
+        """Whether it contains integers or strings, as an identifier does."""
         return self.type.startswith(("int", "uint", "string", "large_string", "decimal"))
 
     @property
     def unique(self) -> bool:
-        """Whether each row has a value of its own."""
+        """Whether all values are distinct and none is missing."""
         return not self.nulls and self.distinct == self.rows
 
 
 def kind_of(kind: pa.DataType) -> Kind:
-    """Return what the training takes a column of this type for."""
+    """Return how the training treats a column of this type."""
     import pyarrow.types as t
 
     if t.is_dictionary(kind):
@@ -89,7 +89,7 @@ def is_numeric(kind: pa.DataType) -> bool:
 
 
 def describe(name: str, values: pa.ChunkedArray) -> Column:
-    """Return what a column of the sample holds."""
+    """Describe a column of the sample."""
     import pyarrow.compute as pc
 
     kind = kind_of(values.type)
@@ -126,7 +126,7 @@ def _described_text(name: str, text: str, sizes: tuple[int, int, int, int], coun
 
 
 def plain_values(values: pa.ChunkedArray) -> pa.Array:
-    """Return a column in one piece, without dictionary, NaN as null."""
+    """Return a column as one array, without dictionary, with null instead of NaN."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -139,7 +139,7 @@ def plain_values(values: pa.ChunkedArray) -> pa.Array:
 
 
 def class_text(value: object) -> str:
-    """Return a label's value as one text, whatever type it has: 1, 1.0, "1" and true are the same class."""
+    """Return a label's value as a string, independent of its type: 1, 1.0, "1" and true are the same class."""
     text = str(value)
     if text.lower() in ("true", "false"):
         return "1" if text.lower() == "true" else "0"
@@ -151,10 +151,10 @@ def class_text(value: object) -> str:
 
 
 def single_auc(column: Column, values: pa.ChunkedArray, positive: pa.Array) -> float:
-    """Return the area under the ROC curve of one column as a score for the label: 0.5 says nothing, 1 all.
+    """Return the area under the ROC curve of one column as a score for the label, from 0.5 (useless) to 1 (perfect).
 
-    A category's score is the smoothed rate of the label in the even rows, judged on the odd ones: by its own rows
-    every identifier would predict perfectly. A gap is a value of its own.
+    A category's score is the smoothed rate of the label in the even rows, evaluated on the odd ones: on its own rows,
+    an identifier would predict perfectly. Missing values are one category.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -176,7 +176,7 @@ def single_auc(column: Column, values: pa.ChunkedArray, positive: pa.Array) -> f
 
 
 def _area(scores: pa.Array, positive: pa.Array) -> float:
-    """Return the AUC by ranks, ties at their middle, turned so that it is at least 0.5."""
+    """Return the AUC from average ranks, in its better direction."""
     import pyarrow.compute as pc
 
     hits = pc.sum(positive).as_py() or 0

@@ -1,4 +1,4 @@
-"""How far a partition may be from the one before it: rows, missing values, label, units, and drift column by column."""
+"""Compare a partition with the previous one: rows, missing values, label, units, and drift by column."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from airflow_sagemaker.table.reading import Split
 
 @dataclass(frozen=True)
 class Limits:
-    """How far a partition may be from the last one. With a limit of 0 a number is only reported."""
+    """How much a partition may differ from the last one. A number with limit 0 is only reported."""
 
     row_ratio: float = 2.0
-    """Times as many or as few rows in train."""
+    """Factor between the rows of train, in either direction."""
     null_share_rise: float = 0.2
-    """Rise of a column's share of missing values in train."""
+    """Increase in a column's share of missing values in train."""
     label_share_change: float = 0.1
-    """Change of the share of a class in train."""
+    """Change in the share of a class in train."""
     value_ratio: float = 100.0
-    """Times as large the largest value of a column in train: another unit."""
+    """Factor between the largest values of a column in train, which suggests another unit."""
     drift: float = 0.0
-    """Population stability index of a column in train, beyond what chance makes; 0.25 is usually called a large shift.
-    Off, because each partition is trained on its own rows and many columns change by nature."""
+    """Population stability index of a column in train, above what chance explains; 0.25 is the usual limit for a large
+    shift. Off by default, because each partition is trained on its own rows, and many columns change naturally."""
 
     @classmethod
     def of(cls, given: Mapping[str, float] | None) -> Limits:
@@ -41,7 +41,7 @@ class Limits:
 
 
 def compare(now: Split, last: Split, limits: Limits) -> list[Finding]:
-    """Return how far train is from the last partition's."""
+    """Return how much train differs from the last partition's."""
     if not now.rows or not last.rows:
         return []
     return [

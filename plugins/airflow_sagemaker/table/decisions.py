@@ -1,4 +1,4 @@
-"""What a table is trained with: label, id and features, and the reason for each column that is not one."""
+"""Label, id and features of a table, and the reason for each column that is not a feature."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FEWEST_ROWS = 20
-"""Below it a split would have a handful of rows."""
+"""With fewer rows, a split would have only a handful."""
 MOST_CLASSES = 100
 """training/table/labels.py: MOST_CLASSES; a test compares the two."""
 LEAK_AUC = 0.99
-"""A column that predicts the label this well by itself has most likely seen it."""
+"""A column that alone predicts the label this well most likely contains the outcome."""
 SUSPICIOUS_AUC = 0.95
-"""The flights' own limit (preprocessing/spec.py): worth a look."""
+"""The flights' limit (preprocessing/spec.py), which is worth a warning."""
 MANY_NULLS = 0.5
 RARE_CLASS = 10
 """Rows of a class below which a split may have none of it."""
 ROW_NUMBER = ("row_number", "_row_number")
-"""The id where no column identifies a row; `split` writes it."""
+"""The id if no column identifies a row; `split` adds it."""
 _ID_NAME = re.compile(
     r"(?i:(^|[_\s.-])(id|uuid|guid|key|rownames?|row_number)|^index|^unnamed: 0)$|[a-z]I[dD]$|^[A-Z]{1,4}ID$"
 )
 NUMBER_TEXTS = 0.8
-"""Share of texts that are numbers from which the others are most likely marks of a missing value."""
+"""Share of numbers among strings from which the others most likely stand for a missing value."""
 FEW_PER_ID = 0.1
-"""Values per row above which a repeated identifier is one of persons or things, not of a few shops or regions."""
+"""Values per row from which a repeated identifier is that of persons or things, not of a few shops or regions."""
 LARGE_TABLE = 2_000_000
-"""Rows from which on a GPU is cheaper than the time that a CPU takes."""
+"""Rows from which a GPU is cheaper than a CPU."""
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A column that is no feature, and why."""
+    """A column that is not a feature, and why."""
 
     column: str
     reason: str
@@ -69,9 +69,9 @@ class Decisions:
     left_out: list[LeftOut] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     times: list[str] = field(default_factory=list)
-    """Columns that a split by time could use."""
+    """Columns for a split by time."""
     groups: list[str] = field(default_factory=list)
-    """Identifiers that several rows share: whom or what the table has many rows of."""
+    """Identifiers that several rows share, such as that of a customer."""
 
     @property
     def full_field_list(self) -> list[str]:
@@ -80,12 +80,12 @@ class Decisions:
 
     @property
     def instance_type(self) -> str:
-        """A CPU for what a CPU trains in minutes."""
+        """A CPU type if a CPU trains it in minutes."""
         return "ml.g5.xlarge" if self.rows >= LARGE_TABLE else "ml.m5.xlarge"
 
 
 def decide(source: TableSource, label: str, id_name: str | None = None) -> Decisions:
-    """Look at a sample of the table and choose. Raises TableError, in one line, when it cannot be trained on."""
+    """Decide from a sample of the table. Raises TableError with a one-line message if it cannot be trained on."""
     _require_column(source, label, "label")
     if id_name is not None:
         _require_column(source, id_name, "id")
@@ -179,7 +179,7 @@ def _checked_id(columns: list[Column], name: str) -> str:
 
 
 def _found_id(columns: list[Column]) -> str | None:
-    """The column that identifies a row: unique integers or texts, preferably called so."""
+    """Return the column that identifies a row: unique integers or strings, preferably with an id's name."""
     unique = [column for column in columns if column.unique and column.whole]
     named = [column.name for column in unique if _ID_NAME.search(column.name)]
     texts = [column.name for column in unique if column.kind is Kind.CATEGORY and column.number_texts < NUMBER_TEXTS]
@@ -187,7 +187,7 @@ def _found_id(columns: list[Column]) -> str | None:
 
 
 def _one_against_rest(labelled: pa.Table, label: str, classes: Iterable[object]) -> list[pa.Array]:
-    """Whether each row has a class; of two classes the later one alone, of many the first twenty."""
+    """Yield whether each row has a class: of two classes the later one, of more the first twenty."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -198,7 +198,7 @@ def _one_against_rest(labelled: pa.Table, label: str, classes: Iterable[object])
 
 
 def _place(decisions: Decisions, column: Column, labelled: pa.Table, targets: list[pa.Array]) -> None:
-    """Make a column a feature, or leave it out and say why."""
+    """Make a column a feature, or record why it is not one."""
     reason = _no_feature(column)
     if reason is None:
         values = labelled[column.name]
@@ -219,7 +219,7 @@ def _place(decisions: Decisions, column: Column, labelled: pa.Table, targets: li
 
 
 def name_problem(name: str) -> str | None:
-    """Return why a column cannot be named in a configuration; None: it can."""
+    """Return why a configuration cannot contain a column's name; None if it can."""
     if any(unicodedata.category(char) == "Cc" for char in name):
         return "has control characters in its name: rename it"
     if any(mark in name for mark in ("{{", "{%", "{#")):
@@ -228,7 +228,7 @@ def name_problem(name: str) -> str | None:
 
 
 def _no_feature(column: Column) -> str | None:
-    """Why a column can be no feature, before its values are held against the label; None: it can."""
+    """Return why a column cannot be a feature, without comparing it with the label; None if it can."""
     mostly_once = column.kind is Kind.CATEGORY and column.once > (column.rows - column.nulls) / 2
     called_id = column.whole and bool(_ID_NAME.search(column.name)) and column.distinct > column.rows / 2
     infinite = column.most == float("inf") or column.least == float("-inf")
@@ -252,7 +252,7 @@ def _no_feature(column: Column) -> str | None:
 
 
 def _is_repeated_id(column: Column) -> bool:
-    """Whether its numbers are names of something, of which a model can only learn which one it is."""
+    """Whether its numbers are probably codes, whose size has no meaning."""
     return column.whole and bool(_ID_NAME.search(column.name)) and column.distinct < column.rows - column.nulls
 
 

@@ -1,6 +1,6 @@
-"""How far a column has moved: the population stability index (PSI) of a sample against an earlier one.
+"""How far a column's values have moved: the population stability index (PSI) of a sample against an earlier one.
 
-The same number as preprocessing/quality/drift.py's, which is shipped without this package; a test compares the two.
+preprocessing/quality/drift.py, which is shipped without this package, computes the same; a test compares the two.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 BINS = 10
 MOST_VALUES = 50
-"""Values of a category that are compared one by one, the most frequent ones before; the others share a bin."""
+"""Values of a category with their own bins, the most frequent ones; the others share a bin."""
 
 
 @dataclass(frozen=True)
 class Profile:
-    """A column of a sample: its numbers in order, or its texts with their rows."""
+    """A column of a sample: its sorted numbers, or the rows of each string."""
 
     numbers: Sequence[float] | None
     texts: Counter[str]
@@ -37,7 +37,7 @@ class Profile:
 
 
 def profile_numbers(pieces: Sequence[pa.Array]) -> Profile:
-    """Return what a later sample of a numeric feature is compared with."""
+    """Return the profile of a numeric feature."""
     import pyarrow as pa
 
     arrays = [plain_values(piece) for piece in pieces]
@@ -46,7 +46,7 @@ def profile_numbers(pieces: Sequence[pa.Array]) -> Profile:
 
 
 def profile_texts(pieces: Sequence[pa.Array]) -> Profile:
-    """Return the same of a category: equal values are one, whatever type they have."""
+    """Return the profile of a categorical feature; equal values of different types are one."""
     import pyarrow.compute as pc
 
     arrays = [plain_values(piece) for piece in pieces]
@@ -58,9 +58,9 @@ def profile_texts(pieces: Sequence[pa.Array]) -> Profile:
 
 
 def psi(before: Profile, after: Profile) -> float:
-    """Return the sum over bins of (b - a) * ln(b / a), b and a the shares of rows; missing values have their own bin.
+    """Return the sum over all bins of (b - a) * ln(b / a), where b and a are the shares of rows before and after.
 
-    Empty bins count as half a row; bins that are empty in both samples do not count.
+    Missing values are one more bin. An empty bin counts as half a row, unless it is empty in both.
     """
     if not before.rows or not after.rows:
         return 0.0
@@ -70,7 +70,7 @@ def psi(before: Profile, after: Profile) -> float:
 
 
 def by_chance(before: Profile, after: Profile) -> float:
-    """Return the PSI that equal columns have on average, because rows are few."""
+    """Return the average PSI of two samples from the same distribution, which is larger for fewer rows."""
     return max(len(_pairs(before, before)) - 1, 0) * (1 / max(before.rows, 1) + 1 / max(after.rows, 1))
 
 
@@ -89,7 +89,7 @@ def _pairs(before: Profile, after: Profile) -> list[tuple[int, int]]:
 
 
 def _deciles(ordered: Sequence[float]) -> list[float]:
-    """Edges between the tenths: values of the sample, as polars' `quantile` gives them (the nearest one)."""
+    """Return the deciles: values of the sample, as polars' `quantile` returns them (the nearest one)."""
     last = len(ordered) - 1
     return sorted({ordered[_nearest(last * place / BINS)] for place in range(1, BINS)}) if ordered else []
 
@@ -100,6 +100,6 @@ def _nearest(place: float) -> int:
 
 
 def _between(ordered: Sequence[float], edges: Sequence[float]) -> list[int]:
-    """How many values are at most the first edge, between it and the second, and so on, and above the last."""
+    """Return the number of values up to the first edge, up to the second, and so on, and above the last."""
     ends = [*(bisect_right(ordered, edge) for edge in edges), len(ordered)]
     return [end - begin for begin, end in zip([0, *ends], ends, strict=False)]

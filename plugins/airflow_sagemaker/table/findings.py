@@ -1,4 +1,4 @@
-"""What a check has found: one number each, in the form of the flights' own checks (docs/data-checks.md)."""
+"""Findings of checks: one number each, in the form of the flights' checks (docs/data-checks.md)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from airflow_sagemaker.types import JsonObject
 UNLIMITED = "-"
 """The limit of a number that is only reported."""
 MOST_OF_A_CHECK = 50
-"""Numbers of one check that are reported, the largest ones: a table of 10,000 columns has so many shares of nulls, and
-findings travel through Airflow's database. Those outside their limit are all kept."""
+"""Largest numbers of each check that are reported: findings are stored in Airflow's database, and a table may have
+10,000
+columns. All numbers outside their limits are reported."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One number and the limit it was held against; without a limit it is only reported."""
+    """A number and its limit; a number without a limit is only reported."""
 
     check: str
     where: str
@@ -32,7 +33,7 @@ class Finding:
 
     @property
     def line(self) -> str:
-        """The number for a terminal: with its limit, if it has one."""
+        """The line for a terminal, with the limit if there is one."""
         if not self.ok:
             return str(self)
         expected = "" if self.limit == UNLIMITED else f" (expected {self.limit})"
@@ -41,12 +42,12 @@ class Finding:
 
 
 def limited(switch: float, text: str) -> str:
-    """Return the limit's text, or that there is none where it is switched off by 0."""
+    """Return the limit's text, or that there is none if it is 0."""
     return text if switch else UNLIMITED
 
 
 def shortened(findings: list[Finding]) -> list[Finding]:
-    """Return the failing findings first, and of those without a limit the largest of each check."""
+    """Return failing findings first; of those without a limit, only the largest of each check."""
     failing = [finding for finding in findings if not finding.ok]
     by_check: defaultdict[str, list[Finding]] = defaultdict(list)
     for finding in findings:
@@ -64,7 +65,7 @@ def shortened(findings: list[Finding]) -> list[Finding]:
 
 
 def require_sound(findings: list[Finding], where: str) -> None:
-    """Raise TableError, naming every failing number."""
+    """Raise TableError with all failing findings."""
     failing = [str(finding) for finding in findings if not finding.ok]
     if failing:
         count = f"{len(failing)} data check{'s' * (len(failing) > 1)} failed"
@@ -72,5 +73,5 @@ def require_sound(findings: list[Finding], where: str) -> None:
 
 
 def as_data(findings: list[Finding]) -> list[JsonObject]:
-    """Return findings as plain data, as the report page reads them."""
+    """Return findings as JSON, as the report page reads them."""
     return [asdict(finding) for finding in findings]

@@ -24,7 +24,7 @@ dag = SageMakerTrainingDag("{name}.yaml", schedule={schedule})
 
 
 def pipeline_name(path: Path) -> str:
-    """Return the name that a table's file gives to its pipeline, DAG and files."""
+    """Return the name of pipeline, DAG and files, from that of the table's file."""
     stem = path.name.split(".")[0] if path.suffix else path.name
     ascii_only = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
     name = re.sub(r"[^a-z0-9]+", "-", ascii_only.lower()).strip("-")
@@ -32,7 +32,7 @@ def pipeline_name(path: Path) -> str:
 
 
 def write_files(decisions: Decisions, name: str, folder: Path, schedule: str | None, table: Path) -> list[Path]:
-    """Write both files, or none. Raises TableError when one of them exists."""
+    """Write both files or none. Raises TableError if one of them exists."""
     texts = {
         folder / f"{name}.yaml": "".join(_yaml_lines(decisions, name, table)),
         folder / f"{name}.py": DAG.format(name=name, schedule=json.dumps(schedule) if schedule else None),
@@ -83,7 +83,7 @@ def _list_lines(key: str, names: list[str]) -> Iterator[str]:
 
 
 def _scalar(value: str) -> str:
-    """Return a text as YAML, in quotes where it would be read as something else."""
+    """Return a string as YAML, in quotes if needed."""
     import yaml
 
     dumped: str = yaml.safe_dump(value, allow_unicode=True, width=10**6).strip()
@@ -91,5 +91,5 @@ def _scalar(value: str) -> str:
 
 
 def printable(value: object) -> str:
-    """Return a text for a comment or a terminal: on one line, without control characters."""
+    """Return a string for a comment or a terminal, on one line and without control characters."""
     return "".join(char if char.isprintable() else " " for char in str(value))

@@ -1,4 +1,4 @@
-"""The checks of one partition of a configuration, against the partition before it."""
+"""The checks of a partition, including the comparison with the previous one."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from airflow_sagemaker.table.findings import UNLIMITED, Finding, shortened
 from airflow_sagemaker.table.reading import Split, read_splits
 
 TRIED = 3
-"""Earlier partitions that are looked at until one can be read."""
+"""Earlier partitions that are tried until one can be read."""
 
 
 def check_folder(
     folder: str, wanted: TableFields, limits: Limits, *, earlier: str | None = None, aws: Calls | None = None
 ) -> list[Finding]:
-    """Check the channels in a folder on this machine; `earlier` is the folder, or S3 URI, of a partition before it.
+    """Check the channels in a local folder; `earlier` is the folder or S3 URI of an earlier partition.
 
-    Raises TableError when a channel has no file, or one that is not a whole Parquet file.
+    Raises TableError if a channel has no file, or one that is not a complete Parquet file.
     """
     last = (earlier, _read_train(aws, earlier, wanted)) if earlier else None
     return _check(files_in_folder(Path(folder)), folder, wanted, limits, last)
@@ -38,9 +38,9 @@ def check_partition(
     compare_with_last: bool = True,
     earlier: str | None = None,
 ) -> list[Finding]:
-    """Check the channels below an S3 URI against the partition `earlier`, else the one beside it that sorts before it.
+    """Check the channels below an S3 URI; the default of `earlier` is the previous partition next to it.
 
-    Raises TableError as `check_folder`. Without `compare_with_last` the partition is only checked by itself.
+    Raises TableError like `check_folder`. Without `compare_with_last`, nothing is compared.
     """
     last = None
     if earlier:
@@ -64,7 +64,7 @@ def _check(
 
 
 def _newest_before(aws: Calls, input_path: str, wanted: TableFields) -> tuple[str, Split] | None:
-    """The newest earlier partition that can be read, and its train: what cannot be read has failed its own check."""
+    """Return the newest earlier partition that can be read, and its train; others have failed their own check."""
     for path in islice(partitions_before(aws, input_path), TRIED):
         with suppress(TableError):
             return path, _read_train(aws, path, wanted)

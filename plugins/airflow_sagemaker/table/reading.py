@@ -1,4 +1,4 @@
-"""What a partition's files say of themselves: their footers, the label, the ids, and a sample of train's features."""
+"""Reads what the checks need from a partition's files: footers, label, ids, and a sample of train's features."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 MOST_IDS = 20_000_000
-"""Ids of a split that are held at a time, 8 to 50 bytes each; of a larger split the first ones are compared."""
+"""Maximum ids of a split in memory, 8 to 50 bytes each; of a larger split, the first ones are compared."""
 SAMPLE_ROWS = 20_000
 SAMPLE_PLACES = 3
-"""Rows of train that a sample has at most, and the evenly spaced row groups whose first rows it has."""
+"""Maximum rows of train in a sample, and the number of evenly spaced row groups whose first rows it contains."""
 SAMPLE_COLUMNS = 100
-"""Features in a sample, the first ones: each costs a call to S3 for each row group."""
+"""Maximum features in a sample, the first ones: each takes a call to S3 for each row group."""
 PAGE_BUFFER = 1 << 16
-"""Bytes of a column that are read at a time, so that the first rows of a row group cost no more than they need."""
+"""Bytes of a column that are read at a time, so that little more than the first rows of a row group is read."""
 
 
 @dataclass
 class Split:
-    """What footers, label and ids say of one channel."""
+    """Footers, label and ids of a channel."""
 
     name: str
     rows: int = 0
@@ -42,21 +42,21 @@ class Split:
     missing: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     nulls: dict[str, int] = field(default_factory=dict)
-    """By column; one of which a footer does not say so is not there."""
+    """By column, if the footers contain it."""
     uncounted: set[str] = field(default_factory=set)
-    """Columns whose nulls a footer does not say."""
+    """Columns whose nulls are not in the footers."""
     most: dict[str, float] = field(default_factory=dict)
     """The largest value of each number."""
     label_nulls: int = 0
     labels: Counter[str] = field(default_factory=Counter)
     ids: pa.ChunkedArray | None = None
-    """The different ids, for splits whose ids were read."""
+    """The distinct ids, for splits whose ids were read."""
     ids_read: int = 0
     id_nulls: int = 0
     groups: list[int] = field(default_factory=list)
     """Row groups of each file."""
     sample: dict[str, Profile] = field(default_factory=dict)
-    """The features of evenly spaced rows, for a split that was read with its sample."""
+    """The features of a sample of rows, if it was read."""
     unsampled: int = 0
     """Features beyond SAMPLE_COLUMNS."""
 
@@ -73,7 +73,7 @@ def read_splits(
 ) -> Splits:
     """Read footers, labels and ids; `with_sample`: also the first rows of a few row groups of train.
 
-    Raises TableError for a file that is not a whole Parquet file.
+    Raises TableError for a file that is not a complete Parquet file.
     """
     require_pyarrow()
     splits = {channel: _read_split(channel, files[channel], wanted, with_ids) for channel in CHANNELS}
@@ -105,7 +105,7 @@ def _read_footer(split: Split, parquet: pq.ParquetFile, wanted: TableFields) -> 
     split.doubled += [n for n in wanted.full_field_list if names[n] > 1 and n not in split.doubled]
     for name, kind in zip(schema.names, schema.types, strict=True):
         if names[name] == 1 and (name not in split.types or is_numeric(split.types[name])):
-            split.types[name] = kind  # a part with texts makes it a column of texts
+            split.types[name] = kind  # a part with strings makes it a column of strings
     split.groups.append(metadata.num_row_groups)
     places = {metadata.schema.column(i).path: i for i in range(metadata.num_columns)}
     for name in (*wanted.tab_field_list, *wanted.cat_field_list):
@@ -142,7 +142,7 @@ def _read_columns(
             split.label_nulls += plain.null_count
             for item in pc.value_counts(plain.drop_null()).to_pylist():
                 split.labels[class_text(item["values"])] += item["counts"]
-            if len(split.labels) > 1000:  # far too many, which is a finding; not to be counted to the end
+            if len(split.labels) > 1000:  # far too many, which is a finding: stop counting
                 columns = [name for name in columns if name != label]
         if id_name in columns and split.ids_read < MOST_IDS:
             plain = plain_values(batch[id_name])
@@ -152,7 +152,7 @@ def _read_columns(
 
 
 def _as_text(ids: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Ids may be integers in one split and texts in another."""
+    """Return ids as strings: they may be integers in one split and strings in another."""
     import pyarrow as pa
 
     try:
@@ -162,7 +162,7 @@ def _as_text(ids: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _read_sample(files: list[ChannelFile], split: Split, wanted: TableFields) -> None:
-    """Take the features of the first rows of evenly spaced row groups."""
+    """Read the features of the first rows of evenly spaced row groups."""
     numbers, texts = _comparable(split, wanted)
     names = [*numbers, *texts][:SAMPLE_COLUMNS]
     split.unsampled = len(numbers) + len(texts) - len(names)
@@ -182,7 +182,7 @@ def _read_sample(files: list[ChannelFile], split: Split, wanted: TableFields) ->
 
 
 def _comparable(split: Split, wanted: TableFields) -> tuple[list[str], list[str]]:
-    """The numeric features and the categories whose type is what the training takes."""
+    """Return the numeric and categorical features with a valid type."""
     plain = {name for name, kind in split.types.items() if kind_of(kind) in (Kind.NUMBER, Kind.CATEGORY)}
     return (
         [name for name in wanted.tab_field_list if name in plain and is_numeric(split.types[name])],
@@ -191,14 +191,14 @@ def _comparable(split: Split, wanted: TableFields) -> tuple[list[str], list[str]
 
 
 def _evenly_spaced(places: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """At most SAMPLE_PLACES of them."""
+    """Return at most SAMPLE_PLACES of them."""
     count = min(SAMPLE_PLACES, len(places))
     return [places[len(places) * number // count] for number in range(count)]
 
 
 @contextmanager
 def _opened(file: ChannelFile, **options: int) -> Iterator[pq.ParquetFile]:
-    """A Parquet file, of which nothing is read ahead."""
+    """Open a Parquet file without reading ahead."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,4 +1,4 @@
-"""A table where it lies: one Parquet file, a folder of them, or a CSV file, read in batches of bounded memory."""
+"""A user's table: a Parquet file, a folder of them, or a CSV file, read in batches of bounded memory."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 _CSV_NAME = re.compile(r"\.(csv|tsv)(\.(gz|bz2|zst))?$", re.IGNORECASE)
 CSV_BLOCK = 8 << 20
-"""Bytes of a CSV file from which the types of its columns are taken."""
+"""Bytes of a CSV file from which the types of its columns are inferred."""
 BATCH_VALUES = 1 << 22
-"""Values read at a time: some 32 MB, however wide the table is."""
+"""Values that are read at a time: about 32 MB, however wide the table is."""
 SAMPLE_ROWS = 100_000
 SAMPLE_VALUES = 10_000_000
-"""Rows and values that a sample has at most."""
+"""Maximum rows and values of a sample."""
 
 
 def require_pyarrow() -> None:
-    """Raise TableError, with the command to run, where pyarrow is not installed."""
+    """Raise TableError with the command to run if pyarrow is not installed."""
     try:
         import pyarrow  # noqa: F401
     except ImportError:
@@ -46,7 +46,7 @@ class TableSource:
     unnamed: list[int] = field(default_factory=list)
     """Positions, from 1, of columns without a name: row numbers of R and pandas, mostly. They are not read."""
     as_texts: dict[str, pa.DataType] = field(default_factory=dict)
-    """CSV: columns whose later values do not have the type of the first ones, and are read as texts."""
+    """CSV columns whose later values do not have the type of the first ones, and which are read as strings."""
 
     @property
     def is_csv(self) -> bool:
@@ -54,7 +54,7 @@ class TableSource:
         return _is_csv(self.files[0])
 
     def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """Yield the rows in their order. Raises TableError for what cannot be read."""
+        """Yield the rows in order. Raises TableError for a file that cannot be read."""
         import pyarrow as pa
 
         try:
@@ -96,7 +96,7 @@ class TableSource:
         return kept.combine_chunks(), rows
 
     def _column_of_other_type(self, problem: str) -> str | None:
-        """The column of which Arrow says that a value has not the type of the first ones; None: it is another fault."""
+        """Return the column that, according to Arrow's error, has a value of another type; None for another error."""
         found = re.search(r"In CSV column #(\d+)", problem) if self.is_csv else None
         name = _csv_reader(self.files[0], {}).schema.names[int(found[1])] if found else None
         return None if name in self.as_texts else name
@@ -110,7 +110,7 @@ class TableSource:
 
 
 def open_table(path: str | Path) -> TableSource:
-    """Return the table at a path on this machine. Raises TableError, in one line, for what is not one."""
+    """Return the table at a local path. Raises TableError with a one-line message if it is not a table."""
     require_pyarrow()
     import pyarrow as pa
 
@@ -237,7 +237,7 @@ def _require_columns(file: Path, schema: pa.Schema) -> None:
 
 
 def _joined(path: Path, schemas: list[pa.Schema]) -> pa.Schema:
-    """One schema for all parts: an integer column may be a float in a part that has gaps."""
+    """Return one schema for all parts: an integer column may be a float in a part with missing values."""
     import pyarrow as pa
 
     try:

@@ -1,4 +1,4 @@
-"""Cut one table into train, val and test: by the hash of the id or of another column, or by time."""
+"""Split a table into train, val and test: by the hash of the id or of another column, or by time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Shares:
-    """The share of rows, or of time, that validates and tests; the others train."""
+    """The shares of rows for validation and test; the others are for training."""
 
     val: float = 0.2
     test: float = 0.2
@@ -32,7 +32,7 @@ class Shares:
 
 @dataclass(frozen=True)
 class SplitResult:
-    """What was written."""
+    """The result of a split."""
 
     files: dict[str, Path]
     rows: dict[str, int]
@@ -58,7 +58,7 @@ def split_table(
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    source.sample()  # settles the types of a CSV file's columns
+    source.sample()  # determines the types of a CSV file's columns
     numbered = id_name not in source.schema.names
     if by_group is not None and by_group not in source.schema.names:
         raise TableError(f"--by-group {by_group}: {source.path} has no such column")
@@ -94,7 +94,7 @@ def split_table(
 
 
 def _require_classes_in_train(path: Path, label: str, classes: dict[str, set[object]]) -> None:
-    """Refuse what the training would: it has no output for a class that train lacks."""
+    """Reject classes that train lacks, as the training would."""
     unknown = {name: split for split in ("val", "test") for name in classes[split] - classes["train"]}
     if unknown:
         found = ", ".join(f"{name!r} (in {split})" for name, split in sorted(unknown.items(), key=str)[:5])
@@ -105,11 +105,11 @@ def _require_classes_in_train(path: Path, label: str, classes: dict[str, set[obj
 
 
 Place: TypeAlias = "Callable[[pa.RecordBatch, int], list[str]]"
-"""From a batch and the number of its first row to the split of each row."""
+"""Returns the split of each row, from a batch and the number of its first row."""
 
 
 def _by_hash(column: str | None, shares: Shares) -> Place:
-    """Each value has its split forever, whatever other rows there are; rows without one go by their number."""
+    """Split by a column's values, which stay in their split whatever other rows there are; nulls by row number."""
 
     def place(table: pa.Table, first: int) -> list[str]:
         values = [None] * table.num_rows if column is None else table[column].to_pylist()
@@ -120,7 +120,7 @@ def _by_hash(column: str | None, shares: Shares) -> Place:
 
 
 def hash_place(row_id: str) -> float:
-    """Return a number from 0 to 1 that depends on the id alone; the same as in preprocessing/splits.py."""
+    """Return a number from 0 to 1 that depends only on the id; preprocessing/splits.py does the same."""
     return int.from_bytes(hashlib.blake2b(row_id.encode(), digest_size=6).digest(), "big") / 2**48
 
 
@@ -131,7 +131,7 @@ def _split_at(place: float, shares: Shares) -> str:
 
 
 def _by_time(source: TableSource, column: str, label: str, shares: Shares) -> Place:
-    """The newest rows test, those before them validate; rows of the same time are in the same split."""
+    """Split by time: the newest rows are for test, those before for validation. Equal times are in the same split."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

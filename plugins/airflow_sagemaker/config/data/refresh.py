@@ -28,7 +28,7 @@ END_OF_PATCH = {
 }
 """Last day of security patches of the training images; older ones have none, of newer ones it is not published yet.
 
-Source, to be looked at with each refresh: https://aws.github.io/deep-learning-containers/reference/support_policy/ and
+Source, to be checked at each refresh: https://aws.github.io/deep-learning-containers/reference/support_policy/ and
 docs/src/data of github.com/aws/deep-learning-containers, August 2026.
 """
 
