@@ -48,7 +48,7 @@ class Column:
     number_texts: float = 0.0
     """Texts: share of those with values that are numbers, with a currency, percent sign or separators, too."""
     other_text: str = ""
-    """One of the texts that are no numbers."""
+    """A string that is not a number."""
     sorts: bool = True
     """Whether dates and times sort by time: texts do if the year comes first, and month and day have two digits."""
 
