@@ -20,6 +20,7 @@ if not __package__:
     sys.modules["training"] = importlib.util.module_from_spec(_spec)
 
 from training import distributed, exits
+from training.allocator import keep_freed_memory
 from training.errors import Interrupted
 from training.exits import Sigterm, log
 from training.finish import finish
@@ -36,6 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         sigterm = Sigterm()
         hp = read_hyperparameters(sys.argv[1:] if argv is None else argv)
+        keep_freed_memory()
         ranks = distributed.start(hp.threads)
         with tempfile.TemporaryDirectory(prefix="training-", ignore_cleanup_errors=True) as workdir:
             channels = {"train": paths.train, "val": paths.val, "test": paths.test}
