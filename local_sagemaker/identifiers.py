@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
 
 ACCOUNT_ID = "123456789012"
 REGION = "us-east-1"
@@ -71,7 +70,7 @@ def sagemaker_arn(resource: str) -> str:
     return regional_arn("sagemaker", resource)
 
 
-def caller() -> dict[str, Any]:
+def caller() -> dict[str, dict[str, str]]:
     """CreatedBy and LastModifiedBy of everything here."""
     arn = f"arn:{partition_of(current_region())}:sts::{ACCOUNT_ID}:assumed-role/{ROLE_NAME}/{SESSION_NAME}"
     return {"IamIdentity": {"Arn": arn, "PrincipalId": f"{ROLE_ID}:{SESSION_NAME}"}}

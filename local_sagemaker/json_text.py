@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TypeVar
+
+from local_sagemaker.types import JsonValue
+
+_T = TypeVar("_T")
 
 
-def with_epoch_seconds(value: Any) -> Any:
+def with_epoch_seconds(value: object) -> object:
     """A value with every datetime turned into seconds (a naive one is taken as UTC)."""
     if isinstance(value, datetime):
         aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
@@ -20,20 +25,20 @@ def with_epoch_seconds(value: Any) -> Any:
     return value
 
 
-def dumps(value: Any) -> str:
+def dumps(value: object) -> str:
     """Compact text with a fixed key order, so that equal values have equal text."""
     return json.dumps(with_epoch_seconds(value), sort_keys=True, separators=(",", ":"))
 
 
-def without_none(value: dict[str, Any]) -> dict[str, Any]:
+def without_none(value: Mapping[str, _T | None]) -> dict[str, _T]:
     """A dict without the members that have no value."""
     return {key: item for key, item in value.items() if item is not None}
 
 
-def loads(text: str) -> Any:
+def loads(text: str) -> JsonValue:
     """What JSON says and nothing that Python adds; ValueError for NaN, infinities and text that UTF-8 cannot hold."""
     try:
-        value = json.loads(text, parse_constant=_no_constant, parse_float=_finite)
+        value: JsonValue = json.loads(text, parse_constant=_no_constant, parse_float=_finite)
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError as error:
         raise ValueError(f"it holds half of a surrogate pair ({error.object[error.start]!r})") from None

@@ -8,8 +8,46 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from typing import Protocol, TypedDict
+
+
+class _Limits(TypedDict, total=False):
+    min: float
+    max: float
+    pattern: str
+
+
+class Shape(Protocol):
+    """A shape of the model, as botocore represents it; which attributes exist depends on `type_name`."""
+
+    name: str
+    type_name: str
+    metadata: _Limits
+    members: Mapping[str, Shape]
+    required_members: Sequence[str]
+    member: Shape
+    key: Shape
+    value: Shape
+    enum: Sequence[str]
+
+
+class _Operation(Protocol):
+    input_shape: Shape | None
+    output_shape: Shape | None
+
+
+class ServiceModel(Protocol):
+    """botocore's model of a service, as far as it is used here."""
+
+    operation_names: Sequence[str]
+
+    def operation_model(self, operation: str, /) -> _Operation:
+        """Return the model of an action."""
+
+    def shape_for(self, name: str, /) -> Shape:
+        """Return a shape by its name."""
+
 
 _ANYTHING = {".*(?:[ \\r\\n\\t].*)*", "[\\S\\s]*", "[\\s\\S]*"}
 _MAX_SHOWN = 50
@@ -17,13 +55,14 @@ _MAX_VALUE_SHOWN = 200
 
 
 @functools.cache
-def service_model(service: str = "sagemaker") -> Any:
+def service_model(service: str = "sagemaker") -> ServiceModel:
     """botocore's model of a service (SageMaker's takes 0.4 s the first time)."""
     import botocore.loaders
     import botocore.model
 
     description = botocore.loaders.create_loader().load_service_model(service, "service-2")
-    return botocore.model.ServiceModel(description, service)
+    model: ServiceModel = botocore.model.ServiceModel(description, service)
+    return model
 
 
 @functools.cache
@@ -33,15 +72,27 @@ def operation_names(service: str = "sagemaker") -> frozenset[str]:
 
 
 @functools.cache
-def input_shape(operation: str, service: str = "sagemaker") -> Any:
-    """The shape of an action's request."""
+def input_shape(operation: str, service: str = "sagemaker") -> Shape | None:
+    """The shape of an action's request; None if it has no members."""
     return service_model(service).operation_model(operation).input_shape
 
 
 @functools.cache
-def output_shape(operation: str, service: str = "sagemaker") -> Any:
-    """The shape of an action's response, or None."""
+def output_shape(operation: str, service: str = "sagemaker") -> Shape | None:
+    """The shape of an action's response; None if it has no members."""
     return service_model(service).operation_model(operation).output_shape
+
+
+def input_members(operation: str) -> Mapping[str, Shape]:
+    """The members of the request of a SageMaker action."""
+    shape = input_shape(operation)
+    return shape.members if shape is not None else {}
+
+
+def output_members(operation: str) -> Mapping[str, Shape]:
+    """The members of the response of a SageMaker action."""
+    shape = output_shape(operation)
+    return shape.members if shape is not None else {}
 
 
 @functools.cache
@@ -57,7 +108,7 @@ def _compiled(pattern: str) -> re.Pattern[str] | None:
         return None
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     text = str(value)
     return text if len(text) <= _MAX_VALUE_SHOWN else f"{text[:_MAX_VALUE_SHOWN]}... ({len(text)} characters)"
 
@@ -66,22 +117,27 @@ def _shown_member(name: str) -> str:
     return name[:1].lower() + name[1:]
 
 
-def _broken(value: Any, path: str, rule: str) -> str:
+def _broken(value: object, path: str, rule: str) -> str:
     return f"Value '{_shown(value)}' at '{path}' failed to satisfy constraint: Member must {rule}"
 
 
-IsOpen = Callable[[Any, Any], bool]
+IsOpen = Callable[[Shape, object], bool]
 
 
-def violations(shape: Any, value: Any, path: str = "", *, is_open: IsOpen | None = None) -> Iterator[str]:
-    """Yield one text per broken rule of `shape`; `is_open(shape, value)` marks what is known only later."""
+def violations(shape: Shape | None, value: object, path: str = "", *, is_open: IsOpen | None = None) -> Iterator[str]:
+    """Yield a message for each rule of `shape` that a value breaks.
+
+    `is_open(shape, value)` is true for a value that is known only later, such as an expression.
+    """
+    if shape is None:
+        return
     if is_open is not None and is_open(shape, value):
         return
     check = _CHECKS.get(shape.type_name, _check_other)
     yield from check(shape, value, path, is_open)
 
 
-def _type_error(shape: Any, value: Any, path: str) -> str:
+def _type_error(shape: Shape, value: object, path: str) -> str:
     names = {
         dict: "an object",
         list: "a list",
@@ -94,7 +150,7 @@ def _type_error(shape: Any, value: Any, path: str) -> str:
     return _broken(value, path, f"be a {shape.type_name}, found {found}")
 
 
-def _check_structure(shape: Any, value: Any, path: str, is_open: IsOpen | None) -> Iterator[str]:
+def _check_structure(shape: Shape, value: object, path: str, is_open: IsOpen | None) -> Iterator[str]:
     if not isinstance(value, dict):
         yield _type_error(shape, value, path or "request")
         return
@@ -109,7 +165,7 @@ def _check_structure(shape: Any, value: Any, path: str, is_open: IsOpen | None) 
             yield from violations(shape.members[name], member, f"{dot}{_shown_member(name)}", is_open=is_open)
 
 
-def _check_list(shape: Any, value: Any, path: str, is_open: IsOpen | None) -> Iterator[str]:
+def _check_list(shape: Shape, value: object, path: str, is_open: IsOpen | None) -> Iterator[str]:
     if not isinstance(value, list):
         yield _type_error(shape, value, path)
         return
@@ -118,7 +174,7 @@ def _check_list(shape: Any, value: Any, path: str, is_open: IsOpen | None) -> It
         yield from violations(shape.member, item, f"{path}.{index}.member", is_open=is_open)
 
 
-def _check_map(shape: Any, value: Any, path: str, is_open: IsOpen | None) -> Iterator[str]:
+def _check_map(shape: Shape, value: object, path: str, is_open: IsOpen | None) -> Iterator[str]:
     if not isinstance(value, dict):
         yield _type_error(shape, value, path)
         return
@@ -128,7 +184,7 @@ def _check_map(shape: Any, value: Any, path: str, is_open: IsOpen | None) -> Ite
         yield from violations(shape.value, item, f"{path}.{_shown(key)}.value", is_open=is_open)
 
 
-def _check_length(shape: Any, value: Any, path: str) -> Iterator[str]:
+def _check_length(shape: Shape, value: Sized, path: str) -> Iterator[str]:
     low, high = shape.metadata.get("min"), shape.metadata.get("max")
     if low is not None and len(value) < low:
         yield _broken(value, path, f"have length greater than or equal to {low}")
@@ -136,7 +192,7 @@ def _check_length(shape: Any, value: Any, path: str) -> Iterator[str]:
         yield _broken(value, path, f"have length less than or equal to {high}")
 
 
-def _check_string(shape: Any, value: Any, path: str, _is_open: IsOpen | None) -> Iterator[str]:
+def _check_string(shape: Shape, value: object, path: str, _is_open: IsOpen | None) -> Iterator[str]:
     if not isinstance(value, str):
         yield _type_error(shape, value, path)
         return
@@ -155,7 +211,7 @@ def _check_string(shape: Any, value: Any, path: str, _is_open: IsOpen | None) ->
         yield _broken(value, path, f"satisfy regular expression pattern: {pattern}")
 
 
-def _check_number(shape: Any, value: Any, path: str, _is_open: IsOpen | None) -> Iterator[str]:
+def _check_number(shape: Shape, value: object, path: str, _is_open: IsOpen | None) -> Iterator[str]:
     whole = shape.type_name in ("integer", "long")
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
         yield _type_error(shape, value, path)
@@ -169,24 +225,24 @@ def _check_number(shape: Any, value: Any, path: str, _is_open: IsOpen | None) ->
         yield _broken(value, path, "fit into 64 bits")
 
 
-def _check_boolean(shape: Any, value: Any, path: str, _is_open: IsOpen | None) -> Iterator[str]:
+def _check_boolean(shape: Shape, value: object, path: str, _is_open: IsOpen | None) -> Iterator[str]:
     if not isinstance(value, bool):
         yield _type_error(shape, value, path)
 
 
-def _check_timestamp(shape: Any, value: Any, path: str, _is_open: IsOpen | None) -> Iterator[str]:
+def _check_timestamp(shape: Shape, value: object, path: str, _is_open: IsOpen | None) -> Iterator[str]:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         yield _type_error(shape, value, path)
     elif not 0 <= value < 253402300800:  # the year 10000
         yield _broken(value, path, "be seconds since the epoch, before the year 10000")
 
 
-def _check_other(shape: Any, value: Any, path: str, _is_open: IsOpen | None) -> Iterator[str]:
+def _check_other(shape: Shape, value: object, path: str, _is_open: IsOpen | None) -> Iterator[str]:
     if not isinstance(value, str):  # a blob travels as base64 text
         yield _type_error(shape, value, path)
 
 
-_CHECKS: dict[str, Callable[[Any, Any, str, IsOpen | None], Iterator[str]]] = {
+_CHECKS: dict[str, Callable[[Shape, object, str, IsOpen | None], Iterator[str]]] = {
     "structure": _check_structure,
     "list": _check_list,
     "map": _check_map,

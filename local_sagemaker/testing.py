@@ -21,9 +21,12 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    import boto3
 
 _READY_SECONDS = 60
 _STOP_SECONDS = 60
@@ -36,7 +39,7 @@ _session_lock = threading.Lock()
 
 
 @functools.cache
-def _session() -> Any:
+def _session() -> boto3.Session:
     """One session for all clients: it reads a service's model once, where a new session takes 0.5 s for each client."""
     import boto3
 
@@ -58,7 +61,7 @@ class LocalSageMaker:
         """Where everything but S3 answers; the page for a browser too."""
         return self.env["AWS_ENDPOINT_URL"]
 
-    def client(self, service: str, **kwargs: Any) -> Any:
+    def client(self, service: str, **kwargs: object) -> Any:
         """A boto3 client of this server without retries, whatever the surrounding environment says."""
         from botocore.config import Config
 

@@ -17,11 +17,20 @@ Request: TypeAlias = JsonObject
 Response: TypeAlias = JsonObject
 """An action's response, checked against botocore's model before it is sent."""
 
+JsonValue: TypeAlias = bool | int | float | str | list[Any] | dict[str, Any] | None
+"""Any JSON."""
+
 SqlValue: TypeAlias = str | int | float | bytes | None
 """A value of a column, or of a question mark in a statement."""
 
 
+class _ClientExceptions(Protocol):
+    def __getattr__(self, name: str, /) -> type[Exception]: ...
+
+
 class BotoClient(Protocol):
     """A boto3 client: botocore adds a method for each operation at run time."""
+
+    exceptions: _ClientExceptions
 
     def __getattr__(self, operation: str, /) -> Callable[..., Any]: ...

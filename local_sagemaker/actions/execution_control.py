@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Any
 
 from local_sagemaker.actions import lookup
 from local_sagemaker.actions.context import Context
@@ -12,6 +11,7 @@ from local_sagemaker.actions.request_tokens import answer_once
 from local_sagemaker.definition import Definition
 from local_sagemaker.errors import ConflictException, ValidationException
 from local_sagemaker.expressions.problem import Problem
+from local_sagemaker.expressions.typed_text import TypedValue
 from local_sagemaker.identifiers import new_execution_id, now
 from local_sagemaker.json_text import dumps
 from local_sagemaker.types import Request, Response
@@ -53,8 +53,8 @@ def _start(context: Context, connection: sqlite3.Connection, request: Request) -
     return {"PipelineExecutionArn": arn}, arn
 
 
-def _parameters(items: list[dict[str, str]], definition: Definition) -> dict[str, Any]:
-    given: dict[str, Any] = {}
+def _parameters(items: list[dict[str, str]], definition: Definition) -> dict[str, TypedValue | None]:
+    given: dict[str, TypedValue] = {}
     for item in items:
         name = item["Name"]
         if name not in definition.parameters:

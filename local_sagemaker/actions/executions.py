@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from typing import Any
 
 from local_sagemaker.actions import lookup
 from local_sagemaker.actions.context import Context
 from local_sagemaker.actions.paging import DEFAULT_PAGE, Query, page
 from local_sagemaker.actions.registry import action
 from local_sagemaker.errors import ValidationException
+from local_sagemaker.expressions.typed_text import TypedValue
 from local_sagemaker.expressions.values import as_text
 from local_sagemaker.identifiers import caller, now
 from local_sagemaker.json_text import without_none
@@ -137,7 +137,7 @@ def list_pipeline_parameters_for_execution(context: Context, request: Request) -
     """The values that an execution runs with, in the definition's order."""
     connection = context.db.read()
     row = lookup.execution(connection, request["PipelineExecutionArn"])
-    values: dict[str, Any] = json.loads(row["parameters"])
+    values: dict[str, TypedValue | None] = json.loads(row["parameters"])
     order = list(context.engine.definition(connection, row["pipeline"], row["version"]).parameters)
     start = _offset(request.get("NextToken"), len(order))
     end = start + (request.get("MaxResults") or DEFAULT_PAGE)

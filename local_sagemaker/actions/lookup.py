@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Any
 
 from local_sagemaker.errors import ResourceNotFound, ValidationException
 from local_sagemaker.identifiers import pipeline_arn, sagemaker_arn
+from local_sagemaker.types import Request
 
 
 def pipeline(connection: sqlite3.Connection, name_or_arn: str) -> sqlite3.Row:
@@ -69,7 +69,7 @@ def parallelism(value: int | None) -> dict[str, int] | None:
     return None if value is None else {"MaxParallelExecutionSteps": value}
 
 
-def parallelism_of(request: dict[str, Any]) -> int | None:
+def parallelism_of(request: Request) -> int | None:
     """The number inside a request's ParallelismConfiguration, or None."""
     number: int | None = (request.get("ParallelismConfiguration") or {}).get("MaxParallelExecutionSteps")
     return number

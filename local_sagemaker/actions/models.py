@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from typing import Any
 
 from local_sagemaker import service_model
 from local_sagemaker.actions.context import Context
@@ -19,7 +18,7 @@ from local_sagemaker.identifiers import caller, now, sagemaker_arn
 from local_sagemaker.json_text import dumps, without_none
 from local_sagemaker.store import models as model_records
 from local_sagemaker.store.models import GROUP, MODEL, PACKAGE
-from local_sagemaker.types import Request, Response
+from local_sagemaker.types import JsonObject, Request, Response
 
 
 def _find(connection: sqlite3.Connection, kind: str, name_or_arn: str, missing: str) -> sqlite3.Row:
@@ -190,7 +189,7 @@ def update_model_package(context: Context, request: Request) -> Response:
 def _update(connection: sqlite3.Connection, request: Request) -> tuple[Response, str]:
     arn = request["ModelPackageArn"]
     row = _find(connection, PACKAGE, arn, _missing_package(arn))
-    description: dict[str, Any] = json.loads(row["description"])
+    description: JsonObject = json.loads(row["description"])
     description |= without_none({member: request.get(member) for member in _UPDATED})
     properties = description.get("CustomerMetadataProperties") or {}
     properties |= request.get("CustomerMetadataProperties") or {}

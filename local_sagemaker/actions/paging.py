@@ -6,14 +6,12 @@ import base64
 import hashlib
 import json
 import sqlite3
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from local_sagemaker.errors import ValidationException
 from local_sagemaker.identifiers import sagemaker_arn
 from local_sagemaker.json_text import dumps
-from local_sagemaker.types import Request
+from local_sagemaker.types import Request, SqlValue
 
 DEFAULT_PAGE = 100
 _PAGING_KEYS = ("NextToken", "MaxResults")
@@ -26,9 +24,9 @@ class Query:
     table: str
     columns: str = "*"
     where: list[str] = field(default_factory=list)
-    values: list[Any] = field(default_factory=list)
+    values: list[SqlValue] = field(default_factory=list)
 
-    def add(self, condition: str, *values: Any) -> None:
+    def add(self, condition: str, *values: SqlValue) -> None:
         """Add a condition and what its question marks stand for."""
         self.where.append(condition)
         self.values.extend(values)
@@ -52,7 +50,7 @@ def _fingerprint(query: Query, request: Request) -> str:
     return hashlib.sha256(dumps([query.table, query.where, query.values, filters]).encode()).hexdigest()[:16]
 
 
-def _decode(token: str, expected: str) -> Sequence[Any]:
+def _decode(token: str, expected: str) -> tuple[int | float | str, int]:
     try:
         fingerprint, value, seq = json.loads(base64.urlsafe_b64decode(token.encode("ascii")))
         if fingerprint == expected and isinstance(seq, int) and isinstance(value, (int, float, str)):

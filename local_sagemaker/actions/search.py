@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from local_sagemaker import service_model
 from local_sagemaker.actions.context import Context
@@ -11,7 +10,7 @@ from local_sagemaker.actions.paging import Query, page
 from local_sagemaker.actions.registry import action
 from local_sagemaker.errors import ValidationException
 from local_sagemaker.store.jobs import TRAINING
-from local_sagemaker.types import Request, Response
+from local_sagemaker.types import JsonObject, Request, Response
 
 _OPERATORS = {
     "Equals": "{} = ?",
@@ -49,10 +48,10 @@ def search(context: Context, request: Request) -> Response:
     }
 
 
-def _condition(one: dict[str, Any]) -> tuple[str, list[str]]:
+def _condition(one: JsonObject) -> tuple[str, list[str]]:
     """SQL for one filter, and its values; only a property of botocore's model becomes part of the SQL."""
     operator = one.get("Operator", "Equals")
-    shape = service_model.service_model().shape_for("TrainingJob")
+    shape: service_model.Shape | None = service_model.service_model().shape_for("TrainingJob")
     for name in one["Name"].split("."):
         shape = shape.members.get(name) if shape is not None and shape.type_name == "structure" else None
     if shape is None or shape.type_name != "string" or operator not in _OPERATORS:

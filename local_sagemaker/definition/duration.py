@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 _DURATION = re.compile(
     r"P?(?:(?P<Y>\d+)Y)?(?:(?P<Mo>\d+)M)?(?:(?P<W>\d+)W)?(?:(?P<D>\d+)D)?"
@@ -13,7 +12,7 @@ _DURATION = re.compile(
 _SECONDS = {"Y": 365 * 86400, "Mo": 30 * 86400, "W": 7 * 86400, "D": 86400, "H": 3600, "Mi": 60, "S": 1}
 
 
-def duration_seconds(text: Any) -> float | None:
+def duration_seconds(text: object) -> float | None:
     """The seconds of `P30D`, `PT1H`, `T12H` or `5d`; None when it is no duration. A year has 365 days, a month 30."""
     match = _DURATION.fullmatch(text) if isinstance(text, str) and len(text) <= 64 else None
     if match is None or not any(match.groupdict().values()):

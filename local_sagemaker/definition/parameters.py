@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
 from local_sagemaker.expressions.problem import Problem, check_members
-from local_sagemaker.expressions.typed_text import TYPES, from_text
+from local_sagemaker.expressions.typed_text import TYPES, TypedValue, from_text
+from local_sagemaker.types import JsonObject
 
 MAX_PARAMETERS = 200
 
@@ -18,10 +18,10 @@ class Parameter:
 
     name: str
     type: str
-    default: Any = None
-    enum: tuple[Any, ...] | None = None
+    default: TypedValue | None = None
+    enum: tuple[TypedValue, ...] | None = None
 
-    def parse(self, text: str) -> Any:
+    def parse(self, text: str) -> TypedValue:
         """The typed value of what StartPipelineExecution gave; raises Problem."""
         try:
             value = from_text(self.type, text)
@@ -33,7 +33,7 @@ class Parameter:
         return value
 
 
-def parse_parameters(items: Any) -> dict[str, Parameter]:
+def parse_parameters(items: object) -> dict[str, Parameter]:
     """The declared parameters by name; raises Problem."""
     if not isinstance(items, list) or len(items) > MAX_PARAMETERS:
         raise Problem(f"Parameters must be a list of at most {MAX_PARAMETERS}")
@@ -58,7 +58,7 @@ def parse_parameters(items: Any) -> dict[str, Parameter]:
     return found
 
 
-def _enum(item: dict[str, Any], name: str, kind: str) -> tuple[Any, ...] | None:
+def _enum(item: JsonObject, name: str, kind: str) -> tuple[TypedValue, ...] | None:
     values = item.get("EnumValues")
     if values is None:
         return None
@@ -69,7 +69,7 @@ def _enum(item: dict[str, Any], name: str, kind: str) -> tuple[Any, ...] | None:
     return tuple(values)
 
 
-def _check_value(value: Any, kind: str, where: str) -> None:
+def _check_value(value: object, kind: str, where: str) -> None:
     if value is None:
         return
     wrong_bool = isinstance(value, bool) and kind != "Boolean"

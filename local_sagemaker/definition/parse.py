@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from local_sagemaker.definition.duration import duration_seconds
 from local_sagemaker.definition.graph import check_cycles
@@ -19,6 +18,7 @@ from local_sagemaker.json_text import loads
 from local_sagemaker.steps.step import Step
 from local_sagemaker.steps.step_type import StepType
 from local_sagemaker.steps.step_types import STEP_TYPES, UNSUPPORTED
+from local_sagemaker.types import JsonObject
 
 VERSION = "2020-12-01"
 MAX_BYTES = 1_048_576
@@ -91,7 +91,7 @@ def parse(text: str) -> Definition:
     return definition
 
 
-def _steps(items: Any, where: str, condition: str | None, branch: bool) -> Iterator[Step]:
+def _steps(items: object, where: str, condition: str | None, branch: bool) -> Iterator[Step]:
     if not isinstance(items, list):
         raise Problem(f"{where} must be a list")
     if condition is None and not items:
@@ -103,7 +103,7 @@ def _steps(items: Any, where: str, condition: str | None, branch: bool) -> Itera
             yield from _steps(step.arguments.get(key) or [], f"{key} of step '{step.name}'", step.name, outcome)
 
 
-def _step(item: Any, where: str, condition: str | None, branch: bool) -> Step:
+def _step(item: object, where: str, condition: str | None, branch: bool) -> Step:
     if not isinstance(item, dict):
         raise Problem(f"{where} must be an object")
     name, kind = item.get("Name"), item.get("Type")
@@ -149,7 +149,7 @@ def _is_step_name(name: str) -> bool:
     return 0 < len(name) <= 64 and all(c.isascii() and (c.isalnum() or c in "-_") for c in name)
 
 
-def _text(item: dict[str, Any], key: str, most: int, step: str) -> str | None:
+def _text(item: JsonObject, key: str, most: int, step: str) -> str | None:
     value = item.get(key)
     if value is not None and (not isinstance(value, str) or len(value) > most):
         raise Problem(f"{key} of step '{step}' must be a string of at most {most} characters")
@@ -160,7 +160,7 @@ _TRIGGERS = ("Completed", "Failed", "Stopped", "Any")
 """Of the SDK's StepDependency."""
 
 
-def _dependencies(name: str, values: Any, depends_on: Any) -> tuple[frozenset[str], dict[str, str]]:
+def _dependencies(name: str, values: object, depends_on: object) -> tuple[frozenset[str], dict[str, str]]:
     """The steps that must have succeeded, and those that must have ended otherwise, with how."""
     depends_on = [] if depends_on is None else depends_on
     if not isinstance(depends_on, list):
@@ -184,7 +184,7 @@ def _dependencies(name: str, values: Any, depends_on: Any) -> tuple[frozenset[st
     return frozenset(used | needs), triggers
 
 
-def _dependency(name: str, item: Any) -> tuple[str, str]:
+def _dependency(name: str, item: object) -> tuple[str, str]:
     if isinstance(item, str):
         return item, "Completed"
     where = f"DependsOn of step '{name}'"
@@ -199,7 +199,7 @@ def _dependency(name: str, item: Any) -> tuple[str, str]:
     return step, trigger
 
 
-def _cache_days(config: Any, name: str, type_: StepType) -> float | None:
+def _cache_days(config: object, name: str, type_: StepType) -> float | None:
     if config is None:
         return None
     if not type_.takes_cache_config:
@@ -220,13 +220,13 @@ def _cache_days(config: Any, name: str, type_: StepType) -> float | None:
     return days if config["Enabled"] else None
 
 
-def _duration_days(text: Any) -> float | None:
+def _duration_days(text: object) -> float | None:
     """The days of an ISO 8601 duration such as P30D, T12H, PT1H or 5d."""
     seconds = duration_seconds(text)
     return None if seconds is None else seconds / 86400
 
 
-def _property_files(items: Any, step: str) -> dict[str, tuple[str, str]]:
+def _property_files(items: object, step: str) -> dict[str, tuple[str, str]]:
     if items is None:
         return {}
     if not isinstance(items, list):

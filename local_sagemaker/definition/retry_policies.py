@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from local_sagemaker.expressions.problem import Problem
+from local_sagemaker.steps.step import RetryPolicy
 
 EXCEPTION_TYPES = (
     "Step.SERVICE_FAULT", "Step.THROTTLING", "SageMaker.JOB_INTERNAL_ERROR", "SageMaker.CAPACITY_ERROR",
@@ -14,7 +13,7 @@ EXCEPTION_TYPES = (
 _POLICY_NUMBERS = {"IntervalSeconds": 1, "BackoffRate": 1, "MaxAttempts": 1, "ExpireAfterMin": 1}
 
 
-def check_retry_policies(policies: Any, name: str) -> tuple[dict[str, Any], ...]:
+def check_retry_policies(policies: object, name: str) -> tuple[RetryPolicy, ...]:
     """Check a step's RetryPolicies; raises Problem."""
     if policies is None:
         return ()

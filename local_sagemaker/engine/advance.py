@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Collection
-from typing import Any
 
 from local_sagemaker.definition import Definition, Step
 from local_sagemaker.engine import retry
@@ -18,6 +17,7 @@ from local_sagemaker.requests.checks import RequestChecks
 from local_sagemaker.steps.step_run import StepRun
 from local_sagemaker.steps.step_types import STEP_TYPES
 from local_sagemaker.store import jobs as job_records
+from local_sagemaker.types import JsonObject, SqlValue
 
 _LIVE = ("Starting", "Executing", "Stopping")
 _ENDS = {
@@ -76,7 +76,7 @@ class Advance:
             "SELECT * FROM steps WHERE execution = ? AND name = ?", (self._execution["arn"], name)
         ).fetchone()
 
-    def _set(self, name: str, **values: Any) -> None:
+    def _set(self, name: str, **values: SqlValue) -> None:
         columns = ", ".join(f"{column} = ?" for column in values)
         self._connection.execute(
             f"UPDATE steps SET {columns} WHERE execution = ? AND name = ?",  # noqa: S608
@@ -229,7 +229,7 @@ def finish_job(
     row: sqlite3.Row,
     step: Step,
     kind: job_records.Kind,
-    description: dict[str, Any],
+    description: JsonObject,
     *,
     awaited: Collection[str] = (),
 ) -> None:
@@ -240,7 +240,7 @@ def finish_job(
     if row["status"] not in _LIVE:
         return
     status, moment = description[kind.status_member], now()
-    values: dict[str, Any] = {"ended": moment}
+    values: dict[str, SqlValue] = {"ended": moment}
     if status == "Completed":
         values |= {"status": "Succeeded", "properties": dumps(description)}
     elif status == "Stopped" and execution["status"] == "Stopping":
@@ -266,7 +266,7 @@ def _step_reason(job_reason: str) -> str:
     return f"ClientError: {job_reason}" if job_reason.startswith("AlgorithmError:") else job_reason
 
 
-def _job_reason(kind: job_records.Kind, status: str, description: dict[str, Any]) -> str:
+def _job_reason(kind: job_records.Kind, status: str, description: JsonObject) -> str:
     if status == "Failed":
         return str(description.get("FailureReason") or f"ClientError: the {kind.key} job failed without a reason")
     secondary = description.get("SecondaryStatus")

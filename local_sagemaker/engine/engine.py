@@ -9,7 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from local_sagemaker.definition import Definition, parse
 from local_sagemaker.engine.advance import Advance, finish_job
@@ -27,6 +27,7 @@ from local_sagemaker.requests.instances import NO_CAPACITY
 from local_sagemaker.store import jobs as job_records
 from local_sagemaker.store import tunings
 from local_sagemaker.store.database import Database
+from local_sagemaker.types import JsonObject
 
 log = logging.getLogger(__name__)
 
@@ -176,7 +177,7 @@ class Engine:
                 self._parsed.popitem(last=False)
         return found
 
-    def changed(self, arn: str, changes: Mapping[str, Any]) -> None:
+    def changed(self, arn: str, changes: Mapping[str, object]) -> None:
         """Take what the supervisor reports of a job; committed when this returns."""
         if self._queue.is_closed:
             # jobs that end because the server ends are not failures of their own: the next start deals with them
@@ -191,7 +192,7 @@ class Engine:
                 if self._queue.wait_closed(_DISK_SECONDS):
                     return
 
-    def _apply(self, arn: str, changes: Mapping[str, Any]) -> None:
+    def _apply(self, arn: str, changes: Mapping[str, object]) -> None:
         """Write a job's changes down; its end wakes the execution or the tuning job that made it."""
         execution = None
         with self._db.write() as connection:
@@ -210,7 +211,7 @@ class Engine:
             self.wake(execution)
 
     def _finish_step(
-        self, connection: sqlite3.Connection, step: sqlite3.Row, job: sqlite3.Row, ended: dict[str, Any]
+        self, connection: sqlite3.Connection, step: sqlite3.Row, job: sqlite3.Row, ended: JsonObject
     ) -> str:
         if job["kind"] == "tuning":
             ended = ended | {"TrainingJobSummaries": tunings.summaries(connection, job)}

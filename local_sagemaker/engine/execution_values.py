@@ -8,12 +8,13 @@ import sqlite3
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from local_sagemaker.definition import Definition
+from local_sagemaker.expressions.typed_text import TypedValue
 from local_sagemaker.expressions.values import UnresolvedError, walk
 from local_sagemaker.identifiers import now
 from local_sagemaker.s3.files import S3ReadError, read_object
+from local_sagemaker.types import JsonObject, JsonValue
 
 _JSON_LIMIT = 10 * 1024 * 1024
 
@@ -29,7 +30,7 @@ class StoredValues:
         self._definition = definition
         self._steps = steps
         self._s3_dir = s3_dir
-        self._parameters: dict[str, Any] = json.loads(row["parameters"])
+        self._parameters: dict[str, TypedValue | None] = json.loads(row["parameters"])
         self._variables: Mapping[str, str] = {}
 
     def with_variables(self, variables: Mapping[str, str]) -> StoredValues:
@@ -38,7 +39,7 @@ class StoredValues:
         found._variables = variables
         return found
 
-    def parameter(self, name: str) -> Any:
+    def parameter(self, name: str) -> TypedValue | None:
         """The value of a pipeline parameter."""
         return self._parameters[name]
 
@@ -57,25 +58,26 @@ class StoredValues:
             raise UnresolvedError(f"Execution.{name} has no value in this step")
         return str(values[name])
 
-    def step(self, name: str) -> dict[str, Any]:
+    def step(self, name: str) -> JsonObject:
         """The properties of a step: what Describe tells of its job."""
         row = self._steps.get(name)
         if row is None or row["status"] != "Succeeded":
             raise UnresolvedError(f"step '{name}' has not succeeded")
-        properties: dict[str, Any] = json.loads(row["properties"])
+        properties: JsonObject = json.loads(row["properties"])
         return properties
 
-    def property_file(self, step: str, name: str) -> Any:
+    def property_file(self, step: str, name: str) -> JsonValue:
         """The parsed content of a property file that a processing step wrote."""
         output, path = self._definition.steps[step].property_files[name]
         shown = f"property file '{name}' of step '{step}'"
         target = walk(self.step(step), ("ProcessingOutputConfig", "Outputs", output, "S3Output", "S3Uri"), shown)
         return self.s3_json(f"{str(target).rstrip('/')}/{path}")
 
-    def s3_json(self, uri: str) -> Any:
+    def s3_json(self, uri: str) -> JsonValue:
         """The parsed content of a JSON object in S3, at most 10 MB."""
         try:
-            return json.loads(read_object(self._s3_dir, str(uri), limit=_JSON_LIMIT))
+            content: JsonValue = json.loads(read_object(self._s3_dir, str(uri), limit=_JSON_LIMIT))
+            return content
         except S3ReadError as error:
             raise UnresolvedError(str(error)) from None
         except ValueError:

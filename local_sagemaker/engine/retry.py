@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+
+from local_sagemaker.steps.step import RetryPolicy
 
 _BY_REASON = {
     "InternalServerError": "SageMaker.JOB_INTERNAL_ERROR",
@@ -21,7 +22,7 @@ def exception_type(reason: str) -> str | None:
     return _BY_REASON.get(reason.partition(":")[0])
 
 
-def delay(policies: Sequence[dict[str, Any]], reason: str, *, attempts: int, running_seconds: float) -> float | None:
+def delay(policies: Sequence[RetryPolicy], reason: str, *, attempts: int, running_seconds: float) -> float | None:
     """Seconds until the next attempt, or None when no policy allows one.
 
     `attempts` have been made, the first `running_seconds` ago. Defaults as in the service: 1 s, doubled, 5 attempts.

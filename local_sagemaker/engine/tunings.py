@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from local_sagemaker.engine.wake_queue import WakeQueue
 from local_sagemaker.identifiers import in_region, now, region_of
@@ -24,6 +24,7 @@ from local_sagemaker.store import tunings
 from local_sagemaker.store.database import Database
 from local_sagemaker.tuning import ranges
 from local_sagemaker.tuning.strategies import Search, Trial
+from local_sagemaker.types import Request
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ class TrainingJobs(Protocol):
     def stop_job(self, arn: str) -> None:
         """Stop a training job."""
 
-    def changed(self, arn: str, changes: Mapping[str, Any]) -> None:
+    def changed(self, arn: str, changes: Mapping[str, object]) -> None:
         """Take the members of Describe that changed."""
 
 
@@ -185,9 +186,7 @@ def plan(tuning: sqlite3.Row, rows: list[sqlite3.Row]) -> Plan:
     return Plan(trials=tuple(left[: max(at_once - sum(row["live"] for row in rows), 0)]))
 
 
-def _reason_to_end(
-    tuning: sqlite3.Row, request: dict[str, Any], rows: list[sqlite3.Row]
-) -> tuple[str, str | None] | None:
+def _reason_to_end(tuning: sqlite3.Row, request: Request, rows: list[sqlite3.Row]) -> tuple[str, str | None] | None:
     deadline = _deadline(tuning)
     if tuning["status"] == "Stopping" or (deadline is not None and deadline <= now()):
         return "Stopped", None

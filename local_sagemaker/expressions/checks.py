@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from local_sagemaker.expressions.problem import Problem
 from local_sagemaker.expressions.values import is_expression, reference, split_path
+from local_sagemaker.types import JsonObject
 
 MAX_NESTING = 60
 """Levels of one step's own arguments; steps inside a condition are counted anew."""
 
 
-def check_expressions(value: Any, where: str, depth: int = 0) -> None:
+def check_expressions(value: object, where: str, depth: int = 0) -> None:
     """Check the form of every expression inside a value; raises Problem."""
     if depth > MAX_NESTING:
         raise Problem(f"The arguments of {where} are nested more than {MAX_NESTING} deep")
@@ -26,7 +25,7 @@ def check_expressions(value: Any, where: str, depth: int = 0) -> None:
                 check_expressions(item, where, depth + 1)
 
 
-def _check_expression(value: dict[str, Any], where: str, depth: int) -> None:
+def _check_expression(value: JsonObject, where: str, depth: int) -> None:
     kind, argument = next(iter(value.items()))
     if kind == "Get":
         try:
@@ -44,7 +43,7 @@ def _check_expression(value: dict[str, Any], where: str, depth: int) -> None:
     _check_json_get(argument, where, depth)
 
 
-def _check_json_get(argument: dict[str, Any], where: str, depth: int) -> None:
+def _check_json_get(argument: JsonObject, where: str, depth: int) -> None:
     path = argument.get("Path")
     try:
         split_path(path if isinstance(path, str) else "")

@@ -6,12 +6,13 @@ import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeGuard
 
 from local_sagemaker.expressions.problem import Problem
 from local_sagemaker.expressions.values import Scope, UnresolvedError, as_text, resolve
+from local_sagemaker.types import JsonObject, JsonValue
 
-Condition = dict[str, Any]
+Condition = JsonObject
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class ConditionType:
         return (*self.values, *self.lists, *self.inner, *self.inner_lists)
 
 
-def check_condition(condition: Any, where: str) -> None:
+def check_condition(condition: object, where: str) -> None:
     """Check the form of a condition; raises Problem."""
     name = condition.get("Type") if isinstance(condition, dict) else condition
     if not isinstance(condition, dict) or not isinstance(name, str) or name not in CONDITION_TYPES:
@@ -93,20 +94,20 @@ def _ordered(compare: Callable[[Any, Any], bool], condition: Condition, scope: S
     return compare(left, right)
 
 
-def _sides(condition: Condition, scope: Scope) -> tuple[Any, Any]:
+def _sides(condition: Condition, scope: Scope) -> tuple[JsonValue, JsonValue]:
     return resolve(condition["LeftValue"], scope), resolve(condition["RightValue"], scope)
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _same(left: Any, right: Any) -> bool:
+def _same(left: object, right: object) -> bool:
     if isinstance(left, bool) or isinstance(right, bool):
         return isinstance(left, bool) and isinstance(right, bool) and left == right
     if _is_number(left) and _is_number(right):
-        return bool(left == right)
-    return type(left) is type(right) and bool(left == right)
+        return left == right
+    return type(left) is type(right) and left == right
 
 
 _SIDES = ("LeftValue", "RightValue")

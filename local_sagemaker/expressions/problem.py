@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+
+from local_sagemaker.types import JsonMapping
 
 
 class Problem(Exception):
@@ -14,7 +15,7 @@ class AssignmentProblem(Problem):
     """A parameter of the wrong type; the service says this one without an introduction."""
 
 
-def check_members(document: dict[str, Any], known: Collection[str], where: str) -> None:
+def check_members(document: JsonMapping, known: Collection[str], where: str) -> None:
     """Raise Problem naming a member that is not known."""
     unknown = sorted(set(document) - set(known))
     if unknown:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import TypeAlias
+
+TypedValue: TypeAlias = str | int | float | bool
+"""A value of one of TYPES."""
 
 TYPES: dict[str, tuple[type, ...]] = {"String": (str,), "Integer": (int,), "Float": (int, float), "Boolean": (bool,)}
 """The types of parameters and of output parameters."""
@@ -13,7 +17,7 @@ _NUMBER = {
 }
 
 
-def from_text(kind: str, text: str) -> str | int | float | bool:
+def from_text(kind: str, text: str) -> TypedValue:
     """The value of one of TYPES; ValueError."""
     if kind == "String":
         return text

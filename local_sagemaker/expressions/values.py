@@ -6,7 +6,10 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol, TypeGuard
+
+from local_sagemaker.expressions.typed_text import TypedValue
+from local_sagemaker.types import JsonObject, JsonValue
 
 EXPRESSIONS = ("Get", "Std:Join", "Std:JsonGet")
 
@@ -20,23 +23,23 @@ class UnresolvedError(Exception):
 class Scope(Protocol):
     """Where the values of one execution come from."""
 
-    def parameter(self, name: str) -> Any:
+    def parameter(self, name: str) -> TypedValue | None:
         """The value of a pipeline parameter."""
 
     def execution(self, name: str) -> str:
         """The value of an execution variable such as `PipelineExecutionId`."""
 
-    def step(self, name: str) -> dict[str, Any]:
+    def step(self, name: str) -> JsonObject:
         """The properties of a step that has succeeded."""
 
-    def property_file(self, step: str, name: str) -> Any:
+    def property_file(self, step: str, name: str) -> JsonValue:
         """The parsed content of a property file."""
 
-    def s3_json(self, uri: str) -> Any:
+    def s3_json(self, uri: str) -> JsonValue:
         """The parsed content of a JSON object in S3."""
 
 
-def is_expression(value: Any) -> bool:
+def is_expression(value: object) -> TypeGuard[JsonObject]:
     """Whether a value is known only when the pipeline runs."""
     return isinstance(value, dict) and len(value) == 1 and next(iter(value)) in EXPRESSIONS
 
@@ -69,7 +72,7 @@ def split_path(text: str) -> tuple[str | int, ...]:
     return tuple(parts)
 
 
-def reference(text: Any) -> Reference:
+def reference(text: object) -> Reference:
     """Parse the argument of a `Get`; raises ValueError with what is wrong."""
     if not isinstance(text, str):
         raise ValueError(f"Get must name a string, found {json.dumps(text)[:100]}")
@@ -87,7 +90,7 @@ def reference(text: Any) -> Reference:
         raise ValueError(f"Get '{text[:200]}' is not a property path") from None
 
 
-def references(value: Any) -> Iterator[Any]:
+def references(value: object) -> Iterator[object]:
     """Yield the argument of each `Get` anywhere inside a value."""
     stack = [value]
     while stack:
@@ -101,7 +104,7 @@ def references(value: Any) -> Iterator[Any]:
             stack.extend(item)
 
 
-def walk(value: Any, path: tuple[str | int, ...], shown: str) -> Any:
+def walk(value: JsonValue, path: tuple[str | int, ...], shown: str) -> JsonValue:
     """Follow a path; a name on a list selects the item that carries that name."""
     for part in path:
         value = _child(value, part, shown)
@@ -111,19 +114,27 @@ def walk(value: Any, path: tuple[str | int, ...], shown: str) -> Any:
 _NAME_KEYS = ("OutputName", "InputName", "MetricName", "ChannelName", "Name", "ContainerHostname")
 
 
-def _child(value: Any, part: str | int, shown: str) -> Any:
+def _child(value: JsonValue, part: str | int, shown: str) -> JsonValue:
+    found: JsonValue
     if isinstance(value, dict) and str(part) in value:
-        return value[str(part)]
+        found = value[str(part)]
+        return found
     if isinstance(value, list):
         if isinstance(part, int) and part < len(value):
-            return value[part]
+            found = value[part]
+            return found
         for item in value:
             if isinstance(item, dict) and any(item.get(key) == part for key in _NAME_KEYS):
                 return item
     raise UnresolvedError(f"'{shown}' has no value: there is no '{part}'")
 
 
-def as_text(value: Any) -> str:
+def known_structure(value: object) -> JsonObject:
+    """Return an object whose members can be checked; an empty one for an expression, or a value of another type."""
+    return value if isinstance(value, dict) and not is_expression(value) else {}
+
+
+def as_text(value: object) -> str:
     """A value inside a `Std:Join`."""
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -132,7 +143,7 @@ def as_text(value: Any) -> str:
     return str(value)
 
 
-def resolve(value: Any, scope: Scope) -> Any:
+def resolve(value: JsonValue, scope: Scope) -> JsonValue:
     """Replace every expression inside a value; raises UnresolvedError."""
     if isinstance(value, list):
         return [resolve(item, scope) for item in value]
@@ -148,7 +159,7 @@ def resolve(value: Any, scope: Scope) -> Any:
     return _json_get(argument, scope)
 
 
-def _get(text: str, scope: Scope) -> Any:
+def _get(text: str, scope: Scope) -> JsonValue:
     found = reference(text)
     if found.root == "Parameters":
         return scope.parameter(found.name)
@@ -157,10 +168,10 @@ def _get(text: str, scope: Scope) -> Any:
     return walk(scope.step(found.name), found.path, text)
 
 
-def _json_get(argument: dict[str, Any], scope: Scope) -> Any:
+def _json_get(argument: JsonObject, scope: Scope) -> JsonValue:
     path = argument["Path"]
     if "S3Uri" in argument:
-        uri = resolve(argument["S3Uri"], scope)
+        uri = str(resolve(argument["S3Uri"], scope))
         return walk(scope.s3_json(uri), split_path(path), f"{path} of {uri}")
     found = reference(argument["PropertyFile"]["Get"])
     return walk(scope.property_file(found.name, str(found.path[1])), split_path(path), f"{path} of {found.text}")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+
+from local_sagemaker.types import BotoClient
 
 
-def local_client(service: str, env: Mapping[str, str], *, max_connections: int = 10) -> Any:
+def local_client(service: str, env: Mapping[str, str], *, max_connections: int = 10) -> BotoClient:
     """A client by the variables that jobs get; boto3 is imported at the first."""
     import boto3
     from botocore.config import Config
@@ -22,4 +23,5 @@ def local_client(service: str, env: Mapping[str, str], *, max_connections: int =
         s3={"addressing_style": "path"},
         max_pool_connections=max_connections,
     )
-    return session.client(service, endpoint_url=endpoint, config=config)
+    client: BotoClient = session.client(service, endpoint_url=endpoint, config=config)
+    return client

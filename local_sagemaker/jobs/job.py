@@ -12,19 +12,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from local_sagemaker import disk
 from local_sagemaker.identifiers import region_of
 from local_sagemaker.job_files import UnsafeFile, remove_tree, walk
 from local_sagemaker.jobs.host.container import Cluster, Paths, job_environment
-from local_sagemaker.jobs.host.handle import HostConfig, HostExit, HostLayout, HostRun, Isolation
+from local_sagemaker.jobs.host.handle import HostExit, HostLayout, HostRun, Isolation
 from local_sagemaker.jobs.host.python_environment import JobPython, make_environment
+from local_sagemaker.jobs.host.runner.messages import HostConfig, Message
 from local_sagemaker.jobs.logs import LogShipper
 from local_sagemaker.jobs.spec import JobEvents, JobSpec, job_folder
 from local_sagemaker.jobs.transfer import channels
 from local_sagemaker.jobs.transfer.s3 import S3, Download, S3Problem
 from local_sagemaker.requests.checks import refusals
+from local_sagemaker.types import BotoClient, JsonObject
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +56,7 @@ class Services:
 
     data_dir: Path
     s3: S3
-    logs_client: Callable[[], Any]
+    logs_client: Callable[[], BotoClient]
     events: JobEvents
     client_env: Mapping[str, str]
     python: Callable[[], JobPython]
@@ -107,7 +109,7 @@ class Job(ABC):
         self.cluster = self._cluster(slot)
         self.layouts = [HostLayout(self.folder / f"host-{n}") for n in range(1, len(self.cluster.names) + 1)]
         self.paths = [Paths(layout, services.isolation.mount) for layout in self.layouts]
-        self._inbox: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[tuple[str, HostRun | str | None]] = queue.SimpleQueue()
         self._stop_requested = threading.Event()
         self._shutdown = threading.Event()
         self._hosts: list[HostRun] = []
@@ -150,7 +152,7 @@ class Job(ABC):
     def _report_stopped(self) -> None:
         """Report the end as Stopped."""
 
-    def _metrics(self, found: list[list[Any]]) -> None:  # noqa: B027 (a hook that not every kind needs)
+    def _metrics(self, found: list[tuple[str, float, int]]) -> None:  # noqa: B027 (a hook that not every kind needs)
         """Take metrics from the log: [name, value, milliseconds]."""
 
     def _tick(self, *, final: bool = False) -> None:  # noqa: B027
@@ -244,13 +246,13 @@ class Job(ABC):
             self._handle(watch, event, value)
         return watch
 
-    def _handle(self, watch: _Watch, event: str, value: Any) -> None:
+    def _handle(self, watch: _Watch, event: str, value: HostRun | str | None) -> None:
         if event == "shutdown":
             self._kill_hosts()
             raise ServerShutdown
         if event == "disk":
-            watch.cause, watch.detail, watch.kill_at = "disk", value, time.monotonic()
-        elif event == "ended":
+            watch.cause, watch.detail, watch.kill_at = "disk", str(value), time.monotonic()
+        elif isinstance(value, HostRun):
             self._note_end(watch, value)
         elif event == "stop" and watch.cause in {"exited", "interrupted"}:
             self._begin_end(watch, "stopped")
@@ -296,7 +298,7 @@ class Job(ABC):
             self._shipper.close()
             self._shipper = None
 
-    def _on_message(self, host: HostRun, message: dict[str, Any]) -> None:
+    def _on_message(self, host: HostRun, message: Message) -> None:
         """Take a runner's message, in that host's reader thread."""
         if "log" in message and self._shipper:
             self._shipper.add(f"{self.spec.name}/{host.config.host}-{self._stream_epoch}", message["log"])
@@ -327,7 +329,7 @@ class Job(ABC):
         """Return the size of the volume that the request asks for; 0 for no limit."""
         return 0
 
-    def plan(self, source: dict[str, Any]) -> list[Download]:
+    def plan(self, source: JsonObject) -> list[Download]:
         """List what an S3 source of this job brings."""
         role = str(self.request.get("RoleArn", ""))
         return channels.plan(self.services.s3, source, region=region_of(self.spec.arn), role=role)

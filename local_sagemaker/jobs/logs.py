@@ -6,7 +6,9 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
+
+from local_sagemaker.types import BotoClient
 
 log = logging.getLogger(__name__)
 
@@ -20,10 +22,17 @@ _MAX_WAIT_SECONDS = 60.0
 """A job does not wait for its log for ever."""
 
 
+class LogEvent(TypedDict):
+    """One of PutLogEvents' logEvents."""
+
+    timestamp: int
+    message: str
+
+
 class LogShipper:
     """Writes the streams of one job; what CloudWatch Logs refuses is still in the job's log file."""
 
-    def __init__(self, client: Any, group: str) -> None:
+    def __init__(self, client: BotoClient, group: str) -> None:
         self._client = client
         self._group = group
         self._pending: dict[str, list[tuple[int, str]]] = {}
@@ -34,7 +43,7 @@ class LogShipper:
         self._thread = threading.Thread(target=self._work, name="log-shipper", daemon=True)
         self._thread.start()
 
-    def add(self, stream: str, lines: Sequence[Sequence[Any]]) -> None:
+    def add(self, stream: str, lines: Sequence[tuple[int, str]]) -> None:
         """Queue [milliseconds, line] pairs; waits while too many do, and with it the program that prints them."""
         with self._room:
             self._room.wait_for(lambda: self._waiting < _MAX_WAITING or self._closing.is_set(), _MAX_WAIT_SECONDS)
@@ -63,7 +72,7 @@ class LogShipper:
             for batch in batches(lines):
                 self._put(stream, batch)
 
-    def _put(self, stream: str, batch: list[dict[str, Any]]) -> None:
+    def _put(self, stream: str, batch: list[LogEvent]) -> None:
         for attempt in range(3):
             try:
                 self._create(stream)
@@ -90,9 +99,9 @@ class LogShipper:
         self._created.add(stream)
 
 
-def batches(lines: list[tuple[int, str]]) -> list[list[dict[str, Any]]]:
+def batches(lines: list[tuple[int, str]]) -> list[list[LogEvent]]:
     """Cut lines into batches that PutLogEvents takes; it refuses empty messages, so an empty line is a space."""
-    result: list[list[dict[str, Any]]] = [[]]
+    result: list[list[LogEvent]] = [[]]
     size = 0
     for milliseconds, line in lines:
         event_size = len(line.encode("utf-8", "replace")) + 26

@@ -6,18 +6,19 @@ import json
 import threading
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 
 from local_sagemaker.identifiers import region_of
 from local_sagemaker.job_files import read_text
 from local_sagemaker.jobs.failure import algorithm_error
 from local_sagemaker.jobs.host.container import ML, Cluster, write_json
-from local_sagemaker.jobs.host.handle import HostConfig
+from local_sagemaker.jobs.host.runner.messages import HostConfig
 from local_sagemaker.jobs.host.runner.output import Mask
-from local_sagemaker.jobs.job import Cause, Job, Outcome, utc_now
+from local_sagemaker.jobs.job import Cause, Job, Outcome, Services, utc_now
+from local_sagemaker.jobs.spec import JobChanges, JobSpec
 from local_sagemaker.jobs.transfer.channels import share
 from local_sagemaker.jobs.transfer.checkpoints import CheckpointSync
 from local_sagemaker.jobs.transfer.s3 import S3Uri
+from local_sagemaker.types import JsonObject
 
 _CODE_BYTES = 2**20
 
@@ -27,8 +28,8 @@ class ProcessingJob(Job):
 
     group = "/aws/sagemaker/ProcessingJobs"
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
+    def __init__(self, spec: JobSpec, services: Services, slot: int) -> None:
+        super().__init__(spec, services, slot)
         self._started: datetime | None = None
         self._syncs: list[CheckpointSync] = []
         self._report_lock = threading.Lock()
@@ -39,7 +40,7 @@ class ProcessingJob(Job):
 
     def _work(self) -> None:
         self._started = utc_now()
-        self._report("InProgress", ProcessingStartTime=self._started)
+        self._report("InProgress", {"ProcessingStartTime": self._started})
         for index in range(len(self.layouts)):
             self._prepare(index)
         configs = [self._host(index) for index in range(len(self.layouts))]
@@ -50,20 +51,24 @@ class ProcessingJob(Job):
 
     def _finish(self, outcome: Outcome) -> None:
         exit_message = self._exit_message()
-        more = {"ExitMessage": exit_message} if exit_message else {}
+        changes: JobChanges = {"ExitMessage": exit_message} if exit_message else {}
         if outcome.cause == "stopped":
-            self._end("Stopped", **more)
+            self._end("Stopped", changes)
         elif outcome.cause == "max_runtime":
-            self._end("Stopped", FailureReason="ClientError: Job runtime exceeded MaxRuntimeInSeconds provided", **more)
+            reason = "ClientError: Job runtime exceeded MaxRuntimeInSeconds provided"
+            self._end("Stopped", {"FailureReason": reason, **changes})
         elif outcome.cause == "disk":
-            self._end("Failed", FailureReason=f"ClientError: No space left on device: {outcome.detail}"[:1024], **more)
+            reason = f"ClientError: No space left on device: {outcome.detail}"
+            self._end("Failed", {"FailureReason": reason[:1024], **changes})
         elif outcome.failed:
             _, failed = outcome.failed
-            reason = f"ClientError: {failed.reason}, exit code: {failed.code}" if failed.reason else None
-            reason = reason or algorithm_error("", failed.tail, failed.code)
-            self._end("Failed", FailureReason=reason[:1024], **more)
+            if failed.reason:
+                reason = f"ClientError: {failed.reason}, exit code: {failed.code}"
+            else:
+                reason = algorithm_error("", failed.tail, failed.code)
+            self._end("Failed", {"FailureReason": reason[:1024], **changes})
         else:
-            self._end("Completed", **more)
+            self._end("Completed", changes)
 
     # --- inputs -------------------------------------------------------------------------------------------------
 
@@ -74,7 +79,7 @@ class ProcessingJob(Job):
             self._download_input(index, item)
         for _, source, _ in self._outputs():
             paths.on_host(source).mkdir(parents=True, exist_ok=True)
-        config: dict[str, Any] = {
+        config: JsonObject = {
             "ProcessingJobArn": self.spec.arn,
             "ProcessingJobName": self.spec.name,
             **{
@@ -95,7 +100,7 @@ class ProcessingJob(Job):
         resources = self.cluster.resource_config(self.cluster.names[index])
         write_json(ml / "config" / "resourceconfig.json", json.dumps(resources))
 
-    def _download_input(self, index: int, item: dict[str, Any]) -> None:
+    def _download_input(self, index: int, item: JsonObject) -> None:
         source = item.get("S3Input")
         if not source:
             return
@@ -121,7 +126,7 @@ class ProcessingJob(Job):
 
     # --- outputs ------------------------------------------------------------------------------------------------
 
-    def _outputs(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    def _outputs(self) -> Iterator[tuple[str, str, JsonObject]]:
         for item in (self.request.get("ProcessingOutputConfig") or {}).get("Outputs") or []:
             output = item.get("S3Output") or {}
             if output.get("LocalPath"):
@@ -162,16 +167,20 @@ class ProcessingJob(Job):
         if cause == "stopped":
             self._report("Stopping")
 
-    def _report(self, status: str, **more: Any) -> None:
+    def _report(self, status: str, changes: JobChanges | None = None) -> None:
         with self._report_lock:
-            changes = {"ProcessingJobStatus": status, "LastModifiedTime": utc_now(), **more}
-            self.services.events.changed(self.spec.arn, changes)
+            reported: JobChanges = {
+                "ProcessingJobStatus": status,
+                "LastModifiedTime": utc_now(),
+                **(changes or {}),
+            }
+            self.services.events.changed(self.spec.arn, reported)
 
-    def _end(self, status: str, **more: Any) -> None:
-        self._report(status, ProcessingEndTime=utc_now(), **more)
+    def _end(self, status: str, changes: JobChanges | None = None) -> None:
+        self._report(status, {"ProcessingEndTime": utc_now(), **(changes or {})})
 
     def _report_failed(self, reason: str) -> None:
-        self._end("Failed", FailureReason=reason)
+        self._end("Failed", {"FailureReason": reason})
 
     def _report_stopped(self) -> None:
         self._end("Stopped")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, NotRequired, Protocol, TypedDict
 
 from local_sagemaker.identifiers import REGION, region_of
+from local_sagemaker.types import Request
 
 JobKind = Literal["training", "processing", "tuning"]
 
@@ -19,7 +20,7 @@ class JobSpec:
     kind: JobKind
     name: str
     arn: str
-    request: dict[str, Any]
+    request: Request
     """The resolved request of Create*Job."""
     owner: str = ""
     """The execution or tuning job that it belongs to, for a fair queue; empty for a job that was created by itself."""
@@ -31,14 +32,47 @@ def job_folder(data_dir: Path, kind: str, name: str, arn: str) -> Path:
     return data_dir / "jobs" / kind / name if region == REGION else data_dir / "jobs" / region / kind / name
 
 
+class Transition(TypedDict):
+    """One of SecondaryStatusTransitions."""
+
+    Status: str
+    StartTime: datetime
+    EndTime: NotRequired[datetime]
+    StatusMessage: str
+
+
+class FinalMetric(TypedDict):
+    """One of FinalMetricDataList."""
+
+    MetricName: str
+    Value: float
+    Timestamp: datetime
+
+
+class JobChanges(TypedDict, total=False):
+    """The members of Describe{Training,Processing}Job that changed. Times are aware datetimes in UTC."""
+
+    TrainingJobStatus: str
+    SecondaryStatus: str
+    SecondaryStatusTransitions: list[Transition]
+    """All transitions since the job was created."""
+    StatusMessage: str
+    ModelArtifacts: dict[str, str]
+    FinalMetricDataList: list[FinalMetric]
+    TrainingStartTime: datetime
+    TrainingEndTime: datetime
+    TrainingTimeInSeconds: int
+    BillableTimeInSeconds: int
+    ProcessingJobStatus: str
+    ProcessingStartTime: datetime
+    ProcessingEndTime: datetime
+    ExitMessage: str
+    FailureReason: str
+    LastModifiedTime: datetime
+
+
 class JobEvents(Protocol):
-    """Where the supervisor reports; called from its threads, and durable when a call returns."""
+    """Where the supervisor reports; called from its threads."""
 
-    def changed(self, arn: str, changes: Mapping[str, Any]) -> None:
-        """Take the members of Describe{Training,Processing}Job that changed, under the service's own names.
-
-        Times are aware datetimes in UTC. Training: TrainingJobStatus, SecondaryStatus, SecondaryStatusTransitions (the
-        whole list), StatusMessage, FailureReason, ModelArtifacts, FinalMetricDataList, TrainingStartTime,
-        TrainingEndTime, TrainingTimeInSeconds, BillableTimeInSeconds, LastModifiedTime. Processing:
-        ProcessingJobStatus, FailureReason, ExitMessage, ProcessingStartTime, ProcessingEndTime, LastModifiedTime.
-        """
+    def changed(self, arn: str, changes: JobChanges) -> None:
+        """Store what changed; durable when the call returns."""

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from local_sagemaker import disk
 from local_sagemaker.jobs.clients import local_client
@@ -19,6 +18,7 @@ from local_sagemaker.jobs.processing import ProcessingJob
 from local_sagemaker.jobs.spec import JobEvents, JobSpec
 from local_sagemaker.jobs.training import TrainingJob
 from local_sagemaker.jobs.transfer.s3 import S3
+from local_sagemaker.types import BotoClient
 
 log = logging.getLogger(__name__)
 
@@ -87,10 +87,10 @@ class JobSupervisor:
         return JobPython.ask(self._job_python)
 
     @cached_property
-    def _logs_client(self) -> Any:
+    def _logs_client(self) -> BotoClient:
         return self._client("logs")
 
-    def _client(self, service: str) -> Any:
+    def _client(self, service: str) -> BotoClient:
         return local_client(service, self._client_env, max_connections=4 * self._max_jobs + 8)
 
     # --- the queue ----------------------------------------------------------------------------------------------

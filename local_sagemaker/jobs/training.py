@@ -14,20 +14,22 @@ import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from local_sagemaker.identifiers import region_of
 from local_sagemaker.job_files import read_text, remove_tree
 from local_sagemaker.jobs.failure import LIMIT, algorithm_error
 from local_sagemaker.jobs.host.container import ML, Cluster, write_json
-from local_sagemaker.jobs.host.handle import HostConfig, HostExit
+from local_sagemaker.jobs.host.handle import HostExit
+from local_sagemaker.jobs.host.runner.messages import HostConfig
 from local_sagemaker.jobs.host.runner.output import Mask
-from local_sagemaker.jobs.job import Cause, Job, JobFailed, Outcome, utc_now
+from local_sagemaker.jobs.job import Cause, Job, JobFailed, Outcome, Services, utc_now
+from local_sagemaker.jobs.spec import FinalMetric, JobChanges, JobSpec, Transition
 from local_sagemaker.jobs.transfer.archive import write_archive
 from local_sagemaker.jobs.transfer.channels import share
 from local_sagemaker.jobs.transfer.checkpoints import CheckpointSync
 from local_sagemaker.jobs.transfer.s3 import S3Problem, S3Uri
 from local_sagemaker.requests import toolkit
+from local_sagemaker.types import JsonObject
 
 _CODE_CHANNELS = ("code", "sm_drivers")
 _MESSAGES = {
@@ -51,10 +53,10 @@ class TrainingJob(Job):
 
     group = "/aws/sagemaker/TrainingJobs"
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self._transitions: list[dict[str, Any]] = []
-        self._final: dict[str, dict[str, Any]] = {}
+    def __init__(self, spec: JobSpec, services: Services, slot: int) -> None:
+        super().__init__(spec, services, slot)
+        self._transitions: list[Transition] = []
+        self._final: dict[str, FinalMetric] = {}
         self._report_lock = threading.Lock()
         self._started: datetime | None = None
         self._billable = 0.0
@@ -84,7 +86,8 @@ class TrainingJob(Job):
 
     def _attempt(self) -> Outcome:
         """Run the hosts once, from an empty folder to the final sync of checkpoints."""
-        self._status("InProgress", "Downloading", **self._start_times())
+        self._started = self._started or utc_now()
+        self._status("InProgress", "Downloading", changes={"TrainingStartTime": self._started})
         begun = time.monotonic()
         try:
             self._download()
@@ -95,10 +98,6 @@ class TrainingJob(Job):
         finally:
             self._billable += time.monotonic() - begun
         return outcome
-
-    def _start_times(self) -> dict[str, Any]:
-        self._started = self._started or utc_now()
-        return {"TrainingStartTime": self._started}
 
     def _max_runtime(self) -> float:
         condition = self.request.get("StoppingCondition") or {}
@@ -124,7 +123,8 @@ class TrainingJob(Job):
         artifact = self._upload_model()
         self._upload_output()
         secondary = {"stopped": "Stopped", "max_runtime": "MaxRuntimeExceeded"}.get(outcome.cause, "Completed")
-        self._end("Completed" if secondary == "Completed" else "Stopped", secondary, ModelArtifacts=artifact)
+        status = "Completed" if secondary == "Completed" else "Stopped"
+        self._end(status, secondary, changes={"ModelArtifacts": artifact})
         self._remove_bulk()
 
     def _why(self, index: int, ended: HostExit) -> str:
@@ -280,7 +280,7 @@ class TrainingJob(Job):
     def _metric_definitions(self) -> list[dict[str, str]]:
         return list(self.request["AlgorithmSpecification"].get("MetricDefinitions") or [])
 
-    def _metrics(self, found: list[list[Any]]) -> None:
+    def _metrics(self, found: list[tuple[str, float, int]]) -> None:
         with self._report_lock:
             for name, value, milliseconds in found:
                 if math.isfinite(value):
@@ -288,7 +288,9 @@ class TrainingJob(Job):
                     self._final[name] = {"MetricName": name, "Value": value, "Timestamp": when}
             self.services.events.changed(self.spec.arn, {"FinalMetricDataList": list(self._final.values())})
 
-    def _status(self, status: str, secondary: str, message: str | None = None, **more: Any) -> None:
+    def _status(
+        self, status: str, secondary: str, message: str | None = None, changes: JobChanges | None = None
+    ) -> None:
         now = utc_now()
         message = message or _MESSAGES[secondary]
         with self._report_lock:
@@ -297,36 +299,35 @@ class TrainingJob(Job):
             self._transitions.append({"Status": secondary, "StartTime": now, "StatusMessage": message})
             if secondary in {"Completed", "Failed", "Stopped", "MaxRuntimeExceeded", "MaxWaitTimeExceeded"}:
                 self._transitions[-1]["EndTime"] = now
-            changes = {
+            reported: JobChanges = {
                 "TrainingJobStatus": status,
                 "SecondaryStatus": secondary,
-                "SecondaryStatusTransitions": [dict(entry) for entry in self._transitions],
+                "SecondaryStatusTransitions": [entry.copy() for entry in self._transitions],
                 "StatusMessage": message,
                 "LastModifiedTime": now,
-                **more,
+                **(changes or {}),
             }
-            self.services.events.changed(self.spec.arn, changes)
+            self.services.events.changed(self.spec.arn, reported)
 
-    def _end(self, status: str, secondary: str, message: str | None = None, **more: Any) -> None:
+    def _end(self, status: str, secondary: str, message: str | None = None, changes: JobChanges | None = None) -> None:
         now = utc_now()
+        reported: JobChanges = {"TrainingEndTime": now, **(changes or {})}
         if self._started is not None:
-            more.update(
-                TrainingStartTime=self._started,
-                TrainingTimeInSeconds=math.ceil((now - self._started).total_seconds()),
-                BillableTimeInSeconds=math.ceil(self._billable),
-            )
+            reported["TrainingStartTime"] = self._started
+            reported["TrainingTimeInSeconds"] = math.ceil((now - self._started).total_seconds())
+            reported["BillableTimeInSeconds"] = math.ceil(self._billable)
         with self._report_lock:
-            more["FinalMetricDataList"] = list(self._final.values())
-        self._status(status, secondary, message, TrainingEndTime=now, **more)
+            reported["FinalMetricDataList"] = list(self._final.values())
+        self._status(status, secondary, message, reported)
 
     def _report_failed(self, reason: str) -> None:
-        self._end("Failed", "Failed", f"Training job failed: {reason}"[:1024], FailureReason=reason)
+        self._end("Failed", "Failed", f"Training job failed: {reason}"[:1024], {"FailureReason": reason})
 
     def _report_stopped(self) -> None:
         self._end("Stopped", "Stopped")
 
 
-def _folder_name(channel: dict[str, Any]) -> str:
+def _folder_name(channel: JsonObject) -> str:
     """Return a ChannelName that is a folder's name; JobFailed for `..`, which the API's pattern lets by."""
     name = str(channel["ChannelName"])
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name) or set(name) == {"."}:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from local_sagemaker import service_model
 from local_sagemaker.identifiers import current_region
@@ -17,9 +16,10 @@ from local_sagemaker.requests.job_rules import broken_rules, unsupported_values
 from local_sagemaker.requests.members import unsupported_members
 from local_sagemaker.requests.s3_sources import missing_sources
 from local_sagemaker.requests.toolkit import TrainingToolkit
+from local_sagemaker.types import Request
 
 
-def refusals(operation: str, request: dict[str, Any]) -> list[str]:
+def refusals(operation: str, request: Request) -> list[str]:
     """What of a request is not supported here, or breaks a rule that the model does not have; a sentence each.
 
     The request may be a step's arguments: expressions that have no value yet are let by.
@@ -41,21 +41,21 @@ class RequestChecks:
     functions: KnownFunctions = field(default_factory=KnownFunctions)
     toolkit: TrainingToolkit = field(default_factory=lambda: TrainingToolkit(sys.executable))
 
-    def unsupported_here(self, operation: str, request: dict[str, Any]) -> list[str]:
+    def unsupported_here(self, operation: str, request: Request) -> list[str]:
         """What of a request does not run on this server as it was started; a sentence each."""
         if operation == tuning.CREATE:
             found = self.unsupported_here("CreateTrainingJob", tuning.training_definition(request) or {})
             return [f"TrainingJobDefinition.{text}" for text in found]
         return [*self.images.refusals(operation, request), *self.toolkit.refusals(operation, request)]
 
-    def problems(self, operation: str, request: dict[str, Any]) -> list[str]:
+    def problems(self, operation: str, request: Request) -> list[str]:
         """What is wrong with a request whose values are all known; a sentence each."""
         found = [*refusals(operation, request), *self.unsupported_here(operation, request)]
         if operation == tuning.CREATE:
             return found or self._problems_of_trials(request)
         return [*found, *missing_sources(operation, request, self.s3_dir, current_region())]
 
-    def _problems_of_trials(self, request: dict[str, Any]) -> list[str]:
+    def _problems_of_trials(self, request: Request) -> list[str]:
         example = tuning.example_training_request(request)
         broken = list(service_model.violations(service_model.input_shape("CreateTrainingJob"), example))
         return broken or list(missing_sources("CreateTrainingJob", example, self.s3_dir, current_region()))

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any
+
+from local_sagemaker.types import Request
 
 _PYTORCH = re.compile(
     r"\d{12}\.dkr[.-]ecr(-fips)?\.[a-z0-9.-]+/([a-z0-9._/-]+/)?pytorch(-training|-inference)?([:@][\w.:@+-]+)?"
@@ -30,7 +31,7 @@ class Images:
         """Whether the job Python runs the jobs of this image."""
         return bool(_PYTORCH.fullmatch(image)) or any(fnmatchcase(image, pattern) for pattern in self.patterns)
 
-    def refusals(self, operation: str, request: dict[str, Any]) -> Iterator[str]:
+    def refusals(self, operation: str, request: Request) -> Iterator[str]:
         """Yield why a job's image is refused; an image that is not known yet is left alone."""
         if operation not in _MEMBERS:
             return

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
+
+from local_sagemaker.types import Request
 
 NO_CAPACITY = (
     "CapacityError: Unable to provision requested ML compute capacity. Please retry using a different ML instance type."
@@ -14,7 +16,6 @@ _CLUSTERS = {"training": ("ResourceConfig",), "processing": ("ProcessingResource
 """Where a request of each kind of job says what it runs on; a tuning job has nothing of its own."""
 
 Kind = Literal["training", "processing", "tuning"]
-Request = dict[str, Any]
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,16 @@ the service between members."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from local_sagemaker.expressions.values import is_expression
+from local_sagemaker.expressions.values import known_structure
 from local_sagemaker.requests import tuning
+from local_sagemaker.types import JsonObject, Request
 
 _ACCELERATORS = ("ml.trn", "ml.inf")
 """Instance types whose programs need AWS's own compiler."""
 
 
-def unsupported_values(operation: str, request: dict[str, Any]) -> Iterator[str]:
+def unsupported_values(operation: str, request: Request) -> Iterator[str]:
     """Yield a sentence for each value that no job here could honour, by its path in the request.
 
     Expressions that have no value yet are let by, so that a definition can be asked early.
@@ -27,31 +27,26 @@ def unsupported_values(operation: str, request: dict[str, Any]) -> Iterator[str]
         yield f"{member} is not supported by the local SageMaker: {reason}"
 
 
-def broken_rules(operation: str, request: dict[str, Any]) -> Iterator[str]:
+def broken_rules(operation: str, request: Request) -> Iterator[str]:
     """Yield what the service itself would refuse beyond its model."""
     if operation == "CreateTrainingJob":
         yield from _waiting_time(request)
-        yield from _preferences(_structure(request.get("ResourceConfig")), request)
+        yield from _preferences(known_structure(request.get("ResourceConfig")), request)
     elif operation == "CreateProcessingJob":
         yield from _preferences(
-            _structure(_structure(request.get("ProcessingResources")).get("ClusterConfig")), request
+            known_structure(known_structure(request.get("ProcessingResources")).get("ClusterConfig")), request
         )
     elif operation == tuning.CREATE:
         yield from tuning.broken_rules(request)
         yield from broken_rules("CreateTrainingJob", tuning.training_definition(request) or {})
 
 
-def _structure(value: Any) -> dict[str, Any]:
-    """Return a structure as it is, and nothing for an expression or a mistake that the model refuses."""
-    return value if isinstance(value, dict) and not is_expression(value) else {}
+def _structures(value: object) -> list[JsonObject]:
+    return [known_structure(item) for item in value] if isinstance(value, list) else []
 
 
-def _structures(value: Any) -> list[dict[str, Any]]:
-    return [_structure(item) for item in value] if isinstance(value, list) else []
-
-
-def _training(request: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    algorithm = _structure(request.get("AlgorithmSpecification"))
+def _training(request: Request) -> Iterator[tuple[str, str]]:
+    algorithm = known_structure(request.get("AlgorithmSpecification"))
     if algorithm.get("ContainerArguments") and not algorithm.get("ContainerEntrypoint"):
         advice = "there is no image whose entry point would receive them; set ContainerEntrypoint"
         yield "AlgorithmSpecification.ContainerArguments without ContainerEntrypoint", advice
@@ -64,13 +59,13 @@ def _training(request: dict[str, Any]) -> Iterator[tuple[str, str]]:
         if isinstance(name, str) and name in seen:
             yield f"InputDataConfig[{number}].ChannelName {name}", "another channel has this name and its folder"
         seen.add(str(name))
-    resources = _structure(request.get("ResourceConfig"))
+    resources = known_structure(request.get("ResourceConfig"))
     if resources.get("InstanceCount") == 0:
         yield "ResourceConfig.InstanceCount 0", "a job has at least one instance"
     yield from _instances("ResourceConfig", resources)
 
 
-def _instances(where: str, cluster: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _instances(where: str, cluster: JsonObject) -> Iterator[tuple[str, str]]:
     preferences = _structures(cluster.get("InstancePreferences"))
     places = [(where, cluster)]
     places += [(f"{where}.InstancePreferences[{number}]", item) for number, item in enumerate(preferences)]
@@ -80,11 +75,11 @@ def _instances(where: str, cluster: dict[str, Any]) -> Iterator[tuple[str, str]]
             yield f"{place}.InstanceType {kind}", "there is no Neuron compiler; use a type with CPUs or GPUs"
 
 
-def _channel(where: str, channel: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _channel(where: str, channel: JsonObject) -> Iterator[tuple[str, str]]:
     source = channel.get("DataSource")
     if source == {}:
         yield f"{where}.DataSource without S3DataSource", "the data of a channel must be on S3"
-    kind = _structure(_structure(source).get("S3DataSource")).get("S3DataType")
+    kind = known_structure(known_structure(source).get("S3DataSource")).get("S3DataType")
     if isinstance(kind, str) and kind not in {"S3Prefix", "ManifestFile"}:
         yield f"{where}.DataSource.S3DataSource.S3DataType {kind}", "use S3Prefix or ManifestFile"
     for member, value, advice in (
@@ -96,19 +91,19 @@ def _channel(where: str, channel: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"{where}.{member} {value}", advice
 
 
-def _processing(request: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    if not _structure(request.get("AppSpecification")).get("ContainerEntrypoint"):
+def _processing(request: Request) -> Iterator[tuple[str, str]]:
+    if not known_structure(request.get("AppSpecification")).get("ContainerEntrypoint"):
         yield "AppSpecification without ContainerEntrypoint", "there is no container, so its own entry point cannot run"
     for number, item in enumerate(_structures(request.get("ProcessingInputs"))):
-        yield from _s3_input(f"ProcessingInputs[{number}].S3Input", _structure(item.get("S3Input")))
+        yield from _s3_input(f"ProcessingInputs[{number}].S3Input", known_structure(item.get("S3Input")))
     yield from _instances("ProcessingResources.ClusterConfig", _processing_cluster(request))
 
 
-def _processing_cluster(request: dict[str, Any]) -> dict[str, Any]:
-    return _structure(_structure(request.get("ProcessingResources")).get("ClusterConfig"))
+def _processing_cluster(request: Request) -> JsonObject:
+    return known_structure(known_structure(request.get("ProcessingResources")).get("ClusterConfig"))
 
 
-def _s3_input(where: str, source: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _s3_input(where: str, source: JsonObject) -> Iterator[tuple[str, str]]:
     if source and "LocalPath" not in source:
         yield f"{where} without LocalPath", "name a folder below /opt/ml/processing"
     for member, word, advice in (
@@ -119,8 +114,8 @@ def _s3_input(where: str, source: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"{where}.{member} {word}", advice
 
 
-def _waiting_time(request: dict[str, Any]) -> Iterator[str]:
-    condition = _structure(request.get("StoppingCondition"))
+def _waiting_time(request: Request) -> Iterator[str]:
+    condition = known_structure(request.get("StoppingCondition"))
     runtime, wait = condition.get("MaxRuntimeInSeconds", 86400), condition.get("MaxWaitTimeInSeconds")
     if request.get("EnableManagedSpotTraining") in (None, False):
         if wait is not None:
@@ -129,7 +124,7 @@ def _waiting_time(request: dict[str, Any]) -> Iterator[str]:
         yield "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to MaxRuntimeInSeconds"
 
 
-def _preferences(cluster: dict[str, Any], request: dict[str, Any]) -> Iterator[str]:
+def _preferences(cluster: JsonObject, request: Request) -> Iterator[str]:
     """The rules are in the service's reference of ResourceConfig, and in the SDK's `validate_instance_preferences`."""
     preferences = _structures(cluster.get("InstancePreferences"))
     if not preferences:

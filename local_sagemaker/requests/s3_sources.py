@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from local_sagemaker.s3.files import has_objects
+from local_sagemaker.types import JsonObject, Request
 
 
-def missing_sources(operation: str, request: dict[str, Any], s3_dir: Path, region: str) -> Iterator[str]:
+def missing_sources(operation: str, request: Request, s3_dir: Path, region: str) -> Iterator[str]:
     """Yield a sentence, in the service's words, for each source of a resolved request that is not there."""
     if operation == "CreateTrainingJob":
         for channel in request.get("InputDataConfig") or []:
@@ -32,7 +32,7 @@ def _no_input(uri: str, role: str, region: str) -> str:
     )
 
 
-def _model_data(containers: Iterable[dict[str, Any]]) -> Iterator[str]:
+def _model_data(containers: Iterable[JsonObject]) -> Iterator[str]:
     """Where the containers' models are; the text is in full in aws/amazon-sagemaker-examples #4479."""
     for container in containers:
         if container.get("ModelDataUrl"):
@@ -42,19 +42,19 @@ def _model_data(containers: Iterable[dict[str, Any]]) -> Iterator[str]:
             yield source["S3Uri"]
 
 
-def _containers_of_model(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _containers_of_model(request: Request) -> Iterator[JsonObject]:
     if request.get("PrimaryContainer"):
         yield request["PrimaryContainer"]
     yield from request.get("Containers") or []
 
 
-def _containers_of_package(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _containers_of_package(request: Request) -> Iterator[JsonObject]:
     main = request.get("InferenceSpecification")
     for specification in [*([main] if main else []), *(request.get("AdditionalInferenceSpecifications") or [])]:
         yield from specification.get("Containers") or []
 
 
-_CONTAINERS: Mapping[str, Callable[[dict[str, Any]], Iterable[dict[str, Any]]]] = {
+_CONTAINERS: Mapping[str, Callable[[Request], Iterable[JsonObject]]] = {
     "CreateModel": _containers_of_model,
     "CreateModelPackage": _containers_of_package,
 }

@@ -6,9 +6,9 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from local_sagemaker.expressions.values import is_expression
+from local_sagemaker.types import Request
 
 PROGRAM = "train"
 """The console script of sagemaker-training, which an image of AWS starts."""
@@ -21,7 +21,7 @@ class TrainingToolkit:
 
     job_python: str
 
-    def refusals(self, operation: str, request: dict[str, Any]) -> Iterator[str]:
+    def refusals(self, operation: str, request: Request) -> Iterator[str]:
         """Yield why a training job without an entry point is refused; one that is not known yet is left alone."""
         if operation != "CreateTrainingJob":
             return

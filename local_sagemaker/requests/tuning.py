@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from local_sagemaker.expressions.values import is_expression
+from local_sagemaker.expressions.values import is_expression, known_structure
 from local_sagemaker.tuning import ranges
 from local_sagemaker.tuning.strategies import BAYESIAN, GRID, has_optuna
+from local_sagemaker.types import Request
 
 CREATE = "CreateHyperParameterTuningJob"
 _MOST_JOBS = {BAYESIAN: 750}
@@ -18,8 +18,6 @@ _OWN_RESOURCES = "HyperParameterTuningResourceConfig"
 """What SDK v2 gives in the place of ResourceConfig."""
 _OWN_MEMBERS = ("DefinitionName", "StaticHyperParameters", _OWN_RESOURCES)
 """Of a TrainingJobDefinition, which else is part of a CreateTrainingJob request."""
-
-Request = dict[str, Any]
 
 
 def training_definition(request: Request) -> Request | None:
@@ -72,7 +70,7 @@ def example_training_request(request: Request) -> Request:
 
 def unsupported(request: Request) -> Iterator[str]:
     """Yield a sentence for each value that this server does not support."""
-    strategy = _structure(request.get("HyperParameterTuningJobConfig")).get("Strategy")
+    strategy = known_structure(request.get("HyperParameterTuningJobConfig")).get("Strategy")
     if strategy == "Hyperband":
         yield (
             "HyperParameterTuningJobConfig.Strategy Hyperband is not supported by the local SageMaker: use Bayesian,"
@@ -98,20 +96,16 @@ def broken_rules(request: Request) -> Iterator[str]:
     yield from _limits(config)
     if "TrainingJobDefinition" not in request:
         yield "TrainingJobDefinition must be specified."
-    definition = _structure(request.get("TrainingJobDefinition"))
+    definition = known_structure(request.get("TrainingJobDefinition"))
     if definition:
         if ("ResourceConfig" in definition) == (_OWN_RESOURCES in definition):
             yield f"Exactly one of ResourceConfig and {_OWN_RESOURCES} must be specified in TrainingJobDefinition."
         yield from _objective(config, definition)
-        yield from _overlap(_structure(searched), _structure(definition.get("StaticHyperParameters")))
-
-
-def _structure(value: Any) -> Request:
-    return value if isinstance(value, dict) and not is_expression(value) else {}
+        yield from _overlap(known_structure(searched), known_structure(definition.get("StaticHyperParameters")))
 
 
 def _limits(config: Request) -> Iterator[str]:
-    limits, searched = _structure(config.get("ResourceLimits")), _structure(config.get("ParameterRanges"))
+    limits, searched = known_structure(config.get("ResourceLimits")), known_structure(config.get("ParameterRanges"))
     number, at_once = limits.get("MaxNumberOfTrainingJobs"), limits.get("MaxParallelTrainingJobs")
     strategy = config.get("Strategy")
     if strategy == GRID:
@@ -125,7 +119,7 @@ def _limits(config: Request) -> Iterator[str]:
         yield f"MaxParallelTrainingJobs {at_once} is more than the {_MOST_AT_ONCE} that a tuning job can have."
 
 
-def _grid(number: Any, searched: Request) -> Iterator[str]:
+def _grid(number: object, searched: Request) -> Iterator[str]:
     if ranges.has_numbers(searched):
         yield "The strategy Grid accepts only categorical hyperparameters, no integer or continuous ranges."
         return
@@ -139,7 +133,7 @@ def _grid(number: Any, searched: Request) -> Iterator[str]:
         yield f"MaxNumberOfTrainingJobs {number} must equal the number of Grid combinations, {there}; or omit it."
 
 
-def _are_texts(values: Any) -> bool:
+def _are_texts(values: object) -> bool:
     return isinstance(values, list) and all(isinstance(value, str) for value in values)
 
 
@@ -148,7 +142,7 @@ def _objective(config: Request, definition: Request) -> Iterator[str]:
     if objective is None:
         yield "HyperParameterTuningJobObjective must be specified."
         return
-    metric = _structure(objective).get("MetricName")
+    metric = known_structure(objective).get("MetricName")
     algorithm = definition.get("AlgorithmSpecification")
     if not isinstance(metric, str) or not isinstance(algorithm, dict) or is_expression(algorithm):
         return

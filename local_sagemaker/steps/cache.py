@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from typing import Any
 
 from local_sagemaker.identifiers import now
 from local_sagemaker.json_text import dumps
+from local_sagemaker.types import JsonMapping
 
 
-def key(pipeline: str, step: str, step_type: str, compared: dict[str, Any]) -> str:
+def key(pipeline: str, step: str, step_type: str, compared: JsonMapping) -> str:
     """The name of a result: equal for equal work."""
     return hashlib.sha256(dumps([pipeline, step, step_type, compared]).encode()).hexdigest()
 

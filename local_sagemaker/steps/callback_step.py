@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 import sqlite3
 import string
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from local_sagemaker.expressions.problem import Problem
 from local_sagemaker.expressions.values import is_expression
 from local_sagemaker.identifiers import now
-from local_sagemaker.json_text import dumps, loads
+from local_sagemaker.json_text import dumps
 from local_sagemaker.steps import output_parameters
-from local_sagemaker.steps.step import Step
+from local_sagemaker.steps.step import Arguments, Step
 from local_sagemaker.steps.step_run import StepRun
-from local_sagemaker.steps.step_type import Arguments, Path, StepType
+from local_sagemaker.steps.step_type import Path, StepType
+from local_sagemaker.types import JsonMapping
 
 _TOKEN_LENGTH = 10
 _QUEUE = re.compile(r"https?://[^/\s]+/(?:[^/\s]+/)*[A-Za-z0-9_-]{1,80}(?:\.fifo)?")
@@ -38,11 +40,11 @@ class CallbackStep(StepType):
     def check_arguments(self, step: str, arguments: Arguments) -> None:
         """Take any object: it is the message's."""
 
-    def check_members(self, step: str, members: Mapping[str, Any]) -> None:
+    def check_members(self, step: str, members: JsonMapping) -> None:
         """Check the queue and the outputs."""
         url = members.get("SqsQueueUrl")
         if not is_expression(url):
-            _check_queue(step, url)
+            _checked_queue(step, url)
         output_parameters.check_outputs(step, members.get(output_parameters.MEMBER))
 
     def check_property(self, step: Step, path: Path, where: str) -> None:
@@ -51,9 +53,9 @@ class CallbackStep(StepType):
 
     def run(self, run: StepRun) -> None:
         """Send the message, and wait."""
-        queue = run.resolve(run.step.members["SqsQueueUrl"])
+        url = run.resolve(run.step.members["SqsQueueUrl"])
         try:
-            _check_queue(run.step.name, queue)
+            queue = _checked_queue(run.step.name, url)
             token = "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(_TOKEN_LENGTH))
             body = _message(run, token, "Executing")
         except Problem as problem:
@@ -72,7 +74,7 @@ class CallbackStep(StepType):
 def succeed(connection: sqlite3.Connection, row: sqlite3.Row, step: Step, outputs: Mapping[str, str]) -> None:
     """End a waiting step with its outputs; Problem when they are not what it declares."""
     values = output_parameters.typed(step, outputs)
-    metadata = loads(row["metadata"])[CallbackStep.name] | {
+    metadata = json.loads(row["metadata"])[CallbackStep.name] | {
         output_parameters.MEMBER: output_parameters.as_members(values)
     }
     connection.execute(
@@ -91,7 +93,7 @@ def _message(run: StepRun, token: str, status: str) -> str:
             "token": token,
             "pipelineExecutionArn": run.execution["arn"],
             "status": status,
-            "arguments": run.resolve(run.step.arguments),
+            "arguments": run.resolve_arguments(),
         }
     )
     size = len(body.encode())
@@ -100,9 +102,10 @@ def _message(run: StepRun, token: str, status: str) -> str:
     return body
 
 
-def _check_queue(step: str, url: Any) -> None:
+def _checked_queue(step: str, url: object) -> str:
     if not isinstance(url, str) or len(url) > _MAX_QUEUE_URL or not _QUEUE.fullmatch(url):
         raise Problem(
             f"SqsQueueUrl of step '{step}' must be a URL such as"
             f" https://sqs.us-east-1.amazonaws.com/123456789012/my-queue, found {str(url)[:100]!r}"
         )
+    return url

@@ -7,9 +7,9 @@ from typing import ClassVar
 from local_sagemaker.expressions.conditions import check_condition, evaluate
 from local_sagemaker.expressions.problem import Problem, check_members
 from local_sagemaker.expressions.values import as_text, is_expression
-from local_sagemaker.steps.step import Step
+from local_sagemaker.steps.step import Arguments, Step
 from local_sagemaker.steps.step_run import StepRun
-from local_sagemaker.steps.step_type import Arguments, Path, StepType
+from local_sagemaker.steps.step_type import Path, StepType
 
 _MESSAGE_LENGTH = 3072
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterator
+from typing import ClassVar
 
 from local_sagemaker.expressions.problem import Problem
+from local_sagemaker.expressions.typed_text import TypedValue
 from local_sagemaker.expressions.values import as_text, is_expression
 from local_sagemaker.identifiers import now
 from local_sagemaker.jobs.functions import Outcome
@@ -14,9 +15,10 @@ from local_sagemaker.json_text import dumps
 from local_sagemaker.requests.checks import RequestChecks
 from local_sagemaker.requests.functions import FUNCTION_ARN
 from local_sagemaker.steps import output_parameters
-from local_sagemaker.steps.step import Step
+from local_sagemaker.steps.step import Arguments, Step
 from local_sagemaker.steps.step_run import REASON_LENGTH, StepRun
-from local_sagemaker.steps.step_type import Arguments, Path, StepType
+from local_sagemaker.steps.step_type import Path, StepType
+from local_sagemaker.types import JsonMapping, SqlValue
 
 
 class LambdaStep(StepType):
@@ -30,11 +32,11 @@ class LambdaStep(StepType):
     def check_arguments(self, step: str, arguments: Arguments) -> None:
         """Take any object: it is the function's."""
 
-    def check_members(self, step: str, members: Mapping[str, Any]) -> None:
+    def check_members(self, step: str, members: JsonMapping) -> None:
         """Check the function's ARN and the outputs."""
         arn = members.get("FunctionArn")
         if not is_expression(arn):
-            _check_arn(step, arn)
+            _checked_arn(step, arn)
         output_parameters.check_outputs(step, members.get(output_parameters.MEMBER))
 
     def check_property(self, step: Step, path: Path, where: str) -> None:
@@ -49,27 +51,28 @@ class LambdaStep(StepType):
 
     def run(self, run: StepRun) -> None:
         """Write the call down; it begins after the commit."""
-        arn = run.resolve(run.step.members["FunctionArn"])
+        value = run.resolve(run.step.members["FunctionArn"])
         try:
-            _check_arn(run.step.name, arn)
+            arn = _checked_arn(run.step.name, value)
         except Problem as problem:
             run.fail(f"ClientError: {problem}")
             return
         if (refusal := run.checks.functions.refusal(arn)) is not None:
             run.fail(f"ClientError: {refusal}")
             return
-        run.call_function(arn, dumps(run.resolve(run.step.arguments)), metadata={self.name: {"Arn": arn}})
+        run.call_function(arn, dumps(run.resolve_arguments()), metadata={self.name: {"Arn": arn}})
 
 
 def finish(connection: sqlite3.Connection, row: sqlite3.Row, step: Step, arn: str, outcome: Outcome) -> None:
     """Carry the end of a call over to its step."""
-    failure, values = outcome.failure, {}
+    failure = outcome.failure
+    values: dict[str, TypedValue] = {}
     if failure is None:
         try:
             values = _outputs(step, outcome.value)
         except Problem as problem:
             failure = str(problem)
-    columns: dict[str, Any] = {"ended": now()}
+    columns: dict[str, SqlValue] = {"ended": now()}
     if failure is not None:
         reason = f"ClientError: Lambda function {arn} failed: {failure}"
         columns |= {"status": "Failed", "failure_reason": reason[:REASON_LENGTH]}
@@ -83,7 +86,7 @@ def finish(connection: sqlite3.Connection, row: sqlite3.Row, step: Step, arn: st
     connection.execute(f"UPDATE steps SET {names} WHERE seq = ?", (*columns.values(), row["seq"]))  # noqa: S608
 
 
-def _outputs(step: Step, value: Any) -> dict[str, Any]:
+def _outputs(step: Step, value: object) -> dict[str, TypedValue]:
     declared = output_parameters.declared_names(step)
     if not declared:
         return {}
@@ -94,9 +97,10 @@ def _outputs(step: Step, value: Any) -> dict[str, Any]:
     return output_parameters.typed(step, given)
 
 
-def _check_arn(step: str, arn: Any) -> None:
+def _checked_arn(step: str, arn: object) -> str:
     if not isinstance(arn, str) or not FUNCTION_ARN.fullmatch(arn):
         raise Problem(
             f"FunctionArn of step '{step}' must be an ARN such as"
             f" arn:aws:lambda:us-east-1:123456789012:function:my-function, found {str(arn)[:100]!r}"
         )
+    return arn

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from local_sagemaker.expressions.problem import Problem, check_members
-from local_sagemaker.expressions.typed_text import TYPES, from_text
+from local_sagemaker.expressions.typed_text import TYPES, TypedValue, from_text
 from local_sagemaker.steps.step import Step
 from local_sagemaker.steps.step_type import Path
 
@@ -17,7 +16,7 @@ _MAX_TEXT = 1024
 """Characters of a value (botocore's model: OutputParameter)."""
 
 
-def check_outputs(step: str, declared: Any) -> None:
+def check_outputs(step: str, declared: object) -> None:
     """Check the declarations of the step of that name; raises Problem."""
     where = f"{MEMBER} of step '{step}'"
     if declared is None:
@@ -52,7 +51,7 @@ def check_property(step: Step, path: Path, where: str) -> None:
         raise Problem(f"{where} names an output that step '{step.name}' does not declare in {MEMBER}")
 
 
-def typed(step: Step, given: Mapping[str, str]) -> dict[str, Any]:
+def typed(step: Step, given: Mapping[str, str]) -> dict[str, TypedValue]:
     """The values of the outputs by name; Problem for one that is not declared, or not of its type."""
     types = _types(step)
     values = {}
@@ -69,7 +68,7 @@ def typed(step: Step, given: Mapping[str, str]) -> dict[str, Any]:
     return values
 
 
-def as_members(values: Mapping[str, Any]) -> list[dict[str, str]]:
+def as_members(values: Mapping[str, TypedValue]) -> list[dict[str, str]]:
     """Values as Metadata has them."""
     return [
         {"Name": name, "Value": value if isinstance(value, str) else json.dumps(value)}

@@ -6,7 +6,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from local_sagemaker import service_model
 from local_sagemaker.errors import ServiceError
@@ -15,9 +15,9 @@ from local_sagemaker.expressions.values import is_expression
 from local_sagemaker.identifiers import JOB_NAME_LENGTH, step_job_name
 from local_sagemaker.requests.checks import RequestChecks, refusals
 from local_sagemaker.steps import cache
-from local_sagemaker.steps.step import Step
+from local_sagemaker.steps.step import Arguments, Step
 from local_sagemaker.steps.step_run import StepRun
-from local_sagemaker.steps.step_type import Arguments, Path, StepType
+from local_sagemaker.steps.step_type import Path, StepType
 from local_sagemaker.store import jobs as job_records
 from local_sagemaker.store import tags as tag_records
 
@@ -52,7 +52,7 @@ class RequestStep(StepType):
         In the service's words (aws/sagemaker-python-sdk #4867); the SDK's `to_string()` makes a Join of a parameter.
         """
 
-        def is_open(shape: Any, value: Any) -> bool:
+        def is_open(shape: service_model.Shape, value: object) -> bool:
             if not is_expression(value):
                 return False
             name = str(value.get("Get", "")).removeprefix("Parameters.")
@@ -70,10 +70,11 @@ class RequestStep(StepType):
 
     def check_property(self, step: Step, path: Path, where: str) -> None:
         """Check a path against the answer of the action that describes the step."""
-        shapes = [service_model.output_shape(action) for action in self.described_by]
+        answers = [service_model.output_shape(action) for action in self.described_by]
+        shapes = [shape for shape in answers if shape is not None]
         shape = next((shape for shape in shapes if path[0] in shape.members), shapes[0])
         for part in path:
-            if shape.type_name == "structure" and part in shape.members:
+            if shape.type_name == "structure" and isinstance(part, str) and part in shape.members:
                 shape = shape.members[part]
             elif shape.type_name == "list":
                 shape = shape.member
@@ -117,10 +118,10 @@ class JobStep(RequestStep):
 
     def _request(self, run: StepRun) -> Arguments:
         prefix = run.step.arguments.get(self.name_member)
-        members = service_model.input_shape(self.creates).members
-        most = min(members[self.name_member].metadata["max"], JOB_NAME_LENGTH)
+        members = service_model.input_members(self.creates)
+        most = min(int(members[self.name_member].metadata["max"]), JOB_NAME_LENGTH)
         name = step_job_name(run.execution["id"], run.step.name, prefix if isinstance(prefix, str) else None, most=most)
-        given: Arguments = run.resolve(run.step.arguments, variables={self.name_member: name})
+        given = run.resolve_arguments({self.name_member: name})
         role = {"RoleArn": run.execution["role_arn"]} if "RoleArn" in members else {}
         return {**role, **given, self.name_member: name}
 
@@ -146,7 +147,7 @@ class ResourceStep(RequestStep):
         def make_name(prefix: str | None) -> str:
             return step_job_name(run.execution["id"], run.step.name, prefix)
 
-        request = self.complete(run.resolve(run.step.arguments), make_name)
+        request = self.complete(run.resolve_arguments(), make_name)
         problems = self.problems(run, request)
         if problems:
             run.fail_to_create(self.creates, problems)

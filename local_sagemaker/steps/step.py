@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Required, TypeAlias, TypedDict
+
+from local_sagemaker.types import JsonObject
+
+Arguments: TypeAlias = JsonObject
+"""A step's arguments, with expressions in the place of values that are known only when it runs."""
+
+
+class RetryPolicy(TypedDict, total=False):
+    """One of a step's RetryPolicies, checked."""
+
+    ExceptionType: Required[list[str]]
+    IntervalSeconds: float
+    BackoffRate: float
+    MaxAttempts: float
+    ExpireAfterMin: float
 
 
 @dataclass(frozen=True)
@@ -13,7 +28,7 @@ class Step:
 
     name: str
     type: str
-    arguments: dict[str, Any]
+    arguments: Arguments
     display_name: str | None = None
     description: str | None = None
     needs: frozenset[str] = frozenset()
@@ -26,8 +41,8 @@ class Step:
     """For how long an earlier result is taken, in days; None: caching is off."""
     property_files: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Output and path of each property file, by its name."""
-    retry_policies: tuple[dict[str, Any], ...] = ()
-    members: dict[str, Any] = field(default_factory=dict)
+    retry_policies: tuple[RetryPolicy, ...] = ()
+    members: JsonObject = field(default_factory=dict)
     """What only steps of this type have, such as SqsQueueUrl."""
 
     @property

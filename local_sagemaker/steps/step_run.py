@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from local_sagemaker.expressions.values import Scope, resolve
 from local_sagemaker.identifiers import now
 from local_sagemaker.jobs.spec import JobSpec
-from local_sagemaker.json_text import dumps, loads
+from local_sagemaker.json_text import dumps
 from local_sagemaker.requests.checks import RequestChecks
 from local_sagemaker.steps import cache
-from local_sagemaker.steps.step import Step
+from local_sagemaker.steps.step import Arguments, Step
 from local_sagemaker.store import invocations, messages
+from local_sagemaker.types import JsonMapping, JsonObject, JsonValue, SqlValue
 
 REASON_LENGTH = 1024
 
@@ -49,23 +51,28 @@ class StepRun:
         """Whether there are messages to deliver after the commit."""
 
     @property
-    def metadata(self) -> dict[str, Any]:
+    def metadata(self) -> JsonObject:
         """What earlier has been written of this attempt."""
-        found: dict[str, Any] = loads(self._row()["metadata"])
+        found: JsonObject = json.loads(self._row()["metadata"])
         return found
 
-    def resolve(self, value: Any, variables: Mapping[str, str] | None = None) -> Any:
+    def resolve(self, value: JsonValue) -> JsonValue:
         """A value with its expressions replaced; raises UnresolvedError."""
-        return resolve(value, self.values.with_variables(variables) if variables else self.values)
+        return resolve(value, self.values)
 
-    def succeed(self, *, metadata: dict[str, Any], properties: dict[str, Any]) -> None:
+    def resolve_arguments(self, variables: Mapping[str, str] | None = None) -> Arguments:
+        """The step's arguments with their expressions replaced; raises UnresolvedError."""
+        scope = self.values.with_variables(variables) if variables else self.values
+        return {key: resolve(value, scope) for key, value in self.step.arguments.items()}
+
+    def succeed(self, *, metadata: JsonMapping, properties: JsonMapping) -> None:
         """End the step at its first attempt."""
         result = {"metadata": dumps(metadata), "properties": dumps(properties)}
         self._write(status="Succeeded", ended=now(), attempt=1, **result)
 
-    def fail(self, reason: str, *, metadata: dict[str, Any] | None = None) -> None:
+    def fail(self, reason: str, *, metadata: JsonMapping | None = None) -> None:
         """End the step as Failed; with metadata it counts as its first attempt."""
-        tried = {} if metadata is None else {"attempt": 1, "metadata": dumps(metadata)}
+        tried: dict[str, SqlValue] = {} if metadata is None else {"attempt": 1, "metadata": dumps(metadata)}
         self._write(status="Failed", ended=now(), failure_reason=reason[:REASON_LENGTH] or None, **tried)
 
     def fail_to_create(self, action: str, details: str) -> None:
@@ -73,18 +80,18 @@ class StepRun:
         self._write(attempt=self._attempts() + 1)
         self.fail(f"ClientError: Failed to invoke sagemaker:{action}. Error Details: {details}")
 
-    def submit_job(self, job: JobSpec, *, metadata: dict[str, Any], cache_key: str | None) -> None:
+    def submit_job(self, job: JobSpec, *, metadata: JsonMapping, cache_key: str | None) -> None:
         """Let the step run until its job ends; the job is handed to the supervisor after the commit."""
         self._write(
             status="Executing", attempt=self._attempts() + 1, job=job.arn, metadata=dumps(metadata), cache_key=cache_key
         )
         self.job = job
 
-    def wait_for_callback(self, token: str, *, metadata: dict[str, Any]) -> None:
+    def wait_for_callback(self, token: str, *, metadata: JsonMapping) -> None:
         """Let the step run until somebody calls back with the token."""
         self._write(status="Executing", attempt=self._attempts() + 1, callback_token=token, metadata=dumps(metadata))
 
-    def call_function(self, function: str, event: str, *, metadata: dict[str, Any]) -> None:
+    def call_function(self, function: str, event: str, *, metadata: JsonMapping) -> None:
         """Let the step run until a function ends, which is called after the commit."""
         self._write(status="Executing", attempt=self._attempts() + 1, metadata=dumps(metadata))
         self.called = int(self._row()["seq"])
@@ -115,7 +122,7 @@ class StepRun:
         ).fetchone()
         return row
 
-    def _write(self, **columns: Any) -> None:
+    def _write(self, **columns: SqlValue) -> None:
         names = ", ".join(f"{column} = ?" for column in columns)
         self.connection.execute(
             f"UPDATE steps SET {names} WHERE execution = ? AND name = ?",  # noqa: S608

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from local_sagemaker.expressions.problem import Problem
 from local_sagemaker.requests.checks import RequestChecks
-from local_sagemaker.steps.step import Step
+from local_sagemaker.steps.step import Arguments, Step
 from local_sagemaker.steps.step_run import StepRun
+from local_sagemaker.types import JsonMapping
 
-Arguments = dict[str, Any]
 Path = tuple[str | int, ...]
 
 
@@ -44,7 +44,7 @@ class StepType(ABC):
     def check_parameters(self, arguments: Arguments, types: Mapping[str, str]) -> None:  # noqa: B027
         """Check that pipeline parameters of these types fit where the arguments use them; raises AssignmentProblem."""
 
-    def check_members(self, step: str, members: Mapping[str, Any]) -> None:  # noqa: B027
+    def check_members(self, step: str, members: JsonMapping) -> None:  # noqa: B027
         """Check what the step of that name has of `members`, expressions left open; raises Problem."""
 
     def unsupported_here(self, step: Step, checks: RequestChecks) -> Iterable[str]:

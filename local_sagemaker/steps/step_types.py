@@ -8,7 +8,8 @@ from local_sagemaker.steps.callback_step import CallbackStep
 from local_sagemaker.steps.control_steps import ConditionStep, FailStep
 from local_sagemaker.steps.lambda_step import LambdaStep
 from local_sagemaker.steps.request_steps import JobStep, ResourceStep
-from local_sagemaker.steps.step_type import Arguments, StepType
+from local_sagemaker.steps.step import Arguments
+from local_sagemaker.steps.step_type import StepType
 from local_sagemaker.store import models
 from local_sagemaker.store.jobs import PROCESSING, TRAINING, TUNING
 

@@ -6,7 +6,6 @@ import json
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from local_sagemaker import service_model
 from local_sagemaker.errors import ResourceInUse
@@ -14,6 +13,7 @@ from local_sagemaker.identifiers import now, sagemaker_arn
 from local_sagemaker.jobs.spec import JobKind, JobSpec
 from local_sagemaker.json_text import dumps, with_epoch_seconds
 from local_sagemaker.requests.instances import Capacity, with_selection
+from local_sagemaker.types import JsonObject, Request
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def is_tuning(arn: str) -> bool:
 
 def members_of_describe(kind: Kind) -> frozenset[str]:
     """What Describe tells of a job of this kind."""
-    return frozenset(service_model.output_shape(f"Describe{kind.word}Job").members)
+    return frozenset(service_model.output_members(f"Describe{kind.word}Job"))
 
 
 def check_name_is_free(connection: sqlite3.Connection, kind: Kind, name: str) -> None:
@@ -83,7 +83,7 @@ def check_name_is_free(connection: sqlite3.Connection, kind: Kind, name: str) ->
 
 
 def insert(
-    connection: sqlite3.Connection, kind: Kind, request: dict[str, Any], capacity: Capacity, *, owner: str = ""
+    connection: sqlite3.Connection, kind: Kind, request: Request, capacity: Capacity, *, owner: str = ""
 ) -> JobSpec:
     """Write a new job down, queued; the caller has checked that its name is free, and submits it after the commit.
 
@@ -115,24 +115,20 @@ def spec_of(row: sqlite3.Row) -> JobSpec:
     return JobSpec(row["kind"], row["name"], row["arn"], json.loads(row["request"]), row["owner"] or "")
 
 
-def apply_changes(
-    connection: sqlite3.Connection, row: sqlite3.Row, changes: Mapping[str, Any]
-) -> dict[str, Any] | None:
+def apply_changes(connection: sqlite3.Connection, row: sqlite3.Row, changes: Mapping[str, object]) -> JsonObject | None:
     """Write a job's changes down; gives its description if it ended just now. What has ended does not change again."""
     if not row["live"]:
         return None
     kind = KINDS[row["kind"]]
-    description: dict[str, Any] = json.loads(row["description"])
+    description: JsonObject = json.loads(row["description"])
     moment = now()
     known = members_of_describe(kind)
-    changes = {
-        key: value for key, value in with_epoch_seconds(dict(changes)).items() if key in known and value is not None
-    }
+    changes = {key: with_epoch_seconds(value) for key, value in changes.items() if key in known and value is not None}
     if row["status"] == "Stopping" and changes.get(kind.status_member) == "InProgress":
         # reported before the stop arrived
         changes = {key: value for key, value in changes.items() if key not in (kind.status_member, "SecondaryStatus")}
-    if changes.get("FailureReason"):
-        changes["FailureReason"] = changes["FailureReason"][:_REASON_LENGTH]
+    if reason := changes.get("FailureReason"):
+        changes["FailureReason"] = str(reason)[:_REASON_LENGTH]
     description |= {"LastModifiedTime": moment, **changes}
     status = description[kind.status_member]
     ended = status in ENDED
@@ -154,10 +150,10 @@ def mark_as_stopping(connection: sqlite3.Connection, row: sqlite3.Row, kind: Kin
     )
 
 
-def ending_changes(row: sqlite3.Row, status: str, message: str) -> dict[str, Any]:
+def ending_changes(row: sqlite3.Row, status: str, message: str) -> JsonObject:
     """The changes that end a job that the supervisor does not have: Failed because of `message`, or Stopped."""
     kind, moment = KINDS[row["kind"]], now()
-    changes: dict[str, Any] = {kind.status_member: status, f"{kind.word}EndTime": moment}
+    changes: JsonObject = {kind.status_member: status, f"{kind.word}EndTime": moment}
     if status == "Failed":
         changes["FailureReason"] = message
     if kind is TRAINING:

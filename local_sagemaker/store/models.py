@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Any
 
 from local_sagemaker import service_model
 from local_sagemaker.errors import ConflictException, ValidationException
 from local_sagemaker.identifiers import caller, now, sagemaker_arn
 from local_sagemaker.json_text import dumps
 from local_sagemaker.store import tags as tag_records
-
-Document = dict[str, Any]
+from local_sagemaker.types import JsonObject, Request
 
 MODEL, GROUP, PACKAGE = "model", "model-package-group", "model-package"
 
@@ -20,8 +18,8 @@ def _insert(
     connection: sqlite3.Connection,
     kind: str,
     name: str,
-    description: Document,
-    request: Document,
+    description: JsonObject,
+    request: Request,
     parent: str | None = None,
 ) -> str:
     arn, moment = sagemaker_arn(f"{kind}/{name}"), now()
@@ -42,13 +40,13 @@ def find(connection: sqlite3.Connection, kind: str, name_or_arn: str) -> sqlite3
     return row
 
 
-def members_of_answer(operation: str, request: Document) -> Document:
+def members_of_answer(operation: str, request: Request) -> JsonObject:
     """What an action's answer tells of a request."""
-    members = service_model.output_shape(operation).members
+    members = service_model.output_members(operation)
     return {key: value for key, value in request.items() if key in members}
 
 
-def insert_model(connection: sqlite3.Connection, request: Document) -> tuple[str, Document]:
+def insert_model(connection: sqlite3.Connection, request: Request) -> tuple[str, JsonObject]:
     """Write a model down; gives its ARN and description."""
     name = request["ModelName"]
     if find(connection, MODEL, name):
@@ -60,7 +58,7 @@ def insert_model(connection: sqlite3.Connection, request: Document) -> tuple[str
     return _insert(connection, MODEL, name, description, request), description
 
 
-def insert_group(connection: sqlite3.Connection, request: Document) -> str:
+def insert_group(connection: sqlite3.Connection, request: Request) -> str:
     """Make a group; gives its ARN."""
     name = request["ModelPackageGroupName"]
     arn = sagemaker_arn(f"{GROUP}/{name}")
@@ -90,7 +88,7 @@ def missing_group(name: str) -> str:
     return f"ModelPackageGroup {sagemaker_arn(f'{GROUP}/{name}')} does not exist."
 
 
-def insert_package(connection: sqlite3.Connection, request: Document) -> tuple[str, Document]:
+def insert_package(connection: sqlite3.Connection, request: Request) -> tuple[str, JsonObject]:
     """Register a package: the next version of a group, or one with a name of its own. Gives ARN and description."""
     group, name = request.get("ModelPackageGroupName"), request.get("ModelPackageName")
     if (group is None) == (name is None):
@@ -129,7 +127,7 @@ def _next_version(connection: sqlite3.Connection, group: str) -> int:
     return int(row["last_version"])
 
 
-def register_package(connection: sqlite3.Connection, request: Document) -> tuple[str, Document]:
+def register_package(connection: sqlite3.Connection, request: Request) -> tuple[str, JsonObject]:
     """Register a package for a step: a group that is missing is made, as the service does."""
     group = request.get("ModelPackageGroupName")
     if group and not find(connection, GROUP, group_name(group)):

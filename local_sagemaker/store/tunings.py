@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import secrets
 import sqlite3
-from typing import Any
 
 from local_sagemaker.jobs.spec import JobSpec
 from local_sagemaker.json_text import dumps, without_none
@@ -17,8 +16,7 @@ from local_sagemaker.requests.instances import Capacity
 from local_sagemaker.requests.tuning import objective_of, training_request
 from local_sagemaker.store import jobs as job_records
 from local_sagemaker.store import tags as tag_records
-
-Document = dict[str, Any]
+from local_sagemaker.types import JsonObject
 
 _BEST_JOBS = 50
 """Training jobs that are properties of a pipeline's step (the SDK's TuningStep.get_top_model_s3_uri)."""
@@ -51,7 +49,7 @@ def insert_training_job(
     return spec
 
 
-def write_objective(connection: sqlite3.Connection, row: sqlite3.Row, description: Document) -> None:
+def write_objective(connection: sqlite3.Connection, row: sqlite3.Row, description: JsonObject) -> None:
     """Write down what came of a training job that has just ended: the last value of the objective metric."""
     tuning = connection.execute("SELECT request FROM jobs WHERE arn = ?", (row["tuning"],)).fetchone()
     if tuning is None or description["TrainingJobStatus"] != "Completed":
@@ -62,7 +60,7 @@ def write_objective(connection: sqlite3.Connection, row: sqlite3.Row, descriptio
         connection.execute("UPDATE jobs SET objective = ? WHERE arn = ?", (found[-1], row["arn"]))
 
 
-def summaries(connection: sqlite3.Connection, tuning: sqlite3.Row, limit: int = _BEST_JOBS) -> list[Document]:
+def summaries(connection: sqlite3.Connection, tuning: sqlite3.Row, limit: int = _BEST_JOBS) -> list[JsonObject]:
     """The training jobs with an objective, the best first."""
     way = "DESC" if objective_of(json.loads(tuning["request"]))["Type"] == "Maximize" else "ASC"
     rows = connection.execute(
@@ -72,13 +70,13 @@ def summaries(connection: sqlite3.Connection, tuning: sqlite3.Row, limit: int = 
     return [summary(tuning, row) for row in rows]
 
 
-def progress(connection: sqlite3.Connection, tuning: sqlite3.Row) -> Document:
+def progress(connection: sqlite3.Connection, tuning: sqlite3.Row) -> JsonObject:
     """The members of Describe that follow from the training jobs."""
     rows = training_jobs(connection, tuning["arn"])
     lost = sum(is_lost(row) for row in rows)
     succeeded = sum(row["objective"] is not None for row in rows)
     live = sum(row["live"] for row in rows)
-    found: Document = {
+    found: JsonObject = {
         "TrainingJobStatusCounters": {
             "Completed": sum(row["status"] == "Completed" for row in rows),
             "InProgress": live,
@@ -93,13 +91,13 @@ def progress(connection: sqlite3.Connection, tuning: sqlite3.Row) -> Document:
     return found
 
 
-def describe(connection: sqlite3.Connection, tuning: sqlite3.Row) -> Document:
+def describe(connection: sqlite3.Connection, tuning: sqlite3.Row) -> JsonObject:
     """The answer of Describe; that of a tuning job that has ended does not change any more."""
-    description: Document = json.loads(tuning["description"])
+    description: JsonObject = json.loads(tuning["description"])
     return description | progress(connection, tuning) if tuning["live"] else description
 
 
-def summary(tuning: sqlite3.Row, row: sqlite3.Row) -> Document:
+def summary(tuning: sqlite3.Row, row: sqlite3.Row) -> JsonObject:
     """One training job of a tuning job, as the service lists it."""
     job = json.loads(row["description"])
     objective = None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from local_sagemaker.expressions.typed_text import from_text
 from local_sagemaker.expressions.values import is_expression
+from local_sagemaker.types import JsonMapping, JsonObject
 
 _MAX_RANGES = 30
 """Hyperparameters that one tuning job may search (service quota)."""
@@ -70,7 +70,7 @@ class CategoricalRange:
 Range = NumericRange | CategoricalRange
 
 
-def problems(ranges: Mapping[str, Any]) -> Iterator[str]:
+def problems(ranges: JsonMapping) -> Iterator[str]:
     """Yield what the service refuses beyond its model's rules; values that are not known yet are let by."""
     items = [(kind, item) for kind in (*_NUMERIC, _CATEGORICAL) for item in _items(ranges, kind)]
     names = [item["Name"] for _, item in items if isinstance(item.get("Name"), str)]
@@ -85,7 +85,7 @@ def problems(ranges: Mapping[str, Any]) -> Iterator[str]:
             yield from _numeric_problems(kind, item)
 
 
-def parse(ranges: Mapping[str, Any]) -> list[Range]:
+def parse(ranges: JsonMapping) -> list[Range]:
     """The ranges of a checked request."""
     found: list[Range] = [
         CategoricalRange(item["Name"], tuple(dict.fromkeys(item["Values"]))) for item in _items(ranges, _CATEGORICAL)
@@ -98,7 +98,7 @@ def parse(ranges: Mapping[str, Any]) -> list[Range]:
     return found
 
 
-def names(ranges: Mapping[str, Any]) -> set[str]:
+def names(ranges: JsonMapping) -> set[str]:
     """The names of the hyperparameters that are searched."""
     return {str(item.get("Name")) for kind in (*_NUMERIC, _CATEGORICAL) for item in _items(ranges, kind)}
 
@@ -110,22 +110,22 @@ def combinations(ranges: list[Range]) -> Iterator[dict[str, str]]:
         yield {item.name: value for item, value in zip(categories, values, strict=True)}
 
 
-def count_combinations(ranges: Mapping[str, Any]) -> int:
+def count_combinations(ranges: JsonMapping) -> int:
     """How many combinations of categorical values there are."""
     return math.prod(len(set(item["Values"])) for item in _items(ranges, _CATEGORICAL))
 
 
-def has_numbers(ranges: Mapping[str, Any]) -> bool:
+def has_numbers(ranges: JsonMapping) -> bool:
     """Whether there are other ranges than categorical ones."""
     return any(_items(ranges, kind) for kind in _NUMERIC)
 
 
-def _items(ranges: Mapping[str, Any], kind: str) -> list[dict[str, Any]]:
+def _items(ranges: JsonMapping, kind: str) -> list[JsonObject]:
     items = ranges.get(kind)
     return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
 
 
-def _numeric_problems(kind: str, item: Mapping[str, Any]) -> Iterator[str]:
+def _numeric_problems(kind: str, item: JsonMapping) -> Iterator[str]:
     where, bounds = f"{kind}: '{item.get('Name')}'", []
     for member in ("MinValue", "MaxValue"):
         text = item.get(member)

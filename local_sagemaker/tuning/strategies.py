@@ -12,9 +12,13 @@ import random
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from local_sagemaker.tuning.ranges import CategoricalRange, Range, combinations
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
 
 BAYESIAN, RANDOM, GRID = "Bayesian", "Random", "Grid"
 
@@ -77,17 +81,17 @@ def _anywhere(item: Range, source: random.Random) -> str:
     return source.choice(item.values) if isinstance(item, CategoricalRange) else item.at(source.random())
 
 
-def _text(item: Range, value: Any) -> str:
-    return str(value) if isinstance(item, CategoricalRange) else item.at(value)
+def _text(item: Range, value: str | float) -> str:
+    return str(value) if isinstance(item, CategoricalRange) else item.at(float(value))
 
 
-def _distribution(item: Range) -> Any:
+def _distribution(item: Range) -> BaseDistribution:
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
     return CategoricalDistribution(item.values) if isinstance(item, CategoricalRange) else FloatDistribution(0, 1)
 
 
-def _frozen(trial: Trial, ranges: Sequence[Range], distributions: dict[str, Any]) -> Any:
+def _frozen(trial: Trial, ranges: Sequence[Range], distributions: dict[str, BaseDistribution]) -> FrozenTrial:
     from optuna.trial import TrialState, create_trial
 
     params = {

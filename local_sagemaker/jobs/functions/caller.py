@@ -16,10 +16,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from local_sagemaker.jobs.clients import local_client
 from local_sagemaker.jobs.logs import LogShipper
+from local_sagemaker.types import BotoClient
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ _CHILD = Path(__file__).with_name("child.py")
 class Outcome:
     """What came of a call: a JSON value, or the reason of its failure."""
 
-    value: Any = None
+    value: object = None
     failure: str | None = None
     timed_out: bool = False
 
@@ -69,7 +70,7 @@ class Functions:
         self._is_closed = False
 
     @cached_property
-    def _logs(self) -> Any:
+    def _logs(self) -> BotoClient:
         return local_client("logs", self._client_env, max_connections=32)
 
     def call(self, arn: str, event: str, request_id: str) -> Outcome:

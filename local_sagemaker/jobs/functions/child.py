@@ -12,7 +12,6 @@ import sys
 import time
 import traceback
 from pathlib import Path
-from typing import Any
 
 
 class Context:
@@ -35,7 +34,7 @@ class Context:
         return max(int((self._deadline - time.time()) * 1000), 0)
 
 
-def call(handler: str, event: Any) -> dict[str, Any]:
+def call(handler: str, event: object) -> dict[str, object]:
     """The result of a call, or what it raised."""
     module, _, name = handler.partition(":")
     try:

@@ -9,7 +9,6 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from local_sagemaker.jobs.host.handle import HostLayout
 from local_sagemaker.jobs.transfer.s3 import S3Problem, walk_files
@@ -41,7 +40,7 @@ class Cluster:
         addresses = tuple(f"127.{16 + slot % 200}.{number // 250}.{number % 250 + 1}" for number in range(1, count + 1))
         return cls(names, addresses, instance_type, free_port() if count > 1 else 7777)
 
-    def resource_config(self, host: str) -> dict[str, Any]:
+    def resource_config(self, host: str) -> dict[str, object]:
         """Content of resourceconfig.json."""
         return {
             "current_host": host,
@@ -98,7 +97,7 @@ class Paths:
         """Return text as the job must get it."""
         return text if self.mount else _ML_PATH.sub(lambda _: str(self.layout.ml), text)
 
-    def seen_json(self, value: Any) -> str:
+    def seen_json(self, value: object) -> str:
         """Return JSON as the job must get it."""
         return self.seen(json.dumps(value))
 

@@ -9,9 +9,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+
+from local_sagemaker.jobs.host.runner.messages import HostConfig, Message
 
 log = logging.getLogger(__name__)
 
@@ -73,26 +74,6 @@ class HostLayout:
 
 
 @dataclass(frozen=True)
-class HostConfig:
-    """What the runner is told; written as JSON beside the host's folder of files."""
-
-    host: str
-    argv: list[str]
-    env: dict[str, str]
-    cwd: str
-    ml: str
-    mount: bool
-    pid_namespace: bool
-    hosts_file: str | None
-    log_file: str
-    metrics_file: str
-    metric_definitions: list[dict[str, str]] = field(default_factory=list)
-    log_file_bytes: int = 64 * 2**20
-    log_stream_bytes: int = 8 * 2**20
-    max_processes: int = 2048
-
-
-@dataclass(frozen=True)
 class HostExit:
     """How a host ended."""
 
@@ -107,7 +88,7 @@ class HostExit:
 class HostRun:
     """A running host. Create and start it in the job's thread: the runner dies with the thread that started it."""
 
-    def __init__(self, config: HostConfig, folder: Path, on_message: Callable[[HostRun, dict[str, Any]], None]) -> None:
+    def __init__(self, config: HostConfig, folder: Path, on_message: Callable[[HostRun, Message], None]) -> None:
         self.config = config
         self.exit: HostExit | None = None
         self._on_message = on_message
@@ -169,7 +150,7 @@ class HostRun:
         ended = HostExit(137, None, [])
         try:
             for line in self._process.stdout or ():
-                message = json.loads(line)
+                message: Message = json.loads(line)
                 if "error" in message:
                     reason = f"the host could not be started: {message['error']}"
                     ended = HostExit(127, reason, message.get("tail", []))

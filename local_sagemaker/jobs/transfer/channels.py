@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from local_sagemaker.jobs.transfer.s3 import S3, Download, S3Problem, S3Uri
+from local_sagemaker.types import JsonObject
 
 
-def plan(s3: S3, source: dict[str, Any], *, region: str, role: str) -> list[Download]:
+def plan(s3: S3, source: JsonObject, *, region: str, role: str) -> list[Download]:
     """List what an S3DataSource or S3Input brings; S3Problem when it matches nothing.
 
     The text is CreateTrainingJob's of the service (aws/amazon-sagemaker-examples issues 2267 and 2489), behind the
@@ -26,7 +25,7 @@ def plan(s3: S3, source: dict[str, Any], *, region: str, role: str) -> list[Down
     return found
 
 
-def share(source: dict[str, Any], found: list[Download], index: int, hosts: int) -> list[Download]:
+def share(source: JsonObject, found: list[Download], index: int, hosts: int) -> list[Download]:
     """Pick what host number `index` gets: everything, or its part of ShardedByS3Key."""
     if source.get("S3DataDistributionType") == "ShardedByS3Key":
         return found[index::hosts]

@@ -8,10 +8,14 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from local_sagemaker import disk
 from local_sagemaker.job_files import TooMuch, walk
+from local_sagemaker.types import BotoClient
+
+if TYPE_CHECKING:
+    from boto3.s3.transfer import TransferConfig
 
 _BLOCKS_BYTES = 2**20
 """What a file takes beyond its bytes, at most: a disk with less than both left was full."""
@@ -70,14 +74,14 @@ class S3:
     `folder` is where the buckets lie: S3 does not say that its disk is full, so a failed upload looks there.
     """
 
-    def __init__(self, make_client: Callable[[], Any], folder: Path) -> None:
+    def __init__(self, make_client: Callable[[], BotoClient], folder: Path) -> None:
         self._make_client = make_client
         self._folder = folder
-        self._client: Any = None
+        self._client: BotoClient | None = None
         self._lock = threading.Lock()
 
     @property
-    def client(self) -> Any:
+    def client(self) -> BotoClient:
         """The boto3 client."""
         with self._lock:
             if self._client is None:
@@ -205,7 +209,7 @@ def walk_files(folder: Path) -> list[Path]:
     return found
 
 
-def _transfer_config() -> Any:
+def _transfer_config() -> TransferConfig:
     from boto3.s3.transfer import TransferConfig
 
     return TransferConfig(max_concurrency=2)

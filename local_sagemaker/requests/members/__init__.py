@@ -8,7 +8,6 @@ silently ignored; a test holds them against botocore's model, and docs/fidelity.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from local_sagemaker.expressions.values import is_expression
 from local_sagemaker.requests.members.declaration import Members
@@ -18,17 +17,18 @@ from local_sagemaker.requests.members.models import MODELS
 from local_sagemaker.requests.members.pipelines import PIPELINES
 from local_sagemaker.requests.members.search import SEARCH
 from local_sagemaker.requests.members.tunings import TUNINGS
+from local_sagemaker.types import JsonMapping, Request
 
 MEMBERS: dict[str, Members] = {**JOBS, **TUNINGS, **SEARCH, **PIPELINES, **MODELS, **LOGS}
 """By action; a step's arguments are the request of the action that the step calls."""
 
 
-def unsupported_members(operation: str, request: dict[str, Any]) -> Iterator[str]:
+def unsupported_members(operation: str, request: Request) -> Iterator[str]:
     """Yield a sentence for each member of a request that is refused; expressions that have no value yet are let by."""
     yield from _unsupported(MEMBERS.get(operation, Members()), request, "", "")
 
 
-def _unsupported(members: Members, value: dict[str, Any], path: str, shown: str) -> Iterator[str]:
+def _unsupported(members: Members, value: JsonMapping, path: str, shown: str) -> Iterator[str]:
     for name, item in value.items():
         here, seen = (f"{path}.{name}", f"{shown}.{name}") if path else (name, name)
         if not item or is_expression(item) or here in members.leaves:

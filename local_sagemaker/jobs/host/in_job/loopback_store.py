@@ -11,12 +11,11 @@ import errno
 import functools
 import ipaddress
 import socket
-from typing import Any
 
 _LOOPBACK = "127.0.0.1"
 
 
-def install(distributed: Any) -> None:
+def install(distributed: object) -> None:
     """Wrap the store's constructor, in place: every module of torch has the same class."""
     store = getattr(distributed, "TCPStore", None)  # a torch may be built without it
     if store is None:
@@ -25,13 +24,13 @@ def install(distributed: Any) -> None:
 
     @functools.wraps(original)
     def on_loopback(
-        self: Any,
+        self: object,
         host_name: str,
         port: int,
         world_size: int | None = None,
         is_master: bool = False,
-        *more: Any,
-        **options: Any,
+        *more: object,
+        **options: object,
     ) -> None:
         host = loopback_host(host_name, serves=is_master)
         # more[3] is the listening socket where it is given by position
@@ -48,7 +47,7 @@ class _PortTaken(OSError):
     """By this process's own store, which torch then shares (multi_tenant); else torch fails at the same port."""
 
 
-def _named(more: tuple[Any, ...]) -> dict[str, Any]:
+def _named(more: tuple[object, ...]) -> dict[str, object]:
     """The arguments from master_listen_fd on, by name."""
     return dict(zip(("master_listen_fd", "use_libuv"), more, strict=False))
 

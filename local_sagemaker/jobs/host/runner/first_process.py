@@ -16,9 +16,10 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from local_sagemaker.jobs.host.runner import linux, processes
+from local_sagemaker.jobs.host.runner.messages import HostConfig, Message
 
 _CONTROL = 0
 _CHECK_SECONDS = 1.0
@@ -39,14 +40,14 @@ class _State:
         self.status = ended.get(self.main_pid, self.status)
 
 
-def become_init(config: dict[str, Any], pump: int, report: int, output: int) -> NoReturn:
+def become_init(config: HostConfig, pump: int, report: int, output: int) -> NoReturn:
     """Run one host to its end; writes {"note": ...} where one is due, then {"exit": ...} or {"error": ...} to `report`.
 
     Obeys `term` and `kill` on standard input, which comes straight from the server: a runner that is busy with output
     cannot delay them. The end of standard input (the server is gone) or of `pump` (the runner is) ends everything.
     """
     try:
-        if config["pid_namespace"]:
+        if config.pid_namespace:
             linux.die_with_parent(signal.SIGKILL)  # and the kernel ends the namespace with its first process
         linux.adopt_orphans()
         _arrange(config)
@@ -56,37 +57,37 @@ def become_init(config: dict[str, Any], pump: int, report: int, output: int) -> 
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         state = _State(_start(config, output))
         os.close(output)
-        _watch(state, pump, report, wake_read, int(config["max_processes"]))
+        _watch(state, pump, report, wake_read, config.max_processes)
         _finish(report, {"exit": state.status, "reason": state.reason})
     except BaseException as error:
         _finish(report, {"error": f"{type(error).__name__}: {error}"})
     os._exit(0)
 
 
-def _finish(report: int, message: dict[str, Any]) -> None:
+def _finish(report: int, message: Message) -> None:
     processes.kill_all(os.getpid())
     _say(report, message)
 
 
-def _say(report: int, message: dict[str, Any]) -> None:
+def _say(report: int, message: Message) -> None:
     with contextlib.suppress(OSError):
         os.write(report, json.dumps(message).encode() + b"\n")
 
 
-def _arrange(config: dict[str, Any]) -> None:
-    if not config["mount"]:
+def _arrange(config: HostConfig) -> None:
+    if not config.mount:
         return
     linux.make_mounts_private()
-    if config["pid_namespace"]:
+    if config.pid_namespace:
         linux.mount_proc()
-    if config["hosts_file"] and Path("/etc/hosts").exists():
-        linux.bind(config["hosts_file"], "/etc/hosts")
-    linux.mount_container_folder(config["ml"])
+    if config.hosts_file and Path("/etc/hosts").exists():
+        linux.bind(config.hosts_file, "/etc/hosts")
+    linux.mount_container_folder(config.ml)
     with contextlib.suppress(OSError):
-        linux.set_host_name(config["host"])
+        linux.set_host_name(config.host)
 
 
-def _start(config: dict[str, Any], output: int) -> int:
+def _start(config: HostConfig, output: int) -> int:
     """Fork and execute the container's program; an impossible program is exit status 127, as in a shell."""
     pid = os.fork()
     if pid:
@@ -103,10 +104,10 @@ def _start(config: dict[str, Any], output: int) -> int:
             signal.signal(number, signal.SIG_DFL)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         os.umask(0o022)  # a container's; the server's own is stricter, and so is the folder above
-        os.chdir(config["cwd"])
-        os.execvpe(config["argv"][0], config["argv"], config["env"])  # noqa: S606 (no shell is the point)
+        os.chdir(config.cwd)
+        os.execvpe(config.argv[0], config.argv, config.env)  # noqa: S606 (no shell is the point)
     except OSError as error:
-        os.write(2, f"{config['argv'][0]}: {error.strerror}\n".encode())
+        os.write(2, f"{config.argv[0]}: {error.strerror}\n".encode())
     finally:
         os._exit(127)
 

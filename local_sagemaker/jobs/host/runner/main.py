@@ -17,11 +17,11 @@ import sys
 import tempfile
 from collections import deque
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[4]))
 
 from local_sagemaker.jobs.host.runner import first_process, linux, processes
+from local_sagemaker.jobs.host.runner.messages import HostConfig, Message
 from local_sagemaker.jobs.host.runner.output import (
     LINE_OVERHEAD,
     CappedSink,
@@ -40,19 +40,19 @@ _FLUSH_CHARACTERS = 2**18
 class Pump:
     """Reads the host's output and passes it on: to its log file, and in batches to the server."""
 
-    def __init__(self, config: dict[str, Any]) -> None:
-        self._batch: list[list[Any]] = []
+    def __init__(self, config: HostConfig) -> None:
+        self._batch: list[tuple[int, str]] = []
         self._batch_size = 0
-        self._metrics: list[list[Any]] = []
+        self._metrics: list[tuple[str, float, int]] = []
         self._notes: list[str] = []
-        self._splitter = LineSplitter(Mask(config["env"]))
-        self._finder = MetricFinder.of(config["metric_definitions"], self._notes.append)
-        self._log = open_append(config["log_file"])
-        self._series = open_append(config["metrics_file"])
-        self._series_left = int(config["log_file_bytes"])
+        self._splitter = LineSplitter(Mask(config.env))
+        self._finder = MetricFinder.of(config.metric_definitions, self._notes.append)
+        self._log = open_append(config.log_file)
+        self._series = open_append(config.metrics_file)
+        self._series_left = config.log_file_bytes
         self._tail: deque[str] = deque(maxlen=200)
-        self._file = CappedSink(self._to_file, int(config["log_file_bytes"]), "log file")
-        self._server = CappedSink(self._to_server, int(config["log_stream_bytes"]), "log stream", LINE_OVERHEAD)
+        self._file = CappedSink(self._to_file, config.log_file_bytes, "log file")
+        self._server = CappedSink(self._to_server, config.log_stream_bytes, "log stream", LINE_OVERHEAD)
 
     def feed(self, data: bytes) -> None:
         """Take bytes of output."""
@@ -71,7 +71,7 @@ class Pump:
         self._file.add(milliseconds, line)
         self._server.add(milliseconds, line)
         for name, value in self._finder.find(line):
-            self._metrics.append([name, value, milliseconds])
+            self._metrics.append((name, value, milliseconds))
             record = json.dumps({"name": name, "value": value, "ms": milliseconds}).encode() + b"\n"
             self._series_left -= len(record)
             if self._series_left > 0:
@@ -86,7 +86,7 @@ class Pump:
             return
 
     def _to_server(self, milliseconds: int, line: str) -> None:
-        self._batch.append([milliseconds, line])
+        self._batch.append((milliseconds, line))
         self._batch_size += len(line)
         if len(self._batch) >= _FLUSH_LINES or self._batch_size >= _FLUSH_CHARACTERS:
             self.flush()
@@ -115,20 +115,20 @@ class Pump:
         return list(self._tail)
 
 
-def send(message: dict[str, Any]) -> None:
+def send(message: Message) -> None:
     """Write one message to the server."""
     sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()
 
 
-def launch(config: dict[str, Any]) -> tuple[int, int]:
+def launch(config: HostConfig) -> tuple[int, int]:
     """Start the host's first process; returns the ends of its report and output pipes.
 
     A third pipe, whose writing end stays open in this process alone, tells the first process whether this one lives.
     """
-    if config["pid_namespace"]:
+    if config.pid_namespace:
         linux.enter_namespaces(linux.CLONE_NEWNS | linux.CLONE_NEWUTS | linux.CLONE_NEWPID)
-    elif config["mount"]:
+    elif config.mount:
         linux.enter_namespaces(linux.CLONE_NEWNS | linux.CLONE_NEWUTS)
     pump_read, pump_write = os.pipe()
     report_read, report_write = os.pipe()
@@ -142,13 +142,14 @@ def launch(config: dict[str, Any]) -> tuple[int, int]:
     return report_read, output_read
 
 
-def run(config: dict[str, Any]) -> None:
+def run(config: HostConfig) -> None:
     """Run the host to its end."""
     linux.die_with_parent(signal.SIGKILL)
     linux.adopt_orphans()
     report, output = launch(config)
     pump = Pump(config)
-    said, ended = b"", {"exit": signal.SIGKILL, "reason": None}
+    said = b""
+    ended: Message = {"exit": signal.SIGKILL, "reason": None}
     watched = [report, output]
     while watched:
         ready, _, _ = select.select(watched, [], [], _FLUSH_SECONDS if pump.holds_lines else None)
@@ -221,4 +222,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "--probe":
         probe()
     else:
-        run(json.loads(Path(sys.argv[1]).read_text()))
+        run(HostConfig(**json.loads(Path(sys.argv[1]).read_text())))

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 MAX_LINE = 64 * 1024
 """Longer lines are cut here (CloudWatch Logs takes at most 256 KB an event, four bytes a character)."""
@@ -198,6 +198,3 @@ def now_ms() -> int:
 def open_append(path: str) -> BinaryIO:
     """Open a log for appending without a buffer, so that it is whole up to the last line at any death."""
     return Path(path).open("ab", buffering=0)
-
-
-Message = dict[str, Any]
