@@ -21,7 +21,7 @@ from local_sagemaker.requests.functions import FUNCTION_ARN
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; gives the exit status: 1 for a problem that was printed, 2 for wrong arguments."""
+    """Run a command; return the exit status: 1 after printing an error, 2 for invalid arguments."""
     arguments = parser().parse_args(argv)
     arguments.data_dir = arguments.data_dir.expanduser().resolve()
     try:
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except StartError as error:
         print(f"local_sagemaker: {error}", file=sys.stderr)
         return 1
-    except ModuleNotFoundError as error:  # installed without what only the server needs
+    except ModuleNotFoundError as error:  # installed without the server's dependencies
         missing = (
             f'the module {str(error.name).partition(".")[0]!r} is not installed: pip install ".[local]" in the checkout'
         )
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The commands and their options."""
+    """The argument parser."""
     script = Path(sys.argv[0]).name
     top = argparse.ArgumentParser(
         prog=script if script == "local-sagemaker" else "python -m local_sagemaker",
@@ -228,7 +228,7 @@ def _function(text: str) -> tuple[str, str]:
 
 
 def _keys(data_dir: Path, host: str) -> tuple[str, str]:
-    """The key pair: from the environment, from the server before, else a new one."""
+    """The key pair from the environment, else from the previous server, else a new one."""
     access, secret = (os.environ.get(f"LOCAL_SAGEMAKER_{name}") for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"))
     if access and secret:
         return access, secret
@@ -245,13 +245,13 @@ def _keys(data_dir: Path, host: str) -> tuple[str, str]:
 
 
 def serve(arguments: argparse.Namespace) -> None:
-    """Serve in the foreground: prints the client's environment when ready, ends on SIGTERM or Ctrl-C."""
+    """Serve in the foreground; print the client's environment when ready, and end on SIGTERM or Ctrl-C."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in ("waitress.queue", "werkzeug", "botocore", "boto3", "urllib3", "s3transfer"):
         logging.getLogger(name).setLevel(logging.ERROR)
     from local_sagemaker.server import Server, Settings
 
-    os.umask(0o077)  # the data folder holds keys, logs and data, and other users share this machine
+    os.umask(0o077)  # other users of this machine must not read the keys, logs and data in the data folder
     access, secret = _keys(arguments.data_dir, arguments.host)
     server = Server(
         Settings(

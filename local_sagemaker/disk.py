@@ -1,4 +1,4 @@
-"""Whether a folder's disk has room, and the words that say it has none."""
+"""Checks free disk space."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import shutil
 from pathlib import Path
 
 RESERVE_BYTES = 256 * 2**20
-"""Below this much free space no job starts, running ones are ended, and the server's log says so."""
+"""Below this much free space, no job starts, running jobs are ended, and the server logs a warning."""
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def shortage(folder: Path, needed: int) -> str | None:
-    """Name the folder and what its disk has left when that is less than `needed` bytes; None when there is room."""
+    """A message with the folder and its free space if that is less than `needed` bytes; None otherwise."""
     free = shutil.disk_usage(folder).free
     if free >= needed:
         return None
@@ -20,5 +20,5 @@ def shortage(folder: Path, needed: int) -> str | None:
 
 
 def is_full(error: OSError) -> bool:
-    """Whether a disk or a quota refused a write."""
+    """Whether a write failed because of a full disk or quota."""
     return error.errno in _FULL

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 
 class ServiceError(Exception):
-    """An error that is answered to the caller as `{"__type": code, "message": ...}`."""
+    """An error that the client gets as `{"__type": code, "message": ...}`."""
 
     code = "InternalFailure"
     status = 400
@@ -25,34 +25,34 @@ class ServiceError(Exception):
 
 
 class ValidationException(ServiceError):
-    """The request is wrong in itself."""
+    """The request is not valid."""
 
     code = "ValidationException"
 
 
 class ResourceNotFound(ServiceError):
-    """What the request names is not there."""
+    """A resource that the request names does not exist."""
 
     code = "ResourceNotFound"
 
 
 class ResourceInUse(ServiceError):
-    """What the request wants to create is there already."""
+    """The resource already exists."""
 
     code = "ResourceInUse"
 
 
 class ConflictException(ServiceError):
-    """The request does not fit to the resource's state."""
+    """The request conflicts with the resource's state."""
 
     code = "ConflictException"
 
 
 class UnknownOperation(ServiceError):
-    """The action exists in the service, or nowhere, but not in this server."""
+    """This server does not support the action, or it does not exist."""
 
     code = "UnknownOperationException"
 
 
 class StartError(Exception):
-    """The server cannot start; the message is one line that says what to do."""
+    """The server cannot start. The message is one line and says what to do."""

@@ -1,4 +1,4 @@
-"""Names the server gives: account, region, role, ARNs, ids, and the one clock."""
+"""Account, region, role, ARNs and ids, and the clock."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from contextvars import ContextVar
 
 ACCOUNT_ID = "123456789012"
 REGION = "us-east-1"
-"""Of the clients that this server's own variables make, and of what nobody asked for."""
+"""The default region, which the server's environment variables set for clients."""
 ROLE_NAME = "LocalSageMakerRole"
 ROLE_ARN = f"arn:aws:iam::{ACCOUNT_ID}:role/{ROLE_NAME}"
 ROLE_ID, SESSION_NAME = "AROALOCALSAGEMAKER000", "local"
-"""The one caller is a session of the role, as in SageMaker Studio: there the SDK finds a role that nobody passed."""
+"""The only caller is a session of the role, as in SageMaker Studio, so the SDK can determine the role."""
 
 _LOWER = string.ascii_lowercase + string.digits
 _MIXED = string.ascii_letters + string.digits
 JOB_NAME_LENGTH = 63
-"""Characters of the name of a job that a step makes."""
+"""Maximum length of the name of a step's job."""
 
 
 def now() -> float:
-    """Seconds since the epoch, in the milliseconds that the service's own timestamps have."""
+    """Seconds since the epoch, rounded to milliseconds like the service's timestamps."""
     return round(time.time(), 3)
 
 
@@ -33,7 +33,7 @@ _region: ContextVar[str] = ContextVar("region", default=REGION)
 
 @contextmanager
 def in_region(region: str) -> Iterator[None]:
-    """Give and look up names in the region that a request was signed for, or that an ARN is of."""
+    """Set the current region: that of a request's signature, or of an ARN."""
     token = _region.set(region)
     try:
         yield
@@ -42,17 +42,17 @@ def in_region(region: str) -> Iterator[None]:
 
 
 def current_region() -> str:
-    """The region of the request, or of the execution, that is being worked on."""
+    """The region of the current request or execution."""
     return _region.get()
 
 
 def region_of(arn: str) -> str:
-    """The region in an ARN."""
+    """An ARN's region."""
     return arn.split(":")[3]
 
 
 def partition_of(region: str) -> str:
-    """The partition that a region belongs to."""
+    """The AWS partition of a region."""
     return next((name for begin, name in _PARTITIONS.items() if region.startswith(begin)), "aws")
 
 
@@ -71,13 +71,13 @@ def sagemaker_arn(resource: str) -> str:
 
 
 def caller() -> dict[str, dict[str, str]]:
-    """CreatedBy and LastModifiedBy of everything here."""
+    """The value of CreatedBy and LastModifiedBy."""
     arn = f"arn:{partition_of(current_region())}:sts::{ACCOUNT_ID}:assumed-role/{ROLE_NAME}/{SESSION_NAME}"
     return {"IamIdentity": {"Arn": arn, "PrincipalId": f"{ROLE_ID}:{SESSION_NAME}"}}
 
 
 def pipeline_arn(name: str) -> str:
-    """The ARN of a pipeline, with the name as it was given; comparisons ignore case."""
+    """A pipeline's ARN, with the name as given; comparisons ignore case."""
     return sagemaker_arn(f"pipeline/{name}")
 
 
@@ -87,10 +87,10 @@ def new_execution_id() -> str:
 
 
 def step_job_name(execution_id: str, step_name: str, prefix: str | None = None, *, most: int = JOB_NAME_LENGTH) -> str:
-    """The name of a step's job: `pipelines-<execution>-<step>-<random>`, at most `most` characters.
+    """A name for a step's job: `pipelines-<execution>-<step>-<random>`, with at most `most` characters.
 
-    `prefix` is the job name in the step's own arguments, which the service keeps when the pipeline asks for it. Where
-    there is no room, `pipelines-` is left out, as for tuning jobs.
+    `prefix` is the job name in the step's arguments, if the pipeline uses custom prefixes. Short names, such as those
+    of tuning jobs, omit `pipelines-`.
     """
     suffix = "".join(secrets.choice(_MIXED) for _ in range(10))
     start = "pipelines-" if most >= JOB_NAME_LENGTH else ""

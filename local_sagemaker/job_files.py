@@ -1,7 +1,7 @@
-"""Files that a job wrote, read without trusting it: links are never followed, and only regular files are opened.
+"""Reads files written by a job without trusting it: follows no links, and opens only regular files.
 
-A job may put a link, a FIFO or a device where a file or a folder is expected, also while the server looks. So every
-part of a path below the anchor, a folder that the server made, is opened by itself and as what it must be.
+A job can replace a file or folder with a link, a FIFO or a device at any time, even between a check and its use. So
+each part of a path below the anchor (a folder that the server created) is opened separately, relative to its parent.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 MAX_DEPTH = 128
-"""Folders within folders; an S3 key has at most 1,024 bytes."""
+"""Maximum nesting of folders; an S3 key has at most 1,024 bytes."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class UnsafeFile(OSError):
-    """What lies there is none of what may be read."""
+    """A path is not a regular file, or folders are nested too deeply."""
 
 
 class TooMuch(OSError):
-    """The files, their holes included, have more bytes than there is room for."""
+    """The files, including holes, exceed the size limit."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"the files exceed the limit of {limit // 2**20} MB")
@@ -36,16 +36,16 @@ class TooMuch(OSError):
 
 @dataclass(frozen=True)
 class Entry:
-    """A file, folder or link in a walk; `open` and `link_target` work until the walk goes on."""
+    """A file, folder or link in a walk. `open` and `link_target` work only until the walk continues."""
 
     relative: str
-    """Its path below the folder that is walked."""
+    """The path below the walked folder."""
     status: os.stat_result
     _folder: int
 
     @property
     def name(self) -> str:
-        """The last part of its path."""
+        """The last part of the path."""
         return PurePosixPath(self.relative).name
 
     @property
@@ -64,17 +64,17 @@ class Entry:
         return stat.S_ISLNK(self.status.st_mode)
 
     def open(self) -> BinaryIO:
-        """The regular file; OSError when it is none any more."""
+        """Open the regular file; OSError if it has been replaced."""
         return _open_regular(self.name, self._folder)
 
     def link_target(self) -> str:
-        """Where a link leads, as text."""
+        """A link's target."""
         return os.readlink(self.name, dir_fd=self._folder)
 
 
 def _open_regular(name: str, folder: int) -> BinaryIO:
     status = os.stat(name, dir_fd=folder, follow_symlinks=False)
-    if stat.S_ISREG(status.st_mode):  # opening a device may do something
+    if stat.S_ISREG(status.st_mode):  # opening a device may have side effects
         descriptor = os.open(name, _FILE, dir_fd=folder)
         if stat.S_ISREG(os.fstat(descriptor).st_mode):
             return os.fdopen(descriptor, "rb")
@@ -94,7 +94,7 @@ def _open_folder(anchor: Path, relative: PurePosixPath) -> int:
 
 
 def open_file(anchor: Path, path: Path) -> BinaryIO:
-    """Open a regular file below `anchor`; OSError when it is not there or is something else."""
+    """Open a regular file below `anchor`; OSError if it is missing or not a regular file."""
     relative = PurePosixPath(path.relative_to(anchor))
     folder = _open_folder(anchor, relative.parent)
     try:
@@ -104,7 +104,7 @@ def open_file(anchor: Path, path: Path) -> BinaryIO:
 
 
 def read_text(anchor: Path, path: Path, limit: int) -> str:
-    """The first `limit` bytes of a regular file as text; empty when it is not there or is something else."""
+    """The first `limit` bytes of a regular file as text; empty if it is missing or not a regular file."""
     try:
         with open_file(anchor, path) as stream:
             return stream.read(limit).decode("utf-8", "replace")
@@ -113,9 +113,9 @@ def read_text(anchor: Path, path: Path, limit: int) -> str:
 
 
 def walk(anchor: Path, folder: Path) -> Iterator[Entry]:
-    """Yield what lies below a folder, each folder before its content, in the order of names.
+    """Yield everything below a folder, sorted by name, each folder before its content.
 
-    Nothing when it is not there, or is no folder. OSError for folders nested more than MAX_DEPTH deep.
+    Yields nothing if the folder does not exist. OSError for folders nested more than MAX_DEPTH deep.
     """
     try:
         top = _open_folder(anchor, PurePosixPath(folder.relative_to(anchor)))
@@ -160,7 +160,7 @@ def _entry(folder: int, prefix: str, name: str) -> Entry | None:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder with all that is in it, as far as possible, however deep it is."""
+    """Remove a folder of any depth with its content, as far as possible."""
     try:
         shutil.rmtree(folder, ignore_errors=True)
     except RecursionError:

@@ -1,4 +1,4 @@
-"""JSON as it comes in, and as the database keeps it: timestamps as seconds since the epoch."""
+"""JSON in requests and in the database, where timestamps are seconds since the epoch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _T = TypeVar("_T")
 
 
 def with_epoch_seconds(value: object) -> object:
-    """A value with every datetime turned into seconds (a naive one is taken as UTC)."""
+    """Replace every datetime in a value with seconds since the epoch; naive ones are UTC."""
     if isinstance(value, datetime):
         aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
         return round(aware.timestamp(), 3)
@@ -26,22 +26,22 @@ def with_epoch_seconds(value: object) -> object:
 
 
 def dumps(value: object) -> str:
-    """Compact text with a fixed key order, so that equal values have equal text."""
+    """Compact JSON with sorted keys, so that equal values have equal text."""
     return json.dumps(with_epoch_seconds(value), sort_keys=True, separators=(",", ":"))
 
 
 def without_none(value: Mapping[str, _T | None]) -> dict[str, _T]:
-    """A dict without the members that have no value."""
+    """A dict without the members that are None."""
     return {key: item for key, item in value.items() if item is not None}
 
 
 def loads(text: str) -> JsonValue:
-    """What JSON says and nothing that Python adds; ValueError for NaN, infinities and text that UTF-8 cannot hold."""
+    """Parse strict JSON; ValueError for NaN, infinities, and text that cannot be encoded in UTF-8."""
     try:
         value: JsonValue = json.loads(text, parse_constant=_no_constant, parse_float=_finite)
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError as error:
-        raise ValueError(f"it holds half of a surrogate pair ({error.object[error.start]!r})") from None
+        raise ValueError(f"it contains half of a surrogate pair ({error.object[error.start]!r})") from None
     except RecursionError:
         raise ValueError("its values are nested too deeply") from None
     return value

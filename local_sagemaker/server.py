@@ -1,4 +1,4 @@
-"""Puts the parts together, serves until it is told to end, and takes everything down again."""
+"""Assembles the parts, serves until a signal, and shuts down."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Settings:
-    """What `serve` was told."""
+    """The options of `serve`."""
 
     data_dir: Path
     port: int
@@ -59,7 +59,7 @@ class Settings:
 
 
 def lock(data_dir: Path) -> IO[str]:
-    """Hold the data folder for this process; raises StartError when another server has it or it cannot be written."""
+    """Lock the data folder for this process; StartError if another server uses it or it is not writable."""
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         _keep_private(data_dir)
@@ -79,7 +79,7 @@ def lock(data_dir: Path) -> IO[str]:
 
 
 def _keep_private(data_dir: Path) -> None:
-    """Close the folder to other users; StartError where one of them could put something in the server's place."""
+    """Make the folder inaccessible to other users; StartError if another user could replace the folder."""
     found = data_dir.stat()
     if found.st_uid != os.geteuid():
         if os.geteuid() != 0:
@@ -92,7 +92,7 @@ def _keep_private(data_dir: Path) -> None:
 
 
 class Server:
-    """One server over one data folder."""
+    """A server for one data folder."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -138,7 +138,7 @@ class Server:
         self._signals: _SignalPipe | None = None
 
     def start(self) -> None:
-        """Bring everything up; when this returns, every part answers, and signals end it in order."""
+        """Start all parts; when this returns, all of them respond, and signals shut the server down."""
         self._signals = _SignalPipe()
         settings = self.settings
         threading.Thread(target=_warm_up, name="warm-up", daemon=True).start()
@@ -163,13 +163,13 @@ class Server:
                 throttle=Throttle(settings.throttle),
             )
         )
-        # what an earlier server left is settled before the first request is answered
+        # finish what an earlier server left before responding to requests
         self._engine.start(self._supervisor)
         threading.Thread(target=self._http.run, name="http", daemon=True).start()
         client_environment.save(settings.data_dir, self.environment)
 
     def serve(self) -> None:
-        """Wait for SIGTERM or SIGINT, then end every child."""
+        """Wait for SIGTERM or SIGINT, then shut down."""
         if self._signals is not None:
             self._signals.wait()
         self.stop()
@@ -185,10 +185,10 @@ class Server:
 
 
 class _SignalPipe:
-    """SIGTERM and SIGINT, whichever thread the kernel gives them to.
+    """Waits for SIGTERM or SIGINT, whichever thread receives it.
 
-    A handler in Python runs only when the main thread does, and a main thread that waits for a lock is not woken by a
-    signal that another thread took. The interpreter writes each signal's number into this pipe from where it arrives.
+    A Python signal handler runs only in the main thread, which does not wake from waiting for a lock if another thread
+    received the signal. The interpreter's wakeup descriptor works in every thread: it gets the signal's number.
     """
 
     _NUMBERS = (signal.SIGTERM, signal.SIGINT)
@@ -201,13 +201,13 @@ class _SignalPipe:
             signal.signal(number, lambda _number, _frame: None)
 
     def wait(self) -> None:
-        """Return once one of the two has come."""
+        """Return after one of the signals."""
         while os.read(self._reader, 1)[0] not in self._NUMBERS:
             pass
 
 
 def _listen_for_s3(settings: Settings, address: str) -> socket.socket:
-    """The wanted port, else the one of the server before, so that clients that remember it keep working, else any."""
+    """Listen on the given port, else on the previous server's, so that clients keep working, else on any free one."""
     wanted = settings.s3_port or _earlier_s3_port(settings.data_dir)
     listener = listen(address, wanted)
     if listener is None and not settings.s3_port:
@@ -229,10 +229,10 @@ def _job_environment(client: Mapping[str, str]) -> dict[str, str]:
 
 
 def _warm_up() -> None:
-    """Load the model that every request needs; moto waits for the first request that needs it.
+    """Load the model that every request needs. moto is loaded by the first request that needs it.
 
-    What is loaded stays, so the garbage collector need not look at it again: a full collection costs 30 ms, in which no
-    request is answered (List of 100 executions, p99: 5.3 ms before, 2.2 ms after).
+    The loaded objects are permanent, so the garbage collector can ignore them. A full collection takes 30 ms and blocks
+    all requests (List of 100 executions, p99: 5.3 ms before, 2.2 ms after).
     """
     service_model.service_model()
     gc.collect()

@@ -1,7 +1,7 @@
-"""The service's own model, as botocore carries it: operations, shapes, and the check of a value against a shape.
+"""botocore's model of the services: operations, shapes, and the validation of values against shapes.
 
-The check goes both ways: requests before an action sees them, responses before they leave. Texts follow the form of the
-service ("Value 'x' at 'trainingJobName' failed to satisfy constraint: ..."), which begins members in lower case.
+Requests are validated before an action runs, responses before they are sent. Messages have the service's format ("Value
+'x' at 'trainingJobName' failed to satisfy constraint: ..."), in which members start with a lower-case letter.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def _compiled(pattern: str) -> re.Pattern[str] | None:
     if pattern in _ANYTHING:
         return None
     python = pattern.replace("\\p{L}", "^\\W\\d_").replace("\\p{Z}", "\\s").replace("\\p{N}", "\\d")
-    if "^\\W\\d_" in python:  # Unicode classes inside brackets have no equal in `re`
+    if "^\\W\\d_" in python:  # `re` has no equivalent for Unicode classes in brackets
         return None
     try:
         return re.compile(python)
@@ -204,7 +204,7 @@ def _check_string(shape: Shape, value: object, path: str, _is_open: IsOpen | Non
         yield _broken(value, path, f"have length greater than or equal to {low}")
     if high is not None and len(value) > high:
         yield _broken(value, path, f"have length less than or equal to {high}")
-        return  # an over-long text is not worth a pattern match
+        return  # matching a pattern against a long text can be slow
     pattern = shape.metadata.get("pattern")
     compiled = _compiled(pattern) if pattern else None
     if compiled is not None and not compiled.fullmatch(value):
@@ -238,7 +238,7 @@ def _check_timestamp(shape: Shape, value: object, path: str, _is_open: IsOpen | 
 
 
 def _check_other(shape: Shape, value: object, path: str, _is_open: IsOpen | None) -> Iterator[str]:
-    if not isinstance(value, str):  # a blob travels as base64 text
+    if not isinstance(value, str):  # blobs are base64 text
         yield _type_error(shape, value, path)
 
 
@@ -257,7 +257,7 @@ _CHECKS: dict[str, Callable[[Shape, object, str, IsOpen | None], Iterator[str]]]
 
 
 def validation_text(broken: list[str]) -> str:
-    """Join broken rules as the service does: the count, then all of them (at most the first fifty)."""
+    """Join the messages like the service: their number, then the first fifty."""
     shown = "; ".join(broken[:_MAX_SHOWN]) + (
         f"; and {len(broken) - _MAX_SHOWN} more" if len(broken) > _MAX_SHOWN else ""
     )

@@ -1,7 +1,7 @@
-"""A SQLite database in WAL mode: one writer at a time, each write committed before it is answered.
+"""A SQLite database in WAL mode: one writer at a time, each write committed before its response is sent.
 
-Readers have a connection per thread and never wait. A writer takes the lock and BEGIN IMMEDIATE, so that what it read
-inside its transaction still holds when it writes. With `synchronous=FULL` a commit is on the disk when it returns.
+Each reading thread has its own connection and never waits. A writer takes a lock and uses BEGIN IMMEDIATE, so that what
+it reads in its transaction is still true when it writes. With `synchronous=FULL`, a commit is on disk when it returns.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class SqliteDatabase:
             )
         if version == known:
             return
-        # a table is rebuilt by dropping the old one, which must not delete the rows that refer to it
+        # migrations rebuild tables; dropping the old table must not delete rows that refer to it
         self._writer.execute("PRAGMA foreign_keys=OFF")
         for number in range(version, known):
             with self.write() as writer:
@@ -63,7 +63,7 @@ class SqliteDatabase:
         self._writer.execute("PRAGMA foreign_keys=ON")
 
     def read(self) -> sqlite3.Connection:
-        """This thread's own connection, for reading; for threads that live as long as the server."""
+        """This thread's connection for reading; only for threads that live as long as the server."""
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._connect()
@@ -73,7 +73,7 @@ class SqliteDatabase:
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
-        """A transaction: committed when the block ends, rolled back when it raises; a nested one joins the outer."""
+        """A transaction: committed when the block ends, rolled back if it raises. A nested one joins the outer one."""
         with self._lock:
             if self._writer.in_transaction:
                 yield self._writer
@@ -83,8 +83,8 @@ class SqliteDatabase:
                 yield self._writer
                 self._writer.execute("COMMIT")
             except BaseException:
-                # A full disk may have rolled back by itself, and a COMMIT that failed leaves the transaction open: the
-                # next write would join it and be answered without ever being committed.
+                # A full disk may already have rolled back, and a failed COMMIT leaves the transaction open: the
+                # next write would join it and get a response without ever being committed.
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
                 raise

@@ -1,12 +1,12 @@
-"""A pytest plugin: one local SageMaker per test session.
+"""A pytest plugin that runs one local SageMaker per test session.
 
-Where the package is installed pytest finds it by itself; elsewhere conftest.py names it:
-`pytest_plugins = ["local_sagemaker.testing"]`. It costs a run nothing until a test asks for it. The fixture
-`local_sagemaker` is the server, whose `client("sagemaker")` is a boto3 client of it; `local_aws` is the same and lets
-every boto3 client, SDK session and child process of the test find it. It needs pytest beside the package's `local`
-extra. The ini option `local_sagemaker_options` holds options of `serve`; the environment variable
-LOCAL_SAGEMAKER_PYTHON names another interpreter to run the server, for tests in an environment whose pins leave no room
-for its packages. The server ends with the session; its folder stays where pytest keeps its temporary folders.
+pytest finds it if the package is installed; otherwise, add `pytest_plugins = ["local_sagemaker.testing"]` to
+conftest.py. The server starts when the first test requests a fixture. The fixture `local_sagemaker` is the server, and
+its method `client("sagemaker")` returns a boto3 client. `local_aws` is the same server, and in addition every boto3
+client, SDK session and child process of the test uses it. The plugin needs pytest and the package's `local` extra. The
+ini option `local_sagemaker_options` contains options of `serve`. The environment variable LOCAL_SAGEMAKER_PYTHON sets
+another interpreter for the server, for test environments whose pins conflict with its dependencies. The server stops at
+the end of the session; its folder is kept with pytest's temporary folders.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _READY_SECONDS = 60
 _STOP_SECONDS = 60
 LAST_VARIABLE = "AWS_EC2_METADATA_DISABLED"
-"""The last one that a server prints: with it, the server is ready."""
+"""The last variable that a server prints when it is ready."""
 _IMPORT_ROOT = Path(__file__).parents[1]
 
 
@@ -40,7 +40,7 @@ _session_lock = threading.Lock()
 
 @functools.cache
 def _session() -> boto3.Session:
-    """One session for all clients: it reads a service's model once, where a new session takes 0.5 s for each client."""
+    """One session for all clients: it loads each service's model once, which takes 0.5 s."""
     import boto3
 
     return boto3.Session()
@@ -52,22 +52,22 @@ class LocalSageMaker:
 
     process: subprocess.Popen[str]
     env: dict[str, str]
-    """What it printed: the AWS_* variables that make any boto3 program its client."""
+    """The AWS_* variables that make any boto3 program a client of this server."""
     data_dir: Path
-    """Its folder; buckets are the folders below `s3`, `serve.log` is its log."""
+    """The server's data folder: buckets are folders in `s3`, and `serve.log` is the log."""
 
     @property
     def endpoint_url(self) -> str:
-        """Where everything but S3 answers; the page for a browser too."""
+        """The URL of all services except S3, and of the web UI."""
         return self.env["AWS_ENDPOINT_URL"]
 
     def client(self, service: str, **kwargs: object) -> Any:
-        """A boto3 client of this server without retries, whatever the surrounding environment says."""
+        """A boto3 client of this server, without retries and independent of the environment."""
         from botocore.config import Config
 
         url = self.env["AWS_ENDPOINT_URL_S3"] if service == "s3" else self.endpoint_url
         config = Config(retries={"max_attempts": 0})
-        with _session_lock:  # sessions are not thread-safe, the clients that they make are
+        with _session_lock:  # sessions are not thread-safe, but their clients are
             return _session().client(
                 service,
                 endpoint_url=url,
@@ -79,7 +79,7 @@ class LocalSageMaker:
             )
 
     def stop(self, sig: int = signal.SIGTERM) -> None:
-        """End the server as its user would and wait for it; its jobs and its S3 end with it."""
+        """Stop the server and wait for it; its jobs and its S3 stop with it."""
         if self.process.poll() is None:
             self.process.send_signal(sig)
         self.process.wait(timeout=_STOP_SECONDS)
@@ -93,7 +93,7 @@ def server_python() -> str:
 def start_local_sagemaker(data_dir: Path, *options: str) -> LocalSageMaker:
     """Start a server over `data_dir` on free ports; `options` are those of `serve`.
 
-    The caller calls `stop` on what it gets. RuntimeError with the end of its log when it is not ready within 60 s.
+    The caller calls `stop` on what it gets. RuntimeError with the end of its log if it is not ready within 60 s.
     """
     data_dir = data_dir.resolve()
     data_dir.mkdir(parents=True, exist_ok=True)
@@ -117,7 +117,7 @@ def start_local_sagemaker(data_dir: Path, *options: str) -> LocalSageMaker:
 
 
 def printed_environment(process: subprocess.Popen[str]) -> dict[str, str]:
-    """Read what a server prints when it is ready; less than all when it ends before, or is ended after 60 s."""
+    """The variables that a server prints when it is ready; incomplete if it ends before, or is killed after 60 s."""
     timer = threading.Timer(_READY_SECONDS, process.kill)
     timer.start()
     env: dict[str, str] = {}
@@ -131,13 +131,13 @@ def printed_environment(process: subprocess.Popen[str]) -> dict[str, str]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Give the session's server its options."""
+    """Declare the option for the server's options."""
     parser.addini("local_sagemaker_options", "options of `local_sagemaker serve` for the session's server", type="args")
 
 
 @pytest.fixture(scope="session")
 def local_sagemaker(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[LocalSageMaker]:
-    """One server for the whole session: tests keep apart by names and buckets of their own."""
+    """The session's server. Tests share it, so each should use its own names and buckets."""
     server = start_local_sagemaker(
         tmp_path_factory.mktemp("local-sagemaker"), *pytestconfig.getini("local_sagemaker_options")
     )
@@ -149,7 +149,7 @@ def local_sagemaker(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pyte
 
 @pytest.fixture
 def local_aws(local_sagemaker: LocalSageMaker, monkeypatch: pytest.MonkeyPatch) -> LocalSageMaker:
-    """The session's server, and every boto3 client that the test makes is one of it."""
+    """The session's server; all boto3 clients that the test creates use it."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     for name, value in local_sagemaker.env.items():

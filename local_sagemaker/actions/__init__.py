@@ -1,6 +1,6 @@
-"""The SageMaker actions that this server has, one function each, by the service's names.
+"""The supported SageMaker actions, one function each, named after the service's actions.
 
-No HTTP here, and no decision about what an execution does next: an action reads or writes, and wakes the engine.
+They read or write the database and wake the engine; HTTP, and what an execution does next, are handled elsewhere.
 """
 
 from __future__ import annotations

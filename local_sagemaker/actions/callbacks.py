@@ -1,4 +1,4 @@
-"""SendPipelineExecutionStepSuccess and SendPipelineExecutionStepFailure: what a Callback step waits for."""
+"""SendPipelineExecutionStepSuccess and SendPipelineExecutionStepFailure, which end a Callback step."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _end(context: Context, connection: sqlite3.Connection, request: Request, end
     execution = connection.execute("SELECT * FROM executions WHERE arn = ?", (row["execution"],)).fetchone()
     definition = context.engine.definition(connection, execution["pipeline"], execution["version"])
     end(connection, row, definition.steps[row["name"]], request)
-    if execution["status"] == "Stopping":  # which was what the step waited for, whatever became of it
+    if execution["status"] == "Stopping":  # a stopping execution waits for the callback, whatever its result
         connection.execute("UPDATE steps SET status = 'Stopped', properties = '{}' WHERE seq = ?", (row["seq"],))
     return {"PipelineExecutionArn": execution["arn"]}, execution["arn"]
 

@@ -1,4 +1,4 @@
-"""What an action can reach."""
+"""The context of an action."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from local_sagemaker.store.database import Database
 
 @dataclass(frozen=True)
 class Context:
-    """The parts of one server."""
+    """The parts of the server that actions use."""
 
     db: Database
     engine: Engine
@@ -23,5 +23,5 @@ class Context:
 
     @property
     def s3_dir(self) -> Path:
-        """Where the buckets lie as plain folders."""
+        """The folder of the buckets."""
         return self.data_dir / "s3"

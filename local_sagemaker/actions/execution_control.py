@@ -19,7 +19,7 @@ from local_sagemaker.types import Request, Response
 
 @action
 def start_pipeline_execution(context: Context, request: Request) -> Response:
-    """Start the version asked for, else the latest; it runs as soon as this has been committed."""
+    """Start the requested version, by default the latest; it runs once the transaction is committed."""
     with context.db.write() as connection:
         response = answer_once(
             connection, "StartPipelineExecution", request, lambda: _start(context, connection, request)
@@ -75,7 +75,7 @@ def _parameters(items: list[dict[str, str]], definition: Definition) -> dict[str
 
 @action
 def stop_pipeline_execution(context: Context, request: Request) -> Response:
-    """Ask an execution to stop: nothing new starts, running jobs get SIGTERM."""
+    """Stop an execution: no further steps start, and running jobs get SIGTERM."""
     arn = request["PipelineExecutionArn"]
     with context.db.write() as connection:
         response = answer_once(connection, "StopPipelineExecution", request, lambda: (_stop(connection, arn), arn))
@@ -96,7 +96,7 @@ def _stop(connection: sqlite3.Connection, arn: str) -> Response:
 
 @action
 def retry_pipeline_execution(context: Context, request: Request) -> Response:
-    """Run a failed or stopped execution on, from the steps that did not succeed."""
+    """Continue a failed or stopped execution from the steps that did not succeed."""
     arn = request["PipelineExecutionArn"]
     with context.db.write() as connection:
         response = answer_once(

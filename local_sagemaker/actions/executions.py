@@ -19,7 +19,7 @@ from local_sagemaker.types import Request, Response
 
 @action
 def describe_pipeline_execution(context: Context, request: Request) -> Response:
-    """One execution."""
+    """Describe an execution."""
     connection = context.db.read()
     row = lookup.execution(connection, request["PipelineExecutionArn"])
     return without_none(
@@ -44,7 +44,7 @@ def describe_pipeline_execution(context: Context, request: Request) -> Response:
 
 @action
 def list_pipeline_executions(context: Context, request: Request) -> Response:
-    """The executions of a pipeline, the newest first unless asked otherwise."""
+    """The executions of a pipeline, newest first by default."""
     connection = context.db.read()
     found = lookup.pipeline(connection, request["PipelineName"])
     query = Query("executions")
@@ -98,7 +98,7 @@ def update_pipeline_execution(context: Context, request: Request) -> Response:
 
 @action
 def list_pipeline_execution_steps(context: Context, request: Request) -> Response:
-    """The steps that have started; the last started first unless asked otherwise."""
+    """The steps that have started, most recent first by default."""
     if request.get("PipelineExecutionArn") is None:
         raise ValidationException("PipelineExecutionArn must be specified.")
     connection = context.db.read()
@@ -134,7 +134,7 @@ def list_pipeline_execution_steps(context: Context, request: Request) -> Respons
 
 @action
 def list_pipeline_parameters_for_execution(context: Context, request: Request) -> Response:
-    """The values that an execution runs with, in the definition's order."""
+    """An execution's parameter values, in the definition's order."""
     connection = context.db.read()
     row = lookup.execution(connection, request["PipelineExecutionArn"])
     values: dict[str, TypedValue | None] = json.loads(row["parameters"])
@@ -155,7 +155,7 @@ def _offset(token: str | None, count: int) -> int:
 
 @action
 def describe_pipeline_definition_for_execution(context: Context, request: Request) -> Response:
-    """The definition that an execution runs, whatever the pipeline has become since."""
+    """The definition that an execution runs, even if the pipeline has changed since."""
     connection = context.db.read()
     row = lookup.execution(connection, request["PipelineExecutionArn"])
     version = connection.execute(

@@ -1,4 +1,4 @@
-"""Create, Describe, List and Stop for training and processing jobs, and what tuning jobs share with them."""
+"""Create, Describe, List and Stop for training and processing jobs, and functions shared with tuning jobs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from local_sagemaker.types import Request, Response
 
 
 def create(context: Context, request: Request, kind: Kind) -> Response:
-    """Write a job down and let it begin."""
+    """Store a job and submit it."""
     name = request[kind.name_member]
     problems = context.checks.problems(f"Create{kind.word}Job", request)
     if problems:
@@ -37,7 +37,7 @@ def find(connection: sqlite3.Connection, request: Request, kind: Kind) -> sqlite
     if row is None:
         if kind is TUNING:
             raise ResourceNotFound(f"Amazon SageMaker can't find a tuning job with the name {name}.")
-        # the service answers a missing job with ValidationException or ResourceNotFound, see docs/fidelity.md
+        # for a missing job, the service returns ValidationException or ResourceNotFound, see docs/fidelity.md
         if kind is PROCESSING:
             raise ValidationException(f"Could not find requested job with name: {name}")
         raise ValidationException("Requested resource not found.")
@@ -50,7 +50,7 @@ def _describe(context: Context, request: Request, kind: Kind) -> Response:
 
 
 def stop(context: Context, request: Request, kind: Kind) -> Response:
-    """Ask a job to stop."""
+    """Stop a job."""
     with context.db.write() as connection:
         row = find(connection, request, kind)
         if row["status"] not in ("InProgress", "Stopping"):
@@ -64,7 +64,7 @@ _SORT = {"Name": "name", "CreationTime": "created", "Status": "status", None: "c
 
 
 def list_rows(context: Context, request: Request, kind: Kind) -> tuple[list[sqlite3.Row], dict[str, str]]:
-    """One page of the jobs of a kind that a List request asks for."""
+    """One page of the jobs of a kind that match a List request."""
     query = Query("jobs")
     query.add("kind = ?", kind.key)
     query.add_region()
@@ -73,7 +73,7 @@ def list_rows(context: Context, request: Request, kind: Kind) -> tuple[list[sqli
     if request.get("StatusEquals"):
         query.add("status = ?", request["StatusEquals"])
     if request.get("WarmPoolStatusEquals") or request.get("TrainingPlanArnEquals"):
-        query.add("0")  # there are no warm pools and no training plans here
+        query.add("0")  # no job here has a warm pool or a training plan
     query.add_range("created", request.get("CreationTimeAfter"), request.get("CreationTimeBefore"))
     query.add_range("modified", request.get("LastModifiedTimeAfter"), request.get("LastModifiedTimeBefore"))
     descending = request.get("SortOrder", "Descending") == "Descending"
@@ -103,19 +103,19 @@ def create_training_job(context: Context, request: Request) -> Response:
 
 @action
 def describe_training_job(context: Context, request: Request) -> Response:
-    """One training job."""
+    """Describe a training job."""
     return _describe(context, request, TRAINING)
 
 
 @action
 def list_training_jobs(context: Context, request: Request) -> Response:
-    """Training jobs, the newest first unless asked otherwise."""
+    """Training jobs, newest first by default."""
     return _list(context, request, TRAINING)
 
 
 @action
 def stop_training_job(context: Context, request: Request) -> Response:
-    """Ask a training job to stop."""
+    """Stop a training job."""
     return stop(context, request, TRAINING)
 
 
@@ -127,17 +127,17 @@ def create_processing_job(context: Context, request: Request) -> Response:
 
 @action
 def describe_processing_job(context: Context, request: Request) -> Response:
-    """One processing job."""
+    """Describe a processing job."""
     return _describe(context, request, PROCESSING)
 
 
 @action
 def list_processing_jobs(context: Context, request: Request) -> Response:
-    """Processing jobs, the newest first unless asked otherwise."""
+    """Processing jobs, newest first by default."""
     return _list(context, request, PROCESSING)
 
 
 @action
 def stop_processing_job(context: Context, request: Request) -> Response:
-    """Ask a processing job to stop."""
+    """Stop a processing job."""
     return stop(context, request, PROCESSING)

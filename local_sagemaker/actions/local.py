@@ -1,4 +1,4 @@
-"""What no AWS service has: asking for a spot interruption."""
+"""The server's own action, which no AWS service has: a spot interruption."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from local_sagemaker.types import Request, Response
 
 
 def interrupt_training_job(context: Context, request: Request) -> Response:
-    """Take a managed spot training job's instance away; the job starts again from its checkpoints."""
+    """Interrupt a managed spot training job, which then restarts from its checkpoints."""
     name = request.get("TrainingJobName")
     if not isinstance(name, str):
         raise ValidationException("TrainingJobName must be a string.")

@@ -1,4 +1,4 @@
-"""Finding what a request names, or answering that it is not there."""
+"""Finds the resources that requests name, or raises ResourceNotFound."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from local_sagemaker.types import Request
 
 
 def pipeline(connection: sqlite3.Connection, name_or_arn: str) -> sqlite3.Row:
-    """The pipeline of that name or ARN in the caller's region, whatever its case."""
+    """The pipeline with that name or ARN in the caller's region; case is ignored."""
     arn = name_or_arn if name_or_arn.startswith("arn:") else pipeline_arn(name_or_arn)
     row = connection.execute("SELECT * FROM pipelines WHERE arn = ? COLLATE NOCASE", (arn,)).fetchone()
     if row is None or not is_here(arn):
@@ -19,7 +19,7 @@ def pipeline(connection: sqlite3.Connection, name_or_arn: str) -> sqlite3.Row:
 
 
 def version(connection: sqlite3.Connection, found: sqlite3.Row, number: int | None, alias: str | None) -> sqlite3.Row:
-    """The version of a pipeline by number, by alias, or the latest."""
+    """A pipeline's version by number or alias, by default the latest."""
     if number is not None and alias is not None:
         raise ValidationException("You can't specify both PipelineVersionId and PipelineVersionAlias.")
     if alias is not None:
@@ -52,7 +52,7 @@ def aliases(connection: sqlite3.Connection, arn: str, number: int) -> list[str]:
 
 
 def execution(connection: sqlite3.Connection, arn: str) -> sqlite3.Row:
-    """The execution of that ARN in the caller's region."""
+    """The execution with that ARN in the caller's region."""
     row = connection.execute("SELECT * FROM executions WHERE id = ?", (arn.rsplit("/", 1)[-1].lower(),)).fetchone()
     if row is None or row["arn"].lower() != arn.lower() or not is_here(arn):
         raise ResourceNotFound(f"Pipeline execution with ARN '{arn}' does not exist.")
@@ -60,7 +60,7 @@ def execution(connection: sqlite3.Connection, arn: str) -> sqlite3.Row:
 
 
 def is_here(arn: str) -> bool:
-    """Whether an ARN is of the caller's region."""
+    """Whether an ARN is in the caller's region."""
     return arn.lower().startswith(sagemaker_arn("").lower())
 
 

@@ -1,6 +1,6 @@
-"""Models, model packages and their groups, as far as a registration step and its readers need them.
+"""Models, model packages and their groups, as far as registration steps and clients need them.
 
-Nothing is hosted or scanned here: a package is Completed as soon as it is written down.
+Models are not hosted, and packages are not scanned: a package is Completed as soon as it is stored.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _delete(connection: sqlite3.Connection, arn: str) -> None:
 
 @action
 def create_model(context: Context, request: Request) -> Response:
-    """Write a model down."""
+    """Create a model."""
     _check(context, "CreateModel", request)
     with context.db.write() as connection:
         return {"ModelArn": model_records.insert_model(connection, request)[0]}
@@ -53,7 +53,7 @@ def _missing_model(name: str) -> str:
 
 @action
 def describe_model(context: Context, request: Request) -> Response:
-    """One model."""
+    """Describe a model."""
     name = request["ModelName"]
     description: Response = json.loads(_find(context.db.read(), MODEL, name, _missing_model(name))["description"])
     return description
@@ -61,7 +61,7 @@ def describe_model(context: Context, request: Request) -> Response:
 
 @action
 def delete_model(context: Context, request: Request) -> Response:
-    """Delete a model; its artifacts stay."""
+    """Delete a model, but not its artifacts."""
     name = request["ModelName"]
     with context.db.write() as connection:
         _delete(connection, _find(connection, MODEL, name, _missing_model(name))["arn"])
@@ -87,21 +87,21 @@ def _summaries(shape: str, descriptions: list[Response]) -> list[Response]:
 
 @action
 def list_models(context: Context, request: Request) -> Response:
-    """Models, the newest first unless asked otherwise."""
+    """Models, newest first by default."""
     found, token = _listed(context, request, MODEL, Query("resources"))
     return {"Models": _summaries("ModelSummary", found), **token}
 
 
 @action
 def create_model_package_group(context: Context, request: Request) -> Response:
-    """Make a group for versions of one model."""
+    """Create a group for versions of a model."""
     with context.db.write() as connection:
         return {"ModelPackageGroupArn": model_records.insert_group(connection, request)}
 
 
 @action
 def describe_model_package_group(context: Context, request: Request) -> Response:
-    """One group."""
+    """Describe a group."""
     name = model_records.group_name(request["ModelPackageGroupName"])
     row = _find(context.db.read(), GROUP, name, model_records.missing_group(name))
     description: Response = json.loads(row["description"])
@@ -110,7 +110,7 @@ def describe_model_package_group(context: Context, request: Request) -> Response
 
 @action
 def delete_model_package_group(context: Context, request: Request) -> Response:
-    """Delete a group; refused while it has packages."""
+    """Delete a group; ServiceError if it has packages."""
     name = model_records.group_name(request["ModelPackageGroupName"])
     with context.db.write() as connection:
         row = _find(connection, GROUP, name, model_records.missing_group(name))
@@ -124,7 +124,7 @@ def delete_model_package_group(context: Context, request: Request) -> Response:
 
 @action
 def list_model_package_groups(context: Context, request: Request) -> Response:
-    """Groups, the newest first unless asked otherwise."""
+    """Groups, newest first by default."""
     query = Query("resources")
     if request.get("CrossAccountFilterOption") == "CrossAccount":
         query.add("0")
@@ -152,7 +152,7 @@ def _missing_package(name: str) -> str:
 
 @action
 def describe_model_package(context: Context, request: Request) -> Response:
-    """One package."""
+    """Describe a package."""
     name = request["ModelPackageName"]
     row = _find(context.db.read(), PACKAGE, name, _missing_package(name))
     description: Response = json.loads(row["description"])
@@ -161,7 +161,7 @@ def describe_model_package(context: Context, request: Request) -> Response:
 
 @action
 def list_model_packages(context: Context, request: Request) -> Response:
-    """Packages: those of a group, or those without one unless asked otherwise."""
+    """The packages of a group, or by default those without a group."""
     query = Query("resources")
     kind = request.get("ModelPackageType", "Unversioned")
     if request.get("ModelPackageGroupName"):
@@ -179,7 +179,7 @@ _UPDATED = ("ModelApprovalStatus", "ApprovalDescription", "SourceUri", "Inferenc
 
 @action
 def update_model_package(context: Context, request: Request) -> Response:
-    """Approve or reject a package, change its description."""
+    """Approve or reject a package, or change its description."""
     with context.db.write() as connection:
         return answer_once(
             connection, "UpdateModelPackage", request, lambda: _update(connection, request), keyed_by="ClientToken"
@@ -206,7 +206,7 @@ def _update(connection: sqlite3.Connection, request: Request) -> tuple[Response,
 
 @action
 def delete_model_package(context: Context, request: Request) -> Response:
-    """Delete a package; its artifacts stay."""
+    """Delete a package, but not its artifacts."""
     name = request["ModelPackageName"]
     with context.db.write() as connection:
         _delete(connection, _find(connection, PACKAGE, name, _missing_package(name))["arn"])

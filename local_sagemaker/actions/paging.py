@@ -1,4 +1,4 @@
-"""Lists in pages: keyset pagination, so that a page never repeats or skips what was there before it was read."""
+"""Keyset pagination: a page never repeats or skips rows that existed before it was read."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ class Query:
     values: list[SqlValue] = field(default_factory=list)
 
     def add(self, condition: str, *values: SqlValue) -> None:
-        """Add a condition and what its question marks stand for."""
+        """Add a condition and the values of its question marks."""
         self.where.append(condition)
         self.values.extend(values)
 
     def add_region(self) -> None:
-        """Leave only what is in the caller's region; the table must have the column `arn`."""
+        """Limit the query to the caller's region; the table must have the column `arn`."""
         prefix = sagemaker_arn("")
         self.add("substr(arn, 1, ?) = ?", len(prefix), prefix)
 
     def add_range(self, column: str, after: float | None, before: float | None) -> None:
-        """Add the bounds that are given; both are exclusive."""
+        """Add the given bounds; both are exclusive."""
         if after is not None:
             self.add(f"{column} > ?", after)
         if before is not None:
@@ -63,7 +63,7 @@ def _decode(token: str, expected: str) -> tuple[int | float | str, int]:
 def page(
     connection: sqlite3.Connection, query: Query, request: Request, *, sort: str, descending: bool
 ) -> tuple[list[sqlite3.Row], dict[str, str]]:
-    """One page of a query in the order of the column `sort`; the second value is {"NextToken": ...} or empty."""
+    """One page of a query, sorted by the column `sort`. The second value is {"NextToken": ...}, or empty."""
     limit = request.get("MaxResults") or DEFAULT_PAGE
     fingerprint = _fingerprint(query, request)
     if request.get("NextToken"):

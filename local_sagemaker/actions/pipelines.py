@@ -52,7 +52,7 @@ def _read_s3(context: Context, location: dict[str, str]) -> str:
 
 @action
 def create_pipeline(context: Context, request: Request) -> Response:
-    """Check the definition, then make the pipeline and its version 1 with the aliases asked for."""
+    """Check the definition, then create the pipeline, its version 1, and the requested aliases."""
     definition = _definition_text(context, request)
     if definition is None:
         raise ValidationException("Either PipelineDefinition or PipelineDefinitionS3Location must be specified.")
@@ -92,7 +92,7 @@ def _add_version(connection: sqlite3.Connection, arn: str, number: int, definiti
 
 @action
 def update_pipeline(context: Context, request: Request) -> Response:
-    """Change what is given; a changed definition makes a new version, which alone may take aliases."""
+    """Change the given members. A changed definition creates a new version; only then may aliases be given."""
     definition = _definition_text(context, request)
     with context.db.write() as connection:
         found = lookup.pipeline(connection, request["PipelineName"])
@@ -122,7 +122,7 @@ def update_pipeline(context: Context, request: Request) -> Response:
 
 @action
 def describe_pipeline(context: Context, request: Request) -> Response:
-    """One pipeline with the definition of the version asked for, else of the latest."""
+    """Describe a pipeline, with the definition of the requested version, by default the latest."""
     connection = context.db.read()
     found = lookup.pipeline(connection, request["PipelineName"])
     version = lookup.version(connection, found, request.get("PipelineVersionId"), request.get("PipelineVersionAlias"))
@@ -150,7 +150,7 @@ def describe_pipeline(context: Context, request: Request) -> Response:
 
 @action
 def list_pipelines(context: Context, request: Request) -> Response:
-    """Pipelines by name or by creation time; the newest first unless asked otherwise."""
+    """Pipelines by name or creation time, newest first by default."""
     query = Query("pipelines")
     query.add_region()
     if request.get("PipelineNamePrefix"):
@@ -185,7 +185,7 @@ def _summary(row: sqlite3.Row) -> Response:
 
 @action
 def delete_pipeline(context: Context, request: Request) -> Response:
-    """Delete a pipeline with its versions and executions; refused while one of them runs."""
+    """Delete a pipeline with its versions and executions; ServiceError while an execution is running."""
     with context.db.write() as connection:
         return answer_once(connection, "DeletePipeline", request, lambda: _delete(connection, request["PipelineName"]))
 

@@ -1,4 +1,4 @@
-"""Where an action says its name."""
+"""The registry of actions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ClientRequestToken: the same token gives the same answer, and never another request's."""
+"""ClientRequestToken: a repeated token returns the first response, if the request is the same."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def answer_once(
     *,
     keyed_by: str = "ClientRequestToken",
 ) -> Response:
-    """Do an action once per token and region, inside the caller's transaction; without a token it is just done.
+    """Run an action once per token and region, inside the caller's transaction; without a token, just run it.
 
-    `do` gives the answer and the resource's ARN.
+    `do` returns the response and the resource's ARN.
     """
     token = request.get(keyed_by)
     if token is None:

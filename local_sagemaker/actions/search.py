@@ -20,12 +20,12 @@ _OPERATORS = {
     "NotExists": "{} IS NULL",
 }
 _SORT = {"CreationTime": "created", "LastModifiedTime": "modified", "TrainingJobName": "name", None: "modified"}
-"""Without SortBy the service sorts by LastModifiedTime."""
+"""Without SortBy, the service sorts by LastModifiedTime."""
 
 
 @action
 def search(context: Context, request: Request) -> Response:
-    """Training jobs for which all filters hold, or one of them with Operator Or."""
+    """Training jobs that match all filters, or at least one with Operator Or."""
     if request["Resource"] != "TrainingJob":
         raise ValidationException(f"Search for {request['Resource']} is not supported by the local SageMaker")
     if request.get("SortBy") not in _SORT:
@@ -49,7 +49,7 @@ def search(context: Context, request: Request) -> Response:
 
 
 def _condition(one: JsonObject) -> tuple[str, list[str]]:
-    """SQL for one filter, and its values; only a property of botocore's model becomes part of the SQL."""
+    """A filter's SQL and values; only a property in botocore's model becomes part of the SQL."""
     operator = one.get("Operator", "Equals")
     shape: service_model.Shape | None = service_model.service_model().shape_for("TrainingJob")
     for name in one["Name"].split("."):

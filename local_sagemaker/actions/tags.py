@@ -30,7 +30,7 @@ def add_tags(context: Context, request: Request) -> Response:
 
 @action
 def list_tags(context: Context, request: Request) -> Response:
-    """All tags of a resource; at most 50, so one page holds them."""
+    """All tags of a resource, on one page, since there are at most 50."""
     if request.get("NextToken"):
         raise ValidationException("Invalid NextToken: this operation did not return it")
     connection = context.db.read()
@@ -39,7 +39,7 @@ def list_tags(context: Context, request: Request) -> Response:
 
 @action
 def delete_tags(context: Context, request: Request) -> Response:
-    """Remove tags; a key that is not there is no error."""
+    """Remove tags; unknown keys are ignored."""
     with context.db.write() as connection:
         arn = _known(connection, request["ResourceArn"])
         for key in request["TagKeys"]:

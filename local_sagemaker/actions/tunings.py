@@ -1,4 +1,4 @@
-"""Create, Describe, List, Stop and Delete for tuning jobs, and the list of a tuning job's training jobs."""
+"""Create, Describe, List, Stop and Delete for tuning jobs, and the list of their training jobs."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ _SORT = {
 
 @action
 def create_hyper_parameter_tuning_job(context: Context, request: Request) -> Response:
-    """Begin a tuning job."""
+    """Create a tuning job."""
     return jobs.create(context, request, TUNING)
 
 
 @action
 def describe_hyper_parameter_tuning_job(context: Context, request: Request) -> Response:
-    """One tuning job."""
+    """Describe a tuning job."""
     connection = context.db.read()
     return tunings.describe(connection, jobs.find(connection, request, TUNING))
 
 
 @action
 def list_hyper_parameter_tuning_jobs(context: Context, request: Request) -> Response:
-    """Tuning jobs, the newest first unless asked otherwise."""
+    """Tuning jobs, newest first by default."""
     rows, token = jobs.list_rows(context, request, TUNING)
     found = []
     for row in rows:
@@ -52,7 +52,7 @@ def list_hyper_parameter_tuning_jobs(context: Context, request: Request) -> Resp
 
 @action
 def list_training_jobs_for_hyper_parameter_tuning_job(context: Context, request: Request) -> Response:
-    """The training jobs of a tuning job, by name unless asked otherwise; by their objective those that have one."""
+    """The training jobs of a tuning job, by default sorted by name. Sorted by objective, only those that have one."""
     connection = context.db.read()
     tuning = jobs.find(connection, request, TUNING)
     query = Query("jobs")
@@ -69,13 +69,13 @@ def list_training_jobs_for_hyper_parameter_tuning_job(context: Context, request:
 
 @action
 def stop_hyper_parameter_tuning_job(context: Context, request: Request) -> Response:
-    """Ask a tuning job and its training jobs to stop."""
+    """Stop a tuning job and its training jobs."""
     return jobs.stop(context, request, TUNING)
 
 
 @action
 def delete_hyper_parameter_tuning_job(context: Context, request: Request) -> Response:
-    """Forget a tuning job that has ended; its training jobs stay."""
+    """Delete a tuning job that has ended, but not its training jobs."""
     with context.db.write() as connection:
         row = jobs.find(connection, request, TUNING)
         if row["live"]:

@@ -17,7 +17,7 @@ MAX_ALIASES = 10
 
 
 def add_aliases(connection: sqlite3.Connection, pipeline: str, version: int, aliases: Sequence[str]) -> None:
-    """Give a version aliases; each must be free in the whole pipeline."""
+    """Add aliases to a version; an alias must be unique in its pipeline."""
     for alias in aliases:
         if alias.isdigit():
             raise ValidationException(f"Pipeline version alias '{alias}' can't consist of numbers only.")
@@ -39,7 +39,7 @@ def add_aliases(connection: sqlite3.Connection, pipeline: str, version: int, ali
 
 @action
 def update_pipeline_version(context: Context, request: Request) -> Response:
-    """Change a version's name, description and aliases; removals come before additions."""
+    """Change a version's name, description and aliases; aliases are removed before others are added."""
     with context.db.write() as connection:
         found = lookup.pipeline(connection, request["PipelineArn"])
         version = lookup.version(connection, found, request["PipelineVersionId"], None)
@@ -62,7 +62,7 @@ def update_pipeline_version(context: Context, request: Request) -> Response:
 
 @action
 def list_pipeline_versions(context: Context, request: Request) -> Response:
-    """The versions of a pipeline, the newest first unless asked otherwise."""
+    """The versions of a pipeline, newest first by default."""
     connection = context.db.read()
     found = lookup.pipeline(connection, request["PipelineName"])
     query = Query("(SELECT *, version AS seq FROM versions)")

@@ -1,4 +1,4 @@
-"""What a client needs to know: printed by `serve` and `env`, given to the jobs."""
+"""The environment variables of clients: printed by `serve` and `env`, and set for jobs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def export_lines(environment: dict[str, str]) -> str:
 
 
 def save(data_dir: Path, environment: dict[str, str]) -> None:
-    """Write the variables where `env` finds them; readable by their owner only."""
+    """Write the variables to the file that `env` reads, which only its owner can read."""
     temporary = data_dir / f"{FILE}.new"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as stream:
@@ -40,7 +40,7 @@ def save(data_dir: Path, environment: dict[str, str]) -> None:
 
 
 def load(data_dir: Path) -> dict[str, str]:
-    """The variables of the server over this folder; StartError when there are none, or none to be read."""
+    """The variables of this folder's server; StartError if there are none or they cannot be read."""
     try:
         environment: dict[str, str] = json.loads((data_dir / FILE).read_text())
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Calls of the command line to a running server's own actions."""
+"""Calls a running server's own actions from the command line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from local_sagemaker.types import Request, Response
 
 
 def call_local_action(environment: dict[str, str], action: str, request: Request) -> Response:
-    """Send one signed request; raises StartError with the server's refusal or its absence."""
+    """Send a signed request; StartError if the server rejects it or does not respond."""
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest
     from botocore.credentials import Credentials

@@ -1,6 +1,6 @@
-"""The pipeline definition language: a text is parsed and checked as a whole when a pipeline is made.
+"""The pipeline definition language: definitions are parsed and checked completely when a pipeline is created.
 
-Nothing here runs a step or knows the database.
+Nothing here runs a step or depends on the database.
 """
 
 from local_sagemaker.definition.parameters import Parameter

@@ -1,4 +1,4 @@
-"""ISO 8601 durations, as CacheConfig.ExpireAfter uses them."""
+"""ISO 8601 durations, as in CacheConfig.ExpireAfter."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ _SECONDS = {"Y": 365 * 86400, "Mo": 30 * 86400, "W": 7 * 86400, "D": 86400, "H":
 
 
 def duration_seconds(text: object) -> float | None:
-    """The seconds of `P30D`, `PT1H`, `T12H` or `5d`; None when it is no duration. A year has 365 days, a month 30."""
+    """The seconds of a duration such as `P30D`, `PT1H`, `T12H` or `5d`; None if it is not valid.
+
+    A year has 365 days, a month 30.
+    """
     match = _DURATION.fullmatch(text) if isinstance(text, str) and len(text) <= 64 else None
     if match is None or not any(match.groupdict().values()):
         return None

@@ -9,7 +9,7 @@ from local_sagemaker.expressions.problem import Problem
 
 
 def check_cycles(needs: Mapping[str, frozenset[str]]) -> None:
-    """Raise Problem naming a cycle, if there is one."""
+    """Raise Problem if the steps form a cycle; the message names them."""
     try:
         graphlib.TopologicalSorter({name: set(before) for name, before in needs.items()}).prepare()
     except graphlib.CycleError as error:

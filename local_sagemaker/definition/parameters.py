@@ -1,4 +1,4 @@
-"""Pipeline parameters: their declarations in a definition, and the values that a start gives them."""
+"""Pipeline parameters: their declarations in a definition, and the values of StartPipelineExecution."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_PARAMETERS = 200
 
 @dataclass(frozen=True)
 class Parameter:
-    """A pipeline parameter; `default` is None when a start must give the value."""
+    """A pipeline parameter; `default` is None if StartPipelineExecution must give a value."""
 
     name: str
     type: str
@@ -22,7 +22,7 @@ class Parameter:
     enum: tuple[TypedValue, ...] | None = None
 
     def parse(self, text: str) -> TypedValue:
-        """The typed value of what StartPipelineExecution gave; raises Problem."""
+        """Parse a value from StartPipelineExecution; Problem if it has the wrong type or is not in the enum."""
         try:
             value = from_text(self.type, text)
         except ValueError:

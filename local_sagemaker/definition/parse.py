@@ -1,4 +1,4 @@
-"""A definition's text into steps, with everything refused that can be known to be wrong before it runs."""
+"""Parses definitions, and rejects everything that is certain to fail before it runs."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from local_sagemaker.types import JsonObject
 VERSION = "2020-12-01"
 MAX_BYTES = 1_048_576
 MAX_STEPS = 2000
-"""Steps of one pipeline; the SDK's tests against the service make as many."""
+"""Maximum steps of a pipeline; the SDK's tests against the service create as many."""
 
 _STEP_KEYS = {
     "Name", "Type", "Arguments", "DisplayName", "Description", "DependsOn", "CacheConfig", "PropertyFiles",
     "RetryPolicies",
 }  # fmt: skip
 _DEFINITION_KEYS = {"Version", "Metadata", "Parameters", "PipelineExperimentConfig", "MlflowConfig", "Steps"}
-"""Metadata and PipelineExperimentConfig are without effect, see docs/fidelity.md."""
+"""Metadata and PipelineExperimentConfig have no effect, see docs/fidelity.md."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Definition:
 
     @cached_property
     def awaited(self) -> Mapping[str, frozenset[str]]:
-        """How steps may end otherwise than well because others wait for that: Failed, Stopped or Any, by step."""
+        """By step, the Triggers of steps that depend on it, except Completed: Failed, Stopped or Any."""
         found: dict[str, frozenset[str]] = {}
         for step in self.steps.values():
             for name, trigger in step.triggers.items():
@@ -51,12 +51,12 @@ class Definition:
 
     @property
     def required_parameters(self) -> list[str]:
-        """The parameters that a start must give."""
+        """The parameters that StartPipelineExecution must give."""
         return [name for name, parameter in self.parameters.items() if parameter.default is None]
 
 
 def parse(text: str) -> Definition:
-    """Parse and check a definition's text; raises Problem naming the offending member."""
+    """Parse and check a definition; raises Problem, whose message names the invalid member."""
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > MAX_BYTES:
         raise Problem(f"It has {size} bytes, at most {MAX_BYTES} are allowed")
@@ -157,11 +157,11 @@ def _text(item: JsonObject, key: str, most: int, step: str) -> str | None:
 
 
 _TRIGGERS = ("Completed", "Failed", "Stopped", "Any")
-"""Of the SDK's StepDependency."""
+"""The values in the SDK's StepDependency."""
 
 
 def _dependencies(name: str, values: object, depends_on: object) -> tuple[frozenset[str], dict[str, str]]:
-    """The steps that must have succeeded, and those that must have ended otherwise, with how."""
+    """The steps that must have succeeded, and the Triggers of those that may end differently."""
     depends_on = [] if depends_on is None else depends_on
     if not isinstance(depends_on, list):
         raise Problem(f"DependsOn of step '{name}' must be a list of step names")
@@ -221,7 +221,7 @@ def _cache_days(config: object, name: str, type_: StepType) -> float | None:
 
 
 def _duration_days(text: object) -> float | None:
-    """The days of an ISO 8601 duration such as P30D, T12H, PT1H or 5d."""
+    """The days of an ISO 8601 duration such as P30D, T12H, PT1H or 5d; None if it is not valid."""
     seconds = duration_seconds(text)
     return None if seconds is None else seconds / 86400
 

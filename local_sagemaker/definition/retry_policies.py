@@ -1,4 +1,4 @@
-"""The form of a step's RetryPolicies."""
+"""The checks of a step's RetryPolicies."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Runs executions: one thread decides, the supervisor's threads report, the database remembers.
+"""Runs executions: one thread makes the decisions, the supervisor's threads report, and the database has all state.
 
-What a single step does belongs to `steps/`, and nothing here answers a caller.
+What a step does is defined in `steps/`. Nothing here responds to clients.
 """
 
 from local_sagemaker.engine.engine import Engine

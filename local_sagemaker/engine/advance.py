@@ -1,4 +1,4 @@
-"""One execution's next steps, decided and written in one transaction."""
+"""Decides and stores an execution's next steps in one transaction."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _ENDS = {
     "Stopped": frozenset({"Stopped"}),
     "Any": frozenset({"Succeeded", "Failed", "Stopped"}),
 }
-"""How a step may have ended for those that depend on it with a Trigger."""
+"""The statuses that satisfy each Trigger."""
 _FAILED = "Step failure: One or multiple steps failed."
 
 
 class Advance:
-    """Takes every step that can be taken now; leaves in three lists what must happen after the commit."""
+    """Advances an execution as far as possible, and collects what must be done after the commit."""
 
     def __init__(
         self,
@@ -45,18 +45,18 @@ class Advance:
         self._checks = checks
         self._steps: dict[str, sqlite3.Row] = {}
         self.submit: list[JobSpec] = []
-        """Jobs to hand to the supervisor after the commit."""
+        """Jobs to submit after the commit."""
         self.stop: list[str] = []
         """ARNs of jobs to stop after the commit."""
         self.timers: list[float] = []
-        """When to look again."""
+        """When the execution must be advanced again."""
         self.calls: list[int] = []
-        """Rows of steps whose functions to call after the commit."""
+        """Rows of steps whose functions must be called after the commit."""
         self.has_messages = False
-        """Whether there are messages to deliver after the commit."""
+        """Whether messages must be delivered after the commit."""
 
     def run(self) -> None:
-        """Start what is ready until nothing more is, then end the execution if nothing runs."""
+        """Start all steps that are ready, then end the execution if no step is running."""
         self._load()
         self._end_overdue()
         if self._execution["status"] == "Stopping":
@@ -85,7 +85,7 @@ class Advance:
         self._read(name)
 
     def _end_overdue(self) -> None:
-        """End what waits for somebody for longer than it may."""
+        """End steps that have waited too long."""
         for row in list(self._steps.values()):
             seconds = STEP_TYPES[row["type"]].max_seconds
             if seconds is None or row["status"] not in ("Executing", "Stopping"):
@@ -122,7 +122,7 @@ class Advance:
                 self.timers.append(row["not_before"])
 
     def _start_one(self) -> bool:
-        """Start the first step that is ready; whether there was one."""
+        """Start the first step that is ready; return whether there was one."""
         is_failing = bool(self._failures(handled=False))
         running = sum(row["status"] in _LIVE for row in self._steps.values())
         limit = self._execution["parallelism"]
@@ -148,7 +148,7 @@ class Advance:
         return bool(_outcome(self._steps[step.condition]) == step.branch)
 
     def _failures(self, *, handled: bool) -> list[sqlite3.Row]:
-        """The steps that have not ended well, and for whose end another step waits, or none does."""
+        """The unsuccessful steps: `handled` ones have a step that depends on this status."""
         return [
             row
             for row in self._steps.values()
@@ -171,11 +171,11 @@ class Advance:
         self._take(step)
 
     def _take(self, step: Step) -> None:
-        """Do what a step is for."""
+        """Run a step."""
         self._with(step, STEP_TYPES[step.type].run)
 
     def _with(self, step: Step, work: Callable[[StepRun], None]) -> None:
-        """Let a step's type act on it; a step with a value that is missing fails with the reason."""
+        """Call a method of the step's type; the step fails if a value is missing."""
         run = StepRun(self._connection, self._execution, step, self._values(), self._checks)
         try:
             work(run)
@@ -198,13 +198,13 @@ class Advance:
         return [row for row in self._steps.values() if (row["ended"] or 0) >= self._execution["modified"]]
 
     def _finish(self) -> None:
-        """End the execution when none of its steps runs."""
+        """End the execution if none of its steps is running."""
         states = {row["status"] for row in self._steps.values()}
         if states & set(_LIVE):
             return
         reason = None
         if self._execution["status"] == "Stopping":
-            # a function that hangs fails even an execution that was told to stop (API reference, StopPipelineExecution)
+            # a function that times out fails even a stopping execution (API reference, StopPipelineExecution)
             hung = any(row["type"] == "Lambda" and row["status"] == "Failed" for row in self._ended_since_stop())
             status, reason = ("Failed", _FAILED) if hung else ("Stopped", None)
         elif self._failures(handled=False):
@@ -233,9 +233,9 @@ def finish_job(
     *,
     awaited: Collection[str] = (),
 ) -> None:
-    """Carry a job's end over to its step: done, stopped, waiting for the next attempt, or failed.
+    """Update the step of a job that has ended: succeeded, stopped, waiting for the next attempt, or failed.
 
-    `awaited`: the Triggers with which other steps depend on this one.
+    `awaited` has the Triggers with which other steps depend on this one.
     """
     if row["status"] not in _LIVE:
         return
@@ -254,7 +254,7 @@ def finish_job(
         if pause is not None:
             values = {"status": "Starting", "not_before": moment + pause, "failure_reason": reason}
         else:
-            # a job that was stopped by itself fails its step, unless another step waits for just that
+            # a job that was stopped alone fails its step, unless another step depends on Stopped
             ended = "Stopped" if status == "Stopped" and "Stopped" in awaited else "Failed"
             values |= {"status": ended, "failure_reason": _step_reason(reason)}
     columns = ", ".join(f"{column} = ?" for column in values)
@@ -262,7 +262,7 @@ def finish_job(
 
 
 def _step_reason(job_reason: str) -> str:
-    """The program's own failure is a client's error to the pipeline (the SDK's test_step_decorator.py)."""
+    """The step's FailureReason: the program's failure is a ClientError (the SDK's test_step_decorator.py)."""
     return f"ClientError: {job_reason}" if job_reason.startswith("AlgorithmError:") else job_reason
 
 

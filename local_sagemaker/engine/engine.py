@@ -1,4 +1,4 @@
-"""The engine's thread: wakes on changes and timers, lets one execution at a time take its next steps."""
+"""The engine's thread: wakes on changes and timers, and advances one execution at a time."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 _PARSED = 64
 _DISK_SECONDS = 2.0
-"""Between attempts to write what a full disk refused."""
+"""Between attempts to write to a full disk."""
 _LEFT_JOBS = """
 SELECT jobs.*, jobs.status = 'Stopping' OR coalesce(executions.status, '') = 'Stopping' AS stopping,
     coalesce(steps.execution, jobs.tuning) AS owner
@@ -43,7 +43,7 @@ WHERE jobs.live = 1 AND jobs.kind <> 'tuning' ORDER BY jobs.seq
 
 
 class Jobs(Protocol):
-    """What the engine asks of the job supervisor."""
+    """The job supervisor."""
 
     def submit(self, spec: JobSpec) -> None:
         """Queue a job."""
@@ -56,7 +56,7 @@ class Jobs(Protocol):
 
 
 class Engine:
-    """Decides what runs next; every decision is committed before it is acted upon."""
+    """Decides what runs next. Each decision is committed before it takes effect."""
 
     def __init__(
         self, db: Database, data_dir: Path, checks: RequestChecks, outbox: Outbox, functions: FunctionCaller
@@ -71,12 +71,12 @@ class Engine:
         self._queue = WakeQueue()
         self._parsed: OrderedDict[tuple[str, int, float], Definition] = OrderedDict()
         self._parsed_lock = threading.Lock()
-        # a stop must not fall between a job's commit and its submission
+        # a stop must not happen between a job's commit and its submission
         self._hand_over = threading.RLock()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     def start(self, jobs: Jobs) -> None:
-        """Take up what an earlier server left, then run."""
+        """Continue the work of an earlier server, then run."""
         self._jobs = jobs
         self._recover()
         self._invocations.recover()
@@ -85,7 +85,7 @@ class Engine:
         self._thread.start()
 
     def shutdown(self) -> None:
-        """Decide and deliver nothing any more; the jobs are the supervisor's to end."""
+        """Stop deciding and delivering. The supervisor ends the jobs."""
         self._outbox.shutdown()
         self._invocations.shutdown()
         self._tunings.shutdown()
@@ -94,17 +94,17 @@ class Engine:
             self._thread.join(timeout=30)
 
     def wake(self, execution: str) -> None:
-        """Look at an execution soon."""
+        """Advance an execution soon."""
         self._queue.wake(execution)
 
     def submit(self, spec: JobSpec) -> None:
-        """Hand a committed job to the supervisor, or to what makes the training jobs of a tuning job."""
+        """Submit a committed job to the supervisor, or a tuning job to its thread."""
         if spec.kind == "tuning":
             self._tunings.wake(spec.arn)
             return
         with self._hand_over:
             if self._queue.is_closed:
-                return  # it stays queued in the database, the next start takes it up
+                return  # it stays queued in the database until the next start
             row = self._db.read().execute("SELECT * FROM jobs WHERE arn = ?", (spec.arn,)).fetchone()
             if row is None or not row["live"]:
                 return
@@ -117,12 +117,12 @@ class Engine:
             try:
                 self._supervisor().submit(spec)
             except Exception as error:
-                # a job that nobody runs must not stay alive in the database
+                # a job that does not run must not be live in the database
                 log.exception("job %s cannot be submitted", spec.arn)
                 self._end(row, "Failed", f"InternalServerError: the job could not be queued: {error}")
 
     def stop_job(self, arn: str) -> None:
-        """Ask for the end of a job that is written down as Stopping."""
+        """Stop a job whose stored status is Stopping."""
         if job_records.is_tuning(arn):
             self._tunings.wake(arn)
             return
@@ -130,13 +130,13 @@ class Engine:
             try:
                 self._supervisor().stop(arn)
             except UnknownJob:
-                # it has just ended, or has not been handed over yet
+                # it has just ended, or has not been submitted yet
                 row = self._db.read().execute("SELECT * FROM jobs WHERE arn = ?", (arn,)).fetchone()
                 if row is not None and row["live"] and not row["begun"]:
                     self._end(row, "Stopped", "Training job stopped")
 
     def interrupt_job(self, arn: str) -> str | None:
-        """Ask the supervisor for a spot interruption; gives the reason when there cannot be one."""
+        """Simulate a spot interruption; return the reason if it is not possible."""
         try:
             self._supervisor().interrupt(arn)
         except UnknownJob:
@@ -154,11 +154,11 @@ class Engine:
         return self._jobs
 
     def definition(self, connection: sqlite3.Connection, pipeline: str, version: int) -> Definition:
-        """The parsed definition of a version; the last few are kept."""
+        """The parsed definition of a version; the last few are cached."""
         row = connection.execute(
             "SELECT created, definition FROM versions WHERE pipeline = ? AND version = ?", (pipeline, version)
         ).fetchone()
-        # a pipeline deleted and made again starts at version 1 again: the time tells them apart
+        # a pipeline that was deleted and created again restarts at version 1, so the key includes the time
         return self._cached((pipeline, version, row["created"]), row["definition"])
 
     def _cached(self, key: tuple[str, int, float], text: str) -> Definition:
@@ -169,7 +169,7 @@ class Engine:
                 return found
         try:
             found = parse(text)
-        except Problem as problem:  # written by an earlier version that took more
+        except Problem as problem:  # stored by an earlier version that accepted more
             raise ValidationException(f"The stored definition of {key[0]} is no longer accepted: {problem}") from None
         with self._parsed_lock:
             self._parsed[key] = found
@@ -178,22 +178,22 @@ class Engine:
         return found
 
     def changed(self, arn: str, changes: Mapping[str, object]) -> None:
-        """Take what the supervisor reports of a job; committed when this returns."""
+        """Store the supervisor's report about a job; committed when this returns."""
         if self._queue.is_closed:
-            # jobs that end because the server ends are not failures of their own: the next start deals with them
+            # jobs that end because the server shuts down are handled at the next start
             return
         while True:
             try:
                 self._apply(arn, changes)
                 return
             except sqlite3.OperationalError:
-                # a full disk: a job's end must not be lost, so this waits until it can be written
+                # the disk is full: a job's end must not be lost, so retry until it is stored
                 log.exception("the state of %s could not be written; retrying", arn)
                 if self._queue.wait_closed(_DISK_SECONDS):
                     return
 
     def _apply(self, arn: str, changes: Mapping[str, object]) -> None:
-        """Write a job's changes down; its end wakes the execution or the tuning job that made it."""
+        """Store a job's changes; if the job has ended, wake the execution or tuning job that created it."""
         execution = None
         with self._db.write() as connection:
             row = connection.execute("SELECT * FROM jobs WHERE arn = ?", (arn,)).fetchone()
@@ -229,7 +229,7 @@ class Engine:
         return str(execution["arn"])
 
     def _recover(self) -> None:
-        """Queue again what had not begun, end what had begun, and look at every live execution."""
+        """Submit jobs that had not started, end those that had, and wake all running executions."""
         queued: list[JobSpec] = []
         for row in self._db.read().execute(_LEFT_JOBS).fetchall():
             if row["stopping"]:
@@ -277,7 +277,7 @@ class Engine:
             self.stop_job(job)
 
     def _fail(self, arn: str, reason: str) -> None:
-        """End an execution that the engine itself cannot handle, with its steps and jobs."""
+        """End an execution that causes an error in the engine, with its steps and jobs."""
         try:
             with self._db.write() as connection:
                 connection.execute(

@@ -1,4 +1,4 @@
-"""Where an execution's expressions get their values."""
+"""The values of an execution's expressions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _JSON_LIMIT = 10 * 1024 * 1024
 
 
 class StoredValues:
-    """The values of one execution, read inside the engine's transaction."""
+    """The values of an execution, read in the engine's transaction."""
 
     def __init__(
         self, row: sqlite3.Row, pipeline_name: str, definition: Definition, steps: dict[str, sqlite3.Row], s3_dir: Path
@@ -34,7 +34,7 @@ class StoredValues:
         self._variables: Mapping[str, str] = {}
 
     def with_variables(self, variables: Mapping[str, str]) -> StoredValues:
-        """The same values, with execution variables that only one step has: `TrainingJobName`, `ProcessingJobName`."""
+        """The same values, with execution variables of a single step: `TrainingJobName`, `ProcessingJobName`."""
         found = copy.copy(self)
         found._variables = variables
         return found
@@ -59,7 +59,7 @@ class StoredValues:
         return str(values[name])
 
     def step(self, name: str) -> JsonObject:
-        """The properties of a step: what Describe tells of its job."""
+        """The properties of a step: the response of Describe for its job."""
         row = self._steps.get(name)
         if row is None or row["status"] != "Succeeded":
             raise UnresolvedError(f"step '{name}' has not succeeded")

@@ -1,4 +1,4 @@
-"""Calls the functions of Lambda steps, some at a time; a call begins once at most."""
+"""Calls the functions of Lambda steps concurrently; each call starts at most once."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _LOST = "InternalServerError: the local SageMaker server ended while the functio
 
 
 class FunctionCaller(Protocol):
-    """What calls a function."""
+    """Calls functions."""
 
     def call(self, arn: str, event: str, request_id: str) -> Outcome:
-        """Call it and wait for its end."""
+        """Call a function and wait for its result."""
 
     def shutdown(self) -> None:
         """End the calls."""
 
 
 class Invocations:
-    """The calls of one server."""
+    """The calls of a server."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Invocations:
         definition: Callable[[sqlite3.Connection, str, int], Definition],
         wake: Callable[[str], None],
     ) -> None:
-        """`definition` gives a pipeline's version, `wake` lets the engine look at an execution."""
+        """`definition` returns a pipeline's version; `wake` makes the engine advance an execution."""
         self._db = db
         self._functions = functions
         self._definition = definition
@@ -52,7 +52,7 @@ class Invocations:
         self._workers = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="function")
 
     def recover(self) -> None:
-        """Take up what an earlier server left: a call that had begun may have done its work, and is not repeated."""
+        """Continue an earlier server's calls. Those that had started may have had effects, so they are not repeated."""
         for row in invocations.left(self._db.read()):
             if row["begun"] is None:
                 self.submit(row["step"])
@@ -60,7 +60,7 @@ class Invocations:
                 self._finish(row, Outcome(failure=_LOST))
 
     def submit(self, step: int) -> None:
-        """Call the function of a step's row, whose call has been committed."""
+        """Call the function of a step whose call has been committed."""
         if not self._ending.is_set():
             self._workers.submit(self._work, step)
 

@@ -19,14 +19,14 @@ log = logging.getLogger(__name__)
 
 _HOOK_SECONDS = 10.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
-"""Between attempts at what could not be delivered."""
+"""Between attempts to deliver a message."""
 
 
 class Outbox:
-    """One thread that delivers what the database holds."""
+    """The thread that delivers the messages in the database."""
 
     def __init__(self, db: Database, data_dir: Path, hook: str | None) -> None:
-        """Messages become `callbacks/QUEUE/NUMBER.json`, and are sent to `hook`, an HTTP URL, until it answers 2xx."""
+        """Write messages to `callbacks/QUEUE/NUMBER.json`, and send them to the HTTP URL `hook` until it returns 2xx."""
         self._db = db
         self._data_dir = data_dir
         self._hook = hook
@@ -35,20 +35,20 @@ class Outbox:
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
 
     def start(self) -> None:
-        """Deliver what an earlier server left, then what comes."""
+        """Deliver an earlier server's messages, then new ones."""
         self._changed.set()
         self._thread.start()
 
     def wake(self) -> None:
-        """There is something to deliver."""
+        """Signal that there are messages to deliver."""
         self._changed.set()
 
     def shutdown(self) -> None:
-        """Deliver nothing any more."""
+        """Stop delivering."""
         self._ending = True
         self._changed.set()
         if self._thread.is_alive():
-            self._thread.join(timeout=2)  # a hook that hangs need not be waited for
+            self._thread.join(timeout=2)  # do not wait for a hook that does not respond
 
     def _run(self) -> None:
         pause: float | None = None
@@ -61,7 +61,7 @@ class Outbox:
             pause = None if is_done else min((pause or _FIRST_PAUSE / 2) * 2, _LONGEST_PAUSE)
 
     def _deliver_all(self) -> bool:
-        """Whether nothing is left to be tried again."""
+        """Whether all messages are delivered."""
         done = True
         for row in messages.waiting(self._db.read()):
             if self._ending:
@@ -79,7 +79,7 @@ class Outbox:
     def _deliver(self, row: sqlite3.Row) -> None:
         path = messages.message_path(self._data_dir, row["queue"], row["seq"])
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")  # whoever watches the folder must not read half a message
+        partial = path.with_suffix(".partial")  # readers of the folder must not see a partial message
         partial.write_text(row["body"])
         partial.replace(path)
         if self._hook is not None:
@@ -87,7 +87,7 @@ class Outbox:
 
 
 def _post(hook: str, queue: str, body: str) -> None:
-    """Send a message; HTTPException for an answer that is not a success, a redirection included."""
+    """Send a message; HTTPException for any response except 2xx, including redirects."""
     target = urlsplit(hook)
     connection = http.client.HTTPConnection(target.hostname or "", target.port, timeout=_HOOK_SECONDS)
     try:

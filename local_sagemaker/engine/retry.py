@@ -1,4 +1,4 @@
-"""Step retry policies: whether and when a failed step runs again."""
+"""Step retry policies: whether and when a failed step is retried."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ _BY_REASON = {
 
 
 def exception_type(reason: str) -> str | None:
-    """The kind of a failure, by the word before the colon in its reason; None: the user's own fault, never retried."""
+    """The exception type of a failure, from the word before the colon; None for the user's errors, never retried."""
     return _BY_REASON.get(reason.partition(":")[0])
 
 
 def delay(policies: Sequence[RetryPolicy], reason: str, *, attempts: int, running_seconds: float) -> float | None:
-    """Seconds until the next attempt, or None when no policy allows one.
+    """Seconds until the next attempt; None if no policy allows one.
 
-    `attempts` have been made, the first `running_seconds` ago. Defaults as in the service: 1 s, doubled, 5 attempts.
+    `attempts` have been made, the first of them `running_seconds` ago. The defaults are the service's: 1 s, doubled
+    each time, 5 attempts.
     """
     kind = exception_type(reason)
     for policy in policies:

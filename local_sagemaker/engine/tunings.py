@@ -1,6 +1,6 @@
-"""Tuning jobs: one thread that starts the next training jobs of each, stops them, and ends it.
+"""Tuning jobs: one thread starts and stops their training jobs, and ends them.
 
-It remembers nothing: what is next follows from the training jobs in the database.
+It has no state: the next action is computed from the training jobs in the database.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from local_sagemaker.types import Request
 log = logging.getLogger(__name__)
 
 _ATTEMPTS = 5
-"""Training jobs without a success after which a tuning job gives up."""
+"""A tuning job fails after this many training jobs without a success."""
 _DISK_SECONDS = 2.0
 _NO_SUCCESS = (
     "No training job succeeded after {} attempts. For additional details, please take a look at the training job"
@@ -42,7 +42,7 @@ _NO_METRIC = (
 
 
 class TrainingJobs(Protocol):
-    """What runs training jobs, and takes what becomes of a tuning job."""
+    """Runs training jobs, and stores the changes of tuning jobs."""
 
     def submit(self, spec: JobSpec) -> None:
         """Run a training job that has been committed."""
@@ -51,23 +51,23 @@ class TrainingJobs(Protocol):
         """Stop a training job."""
 
     def changed(self, arn: str, changes: Mapping[str, object]) -> None:
-        """Take the members of Describe that changed."""
+        """Store members of Describe that changed."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is next for a tuning job."""
+    """The next actions for a tuning job."""
 
     trials: tuple[int, ...] = ()
-    """To start."""
+    """The trials to start."""
     stops: bool = False
-    """Whether the training jobs that run are to be stopped."""
+    """Whether to stop the running training jobs."""
     end: tuple[str, str | None] | None = None
-    """Status and reason, once nothing runs any more."""
+    """Status and reason to end with, if no training job is running."""
 
 
 class Tunings:
-    """The tuning jobs of one server."""
+    """The tuning jobs of a server."""
 
     def __init__(self, db: Database, capacity: Capacity, jobs: TrainingJobs) -> None:
         self._db = db
@@ -77,19 +77,19 @@ class Tunings:
         self._thread = threading.Thread(target=self._run, name="tunings", daemon=True)
 
     def start(self) -> None:
-        """Take up what an earlier server left, then run."""
+        """Continue the work of an earlier server, then run."""
         for row in self._db.read().execute("SELECT arn FROM jobs WHERE kind = 'tuning' AND live = 1 ORDER BY seq"):
             self._queue.wake(row["arn"])
         self._thread.start()
 
     def shutdown(self) -> None:
-        """Decide nothing any more."""
+        """Stop deciding."""
         self._queue.close()
         if self._thread.is_alive():
             self._thread.join(timeout=30)
 
     def wake(self, arn: str) -> None:
-        """Look at a tuning job soon."""
+        """Advance a tuning job soon."""
         self._queue.wake(arn)
 
     def _run(self) -> None:
@@ -130,7 +130,7 @@ class Tunings:
             if row["live"] or row["objective"] is not None
         ]
         for trial in trials:
-            # one that was lost with its server is tried again
+            # retry a trial that was lost with its server
             lost = latest.get(trial)
             values = json.loads(lost["tuned"]) if lost is not None else search.choose(trial, tried)
             tried.append(Trial(values, None))
@@ -155,7 +155,7 @@ class Tunings:
         self._jobs.changed(tuning["arn"], changes)
 
     def _give_up(self, arn: str, reason: str) -> None:
-        """End a tuning job that cannot be handled, with its training jobs."""
+        """End a tuning job that causes an error, with its training jobs."""
         try:
             connection = self._db.read()
             tuning = _find(connection, arn)
@@ -167,7 +167,7 @@ class Tunings:
 
 
 def plan(tuning: sqlite3.Row, rows: list[sqlite3.Row]) -> Plan:
-    """What is next, from a live tuning job and its training jobs."""
+    """Compute the next actions from a running tuning job and its training jobs."""
     request = json.loads(tuning["request"])
     is_live = any(row["live"] for row in rows)
     end = _reason_to_end(tuning, request, rows)
@@ -205,7 +205,7 @@ def _reason_to_end(tuning: sqlite3.Row, request: Request, rows: list[sqlite3.Row
 
 
 def _why(rows: list[sqlite3.Row]) -> str:
-    """The service's words for a tuning job without an objective."""
+    """The service's message for a tuning job without an objective."""
     text = _NO_METRIC if any(row["status"] == "Completed" for row in rows) else _NO_SUCCESS
     return text.format(sum(not row["live"] for row in rows))
 

@@ -1,4 +1,4 @@
-"""What a thread looks at next: ARNs to look at soon, each once, and those to look at again at a given time."""
+"""A queue of ARNs to process soon or at a given time, without duplicates."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections import OrderedDict
 
 
 class WakeQueue:
-    """ARNs in the order in which they were woken, for the one thread that calls `next`."""
+    """ARNs in the order in which they were woken, for a single thread that calls `next`."""
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
@@ -19,24 +19,24 @@ class WakeQueue:
 
     @property
     def is_closed(self) -> bool:
-        """Whether the server is ending."""
+        """Whether the queue is closed because the server is shutting down."""
         return self._is_closed
 
     def wake(self, arn: str) -> None:
-        """Look at it soon."""
+        """Add an ARN to process soon."""
         with self._condition:
             self._awake[arn] = None
             self._condition.notify_all()
 
     def wake_at(self, moment: float, arn: str) -> None:
-        """Look at it again at that time, in seconds since the epoch."""
+        """Add an ARN to process at a time in seconds since the epoch."""
         with self._condition:
             if (moment, arn) not in self._timers:
                 heapq.heappush(self._timers, (moment, arn))
                 self._condition.notify_all()
 
     def next(self) -> str | None:
-        """Wait for the next ARN; None once the queue is closed."""
+        """Wait for the next ARN; None after the queue is closed."""
         with self._condition:
             while not self._is_closed:
                 while self._timers and self._timers[0][0] <= time.time():
@@ -47,12 +47,12 @@ class WakeQueue:
         return None
 
     def close(self) -> None:
-        """End `next` and `wait_closed`; what is still queued is found in the database by the next server."""
+        """Unblock `next` and `wait_closed`. The next server finds what is still queued in the database."""
         with self._condition:
             self._is_closed = True
             self._condition.notify_all()
 
     def wait_closed(self, seconds: float) -> bool:
-        """Wait that long at most; whether the queue is closed."""
+        """Wait for at most that many seconds; return whether the queue is closed."""
         with self._condition:
             return self._condition.wait_for(lambda: self._is_closed, timeout=seconds)

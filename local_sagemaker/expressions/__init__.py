@@ -1,4 +1,4 @@
-"""Values of a definition that are known only when it runs (`Get`, `Std:Join`, `Std:JsonGet`) and conditions on them.
+"""Expressions (`Get`, `Std:Join`, `Std:JsonGet`), whose values are known only when a pipeline runs, and conditions.
 
-Nothing here knows steps, actions or the database.
+Nothing here depends on steps, actions or the database.
 """

@@ -1,4 +1,4 @@
-"""The form of every expression inside a value, checked before anything runs."""
+"""Checks the syntax of expressions before anything runs."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from local_sagemaker.expressions.values import is_expression, reference, split_p
 from local_sagemaker.types import JsonObject
 
 MAX_NESTING = 60
-"""Levels of one step's own arguments; steps inside a condition are counted anew."""
+"""Maximum nesting of a step's arguments, excluding steps inside a condition."""
 
 
 def check_expressions(value: object, where: str, depth: int = 0) -> None:
-    """Check the form of every expression inside a value; raises Problem."""
+    """Check the syntax of all expressions in a value; raises Problem."""
     if depth > MAX_NESTING:
         raise Problem(f"The arguments of {where} are nested more than {MAX_NESTING} deep")
     if isinstance(value, list):

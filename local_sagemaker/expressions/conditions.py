@@ -1,4 +1,4 @@
-"""The types of condition: one entry each in `CONDITION_TYPES`, with the members it has and how it is evaluated."""
+"""The condition types: `CONDITION_TYPES` defines the members and the evaluation of each."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ Condition = JsonObject
 
 @dataclass(frozen=True)
 class ConditionType:
-    """One type of condition."""
+    """A condition type."""
 
     evaluate: Callable[[Condition, Scope], bool]
     values: tuple[str, ...] = ()
-    """Members that hold a value or an expression."""
+    """Members with a value or an expression."""
     lists: tuple[str, ...] = ()
-    """Members that hold a list of values."""
+    """Members with a list of values."""
     inner: tuple[str, ...] = ()
-    """Members that hold one condition."""
+    """Members with a condition."""
     inner_lists: tuple[str, ...] = ()
-    """Members that hold a list of at least one condition."""
+    """Members with a list of at least one condition."""
 
     @property
     def members(self) -> tuple[str, ...]:
-        """All members beside Type; each must be there."""
+        """All members except Type; each is required."""
         return (*self.values, *self.lists, *self.inner, *self.inner_lists)
 
 
 def check_condition(condition: object, where: str) -> None:
-    """Check the form of a condition; raises Problem."""
+    """Check the structure of a condition; raises Problem."""
     name = condition.get("Type") if isinstance(condition, dict) else condition
     if not isinstance(condition, dict) or not isinstance(name, str) or name not in CONDITION_TYPES:
         known = ", ".join(CONDITION_TYPES)
@@ -60,7 +60,7 @@ def check_condition(condition: object, where: str) -> None:
 
 
 def evaluate(condition: Condition, scope: Scope) -> bool:
-    """Whether a condition holds; raises UnresolvedError when a value is missing or cannot be compared."""
+    """Whether a condition is true; raises UnresolvedError if a value is missing or cannot be compared."""
     return CONDITION_TYPES[condition["Type"]].evaluate(condition, scope)
 
 
@@ -122,4 +122,4 @@ CONDITION_TYPES = {
     "Or": ConditionType(_any, inner_lists=("Conditions",)),
     "And": ConditionType(_all, inner_lists=("Conditions",)),
 }
-"""By the word in a condition's Type."""
+"""By the condition's Type."""

@@ -1,4 +1,4 @@
-"""What is wrong with a definition, an expression or a parameter."""
+"""Errors in a definition, an expression or a parameter."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from local_sagemaker.types import JsonMapping
 
 
 class Problem(Exception):
-    """One sentence that names the offending member."""
+    """An error in a definition; the message names the invalid member."""
 
 
 class AssignmentProblem(Problem):
-    """A parameter of the wrong type; the service says this one without an introduction."""
+    """A parameter of the wrong type; the service returns this message without the usual introduction."""
 
 
 def check_members(document: JsonMapping, known: Collection[str], where: str) -> None:
-    """Raise Problem naming a member that is not known."""
+    """Raise Problem for an unknown member."""
     unknown = sorted(set(document) - set(known))
     if unknown:
         raise Problem(f"{where} has the unknown member '{unknown[0][:200]}'")

@@ -1,4 +1,4 @@
-"""Values that a request gives as text, and that a definition declares with a type."""
+"""Values that are text in a request, and have a type in the definition."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _NUMBER = {
 
 
 def from_text(kind: str, text: str) -> TypedValue:
-    """The value of one of TYPES; ValueError."""
+    """Parse a value of one of TYPES; ValueError if it is not valid."""
     if kind == "String":
         return text
     if kind == "Boolean":
         if text.lower() not in ("true", "false"):
             raise ValueError(text)
         return text.lower() == "true"
-    # Python's own numbers may hold underscores, spaces and other digits
+    # Python also accepts underscores, spaces and non-ASCII digits
     if not _NUMBER[kind].fullmatch(text):
         raise ValueError(text)
     value: int | float = int(text) if kind == "Integer" else float(text)

@@ -1,4 +1,4 @@
-"""Expressions: `Get`, `Std:Join`, `Std:JsonGet`, and the paths that they use."""
+"""Resolves expressions: `Get`, `Std:Join` and `Std:JsonGet`, and the paths in them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _PART = re.compile(r"\.?([A-Za-z_][\w-]*)|\[(\d+)\]|\['([^']*)'\]|\[\"([^\"]*)\"
 
 
 class UnresolvedError(Exception):
-    """An expression has no value; the message says which and why."""
+    """An expression has no value; the message says which one and why."""
 
 
 class Scope(Protocol):
-    """Where the values of one execution come from."""
+    """The values of an execution that expressions can refer to."""
 
     def parameter(self, name: str) -> TypedValue | None:
         """The value of a pipeline parameter."""
@@ -46,7 +46,7 @@ def is_expression(value: object) -> TypeGuard[JsonObject]:
 
 @dataclass(frozen=True)
 class Reference:
-    """One `Get`: `root` is Parameters, Execution or Steps; `name` what it names there; `path` the rest."""
+    """A `Get`: `root` is Parameters, Execution or Steps, `name` the parameter, variable or step, `path` the rest."""
 
     root: str
     name: str
@@ -55,7 +55,7 @@ class Reference:
 
 
 def split_path(text: str) -> tuple[str | int, ...]:
-    """Cut `A.B['c'].D[0]` into its parts; raises ValueError on anything else."""
+    """Split a path such as `A.B['c'].D[0]` into its parts; ValueError if it is not valid."""
     parts: list[str | int] = []
     position = 0
     while position < len(text):
@@ -73,7 +73,7 @@ def split_path(text: str) -> tuple[str | int, ...]:
 
 
 def reference(text: object) -> Reference:
-    """Parse the argument of a `Get`; raises ValueError with what is wrong."""
+    """Parse the argument of a `Get`; ValueError if it is not valid."""
     if not isinstance(text, str):
         raise ValueError(f"Get must name a string, found {json.dumps(text)[:100]}")
     root, _, rest = text.partition(".")
@@ -91,7 +91,7 @@ def reference(text: object) -> Reference:
 
 
 def references(value: object) -> Iterator[object]:
-    """Yield the argument of each `Get` anywhere inside a value."""
+    """Yield the argument of each `Get` in a value, at any depth."""
     stack = [value]
     while stack:
         item = stack.pop()
@@ -105,7 +105,7 @@ def references(value: object) -> Iterator[object]:
 
 
 def walk(value: JsonValue, path: tuple[str | int, ...], shown: str) -> JsonValue:
-    """Follow a path; a name on a list selects the item that carries that name."""
+    """Follow a path into a value; in a list, a name selects the item with that name."""
     for part in path:
         value = _child(value, part, shown)
     return value
@@ -135,7 +135,7 @@ def known_structure(value: object) -> JsonObject:
 
 
 def as_text(value: object) -> str:
-    """A value inside a `Std:Join`."""
+    """Convert a value to text, as in `Std:Join`."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (dict, list)):
@@ -144,7 +144,7 @@ def as_text(value: object) -> str:
 
 
 def resolve(value: JsonValue, scope: Scope) -> JsonValue:
-    """Replace every expression inside a value; raises UnresolvedError."""
+    """Replace all expressions in a value; raises UnresolvedError."""
     if isinstance(value, list):
         return [resolve(item, scope) for item in value]
     if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""What a request meets first: protocol, signature, throttling, and the services that moto answers.
+"""The HTTP layer: protocols, signatures, throttling, and the services that moto implements.
 
 No action belongs here.
 """

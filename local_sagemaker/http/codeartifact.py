@@ -1,8 +1,8 @@
-"""CodeArtifact as far as the SDK's requirement installer uses it: a token, and an endpoint that pip can read.
+"""The part of CodeArtifact that the SDK's requirement installer uses: a token, and an endpoint for pip.
 
-Every repository mirrors the package index of this machine: its simple pages answer with a redirect to that index. The
-index's address may hold a password, so the endpoint's path has a secret that only a caller with the keys is told. moto
-has no CodeArtifact.
+Every repository mirrors this machine's package index: its simple pages redirect to that index. The index's URL may
+contain a password, so the endpoint's path contains a secret, which only callers with the keys get. moto does not
+implement CodeArtifact.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def _checked(query: dict[str, list[str]], name: str) -> str:
 
 
 def path_secret(secret_key: str) -> str:
-    """The secret part of every endpoint's path."""
+    """The secret in the path of every endpoint."""
     return hmac.digest(secret_key.encode(), b"codeartifact", "sha256").hex()[:32]
 
 
 def answer(method: str, path: str, query_string: str, base_url: str, secret: str) -> Response:
-    """GetAuthorizationToken and GetRepositoryEndpoint; others are refused by name."""
+    """Answer GetAuthorizationToken or GetRepositoryEndpoint; UnknownOperation for other actions."""
     query = parse_qs(query_string)
     if (method, path) == ("POST", "/v1/authorization-token"):
         _checked(query, "domain")
@@ -50,7 +50,7 @@ def answer(method: str, path: str, query_string: str, base_url: str, secret: str
 
 
 def index_location(path: str, package_index: str, secret: str) -> str | None:
-    """Where the page of a project is on the machine's own index; None when the path is none of a repository."""
+    """The URL of a project's page on the machine's index; None if the path is not a repository's."""
     match = _SIMPLE.fullmatch(path)
     if match is None or not hmac.compare_digest(match["secret"], secret):
         return None

@@ -1,4 +1,4 @@
-"""waitress with limits: idle, slow and oversized clients cost the others nothing."""
+"""waitress with limits, so that idle, slow and oversized clients do not affect others."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from local_sagemaker.errors import StartError
 
 THREADS = 16
 MAX_CONNECTIONS = 1500
-"""The next one takes the place of the one that has been idle for longest; each costs every request 3 µs."""
+"""Beyond this, a new connection replaces the one that has been idle longest. Each adds 3 µs to every request."""
 MAX_BODY = 8 * 1024 * 1024
-"""Bytes of a request; a definition has at most 1 MB, log events at most 1 MB."""
+"""Maximum bytes of a request; definitions and log events have at most 1 MB."""
 _FREE_BODY = 64 * 1024
-"""What anybody may send; more only who names the server's access key."""
+"""Maximum bytes of a request that does not use the server's access key."""
 _MAX_DISCARD = 2**30
-"""A refused body up to here is read and thrown away, so that its sender gets the answer and no reset."""
+"""Up to this size, a rejected body is read and discarded, so that the client gets a response instead of a reset."""
 _REQUEST_SECONDS = 60.0
-"""From a request's first byte to its last."""
+"""The time between the first and last byte of a request."""
 _KEY = re.compile(r"Credential=([^/,\s]+)/")
 
 
 class _Refusal(BadRequest):  # type: ignore[misc]
-    """An answer in the form of the JSON services."""
+    """An error response in the format of AWS's JSON services."""
 
     def __init__(self, status: int, reason: str, code: str, message: str) -> None:
         super().__init__(message)
@@ -41,14 +41,14 @@ class _Refusal(BadRequest):  # type: ignore[misc]
         self._name = code
 
     def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
-        """Status line, headers and body."""
+        """Return status line, headers and body."""
         headers = [("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-ErrorType", self._name)]
         body = json.dumps({"__type": self._name, "message": self.body}).encode()
         return f"{self.code} {self.reason}", headers, body
 
 
 class _Parser(HTTPRequestParser):  # type: ignore[misc]
-    """Refuses a body by the headers before it."""
+    """Rejects requests by their headers, before reading the body."""
 
     access_key = ""
     expect_continue: bool
@@ -60,14 +60,14 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
         self._discard = 0
 
     def received(self, data: bytes) -> int:
-        """Take bytes; how many belong to this request."""
+        """Process bytes; return how many belong to this request."""
         if self._discard:
             taken = min(len(data), self._discard)
             self._discard -= taken
             self.completed = not self._discard
             return taken
         taken = int(super().received(data))
-        if self.completed:  # there is no body to wait for
+        if self.completed:  # there is no body to ask for
             self.expect_continue = False
         if self.headers_finished and not self._is_admitted and not self.empty:
             self._is_admitted = True
@@ -87,14 +87,14 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
 
     def _refuse(self, refusal: _Refusal) -> None:
         self.error = refusal
-        waits = self.expect_continue  # for a word before it sends the body; the answer is that word
+        waits = self.expect_continue  # the client sends the body only after 100 Continue, which it will not get
         self.expect_continue = False
         self._discard = 0 if waits or self.content_length > _MAX_DISCARD else self.content_length
         self.completed = not self._discard
 
 
 class _Server(TcpWSGIServer):  # type: ignore[misc]
-    """Never stops accepting: when it is full, an idle connection goes."""
+    """Always accepts connections: at the limit, it closes an idle one."""
 
     def __init__(self, application: WSGIApplication, parser: type[_Parser], **options: object) -> None:
         self.channel_class = type("Channel", (HTTPChannel,), {"parser_class": parser})
@@ -102,7 +102,7 @@ class _Server(TcpWSGIServer):  # type: ignore[misc]
         self._most = min(MAX_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] * 3 // 4)
 
     def handle_accept(self) -> None:
-        """Take a connection."""
+        """Accept a connection."""
         if len(self.active_channels) >= self._most:
             idle = [channel for channel in self.active_channels.values() if not channel.requests]
             if idle:
@@ -110,7 +110,7 @@ class _Server(TcpWSGIServer):  # type: ignore[misc]
         super().handle_accept()
 
     def maintenance(self, now: float) -> None:
-        """End what is idle, and who is too slow with a request."""
+        """Close connections that are idle or send a request too slowly."""
         super().maintenance(now)
         for channel in self.active_channels.values():
             if channel.request is not None and now - channel.request.began > _REQUEST_SECONDS:
@@ -118,10 +118,10 @@ class _Server(TcpWSGIServer):  # type: ignore[misc]
 
 
 class Listener:
-    """The HTTP port, bound before the rest is up so that a taken port is known at once."""
+    """The HTTP port; bound before the other parts start, so that a port in use is reported at once."""
 
     def __init__(self, address: str, port: int, access_key: str) -> None:
-        """Listen at a numeric address; StartError when the port is taken."""
+        """Listen at a numeric address; StartError if the port is in use."""
         self._application: WSGIApplication | None = None
         options = Adjustments(
             host=address,
@@ -153,7 +153,7 @@ class Listener:
         return self._application(environ, start_response)
 
     def set_application(self, application: WSGIApplication) -> None:
-        """Say who answers; before `run`."""
+        """Set the WSGI application; requests that arrive earlier get 503."""
         self._application = application
 
     def run(self) -> None:
@@ -161,5 +161,5 @@ class Listener:
         self._server.run()
 
     def close(self) -> None:
-        """Listen no more."""
+        """Close the port."""
         self._server.close()

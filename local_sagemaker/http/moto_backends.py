@@ -1,4 +1,4 @@
-"""moto behind the real actions: STS and IAM. Loaded when the first request needs it."""
+"""moto for STS and IAM, imported by the first request that needs it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from local_sagemaker.identifiers import ACCOUNT_ID, ROLE_ID, ROLE_NAME
 
 
 class MotoBackends:
-    """moto's WSGI application, with the role that jobs run under."""
+    """moto's WSGI application, with the role of jobs."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._application: WSGIApplication | None = None
 
     def load(self) -> WSGIApplication:
-        """Import moto (about a second) and make the role; later calls return at once."""
+        """Import moto (about a second) and create the role and the user; later calls return at once."""
         with self._lock:
             if self._application is None:
                 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
@@ -29,7 +29,7 @@ class MotoBackends:
             return self._application
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse, body: bytes) -> Iterable[bytes]:
-        """Answer a request whose body has been read."""
+        """Pass on a request whose body has already been read."""
         environ["wsgi.input"] = io.BytesIO(body)
         environ["CONTENT_LENGTH"] = str(len(body))
         return self.load()(environ, start_response)

@@ -1,4 +1,4 @@
-"""Which user of this machine is at the other end of a connection: the kernel's tables of sockets name the owner."""
+"""The local user at the other end of a connection, from the kernel's socket tables."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from pathlib import Path
 from wsgiref.types import WSGIEnvironment
 
 _UID = 7
-"""The column of /proc/net/tcp (proc(5), Linux)."""
+"""The column with the user id in /proc/net/tcp (proc(5), Linux)."""
 
 
 def peer_uid(environ: WSGIEnvironment) -> int | None:
-    """The user whose socket sent this request; None where the kernel does not say."""
+    """The id of the user whose socket sent this request; None if the kernel does not report it."""
     port = f":{int(environ.get('REMOTE_PORT') or 0):04X}"
     server = f":{int(environ.get('SERVER_PORT') or 0):04X}"
     for table in ("tcp", "tcp6"):

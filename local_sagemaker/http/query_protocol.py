@@ -1,4 +1,4 @@
-"""Answers in XML: the few STS and IAM actions that moto has not or has otherwise, and errors of XML services."""
+"""XML responses: STS and IAM actions that moto lacks or implements differently, and errors of XML services."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/(?:[\w+=,.@/-]+/)?([\w+=,.@
 
 
 def request_id() -> str:
-    """A random id in the form of the service's."""
+    """A random id in AWS's format."""
     text = secrets.token_hex(16)
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
@@ -29,7 +29,7 @@ def is_form(environ: WSGIEnvironment) -> bool:
 
 
 def error(service: str, code: str, message: str) -> str:
-    """An error of a service that speaks XML."""
+    """An error document of an XML service."""
     inner = f"<Code>{escape(code)}</Code><Message>{escape(message)}</Message>"
     if service == "s3":
         return f"<Error>{inner}<RequestId>{request_id()}</RequestId></Error>"
@@ -48,7 +48,7 @@ def _envelope(action: str, namespace: str, result: str) -> str:
 
 
 def own_answer(service: str, form: str, access_key: str, secret_key: str) -> str | None:
-    """The answer to an action that is not moto's, or None."""
+    """The response to an action that moto should not handle; None for all others."""
     fields = {key: values[0] for key, values in parse_qs(form).items()}
     action = fields.get("Action")
     if (service, action) == ("iam", "SimulatePrincipalPolicy"):
@@ -65,7 +65,7 @@ def own_answer(service: str, form: str, access_key: str, secret_key: str) -> str
 
 
 def check_action(service: str, form: str) -> None:
-    """Refuse a request that names no action of the service, or misses a member that the action requires."""
+    """Reject an unknown action, and a request without a required member; raises ServiceError."""
     fields = parse_qs(form, keep_blank_values=True)
     action = fields.get("Action", [""])[0]
     if action not in service_model.operation_names(service):
@@ -81,7 +81,7 @@ def check_action(service: str, form: str) -> None:
 
 
 def _simulation(fields: dict[str, str]) -> str:
-    """The principal may do everything that it is asked about."""
+    """Every principal is allowed every action."""
     names = [value for key, value in sorted(fields.items()) if key.startswith("ActionNames.member.")]
     members = "".join(
         f"<member><EvalActionName>{escape(name)}</EvalActionName><EvalDecision>allowed</EvalDecision>"
@@ -99,7 +99,7 @@ def _caller_identity() -> str:
 
 
 def _assumed_role(fields: dict[str, str], access_key: str, secret_key: str) -> str:
-    """Whatever role is assumed, the credentials are this server's own: S3 knows no others."""
+    """For every role, return this server's own keys, the only ones that S3 accepts."""
     role, session = _ROLE.fullmatch(fields.get("RoleArn", "")), fields.get("RoleSessionName", "")
     if role is None:
         raise ValidationException(f"Value '{fields.get('RoleArn', '')[:200]}' at 'roleArn' is not the ARN of a role")

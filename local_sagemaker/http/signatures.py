@@ -1,4 +1,4 @@
-"""AWS Signature Version 4, checked on the server's side."""
+"""Checks AWS Signature Version 4."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _AUTHORIZATION = re.compile(
     r"\s*SignedHeaders=(?P<headers>[a-z0-9;-]+),\s*Signature=(?P<signature>[0-9a-f]{64})"
 )
 _CLOCK = timedelta(minutes=5)
-"""How far a client's clock may be off, as in the service (IAM User Guide, "Signature Version 4")."""
+"""Maximum clock skew of a client (IAM User Guide, "Signature Version 4")."""
 _MOMENT = "%Y%m%dT%H%M%SZ"
 _DIFFERS = (
     "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key"
@@ -24,7 +24,7 @@ _DIFFERS = (
 
 
 def problem(environ: WSGIEnvironment, body: bytes, secret_key: str) -> str | None:
-    """Why a request's signature does not count, in the service's words; None when it does."""
+    """The service's message for a signature that is not valid; None for a valid one."""
     match = _AUTHORIZATION.fullmatch(environ.get("HTTP_AUTHORIZATION", ""))
     moment = environ.get("HTTP_X_AMZ_DATE", "")
     if match is None or "host" not in match["headers"].split(";") or not moment.startswith(match["date"]):
@@ -60,7 +60,7 @@ def _canonical_request(environ: WSGIEnvironment, body: bytes, headers: list[str]
     return "\n".join(
         (
             environ["REQUEST_METHOD"],
-            # WSGI hands the path decoded, as latin-1; every service but S3 encodes it twice
+            # WSGI passes the path decoded, as latin-1; every service except S3 encodes it twice
             quote(quote(environ.get("PATH_INFO", "/").encode("latin-1"), safe="/-_.~"), safe="/-_.~"),
             "&".join(f"{name}={value}" for name, value in encoded),
             *(f"{name}:{_header(environ, name)}" for name in headers),

@@ -1,4 +1,4 @@
-"""Throttling on request: so many calls of one action per second, for tests of a client's patience."""
+"""Optional throttling: a maximum of calls per second and action, to test how clients handle it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from local_sagemaker.errors import ServiceError
 
 
 class Throttle:
-    """A bucket of calls per action: it holds one second's worth and fills steadily. With a rate of 0 all may pass."""
+    """A token bucket per action, which holds the calls of one second. A rate of 0 means no limit."""
 
     def __init__(self, per_second: float) -> None:
         self._rate = per_second
@@ -18,7 +18,7 @@ class Throttle:
         self._buckets: dict[str, tuple[float, float]] = {}
 
     def take(self, action: str) -> None:
-        """Count a call; raises ThrottlingException when there were too many."""
+        """Count a call; raises ThrottlingException if there were too many."""
         if not self._rate:
             return
         with self._lock:

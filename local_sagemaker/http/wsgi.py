@@ -1,4 +1,4 @@
-"""The HTTP side: JSON 1.1 actions of SageMaker and Logs, IAM's policy simulation, moto for the other services."""
+"""The WSGI application: JSON 1.1 actions of SageMaker and Logs, CodeArtifact, STS and IAM, and the web UI."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ from local_sagemaker.web import missing, render
 log = logging.getLogger(__name__)
 
 SERVICES = ("sts", "iam")
-"""What moto answers; what neither it nor this server has is refused by name."""
+"""The services that moto implements here; others are rejected with an error that names them."""
 
 _TARGETS = {"SageMaker": "sagemaker", "Logs_20140328": "logs", "LocalSageMaker": "local"}
-"""The first part of X-Amz-Target, and botocore's name of the service."""
+"""The first part of X-Amz-Target, and botocore's name for the service."""
 
 _XML_CODES = {
     "InvalidSignatureException": "SignatureDoesNotMatch",
     "MissingAuthenticationTokenException": "MissingAuthenticationToken",
     "UnrecognizedClientException": "InvalidClientTokenId",
 }
-"""What services that speak XML call it (IAM API reference, "Common Errors")."""
+"""The same errors' codes in XML services (IAM API reference, "Common Errors")."""
 
 _SCOPE = re.compile(r"Credential=([^/,\s]+)/[^/]*/([^/]*)/([^/]*)/")
 
@@ -62,7 +62,7 @@ class Application:
         package_index: str,
         throttle: Throttle,
     ) -> None:
-        """`is_open`: others than this machine reach the server; then any Host is right, and pages ask for the keys."""
+        """`is_open`: other machines can reach the server. It then accepts any Host, and pages require the keys."""
         self._context = context
         self._moto = moto
         self._access_key = access_key
@@ -81,7 +81,7 @@ class Application:
             prefix, _, operation = target.partition(".")
             if prefix in _TARGETS:
                 _, body = self._authenticated(environ)
-                if prefix == "SageMaker":  # jobs write their logs through this server, too
+                if prefix == "SageMaker":  # Logs are not throttled: jobs write them through this server, too
                     self._throttle.take(operation)
                 with in_region(_region(environ)):
                     response = answer(self._context, _TARGETS[prefix], operation, body)
@@ -112,7 +112,7 @@ class Application:
             raise error
 
     def _authenticated(self, environ: WSGIEnvironment) -> tuple[str, bytes]:
-        """The service that the request was signed for, and its body."""
+        """Check the signature; return the service that the request was signed for, and the body."""
         service = self._check_key(environ)
         body = _body(environ)
         if (problem := signatures.problem(environ, body, self._secret_key)) is not None:
@@ -139,7 +139,7 @@ class Application:
         service, body = self._authenticated(environ)
         if service == "codeartifact":
             method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
-            # the address by which the caller reached this server is the one by which its pip does
+            # pip reaches this server by the same address as the caller
             base_url = f"http://{environ.get('HTTP_HOST', '')}"
             return _json(
                 start_response,
@@ -182,7 +182,7 @@ class Application:
         return _send(start_response, "200 OK", "text/html", page, _PAGE_HEADERS)
 
     def _may_read(self, environ: WSGIEnvironment) -> bool:
-        """On loopback the user who serves, and root, see the pages as they see the files; others need the keys."""
+        """On loopback, the server's user and root can read the pages, like the files; everyone else needs the keys."""
         return (not self._is_open and peer_uid(environ) in (0, os.geteuid())) or self._has_keys(environ)
 
     def _has_keys(self, environ: WSGIEnvironment) -> bool:
@@ -191,7 +191,7 @@ class Application:
 
 
 def _region(environ: WSGIEnvironment) -> str:
-    """The region that a request was signed for; only what a region's name may hold gets into an ARN."""
+    """The region that a request was signed for; the default one if it has characters that no region has."""
     scope = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
     return scope[2] if scope is not None and re.fullmatch(r"[a-z0-9-]{1,32}", scope[2]) else REGION
 
@@ -202,14 +202,14 @@ def _refusal(service: str) -> str:
     if service in ("sagemaker", "logs"):
         return (
             f"This request is signed for '{service}' but is not one of its JSON actions: sagemaker-runtime, -metrics,"
-            " -geospatial and other services beside SageMaker itself are not supported by this local SageMaker"
+            " -geospatial and other services related to SageMaker are not supported by this local SageMaker"
         )
     known = ", ".join(("sagemaker", "s3", "logs", "codeartifact", *SERVICES))
     return f"The service '{service[:100]}' is not supported by this local SageMaker (supported: {known})"
 
 
 def answer(context: Context, service: str, operation: str, body: bytes) -> Response:
-    """Check a request, do its action, check the answer."""
+    """Check a request, run its action, and check the response."""
     if service == "local" and operation in LOCAL_ACTIONS:
         return LOCAL_ACTIONS[operation](context, _parse(body))
     if service == "local" or operation not in (ACTIONS if service == "sagemaker" else LOG_ACTIONS):
@@ -259,7 +259,7 @@ def _check_response(service: str, operation: str, response: Response) -> None:
     shape = service_model.output_shape(operation, service)
     if shape is None:
         return
-    # members that come only later (ModelArtifacts of a running job) are required in the model, but not in the service
+    # the model requires members that exist only later, such as ModelArtifacts of a running job; the service omits them
     broken = [text for text in service_model.violations(shape, response) if not text.endswith("must not be null")]
     if broken:
         log.error("the response of %s does not match the model: %s", operation, service_model.validation_text(broken))

@@ -1,4 +1,5 @@
 """Training and processing jobs as supervised processes under the SageMaker container contract.
 
-Nothing here knows pipelines, the database or HTTP; this file imports nothing, because every job's process imports it.
+Nothing here depends on pipelines, the database or HTTP. This file imports nothing, because every job's runner imports
+it.
 """

@@ -1,4 +1,4 @@
-"""boto3 clients of this server, for what it does in the name of jobs and functions."""
+"""boto3 clients that this server uses on behalf of jobs and functions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from local_sagemaker.types import BotoClient
 
 
 def local_client(service: str, env: Mapping[str, str], *, max_connections: int = 10) -> BotoClient:
-    """A client by the variables that jobs get; boto3 is imported at the first."""
+    """A client configured by the environment variables of jobs. The first call imports boto3."""
     import boto3
     from botocore.config import Config
 

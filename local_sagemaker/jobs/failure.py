@@ -1,4 +1,4 @@
-"""Why a job failed, in the service's words and in at most 1,024 characters."""
+"""A failed job's FailureReason in the service's format, with at most 1,024 characters."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ _DRIVER_NOISE = re.compile(
     r"^Training Container Execution"
 )
 _DRIVER_STARTS = "Executing command:"
-"""The drivers' last words before the program: above them is their copy of the whole environment."""
+"""The drivers' last lines before the program's output; the lines above are their copy of the environment."""
 _DRIVER_TRACEBACK = "Command failed with exit code"
 _DRIVER_FAILURES = ("subprocess.CalledProcessError", "Training Execution failed. For more details")
 
 
 def algorithm_error(said: str, tail: Sequence[str], exit_code: int) -> str:
-    """Compose the FailureReason: the failure file, and the log's tail where the file does not explain itself.
+    """Compose the FailureReason from the failure file, and from the log's tail if the file does not say why.
 
-    `said` is the file's text; a processing job has none. The SDK's drivers write only that a command failed; the
-    traceback of the user's program is in the log alone.
+    `said` is the file's text; processing jobs have no such file. The SDK's drivers write only that a command failed;
+    the traceback of the user's program is only in the log.
     """
     from_driver = any(mark in said for mark in _DRIVER_FAILURES)
     if from_driver:
@@ -36,7 +36,7 @@ def algorithm_error(said: str, tail: Sequence[str], exit_code: int) -> str:
 
 
 def user_tail(tail: Sequence[str]) -> str:
-    """Pick the last traceback of the user's own program, or its last lines."""
+    """The last traceback of the user's program, or its last lines."""
     lines: list[str] = []
     begun = max((number for number, line in enumerate(tail, 1) if line.startswith(_DRIVER_STARTS)), default=0)
     for line in tail[begun:]:

@@ -1,4 +1,4 @@
-"""What training and processing jobs have in common: hosts that run, are watched, stopped and cleaned up."""
+"""The common part of training and processing jobs: starts, watches, stops and cleans up hosts."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ log = logging.getLogger(__name__)
 Cause = Literal["exited", "stopped", "max_runtime", "interrupted", "disk"]
 _WATCH_SECONDS = 2.0
 _KILL_SECONDS = 5.0
-"""How long a killed host has to report its end before its runner is killed too."""
+"""How long a killed host may take to report its end before its runner is killed, too."""
 _PEER_GRACE_SECONDS = 10.0
-"""After one host failed, how long the others have to end by themselves."""
+"""How long the other hosts may take to end after one has failed."""
 
 
 class JobFailed(Exception):
-    """The job ends as Failed; the text is its FailureReason."""
+    """The job ends as Failed, with the text as FailureReason."""
 
 
 class JobStopped(Exception):
-    """The job was stopped before its program ran."""
+    """The job was stopped before its program started."""
 
 
 class ServerShutdown(Exception):
-    """The server ends: the job's processes are gone, and nothing is reported any more."""
+    """The server is shutting down: the job's processes have ended, and nothing more is reported."""
 
 
 @dataclass(frozen=True)
@@ -74,13 +74,13 @@ class Outcome:
 
     cause: Cause
     failed: tuple[int, HostExit] | None = None
-    """The host that failed first, by its index, if any."""
+    """The index and exit of the host that failed first, if any."""
     detail: str | None = None
 
 
 @dataclass
 class _Watch:
-    """State of the waiting loop."""
+    """The state of the loop that waits for hosts."""
 
     cause: Cause = "exited"
     detail: str | None = None
@@ -96,7 +96,7 @@ def utc_now() -> datetime:
 
 
 class Job(ABC):
-    """One job from its start to its last report. `run` is its thread; the other methods may be called from any."""
+    """A job from its start to its last report. `run` is its thread; the other methods can be called from any thread."""
 
     group: str
     """Its CloudWatch Logs group."""
@@ -116,25 +116,25 @@ class Job(ABC):
         self._stream_epoch = 0
         self._shipper: LogShipper | None = None
 
-    # --- asked from outside -------------------------------------------------------------------------------------
+    # --- called by the supervisor -------------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """Ask for the end as Stopped."""
+        """Stop the job; it ends as Stopped."""
         self._stop_requested.set()
         self._inbox.put(("stop", None))
 
     def interrupt(self) -> None:
-        """Take the instances away; ValueError where the request did not ask for spot instances."""
+        """Simulate a spot interruption; ValueError if the request does not use spot instances."""
         if self.request.get("EnableManagedSpotTraining") is not True:
             raise ValueError(f"{self.spec.name} is not a managed spot training job")
         self._inbox.put(("interrupt", None))
 
     def shutdown(self) -> None:
-        """End at once, reporting nothing."""
+        """End at once, without reporting."""
         self._shutdown.set()
         self._inbox.put(("shutdown", None))
 
-    # --- what the kinds of job do differently -------------------------------------------------------------------
+    # --- differs between kinds of job ---------------------------------------------------------------------------
 
     @abstractmethod
     def _cluster(self, slot: int) -> Cluster:
@@ -142,7 +142,7 @@ class Job(ABC):
 
     @abstractmethod
     def _work(self) -> None:
-        """Run the job; raises JobFailed, S3Problem or JobStopped where it does not complete."""
+        """Run the job; raises JobFailed, S3Problem or JobStopped if it does not complete."""
 
     @abstractmethod
     def _report_failed(self, reason: str) -> None:
@@ -153,15 +153,15 @@ class Job(ABC):
         """Report the end as Stopped."""
 
     def _metrics(self, found: list[tuple[str, float, int]]) -> None:  # noqa: B027 (a hook that not every kind needs)
-        """Take metrics from the log: [name, value, milliseconds]."""
+        """Process metrics from the log: name, value, milliseconds."""
 
     def _tick(self, *, final: bool = False) -> None:  # noqa: B027
-        """Do what is done every few seconds while the hosts run."""
+        """Called every few seconds while the hosts are running."""
 
     # --- running ------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Run the job to its last report."""
+        """Run the job until its last report."""
         try:
             self._prepare_folder()
             refused = refusals(f"Create{self.spec.kind.capitalize()}Job", self.request)
@@ -182,7 +182,7 @@ class Job(ABC):
             self._close_logs()
 
     def never_started(self) -> None:
-        """Report a job as Stopped that was still waiting."""
+        """Report a queued job as Stopped."""
         self._report_stopped()
 
     def _prepare_folder(self) -> None:
@@ -196,24 +196,24 @@ class Job(ABC):
 
     def _why_internal(self, error: Exception) -> str:
         if isinstance(error, OSError) and disk.is_full(error):
-            # the error of a write names no file, and never the disk
+            # the error of a failed write does not contain the path
             place = self._disk_shortage() or f"the disk of {self.services.data_dir} was full"
             return f"ClientError: No space left on device: {place}"
         return f"InternalServerError: {type(error).__name__}: {error}"
 
     def check_stop(self) -> None:
-        """Leave early where a stop or the server's end was asked for; called between downloads."""
+        """Raise if the job was stopped or the server is shutting down; called between downloads."""
         if self._shutdown.is_set():
             raise ServerShutdown
         if self._stop_requested.is_set():
             raise JobStopped
 
     def run_hosts(self, configs: list[HostConfig], max_runtime: float) -> Outcome:
-        """Start all hosts and wait for their end, whatever brings it about."""
+        """Start all hosts and wait until they end for any reason."""
         self._shipper = LogShipper(self.services.logs_client(), self.group)
         self._stream_epoch = int(time.time())
         self.check_stop()
-        for config, layout in zip(configs, self.layouts, strict=True):  # one by one: what has started is known to `run`
+        for config, layout in zip(configs, self.layouts, strict=True):  # one by one: `run` closes those that started
             self._hosts.append(HostRun(config, layout.root, self._on_message))
         self.check_stop()
         watcher = _Ticker(self._watch_folder)
@@ -260,7 +260,7 @@ class Job(ABC):
             self._begin_end(watch, "interrupted")
 
     def _note_end(self, watch: _Watch, host: HostRun) -> None:
-        """Keep the first failure; the other hosts cannot go on without that one."""
+        """Store the first failure, and end the other hosts, which cannot continue without the failed one."""
         ended = host.exit or HostExit(137, None, [])
         if ended.code == 0 or watch.failed:
             return
@@ -276,7 +276,7 @@ class Job(ABC):
         self._terminate_hosts()
 
     def _ending(self, cause: Cause) -> None:  # noqa: B027
-        """Report that the end has begun."""
+        """Called when the job starts to end."""
 
     def _terminate_hosts(self) -> None:
         for host in self._hosts:
@@ -299,7 +299,7 @@ class Job(ABC):
             self._shipper = None
 
     def _on_message(self, host: HostRun, message: Message) -> None:
-        """Take a runner's message, in that host's reader thread."""
+        """Process a runner's message, in the host's reader thread."""
         if "log" in message and self._shipper:
             self._shipper.add(f"{self.spec.name}/{host.config.host}-{self._stream_epoch}", message["log"])
         if "metrics" in message:
@@ -315,27 +315,27 @@ class Job(ABC):
         volume = self._volume_bytes()
         try:
             used = sum(512 * entry.status.st_blocks for entry in walk(self.folder, self.folder)) if volume else 0
-        except UnsafeFile as error:  # what cannot be measured has no limit
+        except UnsafeFile as error:  # without a known size, the limit cannot be enforced
             self._inbox.put(("disk", f"the job's size cannot be measured, {error}"))
             return
         if volume and used > volume:
             self._inbox.put(("disk", f"the job uses {used // 2**20} MB and its volume has {volume // 2**20} MB"))
 
     def room_bytes(self) -> int:
-        """The most that what a host leaves may have: its volume, or the disk of this machine."""
+        """The maximum size of a host's files: its volume, or this machine's disk."""
         return self._volume_bytes() or shutil.disk_usage(self.folder).total
 
     def _volume_bytes(self) -> int:
-        """Return the size of the volume that the request asks for; 0 for no limit."""
+        """The size of the requested volume; 0 for no limit."""
         return 0
 
     def plan(self, source: JsonObject) -> list[Download]:
-        """List what an S3 source of this job brings."""
+        """List the objects of an S3 source."""
         role = str(self.request.get("RoleArn", ""))
         return channels.plan(self.services.s3, source, region=region_of(self.spec.arn), role=role)
 
     def host_config(self, index: int, argv: list[str], own: Mapping[str, str], cwd: str) -> HostConfig:
-        """Make one host's environment and describe its program."""
+        """Create a host's Python environment, and return its configuration."""
         services, layout, paths = self.services, self.layouts[index], self.paths[index]
         python = services.python()
         programs = make_environment(layout.root / "python", python, services.data_dir / "environments")
@@ -364,7 +364,7 @@ class Job(ABC):
 
 
 class _Ticker:
-    """Calls a function every few seconds in a thread until closed; its faults are logged, not raised."""
+    """Calls a function every few seconds in a thread until closed. Errors are only logged."""
 
     def __init__(self, function: Callable[[], None]) -> None:
         self._function = function
@@ -379,10 +379,10 @@ class _Ticker:
             try:
                 self._function()
             except FileNotFoundError:
-                continue  # a file went while it was looked at
+                continue  # a file was removed during the check
             except Exception:
                 log.exception("watching a job's folder")
-            pause = max(_WATCH_SECONDS, 20 * (time.monotonic() - began))  # a folder of many files costs at most 5 %
+            pause = max(_WATCH_SECONDS, 20 * (time.monotonic() - began))  # at most 5 % of the time, for many files
 
     def close(self) -> None:
         self._closing.set()

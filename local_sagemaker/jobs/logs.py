@@ -1,4 +1,4 @@
-"""A job's lines on their way to CloudWatch Logs: in batches, from a thread of their own."""
+"""Sends a job's output to CloudWatch Logs, in batches from a separate thread."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ log = logging.getLogger(__name__)
 
 _BATCH_EVENTS = 5000
 _BATCH_BYTES = 900_000
-"""PutLogEvents takes 10,000 events and 1,048,576 bytes, 26 of them for each event."""
+"""PutLogEvents accepts 10,000 events and 1,048,576 bytes, including 26 for each event."""
 _INTERVAL_SECONDS = 0.5
 _MAX_WAITING = 4 * _BATCH_EVENTS
-"""Lines of a job that are not stored yet."""
+"""The maximum number of lines that are not stored yet."""
 _MAX_WAIT_SECONDS = 60.0
-"""A job does not wait for its log for ever."""
+"""The maximum time that a job waits for its log."""
 
 
 class LogEvent(TypedDict):
@@ -30,7 +30,7 @@ class LogEvent(TypedDict):
 
 
 class LogShipper:
-    """Writes the streams of one job; what CloudWatch Logs refuses is still in the job's log file."""
+    """Writes a job's log streams. Lines that CloudWatch Logs rejects are still in the job's log file."""
 
     def __init__(self, client: BotoClient, group: str) -> None:
         self._client = client
@@ -44,14 +44,14 @@ class LogShipper:
         self._thread.start()
 
     def add(self, stream: str, lines: Sequence[tuple[int, str]]) -> None:
-        """Queue [milliseconds, line] pairs; waits while too many do, and with it the program that prints them."""
+        """Queue (milliseconds, line) pairs; blocks if too many are queued, which slows down the program."""
         with self._room:
             self._room.wait_for(lambda: self._waiting < _MAX_WAITING or self._closing.is_set(), _MAX_WAIT_SECONDS)
             self._pending.setdefault(stream, []).extend((int(ms), str(line)) for ms, line in lines)
             self._waiting += len(lines)
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write the remaining lines."""
         with self._room:
             self._closing.set()
             self._room.notify_all()
@@ -78,7 +78,7 @@ class LogShipper:
                 self._create(stream)
                 self._client.put_log_events(logGroupName=self._group, logStreamName=stream, logEvents=batch)
                 return
-            except Exception as error:  # logs must never end a job
+            except Exception as error:  # a failing log must never end a job
                 if attempt == 2:
                     log.warning("%d lines of %s were not stored: %s", len(batch), stream, error)
                 else:
@@ -100,7 +100,7 @@ class LogShipper:
 
 
 def batches(lines: list[tuple[int, str]]) -> list[list[LogEvent]]:
-    """Cut lines into batches that PutLogEvents takes; it refuses empty messages, so an empty line is a space."""
+    """Split lines into batches for PutLogEvents. It rejects empty messages, so an empty line becomes a space."""
     result: list[list[LogEvent]] = [[]]
     size = 0
     for milliseconds, line in lines:

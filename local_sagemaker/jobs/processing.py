@@ -1,4 +1,4 @@
-"""A processing job: inputs in, the program, outputs out."""
+"""A processing job: downloads inputs, runs the program, and uploads outputs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CODE_BYTES = 2**20
 
 
 class ProcessingJob(Job):
-    """Runs one CreateProcessingJob request."""
+    """Runs a CreateProcessingJob request."""
 
     group = "/aws/sagemaker/ProcessingJobs"
 

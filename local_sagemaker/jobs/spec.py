@@ -1,4 +1,4 @@
-"""What the API side hands to the job side, and what it hears back."""
+"""What the API passes to the supervisor, and what the supervisor reports."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ JobKind = Literal["training", "processing", "tuning"]
 
 @dataclass(frozen=True)
 class JobSpec:
-    """One job as its Create call described it, every pipeline variable resolved."""
+    """A job, with all pipeline variables resolved."""
 
     kind: JobKind
     name: str
     arn: str
     request: Request
-    """The resolved request of Create*Job."""
+    """The resolved request of Create{Training,Processing,HyperParameterTuning}Job."""
     owner: str = ""
-    """The execution or tuning job that it belongs to, for a fair queue; empty for a job that was created by itself."""
+    """The execution or tuning job that created it, for the fair queue; empty for a job created by a client."""
 
 
 def job_folder(data_dir: Path, kind: str, name: str, arn: str) -> Path:
-    """Where a job's files are; names are unique in a region, and other regions than the server's own have a folder."""
+    """A job's folder. Names are unique per region, so regions other than the default one have subfolders."""
     region = region_of(arn)
     return data_dir / "jobs" / kind / name if region == REGION else data_dir / "jobs" / region / kind / name
 

@@ -1,4 +1,4 @@
-"""Runs the jobs: a fair queue, a bounded number at once, and none that outlives the server."""
+"""Runs the jobs: with a fair queue and limited concurrency; no job outlives the server."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SHUTDOWN_SECONDS = 20
 
 
 class UnknownJob(KeyError):
-    """No queued or running job has this ARN."""
+    """There is no queued or running job with this ARN."""
 
 
 class JobSupervisor:
@@ -83,7 +83,7 @@ class JobSupervisor:
 
     @cached_property
     def python(self) -> JobPython:
-        """What is known of job_python; asks it at first use, JobPythonError when it does not run."""
+        """The interpreter that runs the jobs, inspected at first use; JobPythonError if it does not work."""
         return JobPython.ask(self._job_python)
 
     @cached_property
@@ -96,7 +96,7 @@ class JobSupervisor:
     # --- the queue ----------------------------------------------------------------------------------------------
 
     def submit(self, spec: JobSpec) -> None:
-        """Queue a job; it starts when a slot is free and it is its execution's turn."""
+        """Queue a job. It starts when a slot is free and it is its owner's turn."""
         with self._lock:
             if self._closed:
                 raise RuntimeError("the supervisor is shut down")
@@ -120,7 +120,7 @@ class JobSupervisor:
         finally:
             with self._lock:
                 running = self._running.get(job.spec.arn)
-                if running is not None and running[0] is job:  # not another one of its name, begun when it had ended
+                if running is not None and running[0] is job:  # not a newer job with the same name
                     del self._running[job.spec.arn]
                 self._free_slots.append(slot)
                 self._start_next()
@@ -132,7 +132,7 @@ class JobSupervisor:
         return self._running[arn][0]
 
     def stop(self, arn: str) -> None:
-        """Send SIGTERM, after the grace SIGKILL; the job ends as Stopped. UnknownJob when it does not run here."""
+        """Send SIGTERM, then SIGKILL after the grace period; the job ends as Stopped. UnknownJob if it is not here."""
         with self._lock:
             spec = self._queue.remove(arn)
             if spec is None:
@@ -141,16 +141,16 @@ class JobSupervisor:
             _KINDS[spec.kind](spec, self._services, 0).never_started()
 
     def interrupt(self, arn: str) -> None:
-        """Take the instance away as a spot interruption does; the job starts again from its checkpoints.
+        """Simulate a spot interruption; the job restarts from its checkpoints.
 
-        UnknownJob when it does not run here, ValueError when it is no managed spot training job.
+        UnknownJob if it is not here, ValueError if it is not a managed spot training job.
         """
         with self._lock:
             job = self._find(arn)
         job.interrupt()
 
     def shutdown(self) -> None:
-        """End every job's processes; nothing that it started is alive when it returns."""
+        """End all jobs. When this returns, all of their processes have ended."""
         with self._lock:
             self._closed = True
             self._queue.clear()

@@ -1,8 +1,8 @@
-"""A training job: channels and checkpoints in, the program, model and output out.
+"""A training job: downloads channels and checkpoints, runs the program, and uploads model and output.
 
-Input mode FastFile is treated like File: the objects are downloaded before the start, and the program sees the same
-files. What a host leaves in /opt/ml/model goes into model.tar.gz, and what it leaves in /opt/ml/output/data into
-output.tar.gz, both with names relative to that folder; an empty folder makes no archive.
+Input mode FastFile is treated like File: objects are downloaded before the program starts, and it sees the same files.
+The content of /opt/ml/model is uploaded as model.tar.gz, that of /opt/ml/output/data as output.tar.gz. Names in the
+archives are relative to these folders; an empty folder creates no archive.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ _MESSAGES = {
     "MaxRuntimeExceeded": "Training job runtime exceeded MaxRuntimeInSeconds provided",
     "MaxWaitTimeExceeded": "Training job wait time exceeded MaxWaitTimeInSeconds provided",
 }
-"""The service's texts (SecondaryStatusTransition in the API reference, and jobs' logs); the spot one is ours."""
+"""The service's messages (SecondaryStatusTransition in the API reference, and jobs' logs); Interrupted is ours."""
 
 
 class TrainingJob(Job):
-    """Runs one CreateTrainingJob request."""
+    """Runs a CreateTrainingJob request."""
 
     group = "/aws/sagemaker/TrainingJobs"
 
@@ -66,7 +66,7 @@ class TrainingJob(Job):
         resources = self.request.get("ResourceConfig") or {}
         return Cluster.of(int(resources.get("InstanceCount", 1)), resources.get("InstanceType", "ml.m5.large"), slot)
 
-    # --- the job's course ---------------------------------------------------------------------------------------
+    # --- running ------------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
         self._status("InProgress", "Starting")
@@ -85,7 +85,7 @@ class TrainingJob(Job):
         self._finish(outcome)
 
     def _attempt(self) -> Outcome:
-        """Run the hosts once, from an empty folder to the final sync of checkpoints."""
+        """Run the hosts once, from an empty folder to the last upload of checkpoints."""
         self._started = self._started or utc_now()
         self._status("InProgress", "Downloading", changes={"TrainingStartTime": self._started})
         begun = time.monotonic()
@@ -134,13 +134,13 @@ class TrainingJob(Job):
         said = read_text(layout.root, layout.ml / "output" / "failure", 16 * LIMIT)
         return algorithm_error(Mask(self.services.client_env)(said), ended.tail, ended.code)
 
-    # --- what goes in -------------------------------------------------------------------------------------------
+    # --- inputs -------------------------------------------------------------------------------------------------
 
     def _host(self, index: int) -> HostConfig:
         algorithm = self.request["AlgorithmSpecification"]
         argv = [*self._entry_point(), *(algorithm.get("ContainerArguments") or [])]
         own = {
-            "SAGEMAKER_BASE_DIR": str(ML),  # where sagemaker-training looks, also without a mount
+            "SAGEMAKER_BASE_DIR": str(ML),  # sagemaker-training uses this folder, even without a mount
             "TRAINING_JOB_NAME": self.spec.name,
             "TRAINING_JOB_ARN": self.spec.arn,
             "AWS_REGION": region_of(self.spec.arn),
@@ -150,7 +150,7 @@ class TrainingJob(Job):
         return self.host_config(index, argv, own, ML)
 
     def _entry_point(self) -> list[str]:
-        """The request's own, else sagemaker-training's program, run by the job's interpreter as all else."""
+        """The request's entry point, else sagemaker-training's program, run by the job's interpreter."""
         given: list[str] = self.request["AlgorithmSpecification"].get("ContainerEntrypoint") or []
         if given:
             return given
@@ -198,10 +198,10 @@ class TrainingJob(Job):
         write_json(config / "resourceconfig.json", json.dumps(self.cluster.resource_config(self.cluster.names[index])))
 
     def _meet_at_own_port(self, ml: Path) -> None:
-        """Give the hosts of this job a meeting point of their own in the staged driver.
+        """Set this job's address and port for the rendezvous of its hosts in the staged driver.
 
-        The driver's port 7777 is free in a container, but jobs here share the machine; and without a mount there is no
-        /etc/hosts of the job's own that knows algo-1.
+        The driver uses port 7777, which is free in a container, but jobs here share the machine. Without a mount, the
+        job has no /etc/hosts with algo-1.
         """
         script = ml / "input" / "data" / "sm_drivers" / "scripts" / "environment.py"
         if len(self.layouts) == 1 or not script.is_file():
@@ -234,7 +234,7 @@ class TrainingJob(Job):
     def _tick(self, *, final: bool = False) -> None:
         self._sync_checkpoints(final=final)
 
-    # --- what comes out -----------------------------------------------------------------------------------------
+    # --- outputs ------------------------------------------------------------------------------------------------
 
     def _output_uri(self, *parts: str) -> S3Uri:
         return S3Uri.parse(self.request["OutputDataConfig"]["S3OutputPath"]).child(self.spec.name, "output", *parts)
@@ -267,7 +267,7 @@ class TrainingJob(Job):
             packed.unlink(missing_ok=True)
 
     def _remove_bulk(self) -> None:
-        """After success the data lies in S3; a failed job keeps its folder for whoever looks for the reason."""
+        """After success, delete large files, which are in S3. A failed job's folder is kept for debugging."""
         for layout in self.layouts:
             for folder in ("ml/input/data", "ml/model", "ml/checkpoints", "ml/tmp", "python", "home"):
                 remove_tree(layout.root / folder)
@@ -328,7 +328,7 @@ class TrainingJob(Job):
 
 
 def _folder_name(channel: JsonObject) -> str:
-    """Return a ChannelName that is a folder's name; JobFailed for `..`, which the API's pattern lets by."""
+    """A channel's folder name; JobFailed for names such as `..`, which the API's pattern allows."""
     name = str(channel["ChannelName"])
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name) or set(name) == {"."}:
         raise JobFailed(f"ClientError: ChannelName {name!r} is not a name for a folder")

@@ -1,6 +1,6 @@
-"""CloudWatch Logs as far as jobs and their readers need it, kept on disk: logs outlive the server.
+"""The part of CloudWatch Logs that jobs and their readers need. Logs are on disk, so they survive a restart.
 
-Nothing here knows SageMaker.
+Nothing here depends on SageMaker.
 """
 
 from local_sagemaker.logs.actions import LOG_ACTIONS

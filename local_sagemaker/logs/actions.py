@@ -1,4 +1,4 @@
-"""The Logs actions: groups, streams, writing, reading, filtering."""
+"""The actions of CloudWatch Logs: groups, streams, writing, reading and filtering."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Position: TypeAlias = list[str | int]
 _PAGE_BYTES = 1_048_576
 _PAGE_EVENTS = 10_000
 _LAST = 2**63 - 1
-"""A time after every event."""
+"""Later than any event."""
 _EVENT_OVERHEAD = 26
-"""Bytes that the service counts for an event beside its text."""
+"""Bytes that the service counts for an event in addition to its text."""
 
 
 def _error(code: str, message: str) -> ServiceError:
@@ -70,7 +70,7 @@ def _group_arn(name: str) -> str:
 
 
 def create_log_group(store: LogStore, request: Request) -> Response:
-    """Make a group."""
+    """Create a group."""
     try:
         with store.write() as connection:
             connection.execute(
@@ -90,7 +90,7 @@ def delete_log_group(store: LogStore, request: Request) -> Response:
 
 
 def create_log_stream(store: LogStore, request: Request) -> Response:
-    """Make a stream."""
+    """Create a stream."""
     group = _group(store, request)
     try:
         with store.write() as connection:
@@ -112,7 +112,7 @@ def delete_log_stream(store: LogStore, request: Request) -> Response:
 
 
 def put_log_events(store: LogStore, request: Request) -> Response:
-    """Append events; they must be in the order of their times, as in the service."""
+    """Append events, which must be in chronological order, as on AWS."""
     events = request["logEvents"]
     if any(after["timestamp"] < before["timestamp"] for before, after in pairwise(events)):
         raise _error(
@@ -157,7 +157,7 @@ def describe_log_groups(store: LogStore, request: Request) -> Response:
 
 
 def describe_log_streams(store: LogStore, request: Request) -> Response:
-    """Streams of a group, by name or by their last event."""
+    """Streams of a group, by name or by last event."""
     group, limit = _group(store, request), request.get("limit") or 50
     prefix, offset = request.get("logStreamNamePrefix") or "", int(_decode(request.get("nextToken"), [0])[0])
     by_time = request.get("orderBy") == "LastEventTime"
@@ -205,7 +205,7 @@ def _decode(token: str | None, default: Position) -> Position:
 
 
 def _fit(rows: list[sqlite3.Row]) -> list[sqlite3.Row]:
-    """As many of the rows, from the first one on, as fit into a page's bytes; at least one."""
+    """The first rows that fit into a page's bytes; at least one."""
     size = 0
     for index, row in enumerate(rows):
         size += len(row["message"]) * 2 + _EVENT_OVERHEAD
@@ -215,7 +215,7 @@ def _fit(rows: list[sqlite3.Row]) -> list[sqlite3.Row]:
 
 
 def get_log_events(store: LogStore, request: Request) -> Response:
-    """A page of one stream in time order; the token of the last page comes back unchanged, as in the service."""
+    """A page of one stream in chronological order. As on AWS, the last page returns the token that it was given."""
     stream = _stream(store, request)
     forward, position = _position(request)
     conditions, values = ["stream = ?"], [stream["seq"]]
@@ -248,7 +248,7 @@ def _place(row: sqlite3.Row) -> list[int]:
 
 
 def _position(request: Request) -> tuple[bool, list[int] | None]:
-    """Whether to read forward, and from where."""
+    """The direction to read in, and the position to start at."""
     token = request.get("nextToken")
     if token is None:
         return bool(request.get("startFromHead")), None
@@ -264,10 +264,10 @@ def _position(request: Request) -> tuple[bool, list[int] | None]:
 
 
 def filter_log_events(store: LogStore, request: Request) -> Response:
-    """Events of a group's streams that match a pattern of terms, in time order; the latest first if asked to."""
+    """Events of a group's streams that match a pattern of terms, in chronological order or latest first."""
     group, limit = _group(store, request), request.get("limit") or _PAGE_EVENTS
     pattern = request.get("filterPattern") or ""
-    matches(pattern, "")  # a pattern that is not supported is refused whatever there is to filter
+    matches(pattern, "")  # reject an unsupported pattern even if there are no events
     conditions, values = ["streams.log_group = ?"], [group["seq"]]
     names, prefix = request.get("logStreamNames"), request.get("logStreamNamePrefix")
     if names and prefix:
@@ -318,4 +318,4 @@ LOG_ACTIONS: dict[str, Callable[[LogStore, Request], Response]] = {
     "GetLogEvents": get_log_events,
     "FilterLogEvents": filter_log_events,
 }
-"""The actions by name; the others of CloudWatch Logs are refused by name."""
+"""The supported actions by name."""

@@ -1,4 +1,4 @@
-"""Filter patterns made of terms: all must occur, `?term` any of them, `-term` none."""
+"""Filter patterns with terms: all plain terms, at least one `?term` and no `-term` must occur."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _TERM = re.compile(r'([?-]?)(?:"([^"]*)"|(\S+))')
 
 
 def matches(pattern: str, message: str) -> bool:
-    """Whether a message fits; JSON and column patterns are refused by name."""
+    """Whether a message matches; ServiceError for JSON, column and regular expression patterns."""
     pattern = pattern.strip()
     if pattern[:1] in ("{", "[", "%"):
         error = ServiceError("filterPattern: JSON, column and regular expression patterns are not supported here.")

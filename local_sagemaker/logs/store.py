@@ -1,7 +1,7 @@
-"""Log groups, streams and events in a database of their own.
+"""Log groups, streams and events, in a separate database.
 
-Its commits are not forced to the disk one by one (`synchronous=NORMAL`): a killed server loses nothing, a power cut may
-lose the last lines, and a job that prints much is not slowed down.
+Commits are not synchronous (`synchronous=NORMAL`), so that jobs that print much are not slowed down: a killed server
+loses nothing, but a power failure may lose the last lines.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a request may hold beyond the service's model: what is not supported here is refused by name.
+"""Checks of requests beyond the service's model: rejects unsupported members and values by name.
 
-Nothing here acts on a request or knows the database.
+Nothing here executes a request or depends on the database.
 """

@@ -1,4 +1,4 @@
-"""Everything that is known to be wrong with a request before it is acted upon."""
+"""All checks of a request before it is executed."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from local_sagemaker.types import Request
 
 
 def refusals(operation: str, request: Request) -> list[str]:
-    """What of a request is not supported here, or breaks a rule that the model does not have; a sentence each.
+    """Messages about a request's unsupported members and values, and about rules that the model does not have.
 
-    The request may be a step's arguments: expressions that have no value yet are let by.
+    The request may be a step's arguments: expressions are skipped.
     """
     return [
         *unsupported_members(operation, request),
@@ -33,7 +33,7 @@ def refusals(operation: str, request: Request) -> list[str]:
 
 @dataclass(frozen=True)
 class RequestChecks:
-    """The checks that depend on how the server was started and on what is in S3."""
+    """The checks that depend on the server's options and on S3."""
 
     s3_dir: Path
     images: Images = field(default_factory=Images)
@@ -42,14 +42,14 @@ class RequestChecks:
     toolkit: TrainingToolkit = field(default_factory=lambda: TrainingToolkit(sys.executable))
 
     def unsupported_here(self, operation: str, request: Request) -> list[str]:
-        """What of a request does not run on this server as it was started; a sentence each."""
+        """Messages about what this server does not support with its options."""
         if operation == tuning.CREATE:
             found = self.unsupported_here("CreateTrainingJob", tuning.training_definition(request) or {})
             return [f"TrainingJobDefinition.{text}" for text in found]
         return [*self.images.refusals(operation, request), *self.toolkit.refusals(operation, request)]
 
     def problems(self, operation: str, request: Request) -> list[str]:
-        """What is wrong with a request whose values are all known; a sentence each."""
+        """Messages about all problems of a request without expressions."""
         found = [*refusals(operation, request), *self.unsupported_here(operation, request)]
         if operation == tuning.CREATE:
             return found or self._problems_of_trials(request)

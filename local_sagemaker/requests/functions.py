@@ -1,4 +1,4 @@
-"""Which Lambda functions there are: those that `serve --lambda` names."""
+"""The available Lambda functions: those of `serve --lambda`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ FUNCTION_ARN = re.compile(
 
 @dataclass(frozen=True)
 class KnownFunctions:
-    """The functions' "module:function" by ARN."""
+    """Functions as "module:function" by ARN."""
 
     handlers: Mapping[str, str] = field(default_factory=dict)
 
     def refusal(self, arn: str) -> str | None:
-        """Why a function is refused; None when it is known."""
+        """A message about an unknown function; None if it is known."""
         if arn in self.handlers:
             return None
         return (

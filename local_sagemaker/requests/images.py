@@ -1,4 +1,4 @@
-"""Which images a job may name: no image is run here, the job Python stands in for those of AWS that hold PyTorch."""
+"""The supported images. Images are not run: the jobs' Python replaces AWS's PyTorch images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from local_sagemaker.types import Request
 _PYTORCH = re.compile(
     r"\d{12}\.dkr[.-]ecr(-fips)?\.[a-z0-9.-]+/([a-z0-9._/-]+/)?pytorch(-training|-inference)?([:@][\w.:@+-]+)?"
 )
-"""By the repository's name: each region has an account of its own, and a mirror has the user's."""
+"""Matches by repository name, since the account differs between regions, and mirrors are in users' accounts."""
 _MEMBERS = {
     "CreateTrainingJob": ("AlgorithmSpecification", "TrainingImage"),
     "CreateProcessingJob": ("AppSpecification", "ImageUri"),
@@ -22,17 +22,17 @@ SUPPORTED = "AWS's PyTorch containers (pytorch, pytorch-training, pytorch-infere
 
 @dataclass(frozen=True)
 class Images:
-    """The images whose jobs the job Python runs."""
+    """The images that jobs may use."""
 
     patterns: tuple[str, ...] = ()
-    """What `serve --image` allows beside AWS's PyTorch containers, as a shell's patterns over the whole URI."""
+    """Shell patterns of `serve --image`, matched against the whole URI, in addition to AWS's PyTorch containers."""
 
     def allow(self, image: str) -> bool:
-        """Whether the job Python runs the jobs of this image."""
+        """Whether jobs may use this image."""
         return bool(_PYTORCH.fullmatch(image)) or any(fnmatchcase(image, pattern) for pattern in self.patterns)
 
     def refusals(self, operation: str, request: Request) -> Iterator[str]:
-        """Yield why a job's image is refused; an image that is not known yet is left alone."""
+        """Yield a message if a job's image is not supported; expressions are skipped."""
         if operation not in _MEMBERS:
             return
         outer, inner = _MEMBERS[operation]
@@ -47,7 +47,7 @@ class Images:
 
 
 def _pattern(image: str) -> str:
-    """A pattern for all versions of an image."""
+    """A pattern that matches all versions of an image."""
     _, slash, last = image.rpartition("/")
     name = re.split("[:@]", last)[0]
     return f"*{slash}{name}{':' if last.startswith(f'{name}:') else ''}*"

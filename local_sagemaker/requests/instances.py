@@ -1,4 +1,4 @@
-"""Which instance type a job gets: the first of its preferences that has capacity."""
+"""Chooses a job's instance type: the first of its preferences that has capacity."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from local_sagemaker.types import Request
 NO_CAPACITY = (
     "CapacityError: Unable to provision requested ML compute capacity. Please retry using a different ML instance type."
 )
-"""The service's words, as a job's FailureReason."""
+"""The service's message, as a job's FailureReason."""
 
 _CLUSTERS = {"training": ("ResourceConfig",), "processing": ("ProcessingResources", "ClusterConfig"), "tuning": ()}
-"""Where a request of each kind of job says what it runs on; a tuning job has nothing of its own."""
+"""The member with the instances in a request of each kind of job; tuning jobs have none."""
 
 Kind = Literal["training", "processing", "tuning"]
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """What the machine plays to have: every instance type but those of `serve --no-capacity`."""
+    """The simulated capacity: all instance types except those of `serve --no-capacity`."""
 
     without: frozenset[str] = frozenset()
 
     def choose(self, kind: Kind, request: Request) -> Request:
-        """The request with an instance type in the place of its preferences; as it is where none has capacity."""
+        """Replace the request's preferences with an instance type; return it unchanged if none has capacity."""
         cluster = _cluster(kind, request)
         for preference in cluster.get("InstancePreferences") or ():
             if preference["InstanceType"] not in self.without:
@@ -34,13 +34,13 @@ class Capacity:
         return request
 
     def can_run(self, kind: Kind, chosen: Request) -> bool:
-        """Whether there is capacity for what `choose` gave."""
+        """Whether there is capacity for the result of `choose`."""
         cluster = _cluster(kind, chosen)
         return not cluster.get("InstancePreferences") and cluster.get("InstanceType") not in self.without
 
 
 def with_selection(kind: Kind, request: Request, chosen: Request) -> Request:
-    """The request as Describe tells of it: with what was chosen from its preferences."""
+    """The request as in Describe: with its preferences and the selected instance type."""
     if chosen is request:
         return request
     found = _cluster(kind, chosen)

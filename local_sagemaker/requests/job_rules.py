@@ -1,5 +1,5 @@
-"""Rules for a job's request that the service's model does not have: values that no job here could honour, and rules of
-the service between members."""
+"""Rules for a job's request that are not in the service's model: unsupported values, and the service's rules across
+members."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from local_sagemaker.requests import tuning
 from local_sagemaker.types import JsonObject, Request
 
 _ACCELERATORS = ("ml.trn", "ml.inf")
-"""Instance types whose programs need AWS's own compiler."""
+"""Instance types whose programs need AWS's Neuron compiler."""
 
 
 def unsupported_values(operation: str, request: Request) -> Iterator[str]:
-    """Yield a sentence for each value that no job here could honour, by its path in the request.
+    """Yield a message for each unsupported value, with its path in the request.
 
-    Expressions that have no value yet are let by, so that a definition can be asked early.
+    Expressions are skipped, so that a definition can be checked when it is created.
     """
     if operation == tuning.CREATE:
         yield from tuning.unsupported(request)
@@ -28,7 +28,7 @@ def unsupported_values(operation: str, request: Request) -> Iterator[str]:
 
 
 def broken_rules(operation: str, request: Request) -> Iterator[str]:
-    """Yield what the service itself would refuse beyond its model."""
+    """Yield a message for each of the service's rules that a request breaks."""
     if operation == "CreateTrainingJob":
         yield from _waiting_time(request)
         yield from _preferences(known_structure(request.get("ResourceConfig")), request)
@@ -125,7 +125,7 @@ def _waiting_time(request: Request) -> Iterator[str]:
 
 
 def _preferences(cluster: JsonObject, request: Request) -> Iterator[str]:
-    """The rules are in the service's reference of ResourceConfig, and in the SDK's `validate_instance_preferences`."""
+    """The rules of InstancePreferences (API reference, ResourceConfig; the SDK's `validate_instance_preferences`)."""
     preferences = _structures(cluster.get("InstancePreferences"))
     if not preferences:
         return

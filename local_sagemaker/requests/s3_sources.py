@@ -1,4 +1,4 @@
-"""S3 URIs in a request under which nothing is: the service refuses them when the job or model is created."""
+"""Finds S3 URIs without objects, which the service rejects when a job or model is created."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from local_sagemaker.types import JsonObject, Request
 
 
 def missing_sources(operation: str, request: Request, s3_dir: Path, region: str) -> Iterator[str]:
-    """Yield a sentence, in the service's words, for each source of a resolved request that is not there."""
+    """Yield the service's message for each source of a resolved request that does not exist."""
     if operation == "CreateTrainingJob":
         for channel in request.get("InputDataConfig") or []:
             uri = channel["DataSource"].get("S3DataSource", {}).get("S3Uri")
@@ -23,7 +23,7 @@ def missing_sources(operation: str, request: Request, s3_dir: Path, region: str)
 
 
 def _no_input(uri: str, role: str, region: str) -> str:
-    """In full in aws/amazon-sagemaker-examples #2267."""
+    """The service's message (aws/amazon-sagemaker-examples #2267)."""
     bucket = uri.removeprefix("s3://").partition("/")[0]
     return (
         f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the bucket exists in'
@@ -33,7 +33,7 @@ def _no_input(uri: str, role: str, region: str) -> str:
 
 
 def _model_data(containers: Iterable[JsonObject]) -> Iterator[str]:
-    """Where the containers' models are; the text is in full in aws/amazon-sagemaker-examples #4479."""
+    """The URIs of the containers' models; the message's source is aws/amazon-sagemaker-examples #4479."""
     for container in containers:
         if container.get("ModelDataUrl"):
             yield container["ModelDataUrl"]

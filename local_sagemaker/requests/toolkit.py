@@ -1,4 +1,4 @@
-"""What runs a training job without an entry point, as SDK v2 makes them: `train` of sagemaker-training."""
+"""Training jobs without an entry point, as SDK v2 creates them: they run `train` of sagemaker-training."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from local_sagemaker.expressions.values import is_expression
 from local_sagemaker.types import Request
 
 PROGRAM = "train"
-"""The console script of sagemaker-training, which an image of AWS starts."""
+"""The console script of sagemaker-training, which AWS's images run."""
 _HYPERPARAMETERS = ("sagemaker_program", "sagemaker_submit_directory")
 
 
 @dataclass(frozen=True)
 class TrainingToolkit:
-    """The programs of the job Python, which may get `train` while the server runs."""
+    """The programs of the jobs' Python; `train` can be installed while the server is running."""
 
     job_python: str
 
     def refusals(self, operation: str, request: Request) -> Iterator[str]:
-        """Yield why a training job without an entry point is refused; one that is not known yet is left alone."""
+        """Yield a message for a training job without an entry point if `train` is missing; expressions are skipped."""
         if operation != "CreateTrainingJob":
             return
         algorithm = request.get("AlgorithmSpecification")

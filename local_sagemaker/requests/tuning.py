@@ -1,4 +1,4 @@
-"""Requests of tuning jobs: the rules that the service's model does not have, and the training jobs that they mean."""
+"""Requests of tuning jobs: rules that are not in the service's model, and the resulting training jobs' requests."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ CREATE = "CreateHyperParameterTuningJob"
 _MOST_JOBS = {BAYESIAN: 750}
 _MOST_JOBS_OTHERWISE = 10_000
 _MOST_AT_ONCE = 100
-"""Quotas of the service, as far as they can be raised."""
+"""The highest quotas that the service allows."""
 _OWN_RESOURCES = "HyperParameterTuningResourceConfig"
-"""What SDK v2 gives in the place of ResourceConfig."""
+"""SDK v2 sends this member instead of ResourceConfig."""
 _OWN_MEMBERS = ("DefinitionName", "StaticHyperParameters", _OWN_RESOURCES)
-"""Of a TrainingJobDefinition, which else is part of a CreateTrainingJob request."""
+"""The members of a TrainingJobDefinition that a CreateTrainingJob request does not have."""
 
 
 def training_definition(request: Request) -> Request | None:
-    """What a tuning job's training jobs have in common, as CreateTrainingJob has it; None when it is not known yet."""
+    """The common part of the training jobs' CreateTrainingJob requests; None if it is an expression."""
     found = request.get("TrainingJobDefinition")
     if not isinstance(found, dict) or is_expression(found):
         return None
@@ -30,13 +30,13 @@ def training_definition(request: Request) -> Request | None:
 
 
 def objective_of(request: Request) -> dict[str, str]:
-    """Type and MetricName of a checked request."""
+    """Type and MetricName of a checked request's objective."""
     found: dict[str, str] = request["HyperParameterTuningJobConfig"]["HyperParameterTuningJobObjective"]
     return found
 
 
 def number_of_trials(request: Request) -> int:
-    """How many training jobs a checked request asks for."""
+    """The number of training jobs of a checked request."""
     config = request["HyperParameterTuningJobConfig"]
     if config["Strategy"] == GRID:
         return ranges.count_combinations(config["ParameterRanges"])
@@ -44,23 +44,23 @@ def number_of_trials(request: Request) -> int:
 
 
 def training_request(request: Request, name: str, values: dict[str, str]) -> Request:
-    """The CreateTrainingJob request of one trial."""
+    """The CreateTrainingJob request of a trial."""
     fixed = request["TrainingJobDefinition"].get("StaticHyperParameters") or {}
     found = (training_definition(request) or {}) | {
         "TrainingJobName": name,
-        # the service tells the program its objective (sagemaker-training knows the name)
+        # the service passes the objective to the program (sagemaker-training uses this name)
         "HyperParameters": {**fixed, **values, "_tuning_objective_metric": objective_of(request)["MetricName"]},
     }
     if request.get("Tags"):
         found["Tags"] = request["Tags"]
-    if found.get("CheckpointConfig"):  # of its own, or one trial would resume another's
+    if found.get("CheckpointConfig"):  # a separate folder, or one trial would resume from another's checkpoint
         place = found["CheckpointConfig"]["S3Uri"].rstrip("/")
         found["CheckpointConfig"] = found["CheckpointConfig"] | {"S3Uri": f"{place}/{name}"}
     return found
 
 
 def example_training_request(request: Request) -> Request:
-    """The request of a trial in the middle of all ranges, to be checked before there is any."""
+    """The request of a trial in the middle of all ranges, for checks before the first trial."""
     values = {
         item.name: item.values[0] if isinstance(item, ranges.CategoricalRange) else item.at(0.5)
         for item in ranges.parse(request["HyperParameterTuningJobConfig"]["ParameterRanges"])
@@ -69,7 +69,7 @@ def example_training_request(request: Request) -> Request:
 
 
 def unsupported(request: Request) -> Iterator[str]:
-    """Yield a sentence for each value that this server does not support."""
+    """Yield a message for each unsupported value."""
     strategy = known_structure(request.get("HyperParameterTuningJobConfig")).get("Strategy")
     if strategy == "Hyperband":
         yield (
@@ -84,7 +84,7 @@ def unsupported(request: Request) -> Iterator[str]:
 
 
 def broken_rules(request: Request) -> Iterator[str]:
-    """Yield what the service would refuse beyond its model; what is not known yet is let by."""
+    """Yield a message for each of the service's rules that a request breaks; expressions are skipped."""
     config = request.get("HyperParameterTuningJobConfig")
     if not isinstance(config, dict) or is_expression(config):
         return
@@ -125,7 +125,7 @@ def _grid(number: object, searched: Request) -> Iterator[str]:
         return
     lists = [item.get("Values") for item in searched.get("CategoricalParameterRanges") or [] if isinstance(item, dict)]
     if not lists or not all(_are_texts(values) for values in lists):
-        return  # refused elsewhere, or not known yet
+        return  # rejected elsewhere, or an expression
     there = ranges.count_combinations(searched)
     if there > _MOST_JOBS_OTHERWISE:
         yield f"The strategy Grid has {there} combinations here, at most {_MOST_JOBS_OTHERWISE} are possible."

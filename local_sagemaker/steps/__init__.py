@@ -1,4 +1,4 @@
-"""The types of step: what each must hold, creates, is described by, and does; one entry each in `step_types.py`.
+"""The step types: what each one contains, creates and does. `step_types.py` lists them.
 
-Nothing here knows a whole definition, the order of steps or HTTP.
+Nothing here depends on whole definitions, the order of steps or HTTP.
 """

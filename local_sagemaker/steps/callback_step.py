@@ -1,4 +1,4 @@
-"""The Callback step: sends a message with a token, and waits until somebody calls back with it."""
+"""The Callback step: sends a message with a token, and waits for a callback with this token."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TOKEN_LENGTH = 10
 _QUEUE = re.compile(r"https?://[^/\s]+/(?:[^/\s]+/)*[A-Za-z0-9_-]{1,80}(?:\.fifo)?")
 _MAX_QUEUE_URL = 256
 _MAX_MESSAGE = 262_144
-"""Bytes of a message in SQS."""
+"""Maximum bytes of an SQS message."""
 
 
 class CallbackStep(StepType):
@@ -32,13 +32,13 @@ class CallbackStep(StepType):
 
     name = "Callback"
     creates = None
-    takes_cache_config: ClassVar = True  # the SDK sends it, and the service has no cache for them
+    takes_cache_config: ClassVar = True  # the SDK sends it, but the service does not cache these steps
     members: ClassVar = frozenset({"SqsQueueUrl", output_parameters.MEMBER})
     max_seconds: ClassVar = 7 * 86400.0
-    """As in the service (developer guide, "Callback step")."""
+    """The service's limit (developer guide, "Callback step")."""
 
     def check_arguments(self, step: str, arguments: Arguments) -> None:
-        """Take any object: it is the message's."""
+        """Accept any object: it becomes part of the message."""
 
     def check_members(self, step: str, members: JsonMapping) -> None:
         """Check the queue and the outputs."""
@@ -48,7 +48,7 @@ class CallbackStep(StepType):
         output_parameters.check_outputs(step, members.get(output_parameters.MEMBER))
 
     def check_property(self, step: Step, path: Path, where: str) -> None:
-        """It has its declared outputs."""
+        """Allow only declared outputs."""
         output_parameters.check_property(step, path, where)
 
     def run(self, run: StepRun) -> None:
@@ -66,13 +66,13 @@ class CallbackStep(StepType):
         run.send(queue, body)
 
     def stop(self, run: StepRun) -> None:
-        """Say so to whoever has the token; the step stops when they call back."""
+        """Send a message about it; the step stops when the receiver calls back."""
         metadata = run.metadata[self.name]
         run.send(metadata["SqsQueueUrl"], _message(run, metadata["CallbackToken"], "Stopping"))
 
 
 def succeed(connection: sqlite3.Connection, row: sqlite3.Row, step: Step, outputs: Mapping[str, str]) -> None:
-    """End a waiting step with its outputs; Problem when they are not what it declares."""
+    """End a waiting step with its outputs; Problem if they do not match its declaration."""
     values = output_parameters.typed(step, outputs)
     metadata = json.loads(row["metadata"])[CallbackStep.name] | {
         output_parameters.MEMBER: output_parameters.as_members(values)

@@ -1,4 +1,4 @@
-"""Steps that create nothing: they decide, or end the execution."""
+"""Steps that create nothing: Condition and Fail."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class ConditionStep(StepType):
             check_condition(condition, f"step '{step}'")
 
     def check_property(self, step: Step, path: Path, where: str) -> None:
-        """It has its outcome alone."""
+        """Allow only Outcome."""
         if path != ("Outcome",):
             raise Problem(f"{where} names a property that a Condition step does not have; it has only Outcome")
 
     def run(self, run: StepRun) -> None:
-        """Decide; all conditions must hold."""
+        """Evaluate the conditions, all of which must be true."""
         outcome = all(evaluate(condition, run.values) for condition in run.step.arguments["Conditions"])
         metadata = {"Condition": {"Outcome": "True" if outcome else "False"}}
         run.succeed(metadata=metadata, properties={"Outcome": outcome})
@@ -56,6 +56,6 @@ class FailStep(StepType):
             raise Problem(f"ErrorMessage of step '{step}' must be a string")
 
     def run(self, run: StepRun) -> None:
-        """Fail with the message, which is the step's metadata too."""
+        """Fail with the message, which is also the step's metadata."""
         message = as_text(run.resolve(run.step.arguments.get("ErrorMessage", "")))[:_MESSAGE_LENGTH]
         run.fail(message, metadata={"Fail": {"ErrorMessage": message}})

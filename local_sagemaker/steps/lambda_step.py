@@ -1,4 +1,4 @@
-"""The Lambda step: calls a function, and passes on what it returns."""
+"""The Lambda step: calls a function; its result becomes the step's outputs."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class LambdaStep(StepType):
 
     name = "Lambda"
     creates = None
-    takes_cache_config: ClassVar = True  # the SDK sends it, and the service has no cache for them
+    takes_cache_config: ClassVar = True  # the SDK sends it, but the service does not cache these steps
     members: ClassVar = frozenset({"FunctionArn", output_parameters.MEMBER})
 
     def check_arguments(self, step: str, arguments: Arguments) -> None:
-        """Take any object: it is the function's."""
+        """Accept any object: it is the function's event."""
 
     def check_members(self, step: str, members: JsonMapping) -> None:
         """Check the function's ARN and the outputs."""
@@ -40,17 +40,17 @@ class LambdaStep(StepType):
         output_parameters.check_outputs(step, members.get(output_parameters.MEMBER))
 
     def check_property(self, step: Step, path: Path, where: str) -> None:
-        """It has its declared outputs."""
+        """Allow only declared outputs."""
         output_parameters.check_property(step, path, where)
 
     def unsupported_here(self, step: Step, checks: RequestChecks) -> Iterator[str]:
-        """Yield the refusal of a function that this server does not know."""
+        """Yield a message if this server does not know the function."""
         arn = step.members["FunctionArn"]
         if isinstance(arn, str) and (refusal := checks.functions.refusal(arn)) is not None:
             yield refusal
 
     def run(self, run: StepRun) -> None:
-        """Write the call down; it begins after the commit."""
+        """Store the call, which starts after the commit."""
         value = run.resolve(run.step.members["FunctionArn"])
         try:
             arn = _checked_arn(run.step.name, value)
@@ -64,7 +64,7 @@ class LambdaStep(StepType):
 
 
 def finish(connection: sqlite3.Connection, row: sqlite3.Row, step: Step, arn: str, outcome: Outcome) -> None:
-    """Carry the end of a call over to its step."""
+    """End the step of a call that has ended."""
     failure = outcome.failure
     values: dict[str, TypedValue] = {}
     if failure is None:

@@ -1,4 +1,4 @@
-"""OutputParameters of Callback and Lambda steps: declared with a type, given as text or JSON when the step ends."""
+"""OutputParameters of Callback and Lambda steps: declared with types, given as text or JSON when the step ends."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from local_sagemaker.steps.step_type import Path
 MEMBER = "OutputParameters"
 _MAX_OUTPUTS = 50
 _MAX_TEXT = 1024
-"""Characters of a value (botocore's model: OutputParameter)."""
+"""Maximum characters of a value (botocore's model: OutputParameter)."""
 
 
 def check_outputs(step: str, declared: object) -> None:
-    """Check the declarations of the step of that name; raises Problem."""
+    """Check a step's declared outputs; raises Problem."""
     where = f"{MEMBER} of step '{step}'"
     if declared is None:
         return
@@ -39,12 +39,12 @@ def check_outputs(step: str, declared: object) -> None:
 
 
 def declared_names(step: Step) -> list[str]:
-    """The names of the outputs that a step declares."""
+    """The names of a step's declared outputs."""
     return list(_types(step))
 
 
 def check_property(step: Step, path: Path, where: str) -> None:
-    """Check that a step has such an output; raises Problem."""
+    """Check that a path is a declared output; raises Problem."""
     if path[0] != MEMBER or len(path) != 2:
         raise Problem(f"{where} names a property that a {step.type} step does not have, it has {MEMBER}['<name>']")
     if path[1] not in _types(step):
@@ -52,7 +52,7 @@ def check_property(step: Step, path: Path, where: str) -> None:
 
 
 def typed(step: Step, given: Mapping[str, str]) -> dict[str, TypedValue]:
-    """The values of the outputs by name; Problem for one that is not declared, or not of its type."""
+    """The outputs' values by name; Problem for one that is not declared or has the wrong type."""
     types = _types(step)
     values = {}
     for name, text in given.items():
@@ -69,7 +69,7 @@ def typed(step: Step, given: Mapping[str, str]) -> dict[str, TypedValue]:
 
 
 def as_members(values: Mapping[str, TypedValue]) -> list[dict[str, str]]:
-    """Values as Metadata has them."""
+    """The values in the format of a step's Metadata."""
     return [
         {"Name": name, "Value": value if isinstance(value, str) else json.dumps(value)}
         for name, value in values.items()

@@ -1,4 +1,4 @@
-"""Steps whose arguments are the request of an action: they run a job or write a resource down."""
+"""Steps whose arguments are the request of an action: they run a job or create a resource."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class RequestStep(StepType):
 
     name: str
     creates: str
-    """The action that its arguments are for."""
+    """The action whose request the arguments are."""
     name_member: str
-    """The member that the service fills in when the arguments leave it out."""
+    """The member that the service sets if the arguments omit it."""
     described_by: tuple[str, ...]
-    """The actions whose answers the step's properties are."""
+    """The actions whose responses are the step's properties."""
 
     def check_arguments(self, step: str, arguments: Arguments) -> None:
-        """Check the arguments against the action's model, and what of it is supported here."""
+        """Check the arguments against the action's model, and for unsupported members."""
         complete = {self.name_member: "x", **arguments}
         shape = service_model.input_shape(self.creates)
         broken = list(service_model.violations(shape, complete, is_open=lambda _shape, value: is_expression(value)))
@@ -47,9 +47,10 @@ class RequestStep(StepType):
             raise Problem(f"Step '{step}': {'; '.join(refused)}")
 
     def check_parameters(self, arguments: Arguments, types: Mapping[str, str]) -> None:
-        """Refuse a parameter of another type where the action wants a text.
+        """Reject a parameter of another type where the action requires a string.
 
-        In the service's words (aws/sagemaker-python-sdk #4867); the SDK's `to_string()` makes a Join of a parameter.
+        The message is the service's (aws/sagemaker-python-sdk #4867). The SDK's `to_string()` turns a parameter into a
+        Join.
         """
 
         def is_open(shape: service_model.Shape, value: object) -> bool:
@@ -65,11 +66,11 @@ class RequestStep(StepType):
         deque(service_model.violations(service_model.input_shape(self.creates), arguments, is_open=is_open), maxlen=0)
 
     def unsupported_here(self, step: Step, checks: RequestChecks) -> Iterable[str]:
-        """An image that no job Python stands in for, and a job that has no program."""
+        """Reject unsupported images, and jobs without a program."""
         return checks.unsupported_here(self.creates, step.arguments)
 
     def check_property(self, step: Step, path: Path, where: str) -> None:
-        """Check a path against the answer of the action that describes the step."""
+        """Check a path against the response of the action that describes the step."""
         answers = [service_model.output_shape(action) for action in self.described_by]
         shapes = [shape for shape in answers if shape is not None]
         shape = next((shape for shape in shapes if path[0] in shape.members), shapes[0])
@@ -84,7 +85,7 @@ class RequestStep(StepType):
                 raise Problem(f"{where} names a property that does not exist: {shape.name} has no '{str(part)[:100]}'")
 
     def problems(self, run: StepRun, request: Arguments) -> str:
-        """What is wrong with the request now that its values are known; empty: nothing."""
+        """Check the request after all values are resolved; returns a message, empty if it is valid."""
         broken = list(service_model.violations(service_model.input_shape(self.creates), request))
         if broken:
             return service_model.validation_text(broken)
@@ -93,16 +94,18 @@ class RequestStep(StepType):
 
 @dataclass(frozen=True)
 class JobStep(RequestStep):
-    """Runs a job, or takes an earlier result where caching is on."""
+    """Runs a job, or uses an earlier result if caching is enabled."""
 
     takes_cache_config: ClassVar = True
     job: job_records.Kind
     cached_by: tuple[str, ...]
-    """The members of the request for which an earlier result counts as the same; source: the service's guide, "Default
-    cache key attributes by pipeline step type"."""
+    """The members of the request in the cache key.
+
+    Source: the developer guide, "Default cache key attributes by pipeline step type".
+    """
 
     def run(self, run: StepRun) -> None:
-        """Write the job down for submission after the commit."""
+        """Store the job, which is submitted after the commit."""
         request = self._request(run)
         problems = self.problems(run, request)
         if problems:
@@ -134,15 +137,15 @@ class JobStep(RequestStep):
 
 @dataclass(frozen=True)
 class ResourceStep(RequestStep):
-    """Writes a resource down."""
+    """Creates a resource."""
 
     complete: Callable[[Arguments, Callable[[str | None], str]], Arguments]
-    """Fill in the names that the arguments leave out; the second argument makes one, from a prefix if there is one."""
+    """Set names that the arguments omit. The second argument creates a name from an optional prefix."""
     create: Callable[[sqlite3.Connection, Arguments], tuple[str, Arguments]]
-    """Give ARN and description; raises ServiceError."""
+    """Create the resource; return its ARN and description. Raises ServiceError."""
 
     def run(self, run: StepRun) -> None:
-        """Create it, or fail with what the action would have answered."""
+        """Create the resource, or fail with the action's error."""
 
         def make_name(prefix: str | None) -> str:
             return step_job_name(run.execution["id"], run.step.name, prefix)

@@ -1,4 +1,4 @@
-"""One step of a definition, checked."""
+"""A checked step of a definition."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Required, TypeAlias, TypedDict
 from local_sagemaker.types import JsonObject
 
 Arguments: TypeAlias = JsonObject
-"""A step's arguments, with expressions in the place of values that are known only when it runs."""
+"""A step's arguments, which may contain expressions."""
 
 
 class RetryPolicy(TypedDict, total=False):
@@ -24,7 +24,7 @@ class RetryPolicy(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Step:
-    """One step; those inside a condition have that condition's name and the branch that they belong to."""
+    """A step. One inside a condition has that condition's name and its branch."""
 
     name: str
     type: str
@@ -32,20 +32,20 @@ class Step:
     display_name: str | None = None
     description: str | None = None
     needs: frozenset[str] = frozenset()
-    """The steps that must have succeeded first: DependsOn, and those whose properties it uses."""
+    """The steps that must succeed first: those in DependsOn, and those whose properties it uses."""
     triggers: Mapping[str, str] = field(default_factory=dict)
-    """The steps that must have ended otherwise first, and how: Failed, Stopped or Any."""
+    """The steps that must end first with another Trigger than Completed: Failed, Stopped or Any."""
     condition: str | None = None
     branch: bool = True
     cache_days: float | None = None
-    """For how long an earlier result is taken, in days; None: caching is off."""
+    """The maximum age of a cached result in days; None if caching is disabled."""
     property_files: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """Output and path of each property file, by its name."""
+    """The output and path of each property file, by name."""
     retry_policies: tuple[RetryPolicy, ...] = ()
     members: JsonObject = field(default_factory=dict)
-    """What only steps of this type have, such as SqsQueueUrl."""
+    """Members that only this step type has, such as SqsQueueUrl."""
 
     @property
     def follows(self) -> frozenset[str]:
-        """All steps that come before it."""
+        """All steps that must end before it."""
         return self.needs | self.triggers.keys() | ({self.condition} if self.condition else frozenset())

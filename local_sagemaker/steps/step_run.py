@@ -1,4 +1,4 @@
-"""One attempt at one step: what a step type's `run` may read and write, inside the engine's transaction."""
+"""An attempt at a step: what a step type's `run` can read and write, inside the engine's transaction."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ REASON_LENGTH = 1024
 
 
 class ExecutionValues(Scope, Protocol):
-    """The values of one execution."""
+    """The values of an execution."""
 
     def with_variables(self, variables: Mapping[str, str]) -> Scope:
-        """The same values, and execution variables that only one step has."""
+        """The same values, with additional execution variables of a step."""
 
 
 class StepRun:
-    """Reads a step's resolved arguments, and writes down how it went."""
+    """Resolves a step's arguments, and stores the step's status."""
 
     def __init__(
         self,
@@ -44,29 +44,29 @@ class StepRun:
         self.values = values
         self.checks = checks
         self.job: JobSpec | None = None
-        """The job to hand to the supervisor after the commit."""
+        """The job to submit to the supervisor after the commit."""
         self.called: int | None = None
-        """The row of the step whose function is to be called after the commit."""
+        """The row of the step whose function must be called after the commit."""
         self.has_sent = False
-        """Whether there are messages to deliver after the commit."""
+        """Whether messages must be delivered after the commit."""
 
     @property
     def metadata(self) -> JsonObject:
-        """What earlier has been written of this attempt."""
+        """The stored metadata of this attempt."""
         found: JsonObject = json.loads(self._row()["metadata"])
         return found
 
     def resolve(self, value: JsonValue) -> JsonValue:
-        """A value with its expressions replaced; raises UnresolvedError."""
+        """Replace the expressions in a value; raises UnresolvedError."""
         return resolve(value, self.values)
 
     def resolve_arguments(self, variables: Mapping[str, str] | None = None) -> Arguments:
-        """The step's arguments with their expressions replaced; raises UnresolvedError."""
+        """Replace the expressions in the step's arguments; raises UnresolvedError."""
         scope = self.values.with_variables(variables) if variables else self.values
         return {key: resolve(value, scope) for key, value in self.step.arguments.items()}
 
     def succeed(self, *, metadata: JsonMapping, properties: JsonMapping) -> None:
-        """End the step at its first attempt."""
+        """End the step as Succeeded, in its first attempt."""
         result = {"metadata": dumps(metadata), "properties": dumps(properties)}
         self._write(status="Succeeded", ended=now(), attempt=1, **result)
 
@@ -76,34 +76,34 @@ class StepRun:
         self._write(status="Failed", ended=now(), failure_reason=reason[:REASON_LENGTH] or None, **tried)
 
     def fail_to_create(self, action: str, details: str) -> None:
-        """End the step as Failed because what it wants to create is refused."""
+        """End the step as Failed because its action was rejected."""
         self._write(attempt=self._attempts() + 1)
         self.fail(f"ClientError: Failed to invoke sagemaker:{action}. Error Details: {details}")
 
     def submit_job(self, job: JobSpec, *, metadata: JsonMapping, cache_key: str | None) -> None:
-        """Let the step run until its job ends; the job is handed to the supervisor after the commit."""
+        """Set the step to Executing until its job ends. The job is submitted after the commit."""
         self._write(
             status="Executing", attempt=self._attempts() + 1, job=job.arn, metadata=dumps(metadata), cache_key=cache_key
         )
         self.job = job
 
     def wait_for_callback(self, token: str, *, metadata: JsonMapping) -> None:
-        """Let the step run until somebody calls back with the token."""
+        """Set the step to Executing until a callback with the token."""
         self._write(status="Executing", attempt=self._attempts() + 1, callback_token=token, metadata=dumps(metadata))
 
     def call_function(self, function: str, event: str, *, metadata: JsonMapping) -> None:
-        """Let the step run until a function ends, which is called after the commit."""
+        """Set the step to Executing until a function returns. The function is called after the commit."""
         self._write(status="Executing", attempt=self._attempts() + 1, metadata=dumps(metadata))
         self.called = int(self._row()["seq"])
         invocations.add(self.connection, self.called, function, event)
 
     def send(self, queue: str, body: str) -> None:
-        """Write down a message, to be delivered after the commit."""
+        """Store a message, which is delivered after the commit."""
         messages.add(self.connection, self._row()["seq"], queue, body)
         self.has_sent = True
 
     def take_cached(self, cache_key: str) -> bool:
-        """End the step with an earlier result, if there is one that is young enough."""
+        """End the step with a cached result, if there is one that is recent enough; return whether there is."""
         source = cache.find(self.connection, cache_key, self.step.cache_days or 0)
         if source is None:
             return False

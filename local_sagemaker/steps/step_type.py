@@ -1,4 +1,4 @@
-"""What every type of step offers to the definition's checks and to the engine."""
+"""The interface of step types, for the definition's checks and the engine."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ Path = tuple[str | int, ...]
 
 
 class StepType(ABC):
-    """What a type of step may hold, what others may ask of it, and what it does."""
+    """A step type: what it contains, which properties it has, and what it does."""
 
     name: str
-    """As in a definition's `Type`."""
+    """The `Type` in a definition."""
     creates: str | None
-    """The action whose request its arguments are, if there is one."""
+    """The action whose request the arguments are, if any."""
     branches: ClassVar[Mapping[str, bool]] = {}
-    """Arguments that hold steps, and the outcome for which those run."""
+    """Arguments with steps, and the outcome for which these run."""
     may_be_needed: ClassVar[bool] = True
     """Whether other steps may depend on it."""
     members: ClassVar[frozenset[str]] = frozenset()
-    """What a step of this type has beside what steps of all types have."""
+    """Members that only this step type has."""
     takes_cache_config: ClassVar[bool] = False
     """Whether a step may have CacheConfig."""
     max_seconds: ClassVar[float | None] = None
-    """How long an attempt without a job may take."""
+    """The maximum duration of an attempt without a job."""
 
     def own_arguments(self, arguments: Arguments) -> Arguments:
         """The arguments without the steps inside them."""
@@ -39,25 +39,25 @@ class StepType(ABC):
 
     @abstractmethod
     def check_arguments(self, step: str, arguments: Arguments) -> None:
-        """Check the arguments of the step of that name, expressions left open; raises Problem."""
+        """Check the arguments of a step, except expressions; raises Problem."""
 
     def check_parameters(self, arguments: Arguments, types: Mapping[str, str]) -> None:  # noqa: B027
-        """Check that pipeline parameters of these types fit where the arguments use them; raises AssignmentProblem."""
+        """Check the types of the pipeline parameters that the arguments use; raises AssignmentProblem."""
 
     def check_members(self, step: str, members: JsonMapping) -> None:  # noqa: B027
-        """Check what the step of that name has of `members`, expressions left open; raises Problem."""
+        """Check the values of `members`, except expressions; raises Problem."""
 
     def unsupported_here(self, step: Step, checks: RequestChecks) -> Iterable[str]:
-        """What of a step does not run on this server as it was started; a sentence each."""
+        """Messages about parts of a step that this server does not support with its options."""
         return ()
 
     def check_property(self, step: Step, path: Path, where: str) -> None:
-        """Check that a step of this type has such a property; raises Problem."""
+        """Check that a step of this type has a property; raises Problem."""
         raise Problem(f"{where} names a property of a {self.name} step, which has none")
 
     @abstractmethod
     def run(self, run: StepRun) -> None:
-        """Do what the step is for, or write down that it failed; raises UnresolvedError for a value that is missing."""
+        """Run the step, or store its failure; raises UnresolvedError if a value is missing."""
 
     def stop(self, run: StepRun) -> None:  # noqa: B027
-        """The execution stops while an attempt without a job goes on; the step ends when the attempt does."""
+        """Called when the execution stops during an attempt without a job; the step ends when the attempt ends."""

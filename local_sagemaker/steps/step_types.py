@@ -1,4 +1,4 @@
-"""The one table of step types. A new type is an entry here; a class of its own only where none of the others fits."""
+"""The table of step types. A new type is an entry here, and a new class only if none of the existing ones fits."""
 
 from __future__ import annotations
 
@@ -75,11 +75,11 @@ _ENTRIES: tuple[StepType, ...] = (
 )  # fmt: skip
 
 STEP_TYPES: dict[str, StepType] = {entry.name: entry for entry in _ENTRIES}
-"""The types of step that run here, by a definition's `Type`."""
+"""The supported step types, by `Type`."""
 
 UNSUPPORTED = (
     "Transform", "ClarifyCheck", "QualityCheck", "EMR", "EMRServerless", "AutoML",
     "EndpointConfig", "Endpoint", "InferenceComponent", "Job", "ForEach", "Lineage", "Cleanup", "Athena",
     "MonitorDataQuality",
 )  # fmt: skip
-"""Types that the service has and this server does not: refused by name, where others are refused as unknown."""
+"""Types that the service has but this server does not support; the error says so. Other types are unknown."""

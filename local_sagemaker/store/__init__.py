@@ -1,4 +1,4 @@
-"""The tables of the database, and what is read from and written to them.
+"""The database's tables, and the functions that read and write them.
 
-Nothing here knows HTTP or runs anything.
+Nothing here depends on HTTP or runs anything.
 """

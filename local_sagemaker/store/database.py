@@ -1,4 +1,4 @@
-"""The one database of everything but S3 and the logs: each write is on the disk when it is answered."""
+"""The database for everything except S3 and logs. A write is on disk before its response is sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The calls of Lambda steps: written down with the step, begun once at most, forgotten with it."""
+"""The calls of Lambda steps: stored with the step, started at most once, deleted with the step."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ WHERE steps.status IN ('Executing', 'Stopping') ORDER BY invocations.step
 
 
 def add(connection: sqlite3.Connection, step: int, function: str, event: str) -> None:
-    """Write the call of a step's row down."""
+    """Store the call of a step's row."""
     connection.execute("INSERT INTO invocations (step, function, event) VALUES (?, ?, ?)", (step, function, event))
 
 
 def begin(connection: sqlite3.Connection, step: int) -> sqlite3.Row | None:
-    """The call of a step that has not begun yet, which it now has; None when there is none."""
+    """Mark a step's call as started and return it; None if it has already started."""
     row: sqlite3.Row | None = connection.execute(
         "UPDATE invocations SET begun = ? WHERE step = ? AND begun IS NULL RETURNING *", (now(), step)
     ).fetchone()
@@ -26,5 +26,5 @@ def begin(connection: sqlite3.Connection, step: int) -> sqlite3.Row | None:
 
 
 def left(connection: sqlite3.Connection) -> list[sqlite3.Row]:
-    """The calls of steps that have not ended."""
+    """The calls of unfinished steps."""
     return connection.execute(_LEFT).fetchall()

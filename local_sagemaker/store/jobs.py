@@ -1,4 +1,4 @@
-"""Jobs in the database: made from a Create request, changed by what the supervisor reports."""
+"""Jobs in the database: created from a Create request, changed by the supervisor's reports."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from local_sagemaker.types import JsonObject, Request
 
 @dataclass(frozen=True)
 class Kind:
-    """The words in which one kind of job differs from the other."""
+    """The names that differ between kinds of job."""
 
     key: JobKind
     word: str
     """In action names: Create<word>Job."""
     step_member: str
-    """In a step's Metadata."""
+    """The member in a step's Metadata."""
     resource: str
-    """In an ARN."""
+    """The resource type in an ARN."""
     noun: str
-    """In the service's sentences."""
+    """The name in the service's messages."""
 
     @property
     def name_member(self) -> str:
@@ -69,12 +69,12 @@ def is_tuning(arn: str) -> bool:
 
 
 def members_of_describe(kind: Kind) -> frozenset[str]:
-    """What Describe tells of a job of this kind."""
+    """The members of Describe for a job of this kind."""
     return frozenset(service_model.output_members(f"Describe{kind.word}Job"))
 
 
 def check_name_is_free(connection: sqlite3.Connection, kind: Kind, name: str) -> None:
-    """Raise ResourceInUse when a job of that name is there."""
+    """Raise ResourceInUse if a job with that name exists."""
     if connection.execute("SELECT 1 FROM jobs WHERE arn = ?", (kind.arn(name),)).fetchone():
         raise ResourceInUse(
             f"{kind.noun.capitalize()} names must be unique within an AWS account and region, and a {kind.noun} with"
@@ -85,9 +85,9 @@ def check_name_is_free(connection: sqlite3.Connection, kind: Kind, name: str) ->
 def insert(
     connection: sqlite3.Connection, kind: Kind, request: Request, capacity: Capacity, *, owner: str = ""
 ) -> JobSpec:
-    """Write a new job down, queued; the caller has checked that its name is free, and submits it after the commit.
+    """Store a new job. The caller has checked that its name is free, and submits it after the commit.
 
-    `owner` is the execution or the tuning job that makes it.
+    `owner` is the execution or tuning job that creates it.
     """
     name, moment = request[kind.name_member], now()
     arn, chosen = kind.arn(name), capacity.choose(kind.key, request)
@@ -111,12 +111,12 @@ def insert(
 
 
 def spec_of(row: sqlite3.Row) -> JobSpec:
-    """The job's order to the supervisor, from its row, whose `owner` is its step's execution or its tuning job."""
+    """The JobSpec for a row; its column `owner` is the execution or tuning job that created it."""
     return JobSpec(row["kind"], row["name"], row["arn"], json.loads(row["request"]), row["owner"] or "")
 
 
 def apply_changes(connection: sqlite3.Connection, row: sqlite3.Row, changes: Mapping[str, object]) -> JsonObject | None:
-    """Write a job's changes down; gives its description if it ended just now. What has ended does not change again."""
+    """Store a job's changes; return its description if they end it. A job that has ended does not change."""
     if not row["live"]:
         return None
     kind = KINDS[row["kind"]]
@@ -140,7 +140,7 @@ def apply_changes(connection: sqlite3.Connection, row: sqlite3.Row, changes: Map
 
 
 def mark_as_stopping(connection: sqlite3.Connection, row: sqlite3.Row, kind: Kind) -> None:
-    """Write down that a job was asked to stop."""
+    """Set a job's status to Stopping."""
     description = json.loads(row["description"]) | {kind.status_member: "Stopping", "LastModifiedTime": now()}
     if kind is TRAINING:
         description["SecondaryStatus"] = "Stopping"
@@ -151,7 +151,7 @@ def mark_as_stopping(connection: sqlite3.Connection, row: sqlite3.Row, kind: Kin
 
 
 def ending_changes(row: sqlite3.Row, status: str, message: str) -> JsonObject:
-    """The changes that end a job that the supervisor does not have: Failed because of `message`, or Stopped."""
+    """The changes that end a job unknown to the supervisor: Failed with `message`, or Stopped."""
     kind, moment = KINDS[row["kind"]], now()
     changes: JsonObject = {kind.status_member: status, f"{kind.word}EndTime": moment}
     if status == "Failed":

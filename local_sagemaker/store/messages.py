@@ -1,4 +1,4 @@
-"""The messages of Callback steps: written down with the step, delivered at least once, forgotten with it."""
+"""The messages of Callback steps: stored with the step, delivered at least once, deleted with the step."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ WHERE messages.delivered IS NULL AND steps.status IN ('Executing', 'Stopping') O
 
 
 def message_path(data_dir: Path, queue: str, seq: int) -> Path:
-    """The file of a delivered message, in a folder for each queue."""
+    """The file of a delivered message; each queue has a folder."""
     return data_dir / "callbacks" / queue.rsplit("/", 1)[-1] / f"{seq:06}.json"
 
 
 def add(connection: sqlite3.Connection, step: int, queue: str, body: str) -> None:
-    """Write a message of a step's row down."""
+    """Store a message of a step's row."""
     connection.execute(
         "INSERT INTO messages (step, queue, body, created) VALUES (?, ?, ?, ?)", (step, queue, body, now())
     )
 
 
 def waiting(connection: sqlite3.Connection) -> list[sqlite3.Row]:
-    """What has to be delivered, the oldest first; nobody needs the message of a step that has ended."""
+    """Undelivered messages of unfinished steps, oldest first."""
     return connection.execute(_WAITING).fetchall()
 
 
 def mark_as_delivered(connection: sqlite3.Connection, seq: int) -> None:
-    """Do not deliver it again."""
+    """Mark a message as delivered."""
     connection.execute("UPDATE messages SET delivered = ? WHERE seq = ?", (now(), seq))

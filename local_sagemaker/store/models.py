@@ -1,4 +1,4 @@
-"""Models, packages and groups in the database: written by their actions and by the steps that make them."""
+"""Models, packages and groups in the database, written by actions and steps."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _insert(
 
 
 def find(connection: sqlite3.Connection, kind: str, name_or_arn: str) -> sqlite3.Row | None:
-    """The row of a resource by its ARN, or its name in the caller's region, if there is one."""
+    """A resource's row, by ARN or by name in the caller's region; None if it does not exist."""
     arn = name_or_arn if name_or_arn.startswith("arn:") else sagemaker_arn(f"{kind}/{name_or_arn}")
     row: sqlite3.Row | None = connection.execute(
         "SELECT * FROM resources WHERE kind = ? AND arn = ?", (kind, arn)
@@ -41,13 +41,13 @@ def find(connection: sqlite3.Connection, kind: str, name_or_arn: str) -> sqlite3
 
 
 def members_of_answer(operation: str, request: Request) -> JsonObject:
-    """What an action's answer tells of a request."""
+    """The members of a request that are also in an action's response."""
     members = service_model.output_members(operation)
     return {key: value for key, value in request.items() if key in members}
 
 
 def insert_model(connection: sqlite3.Connection, request: Request) -> tuple[str, JsonObject]:
-    """Write a model down; gives its ARN and description."""
+    """Store a model; return its ARN and description."""
     name = request["ModelName"]
     if find(connection, MODEL, name):
         raise ValidationException(f'Cannot create already existing model "{sagemaker_arn(f"model/{name}")}".')
@@ -59,7 +59,7 @@ def insert_model(connection: sqlite3.Connection, request: Request) -> tuple[str,
 
 
 def insert_group(connection: sqlite3.Connection, request: Request) -> str:
-    """Make a group; gives its ARN."""
+    """Store a group; return its ARN."""
     name = request["ModelPackageGroupName"]
     arn = sagemaker_arn(f"{GROUP}/{name}")
     if find(connection, GROUP, name):
@@ -74,22 +74,22 @@ def insert_group(connection: sqlite3.Connection, request: Request) -> str:
 
 
 def group_name(name_or_arn: str) -> str:
-    """The name of a group that is given by name or ARN."""
+    """A group's name, from its name or ARN."""
     return name_or_arn.rsplit("/", 1)[-1]
 
 
 def group_arn(name_or_arn: str) -> str:
-    """The ARN of a group that is given by name or ARN."""
+    """A group's ARN, from its name or ARN."""
     return sagemaker_arn(f"{GROUP}/{group_name(name_or_arn)}")
 
 
 def missing_group(name: str) -> str:
-    """The service's words for a group that is not there."""
+    """The service's message for a group that does not exist."""
     return f"ModelPackageGroup {sagemaker_arn(f'{GROUP}/{name}')} does not exist."
 
 
 def insert_package(connection: sqlite3.Connection, request: Request) -> tuple[str, JsonObject]:
-    """Register a package: the next version of a group, or one with a name of its own. Gives ARN and description."""
+    """Store a package: the next version of a group, or one with its own name. Return its ARN and description."""
     group, name = request.get("ModelPackageGroupName"), request.get("ModelPackageName")
     if (group is None) == (name is None):
         raise ValidationException("Exactly one of ModelPackageGroupName and ModelPackageName must be specified.")
@@ -100,7 +100,7 @@ def insert_package(connection: sqlite3.Connection, request: Request) -> tuple[st
             raise ValidationException(missing_group(group))
         version = _next_version(connection, group)
         name = f"{group}/{version}"
-        # a version has no name of its own, the service gives the group's
+        # a version has no name; the service returns the group's
         description |= {"ModelPackageName": group, "ModelPackageGroupName": group, "ModelPackageVersion": version}
         description.setdefault("ModelApprovalStatus", "PendingManualApproval")
     assert name is not None  # noqa: S101
@@ -119,7 +119,7 @@ def insert_package(connection: sqlite3.Connection, request: Request) -> tuple[st
 
 
 def _next_version(connection: sqlite3.Connection, group: str) -> int:
-    """One more than any version that the group has had; a deleted version's number does not come again."""
+    """The group's next version number; numbers of deleted versions are not reused."""
     row = connection.execute(
         "UPDATE resources SET last_version = last_version + 1 WHERE arn = ? RETURNING last_version",
         (group_arn(group),),
@@ -128,7 +128,7 @@ def _next_version(connection: sqlite3.Connection, group: str) -> int:
 
 
 def register_package(connection: sqlite3.Connection, request: Request) -> tuple[str, JsonObject]:
-    """Register a package for a step: a group that is missing is made, as the service does."""
+    """Store a package for a step; creates a missing group, as the service does."""
     group = request.get("ModelPackageGroupName")
     if group and not find(connection, GROUP, group_name(group)):
         insert_group(connection, {"ModelPackageGroupName": group_name(group)})

@@ -1,6 +1,6 @@
-"""Forgets old executions and jobs: their rows, messages, logs and job folders. What lies in S3 stays.
+"""Deletes old executions and jobs: their rows, messages, logs and job folders, but nothing in S3.
 
-Works beside a running server: each part is one transaction, and only what has ended is touched.
+It can run while a server is running: each part is one transaction, and only ended executions and jobs are deleted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LOG_GROUPS = {"training": "/aws/sagemaker/TrainingJobs", "processing": "/aws/sa
 _OLD_EXECUTIONS = "status NOT IN ('Executing', 'Stopping') AND modified < ?"
 _OLD_JOBS = "live = 0 AND modified < ? AND NOT EXISTS (SELECT 1 FROM steps WHERE steps.job = jobs.arn)"
 _ALONE = "tuning IS NULL OR NOT EXISTS (SELECT 1 FROM jobs AS tunings WHERE tunings.arn = jobs.tuning)"
-"""A tuning job's training jobs are kept as long as it is."""
+"""The training jobs of a tuning job are kept as long as the tuning job."""
 _OLD_MESSAGES = f"""
 SELECT messages.queue, messages.seq FROM messages JOIN steps ON steps.seq = messages.step
 WHERE steps.execution IN (SELECT arn FROM executions WHERE {_OLD_EXECUTIONS})
@@ -29,7 +29,7 @@ WHERE steps.execution IN (SELECT arn FROM executions WHERE {_OLD_EXECUTIONS})
 
 @dataclass(frozen=True)
 class Collected:
-    """What was forgotten, or would be."""
+    """What was deleted, or would be."""
 
     executions: int
     jobs: int
@@ -40,7 +40,7 @@ class Collected:
 
 
 def collect(data_dir: Path, *, older_than_seconds: float, dry_run: bool) -> Collected:
-    """Forget what ended before that time."""
+    """Delete what ended before that time."""
     database, logs = Database(data_dir / "sagemaker.db"), LogStore(data_dir / "logs.db")
     try:
         return _collect(database, logs, data_dir, now() - older_than_seconds, dry_run)
@@ -50,7 +50,7 @@ def collect(data_dir: Path, *, older_than_seconds: float, dry_run: bool) -> Coll
 
 
 class _DryRun(Exception):
-    """Rolls a transaction back."""
+    """Raised to roll back a dry run's transaction."""
 
 
 def _collect(database: Database, logs: LogStore, data_dir: Path, cutoff: float, dry_run: bool) -> Collected:
@@ -61,7 +61,7 @@ def _collect(database: Database, logs: LogStore, data_dir: Path, cutoff: float, 
         with database.write() as connection:
             messages = _old_messages(connection, data_dir, cutoff)
             executions = _forget_executions(connection, cutoff)
-            # tuning jobs in the first round, in the second one the training jobs that they made
+            # tuning jobs first, then the training jobs that they created
             jobs = [*_forget_jobs(connection, cutoff), *_forget_jobs(connection, cutoff)]
             if dry_run:
                 raise _DryRun
@@ -82,7 +82,7 @@ def _collect(database: Database, logs: LogStore, data_dir: Path, cutoff: float, 
 
 
 def _old_messages(connection: sqlite3.Connection, data_dir: Path, cutoff: float) -> list[Path]:
-    """The files of the messages of old executions."""
+    """The message files of old executions."""
     rows = connection.execute(_OLD_MESSAGES, (cutoff,))
     return [message_path(data_dir, row["queue"], row["seq"]) for row in rows]
 
@@ -119,5 +119,5 @@ def _forget_logs(logs: LogStore, group: str, job: str) -> None:
 def _size(folder: Path) -> int:
     try:
         return sum(entry.status.st_size for entry in walk(folder, folder) if entry.is_file)
-    except OSError:  # too deep to be counted, which keeps nobody from removing it
+    except OSError:  # too deep to be measured, but it can still be removed
         return 0

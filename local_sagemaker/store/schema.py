@@ -1,4 +1,4 @@
-"""The tables, one migration per version; `PRAGMA user_version` counts those that ran. A migration is never edited."""
+"""The tables: one migration per version, never edited. `PRAGMA user_version` is the number of migrations applied."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ DROP TABLE resources;
 ALTER TABLE resources_new RENAME TO resources;
 CREATE INDEX resources_by_parent ON resources(kind, parent, created, seq)
 """
-"""Names are unique in a region, no longer in the database; a package's parent is its group's ARN."""
+"""Names become unique per region instead of globally, and a package's parent becomes its group's ARN."""
 
 _CALLBACKS = """
 ALTER TABLE steps ADD COLUMN callback_token TEXT;
@@ -211,6 +211,6 @@ ALTER TABLE jobs ADD COLUMN tuned TEXT;
 ALTER TABLE jobs ADD COLUMN objective REAL;
 CREATE INDEX jobs_by_tuning ON jobs(tuning, trial) WHERE tuning IS NOT NULL
 """
-"""Of a tuning job's training jobs: its ARN, the trial that they are an attempt at, the values, and what came of it."""
+"""For the training jobs of a tuning job: its ARN, the trial, the hyperparameters, and the objective."""
 
 MIGRATIONS: tuple[str, ...] = (_FIRST, _CASE, _REGIONS, _CALLBACKS, _LAMBDAS, _TUNINGS)

@@ -1,4 +1,4 @@
-"""Tags in the database, of whatever has an ARN."""
+"""Tags in the database, for any resource with an ARN."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MAX_TAGS = 50
 
 
 def write(connection: sqlite3.Connection, arn: str, tags: Sequence[dict[str, str]]) -> None:
-    """Add tags to a resource; an existing key gets the new value."""
+    """Add tags to a resource; the value of an existing key is replaced."""
     for tag in tags:
         if tag["Key"].lower().startswith("aws:"):
             raise ValidationException(f"Tag key '{tag['Key']}' can't begin with aws:, which is reserved.")

@@ -1,7 +1,7 @@
-"""Tuning jobs in the database: the training jobs that they make, and what Describe tells of both.
+"""Tuning jobs and their training jobs in the database, and their descriptions.
 
-A tuning job is a row of `jobs`; its training jobs are rows that name it, each an attempt at one trial. A training job
-that was lost with its server is followed by another one for the same trial, with the same values.
+A tuning job is a row of `jobs`. Its training jobs are rows that refer to it; each is an attempt at one trial. If a
+training job is lost with its server, another one repeats the trial with the same values.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from local_sagemaker.store import tags as tag_records
 from local_sagemaker.types import JsonObject
 
 _BEST_JOBS = 50
-"""Training jobs that are properties of a pipeline's step (the SDK's TuningStep.get_top_model_s3_uri)."""
+"""How many training jobs a step's properties contain (the SDK's TuningStep.get_top_model_s3_uri)."""
 
 
 def is_lost(row: sqlite3.Row) -> bool:
@@ -28,14 +28,14 @@ def is_lost(row: sqlite3.Row) -> bool:
 
 
 def training_jobs(connection: sqlite3.Connection, arn: str) -> list[sqlite3.Row]:
-    """The training jobs of a tuning job, the first first."""
+    """The training jobs of a tuning job, oldest first."""
     return connection.execute("SELECT * FROM jobs WHERE tuning = ? ORDER BY seq", (arn,)).fetchall()
 
 
 def insert_training_job(
     connection: sqlite3.Connection, tuning: sqlite3.Row, trial: int, values: dict[str, str], capacity: Capacity
 ) -> JobSpec:
-    """Write a training job down, queued; the caller submits it after the commit."""
+    """Store a training job; the caller submits it after the commit."""
     number = connection.execute("SELECT count(*) FROM jobs WHERE tuning = ?", (tuning["arn"],)).fetchone()[0] + 1
     name = f"{tuning['name']}-{number:03}-{secrets.token_hex(4)}"
     request = training_request(json.loads(tuning["request"]), name, values)
@@ -50,7 +50,7 @@ def insert_training_job(
 
 
 def write_objective(connection: sqlite3.Connection, row: sqlite3.Row, description: JsonObject) -> None:
-    """Write down what came of a training job that has just ended: the last value of the objective metric."""
+    """Store the objective of a training job that has just ended: the metric's last value."""
     tuning = connection.execute("SELECT request FROM jobs WHERE arn = ?", (row["tuning"],)).fetchone()
     if tuning is None or description["TrainingJobStatus"] != "Completed":
         return
@@ -61,7 +61,7 @@ def write_objective(connection: sqlite3.Connection, row: sqlite3.Row, descriptio
 
 
 def summaries(connection: sqlite3.Connection, tuning: sqlite3.Row, limit: int = _BEST_JOBS) -> list[JsonObject]:
-    """The training jobs with an objective, the best first."""
+    """The training jobs with an objective, best first."""
     way = "DESC" if objective_of(json.loads(tuning["request"]))["Type"] == "Maximize" else "ASC"
     rows = connection.execute(
         f"SELECT * FROM jobs WHERE tuning = ? AND objective IS NOT NULL ORDER BY objective {way}, seq LIMIT ?",  # noqa: S608
@@ -71,7 +71,7 @@ def summaries(connection: sqlite3.Connection, tuning: sqlite3.Row, limit: int = 
 
 
 def progress(connection: sqlite3.Connection, tuning: sqlite3.Row) -> JsonObject:
-    """The members of Describe that follow from the training jobs."""
+    """The members of Describe that are computed from the training jobs."""
     rows = training_jobs(connection, tuning["arn"])
     lost = sum(is_lost(row) for row in rows)
     succeeded = sum(row["objective"] is not None for row in rows)
@@ -92,13 +92,13 @@ def progress(connection: sqlite3.Connection, tuning: sqlite3.Row) -> JsonObject:
 
 
 def describe(connection: sqlite3.Connection, tuning: sqlite3.Row) -> JsonObject:
-    """The answer of Describe; that of a tuning job that has ended does not change any more."""
+    """The response of Describe; computed while the tuning job is running, then stored."""
     description: JsonObject = json.loads(tuning["description"])
     return description | progress(connection, tuning) if tuning["live"] else description
 
 
 def summary(tuning: sqlite3.Row, row: sqlite3.Row) -> JsonObject:
-    """One training job of a tuning job, as the service lists it."""
+    """A training job's summary in the service's format."""
     job = json.loads(row["description"])
     objective = None
     if row["objective"] is not None:

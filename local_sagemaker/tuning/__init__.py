@@ -1,1 +1,4 @@
-"""Hyperparameter search: ranges, and the strategies that choose the next values. No database, no jobs, no HTTP."""
+"""Hyperparameter search: ranges, and the strategies that choose the next values.
+
+Nothing here depends on the database, jobs or HTTP.
+"""

@@ -1,4 +1,4 @@
-"""The ranges of a tuning job's hyperparameters: checked, and mapped to the unit interval that the strategies search."""
+"""The ranges of a tuning job's hyperparameters: their rules, and their mapping to the unit interval."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from local_sagemaker.expressions.values import is_expression
 from local_sagemaker.types import JsonMapping, JsonObject
 
 _MAX_RANGES = 30
-"""Hyperparameters that one tuning job may search (service quota)."""
+"""Maximum hyperparameters of a tuning job (service quota)."""
 _AUTO_LOGARITHMIC = 100.0
-"""From this ratio of its bounds on, a positive range with the scaling Auto is searched logarithmically."""
+"""With the scaling Auto, a positive range is searched logarithmically if its bounds have at least this ratio."""
 _NUMERIC = {"IntegerParameterRanges": "Integer", "ContinuousParameterRanges": "Float"}
 _CATEGORICAL = "CategoricalParameterRanges"
 
@@ -30,7 +30,7 @@ class NumericRange:
     is_integer: bool
 
     def at(self, unit: float) -> str:
-        """The value at a position from 0 to 1 on the range's scale, as text."""
+        """The value at a position from 0 to 1 on the range's scale, as a string."""
         low, high = self._ends()
         value = self._inverse(low * (1 - unit) + high * unit)
         if self.is_integer:
@@ -45,7 +45,7 @@ class NumericRange:
         return min(max((self._scaled(float(text)) - low) / (high - low), 0.0), 1.0)
 
     def _ends(self) -> tuple[float, float]:
-        margin = 0.5 if self.is_integer else 0.0  # so that the first and the last integer get their full share
+        margin = 0.5 if self.is_integer else 0.0  # so that the first and last integer are as likely as the others
         return self._scaled(self.low - margin), self._scaled(self.high + margin)
 
     def _scaled(self, value: float) -> float:
@@ -71,7 +71,7 @@ Range = NumericRange | CategoricalRange
 
 
 def problems(ranges: JsonMapping) -> Iterator[str]:
-    """Yield what the service refuses beyond its model's rules; values that are not known yet are let by."""
+    """Yield a message for each of the service's rules that the ranges break; expressions are skipped."""
     items = [(kind, item) for kind in (*_NUMERIC, _CATEGORICAL) for item in _items(ranges, kind)]
     names = [item["Name"] for _, item in items if isinstance(item.get("Name"), str)]
     if not items and not any(is_expression(value) for value in ranges.values()):
@@ -99,7 +99,7 @@ def parse(ranges: JsonMapping) -> list[Range]:
 
 
 def names(ranges: JsonMapping) -> set[str]:
-    """The names of the hyperparameters that are searched."""
+    """The names of the searched hyperparameters."""
     return {str(item.get("Name")) for kind in (*_NUMERIC, _CATEGORICAL) for item in _items(ranges, kind)}
 
 
@@ -111,12 +111,12 @@ def combinations(ranges: list[Range]) -> Iterator[dict[str, str]]:
 
 
 def count_combinations(ranges: JsonMapping) -> int:
-    """How many combinations of categorical values there are."""
+    """The number of combinations of categorical values."""
     return math.prod(len(set(item["Values"])) for item in _items(ranges, _CATEGORICAL))
 
 
 def has_numbers(ranges: JsonMapping) -> bool:
-    """Whether there are other ranges than categorical ones."""
+    """Whether there are integer or continuous ranges."""
     return any(_items(ranges, kind) for kind in _NUMERIC)
 
 
@@ -129,7 +129,7 @@ def _numeric_problems(kind: str, item: JsonMapping) -> Iterator[str]:
     where, bounds = f"{kind}: '{item.get('Name')}'", []
     for member in ("MinValue", "MaxValue"):
         text = item.get(member)
-        if not isinstance(text, str):  # an expression, or what the model refuses
+        if not isinstance(text, str):  # an expression, or rejected by the model
             return
         try:
             bounds.append(_number(_NUMERIC[kind], text))

@@ -1,7 +1,7 @@
-"""The strategies of a tuning job: which values its next training job tries.
+"""The strategies of tuning jobs, which choose the values of the next training job.
 
-A choice depends on nothing but the job's seed, the number of the trial and the trials before it, all of which are in
-the database: a server that was killed chooses for the next trial what it would have chosen anyway.
+A choice depends only on the job's seed, the trial's number and the earlier trials, which are all in the database. So a
+server that was killed and restarted makes the same choice.
 """
 
 from __future__ import annotations
@@ -25,42 +25,42 @@ BAYESIAN, RANDOM, GRID = "Bayesian", "Random", "Grid"
 
 @dataclass(frozen=True)
 class Trial:
-    """What an earlier training job tried."""
+    """An earlier trial."""
 
     values: dict[str, str]
     objective: float | None
-    """None while it runs."""
+    """None while it is running."""
 
 
 @dataclass(frozen=True)
 class Search:
-    """What stays the same through a tuning job."""
+    """The settings of a tuning job's search."""
 
     strategy: str
     ranges: Sequence[Range]
     seed: str
     maximize: bool
     trials: int
-    """How many there will be."""
+    """The total number of trials."""
 
     def choose(self, number: int, earlier: Sequence[Trial]) -> dict[str, str]:
-        """The values of the trial of that number, the first is 1; `earlier` holds running and successful trials."""
+        """The values of a trial. Numbers start at 1; `earlier` contains running and successful trials."""
         if self.strategy == GRID:
             return next(itertools.islice(combinations(list(self.ranges)), number - 1, None))
-        source = random.Random(f"{self.seed}:{number}")  # noqa: S311 - a search, no secret
+        source = random.Random(f"{self.seed}:{number}")  # noqa: S311 - not used for security
         if self.strategy == BAYESIAN:
             return self._choose_by_optuna(source.getrandbits(32), earlier)
         return {item.name: _anywhere(item, source) for item in self.ranges}
 
     def _choose_by_optuna(self, seed: int, earlier: Sequence[Trial]) -> dict[str, str]:
-        """A tree-structured Parzen estimator over the unit scales of the ranges."""
+        """Use a tree-structured Parzen estimator on the ranges' unit scales."""
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         distributions = {item.name: _distribution(item) for item in self.ranges}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            # the running trials count as bad ones, so that parallel jobs do not all try the same
+            # running trials count as bad ones, so that parallel jobs do not all try the same values
             startup = min(10, max(3, self.trials // 3))
             sampler = optuna.samplers.TPESampler(
                 seed=seed, n_startup_trials=startup, multivariate=True, constant_liar=True
@@ -73,7 +73,7 @@ class Search:
 
 
 def has_optuna() -> bool:
-    """Whether the strategy Bayesian can run."""
+    """Whether the strategy Bayesian is available."""
     return importlib.util.find_spec("optuna") is not None
 
 

@@ -1,6 +1,6 @@
 """The pages at `/`: executions, their steps, their jobs' metrics and logs, as plain HTML without scripts.
 
-They only read; nothing here changes anything.
+They are read-only.
 """
 
 from local_sagemaker.web.layout import missing

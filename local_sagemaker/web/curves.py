@@ -1,4 +1,4 @@
-"""Metric curves as SVG, from the time series that a job leaves beside its log."""
+"""Metric curves as SVG, from the time series in a job's folder."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from local_sagemaker.web.markup import Markup, tag
 
 _WIDTH, _HEIGHT = 320, 150
 _LEFT, _TOP, _BOTTOM = 56, 4, 128
-"""Where the plot begins and ends: the values of the axes are left of it and below."""
+"""The plot's left and bottom edges; the axes' labels are to the left and below."""
 _MAX_POINTS = 400
 _MAX_BYTES = 4 * 1024 * 1024
 
 
 def read(folder: Path) -> dict[str, list[float]]:
-    """The values of each metric in their order; at most the first 4 MB of the file."""
+    """The values of each metric in order, from at most the first 4 MB of the file."""
     try:
         with open_file(folder, folder / "metrics.jsonl") as stream:
             lines = stream.read(_MAX_BYTES).splitlines()
@@ -30,7 +30,7 @@ def read(folder: Path) -> dict[str, list[float]]:
             point = json.loads(line)
             found.setdefault(str(point["name"]), []).append(float(point["value"]))
         except (ValueError, TypeError, KeyError):
-            continue  # a line that is just being written
+            continue  # an incomplete last line
     return found
 
 
@@ -61,7 +61,7 @@ def _figure(name: str, values: Sequence[float]) -> Markup:
 
 
 def _axes(low: float, high: float, values: int) -> list[Markup]:
-    """The two axes with their ends: lowest and highest value, first and last number."""
+    """The two axes, labelled with the lowest and highest value and the first and last number."""
 
     def text(content: str, x: float, y: float, anchor: str) -> Markup:
         return tag("text", content, x=x, y=y, text_anchor=anchor, class_="axis")

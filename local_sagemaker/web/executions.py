@@ -1,4 +1,4 @@
-"""The list of executions, and one execution."""
+"""The pages of all executions and of one execution."""
 
 from __future__ import annotations
 

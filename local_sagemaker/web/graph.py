@@ -1,4 +1,4 @@
-"""The step graph as SVG: one column per depth, boxes in the colour of their state."""
+"""The step graph as SVG: one column per depth, boxes in the color of their status."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _WIDTH, _HEIGHT, _GAP_X, _GAP_Y = 170, 44, 60, 18
 
 
 def depths(definition: Definition) -> dict[str, int]:
-    """How many steps stand one after another before each step."""
+    """The length of the longest path to each step."""
     before = {name: step.follows for name, step in definition.steps.items()}
     found: dict[str, int] = {}
     for name in TopologicalSorter(before).static_order():

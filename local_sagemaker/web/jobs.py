@@ -1,4 +1,4 @@
-"""The list of jobs, and one job: curves, log, where its files lie."""
+"""The pages of all jobs and of one job: curves, logs, and the paths of its files."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def detail(context: Context, kind: str, name: str) -> Markup | None:
 
 
 def _outputs(context: Context, job: JsonObject) -> dict[str, str | None]:
-    """Where a processing job's outputs lie as files."""
+    """The paths of a processing job's outputs."""
     outputs = (job.get("ProcessingOutputConfig") or {}).get("Outputs") or []
     places = {item["OutputName"]: (item.get("S3Output") or {}).get("S3Uri") for item in outputs}
     return {f"Output {name}": _file(context, uri) for name, uri in places.items()}
@@ -98,7 +98,7 @@ def _file(context: Context, uri: str | None) -> str | None:
 
 
 def _log(host: Path, anchor: str | None) -> list[Markup]:
-    """A host's log; the anchor is what Airflow's button "Training log" links to."""
+    """A host's log; Airflow's button "Training log" links to the anchor."""
     try:
         with open_file(host, host / "output.log") as stream:
             size = stream.seek(0, 2)

@@ -1,4 +1,4 @@
-"""What every page has: head, style, links to the other pages."""
+"""The layout of all pages: head, style and navigation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ svg .box { fill: var(--soft); stroke: currentColor; stroke-width: 1.5 } svg .edg
 
 
 def frame(title: str, *body: object, refresh_seconds: int | None = None) -> Markup:
-    """A whole document; a page that shows something running loads itself again."""
+    """A complete document; with `refresh_seconds`, it reloads itself."""
     refresh = tag("meta", http_equiv="refresh", content=refresh_seconds) if refresh_seconds else None
     head = tag(
         "head",
@@ -47,5 +47,5 @@ def frame(title: str, *body: object, refresh_seconds: int | None = None) -> Mark
 
 
 def missing() -> Markup:
-    """What is told of an address that is no page: mostly an execution that `gc` has forgotten."""
+    """The page for an unknown address, usually of an execution that `gc` has deleted."""
     return frame("Page not found", tag("p", "It never existed, or gc has deleted it."))

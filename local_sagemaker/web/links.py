@@ -1,4 +1,4 @@
-"""Links from a job's page to what made the job."""
+"""Links from a job's page to the execution or tuning job that created it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from local_sagemaker.web.markup import Markup, tag
 
 
 def execution_link(context: Context, job: str) -> Markup | None:
-    """The execution whose step made the job."""
+    """The execution whose step created the job."""
     row = context.db.read().execute(
         "SELECT e.id, e.display_name, s.name FROM steps s JOIN executions e ON e.arn = s.execution"
         " WHERE s.job = ? AND s.cache_source IS NULL",

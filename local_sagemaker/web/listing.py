@@ -1,4 +1,4 @@
-"""Long lists: the newest first, a page at a time, with links to the pages around it."""
+"""Paginated lists, newest first, with links to adjacent pages."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ SIZE = 50
 
 @dataclass(frozen=True)
 class Place:
-    """Where a page begins: below or above a row's `seq`, or at the newest row."""
+    """Where a page starts: below or above a row's `seq`, or at the newest row."""
 
     before: int | None = None
     after: int | None = None
 
     @classmethod
     def of(cls, query: str) -> Place:
-        """Read a query string; what is no number counts as not given."""
+        """Parse a query string; ignores values that are not numbers."""
         given = parse_qs(query)
         numbers = [given.get(name, [""])[0] for name in ("before", "after")]
         return cls(*(int(text) if re.fullmatch(r"[0-9]{1,15}", text) else None for text in numbers))
@@ -29,14 +29,14 @@ class Place:
 
 @dataclass(frozen=True)
 class Page:
-    """The rows of one page, and what lies around it."""
+    """The rows of one page, and whether there are newer and older ones."""
 
     rows: list[sqlite3.Row]
     newer: bool
     older: bool
 
     def links(self, path: str) -> Markup | None:
-        """Links to the newest, the newer and the older page; None where one page is all."""
+        """Links to the newest, the newer and the older page; None if there is only one page."""
         ways = []
         if self.newer:
             ways.append(tag("a", "Newest", href=path))
@@ -48,13 +48,13 @@ class Page:
 
 
 def read(connection: sqlite3.Connection, select: str, seq: str, place: Place) -> Page:
-    """Read one page of `select`, whose column `seq` counts up."""
+    """Read one page of `select`, ordered by the increasing column `seq`."""
     if place.before is None and place.after is not None:
         sql = f"{select} WHERE {seq} > ? ORDER BY {seq} LIMIT ?"
         rows = connection.execute(sql, (place.after, SIZE + 1)).fetchall()
         if len(rows) > SIZE:
             return Page(rows[:SIZE][::-1], newer=True, older=True)
-        place = Place()  # fewer than a page are newer: the newest page holds them all
+        place = Place()  # fewer newer rows than a page: show the newest page
     sql = f"{select} WHERE {seq} < ? ORDER BY {seq} DESC LIMIT ?"
     rows = connection.execute(sql, (2**62 if place.before is None else place.before, SIZE + 1)).fetchall()
     return Page(rows[:SIZE], newer=place.before is not None, older=len(rows) > SIZE)

@@ -1,4 +1,4 @@
-"""HTML out of Python values; every text is escaped unless it is markup already."""
+"""Builds HTML from Python values; text is escaped unless it is `Markup`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 
 class Markup(str):
-    """Text that is HTML already."""
+    """Text that is already HTML."""
 
     __slots__ = ()
 
@@ -28,7 +28,7 @@ def text(value: object) -> Markup:
 
 
 def tag(name: str, *children: object, **attributes: object) -> Markup:
-    """An element; `class_` is the attribute class, and underscores are hyphens."""
+    """An element. In attribute names, a trailing underscore is removed, and other underscores become hyphens."""
     written = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{html.escape(str(value))}"'
         for key, value in attributes.items()
@@ -47,7 +47,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> Markup:
 
 
 def pairs(values: Mapping[str, object]) -> Markup:
-    """Names and values below each other; what has no value is left out."""
+    """A table of names and values; omits those without a value."""
     rows = [[tag("b", key), value] for key, value in values.items() if value not in (None, "")]
     return tag(
         "div", tag("table", tag("tbody", [tag("tr", [tag("td", c) for c in row]) for row in rows])), class_="wide"
@@ -55,17 +55,17 @@ def pairs(values: Mapping[str, object]) -> Markup:
 
 
 def status(word: str | None) -> Markup:
-    """A status with its colour and its word."""
+    """A status in its color."""
     return tag("span", word, class_=f"status {word or ''}")
 
 
 def moment(seconds: float | None) -> str:
-    """A point in time, in UTC."""
+    """A time in UTC, from seconds since the epoch; empty for None."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S") if seconds is not None else ""
 
 
 def duration(start: float | None, end: float | None) -> str:
-    """A span in words; open ends have none."""
+    """A time span as text; empty if start or end is unknown."""
     if start is None or end is None:
         return ""
     seconds = max(end - start, 0)

@@ -1,4 +1,4 @@
-"""Model packages: a group's versions, and one of them."""
+"""The pages of a model package group and of one of its versions."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from local_sagemaker.web.markup import Markup, moment, pairs, table, tag
 
 
 def listing(context: Context, group: str, place: pages.Place) -> Markup | None:
-    """The versions of a group, the newest first; None for a group that does not exist."""
+    """The versions of a group, newest first; None if the group does not exist."""
     found = _find(context, GROUP, group)
     if found is None:
         return None
-    select = f"SELECT * FROM (SELECT * FROM resources WHERE parent = '{found['arn']}')"  # noqa: S608 - an ARN of ours
+    select = f"SELECT * FROM (SELECT * FROM resources WHERE parent = '{found['arn']}')"  # noqa: S608 - our own ARN
     page = pages.read(context.db.read(), select, "seq", place)
     lines = []
     for row in page.rows:
@@ -54,7 +54,7 @@ def detail(context: Context, group: str, version: str) -> Markup | None:
 
 
 def _find(context: Context, kind: str, name: str) -> sqlite3.Row | None:
-    """The newest resource of that name in any region: a browser names none."""
+    """The newest resource with that name in any region, since a browser does not specify one."""
     statement = "SELECT * FROM resources WHERE kind = ? AND name = ? ORDER BY seq DESC"
     row: sqlite3.Row | None = context.db.read().execute(statement, (kind, name)).fetchone()
     return row

@@ -1,4 +1,4 @@
-"""Which path is which page."""
+"""Maps paths to pages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PACKAGES = re.compile(r"/ui/packages/([a-zA-Z0-9-]{1,63})(?:/([0-9]{1,9}))?/?")
 
 
 def render(context: Context, path: str, query: str) -> Markup | None:
-    """The page of a path, or None when there is none."""
+    """The page at a path; None if there is no such page."""
     if path == "/":
         return executions.listing(context, Place.of(query))
     if path.rstrip("/") == "/ui/jobs":

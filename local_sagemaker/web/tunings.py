@@ -1,4 +1,4 @@
-"""One tuning job: its training jobs with what they tried and what came of it, the best first."""
+"""The page of a tuning job: its training jobs with hyperparameters and objective, best first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lambda functions that Lambda steps invoke, each call in a process of its own."""
+"""Lambda functions of Lambda steps; each call runs in a separate process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls a function in a process of its own, bounds its time and its log, and says what came of it."""
+"""Calls a function in a separate process, limits its time and log, and returns its result."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from local_sagemaker.types import BotoClient
 log = logging.getLogger(__name__)
 
 MAX_SECONDS = 600.0
-"""Of one call."""
+"""The maximum duration of a call."""
 MAX_RESULT = 6 * 2**20
-"""Bytes of a result (AWS Lambda's quota for synchronous invocations)."""
+"""Maximum bytes of a result (AWS Lambda's quota for synchronous invocations)."""
 _MAX_LOG = 2**20
-"""Bytes of a call's output that are kept; what follows is read and thrown away."""
+"""Maximum bytes of a call's output that are logged; the rest is discarded."""
 _LINE = 2**15
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
-"""Loaded before any fork: a child in which another thread was just loading a library could not load one."""
+"""Loaded before any fork: the loader's lock may be held by another thread, and then stays locked in the child."""
 _CHILD = Path(__file__).with_name("child.py")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a call: a JSON value, or the reason of its failure."""
+    """The result of a call: a JSON value, or the reason of its failure."""
 
     value: object = None
     failure: str | None = None
@@ -47,7 +47,7 @@ class Outcome:
 
 
 class Functions:
-    """The functions by ARN; `handlers` gives "module:function", imported from the folder that the server runs in."""
+    """The functions by ARN. `handlers` has "module:function"; imported from the server's working directory."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Functions:
         client_env: Mapping[str, str],
         max_seconds: float = MAX_SECONDS,
     ) -> None:
-        """`client_env` makes boto3 reach this server in the function, too."""
+        """`client_env` makes boto3 in the functions use this server."""
         self._handlers = dict(handlers)
         self._scratch = data_dir / "functions"
         self._python = python
@@ -74,7 +74,7 @@ class Functions:
         return local_client("logs", self._client_env, max_connections=32)
 
     def call(self, arn: str, event: str, request_id: str) -> Outcome:
-        """Call a function with a JSON event, and wait for its end."""
+        """Call a function with a JSON event, and wait for the result."""
         handler = self._handlers.get(arn)
         if handler is None:
             return Outcome(failure=f"the function {arn} is not known: serve --lambda '{arn}=module:function'")
@@ -134,7 +134,7 @@ class Functions:
         }
 
     def _wait(self, process: subprocess.Popen[bytes], environment: Mapping[str, str]) -> bool:
-        """Take the process's output until it ends; whether that was in time. No process of its session is left."""
+        """Log the process's output until it ends; return whether that was in time. Kills its session's processes."""
         shipper = LogShipper(self._logs, environment["AWS_LAMBDA_LOG_GROUP_NAME"])
         assert process.stdout is not None  # noqa: S101
         arguments = (process.stdout, shipper, environment["AWS_LAMBDA_LOG_STREAM_NAME"])
@@ -148,7 +148,7 @@ class Functions:
         finally:
             _kill_session(process)
             process.wait()
-            reader.join(5)  # a process that has left the session may still hold the pipe
+            reader.join(5)  # a process that left the session may keep the pipe open
             shipper.close()
 
 

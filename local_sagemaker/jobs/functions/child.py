@@ -1,6 +1,6 @@
-"""The process of one call: `python child.py MODULE:FUNCTION EVENT RESULT`. Standard library only.
+"""The process of a call: `python child.py MODULE:FUNCTION EVENT RESULT`. Standard library only.
 
-It runs in the interpreter that runs the jobs, in which nothing of the server need be installed.
+It runs in the jobs' interpreter, in which the server's packages may not be installed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 
 class Context:
-    """What AWS Lambda passes as the second argument."""
+    """The second argument of a handler, as AWS Lambda passes it."""
 
     def __init__(self) -> None:
         self.function_name = os.environ["AWS_LAMBDA_FUNCTION_NAME"]
@@ -30,12 +30,12 @@ class Context:
         self._deadline = time.time() + float(os.environ["LOCAL_LAMBDA_SECONDS"])
 
     def get_remaining_time_in_millis(self) -> int:
-        """Milliseconds until the call is ended."""
+        """Milliseconds until the call times out."""
         return max(int((self._deadline - time.time()) * 1000), 0)
 
 
 def call(handler: str, event: object) -> dict[str, object]:
-    """The result of a call, or what it raised."""
+    """Call the handler; return its result or its exception."""
     module, _, name = handler.partition(":")
     try:
         function = importlib.import_module(module)
@@ -50,9 +50,9 @@ def call(handler: str, event: object) -> dict[str, object]:
 
 
 def main() -> None:
-    """Call the function and write down what came of it."""
+    """Call the function and write the result to a file."""
     handler, event, result = sys.argv[1:4]
-    sys.path[0] = str(Path.cwd())  # the functions' folder in the place of this program's
+    sys.path[0] = str(Path.cwd())  # import from the functions' folder instead of this program's
     found = call(handler, json.loads(Path(event).read_text()))
     partial = Path(f"{result}.partial")
     partial.write_text(json.dumps(found))

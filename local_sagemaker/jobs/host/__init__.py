@@ -1,4 +1,4 @@
-"""One host of a job: its folders, its Python, and the small process that runs and ends the program.
+"""A host of a job: its folders, its Python environment, and the small process that runs and ends the program.
 
-Nothing here knows what a job downloads or reports.
+Nothing here depends on what a job downloads or reports.
 """

@@ -1,4 +1,4 @@
-"""The container contract: the folders, configuration files and environment that a job finds."""
+"""The container contract: a job's folders, configuration files and environment."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _INHERITED = re.compile(
 )
 _REWRITE_LIMIT = 8 * 2**20
 _ON_LOOPBACK = dict.fromkeys(("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME", "TP_SOCKET_IFNAME"), "lo")
-"""The interface on which torch's backends listen; by themselves they take the one of the host's name."""
+"""The interface on which torch's backends listen, instead of that of the host's name."""
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """The hosts of one job: names, loopback addresses, and the port that torchrun's hosts meet at."""
+    """The hosts of a job: names, loopback addresses, and the port for torchrun's rendezvous."""
 
     names: tuple[str, ...]
     addresses: tuple[str, ...]
@@ -35,13 +35,13 @@ class Cluster:
 
     @classmethod
     def of(cls, count: int, instance_type: str, slot: int) -> Cluster:
-        """Name `count` hosts; each slot of the supervisor has a loopback network of its own."""
+        """Name `count` hosts; each slot of the supervisor has a separate loopback network."""
         names = tuple(f"algo-{number}" for number in range(1, count + 1))
         addresses = tuple(f"127.{16 + slot % 200}.{number // 250}.{number % 250 + 1}" for number in range(1, count + 1))
         return cls(names, addresses, instance_type, free_port() if count > 1 else 7777)
 
     def resource_config(self, host: str) -> dict[str, object]:
-        """Content of resourceconfig.json."""
+        """The content of resourceconfig.json."""
         return {
             "current_host": host,
             "current_instance_type": self.instance_type,
@@ -58,7 +58,7 @@ class Cluster:
         }
 
     def hosts_file(self) -> str:
-        """Content of /etc/hosts: this machine's, and the job's hosts."""
+        """The content of /etc/hosts: this machine's, and the job's hosts."""
         try:
             own = Path("/etc/hosts").read_text(errors="replace")
         except OSError:
@@ -76,13 +76,13 @@ def free_port() -> int:
 
 @dataclass(frozen=True)
 class Paths:
-    """Where container paths lie, and what the job is told: /opt/ml itself, or the folder's real path."""
+    """Maps container paths to paths on this machine, and back: with a mount, the job sees /opt/ml."""
 
     layout: HostLayout
     mount: bool
 
     def on_host(self, container_path: str) -> Path:
-        """Translate a path below /opt/ml; S3Problem for any other, which a job may not have written to."""
+        """Translate a path below /opt/ml; S3Problem for any other path, since jobs may not use it."""
         path = PurePosixPath(container_path)
         if not path.is_relative_to(ML) or ".." in path.parts or path == PurePosixPath(ML):
             raise S3Problem(f"ClientError: LocalPath {container_path!r} is not below {ML}")
@@ -94,15 +94,15 @@ class Paths:
         return ML if self.mount else str(self.layout.ml)
 
     def seen(self, text: str) -> str:
-        """Return text as the job must get it."""
+        """Text as the job must see it: without a mount, /opt/ml is replaced."""
         return text if self.mount else _ML_PATH.sub(lambda _: str(self.layout.ml), text)
 
     def seen_json(self, value: object) -> str:
-        """Return JSON as the job must get it."""
+        """JSON as the job must see it."""
         return self.seen(json.dumps(value))
 
     def rewrite_folder(self, folder: Path) -> None:
-        """Rewrite /opt/ml in the text files below `folder`, where there is no mount."""
+        """Without a mount, replace /opt/ml in the text files below `folder`."""
         if self.mount:
             return
         for path in walk_files(folder):
@@ -121,9 +121,9 @@ class Paths:
 def job_environment(
     own: Mapping[str, str], client_env: Mapping[str, str], paths: Paths, programs: Path, scripts: str
 ) -> dict[str, str]:
-    """Build the environment of the container's program from nothing but what a container would have.
+    """Build the environment of the container's program, with only the variables that a container would have.
 
-    `own` is the request's Environment with the job's names; `client_env` makes boto3 reach the local server.
+    `own` is the request's Environment with the job's names; `client_env` makes boto3 use the local server.
     """
     home, temporary = paths.layout.root / "home", paths.layout.ml / "tmp"
     home.mkdir(exist_ok=True)
@@ -147,7 +147,7 @@ def job_environment(
 
 
 def _keep_pip_configuration(environment: dict[str, str]) -> None:
-    """A job has a home of its own; the user's index and download cache still hold for it."""
+    """Keep using the user's pip index and download cache, although the job has its own home folder."""
     for path in (Path.home() / ".config/pip/pip.conf", Path.home() / ".pip/pip.conf"):
         if path.is_file():
             environment.setdefault("PIP_CONFIG_FILE", str(path))
@@ -155,6 +155,6 @@ def _keep_pip_configuration(environment: dict[str, str]) -> None:
 
 
 def write_json(path: Path, text: str) -> None:
-    """Write one configuration file of the contract."""
+    """Write a configuration file of the contract."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)

@@ -1,4 +1,4 @@
-"""One host of a job, seen from the server: its folder, its runner process, and what the runner says."""
+"""A host of a job from the server's side: its folder, its runner process, and the runner's messages."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Isolation:
     """How a job gets its own /opt/ml on this machine."""
 
     mount: bool
-    """True: by a private mount namespace. False: /opt/ml is rewritten in the staged text files."""
+    """True: with a private mount namespace. False: /opt/ml is replaced in the staged text files."""
     pid_namespace: bool
-    """True: the kernel ends all processes of a host with its first one."""
+    """True: the kernel kills all processes of a host when its first process ends."""
 
     def __str__(self) -> str:
         if not self.mount:
@@ -39,7 +39,7 @@ NO_ISOLATION = Isolation(mount=False, pid_namespace=False)
 
 
 def probe_isolation() -> Isolation:
-    """Try the real mount in a child process and say what works here."""
+    """Find out what works on this machine by mounting in a child process."""
     command = [sys.executable, "-I", "-S", str(RUNNER), "--probe"]
     try:
         answer = subprocess.run(
@@ -53,23 +53,23 @@ def probe_isolation() -> Isolation:
 
 @dataclass(frozen=True)
 class HostLayout:
-    """The files of one host below the job's folder."""
+    """The files of a host below the job's folder."""
 
     root: Path
 
     @property
     def ml(self) -> Path:
-        """What the job sees as /opt/ml."""
+        """The folder that the job sees as /opt/ml."""
         return self.root / "ml"
 
     @property
     def log_file(self) -> Path:
-        """Standard output and error, as far as the cap allows."""
+        """Standard output and error, up to the size limit."""
         return self.root / "output.log"
 
     @property
     def metrics_file(self) -> Path:
-        """The time series: one JSON object {"name", "value", "ms"} a line."""
+        """The time series: one JSON object {"name", "value", "ms"} per line."""
         return self.root / "metrics.jsonl"
 
 
@@ -78,15 +78,15 @@ class HostExit:
     """How a host ended."""
 
     code: int
-    """Exit status as a shell gives it: 128 + n for signal n."""
+    """The exit status as in a shell: 128 + n for signal n."""
     reason: str | None
-    """Why the runner ended it, where it did."""
+    """Why the runner ended the host, if it did."""
     tail: list[str]
     """The last lines of output."""
 
 
 class HostRun:
-    """A running host. Create and start it in the job's thread: the runner dies with the thread that started it."""
+    """A running host. Create it in the job's thread: the runner dies with the thread that started it."""
 
     def __init__(self, config: HostConfig, folder: Path, on_message: Callable[[HostRun, Message], None]) -> None:
         self.config = config
@@ -110,7 +110,7 @@ class HostRun:
 
     @property
     def alive(self) -> bool:
-        """Whether anything of the host may still run."""
+        """Whether any process of the host may still be running."""
         return self.exit is None
 
     def terminate(self) -> None:
@@ -118,15 +118,15 @@ class HostRun:
         self._command(b"term\n")
 
     def kill(self) -> None:
-        """End all of the host's processes now."""
+        """Kill all of the host's processes."""
         self._command(b"kill\n")
 
     def destroy(self) -> None:
-        """End the runner itself, which no longer answers; the kernel and the first process end the rest."""
+        """Kill a runner that does not respond; the kernel and the first process end the rest."""
         self._process.kill()
 
     def close(self) -> None:
-        """End whatever is left and wait for it."""
+        """End the remaining processes and wait for them."""
         if self._process.stdin and not self._process.stdin.closed:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
@@ -146,7 +146,7 @@ class HostRun:
             return
 
     def _read(self) -> None:
-        """Hand on the runner's messages; the last one that anybody hears is the host's end."""
+        """Pass on the runner's messages; the last one is always the host's end."""
         ended = HostExit(137, None, [])
         try:
             for line in self._process.stdout or ():

@@ -1,4 +1,4 @@
-"""The Python of a job: an environment of its own over `job_python`, made in a millisecond, with shims on PATH."""
+"""A job's Python: a separate environment on top of `job_python`, created in a millisecond, with shims on PATH."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ print(json.dumps({
 
 
 class JobPythonError(RuntimeError):
-    """`job_python` is no Python that can run jobs."""
+    """`job_python` cannot run jobs."""
 
 
 @dataclass(frozen=True)
 class JobPython:
-    """What is known of the interpreter that jobs run on."""
+    """The interpreter that runs the jobs."""
 
     executable: str
-    """The real interpreter, outside of any virtual environment."""
+    """The base interpreter, outside of any virtual environment."""
     version: tuple[int, int, int]
     scripts: str
     """Its folder of console scripts."""
     sites: tuple[str, ...]
-    """The folders of its packages, in its order."""
+    """Its folders of packages, in order."""
     pip_wheel: str | None
-    """The pip that ensurepip carries, where job_python has none installed."""
+    """ensurepip's pip, if job_python has none installed."""
 
     @classmethod
     def ask(cls, job_python: str) -> JobPython:
-        """Run `job_python` once and ask it; JobPythonError when it does not answer."""
+        """Run `job_python` to inspect it; JobPythonError if that fails or it is too old."""
         try:
             answer = subprocess.run(
                 [job_python, "-c", _ASK],
@@ -65,7 +65,7 @@ class JobPython:
 
 
 def make_environment(folder: Path, python: JobPython, environments: Path) -> Path:
-    """Make the job's own environment in `folder` and return its folder of programs, the first on the job's PATH."""
+    """Create the job's environment in `folder` and return its folder of programs, the first on the job's PATH."""
     name = f"python{python.version[0]}.{python.version[1]}"
     packages = folder / "lib" / name / "site-packages"
     programs = folder / "bin"

@@ -1,4 +1,4 @@
-"""What a job gets and leaves: channels, checkpoints, archives, and S3 as they use it.
+"""Transfers between jobs and S3: channels, checkpoints and archives.
 
 Nothing here starts a process.
 """

@@ -1,4 +1,4 @@
-"""Archives of what a job left: model.tar.gz and output.tar.gz."""
+"""The archives of a job's files: model.tar.gz and output.tar.gz."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 from local_sagemaker.job_files import Entry, TooMuch, walk
 
 _COMPRESSION = 3
-"""Weights hardly compress; a higher level costs seconds and gains nothing."""
+"""Weights are hardly compressible: a higher level takes seconds longer for the same size."""
 
 
 def write_archive(folders: Sequence[tuple[Path, Path]], target: Path, limit: int) -> bool:
-    """Pack the content of folders, each below its anchor, into `target`; False, and no file, when there is none.
+    """Pack the content of folders, each below its anchor, into `target`; False, and no file, if they are empty.
 
     What two hosts wrote under one name is the first host's. Links are packed as links, never followed: they could lead
     out of the job's folder. TooMuch when the files, holes included, have more than `limit` bytes: packing the holes
@@ -37,7 +37,7 @@ def write_archive(folders: Sequence[tuple[Path, Path]], target: Path, limit: int
 
 
 def _add(archive: tarfile.TarFile, entry: Entry) -> bool:
-    """Pack one file, folder or link; whether it was one."""
+    """Pack a file, folder or link; return whether it was packed."""
     if entry.is_file:
         with entry.open() as stream:
             archive.addfile(archive.gettarinfo(arcname=entry.relative, fileobj=stream), stream)

@@ -1,4 +1,4 @@
-"""Which objects a channel or a processing input brings, in the service's rules and words."""
+"""The objects of a channel or processing input, by the service's rules and with its messages."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from local_sagemaker.types import JsonObject
 
 
 def plan(s3: S3, source: JsonObject, *, region: str, role: str) -> list[Download]:
-    """List what an S3DataSource or S3Input brings; S3Problem when it matches nothing.
+    """List the objects of an S3DataSource or S3Input; S3Problem if there are none.
 
-    The text is CreateTrainingJob's of the service (aws/amazon-sagemaker-examples issues 2267 and 2489), behind the
-    prefix that a failed download has there.
+    The message is that of the service's CreateTrainingJob (aws/amazon-sagemaker-examples issues 2267 and 2489), with
+    the service's prefix for a failed download.
     """
     uri = S3Uri.parse(source["S3Uri"])
     manifest = source.get("S3DataType") == "ManifestFile"
@@ -26,7 +26,7 @@ def plan(s3: S3, source: JsonObject, *, region: str, role: str) -> list[Download
 
 
 def share(source: JsonObject, found: list[Download], index: int, hosts: int) -> list[Download]:
-    """Pick what host number `index` gets: everything, or its part of ShardedByS3Key."""
+    """The objects for host number `index`: all, or its share with ShardedByS3Key."""
     if source.get("S3DataDistributionType") == "ShardedByS3Key":
         return found[index::hosts]
     return found

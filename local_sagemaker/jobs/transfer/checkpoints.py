@@ -1,4 +1,4 @@
-"""Checkpoints between /opt/ml/checkpoints and S3: down before the start, up while the job runs and after its end."""
+"""Syncs /opt/ml/checkpoints with S3: downloads before the start, uploads while the job runs and after its end."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from local_sagemaker.jobs.transfer.s3 import S3, S3Problem, S3Uri
 log = logging.getLogger(__name__)
 
 _QUIET_SECONDS = 1.0
-"""A file written to this recently may be unfinished: it waits for the next round."""
+"""A file modified within this time may be incomplete, so it is uploaded in the next round."""
 
 
 class CheckpointSync:
-    """One folder and one prefix. Each file goes up whole: from a snapshot that did not change while it was taken."""
+    """Syncs a folder with a prefix. Files are uploaded from snapshots, so that they do not change during the upload."""
 
     def __init__(self, s3: S3, anchor: Path, folder: Path, uri: S3Uri, scratch: Path) -> None:
-        """`folder` is below `anchor`, which the server made; `scratch` is where the snapshot lies meanwhile."""
+        """`folder` is below `anchor`, which the server created; `scratch` is the path for snapshots."""
         self._s3 = s3
         self._anchor = anchor
         self._folder = folder
@@ -30,7 +30,7 @@ class CheckpointSync:
         self._stored: dict[str, tuple[int, int, int]] = {}
 
     def download(self) -> None:
-        """Bring the prefix's objects; none is no error."""
+        """Download the prefix's objects, if there are any."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for item in self._s3.prefix_downloads(self._uri):
             self._s3.download(item, self._folder)
@@ -38,7 +38,7 @@ class CheckpointSync:
             self._stored[entry.relative] = _identity(entry.status)
 
     def upload_changes(self, *, final: bool) -> None:
-        """Store every file that changed; `final` stores also the fresh ones and raises S3Problem when S3 refuses."""
+        """Upload changed files. `final` includes recently modified ones, and raises S3Problem if an upload fails."""
         try:
             for entry in walk(self._anchor, self._folder):
                 if entry.is_file:
@@ -64,7 +64,7 @@ class CheckpointSync:
             return
         with entry.open() as stream:
             identity = _identity(os.fstat(stream.fileno()))
-            self._s3.check_room(2 * identity[1])  # the snapshot's and the object's
+            self._s3.check_room(2 * identity[1])  # space for the snapshot and the object
             try:
                 with self._snapshot.open("wb") as copy:
                     _copy(stream, copy, identity[1])
@@ -77,7 +77,7 @@ class CheckpointSync:
 
 
 def _copy(source: BinaryIO, target: BinaryIO, size: int) -> None:
-    """Copy at most `size` bytes: a file that grows as fast as it is read would never end."""
+    """Copy at most `size` bytes, since a file could grow as fast as it is read."""
     while size > 0 and (data := source.read(min(size, 2**20))):
         target.write(data)
         size -= len(data)

@@ -1,4 +1,4 @@
-"""S3 as the job side uses it: prefixes and manifests down, files and folders up. Objects appear whole or not at all."""
+"""S3 for jobs: downloads prefixes and manifests, and uploads files and folders. Uploads are atomic."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from boto3.s3.transfer import TransferConfig
 
 _BLOCKS_BYTES = 2**20
-"""What a file takes beyond its bytes, at most: a disk with less than both left was full."""
+"""The maximum disk space that a file needs in addition to its bytes, to recognize a full disk."""
 
 
 class S3Problem(Exception):
-    """An S3 operation failed; the text is meant for a FailureReason."""
+    """An S3 operation failed. The text is used as FailureReason."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class S3Uri:
 
     @classmethod
     def parse(cls, uri: str) -> S3Uri:
-        """Read an S3 URI; S3Problem when it is none."""
+        """Parse an S3 URI; S3Problem if it is not valid."""
         scheme, _, rest = uri.partition("://")
         bucket, _, key = rest.partition("/")
         if scheme not in {"s3", "S3"} or not bucket:
@@ -51,7 +51,7 @@ class S3Uri:
 
 @dataclass(frozen=True)
 class Download:
-    """One object and where below the channel's folder it goes."""
+    """An object, and its path below the channel's folder."""
 
     uri: S3Uri
     relative: str
@@ -59,7 +59,7 @@ class Download:
 
 
 def safe_path(folder: Path, relative: str) -> Path:
-    """Join a key's name to a folder; S3Problem when it would lie outside of it."""
+    """Join a folder and an object's relative name; S3Problem if the path would be outside of the folder."""
     parts = PurePosixPath(relative).parts
     if not parts or relative.startswith("/") or ".." in parts or "\x00" in relative:
         raise S3Problem(
@@ -69,9 +69,10 @@ def safe_path(folder: Path, relative: str) -> Path:
 
 
 class S3:
-    """A thread-safe S3 client over the server's endpoint, made when first used.
+    """A thread-safe S3 client, created at first use.
 
-    `folder` is where the buckets lie: S3 does not say that its disk is full, so a failed upload looks there.
+    `folder` contains the buckets: S3's errors do not mention a full disk, so after a failed upload its free space is
+    checked.
     """
 
     def __init__(self, make_client: Callable[[], BotoClient], folder: Path) -> None:
@@ -89,7 +90,7 @@ class S3:
         return self._client
 
     def keys(self, uri: S3Uri) -> Iterator[tuple[str, int]]:
-        """Yield (key, size) of every object whose key begins with the URI's key; S3Problem when S3 refuses."""
+        """Yield (key, size) of all objects with this prefix; S3Problem if the request fails."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
@@ -104,7 +105,7 @@ class S3:
             raise S3Problem(f"InternalServerError: Data download failed: {error} ({uri})") from error
 
     def prefix_downloads(self, uri: S3Uri) -> list[Download]:
-        """List what the service downloads for an S3Prefix: each object, named by its key below the last slash."""
+        """List the downloads for an S3Prefix, with names relative to the last slash of the prefix, as on AWS."""
         base = uri.key if uri.key.endswith("/") else uri.key.rpartition("/")[0]
         found = []
         for key, size in self.keys(uri):
@@ -129,7 +130,7 @@ class S3:
         return [Download(S3Uri(prefix.bucket, prefix.key + name), name, -1) for name in names]
 
     def read(self, uri: S3Uri) -> bytes:
-        """Return an object's content; S3Problem when there is none."""
+        """Return an object's content; S3Problem if the request fails."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
@@ -139,7 +140,7 @@ class S3:
             raise S3Problem(f"ClientError: Data download failed: {error} ({uri})") from error
 
     def download(self, item: Download, folder: Path) -> None:
-        """Bring one object to its place below `folder`."""
+        """Download an object to its path below `folder`."""
         from boto3.exceptions import S3TransferFailedError
         from botocore.exceptions import BotoCoreError, ClientError
 
@@ -153,12 +154,12 @@ class S3:
             raise S3Problem(f"ClientError: Data download failed: {error.strerror} ({target})") from error
 
     def upload(self, path: Path, uri: S3Uri) -> None:
-        """Store one file of the server's own as one object."""
+        """Upload one of the server's files."""
         with path.open("rb") as stream:
             self.upload_stream(stream, uri)
 
     def upload_stream(self, stream: BinaryIO, uri: S3Uri) -> None:
-        """Store a file that is open as one object, with the bytes that it has now."""
+        """Upload an open file with its current content."""
         from boto3.exceptions import S3UploadFailedError
         from botocore.exceptions import BotoCoreError, ClientError
 
@@ -170,7 +171,7 @@ class S3:
             raise S3Problem(f"ClientError: Artifact upload failed: {self._why(error, size)} ({uri})") from error
 
     def check_room(self, size: int) -> None:
-        """Raise S3Problem for a file that the disk cannot hold, holes included: it would fill it for everybody."""
+        """Raise S3Problem if the disk has too little space for a file, holes included."""
         if short := self._no_room(size):
             raise S3Problem(f"ClientError: Artifact upload failed: {short}")
 
@@ -182,7 +183,7 @@ class S3:
         return self._no_room(size + _BLOCKS_BYTES) or str(error)
 
     def upload_folder(self, anchor: Path, folder: Path, uri: S3Uri, limit: int) -> None:
-        """Store every regular file that a job left below `folder`, which is below `anchor`; at most `limit` bytes."""
+        """Upload all regular files below `folder`, which is below `anchor`; at most `limit` bytes."""
         left = limit
         try:
             for entry in walk(anchor, folder):
@@ -198,7 +199,7 @@ class S3:
 
 
 def walk_files(folder: Path) -> list[Path]:
-    """List the regular files below `folder` in a fixed order; links are left out, they could lead outside."""
+    """List the regular files below `folder` in a fixed order, without links, which could lead outside."""
     found = []
     for root, folders, names in os.walk(folder):
         folders.sort()

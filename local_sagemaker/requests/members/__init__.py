@@ -1,8 +1,8 @@
-"""Every member of every request that this server answers, and what becomes of it.
+"""The handling of each member of each supported request.
 
-A member is *done*, *kept* (written down and given back by Describe, with all below it), *without effect*, or *refused*
-by name. What the tables do not have is refused, so that a newer model of the service cannot add a member that is
-silently ignored; a test holds them against botocore's model, and docs/fidelity.md lists what they say.
+A member is *done*, *kept* (stored and returned by Describe, with everything below it), *without effect*, or *refused*
+by name. A member that is not in the tables is rejected, so that one from a newer model of the service is not silently
+ignored. A test compares the tables with botocore's model, and docs/fidelity.md lists their content.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from local_sagemaker.requests.members.tunings import TUNINGS
 from local_sagemaker.types import JsonMapping, Request
 
 MEMBERS: dict[str, Members] = {**JOBS, **TUNINGS, **SEARCH, **PIPELINES, **MODELS, **LOGS}
-"""By action; a step's arguments are the request of the action that the step calls."""
+"""By action; a step's arguments are checked as the request of the step's action."""
 
 
 def unsupported_members(operation: str, request: Request) -> Iterator[str]:
-    """Yield a sentence for each member of a request that is refused; expressions that have no value yet are let by."""
+    """Yield a message for each unsupported member of a request; expressions are skipped."""
     yield from _unsupported(MEMBERS.get(operation, Members()), request, "", "")
 
 

@@ -1,4 +1,4 @@
-"""How a table declares the members of a request, and the members that many requests share."""
+"""The format of the tables, and members that several requests share."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from functools import cached_property
 
 @dataclass(frozen=True)
 class Members:
-    """The members of one action's request, as paths such as `Tags[].Key`."""
+    """The members of an action's request, as paths such as `Tags[].Key`."""
 
     done: str = ""
-    """Paths of what the server acts on, to the last member; the structures around them are implied."""
+    """Full paths of members that the server uses; the structures around them are implied."""
     kept: str = ""
     without_effect: Mapping[str, str] = field(default_factory=dict)
-    """Paths, with all below them, and why nothing is missed."""
+    """Paths, including everything below them, with the reason why they have no effect."""
     refused: Mapping[str, str] = field(default_factory=dict)
-    """Paths, with all below them, and why or what to use; a value that asks for nothing, such as false, is let by."""
+    """Paths, including everything below them, with the reason or an alternative. Values such as false are accepted."""
 
     @cached_property
     def structures(self) -> frozenset[str]:
-        """The paths that have others below them."""
+        """Paths with other paths below them."""
         paths = [*self.done.split(), *self.without_effect, *self.refused]
         return frozenset(path[:end] for path in paths for end, sign in enumerate(path) if sign in ".[")
 
     @cached_property
     def leaves(self) -> frozenset[str]:
-        """The paths below which nothing need be looked at."""
+        """Paths below which nothing needs to be checked."""
         return frozenset([*self.done.split(), *self.kept.split(), *self.without_effect]) - self.structures
 
 

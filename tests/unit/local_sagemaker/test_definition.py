@@ -182,7 +182,7 @@ REFUSED = [
     ('"Steps.Process.PropertyFiles.Report"', None),
     ("NaN", "It is not JSON: NaN"),
     ("1e999", "It is not JSON: the number 1e999 is too large"),
-    ('"\\ud800"', "It is not JSON: it holds half of a surrogate pair"),
+    ('"\\ud800"', "It is not JSON: it contains half of a surrogate pair"),
 ]
 
 

@@ -1,1 +1,1 @@
-"""Copied into each job's own environment and run by its Python: standard library only, any Python from 3.10."""
+"""Modules that are copied into each job's environment. Standard library only; they run on Python 3.10 and newer."""

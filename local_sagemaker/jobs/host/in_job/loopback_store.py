@@ -1,7 +1,8 @@
-"""Keeps torch's TCPStore on loopback; imported in the job's Python as `_sagemaker_job_torch` once torch.distributed is.
+"""Keeps torch's TCPStore on loopback. Jobs import it as `_sagemaker_job_torch` after torch.distributed.
 
-A store listens on every address of the machine, and torchrun's agents unpickle what it holds: whoever reaches the port
-runs code in the job. In a container of the service nobody else does; here the port must not leave the machine.
+A store listens on every address of the machine, and torchrun's agents unpickle its values: anyone who can connect to
+the port can run code in the job. On SageMaker, nobody else can connect; here, the port must not be open to other
+machines.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ _LOOPBACK = "127.0.0.1"
 
 
 def install(distributed: object) -> None:
-    """Wrap the store's constructor, in place: every module of torch has the same class."""
-    store = getattr(distributed, "TCPStore", None)  # a torch may be built without it
+    """Wrap the store's constructor in place, since all modules of torch use the same class."""
+    store = getattr(distributed, "TCPStore", None)  # torch can be built without it
     if store is None:
         return
     original = store.__init__
@@ -33,7 +34,7 @@ def install(distributed: object) -> None:
         **options: object,
     ) -> None:
         host = loopback_host(host_name, serves=is_master)
-        # more[3] is the listening socket where it is given by position
+        # more[3] is the listening socket if it is passed by position
         if is_master and options.get("master_listen_fd") is None and (len(more) < 4 or more[3] is None):
             with contextlib.suppress(_PortTaken):
                 descriptor, port = listening_socket(host, int(port))
@@ -44,16 +45,16 @@ def install(distributed: object) -> None:
 
 
 class _PortTaken(OSError):
-    """By this process's own store, which torch then shares (multi_tenant); else torch fails at the same port."""
+    """This process's store uses the port already, and torch shares it (multi_tenant); otherwise torch fails, too."""
 
 
 def _named(more: tuple[object, ...]) -> dict[str, object]:
-    """The arguments from master_listen_fd on, by name."""
+    """The arguments from master_listen_fd on, as keyword arguments."""
     return dict(zip(("master_listen_fd", "use_libuv"), more, strict=False))
 
 
 def loopback_host(name: str, *, serves: bool) -> str:
-    """`name` where it is on loopback, and for this machine's other names 127.0.0.1, where its stores listen instead."""
+    """`name` if it is loopback; 127.0.0.1 for this machine's other names, since its stores listen there instead."""
     try:
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except OSError:
@@ -75,9 +76,9 @@ def _is_own(address: str) -> bool:
 
 
 def listening_socket(host: str, port: int) -> tuple[int, int]:
-    """Listen at the loopback address of `host`; gives the descriptor and the port."""
+    """Listen at the loopback address of `host`; return the descriptor and the port."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    found.sort(key=lambda entry: entry[0] != socket.AF_INET)  # localhost may be both; torch's clients try both
+    found.sort(key=lambda entry: entry[0] != socket.AF_INET)  # torch's clients try both families
     family, _, _, _, address = next(
         entry for entry in found if ipaddress.ip_address(str(entry[4][0]).partition("%")[0]).is_loopback
     )

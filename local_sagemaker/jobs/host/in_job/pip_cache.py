@@ -1,4 +1,4 @@
-"""Requirements from a shared cache: `python -m pip install -r FILE`, answered in a job's Python.
+"""Installs requirements from a shared cache when a job runs `python -m pip install -r FILE`.
 
 Copied into the job's own environment as `_sagemaker_job_pip.py`. That environment is a virtual one whose packages are,
 in this order: what the job itself installs, the cached environments that it was linked to, and the packages of
@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-"""The packages of the job's own environment."""
+"""The folder of packages in the job's environment."""
 PLAIN = "LOCAL_SAGEMAKER_PLAIN_PIP"
 """Set while the cache itself runs pip."""
 COPIED = (
@@ -42,7 +42,7 @@ _LOCAL = re.compile(r"^\s*(?:-e\b|--editable\b|\.|/|file:|-f\b|--find-links\b)|@
 
 
 def answer(command: list[str], sites: list[str]) -> None:
-    """End this process with the installation done, or return and let pip itself do what the cache does not."""
+    """Install from the cache and exit, or return so that pip runs the command."""
     requirements = parse_install(command)
     if requirements is None or os.environ.get(PLAIN):
         return
@@ -53,7 +53,7 @@ def answer(command: list[str], sites: list[str]) -> None:
 
 
 def parse_install(command: list[str]) -> str | None:
-    """Return the file of an `install -r FILE` with nothing beside it but index options; else None."""
+    """The file of an `install -r FILE` without other arguments than index options; None for other commands."""
     if command[:1] != ["install"]:
         return None
     files: list[str] = []
@@ -71,7 +71,7 @@ def parse_install(command: list[str]) -> str | None:
 
 
 def requirement_texts(path: Path, seen: set[Path]) -> Iterator[str]:
-    """Yield the text of a requirements file and of those it includes; ValueError for what cannot be shared."""
+    """Yield the text of a requirements file and the files that it includes; ValueError if it cannot be cached."""
     real = path.resolve()
     if real in seen:
         return
@@ -87,7 +87,7 @@ def requirement_texts(path: Path, seen: set[Path]) -> Iterator[str]:
 
 
 def digest_of(path: Path, command: list[str], sites: list[str]) -> str:
-    """Name the environment that this installation leads to; ValueError for one that cannot be shared."""
+    """The digest of the resulting environment; ValueError if it cannot be cached."""
     parts: list[object] = list(requirement_texts(path, set()))
     index = [_stable_url(word) for word in command if "://" in word]
     parts += [index, os.environ.get("PIP_INDEX_URL"), os.environ.get("PIP_CONSTRAINT"), sys.version, sys.platform]
@@ -97,12 +97,12 @@ def digest_of(path: Path, command: list[str], sites: list[str]) -> str:
 
 
 def _stable_url(url: str) -> str:
-    """Drop what changes without meaning: credentials, and the local server's port."""
+    """Remove credentials and the local server's port, which do not affect the result."""
     return re.sub(r"://127\.0\.0\.1:\d+", "://127.0.0.1", re.sub(r"://[^/@]*@", "://", url))
 
 
 def install(path: Path, command: list[str], sites: list[str], root: Path) -> int:
-    """Link the environment of this requirements file to the job, building it first where it is missing."""
+    """Link this requirements file's environment to the job; build it first if necessary."""
     try:
         digest = digest_of(path, command, sites)
     except (OSError, ValueError, UnicodeDecodeError):
@@ -127,7 +127,7 @@ def _run_pip(python: str, command: list[str]) -> int:
 
 
 def _build(home: Path, command: list[str]) -> int:
-    """Install into a new environment and rename it into place; returns pip's exit status."""
+    """Install into a new environment and rename it to its place; return pip's exit status."""
     for leftover in home.parent.glob(f"{home.name}.building-*"):
         shutil.rmtree(leftover, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{home.name}.building-", dir=home.parent))
@@ -146,7 +146,7 @@ def _packages_of(home: Path) -> Path:
 
 
 def _copy_environment(folder: Path) -> None:
-    """Make `folder` an environment like the job's own, without what the job linked or installed."""
+    """Create an environment like the job's in `folder`, without packages that the job linked or installed."""
     _packages_of(folder).mkdir(parents=True)
     (folder / "bin").mkdir()
     shutil.copy(Path(sys.prefix) / "pyvenv.cfg", folder)
@@ -156,13 +156,13 @@ def _copy_environment(folder: Path) -> None:
 
 
 def _make_scripts_portable(folder: Path) -> None:
-    """Let console scripts run by the python3 on PATH: that of the job which linked the environment."""
+    """Make console scripts use the python3 on PATH, which belongs to the job that links the environment."""
     for path in folder.iterdir():
         if path.is_symlink() or not path.is_file():
             continue
         lines = path.read_bytes().split(b"\n")
         if lines[0] == b"#!/bin/sh" and lines[1:2] and lines[1].startswith(b"'''exec'"):
-            lines[:3] = [b"#!/usr/bin/env python3"]  # how pip writes an interpreter too long for a #! line
+            lines[:3] = [b"#!/usr/bin/env python3"]  # pip's form if the path is too long for a #! line
         elif lines[0].startswith(b"#!") and b"python" in lines[0]:
             lines[0] = b"#!/usr/bin/env python3"
         else:
@@ -171,7 +171,7 @@ def _make_scripts_portable(folder: Path) -> None:
 
 
 def _link(home: Path) -> None:
-    """Show the environment's packages and scripts to every later Python of this job."""
+    """Make the environment's packages and scripts available to this job's later Python processes."""
     with (HERE / "linked.txt").open("a", encoding="utf-8") as file:
         file.write(f"{_packages_of(home)}\n")
     for path in (home / "bin").iterdir():

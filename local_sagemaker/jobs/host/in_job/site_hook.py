@@ -1,11 +1,10 @@
-"""Imported by the job's Python at every start-up (a .pth line), as `_sagemaker_job_site`.
+"""Imported by the job's Python at every start through a .pth file, as `_sagemaker_job_site`.
 
-Adds the packages that the job sees: those of the cached environments that it was linked to, then those of
-`job_python`; hands `python -m pip install -r FILE` to the cache; and keeps what torch listens on to loopback. Small,
-since every Python of a job pays for it.
+Adds the packages of linked cached environments, then those of `job_python`; passes `python -m pip install -r FILE` to
+the cache; and makes torch listen only on loopback. It is small, because it slows down every start of Python in a job.
 """
 
-# pathlib would double what this module costs.
+# Importing pathlib would double this module's start time.
 # ruff: noqa: PTH100, PTH118, PTH120, PTH123
 
 import os
@@ -16,7 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def lines_of(name: str) -> list[str]:
-    """Return the lines of a file beside this one; none when it is missing."""
+    """Return the lines of a file next to this one; an empty list if it does not exist."""
     try:
         with open(os.path.join(HERE, name), encoding="utf-8") as file:
             return file.read().splitlines()
@@ -25,7 +24,7 @@ def lines_of(name: str) -> list[str]:
 
 
 def pip_arguments(argv: list[str]) -> "list[str] | None":
-    """Return what follows `-m pip`, or None when this process is not pip."""
+    """Return the arguments after `-m pip`; None if this process is not pip."""
     for position, word in enumerate(argv[1:], 1):
         if word == "-m":
             return argv[position + 2 :] if argv[position + 1 : position + 2] == ["pip"] else None
@@ -35,10 +34,10 @@ def pip_arguments(argv: list[str]) -> "list[str] | None":
 
 
 class TorchFinder:
-    """Waits on sys.meta_path for torch.distributed, and has its stores listen on loopback once it is imported."""
+    """A finder on sys.meta_path that patches torch.distributed when it is imported."""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> object:
-        """Find nothing but that one module, whose loader then does a little more."""
+        """Find only torch.distributed, and patch it after loading."""
         if name != "torch.distributed":
             return None
         sys.meta_path.remove(self)  # type: ignore[arg-type]
@@ -60,7 +59,7 @@ class TorchFinder:
 
 
 def start() -> None:
-    """Add the packages; answer a cached installation without running pip."""
+    """Add the packages; install cached requirements without running pip."""
     sys.meta_path.insert(0, TorchFinder())  # type: ignore[arg-type]
     sites = lines_of("sites.txt")
     for folder in [*lines_of("linked.txt"), *sites]:

@@ -1,4 +1,4 @@
-"""One host of a job: a small process that starts the program, reads its output and never outlives the server.
+"""The runner: a small process that starts a host's program, reads its output and never outlives the server.
 
-Standard library only, and started with `python -I -S`, so that a host costs some 20 ms.
+It uses only the standard library and is started with `python -I -S`, so that a host starts in about 20 ms.
 """

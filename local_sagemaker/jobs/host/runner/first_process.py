@@ -1,7 +1,7 @@
-"""The first process of a host: mounts /opt/ml, starts the container's program, and ends everything with it.
+"""The first process of a host: mounts /opt/ml, starts the container's program, and ends all processes with it.
 
-With a PID namespace it is process 1 there, so the kernel ends all of the host with it. Without one it adopts every
-orphan (subreaper) and kills by walking its descendants.
+With a PID namespace it is process 1, so the kernel kills the host's other processes with it. Without one, it adopts
+orphans (subreaper) and kills its descendants.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ class _State:
     reason: str | None = None
 
     def note(self, ended: dict[int, int]) -> None:
-        """Keep the program's wait status when it is among the ended."""
+        """Store the program's wait status if it has ended."""
         self.status = ended.get(self.main_pid, self.status)
 
 
 def become_init(config: HostConfig, pump: int, report: int, output: int) -> NoReturn:
-    """Run one host to its end; writes {"note": ...} where one is due, then {"exit": ...} or {"error": ...} to `report`.
+    """Run a host until its program ends; write notes, and then {"exit": ...} or {"error": ...}, to `report`.
 
-    Obeys `term` and `kill` on standard input, which comes straight from the server: a runner that is busy with output
-    cannot delay them. The end of standard input (the server is gone) or of `pump` (the runner is) ends everything.
+    Standard input has the server's commands `term` and `kill`; it bypasses the runner, which may be busy with output.
+    When it is closed (the server has ended), or `pump` is closed (the runner has ended), everything ends.
     """
     try:
         if config.pid_namespace:
@@ -88,7 +88,7 @@ def _arrange(config: HostConfig) -> None:
 
 
 def _start(config: HostConfig, output: int) -> int:
-    """Fork and execute the container's program; an impossible program is exit status 127, as in a shell."""
+    """Fork and execute the container's program; the exit status is 127 if that fails, as in a shell."""
     pid = os.fork()
     if pid:
         return pid
@@ -103,7 +103,7 @@ def _start(config: HostConfig, output: int) -> int:
         for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        os.umask(0o022)  # a container's; the server's own is stricter, and so is the folder above
+        os.umask(0o022)  # a container's default; the server's is stricter, and so is the mode of the parent folder
         os.chdir(config.cwd)
         os.execvpe(config.argv[0], config.argv, config.env)  # noqa: S606 (no shell is the point)
     except OSError as error:
@@ -113,7 +113,7 @@ def _start(config: HostConfig, output: int) -> int:
 
 
 def _watch(state: _State, pump: int, report: int, wake: int, max_processes: int) -> None:
-    """Return when the program has ended; what it has left running ends with it, as in a container."""
+    """Wait until the program has ended; the caller then ends its remaining processes, as in a container."""
     me = os.getpid()
     next_count = time.monotonic() + _CHECK_SECONDS
     while True:

@@ -1,4 +1,4 @@
-"""The few kernel calls that Python does not offer: namespaces, mounts, death signals."""
+"""System calls that Python does not provide: namespaces, mounts and death signals."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ def _check(result: int, what: str) -> None:
 
 
 def die_with_parent(signal_number: int) -> None:
-    """Have the kernel send a signal when the thread that started this process ends (Linux; elsewhere nothing)."""
+    """Ask the kernel for a signal when the thread that started this process ends. Does nothing outside Linux."""
     if sys.platform == "linux":
         _check(_libc.prctl(_PR_SET_PDEATHSIG, signal_number, 0, 0, 0), "prctl")
 
 
 def adopt_orphans() -> None:
-    """Become the parent of every descendant whose own parent ends (Linux; elsewhere nothing)."""
+    """Become the parent of orphaned descendants. Does nothing outside Linux."""
     if sys.platform == "linux":
         _check(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl")
 
 
 def enter_namespaces(flags: int) -> None:
-    """Enter new namespaces; without root by a user namespace in which the own uid and gid stay what they are."""
+    """Enter new namespaces; without root, in a user namespace that keeps the uid and gid."""
     uid, gid = os.getuid(), os.getgid()
     if uid != 0:
         flags |= CLONE_NEWUSER
@@ -53,24 +53,24 @@ def _mount(source: str | None, target: str, kind: str | None, flags: int, option
 
 
 def make_mounts_private() -> None:
-    """Keep every later mount of this namespace to itself."""
+    """Do not propagate later mounts to other namespaces."""
     _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
 
 
 def mount_proc() -> None:
-    """Show the processes of this PID namespace, and only them, in /proc."""
+    """Mount /proc for this PID namespace."""
     _mount("proc", "/proc", "proc", 0)
 
 
 def bind(source: str, target: str) -> None:
-    """Make `target` show what lies at `source`."""
+    """Bind-mount `source` to `target`."""
     _mount(source, target, None, _MS_BIND | _MS_REC)
 
 
 def mount_container_folder(source: str) -> None:
-    """Make /opt/ml show `source`, also where no /opt/ml exists and /opt cannot be written.
+    """Bind-mount `source` to /opt/ml, even if /opt/ml does not exist and /opt is not writable.
 
-    There a small tmpfs takes the place of /opt, and everything that was in /opt is bound into it again.
+    In that case, a small tmpfs replaces /opt, and everything in /opt is bind-mounted into it.
     """
     if not Path("/opt/ml").is_dir():
         _replace_opt()
@@ -97,6 +97,6 @@ def _replace_opt() -> None:
 
 
 def set_host_name(name: str) -> None:
-    """Give this UTS namespace a host name."""
+    """Set the host name of this UTS namespace."""
     encoded = name.encode()
     _check(_libc.sethostname(encoded, len(encoded)), "sethostname")

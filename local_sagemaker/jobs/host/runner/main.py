@@ -1,4 +1,4 @@
-"""Runs one host: `python -I -S main.py CONFIG.json` (see `HostConfig` in local_sagemaker/jobs/host/handle.py).
+"""Runs one host: `python -I -S main.py CONFIG.json` (see `HostConfig` in messages.py).
 
 Standard input goes to the host's first process: `term`, `kill`, or its end when the server is gone (see
 first_process.py).
@@ -38,7 +38,7 @@ _FLUSH_CHARACTERS = 2**18
 
 
 class Pump:
-    """Reads the host's output and passes it on: to its log file, and in batches to the server."""
+    """Writes the host's output to its log file and, in batches, to the server."""
 
     def __init__(self, config: HostConfig) -> None:
         self._batch: list[tuple[int, str]] = []
@@ -55,12 +55,12 @@ class Pump:
         self._server = CappedSink(self._to_server, config.log_stream_bytes, "log stream", LINE_OVERHEAD)
 
     def feed(self, data: bytes) -> None:
-        """Take bytes of output."""
+        """Process bytes of output."""
         for line in self._splitter.feed(data):
             self.line(line)
 
     def line(self, line: str) -> None:
-        """Take one line of output, and write what is to be said about it behind it."""
+        """Process a line of output, followed by notes about it."""
         self._one_line(line)
         while self._notes:
             self._one_line(self._notes.pop())
@@ -93,11 +93,11 @@ class Pump:
 
     @property
     def holds_lines(self) -> bool:
-        """Whether something waits for the next flush; a silent job wakes nobody."""
+        """Whether there is anything to flush. Otherwise, the runner of a silent job can sleep."""
         return bool(self._batch or self._metrics)
 
     def flush(self) -> None:
-        """Send what has gathered to the server."""
+        """Send the current batches to the server."""
         if self._batch:
             send({"log": self._batch})
             self._batch, self._batch_size = [], 0
@@ -106,7 +106,7 @@ class Pump:
             self._metrics = []
 
     def close(self) -> list[str]:
-        """Pass on the rest; returns the last lines of output."""
+        """Flush everything; return the last lines of output."""
         for line in self._splitter.close():
             self.line(line)
         self._file.close()
@@ -116,15 +116,15 @@ class Pump:
 
 
 def send(message: Message) -> None:
-    """Write one message to the server."""
+    """Send a message to the server."""
     sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()
 
 
 def launch(config: HostConfig) -> tuple[int, int]:
-    """Start the host's first process; returns the ends of its report and output pipes.
+    """Start the host's first process; return the reading ends of its report and output pipes.
 
-    A third pipe, whose writing end stays open in this process alone, tells the first process whether this one lives.
+    A third pipe, whose writing end is open only in this process, is closed when this process ends.
     """
     if config.pid_namespace:
         linux.enter_namespaces(linux.CLONE_NEWNS | linux.CLONE_NEWUTS | linux.CLONE_NEWPID)
@@ -143,7 +143,7 @@ def launch(config: HostConfig) -> tuple[int, int]:
 
 
 def run(config: HostConfig) -> None:
-    """Run the host to its end."""
+    """Run the host until it ends."""
     linux.die_with_parent(signal.SIGKILL)
     linux.adopt_orphans()
     report, output = launch(config)
@@ -161,7 +161,7 @@ def run(config: HostConfig) -> None:
                     pump.line(message["note"])
                 else:
                     ended = message
-            if not chunk:  # the first process is gone; where it had no time to clean up, its orphans are ours now
+            if not chunk:  # the first process has ended; if it did not clean up, this process has adopted its orphans
                 watched.remove(report)
                 processes.kill_all(os.getpid())
         if output in ready:
@@ -177,7 +177,7 @@ def run(config: HostConfig) -> None:
 
 
 def probe() -> None:
-    """Try the mount, with a PID namespace and without; prints what worked."""
+    """Try to mount with and without a PID namespace; print what worked."""
     found = {"mount": False, "pid_namespace": False}
     for pid_namespace in (True, False):
         if _mount_works(pid_namespace):

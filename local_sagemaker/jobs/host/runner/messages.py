@@ -1,4 +1,4 @@
-"""What the server tells a host's runner, and what the runner and the host's first process report, as JSON."""
+"""The JSON between the server, a host's runner, and the host's first process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class HostConfig:
 
 
 class Message(TypedDict, total=False):
-    """One line of JSON. `error` or `exit` is the last one of a host."""
+    """A line of JSON. The last one of a host has `exit` or `error`."""
 
     log: list[tuple[int, str]]
     """Lines of output with their times in milliseconds."""
@@ -36,9 +36,9 @@ class Message(TypedDict, total=False):
     note: str
     """A line that the first process adds to the output."""
     exit: int | None
-    """The program's wait status; None if it is not known."""
+    """The program's wait status; None if it is unknown."""
     reason: str | None
-    """Why the host was ended, if the program did not end by itself."""
+    """Why the host was ended, if it did not end on its own."""
     error: str
     """Why the host could not be started."""
     tail: list[str]

@@ -1,4 +1,4 @@
-"""The output of one host: lines out of bytes, secrets masked, metrics found, all within limits."""
+"""A host's output: splits it into lines, masks secrets and finds metrics, all with limits."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 MAX_LINE = 64 * 1024
-"""Longer lines are cut here (CloudWatch Logs takes at most 256 KB an event, four bytes a character)."""
+"""Longer lines are split (CloudWatch Logs accepts at most 256 KB per event; a character has up to four bytes)."""
 _METRIC_LINE = 4096
 LINE_OVERHEAD = 26
-"""What CloudWatch Logs counts for an event beside its text (PutLogEvents); many empty lines need room, too."""
+"""Bytes that CloudWatch Logs adds for each event (PutLogEvents), so that empty lines count, too."""
 _GIVEN_UP = (
     "local SageMaker: the metric '{name}' was dropped: its regex took more than {seconds} s for one line: {regex!r}."
     " Do not nest repetitions, as in (a+)+."
@@ -28,13 +28,13 @@ _SECRETS = (
 
 _SECRET_NAMES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _SECRET_LENGTH = 16
-"""The least of an access key id (IAM API reference, AccessKey); a shorter word would blot out innocent text."""
+"""The minimum length of an access key id (IAM API reference, AccessKey); shorter words could occur in other text."""
 
 
 class Mask:
-    """Hides the job's own keys wherever they stand, passwords in URLs, and tokens in assignments.
+    """Masks the job's keys, passwords in URLs, and tokens in assignments.
 
-    The SDK's driver logs the whole environment, and its installer the CodeArtifact token.
+    The SDK's driver logs the environment, and its installer the CodeArtifact token.
     """
 
     def __init__(self, env: Mapping[str, str]) -> None:
@@ -42,7 +42,7 @@ class Mask:
         self._values = sorted(value for value in values if len(value) >= _SECRET_LENGTH)
 
     def __call__(self, text: str) -> str:
-        """The text without them."""
+        """Return the text with secrets masked."""
         for value in self._values:
             text = text.replace(value, "******")
         if "://" in text or "TOKEN" in text or "SECRET" in text:
@@ -52,7 +52,7 @@ class Mask:
 
 
 class LineSplitter:
-    """Lines out of arbitrary bytes, binary ones included."""
+    """Splits any bytes into lines."""
 
     def __init__(self, mask: Callable[[str], str]) -> None:
         self._mask = mask
@@ -69,7 +69,7 @@ class LineSplitter:
             yield from self._cut(line)
 
     def close(self) -> Iterator[str]:
-        """Yield what is left without a newline."""
+        """Yield the last line if it has no newline."""
         if self._rest:
             yield from self._cut(self._rest)
             self._rest = b""
@@ -81,11 +81,11 @@ class LineSplitter:
 
 
 class _TooSlow(Exception):
-    """A regex has taken its time for one line."""
+    """A regex has exceeded its time for a line."""
 
 
 class _Stopwatch:
-    """Interrupts a regex after some CPU time: Python's matcher looks for signals while it works, in the main thread."""
+    """Interrupts a regex after some CPU time: Python's matcher checks for signals, but only in the main thread."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -107,7 +107,7 @@ class _Stopwatch:
 
 @dataclass
 class MetricFinder:
-    """The MetricDefinitions of a job, applied to each line; use it in the main thread.
+    """Finds a job's metrics in each line. Use it only in the main thread.
 
     One regex may take `line_seconds` of CPU time for a line. One that takes longer is given up, and said so to `note`:
     `(a+)+$` would work on 60 characters for centuries.
@@ -119,7 +119,7 @@ class MetricFinder:
 
     @classmethod
     def of(cls, definitions: list[dict[str, str]], note: Callable[[str], None] = lambda _: None) -> MetricFinder:
-        """Compile Name and Regex pairs; a regex that Python cannot compile finds nothing."""
+        """Compile Name and Regex pairs; ignores a regex that Python cannot compile."""
         compiled = []
         for definition in definitions:
             try:
@@ -132,7 +132,7 @@ class MetricFinder:
         self._stopwatch = _Stopwatch(self.line_seconds) if self.definitions else None
 
     def find(self, line: str) -> Iterator[tuple[str, float]]:
-        """Yield (name, value) of every metric in `line`: the first group, as a number."""
+        """Yield (name, value) of each metric in `line`; the value is the regex's first group."""
         line = line[:_METRIC_LINE]
         for name, pattern in list(self.definitions):
             for match in self._matches(name, pattern, line):
@@ -155,20 +155,20 @@ class MetricFinder:
 
 @dataclass
 class CappedSink:
-    """Passes lines on until `limit` bytes; then keeps the last ones, which `close` passes on behind a notice."""
+    """Passes on lines until `limit` bytes; then keeps only the last lines, which `close` passes on after a notice."""
 
     write: Callable[[int, str], None]
     limit: int
     what: str
     overhead: int = 1
-    """Bytes that a line takes beside its text."""
+    """Bytes per line in addition to its text."""
     tail_lines: int = 200
     _used: int = 0
     _dropped: int = 0
     _tail: deque[tuple[int, str]] = field(default_factory=deque)
 
     def add(self, milliseconds: int, line: str) -> None:
-        """Take one line."""
+        """Add a line."""
         self._used += len(line) + self.overhead
         if self._used <= self.limit:
             self.write(milliseconds, line)
@@ -181,20 +181,20 @@ class CappedSink:
             self._tail.popleft()
 
     def close(self) -> None:
-        """Pass on the tail that the limit held back."""
+        """Pass on the last lines."""
         left_out = self._dropped - len(self._tail)
         if left_out > 0:
-            self.write(self._tail[0][0], f"[{left_out} lines left out]")
+            self.write(self._tail[0][0], f"[{left_out} lines omitted]")
         for milliseconds, line in self._tail:
             self.write(milliseconds, line[:4096])
         self._tail.clear()
 
 
 def now_ms() -> int:
-    """Milliseconds since 1970."""
+    """Milliseconds since the epoch."""
     return int(time.time() * 1000)
 
 
 def open_append(path: str) -> BinaryIO:
-    """Open a log for appending without a buffer, so that it is whole up to the last line at any death."""
+    """Open a log for appending without a buffer, so that no line is lost if the process is killed."""
     return Path(path).open("ab", buffering=0)

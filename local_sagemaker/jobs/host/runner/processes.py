@@ -1,4 +1,4 @@
-"""Every process of one host: who they are, who hears SIGTERM, and how all of them end."""
+"""Finds, signals and kills the processes of a host."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _status(pid: int) -> dict[str, str]:
 
 
 def _parents() -> dict[int, int]:
-    """Map each visible living process to its parent."""
+    """Map each visible, running process to its parent."""
     parents: dict[int, int] = {}
     for name in os.listdir("/proc"):  # noqa: PTH208 (names, not paths)
         if not name.isdigit():
@@ -35,14 +35,14 @@ def _parents() -> dict[int, int]:
 
 
 def count(root: int) -> int:
-    """Count the living descendants of `root`; cheap where `root` is the first process of a PID namespace."""
+    """Count the running descendants of `root`; fast if `root` is process 1 of a PID namespace."""
     if root == 1:
         return sum(name.isdigit() for name in os.listdir("/proc")) - 1  # noqa: PTH208
     return len(descendants(root))
 
 
 def descendants(root: int) -> dict[int, int]:
-    """Map each living descendant of `root` to its parent."""
+    """Map each running descendant of `root` to its parent."""
     parents = _parents()
     found: dict[int, int] = {}
     for pid in parents:
@@ -61,10 +61,10 @@ def _handles_term(pid: int) -> bool:
 
 
 def terminate(pid: int) -> bool:
-    """Send SIGTERM to a container's first process, as the service does; whether that process handles it.
+    """Send SIGTERM to a container's first process, as the service does; return whether that process handles it.
 
-    In a container the kernel drops a signal that the first process does not handle. Here that process is not the first
-    one of its namespace and would die of it, so it is spared.
+    In a container, the kernel drops a signal that the first process does not handle. Here, that process is not the
+    first one of its namespace and would be killed, so the signal is not sent.
     """
     heard = _handles_term(pid)
     if heard:
@@ -73,7 +73,7 @@ def terminate(pid: int) -> bool:
 
 
 def command_of(pid: int) -> str:
-    """The command line of a process, as far as it tells one from another."""
+    """The command line of a process, shortened."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
@@ -82,9 +82,9 @@ def command_of(pid: int) -> str:
 
 
 def kill_all(root: int) -> dict[int, int]:
-    """End every descendant of `root`, also those that fork faster than they can be counted: first freeze, then kill.
+    """Kill all descendants of `root`: stop them first, so that they cannot fork faster than they are killed.
 
-    Returns the wait statuses of the children that it collected.
+    Returns the wait statuses of the reaped children.
     """
     if root == 1:
         return _kill_namespace()
@@ -103,7 +103,7 @@ def kill_all(root: int) -> dict[int, int]:
 
 
 def _kill_namespace() -> dict[int, int]:
-    """End every other process of this PID namespace: one call of the kernel's, which no fork escapes."""
+    """Kill all other processes of this PID namespace in one system call, so that no fork can escape."""
     _send(-1, signal.SIGKILL)
     ended: dict[int, int] = {}
     while True:
@@ -115,7 +115,7 @@ def _kill_namespace() -> dict[int, int]:
 
 
 def reap() -> dict[int, int]:
-    """Collect ended children without waiting: pid -> wait status."""
+    """Reap ended children without waiting; return their wait statuses by pid."""
     ended: dict[int, int] = {}
     while True:
         try:

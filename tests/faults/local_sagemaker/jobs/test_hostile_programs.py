@@ -140,7 +140,7 @@ raise SystemExit(4)
     log = capped.log("flood")
     assert len(log) < 2 * 2**20
     assert "[log file reached 1048576 bytes; only its last lines will follow]" in log
-    assert "lines left out]" in log
+    assert "lines omitted]" in log
     assert log.endswith("Train Loss: 0.125\n")
     events = list_events(backend, "flood")
     assert events[-1] == "Train Loss: 0.125"
