@@ -1,4 +1,4 @@
-"""What a client of a running server needs: environment variables, and calls of the server's own actions.
+"""For clients of a running server: environment variables, and calls of the server's own actions.
 
-Nothing of the server itself may be imported here, so that `env` and `interrupt` start at once.
+It imports nothing of the server, so that `env` and `interrupt` start quickly.
 """

@@ -1,6 +1,7 @@
 """Delivers the messages of Callback steps: to a folder, and to an HTTP hook on this machine.
 
-At least once, as SQS does: a message counts as delivered only after it was, and is tried again by the next server.
+Delivery is at least once, as with SQS: a message is marked as delivered only after the delivery. The next server retries
+the others.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Outbox:
     """The thread that delivers the messages in the database."""
 
     def __init__(self, db: Database, data_dir: Path, hook: str | None) -> None:
-        """Write messages to `callbacks/QUEUE/NUMBER.json`, and send them to the HTTP URL `hook` until it returns 2xx."""
+        """Write messages to `callbacks/QUEUE/NUMBER.json`, and send them to `hook`, a URL, until it returns 2xx."""
         self._db = db
         self._data_dir = data_dir
         self._hook = hook

@@ -1,4 +1,4 @@
 """The HTTP layer: protocols, signatures, throttling, and the services that moto implements.
 
-No action belongs here.
+Actions are in `actions/`.
 """

@@ -31,14 +31,16 @@ class UnknownJob(KeyError):
 
 
 class JobSupervisor:
-    """Owns every job's processes; one per server.
+    """Owns the processes of all jobs; there is one per server.
 
-    `client_env` goes into every job's environment and makes boto3 reach the server: AWS_ENDPOINT_URL,
-    AWS_ENDPOINT_URL_S3, keys, AWS_DEFAULT_REGION and so on; the supervisor's own clients read it too. `max_jobs` run at
-    once, a job of several hosts counts as one. `job_python` is any interpreter or virtual environment; jobs see its
-    packages and never change it. `rewrite_paths` does without mounts where they would work. `log_file_bytes` caps the
-    log kept as a file, `log_stream_bytes` what goes to CloudWatch Logs, per host; `disk_reserve_bytes` is the free
-    space below which no job starts and running ones are ended, and `max_processes` what one host may have at once.
+    - `client_env`: environment variables that make boto3 in jobs use the server, such as AWS_ENDPOINT_URL and keys; the
+      supervisor's clients use them, too.
+    - `max_jobs`: how many jobs run concurrently; a job with several hosts counts as one.
+    - `job_python`: an interpreter, or that of a virtual environment. Jobs can import its packages, but not change them.
+    - `rewrite_paths`: replace /opt/ml in files even if mounts would work.
+    - `log_file_bytes`, `log_stream_bytes`: the maximum size of a host's log file, and of its log in CloudWatch Logs.
+    - `disk_reserve_bytes`: with less free disk space, no job starts, and running jobs are ended.
+    - `max_processes`: the maximum number of processes of a host.
     """
 
     def __init__(

@@ -15,9 +15,9 @@ _COMPRESSION = 3
 def write_archive(folders: Sequence[tuple[Path, Path]], target: Path, limit: int) -> bool:
     """Pack the content of folders, each below its anchor, into `target`; False, and no file, if they are empty.
 
-    What two hosts wrote under one name is the first host's. Links are packed as links, never followed: they could lead
-    out of the job's folder. TooMuch when the files, holes included, have more than `limit` bytes: packing the holes
-    of a sparse file could take for ever.
+    If several hosts have a file with the same name, the first host's is packed. Links are packed as links, since their
+    targets may be outside of the job's folder. TooMuch if the files, including holes, have more than `limit` bytes:
+    packing a huge sparse file could take forever.
     """
     written: set[str] = set()
     left = limit

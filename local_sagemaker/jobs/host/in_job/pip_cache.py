@@ -1,12 +1,11 @@
 """Installs requirements from a shared cache when a job runs `python -m pip install -r FILE`.
 
-Copied into the job's own environment as `_sagemaker_job_pip.py`. That environment is a virtual one whose packages are,
-in this order: what the job itself installs, the cached environments that it was linked to, and the packages of
-`job_python`, which nothing here ever changes.
+It is copied into the job's virtual environment as `_sagemaker_job_pip.py`. This environment has, in this order, the
+packages that the job installs, the linked cached environments, and the packages of `job_python`, which is never changed.
 
-The installation comes from `environments/<digest>`: built once under a lock, renamed into place when whole. The digest
-covers the requirement files' text, the index, and the job_python with what is installed in it. Any other pip command,
-and requirements that name local paths, go to pip itself and into the job's own environment.
+A cached environment is `environments/<digest>`: built once under a lock, and renamed to this path when it is complete.
+The digest covers the requirement files' text, the index, and `job_python` with its packages. pip itself handles other
+commands, and requirements with local paths; it installs into the job's environment.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """Runs one host: `python -I -S main.py CONFIG.json` (see `HostConfig` in messages.py).
 
-Standard input goes to the host's first process: `term`, `kill`, or its end when the server is gone (see
-first_process.py).
-Standard output: one JSON object a line: {"log": [[ms, line], ...]}, {"metrics": [[name, value, ms], ...]} and at last
-{"exit": wait status, "reason": ..., "tail": [...]} or {"error": ...}.
-`main.py --probe` tries the mount for real and prints which isolation works: {"mount": bool, "pid_namespace": bool}.
+The host's first process reads the commands `term` and `kill` from standard input (see first_process.py). Standard output
+is one JSON object per line (see `Message` in messages.py). `main.py --probe` tries to mount, and prints which isolation
+works: {"mount": bool, "pid_namespace": bool}.
 """
 
 from __future__ import annotations

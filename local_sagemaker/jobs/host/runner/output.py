@@ -109,8 +109,8 @@ class _Stopwatch:
 class MetricFinder:
     """Finds a job's metrics in each line. Use it only in the main thread.
 
-    One regex may take `line_seconds` of CPU time for a line. One that takes longer is given up, and said so to `note`:
-    `(a+)+$` would work on 60 characters for centuries.
+    A regex that takes more than `line_seconds` of CPU time for a line is dropped, and `note` is called: `(a+)+$` would
+    need centuries for 60 characters.
     """
 
     definitions: list[tuple[str, re.Pattern[str]]]
