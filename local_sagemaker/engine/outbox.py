@@ -1,7 +1,7 @@
 """Delivers the messages of Callback steps: to a folder, and to an HTTP hook on this machine.
 
-Delivery is at least once, as with SQS: a message is marked as delivered only after the delivery. The next server retries
-the others.
+Delivery is at least once, as with SQS: a message is marked as delivered only after its delivery, and the next server
+retries the others.
 """
 
 from __future__ import annotations

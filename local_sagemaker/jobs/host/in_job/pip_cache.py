@@ -1,7 +1,7 @@
 """Installs requirements from a shared cache when a job runs `python -m pip install -r FILE`.
 
 It is copied into the job's virtual environment as `_sagemaker_job_pip.py`. This environment has, in this order, the
-packages that the job installs, the linked cached environments, and the packages of `job_python`, which is never changed.
+packages that the job installs, the linked cached environments, and the packages of `job_python`, which never changes.
 
 A cached environment is `environments/<digest>`: built once under a lock, and renamed to this path when it is complete.
 The digest covers the requirement files' text, the index, and `job_python` with its packages. pip itself handles other

@@ -1,8 +1,8 @@
 """Runs one host: `python -I -S main.py CONFIG.json` (see `HostConfig` in messages.py).
 
-The host's first process reads the commands `term` and `kill` from standard input (see first_process.py). Standard output
-is one JSON object per line (see `Message` in messages.py). `main.py --probe` tries to mount, and prints which isolation
-works: {"mount": bool, "pid_namespace": bool}.
+The host's first process reads the commands `term` and `kill` from standard input (see first_process.py). Standard
+output is one JSON object per line (see `Message` in messages.py). `main.py --probe` tries to mount, and prints which
+isolation works: {"mount": bool, "pid_namespace": bool}.
 """
 
 from __future__ import annotations
