@@ -1,9 +1,9 @@
 # The images of docker-compose.yaml and of deploy/helm.
 #   airflow  Airflow's processes: DAGs, plugins, preprocessing, training's source. No torch: no Airflow process trains.
-#   local    the local SageMaker, which runs the training jobs: the same, and torch
+#   local    the local SageMaker, which runs the training jobs: the same plus torch
 #   test     tests/compose and pytest
 # Every version comes from requirements.txt (as a constraint) or deploy/docker/extra.txt; the *.in files only name packages.
-# Packages come before code, so that a change of code builds in seconds.
+# Packages are installed before code is copied, so that a code change builds in seconds.
 ARG AIRFLOW_IMAGE=apache/airflow:slim-3.3.2-python3.11
 
 FROM scratch AS code
@@ -27,7 +27,7 @@ FROM packages AS airflow
 COPY --from=code --chown=airflow:0 / /opt/airflow/
 
 FROM packages AS local-packages
-# PyPI's torch for Linux brings CUDA, several GB; the local SageMaker trains on CPUs. Set it empty for GPUs.
+# PyPI's torch for Linux includes several GB of CUDA, but the local SageMaker trains on CPUs. Set it to "" for GPUs.
 ARG TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu
 COPY --chown=airflow:0 deploy/docker/local.in /opt/packages/
 RUN PIP_EXTRA_INDEX_URL="${TORCH_INDEX_URL}" \

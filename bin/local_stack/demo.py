@@ -1,4 +1,4 @@
-"""bin/demo: one partition of real flights, from raw rows to a trained model, with the real Airflow."""
+"""bin/demo: one partition of real flights, from raw rows to a trained model, with a real Airflow."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def main(
         Path | None, typer.Option(help="Folder for databases, models and logs. Default: var/ here.")
     ] = None,
 ) -> None:
-    """Train, promote and score for one date partition with the shipped DAGs, and show what came of it."""
+    """Train, promote and score for one date partition with the shipped DAGs, and show the results."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         _require_trainable(partition)
@@ -72,7 +72,7 @@ def _say(text: str) -> None:
 
 
 def _require_trainable(partition: str) -> None:
-    """Tell a wrong date at once, not after a minute by the first task."""
+    """Reject an invalid date at once, instead of a minute later in the first task."""
     from preprocessing.errors import WindowError
     from preprocessing.flights.table import FLIGHTS
     from preprocessing.window import parse_partition
@@ -85,7 +85,7 @@ def _require_trainable(partition: str) -> None:
 
 @contextmanager
 def _switched_on(stack: Stack) -> Iterator[None]:
-    """Switch the DAGs on, and off again: else the next `bin/airflow-local` would begin with a run for today."""
+    """Unpause the DAGs, and pause them again: otherwise the next `bin/airflow-local` would start a run for today."""
     client = stack.airflow
     for dag_id in (DAG_ID, SCORING_DAG_ID):
         there = partial(client.exists, f"/dags/{dag_id}")
@@ -99,7 +99,7 @@ def _switched_on(stack: Stack) -> Iterator[None]:
 
 
 def _run(stack: Stack, dag_id: str, tasks: Sequence[str], partition: str) -> str:
-    """Trigger a DAG for `partition`, follow it to its end, return the run's id; StackError unless it succeeded."""
+    """Trigger a DAG for `partition`, wait until it ends, and return the run's id; StackError unless it succeeded."""
     run_id = str(stack.airflow.trigger(dag_id, partition=partition)["dag_run_id"])
     console.print(f"triggered [bold]{dag_id}[/bold] for the partition [bold]{partition}[/bold]", soft_wrap=True)
     state = _follow(stack, dag_id, tasks, run_id)
@@ -109,7 +109,7 @@ def _run(stack: Stack, dag_id: str, tasks: Sequence[str], partition: str) -> str
 
 
 def _follow(stack: Stack, dag_id: str, tasks: Sequence[str], run_id: str) -> str:
-    """Print each task's change of state until the run has ended; the run's last state."""
+    """Print each task's state changes until the run has ended; return the run's last state."""
     seen: dict[str, str] = {}
     deadline = time.monotonic() + RUN_SECONDS
     while True:
@@ -135,7 +135,7 @@ def _say_task(task: dict[str, Any], seen: dict[str, str]) -> None:
 
 
 def _failure(stack: Stack, dag_id: str, run_id: str, state: str) -> str:
-    """Which task failed, and the end of its log."""
+    """The failed task, and the end of its log."""
     tasks = stack.airflow.task_instances(dag_id, run_id)
     failed = [t for t in tasks if t["state"] == "failed"]
     if not failed:

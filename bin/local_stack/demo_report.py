@@ -1,4 +1,4 @@
-"""What the demo shows at its end: the run's steps, the metrics that the training job left, and where the files lie."""
+"""The demo's report: the run's steps, the training job's metrics, and the paths of its files."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from local_stack.errors import StackError
 from local_stack.stack import Stack
 
 SHOWN_ROWS = 10
-"""Of the scored flights."""
+"""How many scored flights to show."""
 
 
 def show(console: Console, stack: Stack, dag_id: str, run_id: str, tasks: Sequence[str]) -> None:
-    """Print the tables. StackError when the training job did not complete or left no model artifact."""
+    """Print the tables; StackError if the training job did not complete or has no model artifact."""
     outcome = stack.airflow.xcom(dag_id, run_id, "wait_for_training")
     job = stack.client("sagemaker").describe_training_job(TrainingJobName=outcome["training_job_name"])
     if job["TrainingJobStatus"] != "Completed":
@@ -38,7 +38,7 @@ def show(console: Console, stack: Stack, dag_id: str, run_id: str, tasks: Sequen
 
 
 def show_champion(console: Console, stack: Stack, dag_id: str, run_id: str) -> None:
-    """Print whether the model is in use now, and what it was compared with."""
+    """Print whether the model was approved, and the model that it was compared with."""
     promoted = stack.airflow.xcom(dag_id, run_id, "promote")
     console.print(f"model package    {promoted['package_arn']}: [bold]{promoted['status']}[/bold]", soft_wrap=True)
     console.print(f"                 {promoted['reason']}", soft_wrap=True)
@@ -78,7 +78,7 @@ def _steps(instances: Sequence[Mapping[str, Any]], tasks: Sequence[str]) -> Tabl
 
 
 def _metrics(job: Mapping[str, Any], baseline: Mapping[str, float]) -> Table:
-    """The job's FinalMetricDataList beside what a constant predictor gets on the same rows."""
+    """The job's FinalMetricDataList next to the metrics of a constant predictor on the same rows."""
     table = Table()
     table.add_column("metric")
     table.add_column("model", justify="right")
@@ -102,5 +102,5 @@ def _baseline(report: Mapping[str, Any]) -> Mapping[str, float]:
 
 
 def _as_file(stack: Stack, uri: str) -> Path:
-    """The plain file (or folder) that holds an S3 object of the local SageMaker."""
+    """The file or folder of an S3 object in the local SageMaker."""
     return stack.home.sagemaker / "s3" / uri.removeprefix("s3://").rstrip("/")

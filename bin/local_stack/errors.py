@@ -1,7 +1,7 @@
-"""What can keep the stack from running, as one line each."""
+"""The error of the stack's scripts."""
 
 from __future__ import annotations
 
 
 class StackError(Exception):
-    """The stack cannot start or go on. The text says what was found and what to do; it is shown without a traceback."""
+    """The stack cannot start or continue. The message says what was found and what to do; no traceback is shown."""

@@ -1,7 +1,7 @@
-"""Child processes that are all ended, whatever ends the parent.
+"""Child processes that always end with the parent.
 
-Each child leads a session of its own, gets SIGTERM from the kernel when its parent dies (Linux), and is ended together
-with all that descends from it: Airflow's scheduler and API server leave theirs behind when they alone are signalled.
+Each child has its own session, gets SIGTERM from the kernel if its parent dies (Linux), and is ended together with its
+descendants: Airflow's scheduler and API server do not end their own children.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ def _die_with_parent() -> None:
 
 @dataclass
 class Child:
-    """One started process and where its output goes."""
+    """A started process and its log file."""
 
     name: str
     process: subprocess.Popen[bytes]
     log: Path
 
     def tail(self, lines: int = 15) -> str:
-        """The last lines that the process wrote."""
+        """The last lines of the process's output."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
 
 @dataclass
 class ProcessSet:
-    """The processes that belong together; a context manager that leaves none running."""
+    """A group of processes; as a context manager, it ends all of them."""
 
     logs: Path
     children: list[Child] = field(default_factory=list)
@@ -58,7 +58,7 @@ class ProcessSet:
         self.stop()
 
     def start(self, name: str, command: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> Child:
-        """Start `command`; its output goes to `<logs>/<name>.log`, anew at each start."""
+        """Start `command`; its output goes to `<logs>/<name>.log`, which each start overwrites."""
         log = self.logs / f"{name}.log"
         with log.open("wb") as out:
             process = subprocess.Popen(
@@ -76,7 +76,7 @@ class ProcessSet:
         return child
 
     def check(self) -> None:
-        """Raise StackError when a process has ended that should still run."""
+        """Raise StackError if a process has ended."""
         for child in self.children:
             code = child.process.poll()
             if code is not None:
@@ -85,7 +85,7 @@ class ProcessSet:
                 )
 
     def wait_until(self, ready: Callable[[], bool], *, what: str, seconds: float) -> None:
-        """Poll `ready` until it is true; StackError when a process ends meanwhile or the time is over."""
+        """Poll `ready` until it is true; StackError if a process ends or the time is over."""
         deadline = time.monotonic() + seconds
         while not ready():
             self.check()
@@ -94,7 +94,7 @@ class ProcessSet:
             time.sleep(0.2)
 
     def stop(self) -> None:
-        """End every child and all that descends from it: SIGTERM, then SIGKILL for what is left after 12 seconds."""
+        """End all children and their descendants: SIGTERM, then SIGKILL after 12 seconds."""
         family: dict[int, psutil.Process] = {}
         for child in reversed(self.children):
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -115,7 +115,7 @@ class ProcessSet:
         self.children.clear()
 
     def memory(self) -> int:
-        """Bytes of all processes together as proportional set size: shared pages are counted once."""
+        """The memory of all processes in bytes (proportional set size, which counts shared pages once)."""
         total = 0
         for child in self.children:
             with contextlib.suppress(psutil.Error):
@@ -127,14 +127,14 @@ class ProcessSet:
 
 
 def free_port() -> int:
-    """A loopback port that is free now."""
+    """A free loopback port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def require_free_port(port: int, *, option: str) -> int:
-    """`port` itself when it is free (0: any free one); StackError naming `option` when it is taken."""
+    """Return `port` if it is free (0: any free port); StackError that names `option` if it is in use."""
     if port == 0:
         return free_port()
     with socket.socket() as probe:

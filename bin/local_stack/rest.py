@@ -1,4 +1,4 @@
-"""Airflow's public REST API, as far as the scripts and the integration tests need it."""
+"""A client of Airflow's public REST API, for the scripts and the integration tests."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 import httpx
 
 TIMEOUT_SECONDS = 120
-"""The first request to a page of a busy machine has been seen to take half a minute."""
+"""On a busy machine, the first request to a page can take half a minute."""
 
 
 class AirflowClient:
-    """Signs in as a user of SimpleAuthManager and speaks `/api/v2`; any answer of 400 or above raises with its text."""
+    """Signs in as a user of SimpleAuthManager and calls `/api/v2`; raises for a status of 400 or above."""
 
     def __init__(self, base_url: str, username: str, password: str) -> None:
         self._http = httpx.Client(base_url=base_url, timeout=TIMEOUT_SECONDS, trust_env=False)
@@ -24,7 +24,7 @@ class AirflowClient:
         self._http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
 
     def healthy(self, *components: str) -> bool:
-        """Whether each component (`scheduler`, `triggerer`, `dag_processor`, `metadatabase`) reports healthy."""
+        """Whether each component (`scheduler`, `triggerer`, `dag_processor`, `metadatabase`) is healthy."""
         try:
             health = self._http.get("/api/v2/monitor/health").json()
         except (httpx.HTTPError, ValueError):
@@ -32,7 +32,7 @@ class AirflowClient:
         return all((health.get(name) or {}).get("status") == "healthy" for name in components)
 
     def call(self, method: str, path: str, **kwargs: Any) -> Any:
-        """One call of `/api/v2{path}`; the decoded JSON, or None for an empty answer."""
+        """Call `/api/v2{path}`; return the decoded JSON, or None for an empty response."""
         answer = self._http.request(method, f"/api/v2{path}", **kwargs)
         if answer.status_code >= 400:
             raise httpx.HTTPStatusError(
@@ -47,7 +47,7 @@ class AirflowClient:
         return self.call("GET", path, params=params)
 
     def exists(self, path: str) -> bool:
-        """Whether `GET /api/v2{path}` answers 200; any other answer than 404 raises."""
+        """Whether `GET /api/v2{path}` returns 200; False for 404, and raises for other statuses."""
         try:
             self.get(path)
         except httpx.HTTPStatusError as error:
@@ -59,7 +59,7 @@ class AirflowClient:
     def trigger(
         self, dag_id: str, *, partition: str | None = None, conf: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Start a run by hand, for `partition` when one is given; the run as the API describes it."""
+        """Trigger a run, optionally for a `partition`; return the API's description of the run."""
         body: dict[str, Any] = {"logical_date": None, "conf": conf or {}}
         if partition is not None:
             body["partition_key"] = partition
@@ -78,7 +78,7 @@ class AirflowClient:
         return self.get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}")["value"]
 
     def log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> str:
-        """The log of one try of a task, one line per event."""
+        """The log of a task's try, one line per event."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
         content = self.get(path, full_content=True)["content"]
         return "\n".join(_log_line(event) for event in content)

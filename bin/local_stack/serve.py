@@ -33,11 +33,11 @@ def main(
         int | None, typer.Option(min=0, help="Maximum number of concurrent training jobs. Default: one per core.")
     ] = None,
 ) -> None:
-    """Start Airflow with the local SageMaker, print how to reach them, and stop all of it on Ctrl-C or SIGTERM."""
+    """Start Airflow with the local SageMaker, print their addresses, and stop everything on Ctrl-C or SIGTERM."""
     stopped = threading.Event()
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
-        # a second signal must not break off the orderly end of the children
+        # a second signal must not interrupt the shutdown of the children
         if stopped.is_set():
             return
         stopped.set()
@@ -71,7 +71,7 @@ def main(
 
 
 def _environment_command(home: Home) -> str:
-    """What a shell runs to become a client of the local SageMaker."""
+    """The shell command that sets the environment of a client of the local SageMaker."""
     module = f"cd {ROOT} && .venv/bin/python -m local_sagemaker env --data-dir {home.sagemaker}"
     return f'eval "$({module})"'
 

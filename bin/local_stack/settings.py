@@ -1,4 +1,4 @@
-"""Where the stack keeps its files, and the settings of Airflow that make one machine enough for all of it."""
+"""The stack's files, and Airflow's settings for running everything on one machine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ POOL = "sagemaker_training"
 
 @dataclass(frozen=True)
 class Ports:
-    """The loopback ports of one stack."""
+    """The loopback ports of a stack."""
 
     web: int
     sagemaker: int
@@ -30,7 +30,7 @@ class Ports:
 
 @dataclass(frozen=True)
 class Home:
-    """The folder of all that outlives a stop: Airflow's home, the local SageMaker's data, logs, secrets."""
+    """The folder of everything that survives a stop: Airflow's home, the local SageMaker's data, logs and secrets."""
 
     path: Path
 
@@ -45,7 +45,7 @@ class Home:
         return self.path / "sagemaker"
 
     def last_sagemaker_port(self) -> int | None:
-        """The port on which the local SageMaker of this home served last."""
+        """The last port of this home's local SageMaker."""
         try:
             endpoint = json.loads((self.sagemaker / "endpoint.json").read_text())["AWS_ENDPOINT_URL"]
             return urlsplit(endpoint).port
@@ -59,16 +59,16 @@ class Home:
 
     @property
     def shell(self) -> Path:
-        """What a shell reads to use the `airflow` command on this stack."""
+        """The file that a shell reads to use the `airflow` command with this stack."""
         return self.path / "airflow.sh"
 
     @property
     def lock(self) -> Path:
-        """Held while a stack runs on this home."""
+        """The file that is locked while a stack uses this home."""
         return self.path / "stack.lock"
 
     def secret(self, name: str) -> str:
-        """A random secret of this home, made at its first use and readable by its owner only."""
+        """A random secret of this home, created at first use; only its owner can read it."""
         file = self.path / "secrets" / name
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -78,7 +78,7 @@ class Home:
         return file.read_text()
 
     def fernet_key(self) -> str:
-        """Airflow's key for connections and variables in the database, derived once."""
+        """Airflow's key for connections and variables in the database."""
         from cryptography.fernet import Fernet
 
         file = self.path / "secrets" / "fernet"
@@ -90,7 +90,7 @@ class Home:
         return file.read_text()
 
     def password(self) -> str:
-        """The password of the UI's user, in the file where SimpleAuthManager looks for it."""
+        """The password of the UI's user, stored in the file that SimpleAuthManager reads."""
         file = self.airflow / "simple_auth_manager_passwords.json.generated"
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -103,7 +103,7 @@ class Home:
 def aws_connection(aws: Mapping[str, str], *, bucket: str, role_arn: str) -> str:
     """The Airflow connection `aws_default` for the local SageMaker, as JSON for AIRFLOW_CONN_AWS_DEFAULT.
 
-    On AWS the same connection holds a region, a bucket and a role, and no endpoints: nothing else changes.
+    On AWS, the connection has a region, a bucket and a role, but no endpoints. Nothing else differs.
     """
     return json.dumps(
         {
@@ -123,7 +123,7 @@ def aws_connection(aws: Mapping[str, str], *, bucket: str, role_arn: str) -> str
 
 
 def write_shell_environment(home: Home, env: Mapping[str, str]) -> None:
-    """Write what a shell reads (`. var/airflow.sh`) for the `airflow` command to work on this stack; owner only."""
+    """Write the file for the `airflow` command (`. var/airflow.sh`); only its owner can read it."""
     names = sorted(k for k in env if k.startswith(("AIRFLOW", "SAGEMAKER_")) or k in ("PYTHONPATH", "NO_PROXY"))
     lines = [f"export {name}={shlex.quote(env[name])}" for name in names]
     lines.append(f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"')
@@ -132,9 +132,9 @@ def write_shell_environment(home: Home, env: Mapping[str, str]) -> None:
 
 
 def airflow_environment(home: Home, ports: Ports, *, schedules: bool) -> dict[str, str]:
-    """The environment of Airflow's processes. Settings that the caller's own environment holds (AIRFLOW__...) win.
+    """The environment of Airflow's processes. AIRFLOW__... variables in the caller's environment take precedence.
 
-    `schedules=False` leaves scheduled runs out (scheduler.use_job_schedule): the demo wants its one run only.
+    `schedules=False` disables scheduled runs (scheduler.use_job_schedule): the demo starts its runs itself.
     """
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
     web = f"http://127.0.0.1:{ports.web}"
@@ -155,7 +155,7 @@ def airflow_environment(home: Home, ports: Ports, *, schedules: bool) -> dict[st
         "AIRFLOW__API__SECRET_KEY": home.secret("api"),
         "AIRFLOW__API_AUTH__JWT_SECRET": home.secret("jwt"),
         "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
-        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",  # a new DAG file is seen in seconds, not in five minutes
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",  # find new DAG files within seconds instead of five minutes
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(ports.worker_logs),
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(ports.trigger_logs),
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
@@ -163,8 +163,8 @@ def airflow_environment(home: Home, ports: Ports, *, schedules: bool) -> dict[st
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "SAGEMAKER_TRAINING_POOL": POOL,
     }
-    # the servers are all on loopback: a proxy in the caller's environment must not stand between them
-    # and the stack's home is its own: another Airflow's home in the caller's environment must stay untouched
+    # all servers are on loopback: a proxy in the caller's environment must not be used
+    # another Airflow's home in the caller's environment must not be changed
     fixed = {
         "AIRFLOW_HOME": str(home.airflow),
         "NO_PROXY": "127.0.0.1,localhost",

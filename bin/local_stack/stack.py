@@ -1,4 +1,4 @@
-"""Start the local SageMaker and Airflow in the right order, and know when they are ready."""
+"""Starts the local SageMaker and Airflow in the right order, and waits until they are ready."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from local_stack.settings import (
 )
 
 READY_SECONDS = 300
-"""A component that ends is noticed at once; this is for machines on which the first import of Airflow takes minutes."""
+"""On slow machines, the first import of Airflow takes minutes. A component that ends is noticed at once."""
 Progress = Callable[[str], None]
 
 
@@ -66,11 +66,11 @@ def running_stack(
     max_jobs: int | None = None,
     progress: Progress = lambda _text: None,
 ) -> Iterator[Stack]:
-    """The stack on `home`, ready to use; every process of it has ended when the context ends.
+    """Start a stack on `home`; all of its processes end with the context.
 
-    Ports of 0 take free ones (see `port_of_sagemaker`). `max_jobs`: training jobs at once (default: the local
-    SageMaker's own). Raises StackError when a port is taken, another stack runs on this home, or a process does not
-    come up.
+    A port of 0 is any free port (see `port_of_sagemaker`). `max_jobs`: concurrent training jobs (default: the local
+    SageMaker's default). Raises StackError if a port is in use, another stack uses this home, or a process does not
+    start.
     """
     ports = Ports(
         web=require_free_port(web_port, option="--port"),
@@ -108,7 +108,7 @@ def running_stack(
 
 
 def port_of_sagemaker(home: Home, asked: int) -> int:
-    """`asked`; for 0 the port of the last time, to which the buttons of earlier runs lead, else any free one."""
+    """Return `asked`; for 0, the last port, which the buttons of earlier runs link to, else any free one."""
     last = home.last_sagemaker_port() if asked == 0 else None
     if last:
         with suppress(StackError):
@@ -118,7 +118,7 @@ def port_of_sagemaker(home: Home, asked: int) -> int:
 
 @contextmanager
 def _locked(home: Home) -> Iterator[None]:
-    """Hold the home's lock: two stacks on one home would share a database and a data folder."""
+    """Lock the home, since two stacks with the same home would share a database and a data folder."""
     with _opened_lock(home) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -153,7 +153,7 @@ def _start_sagemaker(processes: ProcessSet, home: Home, ports: Ports, options: l
 
 
 def _wait_for_sagemaker(processes: ProcessSet) -> dict[str, str]:
-    """The AWS_* settings that the local SageMaker prints once it is ready."""
+    """The AWS_* settings that the local SageMaker prints when it is ready."""
     log = next(child.log for child in processes.children if child.name == "local-sagemaker")
     found: dict[str, str] = {}
 
@@ -167,7 +167,7 @@ def _wait_for_sagemaker(processes: ProcessSet) -> dict[str, str]:
 
 
 def _migrate(home: Home, env: dict[str, str]) -> None:
-    """Bring the database to this Airflow's schema. A SQLite file that this version made already is left as it is."""
+    """Migrate the database to this Airflow's schema, unless this version has already done so."""
     from importlib.metadata import version
 
     embedded = env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == f"sqlite:///{home.airflow / 'airflow.db'}"
@@ -195,7 +195,7 @@ def _create_bucket(stack: Stack) -> None:
 
 
 def _create_pool(client: AirflowClient) -> None:
-    """The pool of the shipped DAG: how many trainings may be paid for at once."""
+    """Create the shipped DAG's pool, which limits the number of concurrent trainings."""
     if not client.exists(f"/pools/{POOL}"):
         body = {"name": POOL, "slots": 8, "description": "Concurrent trainings on SageMaker", "include_deferred": True}
         client.call("POST", "/pools", json=body)

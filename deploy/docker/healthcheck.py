@@ -1,7 +1,7 @@
-"""Healthchecks of the containers: `healthcheck.py http://...` or `healthcheck.py SchedulerJob`.
+"""Health checks of the containers: `healthcheck.py http://...` or `healthcheck.py SchedulerJob`.
 
-`airflow jobs check` would tell the same of a job and takes four seconds of a CPU each time, for each of four services.
-This reads the heartbeat that the process writes into the database, in a tenth of a second.
+`airflow jobs check` reports the same, but takes four CPU seconds each time, for each of four services. This script
+reads a job's heartbeat from the database in a tenth of a second.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ WHERE job_type = %s AND hostname = %s AND state = 'running'
 
 
 def main() -> None:
-    """Exit 0 when what the argument names is alive."""
+    """Exit with 0 if the URL or job type in the argument is healthy."""
     target = sys.argv[1]
     if target.startswith("http"):
         check_url(target)
@@ -30,19 +30,19 @@ def main() -> None:
 
 
 def check_url(url: str) -> None:
-    """The URL answers with 200. No proxy: it is this container."""
+    """Check that the URL returns 200. Uses no proxy, since it is in this container."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=5) as answer:
             if answer.status == 200:
                 return
-            raise StackError(f"{url} answers {answer.status}")
+            raise StackError(f"{url} returned {answer.status}")
     except OSError as error:
         raise StackError(f"{url}: {error}") from None
 
 
 def check_job(job_type: str) -> None:
-    """This host's job of that type has written its heartbeat within FRESH_SECONDS."""
+    """Check that this host's job of that type has written a heartbeat within FRESH_SECONDS."""
     import psycopg2
 
     url = require("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN").replace("postgresql+psycopg2://", "postgresql://")

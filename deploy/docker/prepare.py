@@ -1,7 +1,7 @@
-"""The one-shot service before Airflow's: check what is there, migrate the database, make user, pool and bucket.
+"""The service that runs once before Airflow: checks the settings, migrates the database, creates user, pool and bucket.
 
-Every check comes before the first change: a refused start leaves the database as it was. Running it again is harmless.
-`python prepare.py aws` only checks the way to AWS: credentials, bucket and role of the connection aws_default.
+All checks run before the first change, so a failed start does not change the database. It can be run again at any time.
+`python prepare.py aws` checks only AWS: credentials, bucket and role of the connection aws_default.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ S3_WAIT_SECONDS = 120
 
 
 def main() -> None:
-    """Check, then change."""
+    """Run all checks, then make all changes."""
     check_secrets()
     check_volume(LOGS)
     check_database(require("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"))
@@ -44,12 +44,12 @@ def main() -> None:
 
 
 def say(text: str) -> None:
-    """One line of progress."""
+    """Print a line of progress."""
     print(f"prepare: {text}", flush=True)
 
 
 def check_secrets() -> None:
-    """Fernet key and JWT secret must be usable: Airflow itself would notice only when a task needs them."""
+    """Check the Fernet key and the JWT secret, which Airflow would use only when a task needs them."""
     key = require("AIRFLOW__CORE__FERNET_KEY")
     for part in key.split(","):
         try:
@@ -65,7 +65,7 @@ def check_secrets() -> None:
 
 
 def check_volume(folder: Path) -> None:
-    """Airflow's log volume can be written and has room."""
+    """Check that Airflow's log volume is writable and has free space."""
     probe = folder / ".probe"
     try:
         probe.write_text("")
@@ -93,7 +93,7 @@ def check_database(url: str) -> None:
         hint = ""
         if "password authentication failed" in reason:
             hint = (
-                ". The volume postgres-data keeps the password that it was made with: put that one into "
+                ". The volume postgres-data keeps its original password: put that one into "
                 "POSTGRES_PASSWORD in .env, or change it in the database (docs/compose.md)"
             )
         raise StackError(f"the database rejected the connection: {reason}{hint}") from None
@@ -109,7 +109,7 @@ def check_database(url: str) -> None:
 
 
 def check_revision(revision: str) -> None:
-    """The database's schema is one that this Airflow knows."""
+    """Check that this Airflow knows the database's schema."""
     import airflow
     from alembic.script import ScriptDirectory
     from alembic.util import CommandError
@@ -144,7 +144,7 @@ def airflow(*arguments: str, secret: str | None = None) -> str:
 
 
 def make_user() -> None:
-    """The UI's administrator; a changed ADMIN_PASSWORD becomes his password at the next start."""
+    """Create the UI's administrator, or set the password to ADMIN_PASSWORD."""
     name, password = os.environ.get("ADMIN_USER") or "admin", require("ADMIN_PASSWORD")
     person = ("--firstname", name, "--lastname", name, "--email", f"{name}@localhost", "--role", "Admin")
     out = airflow("users", "create", "--username", name, *person, secret=password)
@@ -154,7 +154,7 @@ def make_user() -> None:
 
 
 def aws_connection() -> dict[str, Any]:
-    """The connection aws_default as its JSON says."""
+    """The connection aws_default, parsed from its JSON."""
     try:
         return dict(json.loads(require("AIRFLOW_CONN_AWS_DEFAULT")))
     except ValueError as error:
@@ -164,7 +164,7 @@ def aws_connection() -> dict[str, Any]:
 
 
 def _client(service: str) -> Any:
-    """A boto3 client as every task gets it: by the amazon provider's hook over the connection aws_default."""
+    """A boto3 client for the connection aws_default from the amazon provider's hook, like those of tasks."""
     from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 
     return AwsBaseHook(aws_conn_id="aws_default", client_type=service).get_conn()
@@ -179,7 +179,7 @@ def _bucket(connection: dict[str, Any]) -> str:
 
 
 def make_bucket(connection: dict[str, Any]) -> None:
-    """The bucket of the local SageMaker, once it answers. On AWS the bucket is made by CloudFormation, never here."""
+    """Create the local SageMaker's bucket when S3 responds. On AWS, CloudFormation creates the bucket."""
     if not (connection.get("extra") or {}).get("endpoint_url"):
         return
     s3, bucket = _client("s3"), _bucket(connection)
@@ -190,7 +190,7 @@ def make_bucket(connection: dict[str, Any]) -> None:
 
 
 def _patiently(call: Callable[[], list[str]]) -> list[str]:
-    """What `call` returns once the server behind it answers."""
+    """Return the result of `call`, which is retried until the server responds."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     deadline = time.monotonic() + S3_WAIT_SECONDS
@@ -208,7 +208,7 @@ def _patiently(call: Callable[[], list[str]]) -> list[str]:
 
 
 def check_aws(connection: dict[str, Any]) -> None:
-    """Say who we are on AWS and whether the bucket is there; StackError with the first thing that is not."""
+    """Check credentials, bucket and role on AWS; StackError for the first problem."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     bucket = _bucket(connection)
@@ -220,7 +220,7 @@ def check_aws(connection: dict[str, Any]) -> None:
         _client("s3").head_bucket(Bucket=bucket)
         say(f"the bucket {bucket} exists")
         _client("sagemaker").list_pipelines(MaxResults=1)
-        say(f"SageMaker answers; trainings run as {role}")
+        say(f"SageMaker responds; trainings run as {role}")
     except (BotoCoreError, ClientError) as error:
         raise StackError(f"AWS: {error}") from None
 

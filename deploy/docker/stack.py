@@ -1,4 +1,4 @@
-"""What the scripts of the images share: one error, and how a script ends with one plain line instead of a traceback."""
+"""Shared by the images' scripts: an error that is printed as one line instead of a traceback."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 
 class StackError(Exception):
-    """The stack cannot start. The text says what was found and what to do."""
+    """The stack cannot start. The message says what was found and what to do."""
 
 
 def require(name: str, hint: str = "run bin/make-env") -> str:
-    """The value of the environment variable `name`; StackError naming it when it is missing or empty."""
+    """The value of the environment variable `name`; StackError if it is missing or empty."""
     value = os.environ.get(name, "")
     if not value:
         raise StackError(f"{name} is not set: {hint}")
@@ -20,7 +20,7 @@ def require(name: str, hint: str = "run bin/make-env") -> str:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Call `main`; a StackError becomes one line on stderr and exit status 1."""
+    """Call `main`; print a StackError as one line on stderr, and exit with status 1."""
     try:
         main()
     except StackError as error:
