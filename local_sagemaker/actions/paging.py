@@ -45,7 +45,7 @@ class Query:
 
 
 def _fingerprint(query: Query, request: Request) -> str:
-    """Of what is listed: a token of another action, region or filter must not be taken for one of this list."""
+    """A fingerprint of the list: a token from another action, region or filter must not be accepted."""
     filters = {k: v for k, v in request.items() if k not in _PAGING_KEYS}
     return hashlib.sha256(dumps([query.table, query.where, query.values, filters]).encode()).hexdigest()[:16]
 

@@ -19,7 +19,7 @@ class MotoBackends:
         self._application: WSGIApplication | None = None
 
     def load(self) -> WSGIApplication:
-        """Import moto (about a second) and create the role and the user; later calls return at once."""
+        """Import moto (about a second) and create the role; later calls return at once."""
         with self._lock:
             if self._application is None:
                 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
