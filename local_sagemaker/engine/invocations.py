@@ -30,7 +30,7 @@ class FunctionCaller(Protocol):
         """Call a function and wait for its result."""
 
     def shutdown(self) -> None:
-        """End the calls."""
+        """End running calls."""
 
 
 class Invocations:
@@ -65,7 +65,7 @@ class Invocations:
             self._workers.submit(self._work, step)
 
     def shutdown(self) -> None:
-        """Call nothing any more and end what runs; the next server says that it was lost."""
+        """Start no further calls, and end running ones; the next server reports them as lost."""
         self._ending.set()
         self._workers.shutdown(wait=False, cancel_futures=True)
         self._functions.shutdown()

@@ -39,20 +39,20 @@ CREATE INDEX IF NOT EXISTS events_by_stream ON events(stream, time, seq);
 
 
 class LogStore:
-    """The database of the logs; request threads read and write it."""
+    """The logs' database, used by request threads."""
 
     def __init__(self, path: Path) -> None:
-        """Open the file, or make it; StartError when that cannot be done."""
+        """Open or create the file; StartError if that fails."""
         self._db = SqliteDatabase(path, migrations=(_SCHEMA,), synchronous="NORMAL")
 
     def write(self) -> AbstractContextManager[sqlite3.Connection]:
-        """A transaction."""
+        """Run a transaction."""
         return self._db.write()
 
     def rows(self, statement: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
-        """What a SELECT finds."""
+        """The rows of a SELECT."""
         return self._db.read().execute(statement, tuple(values)).fetchall()
 
     def close(self) -> None:
-        """Close the connections; a request that comes later fails."""
+        """Close the connections; later requests fail."""
         self._db.close()
