@@ -1,7 +1,7 @@
-"""What every benchmark's result holds beside its figures: the machine, the versions, the command, the date.
+"""Code that the benchmarks share. Each result contains machine, versions, command and date in addition to its figures.
 
-A benchmark is a folder with an executable `run [--quick]`. It prints one JSON object and, unless `--quick` is given,
-keeps it in `last.json` beside itself. It finds the project's Python itself (`project_environment`).
+A benchmark is a folder with an executable `run [--quick]`. It prints one JSON object and, without `--quick`, stores it
+in `last.json` in its folder. It runs in the project's Python (`project_environment`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TERMINATE_SECONDS = 12.0
 
 
 def machine() -> dict[str, Any]:
-    """Processor, usable cores, memory in GiB, operating system: no host name."""
+    """Return processor, usable cores, memory in GiB and operating system, but no host name."""
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -40,7 +40,7 @@ def machine() -> dict[str, Any]:
 
 
 def versions(packages: Sequence[str]) -> dict[str, str]:
-    """The installed version of each package; "absent" for one that is not there."""
+    """Return the installed version of each package, "absent" if it is not installed."""
     found = {"python": platform.python_version()}
     for package in packages:
         try:
@@ -56,11 +56,11 @@ def arguments(
     minutes: float | None = None,
     flags: Mapping[str, str] | None = None,
 ) -> argparse.Namespace:
-    """The arguments that every benchmark takes: `--quick` for a small run that is not kept.
+    """Parse the arguments of all benchmarks: `--quick` for a small run whose result is not stored.
 
-    A long benchmark names its `parts`: `--only PART` measures one, to be gathered by a later run (see Kept). One that
-    runs for as long as it is told gives the default as `minutes`.
-    From here on SIGTERM ends the benchmark as Ctrl-C does, and nothing that it has started goes on.
+    A long benchmark has `parts`: `--only PART` measures one, which a later run adds to its result (see Kept). One with
+    a configurable duration sets `minutes`, the default. From now on, SIGTERM ends the benchmark and all processes that
+    it has started, as Ctrl-C does.
     """
     parser = argparse.ArgumentParser(description=description)
     if parts:
@@ -77,13 +77,13 @@ def arguments(
 
 
 def _leave(number: int, _frame: FrameType | None) -> None:
-    """Let every `with` and `finally` on the way out end what it started; a second signal must not break that off."""
+    """Exit through all `with` and `finally` blocks, which end what they started; ignore further signals."""
     signal.signal(number, signal.SIG_IGN)
     sys.exit(128 + number)
 
 
 def _end_descendants() -> None:
-    """SIGTERM, then SIGKILL, for what no `with` has ended."""
+    """Send SIGTERM, then SIGKILL, to processes that no `with` block has ended."""
     left = psutil.Process().children(recursive=True)
     for act in (psutil.Process.terminate, psutil.Process.kill):
         for process in left:
@@ -95,7 +95,7 @@ def _end_descendants() -> None:
 
 
 class Kept:
-    """Measurements of a long benchmark, kept one by one in `partial.jsonl`: what was cut off goes on where it was."""
+    """Measurements of a long benchmark, stored in `partial.jsonl` one by one, so that a later run continues."""
 
     def __init__(self, folder: Path, *, quick: bool) -> None:
         self._file = None if quick else folder / "partial.jsonl"
@@ -103,7 +103,7 @@ class Kept:
         self._known = dict(json.loads(line) for line in lines)
 
     def get(self, key: str, measure: Callable[[], Any]) -> Any:
-        """Return the kept measurement, or make it and keep it."""
+        """Return the stored measurement, or measure and store it."""
         if key not in self._known:
             self._known[key] = measure()
             if self._file:
@@ -112,17 +112,17 @@ class Kept:
         return self._known[key]
 
     def known(self, key: str) -> Any:
-        """Return the kept measurement, None without one."""
+        """Return the stored measurement, None without one."""
         return self._known.get(key)
 
     def forget(self) -> None:
-        """Remove the file once its figures are published."""
+        """Remove the file, after its figures were published."""
         if self._file:
             self._file.unlink(missing_ok=True)
 
 
 def publish(folder: Path, figures: Mapping[str, Any], *, packages: Sequence[str], quick: bool) -> None:
-    """Print the result as one JSON object, and keep it as `last.json` in `folder` unless it was a quick run."""
+    """Print the result as one JSON object, and store it as `last.json` in `folder` unless it was a quick run."""
     command = f"benchmarks/{folder.name}/run" + (" --quick" if quick else "")
     result = {
         "benchmark": folder.name,

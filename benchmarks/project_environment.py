@@ -1,6 +1,6 @@
-"""Imported first by every `run`: goes on in the project's own Python (.venv), with the project's folders importable.
+"""Runs a benchmark in the project's Python (.venv), with its folders importable. Every `run` imports it first.
 
-Standard library only: it may run in a Python that has nothing installed.
+Uses only the standard library, because the Python that starts it may have no packages.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ PYTHON = VENV / "bin" / "python"
 
 
 def use_project_environment() -> None:
-    """Start this program again in .venv unless it runs there; exit when there is none."""
+    """Start this program again in .venv unless it already runs there; exit if there is none."""
     if Path(sys.prefix).resolve() != VENV.resolve():
         if not PYTHON.exists():
-            sys.exit(f"found no {PYTHON}: make it with {ROOT / 'bin' / 'setup'}, then run this again")
+            sys.exit(f"{PYTHON} does not exist: run {ROOT / 'bin' / 'setup'}, then try again")
         sys.stdout.flush()
         os.execv(PYTHON, [str(PYTHON), *sys.argv])
     sys.path[:0] = [str(ROOT / folder) for folder in ("benchmarks", "bin", "plugins", ".")]

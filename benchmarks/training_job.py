@@ -17,12 +17,12 @@ PLACES = {"SM_MODEL_DIR": "model", "SM_OUTPUT_DATA_DIR": "output", "SM_CHECKPOIN
 
 @dataclass(frozen=True)
 class Result:
-    """What one training left."""
+    """The result of a training."""
 
     log: str
     report: dict[str, Any]
     peak_mb: float
-    """Largest resident memory of one of its processes."""
+    """Peak resident memory of its largest process."""
     cpu_seconds: float
 
 

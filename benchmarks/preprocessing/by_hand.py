@@ -1,4 +1,4 @@
-"""The same table in Polars written by hand, without Narwhals: what the program is compared with."""
+"""The same table in hand-written Polars, without Narwhals, as a comparison."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def build(files: dict[str, list[str]], first: date) -> pl.DataFrame:
 def _counted(
     rows: pl.LazyFrame, asked: pl.LazyFrame, known: pl.LazyFrame, keys: list[str], prefix: str
 ) -> pl.LazyFrame:
-    """Add flights and late ones of the group in the 28 days up to the cut-off: a running total over what changes."""
+    """Add the group's flights, and the late ones, in the 28 days before the cut-off: a running total over changes."""
     by = [*keys, "cut_off"]
     n, late = f"{prefix}_n", f"{prefix}_late"
     enter = known.group_by(by).agg(pl.len().cast(pl.Int64).alias(n), pl.col("late").sum().alias(late))

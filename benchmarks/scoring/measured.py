@@ -1,7 +1,7 @@
-"""Scores a file as `training.predict` does and, piece by piece beside it, runs the bare forward pass on the same rows.
+"""Scores a file like `training.predict` and, after each chunk, runs the bare forward pass on the same rows.
 
-So both meet the same moments of a busy machine. Prints the CPU seconds of both as JSON: those of the scoring are all
-that this process uses but for the bare pass and for preparing its input, imports included.
+So other load affects both alike. Prints the CPU seconds of both as JSON: those of the scoring are all of this process,
+including imports, except for the bare pass and the preparation of its input.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ADDED = {"model": "s3://models/model.tar.gz", "partition": "2026-01-31"}
 
 
 def encoded(model: Model, path: str) -> Iterator[torch.Tensor]:
-    """Yield the encoded rows of each piece."""
+    """Yield the encoded rows of each chunk."""
     files, place = located(path)
     for table in parquet_pieces(files, place, model):
         (batch,) = table.select(model.features).to_batches()
@@ -30,7 +30,7 @@ def encoded(model: Model, path: str) -> Iterator[torch.Tensor]:
 
 
 class Beside:
-    """Runs the bare forward pass after each piece of answers, and keeps the time apart."""
+    """Runs the bare forward pass after each chunk, and measures its time separately."""
 
     def __init__(self, model: Model, rows: str) -> None:
         self.model = model

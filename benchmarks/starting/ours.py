@@ -1,4 +1,4 @@
-"""The operator's way: `execute` once per partition. `ours.py SPEC.json`; JSON on stdout."""
+"""Starts with the operator: `execute` once per partition. `ours.py SPEC.json`; JSON on stdout."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
 
     from airflow_sagemaker.operators import SageMakerTrainingPipelineOperator
 
-    # Trainings end after a while: here by a client of its own, which no proxy counts.
+    # Ends trainings after a while, with a separate client that no proxy counts.
     client = boto3.client("sagemaker", region_name="us-east-1", endpoint_url=spec["uncounted_endpoint"])
     seconds = []
     running: list[str] = []

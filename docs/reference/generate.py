@@ -25,15 +25,16 @@ NOTE = "<!-- Written by docs/reference/generate.py; a test compares it with the 
 
 
 def faults_page() -> str:
-    """Which answer of AWS, or of something before it, is taken as what."""
+    """Return the page faults.md: how responses of AWS, proxies and gateways are classified."""
     from airflow_sagemaker.aws.faults import RULES
 
     head = (
         "# Faults of calls\n\n" + NOTE + "\n\n"
-        "Which answer counts as what, and what operator, sensor, trigger and command line do about it. What is\n"
-        "repeated is repeated with the same token until `patience` is over, and said in the log. An execution counts\n"
-        "as started only by its ARN, as gone only by the first row, as stopped only by DescribePipelineExecution.\n\n"
-        "| Fault | Known by | Means | What is done |\n|---|---|---|---|\n"
+        "How operator, sensor, trigger and command line classify errors of AWS calls, and what they do about them.\n"
+        "Calls are repeated with the same token until `patience` runs out, and the log says so. An execution is\n"
+        "started when its ARN is known, gone only according to the first row, and stopped only according to\n"
+        "DescribePipelineExecution.\n\n"
+        "| Fault | Recognized by | Meaning | Action |\n|---|---|---|---|\n"
     )
     return head + "".join(
         f"| {rule.fault.value} | {_known_by(rule)} | {rule.means} | {rule.action.value} |\n" for rule in RULES
@@ -55,7 +56,7 @@ def _known_by(rule: Any) -> str:
 
 
 def operators_page() -> str:
-    """DAG, task group, operators and sensor, and the outcome that they leave."""
+    """Return the page operators.md: DAG, task group, operators, sensor, and the outcome."""
     from airflow_sagemaker import (
         SageMakerPromoteModelOperator,
         SageMakerTableCheckOperator,
@@ -75,7 +76,7 @@ def operators_page() -> str:
         SageMakerTrainingTaskGroup: "",
     }
     said = [documented(cls) for cls in kinds]
-    # What several have means the same in all, and is described once.
+    # Parameters that several of them have mean the same, and are described once.
     everywhere = {**said[1], **said[0]}
     parts = ["# Operators, sensor, DAG\n", NOTE]
     for (cls, kind), own in zip(kinds.items(), said, strict=True):
@@ -88,7 +89,7 @@ def operators_page() -> str:
         rest = inspect.cleandoc(cls.__doc__ or "").rpartition(":param")[2].partition("\n\n")[2]
         if kind:
             templated = ", ".join(f"`{name}`" for name in cls.template_fields)
-            rest = f"Templated: {templated}. Beside these, all parameters of Airflow's own {kind}s."
+            rest = f"Templated: {templated}. All parameters of Airflow's {kind}s are accepted, too."
         parts += [
             f"\n## {cls.__name__}\n\n{lead}\n\n| Parameter | Default | Meaning |\n|---|---|---|",
             *rows,
@@ -100,14 +101,14 @@ def operators_page() -> str:
         for field in dataclasses.fields(Outcome)
     ]
     parts.append(
-        "\n## The outcome\n\nXCom `return_value` of the sensor, `outcome` of an operator that waits; plain JSON.\n"
+        "\n## The outcome\n\nXCom `return_value` of the sensor, `outcome` of an operator that waits; JSON.\n"
         "\n| Key | Type | Meaning |\n|---|---|---|"
     )
     return "\n".join([*parts, *rows]) + "\n"
 
 
 def field_docs(cls: type) -> dict[str, str]:
-    """The strings that stand below the fields of a dataclass."""
+    """Return the docstrings of a dataclass's fields."""
     [body] = [node.body for node in ast.parse(inspect.getsource(cls)).body if isinstance(node, ast.ClassDef)]
     return {
         field.target.id: " ".join(str(text.value.value).split())
@@ -118,7 +119,7 @@ def field_docs(cls: type) -> dict[str, str]:
 
 
 def documented(cls: type) -> dict[str, str]:
-    """The `:param name, name: text` entries of a class's docstring."""
+    """Return the `:param name, name: text` entries of a class's docstring."""
     found = {}
     entries = re.split(r":param ", inspect.cleandoc(cls.__doc__ or "").partition("\n\nXCom")[0])[1:]
     for entry in entries:

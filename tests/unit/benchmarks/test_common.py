@@ -57,4 +57,4 @@ def test_without_an_environment_it_says_how_to_make_one(tmp_path: Path) -> None:
     command = [sys.executable, str(folder / "project_environment.py")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert f"make it with {tmp_path / 'bin' / 'setup'}" in done.stderr
+    assert f"run {tmp_path / 'bin' / 'setup'}" in done.stderr
