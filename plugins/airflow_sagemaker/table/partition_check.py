@@ -83,6 +83,9 @@ def _read_train(aws: Calls | None, place: str, wanted: TableFields) -> Split:
 
 
 def _require_all(files: ChannelFiles, where: str) -> None:
-    missing = [f"{where}/{channel}/{channel}.parquet" for channel, found in files.items() if not found]
+    missing = [f"{channel}/{channel}.parquet" for channel, found in files.items() if not found]
     if missing:
-        raise TableError(f"{', '.join(missing)}: does not exist; write it, for example with `airflow-sagemaker split`")
+        raise TableError(
+            f"{where} has no {', '.join(missing)}; a partition's files must exist before it is trained: "
+            "write them, for example with `airflow-sagemaker split --partition`"
+        )

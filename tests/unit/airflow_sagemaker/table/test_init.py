@@ -57,7 +57,8 @@ def test_the_terminal_says_what_was_decided_and_what_comes_next(capsys: pytest.C
     write_parquet(Path("churn.parquet"), customers())
     assert main(["init", "churn.parquet", "--label", "churned"]) == 0
     out = capsys.readouterr().out
-    for said in ("400 rows", "label       churned: 2 classes", "customer_id (one per row)", "signup holds dates",
+    for said in ("400 rows", "label       churned: 2 classes", "positive: 1, the later one",
+                 "customer_id (one per row)", "signup holds dates",
                  "python -m airflow_sagemaker split churn.parquet dags/churn.yaml"):  # fmt: skip
         assert said in out
 

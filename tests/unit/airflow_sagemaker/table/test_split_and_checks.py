@@ -80,6 +80,8 @@ def test_numbered_rows_and_rows_without_a_label(capsys: pytest.CaptureFixture[st
     tables = split()
     assert "40 rows without a label" in capsys.readouterr().out
     assert values_of(tables, "row_number") == [n for n in range(400) if n % 10]
+    write_parquet(Path("churn.parquet"), customers(70_000, customer_id=None))  # more than is read at once
+    assert values_of(split("--overwrite"), "row_number") == [*range(70_000)]
 
 
 @pytest.mark.parametrize(
