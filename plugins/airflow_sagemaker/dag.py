@@ -22,18 +22,24 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from airflow.sdk import DAG, Asset, TaskGroup, task
+from airflow.sdk import DAG, Asset, TaskGroup, XComArg, task
 
 from airflow_sagemaker.check_operator import SageMakerTableCheckOperator
 from airflow_sagemaker.config.base import BasePipelineConfig
 from airflow_sagemaker.config.yaml_files import read_yaml
 from airflow_sagemaker.contract import VALIDATION_AUC, XCom, report_problem
+from airflow_sagemaker.exceptions import ConfigurationError, Violation
 from airflow_sagemaker.form import FORM, training_params, with_params
 from airflow_sagemaker.operators import SageMakerTrainingPipelineOperator
 from airflow_sagemaker.promotion import SageMakerPromoteModelOperator
 from airflow_sagemaker.schedules import partition_timetable
 from airflow_sagemaker.sensors import SageMakerTrainingPipelineSensor
-from airflow_sagemaker.start.run_config import RUN_PARTITION, check_when_parsed, plain_config
+from airflow_sagemaker.start.run_config import (
+    RUN_PARTITION,
+    check_settings_when_parsed,
+    check_when_parsed,
+    plain_config,
+)
 from airflow_sagemaker.types import JsonMapping, JsonObject
 
 Configuration: TypeAlias = BasePipelineConfig | JsonMapping | str | os.PathLike[str]
@@ -101,6 +107,15 @@ class TrainingTasks:
     retry_delay: timedelta = timedelta(seconds=30)
     start_args: JsonMapping = field(default_factory=dict)
     wait_args: JsonMapping = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("preprocess", "check", "start", "wait", "report", "promote"):
+            made_by = getattr(self, name)
+            is_group = name == "promote" and isinstance(made_by, str)
+            if not (callable(made_by) or is_group or (made_by is None and name != "start")):
+                rule = "must be a class of operators or a function that makes the task"
+                hint = "a model package group may be named, too" if name == "promote" else ""
+                raise ConfigurationError([Violation(name, made_by, rule, hint)], what="tasks")
 
     @classmethod
     def names(cls) -> list[str]:
@@ -270,13 +285,24 @@ class SageMakerTrainingDag(DAG):
 
 
 def _settings(config: Configuration, folder: Path) -> JsonObject:
-    """Return the configuration as a mapping. Raises ConfigurationError for errors in a file that no template fixes."""
+    """Return the configuration as a mapping. Raises ConfigurationError for errors that no template fixes."""
     plain = plain_config(config)
     if isinstance(plain, Mapping):
+        if plain is config:
+            check_settings_when_parsed(_with_templates(plain))
         return dict(plain)
     path = folder / os.fspath(plain)
     check_when_parsed(str(path), None)
     return read_yaml(path)
+
+
+def _with_templates(value: Any) -> Any:
+    """Return a mapping in which what another task returns is a template of it."""
+    if isinstance(value, Mapping):
+        return {name: _with_templates(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_templates(inner) for inner in value]
+    return str(value) if isinstance(value, XComArg) else value
 
 
 def _default_dag_id(config: Configuration, settings: JsonMapping) -> str:

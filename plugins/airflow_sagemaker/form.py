@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from copy import deepcopy
 
@@ -28,6 +29,8 @@ def training_params(settings: JsonMapping, names: Sequence[str] = FORM) -> JsonO
     """
     from airflow.sdk import Param
 
+    if isinstance(names, str):
+        raise ConfigurationError([Violation("form", names, "should be a list of names of fields")], what="form")
     return {name: Param(**_keywords(settings, name)) for name in names}
 
 
@@ -56,7 +59,8 @@ def _keywords(settings: JsonMapping, name: str) -> JsonObject:
         rule = (
             "is not a field of the configuration that fits into a form" if field is None else "is a list or a mapping"
         )
-        raise ConfigurationError([Violation("form", name, rule)], what="form")
+        hint = _nearest_field(settings, name) if field is None else ""
+        raise ConfigurationError([Violation("form", name, rule, hint)], what="form")
     value = given.get(last, field.get_default(call_default_factory=True, validated_data={}))
     keywords: JsonObject = {
         "default": None if is_template(value) else value,
@@ -69,3 +73,11 @@ def _keywords(settings: JsonMapping, name: str) -> JsonObject:
     if name == "training_instance_type":
         keywords["examples"] = list(dict.fromkeys([*([value] if isinstance(value, str) else []), *INSTANCE_TYPES]))
     return keywords
+
+
+def _nearest_field(settings: JsonMapping, name: str) -> str:
+    names = list(class_of(settings).model_fields)
+    for field in class_of(settings).model_fields.values():
+        names += getattr(field.annotation, "model_fields", {})
+    near = difflib.get_close_matches(name, [one for one in names if one != name], n=1)
+    return f"did you mean {near[0]}?" if near else ""

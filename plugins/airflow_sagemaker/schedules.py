@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zoneinfo
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,21 +23,23 @@ def partition_timetable(schedule: str, timezone: str = "UTC") -> CronPartitionTi
     """Return the timetable whose runs train the partition of a period after its end.
 
     The partition key is the period's first day, or its hour or minute if the cron expression runs more than once a day.
-    Raises ValueError for an expression that Airflow rejects.
+    Raises ValueError for an expression that Airflow rejects, and for an unknown time zone.
     """
     expected = f"expected one of {', '.join(PRESETS)}, a cron expression such as '0 6 * * *', or none"
     if schedule.startswith("@") and schedule not in PRESETS:
-        raise ValueError(f"is not a schedule; {expected}")
+        raise ValueError(f"{schedule!r} is not a schedule; {expected}")
     expression = PRESETS.get(schedule, schedule)
     if len(expression.split()) != 5:
-        raise ValueError(f"is not a schedule; {expected}")
+        raise ValueError(f"{schedule!r} is not a schedule; {expected}")
+    if timezone not in zoneinfo.available_timezones():
+        raise ValueError(f"{timezone!r} is not a time zone; expected a name such as UTC or Europe/Berlin")
     from airflow.sdk import CronPartitionTimetable
 
     try:
         _check_cron(expression)
         return CronPartitionTimetable(expression, timezone=timezone, run_offset=-1, key_format=key_format(expression))
     except Exception as error:  # Airflow's own kinds differ between versions
-        raise ValueError(f"is rejected by Airflow: {' '.join(str(error).split())}; {expected}") from None
+        raise ValueError(f"{schedule!r} is rejected by Airflow: {' '.join(str(error).split())}; {expected}") from None
 
 
 def _check_cron(expression: str) -> None:

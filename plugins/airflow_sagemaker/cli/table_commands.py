@@ -62,7 +62,7 @@ def _checked_schedule(text: str) -> str | None:
     try:
         partition_timetable(text)
     except ValueError as error:
-        raise TableError(f"--schedule {text!r}: {error}") from None
+        raise TableError(f"--schedule {error}") from None
     return text
 
 

@@ -62,13 +62,19 @@ def check_when_parsed(config: object, dag: DAG | None) -> None:
     path = _file_beside(config, dag)
     if not path.is_file():
         return
-    from airflow_sagemaker.config.kinds import class_of
     from airflow_sagemaker.config.yaml_files import file_label, read_yaml
 
-    content = read_yaml(path)
-    violations = class_of(content).unrendered_violations(content)
+    check_settings_when_parsed(read_yaml(path), file_label(path))
+
+
+def check_settings_when_parsed(settings: JsonObject, what: str = "configuration") -> None:
+    """Refuse settings with errors that no template can fix. Raises ConfigurationError."""
+    from airflow_sagemaker.config.kinds import class_of
+
+    fields = {name: value for name, value in settings.items() if name != "kind"}  # which chooses the class
+    violations = class_of(settings).unrendered_violations(fields)
     if violations:
-        raise ConfigurationError(violations, what=file_label(path))
+        raise ConfigurationError(violations, what=what)
 
 
 def _file_beside(config: str | os.PathLike[str], dag: DAG | None) -> Path:

@@ -77,10 +77,17 @@ def test_the_form_has_the_configurations_own_fields_ranges_and_help(tmp_path: Pa
     assert dag.get_task("start_training").config["use_spot_instances"] == "{{ params.use_spot_instances }}"
 
 
-@pytest.mark.parametrize(("name", "rule"), [("epoch", "is not a field"), ("tags", "is a list or a mapping")])
-def test_a_form_of_what_is_no_field(tmp_path: Path, name: str, rule: str) -> None:
+@pytest.mark.parametrize(
+    ("form", "rule"),
+    [
+        ("['epoch']", r"is not a field .* \(did you mean epochs\?\)"),
+        ("['tags']", "is a list or a mapping$"),
+        ("'epochs'", "should be a list of names"),
+    ],
+)
+def test_a_form_of_what_is_no_field(tmp_path: Path, form: str, rule: str) -> None:
     with pytest.raises(ConfigurationError, match=rule):
-        parsed(tmp_path, f"dag = SageMakerTrainingDag('churn.yaml', form=['{name}'])")
+        parsed(tmp_path, f"dag = SageMakerTrainingDag('churn.yaml', form={form})")
 
 
 def test_a_wrong_file_fails_when_the_dag_is_parsed(tmp_path: Path) -> None:
@@ -91,6 +98,32 @@ def test_a_wrong_file_fails_when_the_dag_is_parsed(tmp_path: Path) -> None:
         parsed(tmp_path, "dag = SageMakerTrainingDag('other.yaml')")
 
 
+@pytest.mark.parametrize(
+    "call", ["dag = SageMakerTrainingDag({})", "with DAG('d') as dag: SageMakerTrainingTaskGroup({})"]
+)
+def test_a_wrong_mapping_fails_when_the_dag_is_parsed(tmp_path: Path, call: str) -> None:
+    wrong = SETTINGS | {"training_instance_count": 0, "bucket": "{{ params.bucket }}"}
+    with pytest.raises(ConfigurationError, match="training_instance_count = 0") as caught:
+        parsed(tmp_path, call.format(wrong))
+    assert len(caught.value.violations) == 1
+
+
+def test_a_mapping_may_hold_what_another_task_returns(tmp_path: Path) -> None:
+    dag = parsed(
+        tmp_path,
+        "with DAG('d') as dag:\n"
+        "    path = task(lambda: 's3://bucket/x', task_id='path')()\n"
+        f"    SageMakerTrainingTaskGroup({SETTINGS} | {{'input_path': path}})\n",
+    )
+    assert dag.get_task("training.start_training").upstream_task_ids >= {"path"}
+
+
+@pytest.mark.parametrize("argument", ["promote=True", "check='x'", "start=None", "preprocess=3"])
+def test_what_makes_no_task_is_refused(tmp_path: Path, argument: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{argument.replace('=', ' = ')}: must be a class of operators"):
+        parsed(tmp_path, f"dag = SageMakerTrainingDag('churn.yaml', {argument})")
+
+
 def test_schedules(tmp_path: Path) -> None:
     dag = parsed(tmp_path, "dag = SageMakerTrainingDag('churn.yaml', schedule='@hourly', timezone='Asia/Taipei')")
     assert dag.timetable.key_format == "%Y-%m-%dT%H"
@@ -98,8 +131,10 @@ def test_schedules(tmp_path: Path) -> None:
         parsed(tmp_path, "dag = SageMakerTrainingDag('churn.yaml', schedule=None)").timetable.can_be_scheduled is False
     )
     assert parsed(tmp_path, "dag = SageMakerTrainingDag('churn.yaml', schedule=Asset('t'))").schedule
-    with pytest.raises(ValueError, match="expected one of @hourly"):
+    with pytest.raises(ValueError, match="'@often' is not a schedule; expected one of @hourly"):
         parsed(tmp_path, "dag = SageMakerTrainingDag('churn.yaml', schedule='@often')")
+    with pytest.raises(ValueError, match="'Europe/Berln' is not a time zone"):
+        parsed(tmp_path, "dag = SageMakerTrainingDag('churn.yaml', timezone='Europe/Berln')")
 
 
 LEFT_OUT = {

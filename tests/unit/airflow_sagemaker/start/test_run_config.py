@@ -10,7 +10,7 @@ import pytest
 
 from airflow_sagemaker.config.yaml_files import read_yaml
 from airflow_sagemaker.exceptions import ConfigurationError
-from airflow_sagemaker.start.run_config import given_data
+from airflow_sagemaker.start.run_config import check_when_parsed, given_data
 
 
 def read(folder: Path, text: str, render: Any = lambda content, _: content) -> dict[str, Any]:
@@ -49,3 +49,12 @@ def test_a_relative_source_dir_lies_beside_the_file_and_not_in_the_workers_folde
     assert found["source_dir"] == str(tmp_path / "src")
     if named == "src":
         assert found == read_yaml(tmp_path / "training.yaml"), "what `validate` and `from_yaml` read"
+
+
+def test_a_file_of_another_kind_is_checked_by_that_kind_when_the_dag_is_parsed(tmp_path: Path) -> None:
+    path = tmp_path / "scoring.yaml"
+    path.write_text("kind: scoring\ngroup: churn-models\ninput_path: s3://my-bucket/rows/{{ ds }}\n")
+    check_when_parsed(str(path), None)
+    path.write_text("kind: scoring\ngroup: churn-models\ninput_pth: s3://my-bucket/rows\n")
+    with pytest.raises(ConfigurationError, match=r"did you mean input_path\?"):
+        check_when_parsed(str(path), None)
