@@ -1,4 +1,4 @@
-"""`validate --data` of a partition on S3, against the one before it there, or from a folder against one on S3."""
+"""`split` to S3, and `validate --data` of a partition there, against the one before it, or of a folder against it."""
 
 from __future__ import annotations
 
@@ -69,3 +69,24 @@ def test_the_newest_partition_before_is_the_measure(
     assert "drift (PSI) since the last partition in train.country:" in found["message"]
     torn = f"s3://{BUCKET}/churn/input/2026-02-01"
     assert "is not a whole Parquet file" in findings(capsys, "--data", "now", "--against", torn)["message"]
+
+
+def test_split_uploads_a_partition_once(folder: Path, local_sagemaker: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    s3, bucket = local_sagemaker.client("s3"), "split-tables"
+
+    def split(*options: str) -> str:
+        arguments = ["split", "churn.parquet", "churn.yaml", "--bucket", bucket, "--partition", "2026-01-31"]
+        return "" if main([*arguments, *options]) == 0 else capsys.readouterr().err
+
+    def uploaded() -> dict[str, bytes]:
+        keys = [f"churn/input/2026-01-31/{name}/{name}.parquet" for name in SPLITS]
+        return {key: s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
+
+    assert f"bucket {bucket} does not exist; name another --bucket, or add --create-bucket" in split()
+    assert split("--create-bucket") == ""
+    first = uploaded()
+    write_parquet(folder / "churn.parquet", customers(seed=7))
+    assert "2026-01-31 is not empty; give another --partition, or --overwrite" in split()
+    assert uploaded() == first
+    assert split("--overwrite") == ""
+    assert not set(uploaded().values()) & set(first.values())
