@@ -220,6 +220,26 @@ def test_presigned_addresses_of_both_signatures(server: LocalS3, s3: Any, bucket
             urllib.request.urlopen(expired)
 
 
+@pytest.mark.parametrize(
+    ("age", "lifetime", "status"),
+    [(3600, 3500, 403), (3600, 3700, 200), (-3600, 600, 403)],
+    ids=["over", "valid", "early"],
+)
+def test_a_presigned_address_is_valid_for_its_seconds(
+    server: LocalS3, s3: Any, bucket: str, monkeypatch: pytest.MonkeyPatch, age: int, lifetime: int, status: int
+) -> None:
+    s3.put_object(Bucket=bucket, Key="key", Body=b"content")
+    signed = datetime.now(UTC) - timedelta(seconds=age)
+    monkeypatch.setattr("botocore.auth.get_current_datetime", lambda *_args, **_kwargs: signed.replace(tzinfo=None))
+    client = server.client(signature_version="s3v4")
+    url = client.generate_presigned_url("get_object", {"Bucket": bucket, "Key": "key"}, ExpiresIn=lifetime)
+    if status == 200:
+        assert urllib.request.urlopen(url).read() == b"content"
+    else:
+        with pytest.raises(urllib.error.HTTPError, match=str(status)):
+            urllib.request.urlopen(url)
+
+
 @pytest.mark.parametrize("algorithm", ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256", "SHA512", "MD5"])
 def test_checksums(s3: Any, bucket: str, algorithm: str) -> None:
     from local_sagemaker.s3.storage import checksums
