@@ -67,6 +67,16 @@ def test_jobs_of_one_name_in_two_regions(service: Service, ireland: Any) -> None
         assert written == f"{region}/{region}"
 
 
+def test_a_token_counts_in_its_region(service: Service, ireland: Any) -> None:
+    request = {
+        "PipelineName": f"twice-{uuid.uuid4().hex[:8]}", "ClientRequestToken": uuid.uuid4().hex, "RoleArn": ROLE,
+        "PipelineDefinition": definition(condition("Check", 1, 1)),
+    }  # fmt: skip
+    arns = [client.create_pipeline(**request)["PipelineArn"] for client in (service.sagemaker, ireland)]
+    assert [arn.split(":")[3] for arn in arns] == ["us-east-1", REGION]
+    assert ireland.describe_pipeline(PipelineName=request["PipelineName"])["PipelineArn"] == arns[1]
+
+
 def test_packages_of_one_group_name_in_two_regions(service: Service, ireland: Any) -> None:
     group = f"group-{uuid.uuid4().hex[:8]}"
     for client, region in ((service.sagemaker, "us-east-1"), (ireland, REGION)):
