@@ -18,6 +18,7 @@ from local_sagemaker.jobs.spec import JobChanges, JobSpec
 from local_sagemaker.jobs.transfer.channels import share
 from local_sagemaker.jobs.transfer.checkpoints import CheckpointSync
 from local_sagemaker.jobs.transfer.s3 import S3Uri
+from local_sagemaker.requests.job_rules import DEFAULT_RUNTIME_SECONDS
 from local_sagemaker.types import JsonObject
 
 _CODE_BYTES = 2**20
@@ -44,7 +45,7 @@ class ProcessingJob(Job):
         for index in range(len(self.layouts)):
             self._prepare(index)
         configs = [self._host(index) for index in range(len(self.layouts))]
-        limit = float((self.request.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds", 86400))
+        limit = float((self.request.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds", DEFAULT_RUNTIME_SECONDS))
         outcome = self.run_hosts(configs, limit)
         self._upload_outputs()
         self._finish(outcome)

@@ -29,6 +29,7 @@ from local_sagemaker.jobs.transfer.channels import share
 from local_sagemaker.jobs.transfer.checkpoints import CheckpointSync
 from local_sagemaker.jobs.transfer.s3 import S3Problem, S3Uri
 from local_sagemaker.requests import toolkit
+from local_sagemaker.requests.job_rules import DEFAULT_RUNTIME_SECONDS
 from local_sagemaker.types import JsonObject
 
 _CODE_CHANNELS = ("code", "sm_drivers")
@@ -101,7 +102,7 @@ class TrainingJob(Job):
 
     def _max_runtime(self) -> float:
         condition = self.request.get("StoppingCondition") or {}
-        return float(condition.get("MaxRuntimeInSeconds", 86400)) - self._billable
+        return float(condition.get("MaxRuntimeInSeconds", DEFAULT_RUNTIME_SECONDS)) - self._billable
 
     def _wait_time_exceeded(self, submitted: float) -> bool:
         limit = (self.request.get("StoppingCondition") or {}).get("MaxWaitTimeInSeconds")

@@ -9,6 +9,8 @@ from local_sagemaker.expressions.values import known_structure
 from local_sagemaker.requests import tuning
 from local_sagemaker.types import JsonObject, Request
 
+DEFAULT_RUNTIME_SECONDS = 86400
+"""MaxRuntimeInSeconds of a training or processing job that does not set it (documented: one day)."""
 _ACCELERATORS = ("ml.trn", "ml.inf")
 """Instance types whose programs need AWS's Neuron compiler."""
 
@@ -116,7 +118,7 @@ def _s3_input(where: str, source: JsonObject) -> Iterator[tuple[str, str]]:
 
 def _waiting_time(request: Request) -> Iterator[str]:
     condition = known_structure(request.get("StoppingCondition"))
-    runtime, wait = condition.get("MaxRuntimeInSeconds", 86400), condition.get("MaxWaitTimeInSeconds")
+    runtime, wait = condition.get("MaxRuntimeInSeconds", DEFAULT_RUNTIME_SECONDS), condition.get("MaxWaitTimeInSeconds")
     if request.get("EnableManagedSpotTraining") in (None, False):
         if wait is not None:
             yield "Invalid MaxWaitTimeInSeconds. It is only supported when EnableManagedSpotTraining is set to true"

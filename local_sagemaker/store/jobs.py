@@ -13,6 +13,7 @@ from local_sagemaker.identifiers import now, sagemaker_arn
 from local_sagemaker.jobs.spec import JobKind, JobSpec
 from local_sagemaker.json_text import dumps, with_epoch_seconds
 from local_sagemaker.requests.instances import Capacity, with_selection
+from local_sagemaker.requests.job_rules import DEFAULT_RUNTIME_SECONDS
 from local_sagemaker.types import JsonObject, Request
 
 
@@ -99,6 +100,9 @@ def insert(
         "CreationTime": moment,
         "LastModifiedTime": moment,
     }
+    if kind is not TUNING:
+        default = {"MaxRuntimeInSeconds": DEFAULT_RUNTIME_SECONDS}
+        description["StoppingCondition"] = default | (request.get("StoppingCondition") or {})
     if kind is TRAINING:
         first = {"Status": "Starting", "StartTime": moment, "StatusMessage": "Waiting for a free slot"}
         description |= {"SecondaryStatus": "Starting", "SecondaryStatusTransitions": [first]}

@@ -79,6 +79,22 @@ def test_queued_job_is_stopped_at_once(service: Service) -> None:
     assert {ended(service, name)["TrainingJobStatus"] for name in names} == {"Stopped"}
 
 
+def test_a_job_without_a_stopping_condition_may_run_for_a_day(service: Service) -> None:
+    name = f"job-{uuid.uuid4().hex[:8]}"
+    request = training_arguments("true", service.output) | {"TrainingJobName": name}
+    del request["StoppingCondition"]
+    service.sagemaker.create_training_job(**request)
+    service.sagemaker.create_processing_job(
+        ProcessingJobName=name,
+        AppSpecification={"ImageUri": IMAGE, "ContainerEntrypoint": ["/bin/true"]},
+        ProcessingResources={"ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1}},
+        RoleArn=ROLE,
+    )
+    training = service.sagemaker.describe_training_job(TrainingJobName=name)
+    processing = service.sagemaker.describe_processing_job(ProcessingJobName=name)
+    assert training["StoppingCondition"] == processing["StoppingCondition"] == {"MaxRuntimeInSeconds": 86400}
+
+
 def test_missing_jobs(service: Service) -> None:
     with refused("ValidationException", "Requested resource not found"):
         service.sagemaker.describe_training_job(TrainingJobName="none")
