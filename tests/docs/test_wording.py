@@ -14,7 +14,9 @@ import pytest
 from tests.docs.pages import ROOT, pages, prose_of
 
 CODE = (
+    "bin",
     "dags",
+    "deploy",
     "examples",
     "local_sagemaker",
     "plugins",
@@ -23,13 +25,26 @@ CODE = (
 )
 """Folders whose messages, log lines and help texts are checked."""
 DOCUMENTED = (
+    "bin",
     "dags",
+    "deploy",
     "examples",
+    "local_sagemaker",
     "plugins",
     "preprocessing",
     "training",
 )
 """Folders whose docstrings and comments are checked, too."""
+SCRIPTS = (
+    ".ci/*",
+    ".env.example",
+    "Dockerfile",
+    "bin/*",
+    "deploy/**/*",
+    "docker-compose.yaml",
+    "packaging/**/*",
+)
+"""Files that are not Python, whose comments and messages are checked."""
 BETTER = {
     r"(?<!here )(?:is|are|was) no (?!longer\b|such\b|more\b|other\b|need\b)\w+": "'is not a ...', or what it must be",
     r"to be had": "'available'",
@@ -77,6 +92,27 @@ BETTER = {
     r"(?:faults?|errors?) that heals?\b": "'transient faults'",
     r"as (?:it|they) (?:is|are|was|were)(?= returned)": "'unchanged'",
     r"(?:what|who) (?:a|the) person (?:has )?decided": "'manual decisions'",
+    r"le(?:t|ts) by\b": "'accepted', 'skipped'",
+    r"(?:written|writes?|write it|wrote) down\b": "'stored', 'recorded'",
+    r"unless asked otherwise": "'by default'",
+    r"hand(?:s|ed)? on\b": "'passes on'",
+    r"told (?:apart|again)": "'distinguished', 'identified'",
+    r"[Ww]ho asks\b": "'the caller'",
+    r"(?:when|if) it is none\b|is none of\b": "'if it is not ...'",
+    r"as the service has it": "'as on AWS'",
+    r"in the place of\b": "'instead of'",
+    r"[Tt]ak(?:e|es|ing) up what": "'continues the work of'",
+    r"in the service's words": "'with the service's message'",
+    r"(?:not|no\w*) any more\b": "'no longer'",
+    r"(?:no|nothing) need\w* be\b": "'need not', 'nothing has to be'",
+    r"what (?:there is|is there)\b": "'the existing ...'",
+    r"whether it was one\b": "what is returned, and when it is true",
+    r"; gives (?:the|its|their|an|a)\b": "'returns ...'",
+    r"what (?:it|he|she) was told\b": "'its options', 'its arguments'",
+    r"(?:put|put there|made) by hand": "'created by hand'",
+    r"moments? that (?:it|they) (?:does|do) not choose": "'random times'",
+    r"with the whole of\b": "'with'",
+    r"brings? it about\b": "'for any reason'",
 }
 
 
@@ -100,6 +136,12 @@ def documentation_of(module: Path) -> Iterator[tuple[int, str]]:
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.COMMENT:
             yield token.start[0], token.string
+
+
+def scripts() -> list[Path]:
+    """Shell scripts, settings and packages' metadata: text files that are neither Python nor pages."""
+    files = (path for pattern in SCRIPTS for path in ROOT.glob(pattern) if path.is_file())
+    return sorted(path for path in files if path.suffix not in (".py", ".pyc", ".md", ".txt"))
 
 
 def found_in(text: str) -> list[str]:
@@ -135,5 +177,15 @@ def test_docstrings_and_comments_read_without_stopping(folder: str) -> None:
         for path in sorted((ROOT / folder).rglob("*.py"))
         for line, text in documentation_of(path)
         for problem in found_in(text)
+    ]
+    assert found == []
+
+
+def test_scripts_and_settings_read_without_stopping() -> None:
+    assert scripts()
+    found = [
+        f"{path.relative_to(ROOT)}: {problem}"
+        for path in scripts()
+        for problem in found_in(re.sub(r"^\s*#", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE))
     ]
     assert found == []
