@@ -59,7 +59,14 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _serve_options(command: argparse.ArgumentParser) -> None:
-    add = command.add_argument
+    _address_options(command.add_argument_group("addresses"))
+    _job_options(command.add_argument_group("jobs"))
+    _step_options(command.add_argument_group("steps"))
+    _fault_options(command.add_argument_group("simulated faults"))
+
+
+def _address_options(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
     add("--port", type=_port, default=4600, help="port of the API (default: 4600); 0 picks a free port")
     add(
         "--s3-port",
@@ -72,6 +79,10 @@ def _serve_options(command: argparse.ArgumentParser) -> None:
         default="127.0.0.1",
         help="address to listen on (default: 127.0.0.1); other than loopback requires access keys",
     )
+
+
+def _job_options(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
     add(
         "--max-jobs",
         type=_count,
@@ -97,15 +108,6 @@ def _serve_options(command: argparse.ArgumentParser) -> None:
         " can contain a space-separated list",
     )
     add(
-        "--no-capacity",
-        action="append",
-        type=_instance_type,
-        default=[],
-        metavar="TYPE",
-        help="simulate an instance type without capacity, such as ml.g5.12xlarge: a job uses the next of its"
-        " InstancePreferences, or fails with CapacityError; may be repeated",
-    )
-    add(
         "--stop-grace",
         type=_positive,
         default=120.0,
@@ -119,6 +121,10 @@ def _serve_options(command: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="package index that CodeArtifact repositories serve (default: PIP_INDEX_URL, or PyPI)",
     )
+
+
+def _step_options(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
     add(
         "--callback-hook",
         type=_hook,
@@ -135,6 +141,19 @@ def _serve_options(command: argparse.ArgumentParser) -> None:
         metavar="ARN=MODULE:FUNCTION",
         help="Python function that a Lambda step with this FunctionArn calls; the module is imported from the current"
         " folder by the interpreter that runs the jobs; may be repeated",
+    )
+
+
+def _fault_options(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--no-capacity",
+        action="append",
+        type=_instance_type,
+        default=[],
+        metavar="TYPE",
+        help="simulate an instance type without capacity, such as ml.g5.12xlarge: a job uses the next of its"
+        " InstancePreferences, or fails with CapacityError; may be repeated",
     )
     add(
         "--throttle",
