@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from training.model import Shape, TabularNet, parameter_groups
-from training.optimizer import AdamW
+from training.optimizer import AdamW, AveragedNet
 
 SHAPE = Shape(
     numeric=3,
@@ -53,6 +53,24 @@ def test_steps_are_pytorchs_bit_by_bit_also_after_a_resume(dtype: torch.dtype) -
         reference.zero_grad()
         for name, weights in theirs.state_dict().items():
             assert torch.equal(ours.state_dict()[name], weights), (step, name)
+
+
+@pytest.mark.parametrize(
+    ("most", "expected"),
+    [(0, 400.0), (20, 400.0 - 19.0), (1000, 400.0 * 10 / 11)],
+    ids=["not averaged", "over 20 steps", "over a tenth of the steps"],
+)
+def test_averaged_weights_lag_behind_by_the_steps_that_they_cover(most: int, expected: float) -> None:
+    net = TabularNet(SHAPE)
+    averaged = AveragedNet(net, most)
+    for step in range(1, 401):
+        with torch.no_grad():
+            for weights in net.parameters():
+                weights.fill_(step)
+        averaged.follow(net, step)
+    for weights in averaged.net.parameters():
+        assert weights.flatten()[0].item() == pytest.approx(expected, abs=1)
+        assert not weights.requires_grad
 
 
 def test_a_training_does_not_import_dynamo() -> None:
