@@ -13,8 +13,10 @@ _DATE = (
     r"^\s*(\d{4}([-/.])\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/]\d{1,2}[-/](\d{4}|\d{2})|\d{1,2}\.\d{1,2}\.\d{4}"
     r"|\d{1,2}[- ]?[A-Za-z]{3}[- ]?(\d{4}|\d{2}))([T ]\d{1,2}:\d{2}.*)?\s*$"
 )
+"""Strings that are dates, with or without a time: 2024-01-31, 1/31/2024, 31.1.2024, 31jan2024."""
 _SORTABLE_DATE = r"^\d{4}[-/.]\d{2}[-/.]\d{2}"
 _NUMBER = r"^\s*[-+]?\s*[$€£]?\s*[-+]?(\d{1,3}([,' ]\d{3})+|\d+|\d*[.,]\d+)([.,]\d+)?([eE][-+]?\d+)?\s*[%$€£]?\s*$"
+"""Strings that are numbers to a person: 1.5, 1,234, $5, -3%, 1e-3."""
 _DIGITS = r"^\d+$"
 SMOOTHING = 10.0
 """Weight of the average label rate in a category's smoothed rate, in rows."""
@@ -46,11 +48,11 @@ class Column:
     least: Any = None
     most: Any = None
     number_texts: float = 0.0
-    """Texts: share of those with values that are numbers, with a currency, percent sign or separators, too."""
+    """Share of strings that are numbers, also with a currency, percent sign or separators."""
     other_text: str = ""
-    """A string that is not a number."""
+    """One of the other strings."""
     sorts: bool = True
-    """Whether dates and times sort by time: texts do if the year comes first, and month and day have two digits."""
+    """Whether dates sort by time: strings do if the year comes first, and month and day have two digits."""
 
     @property
     def null_share(self) -> float:
@@ -101,27 +103,27 @@ def describe(name: str, values: pa.ChunkedArray) -> Column:
     once = pc.sum(pc.equal(counts.field("counts"), 1)).as_py() or 0
     sizes = (rows, plain.null_count, len(counts), once)
     if kind is Kind.CATEGORY and len(counts) and text != "bool":
-        return _described_text(name, text, sizes, counts)
+        return _describe_strings(name, text, sizes, counts)
     ends = pc.min_max(plain).as_py() if kind in (Kind.NUMBER, Kind.TIME) else {"min": None, "max": None}
     return Column(name, text, kind, *sizes, ends["min"], ends["max"])
 
 
-def _described_text(name: str, text: str, sizes: tuple[int, int, int, int], counts: pa.StructArray) -> Column:
-    """A column of texts: dates and numbers are often written as such."""
+def _describe_strings(name: str, kind: str, sizes: tuple[int, int, int, int], counts: pa.StructArray) -> Column:
+    """Return what a column of strings contains: dates and numbers are often written as such."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     values, weights = counts.field("values").cast(pa.string()), counts.field("counts")
     if pc.all(pc.match_substring_regex(values, _DATE)).as_py():
         sorts = pc.all(pc.match_substring_regex(values, _SORTABLE_DATE)).as_py()
-        return Column(name, text, Kind.TIME, *sizes, sorts=sorts)
+        return Column(name, kind, Kind.TIME, *sizes, sorts=sorts)
     numbers = pc.match_substring_regex(values, _NUMBER)
     share = (pc.sum(weights.filter(numbers)).as_py() or 0) / pc.sum(weights).as_py()
     if pc.all(pc.match_substring_regex(values, _DIGITS)).as_py():
-        share = 0.0  # digits as texts are codes
+        share = 0.0  # strings of digits are codes
     others = values.filter(pc.invert(numbers))
     return Column(
-        name, text, Kind.CATEGORY, *sizes, number_texts=share, other_text=others[0].as_py() if len(others) else ""
+        name, kind, Kind.CATEGORY, *sizes, number_texts=share, other_text=others[0].as_py() if len(others) else ""
     )
 
 

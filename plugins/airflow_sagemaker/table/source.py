@@ -183,10 +183,14 @@ def _require_separator(file: Path, names: list[str]) -> None:
 
 
 def _first_line(file: Path) -> str:
+    """Return the first line of a CSV file, an empty one if its compression is broken."""
     import pyarrow as pa
 
-    with pa.input_stream(str(file), compression="detect") as stream:
-        text: str = stream.read(1 << 16).decode("utf-8", "replace")
+    try:
+        with pa.input_stream(str(file), compression="detect") as stream:
+            text: str = stream.read(1 << 16).decode("utf-8", "replace")
+    except (pa.ArrowException, OSError):
+        return ""
     return text.partition("\n")[0]
 
 

@@ -249,6 +249,7 @@ def bad_file(case: str) -> str:
         return "x.parquet"
     contents = {
         "no table.parquet": "hello", "empty.csv": "", "twice.csv": "churned,a,a\n1,2,3\n", "no table.csv": "\x00\x01",
+        "plain.csv.gz": "a,churned\n1,0\n",
         "text.txt": "a,b\n1,2\n",
     }  # fmt: skip
     lines = "".join(f"{n},é{n % 3},{n % 2}\n" for n in range(40))
@@ -296,6 +297,7 @@ def bad_file(case: str) -> str:
         ("empty.csv", "is empty"),
         ("twice.csv", "duplicate columns: a"),
         ("no table.csv", "is not a CSV file"),
+        ("plain.csv.gz", "is not a CSV file"),
         ("a folder without parquet", "contains no .parquet file"),
         ("nowhere.parquet", "no such file or folder"),
         ("s3://bucket/table.parquet", "download it first"),
