@@ -1,1 +1,1 @@
-"""What several folders of tests share: servers, waiting, proxies, samples. No tests; nothing for one folder alone."""
+"""Code that several test folders share: servers, waiting, proxies, samples."""

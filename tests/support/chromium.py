@@ -1,4 +1,4 @@
-"""The browser that tests and the pages' benchmark drive."""
+"""The browser of the tests and of the pages' benchmark."""
 
 from __future__ import annotations
 

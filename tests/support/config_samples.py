@@ -1,4 +1,4 @@
-"""Configurations that the tests of this folder start from."""
+"""Valid configurations that tests change."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ ROLE = "arn:aws:iam::123456789012:role/Trainer"
 
 
 def settings(**changes: Any) -> dict[str, Any]:
-    """A small valid configuration as plain data, with changes."""
+    """Return a small valid configuration as plain data, with changes."""
     return {"hyperparameters": dict(TABLE), **PATHS, **changes}

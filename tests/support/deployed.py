@@ -1,4 +1,4 @@
-"""Compiled pipelines on the local SageMaker by boto3 alone: deployed, started, followed, and what their jobs left."""
+"""Compiled pipelines on the local SageMaker, with boto3 alone: deployed, started, followed, and their results."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def step(definition: str, name: str = "Train") -> dict[str, Any]:
 
 
 def substituted(value: Any, parameters: dict[str, str]) -> Any:
-    """The arguments as SageMaker would resolve them at a start."""
+    """Return the arguments as SageMaker resolves them at a start."""
     if isinstance(value, dict) and set(value) == {"Get"}:
         name = value["Get"].removeprefix("Parameters.")
         return int(parameters[name]) if name == "TrainingInstanceCount" else parameters[name]
@@ -32,7 +32,7 @@ def substituted(value: Any, parameters: dict[str, str]) -> Any:
 
 
 class Deployed:
-    """The pipeline of a configuration, in a bucket of its own with something in each channel."""
+    """The pipeline of a configuration, in its own bucket with an object in each channel."""
 
     def __init__(
         self, local_sagemaker: Any, config: PytorchTrainingConfig, channels: dict[str, bytes] | None = None
@@ -82,14 +82,14 @@ class Deployed:
         return dict(self.sagemaker.describe_training_job(TrainingJobName=name))
 
     def model_file(self, step: dict[str, Any], name: str) -> bytes:
-        """Return a file out of a training step's model.tar.gz."""
+        """Return a file in a training step's model.tar.gz."""
         uri = self.job(step)["ModelArtifacts"]["S3ModelArtifacts"]
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         return file_in_archive(self.s3.get_object(Bucket=bucket, Key=key)["Body"].read(), name)
 
 
 def file_in_archive(archive: bytes, name: str) -> bytes:
-    """Return the bytes of one file in a tar.gz."""
+    """Return the content of a file in a tar.gz."""
     with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
         file = opened.extractfile(next(one for one in opened.getnames() if one.removeprefix("./") == name))
         assert file is not None

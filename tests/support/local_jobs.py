@@ -33,7 +33,7 @@ TERMINAL = {"Completed", "Failed", "Stopped"}
 
 
 def processes_with(mark: str) -> list[int]:
-    """Every living process whose environment or command line holds `mark`."""
+    """Return all processes whose environment or command line contains `mark`."""
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
@@ -50,7 +50,7 @@ def processes_with(mark: str) -> list[int]:
 
 @dataclass
 class Recorder:
-    """The API side's place: keeps what the jobs report."""
+    """Replaces the API: stores what the jobs report."""
 
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
     history: dict[str, list[str]] = field(default_factory=dict)
@@ -119,7 +119,7 @@ def running_backend(folder: Path) -> Iterator[Backend]:
 
 
 class Jobs:
-    """A supervisor with its recorder: submit, wait, look."""
+    """A supervisor with its recorder."""
 
     def __init__(self, backend: Backend, data_dir: Path, **options: Any) -> None:
         self.backend = backend
@@ -158,7 +158,7 @@ class Jobs:
 
 
 def training_request(command: list[str], **members: Any) -> dict[str, Any]:
-    """A CreateTrainingJob request whose container runs `command`."""
+    """Return a CreateTrainingJob request whose container runs `command`."""
     request: dict[str, Any] = {
         "RoleArn": ROLE,
         "AlgorithmSpecification": {
@@ -179,12 +179,12 @@ def training_request(command: list[str], **members: Any) -> dict[str, Any]:
 
 
 def script_request(text: str, **members: Any) -> dict[str, Any]:
-    """A training job that is one Python script, without the SDK's drivers."""
+    """Return a training job with a Python script, without the SDK's drivers."""
     return training_request(["python3", "-c", text], **members)
 
 
 def channel(name: str, key: str, **source: str) -> dict[str, Any]:
-    """One channel of an S3 prefix."""
+    """Return a channel for an S3 prefix."""
     s3 = {"S3DataType": "S3Prefix", "S3Uri": f"s3://{BUCKET}/{key}", "S3DataDistributionType": "FullyReplicated"}
     return {"ChannelName": name, "DataSource": {"S3DataSource": {**s3, **source}}, "InputMode": "File"}
 

@@ -1,4 +1,4 @@
-"""A mail server on loopback that keeps what it is sent, and Airflow's connection to it."""
+"""A mail server on loopback that stores its messages, and Airflow's connection to it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 
 class MailSink(socketserver.ThreadingTCPServer):
-    """As much of SMTP as a client needs to leave a message; keeps all of them."""
+    """The part of SMTP that a client needs to send a message; stores all messages."""
 
     daemon_threads = True
 
@@ -25,7 +25,7 @@ class MailSink(socketserver.ThreadingTCPServer):
 
 
 def text_of(raw: bytes) -> str:
-    """A message's subject and its parts, decoded."""
+    """Return a message's subject and its decoded parts."""
     message = email.message_from_bytes(raw)
     parts = [part.get_payload(decode=True) or b"" for part in message.walk() if not part.is_multipart()]
     return "\n".join([str(message["Subject"]), *(bytes(part).decode() for part in parts)])  # type: ignore[arg-type]
@@ -55,7 +55,7 @@ class MailHandler(socketserver.StreamRequestHandler):
 
 @contextmanager
 def mail_sink() -> Iterator[tuple[MailSink, str]]:
-    """A running server, and AIRFLOW_CONN_SMTP_DEFAULT for it."""
+    """Run a server, and set AIRFLOW_CONN_SMTP_DEFAULT to it."""
     with MailSink() as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         extra = {"disable_ssl": True, "disable_tls": True, "from_email": "airflow@example.com"}

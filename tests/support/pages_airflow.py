@@ -16,13 +16,13 @@ from local_stack.settings import ROOT, Home, Ports, airflow_environment
 
 BROWSER = ROOT / "tests" / "browser"
 USERS = {"admin": "admin", "reader": "viewer", "narrow": "viewer", "stranger": ""}
-"""User and role of SimpleAuthManager; no role means no right to anything."""
+"""User and role of SimpleAuthManager; without a role, a user has no permissions."""
 PASSWORD = "browser-tests"
 
 
 @dataclass
 class Airflow:
-    """The running Airflow: its address, a client signed in as admin, and what started it."""
+    """The running Airflow: its URL, a client signed in as admin, and the stack."""
 
     url: str
     client: AirflowClient
@@ -31,11 +31,11 @@ class Airflow:
 
     @property
     def hold(self) -> Path:
-        """While this file exists, trainings stand still after three epochs."""
+        """While this file exists, trainings pause after three epochs."""
         return Path(self.env["PAGES_HOLD"])
 
     def seed_year(self, dag_id: str, *, days: int = 365) -> None:
-        """A year of finished runs of `dag_id` in the database."""
+        """Add a year of finished runs of `dag_id` to the database."""
         command = [sys.executable, "-m", "tests.browser.seed", dag_id, "2013-01-01", str(days)]
         done = subprocess.run(command, env=self.env, capture_output=True, text=True, check=False, cwd=ROOT)
         if done.returncode != 0:
@@ -44,7 +44,7 @@ class Airflow:
 
 @contextmanager
 def running_airflow(folder: Path, **settings: str) -> Iterator[Airflow]:
-    """An Airflow in `folder` on free ports, ready with its DAGs parsed; `settings` are further AIRFLOW__ variables."""
+    """Run an Airflow in `folder` on free ports, with its DAGs parsed; `settings` are more AIRFLOW__ variables."""
     home, ports = Home(folder), Ports(free_port(), free_port(), free_port(), free_port())
     env = airflow_environment(home, ports, schedules=False) | {
         "AIRFLOW__CORE__DAGS_FOLDER": str(BROWSER / "dags"),

@@ -1,4 +1,4 @@
-"""Pipelines of one small shell script each, made without the SDK, on the shared local SageMaker."""
+"""Pipelines with one small shell script each, without the SDK, on the shared local SageMaker."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ WAITS = "trap 'exit 143' TERM; sleep 6000 & wait"
 
 
 def compiled(name: str, steps: list[dict[str, Any]]) -> CompiledPipeline:
-    """A definition with these steps."""
+    """Return a definition with these steps."""
     definition = json.dumps({"Version": "2020-12-01", "Metadata": {}, "Parameters": [], "Steps": steps})
     digest = hashlib.sha256(definition.encode()).hexdigest()
     return CompiledPipeline(name, definition, digest, ROLE, (), {"team": "tests"}, "us-east-1")
 
 
 def script_step(bucket: str, script: str, name: str = "Train") -> dict[str, Any]:
-    """A training step that runs a shell script."""
+    """Return a training step that runs a shell script."""
     return {
         "Name": name,
         "Type": "Training",
@@ -54,7 +54,7 @@ def script_step(bucket: str, script: str, name: str = "Train") -> dict[str, Any]
 
 @dataclass(eq=False)
 class Pipelines:
-    """Makes pipelines and executions, and stops what is left of them."""
+    """Creates pipelines and executions, and stops those that are still running."""
 
     server: Any
     bucket: str
@@ -65,7 +65,7 @@ class Pipelines:
         return self.another()
 
     def another(self) -> Executions:
-        """As another worker's, but with the same boto3 clients (thread-safe, and half a second to make)."""
+        """Return executions as of another worker, but with the same boto3 clients (thread-safe, and slow to create)."""
         aws = Aws(TARGET, logging.getLogger("test"))
         for service in ("sagemaker", "s3", "logs"):
             aws._clients[service] = self._client(service)

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of its own for some tests, from Debian's package."""
+"""A separate PostgreSQL server for tests, from Debian's package."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ READY_SECONDS = 30
 
 
 def programs() -> Path | None:
-    """The folder of initdb and postgres; None where there is no PostgreSQL."""
+    """Return the folder of initdb and postgres, None without PostgreSQL."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
     if found:
         return found[-1]
@@ -29,10 +29,10 @@ def programs() -> Path | None:
 
 @contextmanager
 def running_postgres() -> Iterator[str]:
-    """The SQLAlchemy URL of an empty database; the server and its files are gone afterwards."""
+    """Yield the SQLAlchemy URL of an empty database; server and files are removed afterwards."""
     bin_folder = programs()
     assert bin_folder is not None, "no PostgreSQL server here: apt-get install postgresql"
-    # PostgreSQL refuses to run as root: then its package's own user runs it.
+    # PostgreSQL does not run as root: use its package's user instead.
     other: dict[str, Any] = {"user": "postgres"} if getpass.getuser() == "root" else {}
     folder = Path(tempfile.mkdtemp(prefix="postgres-"))
     if other:

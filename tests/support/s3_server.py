@@ -1,4 +1,4 @@
-"""The S3 server alone, as a real process over a real folder, and requests as no client library makes them."""
+"""The S3 server alone, as a real process over a real folder, and requests that no client library makes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Answer:
 
 
 class LocalS3:
-    """A running server; the same folder may be served by one after the other."""
+    """A running server; servers may serve the same folder one after another."""
 
     def __init__(self, folder: Path, host: str = "127.0.0.1", port: int = 0, **options: Any) -> None:
         self.folder = folder / "s3"
@@ -60,13 +60,13 @@ class LocalS3:
 
     @property
     def pid(self) -> int:
-        """Of the process that answers now."""
+        """Id of the current server process."""
         process = self._server._process
         assert process is not None
         return process.pid
 
     def kill(self) -> None:
-        """End the process as a power failure of its own would; another one follows by itself."""
+        """Kill the process; another one is started automatically."""
         os.kill(self.pid, signal.SIGKILL)
 
     def stop(self) -> None:
@@ -74,7 +74,7 @@ class LocalS3:
         self._server.stop()
 
     def client(self, region: str = "us-east-1", **options: Any) -> Any:
-        """A boto3 client with boto3's own settings, but for retries."""
+        """Return a boto3 client with boto3's default settings, except for retries."""
         config = Config(**{"retries": {"max_attempts": 0}, "inject_host_prefix": False, **options})
         return _session().client("s3", endpoint_url=f"http://{self.address}", region_name=region, config=config)
 
@@ -88,7 +88,7 @@ class LocalS3:
         payload: str | None = None,
         secret_key: str = SECRET_KEY,
     ) -> dict[str, str]:
-        """The headers of a signed request; `path` is sent as it is given."""
+        """Return the headers of a signed request; `path` is sent unchanged."""
         request = AWSRequest(method, f"http://{self.address}{path}", headers=dict(headers or {}), data=body)
         request.context["payload_signing_enabled"] = True
         if payload is not None:
@@ -102,7 +102,7 @@ class LocalS3:
     def request(
         self, method: str, path: str, *, body: bytes = b"", headers: Mapping[str, str] | None = None, **signing: Any
     ) -> Answer:
-        """One signed request on a connection of its own."""
+        """Send a signed request on a new connection."""
         signed = self.signed(method, path, headers=headers, body=body, **signing)
         return self.send(method, path, {"Content-Length": str(len(body)), **signed}, body)
 
@@ -121,7 +121,7 @@ class LocalS3:
             connection.close()
 
     def contents(self, bucket: str) -> dict[str, str]:
-        """The digest of every file of a bucket, by its path."""
+        """Return the digests of a bucket's files by path."""
         folder = self.folder / bucket
         files = (path for path in folder.rglob("*") if path.is_file())
         return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}

@@ -1,4 +1,4 @@
-"""A role, hyperparameters, a training program and a connection that tests start from."""
+"""A role, hyperparameters, a training program and a connection for tests."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def connection_of(
     region: str | None = "us-east-1",
     s3_endpoint: str = "",
 ) -> str:
-    """The Airflow connection of a local SageMaker, as JSON."""
+    """Return the Airflow connection of a local SageMaker, as JSON."""
     extra: dict[str, Any] = {
         "region_name": region,
         "endpoint_url": endpoint,

@@ -13,7 +13,7 @@ import pytest
 
 @contextmanager
 def small_disk(folder: Path, megabytes: int = 12) -> Iterator[Path]:
-    """Mount one at `folder`; skips the test where mounting is not allowed."""
+    """Mount one at `folder`; skip the test if mounting is not allowed."""
     folder.mkdir(parents=True)
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.mount(b"small", str(folder).encode(), b"tmpfs", 0, f"size={megabytes}m".encode()):
@@ -21,4 +21,4 @@ def small_disk(folder: Path, megabytes: int = 12) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        libc.umount2(str(folder).encode(), 2)  # detached: whatever still has it open does not matter
+        libc.umount2(str(folder).encode(), 2)  # detached, in case something still has it open

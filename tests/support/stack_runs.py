@@ -1,4 +1,4 @@
-"""Runs of the shipped DAG in a real Airflow: what tests wait for and look at."""
+"""Runs of the shipped DAG in a real Airflow: wait for them and read their results."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from local_stack.stack import Stack
 
 MINUTES = 60
 SMALL = {"window_days": 28, "epochs": 2}
-"""What is set in the form of most runs: a window of 28 days trains in a third of the time of the default 90."""
+"""Form of most runs: a window of 28 days takes a third of the default's time."""
 
 
 def wait_for_runs(
     stack: Stack, count: int, *, dag_id: str = DAG_ID, minutes: float = 16, **query: Any
 ) -> list[dict[str, Any]]:
-    """The runs that match `query`, once `count` have ended; fails with the tasks' logs when one did not succeed."""
+    """Return the runs that match `query` when `count` have ended; fail with the tasks' logs if one has failed."""
     deadline = time.monotonic() + minutes * MINUTES
     while True:
         stack.processes.check()
@@ -54,7 +54,7 @@ def model_exists(stack: Stack, outcome: dict[str, Any]) -> bool:
 
 
 def buttons_and_definition(stack: Stack, run: dict[str, Any]) -> None:
-    """What the pages and a person need of a finished run: addresses that answer, and the definition that ran."""
+    """Check that a finished run's links respond, and return them and the definition that ran."""
     run_id, outcome = run["dag_run_id"], outcome_of(stack, run)
     where = f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances"
     links = stack.airflow.get(f"{where}/wait_for_training/links", map_index=-1)["extra_links"]

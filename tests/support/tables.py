@@ -1,4 +1,4 @@
-"""Small tables for the commands that look at tables."""
+"""Small tables for the commands about tables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FIRST_DAY = datetime.date(2025, 1, 1)
 
 
 def customers(rows: int = 400, seed: int = 0, **changes: list[Any] | None) -> dict[str, list[Any]]:
-    """Made-up customers whose label depends on the country; `changes` replace columns, None takes one out."""
+    """Return random customers whose label depends on the country; `changes` replace columns, None removes one."""
     draw = random.Random(seed)
     country = [draw.choice(["DE", "FR", "NL"]) for _ in range(rows)]
     table: dict[str, Any] = {

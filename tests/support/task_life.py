@@ -1,4 +1,4 @@
-"""The life of a task run in this process: its tries, clears and kills, behind proxies, and what must hold of it."""
+"""A task run in this process: its tries, clears and kills, behind proxies, and the invariants."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DAY = "2013-07-04"
 
 
 class Lines(logging.Handler):
-    """What the tasks of a cell have logged."""
+    """The log of a cell's tasks."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Lines(logging.Handler):
 
 
 class Logging(SageMakerTrainingPipelineOperator):
-    """Logs where a test can read it."""
+    """Logs to where the test reads it."""
 
     lines: Any = None
 
@@ -54,7 +54,7 @@ class Logging(SageMakerTrainingPipelineOperator):
 
 @dataclass
 class Try:
-    """One try: the operator and what became of it."""
+    """A try: the operator and its result."""
 
     operator: SageMakerTrainingPipelineOperator
     returned: Any = None
@@ -62,13 +62,13 @@ class Try:
 
     @property
     def must_go_on(self) -> bool:
-        """Whether Airflow would run the task again: it was deferred, or failed in a way that a retry heals."""
+        """Whether Airflow would run the task again: it was deferred, or failed with retries."""
         return self.error is not None and type(self.error).__name__ != "AirflowFailException"
 
 
 @dataclass
 class Life:
-    """The life of one task run in this process: tries, clears and kills, through the proxies."""
+    """A task run in this process: tries, clears and kills, through the proxies."""
 
     table: Table
     run_id: str = field(default_factory=lambda: f"run-{uuid.uuid4().hex[:8]}")
@@ -102,7 +102,7 @@ class Life:
         return attempt
 
     def until_it_is_over(self, **settings: Any) -> None:
-        """As Airflow does: retries while there is one to make. Faults are over by then."""
+        """Run retries until there are none left, as Airflow does; faults must have ended."""
         self.table.clear()
         for _ in range(5):
             if self.tries and not self.tries[-1].must_go_on:
@@ -123,7 +123,7 @@ class Life:
 
 @dataclass
 class Table:
-    """What all cells share: a pipeline, two proxies, one process."""
+    """A pipeline, two proxies and a process that all cells share."""
 
     server: Any
     proxy: FaultProxy
@@ -134,7 +134,7 @@ class Table:
     log: logging.Logger
     dag_id: str = "table"
     lines: list[str] = field(default_factory=list)
-    """What the cell's tasks have logged."""
+    """The log of the cell's tasks."""
 
     def __post_init__(self) -> None:
         self.sagemaker = self.server.client("sagemaker")
@@ -162,7 +162,7 @@ class Table:
 
 @contextmanager
 def running_table(local_sagemaker: Any, path: Path) -> Iterator[Table]:
-    """A pipeline of its own, deployed, and proxies before the server."""
+    """Yield a table with its own deployed pipeline, and proxies in front of the server."""
     name = bucket = f"table-{uuid.uuid4().hex[:10]}"
     (path / "source").mkdir()
     (path / "source" / "train.py").write_text(PROGRAM)
@@ -198,7 +198,7 @@ def running_table(local_sagemaker: Any, path: Path) -> Iterator[Table]:
 
 
 def check(life: Life, lines: list[str], *, ended: bool = True) -> None:
-    """At most one lives per clear epoch, none that nobody knows, and no line says what Describe denies."""
+    """At most one execution is live per clear epoch, all are known, and no log line contradicts Describe."""
     live = life.live()
     epochs = [owners_clear_epoch(read_owner(e["PipelineExecutionDescription"])) for e in live]
     assert len(epochs) == len(set(epochs)), f"{live}\n" + "\n".join(lines)
@@ -217,5 +217,5 @@ def check(life: Life, lines: list[str], *, ended: bool = True) -> None:
     if last.returned is not None:
         assert {e["PipelineExecutionArn"] for e in live} <= {last.returned}, "\n".join(lines)
     elif "Stopping" not in "".join(lines) and "Stopped" not in "".join(lines):
-        # the task has failed, and what runs all the same was said
+        # the task has failed, and reported what keeps running
         assert not live or json.dumps(str(last.error)) != '""', "\n".join(lines)

@@ -1,4 +1,4 @@
-"""The table that the tests train on, and a training job as folders and processes."""
+"""The table of the training tests, and a training job as folders and processes."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ SMALL = {
     "epochs": 3,
     "patience": 0,
 }
-DEADLINE = 300  # seconds for anything waited for: a busy machine may need them
+DEADLINE = 300  # seconds that a busy machine may need
 
 
 def make_table(rows: int, seed: int) -> pa.Table:
-    """Rows whose label depends on two numbers and a category; a tenth of the ages is missing."""
+    """Return rows whose label depends on two numbers and a category; a tenth of the ages is missing."""
     random = np.random.default_rng(seed)
     size, age, noise = (
         random.lognormal(0, 1, rows),
@@ -70,7 +70,7 @@ Label = Callable[[pa.Table], pa.Array]
 def write_channels(
     folder: Path, train: int = 2030, val: int = 600, test: int = 601, *, label: Label | None = None
 ) -> None:
-    """Write the three channels' files; `label` makes another label of the rows."""
+    """Write the three channels' files; `label` computes another label from the rows."""
     for seed, (split, rows) in enumerate({"train": train, "val": val, "test": test}.items()):
         (folder / split).mkdir(parents=True, exist_ok=True)
         table = make_table(rows, seed)
@@ -80,21 +80,21 @@ def write_channels(
 
 
 def sizes(table: pa.Table) -> pa.Array:
-    """Three classes as texts: how large the row's number is, blurred by its label."""
+    """Return three classes as strings: the size of the row's number, mixed with its label."""
     size = np.log(table["größe"].to_numpy()) + table["late"].to_numpy() * 0.5
     return pa.array(np.array(["small", "medium", "large"])[np.digitize(size, [-0.5, 0.7])])
 
 
 @dataclass
 class Job:
-    """A training job: where its things lie and how it is run."""
+    """A training job: its folders, and how it is run."""
 
     folder: Path
     code: Path
     channels: Path
 
     def env(self, **hyperparameters: Any) -> dict[str, str]:
-        """The container's variables, and the hyperparameters as the drivers give them."""
+        """Return the container's variables, with the hyperparameters as the drivers pass them."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("SM_", "PYTHONPATH"))}
         return {
             **inherited,
@@ -137,7 +137,7 @@ class Job:
         return subprocess.Popen(command, cwd=self.code, env=self.env(**hyperparameters), text=True, **pipes)
 
     def run(self, processes: int = 1, *, status: int = 0, **hyperparameters: Any) -> str:
-        """Train to the end, which must have this exit status; return the log."""
+        """Train to the end, check the exit status, and return the log."""
         process = self.start(processes, **hyperparameters)
         try:
             log, _ = process.communicate(timeout=DEADLINE)
@@ -148,7 +148,7 @@ class Job:
 
 
 def wait_until(true: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    """Poll until something holds; fail when the process ends before or time is up."""
+    """Poll until a condition is true; fail if the process ends first, or the time is up."""
     deadline = time.monotonic() + DEADLINE
     while not true():
         assert process.poll() is None, (

@@ -1,4 +1,4 @@
-"""One way to wait for something in another process or thread."""
+"""Waiting for something in another process or thread."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 SECONDS = 180
-"""As long as a busy machine may take; nothing that works needs it."""
+"""Seconds that a busy machine may need."""
 
 
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = SECONDS) -> Any:
-    """Return the first true value of `condition`; AssertionError naming `what` when there is none in time."""
+    """Return the first true value of `condition`. Raises AssertionError with `what` if there is none in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         value = condition()

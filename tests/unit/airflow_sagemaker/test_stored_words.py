@@ -1,6 +1,6 @@
-"""What the version before the rooms has stored in Airflow and SageMaker is read by this one, and the other way round.
+"""This version reads what an earlier version stored in Airflow and SageMaker, and the other way round.
 
-`data/stored_before_rooms.json` was written by that version's own code and is never edited.
+`data/stored_by_earlier_version.json` was written by that version, and is never edited.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from airflow_sagemaker.triggers import ENDED, FAULT, MISSING
 from airflow_sagemaker.wait.execution_watch import checked_event
 from airflow_sagemaker.wait.progress_report import POSITION_KEY, ProgressReport
 
-STORED: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "stored_before_rooms.json").read_text())
+STORED: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "stored_by_earlier_version.json").read_text())
 RUN = TaskRun("train/daily", "scheduled__2013-07-04T00:00:00+00:00", "start_training", 3)
 RECORDS = STORED["task_state"]["training_execution"]
 
