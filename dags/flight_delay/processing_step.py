@@ -10,9 +10,14 @@ the training's channels, which are therefore connected to them (see `airflow_sag
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sagemaker.core.shapes import ProcessingInput, ProcessingOutput
+    from sagemaker.core.workflow.functions import Join
+    from sagemaker.core.workflow.parameters import ParameterString
+    from sagemaker.mlops.workflow.steps import ProcessingStep
+
     from airflow_sagemaker.definition.sdk.pipeline import StepContext
 
 CODE = Path(__file__).resolve().parents[2] / "preprocessing"
@@ -22,17 +27,17 @@ MAX_SECONDS = 3600
 SPLITS = ("train", "val", "test")
 
 
-def preprocess_by_time(context: StepContext) -> Any:
+def preprocess_by_time(context: StepContext) -> ProcessingStep:
     """Return the ProcessingStep that splits rows by their date."""
     return _preprocess(context, "time")
 
 
-def preprocess_by_hash(context: StepContext) -> Any:
+def preprocess_by_hash(context: StepContext) -> ProcessingStep:
     """Return the ProcessingStep that splits rows by the hash of their id."""
     return _preprocess(context, "hash")
 
 
-def _preprocess(context: StepContext, split_by: str) -> Any:
+def _preprocess(context: StepContext, split_by: str) -> ProcessingStep:
     """Return the ProcessingStep, which runs the same program as the Airflow task in the training's image."""
     from sagemaker.core.processing import Processor
     from sagemaker.mlops.workflow.steps import ProcessingStep
@@ -54,7 +59,7 @@ def _preprocess(context: StepContext, split_by: str) -> Any:
     return ProcessingStep(name="Preprocess", step_args=arguments)
 
 
-def _inputs(context: StepContext) -> list[Any]:
+def _inputs(context: StepContext) -> list[ProcessingInput]:
     from sagemaker.core.workflow.functions import Join
 
     from airflow_sagemaker.definition.source_files import contents_of, digest_of
@@ -71,21 +76,21 @@ def _inputs(context: StepContext) -> list[Any]:
     ]
 
 
-def _input(name: str, uri: Any, path: str, kind: str) -> Any:
+def _input(name: str, uri: str | Join, path: str, kind: str) -> ProcessingInput:
     from sagemaker.core.shapes import ProcessingInput, ProcessingS3Input
 
     source = ProcessingS3Input(s3_uri=uri, local_path=path, s3_data_type=kind, s3_input_mode="File")
     return ProcessingInput(input_name=name, s3_input=source)
 
 
-def _outputs(splits: Any) -> list[Any]:
+def _outputs(splits: ParameterString) -> list[ProcessingOutput]:
     from sagemaker.core.workflow.functions import Join
 
     below = {split: Join(on="/", values=[splits, split]) for split in SPLITS}
     return [_output(name, uri) for name, uri in {**below, "manifest": splits}.items()]
 
 
-def _output(name: str, uri: Any) -> Any:
+def _output(name: str, uri: ParameterString | Join) -> ProcessingOutput:
     from sagemaker.core.shapes import ProcessingOutput, ProcessingS3Output
 
     # Uploaded at the end of the job, which fails before it writes incomplete outputs.

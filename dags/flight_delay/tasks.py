@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from airflow_sagemaker.aws.connections import connection_defaults
 from airflow_sagemaker.contract import channel_key
 from airflow_sagemaker.dag import summarise
+from airflow_sagemaker.types import JsonObject
 from flight_delay.form import MISSING_DATA, SPLIT_BY
 from preprocessing import child
 from preprocessing.errors import ChecksError, MissingDataError, PreprocessingError
@@ -23,7 +24,7 @@ log = logging.getLogger("airflow.task")
 
 def extract(
     aws_conn_id: str, partition: str, window_days: int, list_for: str | None = None, missing_data: str = "fail"
-) -> dict[str, Any] | None:
+) -> JsonObject | None:
     """Write the raw dates that the partition's window reads to the connection's bucket.
 
     `list_for` is the name of the pipeline whose Processing step will read them. `missing_data` determines what happens
@@ -46,8 +47,8 @@ def preprocess(
     window_days: int,
     missing_data: str = "fail",
     split_by: str = "time",
-    keep_checks: Callable[[list[dict[str, Any]]], None] | None = None,
-) -> dict[str, Any]:
+    keep_checks: Callable[[list[JsonObject]], None] | None = None,
+) -> JsonObject:
     """Build train, val and test of the partition and commit them; returns input_path, rows and field lists.
 
     `keep_checks` is called with the findings of the data checks, whether they pass or fail. With `missing_data="skip"`,
@@ -88,25 +89,23 @@ def _end(missing_data: str, error: MissingDataError) -> Exception:
     return AirflowSkipException(str(error)) if missing_data == "skip" else AirflowFailException(str(error))
 
 
-def findings(aws_conn_id: str, input_path: str) -> list[dict[str, Any]]:
+def findings(aws_conn_id: str, input_path: str) -> list[JsonObject]:
     """Return the findings of the data checks from the manifest next to the splits."""
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
     bucket, _, folder = input_path.removeprefix("s3://").partition("/")
     manifest = json.loads(S3Hook(aws_conn_id).read_key(f"{folder.rstrip('/')}/manifest.json", bucket))
-    found: list[dict[str, Any]] = manifest["checks"]
+    found: list[JsonObject] = manifest["checks"]
     return found
 
 
-def report(partition: str, outcome: dict[str, Any], prepared: dict[str, Any] | None = None) -> dict[str, Any]:
+def report(partition: str, outcome: JsonObject, prepared: JsonObject | None = None) -> JsonObject:
     """Log the model's metrics next to those of a constant predictor, and return them."""
     summary = summarise(partition, outcome, log)
     return {**summary, "rows": prepared["rows"]} if prepared else summary
 
 
-def _run(
-    aws_conn_id: str, command: str, partition: str, window_days: int, *more: str, missing_data: str
-) -> dict[str, Any]:
+def _run(aws_conn_id: str, command: str, partition: str, window_days: int, *more: str, missing_data: str) -> JsonObject:
     """Run the program in a child process (see preprocessing.child); unusable data fail the task without retries.
 
     Raises MissingDataError for missing raw dates and ChecksError for failed data checks.

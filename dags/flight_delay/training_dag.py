@@ -9,6 +9,7 @@ from airflow.sdk import DAG, Asset, CronPartitionTimetable, PokeReturnValue, tas
 
 from airflow_sagemaker import RUN_PARTITION, SageMakerPromoteModelOperator, SageMakerTrainingTaskGroup
 from airflow_sagemaker.contract import VALIDATION_AUC, XCom
+from airflow_sagemaker.types import JsonObject
 from flight_delay import form, tasks
 from flight_delay.form import AWS_CONN_ID, GROUP, HYPERPARAMETERS, MAX_TRAININGS, PARAMS, POOL, WAIT_EVERY, WAIT_WITHIN
 from preprocessing.window import Window
@@ -52,7 +53,7 @@ def training_dag(
         tags=["sagemaker", "example"],
         doc_md=doc_md,
     ) as dag:
-        data: dict[str, Any] = {
+        data: JsonObject = {
             "partition": RUN_PARTITION,
             "window_days": "{{ params.window_days }}" if "window_days" in in_form else Window.days,
             "missing_data": "{{ params.missing_data }}",
@@ -109,13 +110,13 @@ def extract(partition: str, window_days: int, missing_data: str, list_for: str |
 @task(retries=2, retry_delay=timedelta(seconds=10))
 def preprocess(
     partition: str, window_days: int, missing_data: str, split_by: str, pipeline: str, ti: Any = None
-) -> dict[str, Any]:
+) -> JsonObject:
     """Build train, val and test of the partition and commit them to S3; returns paths, rows and field lists.
 
     Pushes the findings of the data checks as XCom `data_checks`, whether they pass or fail.
     """
 
-    def keep(findings: list[dict[str, Any]]) -> None:
+    def keep(findings: list[JsonObject]) -> None:
         ti.xcom_push(key=XCom.DATA_CHECKS.value, value=findings)
 
     return tasks.preprocess(AWS_CONN_ID, pipeline, partition, window_days, missing_data, split_by, keep)
@@ -139,8 +140,8 @@ def promotion(outcome: Any, champion: Asset) -> SageMakerPromoteModelOperator:
 
 @task(retries=2, retry_delay=timedelta(seconds=10))
 def report(
-    partition: str, outcome: dict[str, Any], prepared: dict[str, Any] | None, checked: str | None, **context: Any
-) -> dict[str, Any]:
+    partition: str, outcome: JsonObject, prepared: JsonObject | None, checked: str | None, **context: Any
+) -> JsonObject:
     """Log the model's metrics next to those of a constant predictor, and return them.
 
     `checked` is the folder of splits that a Processing step has checked: the findings in its manifest become an XCom.

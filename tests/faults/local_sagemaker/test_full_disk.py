@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.support.small_disk import small_disk
+from tests.support.waiting import wait_until
 
 from .conftest import Server
 from .pipelines import create_training, job, start, wait_end
@@ -106,15 +106,13 @@ def test_job_does_not_start_on_a_disk_without_room(serve: Callable[..., Server],
     request = job("true") | {"TrainingJobName": "direct"}
     client = server.client("sagemaker")
     client.create_training_job(**request)
-    found = poll_job(client, "direct")
+    found = wait_for_job(client, "direct")
     assert (found["TrainingJobStatus"], str(server.data_dir) in found["FailureReason"]) == ("Failed", True)
 
 
-def poll_job(client: Any, name: str) -> dict[str, Any]:
-    deadline = time.monotonic() + 60
-    while True:
+def wait_for_job(client: Any, name: str) -> dict[str, Any]:
+    def ended() -> dict[str, Any] | None:
         found: dict[str, Any] = client.describe_training_job(TrainingJobName=name)
-        if found["TrainingJobStatus"] != "InProgress":
-            return found
-        assert time.monotonic() < deadline, found
-        time.sleep(0.05)
+        return None if found["TrainingJobStatus"] == "InProgress" else found
+
+    return dict(wait_until(ended, f"the end of {name}"))

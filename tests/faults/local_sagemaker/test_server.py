@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import ctypes
 import hashlib
 import json
@@ -22,7 +23,9 @@ from typing import Any
 
 import pytest
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tests.support.waiting import wait_until
 
 from .conftest import ROOT, Server, processes_of
 from .pipelines import ROLE, create, job, start, training, wait_end
@@ -89,10 +92,7 @@ def test_every_child_ends_with_the_server(serve: Callable[..., Server], sig: int
     server = serve()
     assert len(processes_of(server.data_dir)) >= 2
     server.stop(sig)
-    deadline = time.monotonic() + 10
-    while left := processes_of(server.data_dir):
-        assert time.monotonic() < deadline, left
-        time.sleep(0.05)
+    wait_until(lambda: not processes_of(server.data_dir), "the end of all children")
 
 
 def test_signal_that_another_thread_takes_ends_the_server_too(serve: Callable[..., Server]) -> None:
@@ -136,15 +136,14 @@ def test_s3_is_started_again(serve: Callable[..., Server]) -> None:
     left = server.data_dir / "s3" / ".incomplete" / "left"
     left.write_bytes(b"part of an upload")
     os.kill(s3_of(server), signal.SIGKILL)
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            assert not left.exists()
-            assert s3.get_object(Bucket="kept", Key="a/b")["Body"].read() == b"content"
-            break
-        except Exception:
-            assert time.monotonic() < deadline, server.log()
-            time.sleep(0.05)
+
+    def content() -> bytes | None:
+        with contextlib.suppress(ClientError, BotoCoreError):
+            return bytes(s3.get_object(Bucket="kept", Key="a/b")["Body"].read())
+        return None
+
+    assert wait_until(content, "a response of the new S3 process") == b"content"
+    wait_until(lambda: not left.exists(), "the removal of the incomplete upload")
 
 
 def test_objects_are_files_and_files_are_objects(serve: Callable[..., Server]) -> None:
@@ -155,10 +154,7 @@ def test_objects_are_files_and_files_are_objects(serve: Callable[..., Server]) -
     assert [item["Key"] for item in s3.list_objects_v2(Bucket="both")["Contents"]] == ["x/one"]
     assert (server.data_dir / "s3/both/x/one").read_bytes() == b"1"
     (server.data_dir / "s3/both/x/two").write_bytes(b"2")
-    deadline = time.monotonic() + 20
-    while [item["Key"] for item in s3.list_objects_v2(Bucket="both", Prefix="x/")["Contents"]] != ["x/one", "x/two"]:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: s3.list_objects_v2(Bucket="both", Prefix="x/")["KeyCount"] == 2, "the new file in the listing")
     assert s3.get_object(Bucket="both", Key="x/two")["Body"].read() == b"2"
 
 
@@ -286,19 +282,19 @@ def test_spot_interruption_on_request(serve: Callable[..., Server]) -> None:
     sagemaker.create_training_job(**request)
     command = ["interrupt", "--data-dir", str(server.data_dir)]
     assert "Training job 'none' does not exist" in refusal(*command, "none")
-    deadline = time.monotonic() + 60
 
     def log() -> str:
         files = list((server.data_dir / "jobs/training/spot").glob("host-*/output.log"))
         return files[0].read_text() if files else ""
 
-    while "first life" not in log():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: "first life" in log(), "the job's first line")
     subprocess.run([sys.executable, "-m", "local_sagemaker", *command, "spot"], cwd=ROOT, check=True, timeout=60)
-    while (found := sagemaker.describe_training_job(TrainingJobName="spot"))["TrainingJobStatus"] == "InProgress":
-        assert time.monotonic() < deadline, found
-        time.sleep(0.05)
+
+    def ended() -> dict[str, Any] | None:
+        found: dict[str, Any] = sagemaker.describe_training_job(TrainingJobName="spot")
+        return None if found["TrainingJobStatus"] == "InProgress" else found
+
+    found = wait_until(ended, "the end of the job")
     assert found["TrainingJobStatus"] == "Completed"
     assert "Interrupted" in [item["Status"] for item in found["SecondaryStatusTransitions"]]
     assert "is not running" in refusal(*command, "spot")

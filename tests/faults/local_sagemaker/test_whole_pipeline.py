@@ -6,12 +6,13 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.support.waiting import wait_until
 
 from .conftest import Server, processes_of
 from .pipelines import IMAGE, ROLE, statuses, steps
@@ -43,11 +44,11 @@ def test_a_whole_pipeline_survives_two_kills(
     first = serve(folder, None, *options)
     create(first, python, program, tmp_path)
     arn = first.client("sagemaker").start_pipeline_execution(PipelineName="whole")["PipelineExecutionArn"]
-    until(lambda: "Tune" in steps(first, arn) and trials(first, steps(first, arn)["Tune"]))
+    wait_until(lambda: "Tune" in steps(first, arn) and trials(first, steps(first, arn)["Tune"]), "a trial")
     first.kill()
 
     second = serve(folder, None, *options)
-    until(lambda: message(folder, arn) or ended_execution(second.client("sagemaker"), arn))
+    wait_until(lambda: message(folder, arn) or ended_execution(second.client("sagemaker"), arn), "the message", 240)
     token = (message(folder, arn) or {}).get("token")
     assert token is not None, (steps(second, arn), second.log()[-3000:])
     second.kill()
@@ -57,7 +58,7 @@ def test_a_whole_pipeline_survives_two_kills(
         CallbackToken=token, OutputParameters=[{"Name": "answer", "Value": "yes"}]
     )
     client = third.client("sagemaker")
-    ended = until(lambda: ended_execution(client, arn))
+    ended = wait_until(lambda: ended_execution(client, arn), "the end of the execution", 240)
     assert ended["PipelineExecutionStatus"] == "Succeeded", (steps(third, arn), third.log()[-3000:])
     assert statuses(third, arn) == dict.fromkeys((*STEPS, REGISTER[program]), "Succeeded")
     found = steps(third, arn)
@@ -82,14 +83,6 @@ def create(server: Server, python: str, program: str, folder: Path) -> None:
         cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, (done.stderr[-3000:], server.log()[-3000:])
-
-
-def until(read: Callable[[], Any], seconds: float = 240) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := read()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return found
 
 
 def trials(server: Server, step: dict[str, Any]) -> list[dict[str, Any]]:

@@ -79,8 +79,7 @@ def test_a_position_stays_what_it_was_while_the_report_continues(pipelines: Pipe
     """A trigger hands the position over while a thread may be asking for more, which nobody logs any longer."""
     arn = pipelines.start(pipelines.deployed("echo first; sleep 2; echo second"))
     executions, report = pipelines.executions, ProgressReport("logs")
-    while not any("first" in text for _, text in report.new_lines(executions, arn)):
-        time.sleep(0.1)
+    wait_until(lambda: any("first" in text for _, text in report.new_lines(executions, arn)), "the first line")
     position = report.position()
     wait_until(lambda: not executions.describe(arn).live, "the end")
     report.new_lines(executions, arn, to_the_end=True)

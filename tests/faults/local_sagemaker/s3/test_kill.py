@@ -19,6 +19,7 @@ from local_sagemaker.s3.storage.catalog import Catalog, Info
 from local_sagemaker.s3.storage.listing import list_page
 from local_sagemaker.s3.storage.objects import Objects
 from tests.support.s3_server import LocalS3
+from tests.support.waiting import wait_until
 
 PART = 5 * 2**20
 ROOT = Path(__file__).resolve().parents[4]
@@ -110,13 +111,6 @@ def check(server: LocalS3, writers: Writers) -> None:
         assert listed[key]["Size"] in (2**21, PART + 64 * 1000)
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 @pytest.mark.parametrize("kills", [4, pytest.param(40, marks=[pytest.mark.soak, pytest.mark.timeout(1200)])])
 def test_uploads_and_copies(server: LocalS3, kills: int) -> None:
     writers = Writers(server)
@@ -126,14 +120,14 @@ def test_uploads_and_copies(server: LocalS3, kills: int) -> None:
         for number in range(kills):
             begun = sum(writers.begun.values())
             # at another point of some write each time
-            wait_for(lambda begun=begun, more=1 + number % 5: sum(writers.begun.values()) >= begun + more)
+            wait_until(lambda begun=begun, more=1 + number % 5: sum(writers.begun.values()) >= begun + more, "requests")
             time.sleep(number * 0.037 % 0.2)
             pid = server.pid
             server.kill()
-            wait_for(lambda pid=pid: server.pid != pid)
+            wait_until(lambda pid=pid: server.pid != pid, "another server process")
     finally:
         writers.stop()
-    wait_for(lambda: len(list((server.folder / ".incomplete").iterdir())) <= kills)
+    wait_until(lambda: len(list((server.folder / ".incomplete").iterdir())) <= kills, "the clean-up")
     check(server, writers)
     assert writers.answered
 
@@ -189,7 +183,7 @@ def test_a_completion_that_was_cut_off_is_completed_again(server: LocalS3) -> No
     whole = server.folder / ".incomplete" / named["UploadId"] / "whole"
     assert whole.stat().st_size == 3 * PART
     server.kill()
-    wait_for(lambda: bool(client.list_parts(**named)["Parts"]))
+    wait_until(lambda: client.list_parts(**named)["Parts"], "the first part")
     first = client.complete_multipart_upload(**named, MultipartUpload={"Parts": parts[:2]})
     again = client.complete_multipart_upload(**named, MultipartUpload={"Parts": parts[:2]})  # a reply that was lost
     assert first["ETag"] == again["ETag"]
