@@ -165,7 +165,7 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         self.notifiers = check_notifiers(notifiers)
         self.thresholds = check_thresholds(thresholds)
         if (self.notifiers or self.thresholds) and not self.wait_for_completion:
-            raise ValueError("notifiers and thresholds: give them to the SageMakerTrainingPipelineSensor that waits")
+            raise ValueError("notifiers and thresholds: set them on the SageMakerTrainingPipelineSensor that waits")
         self.page_urls: dict[str, str] = {}
         self._kill_switch = KillSwitch()
         check_when_parsed(self.config, self.get_dag())

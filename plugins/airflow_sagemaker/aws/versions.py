@@ -125,7 +125,7 @@ def is_deployed(aws: Aws, compiled: CompiledPipeline) -> bool:
         raise DeploymentError(explain_error(error, f"describing pipeline {name!r}")) from error
     if not _is_same(found["PipelineDefinition"], compiled.definition):
         raise AliasMoved(
-            f"alias {alias} of pipeline {name!r} names a version that holds another definition, last modified at "
+            f"alias {alias} of pipeline {name!r} refers to a version with another definition, last modified at "
             f"{found.get('LastModifiedTime')}: it was moved. Move it back or remove it "
             "(UpdatePipelineVersion); the next start recreates a missing alias"
         )

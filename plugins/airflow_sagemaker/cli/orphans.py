@@ -164,6 +164,6 @@ def _read_record(
         return on_s3.load(run)
     if airflow.get(f"{store}{mapped}") is None:
         raise ExecutionError(
-            "this Airflow has no task state store, so its records are on S3: give their bucket with --record-bucket"
+            "this Airflow has no task state store, so its records are on S3: set their bucket with --record-bucket"
         )
     return None

@@ -158,7 +158,7 @@ def _refuse_existing_folder(folder: Path, overwrite: bool) -> None:
     there = [folder / split / f"{split}.parquet" for split in CHANNELS]
     found = next((path for path in there if path.exists()), None)
     if found and not overwrite:
-        raise TableError(f"{found} exists; give another --to, or --overwrite")
+        raise TableError(f"{found} exists; use another --to, or --overwrite")
 
 
 def _s3_client(config: BasePipelineConfig) -> BotoClient:
@@ -178,13 +178,13 @@ def _refuse_existing_objects(client: BotoClient, target: str, arguments: argpars
         if error.response["Error"]["Code"] != "NoSuchBucket":
             raise
         if not arguments.create_bucket:
-            raise TableError(f"bucket {bucket} does not exist; name another --bucket, or add --create-bucket") from None
+            raise TableError(f"bucket {bucket} does not exist; use another --bucket, or add --create-bucket") from None
         region = client.meta.region_name
         place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
         client.create_bucket(Bucket=bucket, **place)
         return
     if found.get("KeyCount") and not arguments.overwrite:
-        raise TableError(f"{target} is not empty; give another --partition, or --overwrite")
+        raise TableError(f"{target} is not empty; use another --partition, or --overwrite")
 
 
 def _upload(client: BotoClient, result: SplitResult, target: str) -> None:

@@ -58,8 +58,10 @@ class RecordOnS3:
             return None
         owner = content.get("airflow", "")
         if owner.rstrip("/") != self._owner.rstrip("/"):
-            rule = f"holds the record of the same task run in another Airflow ({owner or 'unnamed'})"
-            hint = "give each Airflow that shares the bucket its own record_prefix, in section [airflow_sagemaker]"
+            rule = f"contains the record of the same task run in another Airflow ({owner or 'unnamed'})"
+            hint = (
+                "set a separate record_prefix for each Airflow that shares the bucket, in section [airflow_sagemaker]"
+            )
             raise ConfigurationError([Violation("record", self.uri, rule, hint)])
         return ExecutionRecord.from_json(content.get("record"))
 

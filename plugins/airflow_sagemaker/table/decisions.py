@@ -148,13 +148,13 @@ def _classes(sample: pa.Table, label: str) -> tuple[dict[object, int], pa.Table]
         advice = "bin it" if column.kind is Kind.NUMBER else "merge the rare ones"
         raise TableError(
             f"--label {label} has {column.distinct:,} different values; the training takes 2 to {MOST_CLASSES}: "
-            f"{advice}, or name another column"
+            f"{advice}, or use another column"
         )
     if column.distinct > 2 and column.once > column.distinct / 2:
         advice = "bin it" if column.kind is Kind.NUMBER else "merge the rare ones"
         raise TableError(
             f"--label {label}: {column.once:,} of {column.distinct:,} different values occur only once; "
-            f"expected classes of several rows each: {advice}, or name another column"
+            f"expected classes of several rows each: {advice}, or use another column"
         )
     counted = {item["values"]: item["counts"] for item in pc.value_counts(plain.drop_null()).to_pylist()}
     if len(counted) < 2:
@@ -238,14 +238,14 @@ def _no_feature(column: Column) -> str | None:
     reasons = {
         name_problem(column.name) or "": name_problem(column.name) is not None,
         f"holds {column.type}: write its parts as columns of numbers or texts": column.kind is Kind.OTHER,
-        f"holds dates or times ({column.type}): add weekday, hour or days since an event as columns": (
+        f"contains dates or times ({column.type}): add weekday, hour or days since an event as columns": (
             column.kind is Kind.TIME
         ),
         "has no value": not column.distinct,
         "has the same value in every row": column.distinct == 1 and not column.nulls,
-        "holds infinite values: write null where there is no number": infinite,
+        "contains infinite values: write null where there is no number": infinite,
         "looks like an identifier by its name and values": called_id,
-        f"holds numbers as text{marks}": mostly_once and column.number_texts >= NUMBER_TEXTS,
+        f"contains numbers as text{marks}": mostly_once and column.number_texts >= NUMBER_TEXTS,
         "looks like an identifier or free text: most of its values occur once": mostly_once,
     }
     return next((reason for reason, holds in reasons.items() if holds), None)
@@ -269,7 +269,7 @@ def _label_warnings(decisions: Decisions) -> Iterator[str]:
     for column in decisions.categories:
         if column.number_texts >= NUMBER_TEXTS and column.other_text:
             yield (
-                f"{column.name} is taken as a category because it holds numbers, but also {column.other_text!r}; "
+                f"{column.name} is taken as a category because it contains numbers, but also {column.other_text!r}; "
                 "leave those cells empty to have it taken as a number"
             )
     for column in decisions.numbers:

@@ -208,4 +208,4 @@ def _opened(file: ChannelFile, **options: int) -> Iterator[pq.ParquetFile]:
         with file.open() as stream, pq.ParquetFile(stream, pre_buffer=False, **options) as parquet:
             yield parquet
     except (pa.ArrowException, OSError) as error:
-        raise TableError(f"{file.name} is not a whole Parquet file: {one_line(error)}; write it again") from None
+        raise TableError(f"{file.name} is not a complete Parquet file: {one_line(error)}; write it again") from None

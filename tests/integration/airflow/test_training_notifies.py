@@ -129,5 +129,5 @@ def test_wrong_settings_break_the_dag_file(settings: dict[str, Any], message: st
 
 
 def test_an_operator_that_does_not_wait_cannot_notify() -> None:
-    with pytest.raises(ValueError, match="give them to the SageMakerTrainingPipelineSensor"):
+    with pytest.raises(ValueError, match="set them on the SageMakerTrainingPipelineSensor"):
         SageMakerTrainingPipelineOperator(task_id="start", config="training.yaml", thresholds={AUC: {"min_value": 0.7}})

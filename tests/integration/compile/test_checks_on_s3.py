@@ -68,7 +68,7 @@ def test_the_newest_partition_before_is_the_measure(
     found = findings(capsys, "--data", "now", "--against", first, "--limit", "drift=0.25")
     assert "drift (PSI) since the last partition in train.country:" in found["message"]
     torn = f"s3://{BUCKET}/churn/input/2026-02-01"
-    assert "is not a whole Parquet file" in findings(capsys, "--data", "now", "--against", torn)["message"]
+    assert "is not a complete Parquet file" in findings(capsys, "--data", "now", "--against", torn)["message"]
 
 
 def test_split_uploads_a_partition_once(folder: Path, local_sagemaker: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -82,11 +82,11 @@ def test_split_uploads_a_partition_once(folder: Path, local_sagemaker: Any, caps
         keys = [f"churn/input/2026-01-31/{name}/{name}.parquet" for name in SPLITS]
         return {key: s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
 
-    assert f"bucket {bucket} does not exist; name another --bucket, or add --create-bucket" in split()
+    assert f"bucket {bucket} does not exist; use another --bucket, or add --create-bucket" in split()
     assert split("--create-bucket") == ""
     first = uploaded()
     write_parquet(folder / "churn.parquet", customers(seed=7))
-    assert "2026-01-31 is not empty; give another --partition, or --overwrite" in split()
+    assert "2026-01-31 is not empty; use another --partition, or --overwrite" in split()
     assert uploaded() == first
     assert split("--overwrite") == ""
     assert not set(uploaded().values()) & set(first.values())

@@ -58,7 +58,7 @@ def test_the_terminal_says_what_was_decided_and_what_comes_next(capsys: pytest.C
     assert main(["init", "churn.parquet", "--label", "churned"]) == 0
     out = capsys.readouterr().out
     for said in ("400 rows", "label       churned: 2 classes", "positive: 1, the later one",
-                 "customer_id (one per row)", "signup holds dates",
+                 "customer_id (one per row)", "signup contains dates",
                  "python -m airflow_sagemaker split churn.parquet dags/churn.yaml"):  # fmt: skip
         assert said in out
 
@@ -128,8 +128,8 @@ def test_what_a_name_or_a_text_gives_away(capsys: pytest.CaptureFixture[str]) ->
     assert data["categories"] == ["country", "StoreID", "score", "zip", "version"]
     times = {name for name, reason in data["left_out"].items() if "dates or times" in reason}
     assert times == {"visited", "opened", "updated"}
-    assert data["left_out"]["price"] == "holds numbers as text: write plain numbers"
-    assert data["left_out"]["weight"] == "holds numbers as text, but also '?': leave those cells empty"
+    assert data["left_out"]["price"] == "contains numbers as text: write plain numbers"
+    assert data["left_out"]["weight"] == "contains numbers as text, but also '?': leave those cells empty"
     assert any("score is taken as a category" in warning for warning in data["warnings"])
     assert any("--by-group 'Individual ID'" in warning for warning in data["warnings"])
     assert main(["init", "churn.parquet", "--label", "churned", "--name", "again"]) == 0
