@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_MONTH = r"(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
 _DATE = (
-    r"^\s*(\d{4}([-/.])\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/]\d{1,2}[-/](\d{4}|\d{2})|\d{1,2}\.\d{1,2}\.\d{4}"
-    r"|\d{1,2}[- ]?[A-Za-z]{3}[- ]?(\d{4}|\d{2}))([T ]\d{1,2}:\d{2}.*)?\s*$"
+    r"^\s*(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/]\d{1,2}[-/](\d{4}|\d{2})|\d{1,2}\.\d{1,2}\.\d{4}"
+    rf"|\d{{1,2}}[- ]?{_MONTH}[- ]?(\d{{4}}|\d{{2}})|{_MONTH} \d{{1,2}},? \d{{4}})([T ]\d{{1,2}}:\d{{2}}.*)?\s*$"
 )
-"""Strings that are dates, with or without a time: 2024-01-31, 1/31/2024, 31.1.2024, 31jan2024."""
+"""Strings that are dates, with or without a time: 2024-01-31, 1/31/2024, 31.1.2024, 31jan2024, January 31, 2024."""
 _SORTABLE_DATE = r"^\d{4}[-/.]\d{2}[-/.]\d{2}"
 _NUMBER = r"^\s*[-+]?\s*[$€£]?\s*[-+]?(\d{1,3}([,' ]\d{3})+|\d+|\d*[.,]\d+)([.,]\d+)?([eE][-+]?\d+)?\s*[%$€£]?\s*$"
 """Strings that are numbers to a person: 1.5, 1,234, $5, -3%, 1e-3."""

@@ -33,6 +33,8 @@ ROW_NUMBER = ("row_number", "_row_number")
 _ID_NAME = re.compile(
     r"(?i:(^|[_\s.-])(id|uuid|guid|key|rownames?|row_number)|^index|^unnamed: 0)$|[a-z]I[dD]$|^[A-Z]{1,4}ID$"
 )
+_NUMBER_NAME = re.compile(r"(id[_ ]?num|[_\s.-](no|nr|num|number))$", re.IGNORECASE)
+"""What is an identifier only if each row has a different one: passenger_no, but not flight_number."""
 NUMBER_TEXTS = 0.8
 """Share of numbers among strings from which the others most likely stand for a missing value."""
 FEW_PER_ID = 0.1
@@ -182,6 +184,7 @@ def _found_id(columns: list[Column]) -> str | None:
     """Return the column that identifies a row: unique integers or strings, preferably with an id's name."""
     unique = [column for column in columns if column.unique and column.whole]
     named = [column.name for column in unique if _ID_NAME.search(column.name)]
+    named += [column.name for column in unique if _NUMBER_NAME.search(column.name) or _counts_rows(column)]
     texts = [column.name for column in unique if column.kind is Kind.CATEGORY and column.number_texts < NUMBER_TEXTS]
     return next(iter([*named, *texts]), None)
 
@@ -230,7 +233,6 @@ def name_problem(name: str) -> str | None:
 def _no_feature(column: Column) -> str | None:
     """Return why a column cannot be a feature, without comparing it with the label; None if it can."""
     mostly_once = column.kind is Kind.CATEGORY and column.once > (column.rows - column.nulls) / 2
-    called_id = column.whole and bool(_ID_NAME.search(column.name)) and column.distinct > column.rows / 2
     infinite = column.most == float("inf") or column.least == float("-inf")
     marks = (
         f", but also {column.other_text!r}: leave those cells empty" if column.other_text else ": write plain numbers"
@@ -244,11 +246,23 @@ def _no_feature(column: Column) -> str | None:
         "has no value": not column.distinct,
         "has the same value in every row": column.distinct == 1 and not column.nulls,
         "contains infinite values: write null where there is no number": infinite,
-        "looks like an identifier by its name and values": called_id,
+        "looks like an identifier by its name and values": _is_called_id(column),
+        "numbers the rows": _counts_rows(column),
         f"contains numbers as text{marks}": mostly_once and column.number_texts >= NUMBER_TEXTS,
         "looks like an identifier or free text: most of its values occur once": mostly_once,
     }
     return next((reason for reason, holds in reasons.items() if holds), None)
+
+
+def _is_called_id(column: Column) -> bool:
+    """Whether name and values are those of an identifier, of the row or of what several rows belong to."""
+    by_name = column.whole and bool(_ID_NAME.search(column.name)) and column.distinct > column.rows * FEW_PER_ID
+    return by_name or (column.unique and column.whole and bool(_NUMBER_NAME.search(column.name)))
+
+
+def _counts_rows(column: Column) -> bool:
+    """Whether it numbers the rows of the table from 0 or 1, whatever its name."""
+    return column.unique and column.whole and column.least in (0, 1) and column.most - column.least + 1 == column.rows
 
 
 def _is_repeated_id(column: Column) -> bool:
@@ -265,7 +279,7 @@ def _label_warnings(decisions: Decisions) -> Iterator[str]:
     if rare:
         yield f"classes with few rows, which a split may lack: {', '.join(rare[:5])}"
     for name in decisions.groups:
-        yield f"several rows share a {name}: add --by-group {quote(name)} to `split`, to keep them in the same split"
+        yield f"several rows have the same {name}: add --by-group {quote(name)} to `split` to keep them in one split"
     for column in decisions.categories:
         if column.number_texts >= NUMBER_TEXTS and column.other_text:
             yield (

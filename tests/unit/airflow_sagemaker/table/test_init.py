@@ -112,6 +112,11 @@ def test_what_a_name_or_a_text_gives_away(capsys: pytest.CaptureFixture[str]) ->
             "Individual ID": [f"N{n % 250}" for n in range(400)],
             "visited": [f"{1 + n % 12}/{1 + n % 28}/2024" for n in range(400)],
             "opened": [f"{1 + n % 28:02}jan{1980 + n % 30}" for n in range(400)],
+            "began": [f"Jan {1 + n % 28} {1990 + n % 30}" for n in range(400)],
+            "number": [*range(1, 401)],
+            "ticket_no": [7 * n for n in range(400)],
+            "flight_number": [n % 90 for n in range(400)],
+            "visitor_id": [n % 60 for n in range(400)],
             "updated": [f"2024/01/{1 + n % 28:02} 12:{n % 60:02}" for n in range(400)],
             "price": [f"$1,{n:03}.50" for n in range(400)],
             "weight": ["?" if n % 9 == 0 else str(n / 8) for n in range(400)],
@@ -124,10 +129,12 @@ def test_what_a_name_or_a_text_gives_away(capsys: pytest.CaptureFixture[str]) ->
     assert main(["init", "churn.parquet", "--label", "churned", "--json"]) == 0
     printed = capsys.readouterr()
     data = json.loads(printed.out)
-    assert data["numbers"] == ["age", "balance", "amount_paid"]
+    assert data["numbers"] == ["age", "balance", "amount_paid", "flight_number"]
+    assert data["left_out"]["number"] == "numbers the rows"
+    assert {"ticket_no", "visitor_id", "Individual ID"} <= {*data["left_out"]}
     assert data["categories"] == ["country", "StoreID", "score", "zip", "version"]
     times = {name for name, reason in data["left_out"].items() if "dates or times" in reason}
-    assert times == {"visited", "opened", "updated"}
+    assert times == {"visited", "opened", "began", "updated"}
     assert data["left_out"]["price"] == "contains numbers as text: write plain numbers"
     assert data["left_out"]["weight"] == "contains numbers as text, but also '?': leave those cells empty"
     assert any("score is taken as a category" in warning for warning in data["warnings"])
@@ -139,6 +146,13 @@ def test_what_a_name_or_a_text_gives_away(capsys: pytest.CaptureFixture[str]) ->
 def test_rows_are_numbered_where_no_column_identifies_them(capsys: pytest.CaptureFixture[str]) -> None:
     write_parquet(Path("churn.parquet"), customers(customer_id=None))
     assert init(capsys, "churn.parquet")["id"] == "row_number"
+
+
+@pytest.mark.parametrize("name", ["pidnum", "X", "Passenger no"])
+def test_row_numbers_are_an_id_whatever_their_name(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    numbers = [*range(1, 401)] if name == "X" else [7 * n for n in range(400)]
+    write_parquet(Path("churn.parquet"), customers(**{"customer_id": None, name: numbers}))
+    assert init(capsys, "churn.parquet")["id"] == name
 
 
 def test_names_that_yaml_reads_otherwise_stay_what_they_are(capsys: pytest.CaptureFixture[str]) -> None:
