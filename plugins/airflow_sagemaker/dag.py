@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from airflow.sdk import DAG, Asset, TaskGroup, XComArg, task
 
@@ -41,6 +41,9 @@ from airflow_sagemaker.start.run_config import (
     plain_config,
 )
 from airflow_sagemaker.types import JsonMapping, JsonObject
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseNotifier
 
 Configuration: TypeAlias = BasePipelineConfig | JsonMapping | str | os.PathLike[str]
 """A configuration, the same as a mapping, or the path of a YAML file."""
@@ -105,6 +108,8 @@ class TrainingTasks:
     pool: str | None = None
     retries: int = 3
     retry_delay: timedelta = timedelta(seconds=30)
+    notifiers: BaseNotifier | Sequence[BaseNotifier] = ()
+    thresholds: Mapping[str, Mapping[str, float]] | None = None
     start_args: JsonMapping = field(default_factory=dict)
     wait_args: JsonMapping = field(default_factory=dict)
 
@@ -153,14 +158,20 @@ class TrainingTasks:
         """Return the tasks that start and wait, and the outcome."""
         outlets = [self.model] if self.model else []
         limit = {"max_concurrent_executions": self.max_concurrent_executions}
+        watch = {"notifiers": self.notifiers, "thresholds": self.thresholds}
         if self.wait is None:
-            alone = {"deferrable": True, "outlets": outlets, **self.start_args}
+            alone = {"deferrable": True, "outlets": outlets, **_given(watch), **self.start_args}
             started = self.start(task_id="start_training", **of_run, **limit, **alone)
             return [started, started.output[XCom.OUTCOME.value]]
         started = self.start(task_id="start_training", **of_run, **limit, **self.start_args)
-        waiting = {"execution_arn": started.output, "progress": "logs", "outlets": outlets, **self.wait_args}
-        waited = self.wait(task_id="wait_for_training", **common, **waiting)
+        waiting = {"execution_arn": started.output, "progress": "logs", "outlets": outlets, **_given(watch)}
+        waited = self.wait(task_id="wait_for_training", **common, **{**waiting, **self.wait_args})
         return [started, waited, waited.output]
+
+
+def _given(settings: JsonMapping) -> JsonObject:
+    """Only what was given: a task that a user makes need not take the others."""
+    return {name: value for name, value in settings.items() if value}
 
 
 def promotion_to(group: str) -> MakeTask:
@@ -193,6 +204,9 @@ class SageMakerTrainingTaskGroup(TaskGroup):
     :param pool: the pool of all tasks.
     :param retries: retries of each task, unless it sets its own.
     :param retry_delay: time between two tries of a task.
+    :param notifiers: Airflow's notifiers, called by the task that waits if a metric misses a threshold or deviates from
+        earlier partitions (`SageMakerTrainingPipelineSensor`).
+    :param thresholds: accepted values by metric: `{"Validation AUC ROC": {"min_value": 0.7}}`.
     :param start_args: more arguments of `start`, such as mode, on_busy or sdk_python.
     :param wait_args: more arguments of `wait`, such as progress ("logs", for live curves) or timeout.
 
@@ -219,13 +233,16 @@ class SageMakerTrainingTaskGroup(TaskGroup):
         pool: str | None = None,
         retries: int = 3,
         retry_delay: timedelta = timedelta(seconds=30),
+        notifiers: BaseNotifier | Sequence[BaseNotifier] = (),
+        thresholds: Mapping[str, Mapping[str, float]] | None = None,
         start_args: JsonMapping | None = None,
         wait_args: JsonMapping | None = None,
         **kwargs: Any,
     ) -> None:
         tasks = TrainingTasks(
             preprocess, check, start, wait, report, promote, model, partition, form, aws_conn_id,
-            max_concurrent_executions, pool, retries, retry_delay, start_args or {}, wait_args or {},
+            max_concurrent_executions, pool, retries, retry_delay, notifiers, thresholds, start_args or {},
+            wait_args or {},
         )  # fmt: skip
         kwargs["default_args"] = {**tasks.task_settings, **(kwargs.get("default_args") or {})}
         super().__init__(group_id=group_id, **kwargs)
@@ -247,9 +264,9 @@ class SageMakerTrainingDag(DAG):
     :param max_active_runs: concurrent runs, and the default of max_concurrent_executions.
     :param start_date: the first partition that a backfill can train.
 
-    `preprocess`, `check`, `start`, `wait`, `report`, `promote`, `model`, `pool`, `retries`, `retry_delay`,
-    `aws_conn_id`, `max_concurrent_executions`, `start_args` and `wait_args` are those of the task group. All parameters
-    of Airflow's DAG are accepted, too (notifications, tags, `catchup`, which is off by default, and so on).
+    `preprocess`, `check`, `start`, `wait`, `report`, `promote`, `model`, `pool`, `retries`, `retry_delay`, `notifiers`,
+    `thresholds`, `aws_conn_id`, `max_concurrent_executions`, `start_args` and `wait_args` are those of the task group.
+    All parameters of Airflow's DAG are accepted, too (callbacks, tags, `catchup`, which is off by default, and so on).
     """
 
     def __init__(

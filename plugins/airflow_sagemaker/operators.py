@@ -164,8 +164,11 @@ class SageMakerTrainingPipelineOperator(BaseOperator):
         self.sdk_python = sdk_python
         self.notifiers = check_notifiers(notifiers)
         self.thresholds = check_thresholds(thresholds)
-        if (self.notifiers or self.thresholds) and not self.wait_for_completion:
-            raise ValueError("notifiers and thresholds: set them on the SageMakerTrainingPipelineSensor that waits")
+        if not self.wait_for_completion:  # default_args may hold what is meant for the sensor
+            for_all = kwargs.get("default_args") or {}
+            given = {"notifiers": notifiers, "thresholds": thresholds}
+            if any(value and value is not for_all.get(name) for name, value in given.items()):
+                raise ValueError("notifiers and thresholds: set them on the SageMakerTrainingPipelineSensor that waits")
         self.page_urls: dict[str, str] = {}
         self._kill_switch = KillSwitch()
         check_when_parsed(self.config, self.get_dag())

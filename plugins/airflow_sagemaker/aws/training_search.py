@@ -15,7 +15,11 @@ SEARCHED_JOBS = 100
 
 
 def search_request(folder: str) -> JsonObject:
-    """Return the request that finds the completed trainings whose artifacts are below a folder, the newest first."""
+    """Return the request that finds the completed trainings whose artifacts are below a folder, the newest first.
+
+    The developer guide searches by the same property ("Search for information about related resources"); of its
+    operators, Contains may be used once per expression.
+    """
     return {
         "Resource": "TrainingJob",
         "SearchExpression": {

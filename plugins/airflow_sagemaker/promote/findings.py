@@ -56,7 +56,10 @@ def check_thresholds(given: Mapping[str, Mapping[str, float]] | None) -> tuple[T
         for name, value in bounds.items():
             if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
                 raise ValueError(f"thresholds[{metric!r}][{name!r}] = {value!r}: must be a number")
-        found.append(Threshold(metric, **bounds))
+        threshold = Threshold(metric, **bounds)
+        if threshold.min_value > threshold.max_value:
+            raise ValueError(f"thresholds[{metric!r}] = {bounds!r}: min_value must not be above max_value")
+        found.append(threshold)
     return tuple(found)
 
 

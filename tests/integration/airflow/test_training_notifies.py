@@ -120,6 +120,7 @@ def test_without_the_permission_to_search_the_thresholds_are_checked(
         ({"thresholds": {AUC: {"minimum": 0.7}}}, "must have min_value, max_value or both"),
         ({"thresholds": {AUC: 0.7}}, "must have min_value, max_value or both"),
         ({"thresholds": {AUC: {"min_value": "high"}}}, "must be a number"),
+        ({"thresholds": {AUC: {"min_value": 0.7, "max_value": 0.6}}}, "must not be above max_value"),
         ({"notifiers": "team@example.com"}, "is not a notifier"),
     ],
 )

@@ -182,6 +182,31 @@ def test_promotion_by_one_argument(tmp_path: Path) -> None:
     assert (promote.group, promote.metric) == ("churn-models", "Validation AUC ROC")
 
 
+WATCHED = """
+from airflow.providers.smtp.notifications.smtp import SmtpNotifier
+
+mail = SmtpNotifier(to="team@example.com", subject="unusual")
+bounds = {"Validation AUC ROC": {"min_value": 0.6}}
+"""
+
+
+@pytest.mark.parametrize(("wait", "waiting"), [("", "wait_for_training"), (", wait=None", "start_training")])
+@pytest.mark.parametrize(
+    "call", ["SageMakerTrainingDag(", "DAG('a', schedule=None)\nwith dag:\n    SageMakerTrainingTaskGroup("]
+)
+def test_notifiers_and_thresholds_reach_the_task_that_waits(tmp_path: Path, call: str, wait: str, waiting: str) -> None:
+    dag = parsed(tmp_path, f"{WATCHED}\ndag = {call}'churn.yaml'{wait}, notifiers=mail, thresholds=bounds)")
+    task = next(task for task in dag.tasks if task.task_id.endswith(waiting))
+    assert [type(one).__name__ for one in task.notifiers] == ["SmtpNotifier"]
+    assert [(one.metric, one.min_value) for one in task.thresholds] == [("Validation AUC ROC", 0.6)]
+
+
+def test_notifiers_of_default_args_are_the_sensors(tmp_path: Path) -> None:
+    defaults = "default_args={'notifiers': mail, 'thresholds': bounds}"
+    dag = parsed(tmp_path, f"{WATCHED}\ndag = SageMakerTrainingDag('churn.yaml', {defaults})")
+    assert len(dag.get_task("wait_for_training").notifiers) == len(dag.get_task("wait_for_training").thresholds) == 1
+
+
 def test_preprocess_is_handed_bucket_path_and_partition(tmp_path: Path) -> None:
     code = """
 @task
