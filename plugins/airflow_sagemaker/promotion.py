@@ -7,7 +7,7 @@ from airflow_sagemaker import airflow_compat  # rejects an old Airflow
 # isort: split
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,12 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_sagemaker.contract import XCom
 from airflow_sagemaker.exceptions import ConfigurationError, Violation
-from airflow_sagemaker.promote.decision import APPROVALS, ApprovalStatus, Criteria, decide, higher_is_better
+from airflow_sagemaker.promote.decision import CHAMPION, ApprovalStatus, Criteria, decide, read_criteria
 from airflow_sagemaker.promote.findings import check_notifiers, notify
+from airflow_sagemaker.promote.judged import DECIDED_BY, Comparison, Judged, Pause, Scores, is_settled_by_a_person
 from airflow_sagemaker.start.rendering import render_text
 from airflow_sagemaker.start.run_config import RUN_PARTITION
-from airflow_sagemaker.start.task_settings import check_choice, seconds_of
+from airflow_sagemaker.start.task_settings import seconds_of
 from airflow_sagemaker.types import JsonMapping, JsonObject
 
 if TYPE_CHECKING:
@@ -29,18 +30,7 @@ if TYPE_CHECKING:
     from airflow_sagemaker.aws.model_registry import ModelRegistry, Package, Summary
     from airflow_sagemaker.promote.model_package import Candidate
 
-CHAMPION = "champion"
-DECIDED_BY = "airflow-sagemaker: "
-"""Start of the reasons of this operator's decisions: a status with another reason is a user's, and is kept."""
-
-
-@dataclass(frozen=True)
-class Scores:
-    """The values by which a model and the champion are compared."""
-
-    metric: str
-    value: float
-    champion: float | None
+CRITERIA = ("min_value", "max_value", "tolerance", "better_than", "approval")
 
 
 class SageMakerPromoteModelOperator(BaseOperator):
@@ -150,23 +140,27 @@ class SageMakerPromoteModelOperator(BaseOperator):
         """Return the decision. Raises AirflowFailException for errors that no retry can fix."""
         return self._run(context)
 
-    def resume_comparison(self, context: Context, event: JsonObject | None = None, number: int = 1) -> JsonObject:
-        """Called after a wait for the job of `same_rows`; `number` is its number."""
-        return self._run(context, number)
+    def resume_comparison(
+        self, context: Context, event: JsonObject | None = None, number: int = 1, champion: str = ""
+    ) -> JsonObject:
+        """Called after a wait for the job of `same_rows`: its number, and the champion that it compares with."""
+        return self._run(context, Comparison(number, champion))
 
-    def _run(self, context: Context, comparison: int | None = None) -> JsonObject:
+    def _run(self, context: Context, comparison: Comparison | None = None) -> JsonObject:
         from airflow_sagemaker.promote.model_package import Candidate
         from airflow_sagemaker.start.record import TaskRun
 
         run = TaskRun.of(context["ti"])
+        is_first = context["ti"].try_number == 1 and comparison is None
         try:
             identity = (run.dag_id, run.run_id, run.task_id, run.map_index, self.group.rsplit("/", 1)[-1])
             candidate = Candidate.of(self.outcome, str(self.partition), identity)
             criteria = self._criteria(candidate)
             registry = self._registry(candidate)
-            is_first_try = context["ti"].try_number == 1
-            own, newest = self._own_package(registry, candidate, is_first_try=is_first_try)
-            promoted = self._promote(registry, candidate, criteria, own, newest, comparison)
+            while isinstance(promoted := self._promote(registry, candidate, criteria, comparison, is_first), Pause):
+                comparison, is_first = promoted.comparison, False
+                if comparison is not None:
+                    self._pause(registry, comparison)
         except ConfigurationError as error:
             raise AirflowFailException(str(error)) from None
         context["ti"].xcom_push(key=XCom.PROMOTION.value, value=promoted)
@@ -177,33 +171,8 @@ class SageMakerPromoteModelOperator(BaseOperator):
     # --- settings ----------------------------------------------------------------------------------------------------
 
     def _criteria(self, candidate: Candidate) -> Criteria:
-        violations = []
-        numbers: dict[str, float | None] = {}
-        for name in ("min_value", "max_value", "tolerance"):
-            given = getattr(self, name)
-            try:
-                numbers[name] = None if given in (None, "", "None") else float(given)
-            except (TypeError, ValueError):
-                violations.append(Violation(name, given, "must be a number"))
-        tolerance = numbers.get("tolerance") or 0.0
-        if not 0 <= tolerance < float("inf"):
-            violations.append(Violation("tolerance", tolerance, "must be a number, 0 or more"))
-        if self.better_than not in (CHAMPION, None, "None"):
-            violations.append(Violation("better_than", self.better_than, f"must be {CHAMPION!r} or None"))
-        try:
-            check_choice("approval", self.approval, APPROVALS)
-        except ValueError:
-            violations.append(Violation("approval", self.approval, f"must be {' or '.join(APPROVALS)}"))
-        direction = higher_is_better(self.metric, self.higher_is_better, candidate.metrics)
-        wrong = "max_value" if direction else "min_value"
-        if numbers.get(wrong) is not None:
-            rule = f"has no effect on {self.metric}, where {'higher' if direction else 'lower'} is better"
-            hint = f"use {'min_value' if direction else 'max_value'}"
-            violations.append(Violation(wrong, numbers[wrong], rule, hint))
-        if violations:
-            raise ConfigurationError(violations, what="promotion")
-        limit = numbers.get("min_value" if direction else "max_value")
-        return Criteria(self.metric, direction, limit, tolerance, self.approval)
+        given = {name: getattr(self, name) for name in CRITERIA}
+        return read_criteria(self.metric, candidate.metrics, given, is_higher_better=self.higher_is_better)
 
     def _registry(self, candidate: Candidate) -> ModelRegistry:
         from airflow_sagemaker.aws.client import Aws
@@ -220,40 +189,44 @@ class SageMakerPromoteModelOperator(BaseOperator):
 
     # --- promotion ---------------------------------------------------------------------------------------------------
 
-    def _own_package(
-        self, registry: ModelRegistry, candidate: Candidate, *, is_first_try: bool
-    ) -> tuple[Package | None, list[Summary]]:
-        """Return the package of an earlier try, and the group's newest ones."""
-        newest = registry.newest()
-        arns = [] if is_first_try else [one.arn for one in newest if one.description.endswith(candidate.token)]
-        return registry.describe(arns[0]) if arns else None, newest
-
     def _promote(
         self,
         registry: ModelRegistry,
         candidate: Candidate,
         criteria: Criteria,
-        own: Package | None,
-        newest: Sequence[Summary],
-        comparison: int | None,
-    ) -> JsonObject:
-        """Register and judge the model: at most six calls, without those of `same_rows`.
+        comparison: Comparison | None,
+        is_first: bool,
+    ) -> JsonObject | Pause:
+        """Register and judge the model: at most six calls, without those of `same_rows` and of simultaneous promotions.
 
         The champion is read first, so that nothing is registered that cannot be judged. The package is registered as
         pending and judged by a second call, so that a task that dies in between leaves one that its retry finds.
         """
+        from airflow_sagemaker.promote.simultaneous import settle
+
+        newest = registry.newest()
+        earlier = [] if is_first else [one.arn for one in newest if one.description.endswith(candidate.token)]
+        own = registry.describe(earlier[0]) if earlier else None
         champion = registry.champion(newest, but=own.arn if own else "") if self.better_than == CHAMPION else None
-        if own is not None and _is_settled_by_a_person(own):
+        if own is not None and is_settled_by_a_person(own):
             self.log.info("%s was set to %s by a person and stays: %s", own.arn, own.status, own.approval_description)
-            scores = Scores(criteria.metric, candidate.metrics[criteria.metric], _metric_of(champion, criteria))
-            return self._result(registry, own.arn, own.status, own.approval_description, candidate, champion, scores)
+            known = Scores(criteria.metric, candidate.metrics[criteria.metric], _metric_of(champion, criteria))
+            judged = Judged(own.arn, own.status, own.approval_description, known, champion.arn if champion else None)
+            return self._result(registry, candidate, judged)
         scores = self._scores(registry, candidate, champion, criteria, comparison)
+        if isinstance(scores, Pause):
+            return scores
         decision = decide(replace(criteria, metric=scores.metric), scores.value, scores.champion)
         arn = own.arn if own else registry.register(candidate.request(registry.group, self._image(), criteria.metric))
         registry.set_status(arn, decision.status, DECIDED_BY + decision.reason)
-        self.log.info("%s: %s (%s)", arn, decision.status, decision.reason)
-        promoted = self._result(registry, arn, decision.status, decision.reason, candidate, champion, scores)
-        return promoted | {"findings": self._findings(newest, candidate, criteria)}
+        judged = Judged(arn, decision.status, decision.reason, scores, champion.arn if champion else None)
+        if decision.status is ApprovalStatus.APPROVED and self.better_than == CHAMPION:
+            settled = settle(registry, criteria, judged, same_rows=self.same_rows)
+            if isinstance(settled, Pause):
+                return settled
+            judged = settled
+        self.log.info("%s: %s (%s)", arn, judged.status, judged.reason)
+        return self._result(registry, candidate, judged, self._findings(newest, candidate, criteria))
 
     def _scores(
         self,
@@ -261,14 +234,14 @@ class SageMakerPromoteModelOperator(BaseOperator):
         candidate: Candidate,
         champion: Package | None,
         criteria: Criteria,
-        comparison: int | None,
-    ) -> Scores:
+        comparison: Comparison | None,
+    ) -> Scores | Pause:
         """Return the values to compare: those that the two were registered with, or those of the same rows."""
         if self.same_rows and champion is not None:
             return self._scores_of_same_rows(registry, candidate, champion, criteria, comparison)
         value = _metric_of(champion, criteria)
-        if champion is not None and value is None:
-            rule = f"has no {criteria.metric!r} in its metadata"
+        if champion is not None and (value is None or math.isnan(value)):
+            rule = f"has no {criteria.metric!r} in its metadata" if value is None else f"has {criteria.metric} nan"
             hint = "register it with its metrics in CustomerMetadataProperties, or set better_than to None"
             raise ConfigurationError([Violation("champion", champion.arn, rule, hint)], what="promotion")
         return Scores(criteria.metric, candidate.metrics[criteria.metric], value)
@@ -279,27 +252,39 @@ class SageMakerPromoteModelOperator(BaseOperator):
         candidate: Candidate,
         champion: Package,
         criteria: Criteria,
-        number: int | None,
-    ) -> Scores:
-        """Return both models' values on the test rows; defers, or waits, until the job that measures them has ended."""
+        comparison: Comparison | None,
+    ) -> Scores | Pause:
+        """Return both models' values on the test rows, or a pause while the job that measures them runs."""
         from airflow_sagemaker.aws.comparison_job import RESULT, measured_name
         from airflow_sagemaker.promote.same_rows import comparison_job
 
         name = measured_name(criteria.metric)
         job = comparison_job(registry.aws, candidate, champion, self.instance_type, self.source_dir)
-        if number is None:
+        if comparison is not None and comparison.champion in ("", champion.arn):
+            number = comparison.number
+        else:  # of another champion, when one was approved while the job ran
             number = job.find_or_start()
             self.log.info("Processing job %s compares the model with %s", job.name(number), champion.arn)
-        while (found := job.result(number)) is None:
-            if self.deferrable:
-                from airflow_sagemaker.triggers import PauseTrigger
-
-                pause = PauseTrigger(self.poll_interval)
-                self.defer(trigger=pause, method_name="resume_comparison", kwargs={"number": number})
-            registry.aws.stopped.wait(self.poll_interval)
+        found = job.result(number)
+        if found is None:
+            return Pause(Comparison(number, champion.arn))
         values = [found[model].get(name) for model in ("model", "champion")]
         self.log.info("%s of %d test rows: %s, the champion %s (%s)", name, found["rows"], *values, RESULT)
-        return Scores(f"Test {name}", *(math.nan if value is None else float(value) for value in values))
+        own, other = (math.nan if value is None else float(value) for value in values)
+        if math.isnan(other) and not math.isnan(own):
+            rule = f"has no {name} on the test rows of this training"
+            hint = "approve another package, or set better_than to None"
+            raise ConfigurationError([Violation("champion", champion.arn, rule, hint)], what="promotion")
+        return Scores(f"Test {name}", own, other)
+
+    def _pause(self, registry: ModelRegistry, comparison: Comparison) -> None:
+        """Wait until the next look at the job of `same_rows`: in the triggerer, which raises, or in the worker."""
+        if self.deferrable:
+            from airflow_sagemaker.triggers import PauseTrigger
+
+            kwargs = {"number": comparison.number, "champion": comparison.champion}
+            self.defer(trigger=PauseTrigger(self.poll_interval), method_name="resume_comparison", kwargs=kwargs)
+        registry.aws.stopped.wait(self.poll_interval)
 
     def _findings(self, newest: Sequence[Summary], candidate: Candidate, criteria: Criteria) -> list[str]:
         """Compare the value with those of the group's newest packages (`metric_watch`); log what is found."""
@@ -335,25 +320,19 @@ class SageMakerPromoteModelOperator(BaseOperator):
             ) from None
 
     def _result(
-        self,
-        registry: ModelRegistry,
-        arn: str,
-        status: str,
-        reason: str,
-        candidate: Candidate,
-        champion: Package | None,
-        scores: Scores,
+        self, registry: ModelRegistry, candidate: Candidate, judged: Judged, findings: Sequence[str] = ()
     ) -> JsonObject:
         return {
-            "package_arn": arn,
-            "package_url": registry.page_of(arn),
-            "status": str(status),
-            "reason": reason,
-            "metric": scores.metric,
-            "value": scores.value,
+            "package_arn": judged.arn,
+            "package_url": registry.page_of(judged.arn),
+            "status": str(judged.status),
+            "reason": judged.reason,
+            "metric": judged.scores.metric,
+            "value": judged.scores.value,
             "partition": candidate.partition,
-            "champion_arn": champion.arn if champion else None,
-            "champion_value": scores.champion,
+            "champion_arn": judged.champion_arn,
+            "champion_value": judged.scores.champion,
+            "findings": list(findings),
         }
 
     def _update_assets(self, context: Context, promoted: JsonObject) -> None:
@@ -366,11 +345,6 @@ class SageMakerPromoteModelOperator(BaseOperator):
 
 def _metric_of(package: Package | None, criteria: Criteria) -> float | None:
     return package.metric(criteria.metric) if package else None
-
-
-def _is_settled_by_a_person(package: Package) -> bool:
-    decided = package.status in (ApprovalStatus.APPROVED, ApprovalStatus.REJECTED)
-    return decided and not package.approval_description.startswith(DECIDED_BY)
 
 
 def _refuse_foreign_group(group: str, execution_arn: str) -> None:

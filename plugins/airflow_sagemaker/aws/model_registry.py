@@ -23,6 +23,11 @@ LISTED_PACKAGES = 100
 """Page size of ListModelPackages: a task searches one page for its package, and compares with one page."""
 
 
+def version_of(package_arn: str | None) -> int:
+    """Return the number of a package's version in its group, the last part of the ARN; 0 for none."""
+    return int(package_arn.rsplit("/", 1)[-1]) if package_arn else 0
+
+
 @dataclass(frozen=True)
 class Summary:
     """A package in a listing."""
@@ -41,11 +46,6 @@ class Package:
     metadata: Mapping[str, str] = field(default_factory=dict)
     approval_description: str = ""
     model_artifact: str = ""
-
-    @property
-    def version(self) -> str:
-        """The last part of the ARN: the version's number in its group."""
-        return self.arn.rsplit("/", 1)[-1]
 
     def metric(self, name: str) -> float | None:
         """Return a metric that the package was registered with, None if it has none with this name."""
@@ -84,6 +84,11 @@ class ModelRegistry:
             if found is not None:
                 return found
         return None
+
+    def approved_after(self, version: int, *, but: str) -> list[Summary]:
+        """Return the approved packages other than `but` with a higher version, the newest first. One call."""
+        listed = self._listed(MaxResults=LISTED_PACKAGES, ModelApprovalStatus="Approved")
+        return [package for package in listed if version_of(package.arn) > version and package.arn != but]
 
     def describe(self, arn: str) -> Package | None:
         """Return a package, None if it does not exist. One call."""
@@ -151,7 +156,7 @@ class ModelRegistry:
             if _is_gone(error):
                 return []
             raise ExecutionError(explain_error(error, f"listing the model packages of {self.group}")) from error
-        return [
+        found = [
             Summary(
                 item["ModelPackageArn"],
                 item.get("ModelApprovalStatus", ""),
@@ -159,6 +164,9 @@ class ModelRegistry:
             )
             for item in reply["ModelPackageSummaryList"]
         ]
+        return sorted(
+            found, key=lambda package: version_of(package.arn), reverse=True
+        )  # two may be made in the same moment
 
 
 def _is_gone(error: Exception) -> bool:

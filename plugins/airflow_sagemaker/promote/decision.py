@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 from airflow_sagemaker.contract import METRICS
 from airflow_sagemaker.exceptions import ConfigurationError, Violation
 
+CHAMPION = "champion"
 Approval = Literal["automatic", "manual"]
 APPROVALS: tuple[Approval, ...] = ("automatic", "manual")
 
@@ -53,9 +54,10 @@ def decide(criteria: Criteria, value: float, champion: float | None) -> Decision
     |---|---|---|---|---|
     | 1 | NaN | any | any | Rejected |
     | 2 | worse than `limit` | any | any | Rejected |
-    | 3 | worse than the champion's by more than `tolerance` | a number | any | Rejected |
-    | 4 | any other | any (NaN is beaten by every number) | manual | PendingManualApproval |
-    | 5 | any other | none, NaN, or not better by more than `tolerance` | automatic | Approved |
+    | 3 | any other | NaN | any | Rejected |
+    | 4 | worse than the champion's by more than `tolerance` | a number | any | Rejected |
+    | 5 | any other | none, or not better by more than `tolerance` | manual | PendingManualApproval |
+    | 6 | any other | none, or not better by more than `tolerance` | automatic | Approved |
     """
     found = f"{criteria.metric} {value:g}"
     sign = 1 if criteria.higher_is_better else -1
@@ -68,13 +70,49 @@ def decide(criteria: Criteria, value: float, champion: float | None) -> Decision
     if champion is None:
         reason = f"{found}, not compared with a champion"
     elif math.isnan(champion):
-        reason = f"{found}, champion nan"
+        return Decision(ApprovalStatus.REJECTED, f"{found}, cannot be compared with the champion's nan")
     elif sign * value < sign * champion - criteria.tolerance:
         return Decision(ApprovalStatus.REJECTED, f"{found}, worse than the champion's {champion:g}{within}")
     else:
         reason = f"{found}, champion {champion:g}{within}"
     manual = criteria.approval == "manual"
     return Decision(ApprovalStatus.PENDING if manual else ApprovalStatus.APPROVED, reason)
+
+
+def read_criteria(
+    metric: str, measured: Mapping[str, float], given: Mapping[str, Any], *, is_higher_better: bool | None
+) -> Criteria:
+    """Return the criteria from the operator's arguments, after their templates were rendered.
+
+    Raises ConfigurationError with everything that is wrong about them.
+    """
+    violations = []
+    numbers: dict[str, float | None] = {}
+    for name in ("min_value", "max_value", "tolerance"):
+        try:
+            numbers[name] = None if given[name] in (None, "", "None") else float(given[name])
+        except (TypeError, ValueError):
+            violations.append(Violation(name, given[name], "must be a number"))
+    for name in ("min_value", "max_value"):
+        if math.isnan(numbers.get(name) or 0.0):
+            violations.append(Violation(name, given[name], "must be a number"))
+    tolerance = numbers.get("tolerance") or 0.0
+    if not 0 <= tolerance < math.inf:
+        violations.append(Violation("tolerance", tolerance, "must be a number, 0 or more"))
+    if given["better_than"] not in (CHAMPION, None, "None"):
+        violations.append(Violation("better_than", given["better_than"], f"must be {CHAMPION!r} or None"))
+    if given["approval"] not in APPROVALS:
+        violations.append(Violation("approval", given["approval"], f"must be {' or '.join(APPROVALS)}"))
+    direction = higher_is_better(metric, is_higher_better, measured)
+    wrong = "max_value" if direction else "min_value"
+    if numbers.get(wrong) is not None:
+        rule = f"has no effect on {metric}, where {'higher' if direction else 'lower'} is better"
+        hint = f"use {'min_value' if direction else 'max_value'}"
+        violations.append(Violation(wrong, numbers[wrong], rule, hint))
+    if violations:
+        raise ConfigurationError(violations, what="promotion")
+    limit = numbers.get("min_value" if direction else "max_value")
+    return Criteria(metric, direction, limit, tolerance, given["approval"])
 
 
 def higher_is_better(metric: str, given: bool | None, measured: Mapping[str, float]) -> bool:

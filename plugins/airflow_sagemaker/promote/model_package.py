@@ -110,11 +110,17 @@ class Candidate:
         }
 
 
+def value_in(description: str, metric: str) -> float | None:
+    """Return the metric's value that a package's description says, None if it says none."""
+    matched = _DESCRIPTION.fullmatch(description)
+    return float(matched["value"]) if matched is not None and matched["metric"] == metric else None
+
+
 def history(metric: str, descriptions: Iterable[str]) -> dict[str, float]:
     """Return the metric's value by partition, oldest partition first, from descriptions that are newest first."""
     found: dict[str, float] = {}
     for text in descriptions:
-        matched = _DESCRIPTION.fullmatch(text)
-        if matched is not None and matched["metric"] == metric:
-            found.setdefault(partition_key(matched["partition"]), float(matched["value"]))
+        matched, value = _DESCRIPTION.fullmatch(text), value_in(text, metric)
+        if matched is not None and value is not None:
+            found.setdefault(partition_key(matched["partition"]), value)
     return dict(sorted(found.items()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import uuid
 from typing import Any
 
@@ -54,6 +55,20 @@ class Promotions:
             client.describe_model_package(ModelPackageName=item["ModelPackageArn"])
             for item in listed["ModelPackageSummaryList"]
         ]
+
+    def register_foreign(self, **metadata: str) -> str:
+        """Approve a package as another tool registers it; return its ARN."""
+        client = self.bench.sagemaker
+        if not client.list_model_package_groups(NameContains=self.group)["ModelPackageGroupSummaryList"]:
+            client.create_model_package_group(ModelPackageGroupName=self.group)
+        containers = [{"Image": "i", "ModelDataUrl": self.outcome(0.5)["model_artifact"]}]
+        made = client.create_model_package(
+            ModelPackageGroupName=self.group,
+            ModelApprovalStatus="Approved",
+            InferenceSpecification={"Containers": containers},
+            CustomerMetadataProperties={"origin": "another tool", **metadata},
+        )
+        return str(made["ModelPackageArn"])
 
     def statuses(self) -> list[str]:
         return [package["ModelApprovalStatus"] for package in self.packages()]
@@ -171,10 +186,107 @@ def test_a_token_that_aws_has_forgotten_is_found_by_the_description(promotions: 
     assert promotions.statuses() == ["Approved"]
 
 
-def test_two_promotions_of_one_partition_at_once_are_two_whole_packages(promotions: Promotions) -> None:
-    workers = [promotions.work(0.7, run=run) for run in ("1", "2")]
-    assert [worker.result()["error"] if worker.result()["returned"] is None else "" for worker in workers] == ["", ""]
-    assert sorted(promotions.statuses()) == ["Approved", "Approved"]
+def slow(*values: Any) -> Any:
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
+class Race:
+    """Two promotions that have compared with the same champion, and wait to be approved; the first is version 1."""
+
+    def __init__(self, promotions: Promotions, first: float, second: float, **settings: Any) -> None:
+        self.held = [promotions.bench.proxy.inject("UpdateModelPackage", "hold_request") for _ in (1, 2)]
+        self.workers = []
+        for run, auc in (("1", first), ("2", second)):
+            self.workers.append(promotions.work(auc, run=run, **settings))
+            assert self.held[len(self.workers) - 1].reached.wait(60), self.workers[-1].log
+
+    def finish(self, *order: int) -> list[dict[str, Any]]:
+        """Let the promotions continue one after the other (numbers), or both at once (none); return the results."""
+        for number in order:
+            self.held[number - 1].release()
+            self.workers[number - 1].result()
+        for held in self.held:
+            held.release()
+        return [worker.result() for worker in self.workers]
+
+
+@pytest.mark.parametrize("order", [slow((1, 2)), (2, 1), slow(())])
+def test_of_two_promotions_at_once_the_worse_is_rejected(promotions: Promotions, order: tuple[int, ...]) -> None:
+    """Whoever is approved first: the later version is judged as if it had come later."""
+    first, second = Race(promotions, 0.8, 0.7).finish(*order)
+    assert promotions.statuses() == ["Approved", "Rejected"]
+    reason = f"{AUC} 0.7, worse than the champion's 0.8: version 1, approved at the same time"
+    assert promotions.packages()[1]["ApprovalDescription"] == f"airflow-sagemaker: {reason}"
+    assert first["returned"]["status"] == "Approved"
+    if order == (1, 2):  # in the other order the first one rejected it, when the second had ended
+        assert (second["returned"]["status"], second["returned"]["reason"]) == ("Rejected", reason)
+        assert second["returned"]["champion_arn"] == first["returned"]["package_arn"]
+        assert second["returned"]["champion_value"] == 0.8
+
+
+@pytest.mark.soak
+def test_promotions_that_race_freely_leave_what_promotions_one_after_the_other_leave(promotions: Promotions) -> None:
+    chance = random.Random(7)
+    for number in range(20):
+        workers = [promotions.work(chance.random(), run=f"{number}{one}", tolerance=0.1) for one in range(3)]
+        assert [worker.result()["returned"] is None for worker in workers] == [False] * 3
+        best, expected = None, []
+        for package in promotions.packages():
+            auc = float(package["CustomerMetadataProperties"][AUC])
+            if best is None or auc >= best - 0.1:
+                best = auc
+                expected.append("Approved")
+            else:
+                expected.append("Rejected")
+        assert promotions.statuses() == expected, f"round {number}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+def test_of_two_promotions_at_once_both_stay_if_the_later_is_not_worse(
+    promotions: Promotions, order: tuple[int, ...]
+) -> None:
+    Race(promotions, 0.7, 0.695, tolerance=0.01).finish(*order)
+    assert promotions.statuses() == ["Approved", "Approved"]
+
+
+@pytest.mark.slow
+def test_what_a_person_approved_meanwhile_stays(promotions: Promotions) -> None:
+    race = Race(promotions, 0.8, 0.7)
+    arn = promotions.packages()[1]["ModelPackageArn"]
+    race.workers[1].kill()
+    promotions.bench.sagemaker.update_model_package(
+        ModelPackageArn=arn, ModelApprovalStatus="Approved", ApprovalDescription="wanted"
+    )
+    race.held[0].release()
+    assert race.workers[0].result()["returned"]["status"] == "Approved"
+    assert promotions.statuses() == ["Approved", "Approved"]
+
+
+@pytest.mark.slow
+def test_a_model_approved_meanwhile_without_the_metric_is_not_passed(promotions: Promotions) -> None:
+    """Fail closed: a newer champion that nothing can be compared with was not there when the promotion began."""
+    held = promotions.bench.proxy.inject("CreateModelPackage", "hold_request")
+    worker = promotions.work(0.7)
+    assert held.reached.wait(60)
+    promotions.register_foreign()
+    held.release()
+    assert "cannot be compared" in worker.result()["returned"]["reason"]
+    assert promotions.statuses() == ["Approved", "Rejected"]
+
+
+@pytest.mark.slow
+def test_a_promotion_that_is_killed_before_its_second_look_is_judged_by_its_retry(promotions: Promotions) -> None:
+    race = Race(promotions, 0.8, 0.7)
+    race.held[0].release()
+    race.workers[0].result()
+    looking = promotions.bench.proxy.inject("ListModelPackages", "hold_request")
+    race.held[1].release()
+    assert looking.reached.wait(60)
+    race.workers[1].kill()
+    promotions.bench.proxy.clear()
+    assert promotions.promote(0.7, run="2", task={"try_number": 2})["status"] == "Rejected"
+    assert promotions.statuses() == ["Approved", "Rejected"]
 
 
 def test_a_champion_that_is_deleted_meanwhile_is_not_the_champion(promotions: Promotions) -> None:
@@ -219,12 +331,15 @@ def test_bad_input_is_one_line_and_no_call(promotions: Promotions, name: str) ->
 
 
 def test_a_champion_without_metrics_is_said_before_anything_is_registered(promotions: Promotions) -> None:
-    client = promotions.bench.sagemaker
-    client.create_model_package_group(ModelPackageGroupName=promotions.group)
-    request = {"Containers": [{"Image": "i", "ModelDataUrl": promotions.outcome(0.5)["model_artifact"]}]}
-    client.create_model_package(
-        ModelPackageGroupName=promotions.group, ModelApprovalStatus="Approved", InferenceSpecification=request
-    )
+    promotions.register_foreign()
     result = promotions.work(0.7).result()
     assert f"has no '{AUC}' in its metadata" in result["message"]
     assert len(promotions.packages()) == 1
+
+
+def test_a_champion_whose_metric_is_nan_is_not_beaten_by_any_model(promotions: Promotions) -> None:
+    champion = promotions.register_foreign(**{AUC: "nan"})
+    result = promotions.work(0.7).result()
+    assert (result["error"], f"has {AUC} nan" in result["message"]) == ("AirflowFailException", True), result
+    assert champion in result["message"]
+    assert promotions.statuses() == ["Approved"]

@@ -57,6 +57,13 @@ class SameRows(Promotions):
         )
         return self.outcome(auc, run=run, training_job_name=name)
 
+    def replace_rows(self, outcome: dict[str, Any], rows: str) -> None:
+        """Put other test rows in the place of those of a training."""
+        job = self.bench.sagemaker.describe_training_job(TrainingJobName=outcome["training_job_name"])
+        place = job["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"]
+        bucket, _, key = place.removeprefix("s3://").partition("/")
+        self.bench.s3.put_object(Bucket=bucket, Key=key, Body=rows.encode())
+
     def compare(self, outcome: dict[str, Any], task: Any = None, **settings: Any) -> Worker:
         given = {"same_rows": True, "source_dir": str(self.source), "poll_interval": 0.2, "deferrable": False}
         return self.work(outcome=outcome, task=task, **{**given, **settings})
@@ -123,6 +130,44 @@ def test_a_killed_comparison_is_carried_on_by_its_retry(promotions: SameRows, op
     retried = promotions.compare(outcome, task={"try_number": 2}).result()["returned"]
     assert (retried["status"], retried["champion_value"]) == ("Approved", 0.61)
     assert (promotions.jobs(), promotions.statuses()) == (["Completed"], ["Approved", "Approved"])
+
+
+@pytest.mark.slow
+def test_a_champion_that_is_approved_while_the_job_runs_is_compared_too(promotions: SameRows) -> None:
+    held = promotions.bench.proxy.inject("DescribeProcessingJob", "hold_request", after=1)
+    worker = promotions.compare(promotions.trained(BETTER))
+    assert held.reached.wait(120), worker.log
+    newer = promotions.promote(0.75, run="2")["package_arn"]
+    held.release()
+    promoted = worker.result()["returned"]
+    assert (promoted["status"], promoted["champion_arn"]) == ("Approved", newer)
+    assert promotions.bench.proxy.calls["CreateProcessingJob"] == 2
+
+
+@pytest.mark.slow
+def test_a_model_that_was_approved_at_the_same_time_is_compared_before_the_later_one_stays(
+    promotions: SameRows,
+) -> None:
+    proxy, outcome = promotions.bench.proxy, promotions.trained(BETTER)
+    held = [proxy.inject("UpdateModelPackage", "hold_request") for _ in (1, 2)]
+    first = promotions.work(0.75, run="2")
+    assert held[0].reached.wait(60), first.log
+    second = promotions.compare(outcome)
+    assert held[1].reached.wait(120), second.log
+    held[0].release()
+    first.result()
+    promotions.replace_rows(outcome, WORSE)
+    held[1].release()
+    promoted = second.result()["returned"]
+    assert (promoted["status"], promoted["champion_arn"]) == ("Rejected", first.result()["returned"]["package_arn"])
+    assert promotions.statuses() == ["Approved", "Approved", "Rejected"]
+
+
+def test_a_champion_without_the_metric_on_these_rows_is_not_beaten(promotions: SameRows) -> None:
+    rows = '{"rows": 9, "model": {"AUC ROC": 0.69}, "champion": {"AUC ROC": null}}'
+    result = promotions.compare(promotions.trained(rows)).result()
+    assert (result["error"], "has no AUC ROC on the test rows" in result["message"]) == ("AirflowFailException", True)
+    assert promotions.statuses() == ["Approved"]
 
 
 def test_a_lost_reply_starts_no_second_job(promotions: SameRows) -> None:

@@ -25,17 +25,20 @@ ROWS: dict[int, list[tuple[dict[str, Any], float, float | None, ApprovalStatus, 
         ({"limit": 0.7, "approval": "manual"}, 0.6, 0.5, ApprovalStatus.REJECTED, "must be at least 0.7"),
     ],
     3: [
+        ({}, 0.7, NAN, ApprovalStatus.REJECTED, "cannot be compared with the champion's nan"),
+        ({"approval": "manual"}, 0.7, NAN, ApprovalStatus.REJECTED, "cannot be compared"),
+    ],
+    4: [
         ({"limit": 0.5}, 0.7, 0.71, ApprovalStatus.REJECTED, "worse than the champion's 0.71"),
         ({"tolerance": 0.01}, 0.7, 0.72, ApprovalStatus.REJECTED, r"0.72 \(tolerance 0.01\)"),
         ({"approval": "manual"}, 0.7, 0.71, ApprovalStatus.REJECTED, "worse than the champion's 0.71"),
     ],
-    4: [
+    5: [
         ({"approval": "manual"}, 0.7, None, ApprovalStatus.PENDING, "not compared"),
         ({"approval": "manual"}, 0.7, 0.6, ApprovalStatus.PENDING, "champion 0.6"),
     ],
-    5: [
+    6: [
         ({}, 0.7, None, ApprovalStatus.APPROVED, "not compared"),
-        ({}, 0.7, NAN, ApprovalStatus.APPROVED, "champion nan"),
         ({"limit": 0.7}, 0.7, 0.7, ApprovalStatus.APPROVED, "champion 0.7"),
         ({"tolerance": 0.02}, 0.7, 0.71, ApprovalStatus.APPROVED, r"champion 0.71 \(tolerance 0.02\)"),
     ],
