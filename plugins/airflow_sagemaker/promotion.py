@@ -6,6 +6,7 @@ from airflow_sagemaker import airflow_compat  # rejects an old Airflow
 
 # isort: split
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -18,7 +19,14 @@ from airflow_sagemaker.contract import XCom
 from airflow_sagemaker.exceptions import ConfigurationError, Violation
 from airflow_sagemaker.promote.decision import CHAMPION, ApprovalStatus, Criteria, decide, read_criteria
 from airflow_sagemaker.promote.findings import check_notifiers, notify
-from airflow_sagemaker.promote.judged import DECIDED_BY, Comparison, Judged, Pause, Scores, is_settled_by_a_person
+from airflow_sagemaker.promote.judged import (
+    Comparison,
+    Judged,
+    Pause,
+    Scores,
+    approval_description,
+    is_settled_by_a_person,
+)
 from airflow_sagemaker.start.rendering import render_text
 from airflow_sagemaker.start.run_config import RUN_PARTITION
 from airflow_sagemaker.start.task_settings import seconds_of
@@ -30,6 +38,8 @@ if TYPE_CHECKING:
     from airflow_sagemaker.aws.model_registry import ModelRegistry, Package, Summary
     from airflow_sagemaker.promote.model_package import Candidate
 
+GROUP_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
+"""ModelPackageGroupName of CreateModelPackageGroup."""
 CRITERIA = ("min_value", "max_value", "tolerance", "better_than", "approval")
 
 
@@ -184,8 +194,12 @@ class SageMakerPromoteModelOperator(BaseOperator):
         self.region_name = self.region_name or execution.region
         if self.group.startswith("arn:"):
             _refuse_foreign_group(self.group, candidate.execution_arn)
+        name = self.group.rsplit("/", 1)[-1]
+        if not GROUP_NAME.fullmatch(name):
+            rule = "must be letters, digits and hyphens between them, at most 63 characters"
+            raise ConfigurationError([Violation("group", self.group, rule)], what="promotion")
         target = AwsTarget(self.aws_conn_id, self.region_name, self.verify, self.botocore_config)
-        return ModelRegistry(Aws(target, self.log), self.group.rsplit("/", 1)[-1])
+        return ModelRegistry(Aws(target, self.log), name)
 
     # --- promotion ---------------------------------------------------------------------------------------------------
 
@@ -218,7 +232,7 @@ class SageMakerPromoteModelOperator(BaseOperator):
             return scores
         decision = decide(replace(criteria, metric=scores.metric), scores.value, scores.champion)
         arn = own.arn if own else registry.register(candidate.request(registry.group, self._image(), criteria.metric))
-        registry.set_status(arn, decision.status, DECIDED_BY + decision.reason)
+        registry.set_status(arn, decision.status, approval_description(decision.status, decision.reason))
         judged = Judged(arn, decision.status, decision.reason, scores, champion.arn if champion else None)
         if decision.status is ApprovalStatus.APPROVED and self.better_than == CHAMPION:
             settled = settle(registry, criteria, judged, same_rows=self.same_rows)

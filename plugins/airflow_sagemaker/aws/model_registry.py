@@ -19,8 +19,14 @@ if TYPE_CHECKING:
 _EXISTS = re.compile(r"already exists", re.IGNORECASE)
 _MISSING = re.compile(r"^Model ?Package ?(Group)? .*does not exist", re.IGNORECASE)
 """Message of a ValidationException for which other services have a separate code."""
+_NOT_IN_NAMES = re.compile(r"[^\w \u00a0.:/=+\-@]")
 LISTED_PACKAGES = 100
 """Page size of ListModelPackages: a task searches one page for its package, and compares with one page."""
+
+
+def metadata_name(metric: str) -> str:
+    """Return a metric's name as a key of CustomerMetadataProperties: what the service does not take becomes _."""
+    return _NOT_IN_NAMES.sub("_", metric)[:128]
 
 
 def version_of(package_arn: str | None) -> int:
@@ -50,7 +56,7 @@ class Package:
     def metric(self, name: str) -> float | None:
         """Return a metric that the package was registered with, None if it has none with this name."""
         try:
-            return float(self.metadata[name])
+            return float(self.metadata[metadata_name(name)])
         except (KeyError, ValueError):
             return None
 

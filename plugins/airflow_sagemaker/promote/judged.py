@@ -10,9 +10,6 @@ from airflow_sagemaker.promote.decision import ApprovalStatus
 if TYPE_CHECKING:
     from airflow_sagemaker.aws.model_registry import Package
 
-DECIDED_BY = "airflow-sagemaker: "
-"""Start of the reasons of the operator's decisions: a status with another reason is a user's, and is kept."""
-
 
 @dataclass(frozen=True)
 class Scores:
@@ -49,7 +46,15 @@ class Pause:
     comparison: Comparison | None
 
 
+def approval_description(status: str, reason: str) -> str:
+    """Return the ApprovalDescription of a decision of the operator.
+
+    It contains the status, because an update that changes the status alone leaves the description as it is.
+    """
+    return f"airflow-sagemaker: {status}: {reason}"
+
+
 def is_settled_by_a_person(package: Package) -> bool:
     """Whether somebody else than the operator has approved or rejected a package."""
     decided = package.status in (ApprovalStatus.APPROVED, ApprovalStatus.REJECTED)
-    return decided and not package.approval_description.startswith(DECIDED_BY)
+    return decided and not package.approval_description.startswith(approval_description(package.status, ""))

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from airflow_sagemaker.aws.model_registry import metadata_name
 from airflow_sagemaker.config.partition_keys import partition_folder, partition_key
 from airflow_sagemaker.exceptions import ConfigurationError, Violation
 from airflow_sagemaker.types import JsonMapping, JsonObject
@@ -16,6 +17,8 @@ TOKEN_CHARACTERS = 32
 """CreateModelPackage takes a ClientToken of at most 36."""
 METADATA_VALUE = re.compile(r"[\w \u00a0.:/=+\-@]{1,256}")
 """CustomerMetadataProperties of CreateModelPackage: letters, separators, digits and these signs."""
+METADATA_ENTRIES = 50
+"""CustomerMetadataProperties at most."""
 PARTITION, DIGEST, EXECUTION, DATA_DIGEST, REPORT = "partition", "digest", "execution", "data_digest", "report"
 _DESCRIPTION = re.compile(
     r"Partition (?P<partition>\S+), (?P<metric>.+) (?P<value>-?[0-9.]+(?:e[-+]?\d+)?|-?inf|nan), airflow-sagemaker \w+"
@@ -67,22 +70,23 @@ class Candidate:
             training_job=outcome.get("training_job_name") or "",
         )
 
-    def metadata(self) -> dict[str, str]:
-        """Return CustomerMetadataProperties: metrics by their names, and the model's origin.
+    def metadata(self, metric: str) -> dict[str, str]:
+        """Return CustomerMetadataProperties: the model's origin, and metrics by their names, `metric` first.
 
-        The partition is written as in paths (`partition_keys`), with @ instead of %, which the service rejects; other
-        values that it rejects are omitted.
+        The partition is written as in paths (`partition_keys`), with @ for %, which the service does not take; other
+        values that it does not take, and metrics beyond what it takes, are left out.
         """
-        given = {name: repr(value) for name, value in self.metrics.items()} | {
+        names = sorted(self.metrics, key=lambda name: name != metric)
+        origin = {
             PARTITION: partition_folder(self.partition).replace("%", "@"),
             DIGEST: self.digest,
             EXECUTION: self.execution_arn,
             DATA_DIGEST: self.data_digest,
             REPORT: self.report,
         }
-        return {
-            name: value for name, value in given.items() if METADATA_VALUE.fullmatch(value) and len(name) <= 128
-        }  # fmt: skip
+        given = origin | {metadata_name(name): repr(self.metrics[name]) for name in names} | origin
+        taken = {name: value for name, value in given.items() if METADATA_VALUE.fullmatch(value)}
+        return dict(list(taken.items())[:METADATA_ENTRIES])
 
     def description(self, metric: str) -> str:
         """Return the package's description, which listings show.
@@ -105,7 +109,7 @@ class Candidate:
                 "SupportedContentTypes": ["application/json", "text/csv"],
                 "SupportedResponseMIMETypes": ["application/json"],
             },
-            "CustomerMetadataProperties": self.metadata(),
+            "CustomerMetadataProperties": self.metadata(metric),
             "ClientToken": self.token,
         }
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from airflow_sagemaker.aws.model_registry import version_of
 from airflow_sagemaker.promote.decision import ApprovalStatus, Criteria, decide
-from airflow_sagemaker.promote.judged import DECIDED_BY, Judged, Pause, is_settled_by_a_person
+from airflow_sagemaker.promote.judged import Judged, Pause, approval_description, is_settled_by_a_person
 from airflow_sagemaker.promote.model_package import value_in
 
 if TYPE_CHECKING:
@@ -57,13 +57,15 @@ def settle(registry: ModelRegistry, criteria: Criteria, judged: Judged, *, same_
         if all(version_of(one.arn) > own for one in others):
             return judged
         reason = f"{judged.reason}; compared again with a model that was approved at the same time"
-        registry.set_status(judged.arn, ApprovalStatus.PENDING, DECIDED_BY + reason)
+        registry.set_status(judged.arn, ApprovalStatus.PENDING, approval_description(ApprovalStatus.PENDING, reason))
         return Pause(None)
     contenders = [Contender(judged.arn, judged.scores.value)]
     contenders += [_contender(registry, one, criteria.metric) for one in others]
     for lost in find_overtaken(criteria, judged.scores.champion, contenders):
         if lost.package.arn == judged.arn:
-            registry.set_status(judged.arn, ApprovalStatus.REJECTED, DECIDED_BY + lost.reason)
+            registry.set_status(
+                judged.arn, ApprovalStatus.REJECTED, approval_description(ApprovalStatus.REJECTED, lost.reason)
+            )
             scores = replace(judged.scores, champion=lost.champion.value)
             judged = Judged(judged.arn, ApprovalStatus.REJECTED, lost.reason, scores, lost.champion.arn)
         else:
@@ -106,4 +108,4 @@ def _reject(registry: ModelRegistry, lost: Overtaken) -> None:
     if found is None or found.status != ApprovalStatus.APPROVED or is_settled_by_a_person(found):
         return
     registry.aws.log.warning("%s: Rejected (%s)", found.arn, lost.reason)
-    registry.set_status(found.arn, ApprovalStatus.REJECTED, DECIDED_BY + lost.reason)
+    registry.set_status(found.arn, ApprovalStatus.REJECTED, approval_description(ApprovalStatus.REJECTED, lost.reason))

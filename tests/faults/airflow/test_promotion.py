@@ -15,6 +15,10 @@ AUC = "Validation AUC ROC"
 ACCOUNT = "123456789012"
 
 
+def slow(*values: Any) -> Any:
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 class Promotions:
     """Promotions into one group of its own, by workers that can be killed."""
 
@@ -87,7 +91,7 @@ def test_three_days_of_models(promotions: Promotions) -> None:
     assert (first["champion_arn"], worse["champion_arn"]) == (None, first["package_arn"])
     assert (better["champion_arn"], better["champion_value"]) == (first["package_arn"], 0.70)
     rejected = promotions.packages()[1]
-    assert rejected["ApprovalDescription"] == f"airflow-sagemaker: {AUC} 0.68, worse than the champion's 0.7"
+    assert rejected["ApprovalDescription"] == f"airflow-sagemaker: Rejected: {AUC} 0.68, worse than the champion's 0.7"
 
 
 def test_what_a_package_says_of_its_model(promotions: Promotions) -> None:
@@ -124,6 +128,25 @@ def test_manual_approval_waits_for_a_person_whose_word_stays(promotions: Promoti
     again = promotions.promote(0.7, task={"try_number": 2})
     assert (again["status"], again["reason"]) == ("Rejected", "not this one")
     assert promotions.statuses() == ["Rejected"]
+
+
+@pytest.mark.parametrize(("approval", "status"), [("manual", "Approved"), slow("automatic", "Rejected")])
+def test_a_status_that_was_changed_without_a_word_stays_too(promotions: Promotions, approval: str, status: str) -> None:
+    """The console and the aws command line need no description, and leave the one that is there."""
+    arn = promotions.promote(0.7, approval=approval)["package_arn"]
+    promotions.bench.sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus=status)
+    assert promotions.promote(0.7, approval=approval, task={"try_number": 2})["status"] == status
+    assert promotions.statuses() == [status]
+
+
+def test_a_metric_of_any_name_decides(promotions: Promotions) -> None:
+    """Of a user's own program: the service takes neither its signs nor more than fifty of them."""
+    name = "f1 (macro), 95%"
+    for run, value in (("1", 0.7), ("2", 0.6)):
+        outcome = promotions.outcome(0.7, run=run)
+        outcome["metrics"] = {**{f"recall@{place}": 0.5 for place in range(60)}, name: value}
+        promotions.promote(outcome=outcome, run=run, metric=name, higher_is_better=True)
+    assert promotions.statuses() == ["Approved", "Rejected"]
 
 
 def test_a_cleared_promotion_is_judged_again_by_its_new_criteria(promotions: Promotions) -> None:
@@ -186,10 +209,6 @@ def test_a_token_that_aws_has_forgotten_is_found_by_the_description(promotions: 
     assert promotions.statuses() == ["Approved"]
 
 
-def slow(*values: Any) -> Any:
-    return pytest.param(*values, marks=pytest.mark.slow)
-
-
 class Race:
     """Two promotions that have compared with the same champion, and wait to be approved; the first is version 1."""
 
@@ -216,7 +235,7 @@ def test_of_two_promotions_at_once_the_worse_is_rejected(promotions: Promotions,
     first, second = Race(promotions, 0.8, 0.7).finish(*order)
     assert promotions.statuses() == ["Approved", "Rejected"]
     reason = f"{AUC} 0.7, worse than the champion's 0.8: version 1, approved at the same time"
-    assert promotions.packages()[1]["ApprovalDescription"] == f"airflow-sagemaker: {reason}"
+    assert promotions.packages()[1]["ApprovalDescription"] == f"airflow-sagemaker: Rejected: {reason}"
     assert first["returned"]["status"] == "Approved"
     if order == (1, 2):  # in the other order the first one rejected it, when the second had ended
         assert (second["returned"]["status"], second["returned"]["reason"]) == ("Rejected", reason)
@@ -314,6 +333,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "unknown metric": ({"metric": "AUC"}, "is not a metric of this model"),
     "no outcome": ({"outcome": "None"}, "must be the outcome of a training"),
     "foreign group": ({"group": "arn:aws:sagemaker:us-east-1:210987654321:model-package-group/g"}, "210987654321"),
+    "group's name": ({"group": "flight_delays"}, "letters, digits and hyphens"),
     "wrong direction": ({"max_value": 0.9}, "use min_value"),
     "no number": ({"min_value": "high"}, "must be a number"),
     "negative tolerance": ({"tolerance": -1}, "0 or more"),
