@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow.providers.amazon.aws.hooks.sagemaker import SageMakerHook
 from airflow.providers.standard.operators.hitl import ApprovalOperator
-from airflow.sdk import DAG, CronPartitionTimetable, task
+from airflow.sdk import DAG, Asset, CronPartitionTimetable, task
 
 from airflow_sagemaker import (
     RUN_PARTITION,
@@ -19,6 +19,8 @@ from airflow_sagemaker import (
     SageMakerTrainingPipelineOperator,
     SageMakerTrainingPipelineSensor,
 )
+
+PACKAGE = "{{ ti.xcom_pull(task_ids='promote')['package_arn'] }}"
 
 
 @task
@@ -35,14 +37,25 @@ def needs_a_person(promoted: dict[str, Any]) -> bool:
     return bool(promoted["status"] == "PendingManualApproval")
 
 
-@task
-def approve(promoted: dict[str, Any]) -> None:
-    """Make the model the champion."""
+def settle(package_arn: str, status: str) -> None:
+    """Write the answer into SageMaker's registry."""
     SageMakerHook().conn.update_model_package(
-        ModelPackageArn=promoted["package_arn"],
-        ModelApprovalStatus="Approved",
-        ApprovalDescription="approved in Airflow",
+        ModelPackageArn=package_arn,
+        ModelApprovalStatus=status,
+        ApprovalDescription=f"{status.lower()} in Airflow",
     )
+
+
+@task(outlets=[Asset("customers_champion")])
+def approve(package_arn: str) -> None:
+    """Make the model the champion; whoever follows the asset gets it."""
+    settle(package_arn, "Approved")
+
+
+@task(trigger_rule="all_skipped")
+def reject(package_arn: str) -> None:
+    """Runs if the answer was Reject, which skips `approve`."""
+    settle(package_arn, "Rejected")
 
 
 with DAG(
@@ -71,4 +84,4 @@ with DAG(
         body="{{ ti.xcom_pull(task_ids='promote')['reason'] }}",
     )
     preprocess(RUN_PARTITION) >> start >> wait >> promote
-    needs_a_person(promote.output) >> ask >> approve(promote.output)
+    needs_a_person(promote.output) >> ask >> approve(PACKAGE) >> reject(PACKAGE)
