@@ -48,7 +48,7 @@ def settle(package_arn: str, status: str) -> None:
 
 @task(outlets=[Asset("customers_champion")])
 def approve(package_arn: str) -> None:
-    """Make the model the champion; whoever follows the asset gets it."""
+    """Make the model the champion, and update the asset."""
     settle(package_arn, "Approved")
 
 

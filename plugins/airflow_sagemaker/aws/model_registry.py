@@ -25,7 +25,7 @@ LISTED_PACKAGES = 100
 
 
 def metadata_name(metric: str) -> str:
-    """Return a metric's name as a key of CustomerMetadataProperties: what the service does not take becomes _."""
+    """Return a metric's name as a key of CustomerMetadataProperties: characters that it does not accept become _."""
     return _NOT_IN_NAMES.sub("_", metric)[:128]
 
 

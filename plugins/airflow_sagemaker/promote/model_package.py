@@ -73,8 +73,8 @@ class Candidate:
     def metadata(self, metric: str) -> dict[str, str]:
         """Return CustomerMetadataProperties: the model's origin, and metrics by their names, `metric` first.
 
-        The partition is written as in paths (`partition_keys`), with @ for %, which the service does not take; other
-        values that it does not take, and metrics beyond what it takes, are left out.
+        The partition is written as in paths (`partition_keys`), with @ for %, which the service does not accept. Other
+        values that it does not accept are omitted, and so are metrics beyond its limit.
         """
         names = sorted(self.metrics, key=lambda name: name != metric)
         origin = {

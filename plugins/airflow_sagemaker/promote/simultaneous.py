@@ -2,8 +2,8 @@
 
 UpdateModelPackage has no condition, so two promotions can both be approved in comparison with the champion before them.
 Each therefore looks at the group once more after its approval: of two that were approved, at least the later one sees
-both. A version that is worse than the one before it, by more than the tolerance, is rejected after all, by whoever sees
-it.
+both. A version that is worse than the one before it, by more than the tolerance, is then rejected by the promotion that
+sees it.
 """
 
 from __future__ import annotations
