@@ -40,7 +40,7 @@ class Overtaken:
 
 
 def settle(registry: ModelRegistry, criteria: Criteria, judged: Judged, *, same_rows: bool) -> Judged | Pause:
-    """Return what holds beside the models that were approved since the champion was read.
+    """Return the final result, given the models that were approved since the champion was read.
 
     One call. If there are such models, one more for each package that is rejected after all, and one to look at a
     package of another task before that. With `same_rows`, the metrics of the others are those of other rows: the
