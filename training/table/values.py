@@ -25,8 +25,9 @@ NUMERAL = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 PLAIN_NUMERAL = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?|-?inf")
 """What counts as a number in a column of strings: 007 is a name."""
 
-MISSING = pa.array(pyarrow.csv.ConvertOptions().null_values, pa.string())
-"""How a CSV file writes that there is no number (NA, null, n/a ...): what reading it into Parquet makes null."""
+MISSING: list[str] = pyarrow.csv.ConvertOptions().null_values
+"""How a CSV file writes that there is no number (NA, null, n/a ...): what reading it into Parquet makes null. (Not an
+array: PyArrow imports pandas, if it is installed, when it makes the first one.)"""
 
 
 def to_numbers(column: pa.Array, name: str) -> np.ndarray:
@@ -107,7 +108,8 @@ def parsed(column: pa.Array) -> pa.Array:
         return column
     texts = to_texts(column, "")
     try:
-        return read_as(pc.if_else(pc.is_in(texts, MISSING), None, texts), NUMBER).cast(pa.float64())
+        present = pc.if_else(pc.is_in(texts, pa.array(MISSING, pa.string())), None, texts)
+        return read_as(present, NUMBER).cast(pa.float64())
     except pa.ArrowInvalid:
         return column
 
