@@ -1,4 +1,4 @@
-"""Packs the training program into the wheel, below the package; everything else is in pyproject.toml."""
+"""Adds the training program to the wheel, inside the package; everything else is in pyproject.toml."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from setuptools.command.build_py import build_py
 
 
 class WithTrainingProgram(build_py):
-    """A checkout has `training/` beside `plugins/`, an installed package has it in `airflow_sagemaker/program/`."""
+    """Copies `training/`, which is next to `plugins/` in a checkout, to `airflow_sagemaker/program/` in the package."""
 
     def run(self) -> None:
-        """Build as ever, and add the program."""
+        """Build the package, and add the program."""
         super().run()
         if not self.editable_mode:
             target = Path(self.build_lib) / "airflow_sagemaker" / "program" / "training"

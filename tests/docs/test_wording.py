@@ -33,6 +33,7 @@ DOCUMENTED = (
     "plugins",
     "preprocessing",
     "training",
+    "tests/support",
 )
 """Folders whose docstrings and comments are checked, too."""
 SCRIPTS = (
