@@ -36,7 +36,7 @@ def running_chromium() -> Iterator[Any]:
 
 @contextmanager
 def chromium_page() -> Iterator[Any]:
-    """A tab of a browser of its own."""
+    """A tab in a new browser."""
     with running_chromium() as browser:
         context = browser.new_context(viewport={"width": 1500, "height": 1000})
         context.set_default_timeout(60_000)
