@@ -78,7 +78,11 @@ def operators_page() -> str:
     said = [documented(cls) for cls in kinds]
     # Parameters that several of them have mean the same, and are described once.
     everywhere = {**said[1], **said[0]}
-    parts = ["# Operators, sensor, DAG\n", NOTE]
+    parts = [
+        "# Operators, sensor, DAG\n",
+        NOTE,
+        "\nEvery parameter of the classes that a DAG uses, and the outcome of a training.",
+    ]
     for (cls, kind), own in zip(kinds.items(), said, strict=True):
         lead = inspect.cleandoc(cls.__doc__ or "").partition(":param")[0].strip()
         rows = [
@@ -148,7 +152,8 @@ def default_of(value: Any) -> str:
 
 def command_line_page() -> str:
     """Both command lines."""
-    parts = ["# Command lines\n", NOTE, "\n## python -m airflow_sagemaker\n", *package_commands()]
+    lead = "\nEvery command and option of the package and of the local SageMaker."
+    parts = ["# Command lines\n", NOTE, lead, "\n## python -m airflow_sagemaker\n", *package_commands()]
     parts += ["\n## python -m local_sagemaker\n", *server_commands()]
     return "\n".join(parts) + "\n"
 
