@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from local_stack import demo_report
 from local_stack.errors import StackError
+from local_stack.rest import TaskInstance
 from local_stack.settings import USERNAME
 from local_stack.stack import Stack, default_home, running_stack
 
@@ -124,7 +125,7 @@ def _follow(stack: Stack, dag_id: str, tasks: Sequence[str], run_id: str) -> str
         time.sleep(0.5)
 
 
-def _say_task(task: dict[str, Any], seen: dict[str, str]) -> None:
+def _say_task(task: TaskInstance, seen: dict[str, str]) -> None:
     name, state = task["task_id"], task["state"]
     if state in (None, "scheduled", "queued") or seen.get(name) == state:
         return

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from airflow_sagemaker.contract import METRICS, XCom, report_problem
+from airflow_sagemaker.types import JsonMapping
 from local_stack.errors import StackError
+from local_stack.rest import TaskInstance
 from local_stack.stack import Stack
 
 SHOWN_ROWS = 10
@@ -66,7 +67,7 @@ def show_scores(console: Console, stack: Stack, dag_id: str, run_id: str) -> Non
     console.print(table)
 
 
-def _steps(instances: Sequence[Mapping[str, Any]], tasks: Sequence[str]) -> Table:
+def _steps(instances: Sequence[TaskInstance], tasks: Sequence[str]) -> Table:
     table = Table()
     table.add_column("step")
     table.add_column("state")
@@ -77,7 +78,7 @@ def _steps(instances: Sequence[Mapping[str, Any]], tasks: Sequence[str]) -> Tabl
     return table
 
 
-def _metrics(job: Mapping[str, Any], baseline: Mapping[str, float]) -> Table:
+def _metrics(job: JsonMapping, baseline: Mapping[str, float]) -> Table:
     """The job's FinalMetricDataList next to the metrics of a constant predictor on the same rows."""
     table = Table()
     table.add_column("metric")
@@ -94,7 +95,7 @@ def _metrics(job: Mapping[str, Any], baseline: Mapping[str, float]) -> Table:
     return table
 
 
-def _baseline(report: Mapping[str, Any]) -> Mapping[str, float]:
+def _baseline(report: JsonMapping) -> Mapping[str, float]:
     problem = report_problem(report)
     if problem:
         raise StackError(problem)

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypedDict
 
 import httpx
 
 TIMEOUT_SECONDS = 120
 """On a busy machine, the first request to a page can take half a minute."""
+
+
+class DagRun(TypedDict):
+    """The members of a DAG run that are used here."""
+
+    dag_run_id: str
+    state: str
+    partition_key: str | None
+
+
+class TaskInstance(TypedDict):
+    """The members of a task instance that are used here."""
+
+    task_id: str
+    state: str | None
+    duration: float | None
+    try_number: int
 
 
 class AirflowClient:
@@ -31,9 +49,11 @@ class AirflowClient:
             return False
         return all((health.get(name) or {}).get("status") == "healthy" for name in components)
 
-    def call(self, method: str, path: str, **kwargs: Any) -> Any:
+    def call(
+        self, method: str, path: str, *, json: object = None, params: Mapping[str, str | int | bool] | None = None
+    ) -> Any:
         """Call `/api/v2{path}`; return the decoded JSON, or None for an empty response."""
-        answer = self._http.request(method, f"/api/v2{path}", **kwargs)
+        answer = self._http.request(method, f"/api/v2{path}", json=json, params=params)
         if answer.status_code >= 400:
             raise httpx.HTTPStatusError(
                 f"{method} {path}: HTTP {answer.status_code}: {answer.text[:500]}",
@@ -42,7 +62,7 @@ class AirflowClient:
             )
         return answer.json() if answer.content else None
 
-    def get(self, path: str, **params: Any) -> Any:
+    def get(self, path: str, **params: str | int | bool) -> Any:
         """`GET /api/v2{path}`."""
         return self.call("GET", path, params=params)
 
@@ -56,22 +76,23 @@ class AirflowClient:
             raise
         return True
 
-    def trigger(
-        self, dag_id: str, *, partition: str | None = None, conf: dict[str, Any] | None = None
-    ) -> dict[str, Any]:
+    def trigger(self, dag_id: str, *, partition: str | None = None, conf: Mapping[str, object] | None = None) -> DagRun:
         """Trigger a run, optionally for a `partition`; return the API's description of the run."""
-        body: dict[str, Any] = {"logical_date": None, "conf": conf or {}}
+        body: dict[str, object] = {"logical_date": None, "conf": conf or {}}
         if partition is not None:
             body["partition_key"] = partition
-        return self.call("POST", f"/dags/{dag_id}/dagRuns", json=body)  # type: ignore[no-any-return]
+        run: DagRun = self.call("POST", f"/dags/{dag_id}/dagRuns", json=body)
+        return run
 
-    def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
+    def run(self, dag_id: str, run_id: str) -> DagRun:
         """The DAG run."""
-        return self.get(f"/dags/{dag_id}/dagRuns/{run_id}")  # type: ignore[no-any-return]
+        run: DagRun = self.get(f"/dags/{dag_id}/dagRuns/{run_id}")
+        return run
 
-    def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+    def task_instances(self, dag_id: str, run_id: str) -> list[TaskInstance]:
         """The task instances of a run."""
-        return self.get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances")["task_instances"]  # type: ignore[no-any-return]
+        found: list[TaskInstance] = self.get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances")["task_instances"]
+        return found
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
         """The value of an XCom entry, as native JSON."""
@@ -84,7 +105,7 @@ class AirflowClient:
         return "\n".join(_log_line(event) for event in content)
 
 
-def _log_line(event: Any) -> str:
+def _log_line(event: object) -> str:
     if not isinstance(event, dict):
         return str(event)
     text = str(event.get("event", ""))

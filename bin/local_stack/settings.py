@@ -47,7 +47,7 @@ class Home:
     def last_sagemaker_port(self) -> int | None:
         """The last port of this home's local SageMaker."""
         try:
-            endpoint = json.loads((self.sagemaker / "endpoint.json").read_text())["AWS_ENDPOINT_URL"]
+            endpoint: str = json.loads((self.sagemaker / "endpoint.json").read_text())["AWS_ENDPOINT_URL"]
             return urlsplit(endpoint).port
         except (OSError, ValueError, KeyError, TypeError):
             return None

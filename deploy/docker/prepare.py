@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from stack import StackError, require, run
 
@@ -153,10 +153,22 @@ def make_user() -> None:
     say(f"the user {name} can sign in")
 
 
-def aws_connection() -> dict[str, Any]:
+class _Extra(TypedDict, total=False):
+    endpoint_url: str
+    service_config: dict[str, dict[str, str]]
+
+
+class Connection(TypedDict, total=False):
+    """The members of an Airflow connection that are used here."""
+
+    extra: _Extra
+
+
+def aws_connection() -> Connection:
     """The connection aws_default, parsed from its JSON."""
     try:
-        return dict(json.loads(require("AIRFLOW_CONN_AWS_DEFAULT")))
+        found: Connection = json.loads(require("AIRFLOW_CONN_AWS_DEFAULT"))
+        return found
     except ValueError as error:
         raise StackError(
             f"AIRFLOW_CONN_AWS_DEFAULT is not JSON ({error}): use the one that bin/make-env writes"
@@ -170,7 +182,7 @@ def _client(service: str) -> Any:
     return AwsBaseHook(aws_conn_id="aws_default", client_type=service).get_conn()
 
 
-def _bucket(connection: dict[str, Any]) -> str:
+def _bucket(connection: Connection) -> str:
     service = (connection.get("extra") or {}).get("service_config") or {}
     bucket = (service.get("s3") or {}).get("bucket_name")
     if not bucket:
@@ -178,7 +190,7 @@ def _bucket(connection: dict[str, Any]) -> str:
     return str(bucket)
 
 
-def make_bucket(connection: dict[str, Any]) -> None:
+def make_bucket(connection: Connection) -> None:
     """Create the local SageMaker's bucket when S3 responds. On AWS, CloudFormation creates the bucket."""
     if not (connection.get("extra") or {}).get("endpoint_url"):
         return
@@ -207,7 +219,7 @@ def _patiently(call: Callable[[], list[str]]) -> list[str]:
             time.sleep(1)
 
 
-def check_aws(connection: dict[str, Any]) -> None:
+def check_aws(connection: Connection) -> None:
     """Check credentials, bucket and role on AWS; StackError for the first problem."""
     from botocore.exceptions import BotoCoreError, ClientError
 

@@ -14,7 +14,7 @@ _OF_TRIALS = (
     "AlgorithmSpecification.TrainingInputMode", "AlgorithmSpecification.AlgorithmName",
     "AlgorithmSpecification.MetricDefinitions",
 )  # fmt: skip
-"""What a tuning job says of its training jobs, as CreateTrainingJob does."""
+"""Members of a TrainingJobDefinition that are also members of CreateTrainingJob."""
 
 
 def _of_trials(path: str) -> bool:
