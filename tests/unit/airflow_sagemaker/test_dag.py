@@ -92,7 +92,7 @@ def test_a_form_of_what_is_no_field(tmp_path: Path, form: str, rule: str) -> Non
 
 def test_a_wrong_file_fails_when_the_dag_is_parsed(tmp_path: Path) -> None:
     wrong = SETTINGS | {"training_instance_type": "m5.large"}
-    with pytest.raises(ConfigurationError, match=r"churn\.yaml"):
+    with pytest.raises(ConfigurationError, match=r"churn\.yaml(?s:.*)did you mean ml\.m5\.large\?"):
         parsed(tmp_path, "dag = SageMakerTrainingDag('churn.yaml')", wrong)
     with pytest.raises(ConfigurationError, match="No such file"):
         parsed(tmp_path, "dag = SageMakerTrainingDag('other.yaml')")
