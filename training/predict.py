@@ -33,6 +33,7 @@ PIECE_ROWS = 65_536  # rows read, scored and written together; fewer of a wide t
 PIECE_VALUES = 2**23  # ... of which a piece would take more than 64 MB
 READ_BYTES = 2**24  # of a file, read ahead for all columns together, however long its row groups are
 CSV_NAME = re.compile(r"\.(csv|tsv)(\.(gz|bz2|zst))?$", re.IGNORECASE)
+ENCODING = "preprocess.json"  # the file of a model that only this program writes
 EXIT_MESSAGE = Path("/opt/ml/output/message")
 ERRORS = (ValueError, OSError, KeyError, NotImplementedError, tarfile.TarError)
 
@@ -43,15 +44,21 @@ def predict(model: str | Path, rows: str | Path) -> pa.Table:
 
 
 def load(model: str | Path) -> Model:
-    """Load a model from an archive or a folder, local or on S3."""
+    """Load a model from an archive or a folder, local or on S3. Raises ValueError for one of another program."""
     with tempfile.TemporaryDirectory() as unpacked:
         files, path = located(model)
         if files.get_file_info(path).type == pa.fs.FileType.Directory:
             pa.fs.copy_files(path, unpacked, source_filesystem=files)
         else:
             stream = files.open_input_stream(path, compression=None)
-            with stream, tarfile.open(fileobj=io.BufferedReader(stream), mode="r|*") as archive:
-                archive.extractall(unpacked, filter="data")
+            try:
+                with stream, tarfile.open(fileobj=io.BufferedReader(stream), mode="r|*") as archive:
+                    archive.extractall(unpacked, filter="data")
+            except tarfile.ReadError as error:
+                raise ValueError(f"{model} is not a tar archive: {error}") from error
+        found = sorted(path.name for path in Path(unpacked).iterdir())
+        if ENCODING not in found:
+            raise ValueError(f"{model} is not a model of this program: expected {ENCODING}, found {found[:5]}")
         return model_fn(unpacked)
 
 

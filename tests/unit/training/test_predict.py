@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +103,19 @@ def test_values_of_another_type_are_one_line_and_leave_no_answers(
 def test_a_folder_without_parts_has_no_rows(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="has no rows"):
         next(pieces(model(["a"]), tmp_path))
+
+
+def test_a_model_of_another_program_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The champion of a group may have been registered by another tool."""
+    write(tmp_path / "rows.parquet", {"a": [1.0]})
+    foreign, text = tmp_path / "model.tar.gz", tmp_path / "model.txt"
+    text.write_text("a model")
+    with tarfile.open(foreign, "w:gz") as archive:
+        archive.add(text, "xgboost-model")
+    assert predict.main([str(foreign), str(tmp_path / "rows.parquet")]) == 1
+    assert predict.main([str(text), str(tmp_path / "rows.parquet")]) == 1
+    first, second = capsys.readouterr().err.splitlines()
+    assert (
+        first == f"Error: {foreign} is not a model of this program: expected preprocess.json, found ['xgboost-model']"
+    )
+    assert second.startswith(f"Error: {text} is not a tar archive: ")
