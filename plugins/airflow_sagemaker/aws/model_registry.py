@@ -81,13 +81,13 @@ class ModelRegistry:
 
         One call if it is among `newest`, otherwise two.
         """
-        listed = [] if newest is None else [package for package in newest if package.status == "Approved"]
+        listed = [one for one in newest or () if one.status == "Approved" and one.arn != but]
         if not listed and (newest is None or len(newest) == LISTED_PACKAGES):
             listed = self._listed(MaxResults=LISTED_PACKAGES, ModelApprovalStatus="Approved")
         for summary in listed:
-            # one that was deleted since it was listed is not the champion
+            # one that was deleted or rejected since it was listed is not the champion
             found = None if summary.arn == but else self.describe(summary.arn)
-            if found is not None:
+            if found is not None and found.status == "Approved":
                 return found
         return None
 

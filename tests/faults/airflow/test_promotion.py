@@ -60,15 +60,15 @@ class Promotions:
             for item in listed["ModelPackageSummaryList"]
         ]
 
-    def register_foreign(self, **metadata: str) -> str:
-        """Approve a package as another tool registers it; return its ARN."""
+    def register_foreign(self, status: str = "Approved", **metadata: str) -> str:
+        """Register a package as another tool does; return its ARN."""
         client = self.bench.sagemaker
         if not client.list_model_package_groups(NameContains=self.group)["ModelPackageGroupSummaryList"]:
             client.create_model_package_group(ModelPackageGroupName=self.group)
         containers = [{"Image": "i", "ModelDataUrl": self.outcome(0.5)["model_artifact"]}]
         made = client.create_model_package(
             ModelPackageGroupName=self.group,
-            ModelApprovalStatus="Approved",
+            ModelApprovalStatus=status,
             InferenceSpecification={"Containers": containers},
             CustomerMetadataProperties={"origin": "another tool", **metadata},
         )
@@ -154,6 +154,18 @@ def test_a_cleared_promotion_is_judged_again_by_its_new_criteria(promotions: Pro
     again = promotions.promote(0.7, min_value=0.8, task={"try_number": 2, "max_tries": 2})
     assert again["champion_arn"] is None, "its own package is not the champion that it must beat"
     assert promotions.statuses() == ["Rejected"]
+
+
+@pytest.mark.slow
+def test_a_champion_behind_a_hundred_packages_is_found(promotions: Promotions) -> None:
+    """More than one page lists, even if the only approved package on it is the task's own."""
+    promotions.promote(0.9, run="0")
+    for _ in range(99):
+        promotions.register_foreign("Rejected")
+    assert promotions.promote(0.7, run="1")["champion_value"] == 0.9
+    assert promotions.promote(0.7, run="2", better_than=None)["status"] == "Approved"
+    again = promotions.promote(0.7, run="2", task={"try_number": 2})
+    assert (again["status"], again["champion_value"]) == ("Rejected", 0.9)
 
 
 def test_the_asset_event_names_the_package_and_the_partition(promotions: Promotions) -> None:
