@@ -49,3 +49,20 @@ def test_closing_ends_a_waiting_thread_and_drops_the_rest() -> None:
 
 def test_an_open_queue_is_not_closed_after_the_wait() -> None:
     assert not WakeQueue().wait_closed(0.001)
+
+
+def test_what_has_a_time_comes_then_and_the_earliest_first() -> None:
+    queue, start = WakeQueue(), time.time()
+    for seconds, arn in ((0.2, "late"), (0.1, "early"), (0.1, "early")):
+        queue.wake_at(start + seconds, arn)
+    assert (queue.next(), time.time() >= start + 0.1) == ("early", True)
+    assert (queue.next(), time.time() >= start + 0.2) == ("late", True)
+
+
+def test_a_time_that_another_thread_sets_wakes_the_one_that_waits() -> None:
+    queue, found = WakeQueue(), []
+    waiting = threading.Thread(target=lambda: found.append(queue.next()), daemon=True)
+    waiting.start()
+    queue.wake_at(time.time(), "set")
+    waiting.join(timeout=60)
+    assert found == ["set"]
