@@ -84,6 +84,8 @@ def test_an_unusual_day_is_mailed_also_where_it_is_good_enough(promotions: Promo
     assert promoted["status"] == "Approved"
     assert promoted["findings"] == [f"{AUC} of 2026-01-10 is 0.65, the median of earlier partitions 0.7505"]
     assert len(sink.messages) == 1
+    backfilled = promotions.promote(0, 0.65, better_than=None, notifiers=notifier())
+    assert (backfilled["findings"], len(sink.messages)) == ([], 1), "later days are not compared with"
 
 
 def test_a_mail_server_that_is_down_does_not_undo_a_promotion(

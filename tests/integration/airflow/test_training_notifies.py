@@ -88,6 +88,12 @@ def test_a_worse_day_is_found_by_the_earlier_ones_and_mailed(
     assert len(sink.messages) == 1
 
 
+def test_a_backfilled_day_is_not_compared_with_later_ones(trainings: Trainings) -> None:
+    trainings.add_earlier(USUAL)
+    limits = {AUC: {"min_value": 0.1}}
+    assert trainings.wait_for(0.61, "2025-12-31", thresholds=limits)["findings"] == []
+
+
 def test_a_missed_threshold_is_mailed_and_fails_nothing(trainings: Trainings, sink: MailSink) -> None:
     limits = {AUC: {"min_value": 0.7}, "Validation Loss": {"max_value": 0.6}}
     outcome = trainings.wait_for(0.61, notifiers=notifier(), thresholds=limits)
