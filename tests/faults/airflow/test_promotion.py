@@ -139,6 +139,7 @@ def test_a_status_that_was_changed_without_a_word_stays_too(promotions: Promotio
     assert promotions.statuses() == [status]
 
 
+@pytest.mark.slow
 def test_a_metric_of_any_name_decides(promotions: Promotions) -> None:
     """Of a user's own program: the service takes neither its signs nor more than fifty of them."""
     name = "f1 (macro), 95%"

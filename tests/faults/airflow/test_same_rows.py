@@ -163,6 +163,7 @@ def test_a_model_that_was_approved_at_the_same_time_is_compared_before_the_later
     assert promotions.statuses() == ["Approved", "Approved", "Rejected"]
 
 
+@pytest.mark.slow
 def test_a_champion_without_the_metric_on_these_rows_is_not_beaten(promotions: SameRows) -> None:
     rows = '{"rows": 9, "model": {"AUC ROC": 0.69}, "champion": {"AUC ROC": null}}'
     result = promotions.compare(promotions.trained(rows)).result()
