@@ -43,7 +43,7 @@ def evaluate(model: Model, rows: str | Path) -> tuple[ScoreEntry, int]:
     scoring = scoring_of([1 / len(model.classes.values)] * len(model.classes.values), balanced=False)
     tally, count = None, 0
     for table in parquet_pieces(files, path, model, (model.label_name,)):
-        labels = torch.from_numpy(model.classes.encode(table[model.label_name].combine_chunks(), model.label_name))
+        labels = torch.tensor(model.classes.encode(table[model.label_name].combine_chunks(), model.label_name))
         piece = scoring.tally(model.outputs(table), labels, exact=False)
         tally = piece if tally is None else scoring.merge([tally, piece])
         count += table.num_rows
