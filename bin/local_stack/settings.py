@@ -16,6 +16,13 @@ ROOT = Path(__file__).resolve().parents[2]
 BUCKET = "flight-delays"
 USERNAME = "admin"
 POOL = "sagemaker_training"
+OF_ANOTHER_AIRFLOW = (
+    "AIRFLOW__DATABASE__",
+    "AIRFLOW__CORE__SQL_ALCHEMY_",
+    "AIRFLOW__SECRETS__",
+    "AIRFLOW__LOGGING__REMOTE_",
+)
+"""Starts of the names of settings that lead to another Airflow's data."""
 
 
 @dataclass(frozen=True)
@@ -125,18 +132,29 @@ def aws_connection(aws: Mapping[str, str], *, bucket: str, role_arn: str) -> str
 def write_shell_environment(home: Home, env: Mapping[str, str]) -> None:
     """Write the file for the `airflow` command (`. var/airflow.sh`); only its owner can read it."""
     names = sorted(k for k in env if k.startswith(("AIRFLOW", "SAGEMAKER_")) or k in ("PYTHONPATH", "NO_PROXY"))
-    lines = [f"export {name}={shlex.quote(env[name])}" for name in names]
+    lines = [f"unset {name}" for name in of_another_airflow() if name not in env]
+    lines += [f"export {name}={shlex.quote(env[name])}" for name in names]
     lines.append(f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"')
     home.shell.touch(mode=0o600)
     home.shell.write_text("\n".join(lines) + "\n")
 
 
-def airflow_environment(home: Home, ports: Ports, *, schedules: bool) -> dict[str, str]:
-    """The environment of Airflow's processes. AIRFLOW__... variables in the caller's environment take precedence.
+def of_another_airflow() -> list[str]:
+    """Return the caller's variables that name the database, secrets backend or remote logs of another Airflow.
 
-    `schedules=False` disables scheduled runs (scheduler.use_job_schedule): the demo starts its runs itself.
+    The stack must not use them: it would migrate that database, or find the connection `aws_default` of a real account.
     """
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
+    return sorted(name for name in os.environ if name.startswith(OF_ANOTHER_AIRFLOW))
+
+
+def airflow_environment(
+    home: Home, ports: Ports, *, schedules: bool, settings: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The environment of Airflow's processes: our defaults, the caller's AIRFLOW__... variables, and `settings`.
+
+    Later ones take precedence. `of_another_airflow` lists those of the caller that are ignored.
+    """
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", *OF_ANOTHER_AIRFLOW))}
     web = f"http://127.0.0.1:{ports.web}"
     ours = {
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
@@ -173,4 +191,4 @@ def airflow_environment(home: Home, ports: Ports, *, schedules: bool) -> dict[st
         "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
     }
-    return {**ours, **inherited, **fixed}
+    return {**ours, **inherited, **fixed, **(settings or {})}

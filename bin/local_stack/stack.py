@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from local_stack.settings import (
     Ports,
     airflow_environment,
     aws_connection,
+    of_another_airflow,
     write_shell_environment,
 )
 
@@ -64,13 +65,14 @@ def running_stack(
     sagemaker_port: int = 0,
     schedules: bool = True,
     max_jobs: int | None = None,
+    settings: Mapping[str, str] | None = None,
     progress: Progress = lambda _text: None,
 ) -> Iterator[Stack]:
     """Start a stack on `home`; all of its processes end with the context.
 
     A port of 0 is any free port (see `port_of_sagemaker`). `max_jobs`: concurrent training jobs (default: the local
-    SageMaker's default). Raises StackError if a port is in use, another stack uses this home, or a process does not
-    start.
+    SageMaker's default). `settings`: more environment variables of Airflow's processes. Raises StackError if a port is
+    in use, another stack uses this home, or a process does not start.
     """
     ports = Ports(
         web=require_free_port(web_port, option="--port"),
@@ -79,7 +81,10 @@ def running_stack(
         trigger_logs=free_port(),
     )
     with _locked(home), ProcessSet(home.logs) as processes:
-        env = airflow_environment(home, ports, schedules=schedules)
+        ignored = of_another_airflow()
+        if ignored:
+            progress(f"ignoring settings of another Airflow in the environment: {', '.join(ignored)}")
+        env = airflow_environment(home, ports, schedules=schedules, settings=settings)
         password = home.password()
         progress("starting the local SageMaker and preparing Airflow's database")
         options = [] if max_jobs is None else ["--max-jobs", str(max_jobs)]

@@ -169,31 +169,25 @@ def running_faulty(folder: Path, *, schedules: bool = False, **settings: str) ->
     """
     (folder / "source").mkdir()
     (folder / "source" / "train.py").write_text(TRAIN)
-    before = dict(os.environ)
     with running_postgres() if programs() else nullcontext("") as database:
-        os.environ.update(
-            {
-                "AIRFLOW__CORE__DAGS_FOLDER": str(Path(__file__).with_name("dags")),
-                "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
-                "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
-                "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
-                "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
-                "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
-                "AIRFLOW_SAGEMAKER_CACHE_DIR": str(folder / "cache"),
-                "FAULTS_DIR": str(folder),
-                **({"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database} if database else {}),
-                **settings,
-            }
-        )
-        try:
-            with running_stack(Home(folder / "home"), max_jobs=4, schedules=schedules) as stack:
-                made = Faulty(stack, folder)
-                made.wait(lambda: stack.airflow.exists("/dags/alone"), "the DAGs")
-                yield made
-                made.stop_everything()
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
+        environment = {
+            "AIRFLOW__CORE__DAGS_FOLDER": str(Path(__file__).with_name("dags")),
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
+            "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
+            "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
+            "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
+            "AIRFLOW_SAGEMAKER_CACHE_DIR": str(folder / "cache"),
+            "FAULTS_DIR": str(folder),
+            **({"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database} if database else {}),
+            **settings,
+        }
+        home = Home(folder / "home")
+        with running_stack(home, max_jobs=4, schedules=schedules, settings=environment) as stack:
+            made = Faulty(stack, folder)
+            made.wait(lambda: stack.airflow.exists("/dags/alone"), "the DAGs")
+            yield made
+            made.stop_everything()
 
 
 @pytest.fixture(scope="session")
