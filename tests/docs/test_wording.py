@@ -24,17 +24,7 @@ CODE = (
     "training",
 )
 """Folders whose messages, log lines and help texts are checked."""
-DOCUMENTED = (
-    "bin",
-    "dags",
-    "deploy",
-    "examples",
-    "local_sagemaker",
-    "plugins",
-    "preprocessing",
-    "training",
-    "tests/support",
-)
+DOCUMENTED = (*CODE, "tests/support")
 """Folders whose docstrings and comments are checked, too."""
 SCRIPTS = (
     ".ci/*",

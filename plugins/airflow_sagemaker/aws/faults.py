@@ -167,18 +167,21 @@ class UnreadableReply(Exception):
 
 
 def error_code(error: BaseException) -> str:
-    """Return the service's error code, or the exception's class name."""
+    """Return the service's error code, the status of a response without one, or the exception's class name."""
     response = getattr(error, "response", None)
     if isinstance(response, dict):
-        return str(response.get("Error", {}).get("Code", "")) or type(error).__name__
+        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        return str(response.get("Error", {}).get("Code") or status or type(error).__name__)
     return type(error).__name__
 
 
 def error_text(error: BaseException) -> str:
     """Return the service's message in one line, or the exception's text; for a page of HTML, its title."""
     response = getattr(error, "response", None)
-    text = str(response.get("Error", {}).get("Message", "")) if isinstance(response, dict) else ""
-    return _one_line(text or str(error))
+    found = response.get("Error", {}) if isinstance(response, dict) else {}
+    if found and not found.get("Code") and not found.get("Message"):  # a body that botocore cannot read
+        return "a response that is not of AWS"
+    return _one_line(str(found.get("Message", "")) or str(error))
 
 
 def _one_line(text: str) -> str:

@@ -177,3 +177,10 @@ def test_an_explanation_says_what_to_do() -> None:
 def test_a_page_of_html_is_told_by_its_title() -> None:
     error = reply("407", "<html><head>\n<title>ERROR: Cache\nAccess Denied</title></head><body>long</body></html>", 407)
     assert error_text(error) == "a page of HTML: ERROR: Cache Access Denied"
+
+
+def test_a_body_that_is_not_of_aws_is_told_by_its_status() -> None:
+    """What S3's GetObject raises for the 407 of tinyproxy: botocore finds neither a code nor a message in its page."""
+    error = reply("", "", 407, "GetObject")
+    assert classify_error(error) is Fault.IN_BETWEEN
+    assert explain_error(error, "reading").startswith("reading: 407: a response that is not of AWS (something between")
