@@ -203,11 +203,13 @@ def test_a_failed_training_says_why(page: Any, airflow: Airflow) -> None:
     assert len(numbers(frame, "Validation F1 Score")) == 2  # the epochs before it died are still drawn
 
 
-def test_a_run_without_training_says_so(page: Any, airflow: Airflow) -> None:
+def test_a_run_without_training_says_so_before_and_after_its_end(page: Any, airflow: Airflow) -> None:
     body = {"logical_date": None, "conf": {}}
-    airflow.client.call("PATCH", "/dags/pages_without_training", json={"is_paused": False})
+    airflow.client.call("PATCH", "/dags/pages_without_training", json={"is_paused": True})  # so the run waits
     run = airflow.client.call("POST", "/dags/pages_without_training/dagRuns", json=body)
     frame = report(page, airflow, run["dag_run_id"], dag_id="pages_without_training")
+    frame.get_by_role("heading", name="No training yet").wait_for()
+    airflow.client.call("PATCH", "/dags/pages_without_training", json={"is_paused": False})
     frame.get_by_role("heading", name="No training here").wait_for()
 
 

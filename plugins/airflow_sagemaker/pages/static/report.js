@@ -62,6 +62,7 @@ function partOf(name, model) {
   if (name === "curves") return [model.curves, model.live, model.curvesFrom, model.liveProblem];
   if (name === "definition") return [model.training.details, model.before, model.definitionChanges];
   if (name === "failed") return model.failure;
+  if (name === "nothingYet") return model.live;
   if (name === "marked") return [model.marked, model.execution];
   if (name === "checks") return model.checks;
   if (name === "promotion") return model.promotions;
