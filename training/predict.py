@@ -105,16 +105,27 @@ def parquet_pieces(files: pa.fs.FileSystem, path: str, model: Model, more: tuple
 
 
 def csv_pieces(files: pa.fs.FileSystem, path: str, model: Model) -> Iterator[pa.Table]:
-    """Read a CSV with a header line, all values as strings: the model knows what they are. TSV is separated by tabs."""
+    """Read a CSV with a header line, all values as strings: the model knows what they are."""
     with files.open_input_stream(path) as stream, io.TextIOWrapper(stream, "utf-8-sig", newline="") as text:
-        delimiter = "\t" if ".tsv" in path.lower() else ","
-        lines = (line for line in csv.reader(text, strict=True, delimiter=delimiter) if line)
+        top = text.readline()
+        lines = (line for line in csv.reader(chain([top], text), strict=True, delimiter=separator(path, top)) if line)
         header, first = next(lines, []), 1
         if header:
             model.check_columns(header)
         while rows := list(islice(lines, PIECE_ROWS)):
             yield text_table(header, rows, first)
             first += len(rows)
+
+
+def separator(path: str, header: str) -> str:
+    """Return the one that the name stands for (tabs in TSV), or, if the header lacks it, another one."""
+    named = "\t" if ".tsv" in path.lower() else ","
+    plain = re.sub(r'"[^"]*"', "", header)
+    found = max(",;\t|", key=plain.count)
+    if found not in plain or named in plain:
+        return named
+    print(f"{path} is separated by {found!r}, not {named!r}", file=sys.stderr)
+    return found
 
 
 def _columns_of(files: pa.fs.FileSystem, part: str) -> list[str]:

@@ -35,7 +35,7 @@ def init(arguments: argparse.Namespace, output: Output) -> int:
     """Inspect a table, write its configuration and DAG, and print each decision with its reason."""
     table = Path(arguments.table)
     schedule = _checked_schedule(arguments.schedule)
-    decisions = decide(open_table(table), arguments.label, arguments.id)
+    decisions = decide(_opened(table, output), arguments.label, arguments.id)
     name = _checked_name(arguments.name) if arguments.name else pipeline_name(table)
     files = write_files(decisions, name, Path(arguments.dags_folder), schedule, table)
     data = {
@@ -49,6 +49,13 @@ def init(arguments: argparse.Namespace, output: Output) -> int:
         output.note(f"warning: {printable(warning)}", "warning")
     output.result(data, "\n".join([*_decided(decisions, table), *_next_steps(decisions, files, table)]))
     return 0
+
+
+def _opened(table: str | Path, output: Output) -> TableSource:
+    source = open_table(table)
+    if source.note:
+        output.note(source.note)
+    return source
 
 
 def _checked_schedule(text: str) -> str | None:
@@ -114,7 +121,7 @@ def split(arguments: argparse.Namespace, output: Output) -> int:
     """Split a table into the three channels of a partition, and upload them or write them to a folder."""
     config = read_configuration(arguments)
     shares = Shares(arguments.val, arguments.test)
-    source = open_table(arguments.table)
+    source = _opened(arguments.table, output)
     _require_label(source.schema.names, config)
     if arguments.to:
         target = str(Path(arguments.to))

@@ -17,7 +17,9 @@ def add_init(commands: Commands) -> None:
     command.add_argument("table", metavar="TABLE", help="a Parquet file, a folder of them, or a CSV file")
     command.add_argument("--label", required=True, metavar="COLUMN", help="column to predict")
     command.add_argument(
-        "--id", metavar="COLUMN", help="column that identifies a row (default: detected, else rows are numbered)"
+        "--id",
+        metavar="COLUMN",
+        help="column that identifies a row, or row_number to number the rows (default: detected, else row_number)",
     )
     command.add_argument(
         "--schedule", default="@daily", metavar="CRON", help="preset, cron expression or none (default: @daily)"

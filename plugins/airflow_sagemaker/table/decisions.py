@@ -89,7 +89,8 @@ class Decisions:
 def decide(source: TableSource, label: str, id_name: str | None = None) -> Decisions:
     """Decide from a sample of the table. Raises TableError with a one-line message if it cannot be trained on."""
     _require_column(source, label, "label")
-    if id_name is not None:
+    row_number = next(name for name in ROW_NUMBER if name not in source.schema.names)
+    if id_name not in (None, row_number):
         _require_column(source, id_name, "id")
         if id_name == label:
             raise TableError(f"{label!r} cannot be both --label and --id")
@@ -98,7 +99,7 @@ def decide(source: TableSource, label: str, id_name: str | None = None) -> Decis
         raise TableError(f"{source.path} has {rows} row{'s' * (rows != 1)}; a training needs at least {FEWEST_ROWS}")
     classes, labelled = _classes(sample, label)
     columns = [describe(name, sample[name]) for name in sample.column_names if name != label]
-    chosen_id = _checked_id(columns, id_name) if id_name is not None else _found_id(columns)
+    chosen_id, guessed = _chosen_id(columns, id_name, row_number)
     decisions = Decisions(
         rows=rows,
         sampled=sample.num_rows,
@@ -106,13 +107,18 @@ def decide(source: TableSource, label: str, id_name: str | None = None) -> Decis
         label=label,
         classes=classes,
         unlabelled=sample.num_rows - labelled.num_rows,
-        id_name=chosen_id or next(name for name in ROW_NUMBER if name not in sample.column_names),
+        id_name=chosen_id or row_number,
         numbers_rows=chosen_id is None,
         groups=[
             column.name for column in columns if _is_repeated_id(column) and column.distinct > column.rows * FEW_PER_ID
         ],
         times=[column.name for column in columns if column.kind is Kind.TIME and column.sorts],
     )
+    if guessed:
+        decisions.warnings.append(
+            f"{chosen_id} is taken as the id because each row has a different value: "
+            f"use --id COLUMN for another column, or --id {row_number} to number the rows"
+        )
     decisions.left_out += [LeftOut(f"(column {place})", "has no name") for place in source.unnamed]
     targets = _one_against_rest(labelled, label, classes)
     for column in columns:
@@ -180,13 +186,15 @@ def _checked_id(columns: list[Column], name: str) -> str:
     return name
 
 
-def _found_id(columns: list[Column]) -> str | None:
-    """Return the column that identifies a row: unique integers or strings, preferably with an id's name."""
+def _chosen_id(columns: list[Column], given: str | None, row_number: str) -> tuple[str | None, bool]:
+    """Return the column that identifies a row, if any, and whether only its values suggest it, not its name."""
+    if given is not None:
+        return (None if given == row_number else _checked_id(columns, given)), False
     unique = [column for column in columns if column.unique and column.whole]
     named = [column.name for column in unique if _ID_NAME.search(column.name)]
     named += [column.name for column in unique if _NUMBER_NAME.search(column.name) or _counts_rows(column)]
     texts = [column.name for column in unique if column.kind is Kind.CATEGORY and column.number_texts < NUMBER_TEXTS]
-    return next(iter([*named, *texts]), None)
+    return next(iter([*named, *texts]), None), not named and bool(texts)
 
 
 def _one_against_rest(labelled: pa.Table, label: str, classes: Iterable[object]) -> list[pa.Array]:
@@ -281,11 +289,11 @@ def _label_warnings(decisions: Decisions) -> Iterator[str]:
     for name in decisions.groups:
         yield f"several rows have the same {name}: add --by-group {quote(name)} to `split` to keep them in one split"
     for column in decisions.categories:
-        if column.number_texts >= NUMBER_TEXTS and column.other_text:
-            yield (
-                f"{column.name} is taken as a category because it contains numbers, but also {column.other_text!r}; "
-                "leave those cells empty to have it taken as a number"
-            )
+        if column.number_texts >= NUMBER_TEXTS:
+            found = f"numbers, but also {column.other_text!r}" if column.other_text else "numbers as text"
+            advice = "leave those cells empty" if column.other_text else "write plain numbers, such as 1234.5,"
+            why = f"is taken as a category because it contains {found}"
+            yield f"{column.name} {why}; {advice} to have it taken as a number"
     for column in decisions.numbers:
         if _looks_like_a_code(column):
             yield f"{column.name} is taken as a number; if it is a code, move it to cat_field_list"

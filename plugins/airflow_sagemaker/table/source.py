@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pyarrow import csv
 
 _CSV_NAME = re.compile(r"\.(csv|tsv)(\.(gz|bz2|zst))?$", re.IGNORECASE)
+_SEPARATORS = ",;\t|"
 CSV_BLOCK = 8 << 20
 """Bytes of a CSV file from which the types of its columns are inferred."""
 BATCH_VALUES = 1 << 22
@@ -52,6 +53,14 @@ class TableSource:
     def is_csv(self) -> bool:
         """Whether it is a CSV file."""
         return _is_csv(self.files[0])
+
+    @property
+    def note(self) -> str:
+        """What a user should know about how the table is read; empty if there is nothing."""
+        file = self.files[0]
+        if not self.is_csv or (separator := _separator(file)) == _named_separator(file):
+            return ""
+        return f"{file} is separated by {separator!r}, not {_named_separator(file)!r}"
 
     def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the rows in order. Raises TableError for a file that cannot be read."""
@@ -120,7 +129,6 @@ def open_table(path: str | Path) -> TableSource:
     files = _files_of(path)
     schemas = [_schema_of(file) for file in files]
     for file, schema in zip(files, schemas, strict=True):
-        _require_columns(file, schema)
         if schema.names != schemas[0].names:
             other = sorted(set(schema.names) ^ set(schemas[0].names))[:5]
             raise TableError(f"{path}: {file.name} and {files[0].name} have different columns: {', '.join(other)}")
@@ -151,10 +159,8 @@ def _schema_of(file: Path) -> pa.Schema:
     import pyarrow.parquet as pq
 
     try:
-        if not _is_csv(file):
-            return pq.read_schema(file)
-        schema = _csv_reader(file, {}).schema
-        _require_separator(file, schema.names)
+        schema = _csv_reader(file, {}).schema if _is_csv(file) else pq.read_schema(file)
+        _require_columns(file, schema)  # decodes the names
     except UnicodeDecodeError:
         raise _not_utf8(file) from None
     except (pa.ArrowException, OSError) as error:
@@ -164,22 +170,10 @@ def _schema_of(file: Path) -> pa.Schema:
             ) from None
         if _is_utf16(file):
             raise _not_utf8(file) from None
-        _require_separator(file, [_first_line(file)])
         raise TableError(f"{file} is not a CSV file: {one_line(error)}") from None
-    if _is_utf16(file) or any(pa.types.is_binary(column.type) for column in schema):
+    if _is_csv(file) and (_is_utf16(file) or any(pa.types.is_binary(column.type) for column in schema)):
         raise _not_utf8(file)
     return schema
-
-
-def _require_separator(file: Path, names: list[str]) -> None:
-    """Refuse a CSV file whose only column has a name with another separator in it."""
-    other = next((one for one in ";|\t," if one in names[0] and one != _delimiter(file)), None)
-    if len(names) == 1 and other and _delimiter(file) not in names[0]:
-        target = _CSV_NAME.sub("", file.name) + ".parquet"
-        raise TableError(
-            f"{file} is separated by {other!r}, expected {_delimiter(file)!r}; "
-            f"convert it, for example pandas.read_csv({file.name!r}, sep={other!r}).to_parquet({target!r})"
-        )
 
 
 def _first_line(file: Path) -> str:
@@ -208,8 +202,16 @@ def _not_utf8(path: Path) -> TableError:
     )
 
 
-def _delimiter(file: Path) -> str:
+def _named_separator(file: Path) -> str:
     return "\t" if ".tsv" in file.name.lower() else ","
+
+
+def _separator(file: Path) -> str:
+    """Return the separator of a CSV file: the one that its name stands for, or, if the header lacks it, another one."""
+    header = re.sub(r'"[^"]*"', "", _first_line(file))
+    found = max(_SEPARATORS, key=header.count)
+    named = _named_separator(file)
+    return found if found in header and named not in header else named
 
 
 def _csv_reader(file: Path, as_texts: JsonObject, columns: list[str] | None = None) -> csv.CSVStreamingReader:
@@ -218,7 +220,7 @@ def _csv_reader(file: Path, as_texts: JsonObject, columns: list[str] | None = No
     return pyarrow.csv.open_csv(
         file,
         read_options=pyarrow.csv.ReadOptions(block_size=CSV_BLOCK),
-        parse_options=pyarrow.csv.ParseOptions(delimiter=_delimiter(file), newlines_in_values=True),
+        parse_options=pyarrow.csv.ParseOptions(delimiter=_separator(file), newlines_in_values=True),
         convert_options=pyarrow.csv.ConvertOptions(
             column_types=as_texts, include_columns=columns or [], strings_can_be_null=True
         ),

@@ -80,6 +80,17 @@ def test_texts_are_read_as_their_name_says(tmp_path: Path, name: str) -> None:
     assert answers["id"].to_pylist() == ["x", "y"]
 
 
+@pytest.mark.parametrize(("name", "separator"), [("rows.csv", ";"), ("rows.csv", "\t"), ("rows.tsv", ",")])
+def test_the_header_shows_another_separator(
+    tmp_path: Path, name: str, separator: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = ['id|a|"b,\tc"', "x|0.5|1", "y|1.5|2"]
+    (tmp_path / name).write_text("\n".join(lines).replace("|", separator))
+    [answers] = pieces(model(["a"]), tmp_path / name)
+    assert answers["id"].to_pylist() == ["x", "y"]
+    assert f"is separated by {separator!r}" in capsys.readouterr().err
+
+
 def test_the_id_is_of_one_type_and_in_all_parts(tmp_path: Path) -> None:
     write(tmp_path / "part-0.parquet", {"id": pa.array([1, 2], pa.int64()), "a": [0.1, 0.2]})
     write(tmp_path / "part-1.parquet", {"id": pa.array([3], pa.int32()), "a": [0.5]})
