@@ -76,6 +76,12 @@ export function outerLink(url, attributes, ...children) {
   return el("a", { ...attributes, href: url, target: "_blank", rel: "noopener noreferrer", onclick: follow }, ...children);
 }
 
+/** A link to this page without Airflow around it, whose layout is wider than a phone; null on a screen that it fits. */
+export function fullPageLink() {
+  if (parent.innerWidth >= innerWidth) return null;
+  return outerLink(location.href, { class: "button" }, "Full page", el("span", { "aria-hidden": "true" }, " ↗"));
+}
+
 /** Where Airflow shows a run, or one task of it. */
 export function runPath(dagId, runId, taskId = null, mapIndex = -1) {
   const run = path("dags", dagId, "runs", runId);

@@ -1,6 +1,6 @@
 // The partition history: a calendar by state or metric, the metrics over partitions, and where quality broke.
 
-import { airflowLink, data, openInAirflow, outerLink, problem, runPath } from "./airflow.js";
+import { airflowLink, data, fullPageLink, openInAirflow, outerLink, problem, runPath } from "./airflow.js";
 import { calendar } from "./calendar.js";
 import { lineChart } from "./charts.js";
 import { card, el, table } from "./dom.js";
@@ -101,7 +101,7 @@ function header(dagId, dags, list) {
   return el(
     "header",
     {},
-    el("div", {}, el("p", { class: "over" }, "Partition history"), el("h1", {}, dagId), el("p", { class: "quiet" }, `${counted(list.length, "partition")}, ${span(list)}; ${count(good)} trained`)),
+    el("div", {}, el("p", { class: "over" }, "Partition history"), el("h1", {}, dagId), el("p", { class: "quiet" }, `${counted(list.length, "partition")}, ${span(list)}; ${count(good)} trained`), fullPageLink()),
     !isDagsTab && el("nav", { class: "controls", "aria-label": "Choice" }, known.length > 1 && choice("DAG", "dag_id", known.includes(dagId) ? known : [dagId, ...known], dagId), airflowLink(`dags/${encodeURIComponent(dagId)}`, { class: "button" }, "Open DAG")),
   );
 }

@@ -1,6 +1,6 @@
 // The sections of the training report, but those of result.js. Each is built from the model alone and replaced only when its part changed.
 
-import { airflowLink, openInAirflow, outerLink, runPath } from "./airflow.js";
+import { airflowLink, fullPageLink, openInAirflow, outerLink, runPath } from "./airflow.js";
 import { lineChart } from "./charts.js";
 import { card, el, svg } from "./dom.js";
 import { calibration, confusionMatrix, importance } from "./evaluation.js";
@@ -53,12 +53,13 @@ function duration(run, took, training) {
 
 function links({ run, training, links: offered, before, trainings }) {
   const wait = training?.waits.at(-1) ?? training?.start;
+  const alone = fullPageLink();
   const found = Object.entries(offered).map(([name, url]) => outerLink(url, { class: "button" }, name, arrow()));
   if (!found.length && training?.details?.console_url) found.push(outerLink(training.details.console_url, { class: "button" }, "SageMaker console", arrow()));
   if (wait) found.push(airflowLink(runPath(run.dag_id, run.dag_run_id, wait.task_id, wait.map_index), { class: "button" }, "Task log"));
   if (before) found.push(airflowLink(`${runPath(run.dag_id, before.run_id)}/plugin/training_report`, { class: "button" }, `Before: ${before.partition}`));
   if (trainings.length > 1) found.push(chooser(run, training, trainings));
-  return found;
+  return alone ? [alone, ...found] : found;
 }
 
 const arrow = () => el("span", { "aria-hidden": "true" }, " ↗");
