@@ -14,7 +14,7 @@ from local_sagemaker.addresses import is_own_name
 from local_sagemaker.identifiers import ACCOUNT_ID
 from local_sagemaker.s3.actions import buckets, copies, lists, objects, tags, uploads
 from local_sagemaker.s3.errors import S3Error
-from local_sagemaker.s3.protocol import operations, responses, target
+from local_sagemaker.s3.protocol import operations, presigned, responses, target
 from local_sagemaker.s3.protocol.authentication import Keys, authenticate
 from local_sagemaker.s3.protocol.call import Call
 from local_sagemaker.s3.storage.objects import Objects
@@ -118,8 +118,10 @@ class Application:
                 "AccessDenied", "On loopback, this server accepts only names of this machine as its host name."
             )
         found = target.parse(raw, host)
-        caller = authenticate(request.method, found, headers, self._keys)
-        query = dict(reversed(found.query))
+        moved = {} if "authorization" in headers else presigned.headers_in_query(found.query)
+        caller = authenticate(request.method, found, headers, moved, self._keys)
+        headers = presigned.effective(moved, headers)
+        query = {name: value for name, value in reversed(found.query) if name.lower() not in moved}
         operation = operations.operation_of(request.method, found.level, query, headers)
         operations.check_served(operation, query, headers)
         for name in ("x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"):

@@ -77,8 +77,13 @@ class _Claim:
         return f"{self.date}/{self.region}/s3/aws4_request"
 
 
-def authenticate(method: str, target: Target, headers: Mapping[str, str], keys: Keys) -> Caller:
-    """Check a request's signature; S3Error with the service's code if it is not valid. Header names are lower-case."""
+def authenticate(
+    method: str, target: Target, headers: Mapping[str, str], moved: Mapping[str, str], keys: Keys
+) -> Caller:
+    """Check a request's signature; S3Error with the service's code if it is not valid.
+
+    Header names are in lower case; `moved` has those that a presigned address contains as query parameters.
+    """
     query = dict(target.query)
     authorization = headers.get("authorization", "")
     if authorization.startswith(_ALGORITHM):
@@ -106,7 +111,7 @@ def authenticate(method: str, target: Target, headers: Mapping[str, str], keys: 
         if not expires.isdecimal() or int(expires) < datetime.now(UTC).timestamp():
             raise S3Error("AccessDenied", "Request has expired")
         claimed = (query["AWSAccessKeyId"], query.get("Signature", ""), expires)
-        return _check_v2(method, target, headers, keys, claimed)
+        return _check_v2(method, target, {**moved, **headers}, keys, claimed)
     raise S3Error("AccessDenied", "Access Denied: the request is not signed")
 
 
