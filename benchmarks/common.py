@@ -18,9 +18,11 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[1]
 TERMINATE_SECONDS = 12.0
@@ -102,16 +104,17 @@ class Kept:
         lines = self._file.read_text().splitlines() if self._file and self._file.exists() else []
         self._known = dict(json.loads(line) for line in lines)
 
-    def get(self, key: str, measure: Callable[[], Any]) -> Any:
+    def get(self, key: str, measure: Callable[[], T]) -> T:
         """Return the stored measurement, or measure and store it."""
         if key not in self._known:
             self._known[key] = measure()
             if self._file:
                 with self._file.open("a") as stream:
                     stream.write(json.dumps([key, self._known[key]]) + "\n")
-        return self._known[key]
+        found: T = self._known[key]
+        return found
 
-    def known(self, key: str) -> Any:
+    def known(self, key: str) -> dict[str, Any] | None:
         """Return the stored measurement, None without one."""
         return self._known.get(key)
 

@@ -10,13 +10,16 @@ the execution; `context.variables` are the pipeline's parameters.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from sagemaker.core.workflow.conditions import ConditionGreaterThan
 from sagemaker.core.workflow.functions import Join
 from sagemaker.mlops.workflow.condition_step import ConditionStep
 from sagemaker.mlops.workflow.fail_step import FailStep
 from sagemaker.mlops.workflow.steps import Step, StepTypeEnum
+
+if TYPE_CHECKING:
+    from airflow_sagemaker.definition.sdk.pipeline import StepContext
 
 THRESHOLD = 0.6
 METRIC = "Validation AUC ROC"
@@ -27,7 +30,7 @@ that the SageMaker SDK lists; its security patches ended on 2026-06-30, so use t
 """
 
 
-def register_if_good(context: Any) -> ConditionStep:
+def register_if_good(context: StepContext) -> ConditionStep:
     """Return the condition step."""
     auc = context.training_step.properties.FinalMetricDataList[METRIC].Value
     message = Join(
@@ -45,7 +48,7 @@ def register_if_good(context: Any) -> ConditionStep:
 class RegisterModel(Step):
     """A RegisterModel step with literal arguments of CreateModelPackage, so that building it does not call AWS."""
 
-    def __init__(self, context: Any) -> None:
+    def __init__(self, context: StepContext) -> None:
         super().__init__(name="Register", step_type=StepTypeEnum.REGISTER_MODEL)
         self._model_data = context.training_step.properties.ModelArtifacts.S3ModelArtifacts
 
@@ -63,6 +66,6 @@ class RegisterModel(Step):
         }
 
     @property
-    def properties(self) -> Any:
+    def properties(self) -> NoReturn:
         """Not supported: no other step refers to this one."""
         raise AttributeError("the Register step has no properties")

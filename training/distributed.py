@@ -50,7 +50,7 @@ class Ranks:
         return start + rows * self.rank // self.world, start + rows * (self.rank + 1) // self.world
 
     def from_first(self, value: T | None) -> T:
-        """Return the first process's `value` in every process; the others' may be None."""
+        """Return the first process's `value`, which is not None, in every process; the others' may be None."""
         box = [value]
         if self.world > 1:
             dist.broadcast_object_list(box, src=0, group=self.control)

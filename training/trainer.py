@@ -308,7 +308,7 @@ class Trainer:
         state: checkpoint.State | None = None
         if self.ranks.first:
             state = checkpoint.load(self.paths.checkpoints, self.fingerprint(), lambda text: log(f"Warning: {text}"))
-        state = self.ranks.from_first(state)
+        [state] = self.ranks.from_first([state])  # in a list, because the first process may have none either
         if state is None:
             return
         self.progress = Progress(**state["progress"])

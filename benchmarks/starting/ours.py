@@ -19,12 +19,12 @@ class Store:
     """A task state store in memory."""
 
     def __init__(self) -> None:
-        self.values: dict[str, Any] = {}
+        self.values: dict[str, object] = {}
 
-    def get(self, key: str, default: Any = None) -> Any:
+    def get(self, key: str, default: object = None) -> object:
         return self.values.get(key, default)
 
-    def set(self, key: str, value: Any, **_: Any) -> None:
+    def set(self, key: str, value: object, **_: object) -> None:
         self.values[key] = value
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING
 
 from local_stack.errors import StackError
 from local_stack.processes import ProcessSet, free_port, require_free_port
@@ -28,6 +28,9 @@ from local_stack.settings import (
     of_another_airflow,
     write_shell_environment,
 )
+
+if TYPE_CHECKING:
+    from local_sagemaker.types import BotoClient
 
 READY_SECONDS = 300
 """On slow machines, the first import of Airflow takes minutes. A component that ends is noticed at once."""
@@ -46,7 +49,7 @@ class Stack:
     processes: ProcessSet
     environment: dict[str, str]
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str) -> BotoClient:
         """A boto3 client of the local SageMaker."""
         import boto3
 
@@ -98,18 +101,23 @@ def running_stack(
         progress("starting Airflow: api-server, scheduler, dag-processor, triggerer")
         url = f"http://127.0.0.1:{ports.web}"
         client = AirflowClient(url, USERNAME, password)
-        for component in ("api-server", "dag-processor", "triggerer"):
-            processes.start(component, [sys.executable, "-m", "airflow", component], env=env, cwd=ROOT)
-        processes.wait_until(lambda: client.healthy("metadatabase"), what="Airflow's api-server", seconds=READY_SECONDS)
-        # last: a task that the scheduler starts before the API server answers has failed
-        processes.start("scheduler", [sys.executable, "-m", "airflow", "scheduler"], env=env, cwd=ROOT)
-        parts = ("scheduler", "triggerer", "dag_processor")
-        processes.wait_until(lambda: client.healthy(*parts), what="Airflow", seconds=READY_SECONDS)
+        _start_airflow(processes, client, env)
         client.sign_in()
         stack = Stack(home, url, password, aws, client, processes, env)
         _create_bucket(stack)
         _create_pool(client)
         yield stack
+
+
+def _start_airflow(processes: ProcessSet, client: AirflowClient, env: Mapping[str, str]) -> None:
+    """Start Airflow's components, and wait until they are healthy."""
+    for component in ("api-server", "dag-processor", "triggerer"):
+        processes.start(component, [sys.executable, "-m", "airflow", component], env=env, cwd=ROOT)
+    processes.wait_until(lambda: client.healthy("metadatabase"), what="Airflow's api-server", seconds=READY_SECONDS)
+    # last: a task that the scheduler starts before the API server answers has failed
+    processes.start("scheduler", [sys.executable, "-m", "airflow", "scheduler"], env=env, cwd=ROOT)
+    parts = ("scheduler", "triggerer", "dag_processor")
+    processes.wait_until(lambda: client.healthy(*parts), what="Airflow", seconds=READY_SECONDS)
 
 
 def port_of_sagemaker(home: Home, asked: int) -> int:

@@ -65,7 +65,6 @@ def operators_page() -> str:
         SageMakerTrainingPipelineSensor,
         SageMakerTrainingTaskGroup,
     )
-    from airflow_sagemaker.aws.outcome import Outcome
 
     kinds = {
         SageMakerTrainingPipelineOperator: "operator",
@@ -99,16 +98,20 @@ def operators_page() -> str:
             *rows,
             f"\n{rest}",
         ]
+    return "\n".join([*parts, *outcome_part()]) + "\n"
+
+
+def outcome_part() -> list[str]:
+    """Return the lines about the outcome, which end operators.md."""
+    from airflow_sagemaker.aws.outcome import Outcome
+
     meanings = field_docs(Outcome)
     rows = [
         f"| `{field.name}` | {str(field.type).replace(' | None', ' or none')} | {meanings[field.name]} |"
         for field in dataclasses.fields(Outcome)
     ]
-    parts.append(
-        "\n## The outcome\n\nXCom `return_value` of the sensor, `outcome` of an operator that waits; JSON.\n"
-        "\n| Key | Type | Meaning |\n|---|---|---|"
-    )
-    return "\n".join([*parts, *rows]) + "\n"
+    lead = "XCom `return_value` of the sensor, `outcome` of an operator that waits; JSON."
+    return [f"\n## The outcome\n\n{lead}\n\n| Key | Type | Meaning |\n|---|---|---|", *rows]
 
 
 def field_docs(cls: type) -> dict[str, str]:

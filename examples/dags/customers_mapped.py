@@ -30,9 +30,9 @@ def preprocess(partition: str) -> str:
 
 
 @task
-def choose(outcomes: Any) -> dict[str, Any]:
+def choose(outcomes: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the outcome with the lowest validation loss."""
-    best: dict[str, Any] = min(outcomes, key=lambda outcome: outcome["metrics"]["Validation Loss"])
+    best = min(outcomes, key=lambda outcome: outcome["metrics"]["Validation Loss"])
     print(f"best: {best['model_artifact']}, metrics: {best['metrics']}")
     return best
 

@@ -6,7 +6,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 FLAGS = [
@@ -21,7 +24,7 @@ FLAGS = [
 
 
 @contextmanager
-def running_chromium() -> Iterator[Any]:
+def running_chromium() -> Iterator[Browser]:
     """A running browser; the test is skipped where there is none."""
     import pytest
 
@@ -35,7 +38,7 @@ def running_chromium() -> Iterator[Any]:
 
 
 @contextmanager
-def chromium_page() -> Iterator[Any]:
+def chromium_page() -> Iterator[Page]:
     """A tab in a new browser."""
     with running_chromium() as browser:
         context = browser.new_context(viewport={"width": 1500, "height": 1000})

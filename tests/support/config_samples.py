@@ -19,6 +19,6 @@ PATHS: dict[str, Any] = {
 ROLE = "arn:aws:iam::123456789012:role/Trainer"
 
 
-def settings(**changes: Any) -> dict[str, Any]:
+def settings(**changes: object) -> dict[str, Any]:
     """Return a small valid configuration as plain data, with changes."""
     return {"hyperparameters": dict(TABLE), **PATHS, **changes}

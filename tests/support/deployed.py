@@ -11,6 +11,8 @@ from typing import Any
 
 from airflow_sagemaker import PytorchTrainingConfig
 from airflow_sagemaker.definition.compiler import compile_pipeline
+from local_sagemaker.testing import LocalSageMaker
+from local_sagemaker.types import JsonValue
 
 
 def step(definition: str, name: str = "Train") -> dict[str, Any]:
@@ -18,7 +20,7 @@ def step(definition: str, name: str = "Train") -> dict[str, Any]:
     return found
 
 
-def substituted(value: Any, parameters: dict[str, str]) -> Any:
+def substituted(value: JsonValue, parameters: dict[str, str]) -> JsonValue:
     """Return the arguments as SageMaker resolves them at a start."""
     if isinstance(value, dict) and set(value) == {"Get"}:
         name = value["Get"].removeprefix("Parameters.")
@@ -35,7 +37,7 @@ class Deployed:
     """The pipeline of a configuration, in its own bucket with an object in each channel."""
 
     def __init__(
-        self, local_sagemaker: Any, config: PytorchTrainingConfig, channels: dict[str, bytes] | None = None
+        self, local_sagemaker: LocalSageMaker, config: PytorchTrainingConfig, channels: dict[str, bytes] | None = None
     ) -> None:
         self.s3, self.sagemaker = local_sagemaker.client("s3"), local_sagemaker.client("sagemaker")
         self.name = config.pipeline_name

@@ -18,6 +18,7 @@ import pytest
 from local_sagemaker.jobs.spec import JobSpec
 from local_sagemaker.jobs.supervisor import JobSupervisor
 from local_sagemaker.s3.server import S3Server, listen, port_of
+from local_sagemaker.types import BotoClient
 from tests.support.waiting import wait_until
 
 BUCKET = "jobs-bucket"
@@ -71,7 +72,7 @@ class Backend:
     env: dict[str, str]
     s3_folder: Path
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str) -> BotoClient:
         url = self.env["AWS_ENDPOINT_URL_S3"] if service == "s3" else self.env["AWS_ENDPOINT_URL"]
         return boto3.Session(
             self.env["AWS_ACCESS_KEY_ID"], self.env["AWS_SECRET_ACCESS_KEY"], region_name="us-east-1"
@@ -157,7 +158,7 @@ class Jobs:
         return self.wait(self.submit(name, request, kind))
 
 
-def training_request(command: list[str], **members: Any) -> dict[str, Any]:
+def training_request(command: list[str], **members: object) -> dict[str, Any]:
     """Return a CreateTrainingJob request whose container runs `command`."""
     request: dict[str, Any] = {
         "RoleArn": ROLE,
@@ -178,7 +179,7 @@ def training_request(command: list[str], **members: Any) -> dict[str, Any]:
     return request
 
 
-def script_request(text: str, **members: Any) -> dict[str, Any]:
+def script_request(text: str, **members: object) -> dict[str, Any]:
     """Return a training job with a Python script, without the SDK's drivers."""
     return training_request(["python3", "-c", text], **members)
 

@@ -16,6 +16,8 @@ from airflow_sagemaker.aws.executions import Executions
 from airflow_sagemaker.aws.stopping import stop_execution
 from airflow_sagemaker.aws.versions import CompiledPipeline, deploy_pipeline
 from airflow_sagemaker.start.record import display_name
+from airflow_sagemaker.types import BotoClient
+from local_sagemaker.testing import LocalSageMaker
 from tests.support.samples import ROLE
 
 TARGET = AwsTarget("local_sagemaker")
@@ -56,7 +58,7 @@ def script_step(bucket: str, script: str, name: str = "Train") -> dict[str, Any]
 class Pipelines:
     """Creates pipelines and executions, and stops those that are still running."""
 
-    server: Any
+    server: LocalSageMaker
     bucket: str
     started: list[str] = field(default_factory=list)
 
@@ -72,7 +74,7 @@ class Pipelines:
         return Executions(aws)
 
     @cache  # noqa: B019 - lives as long as the test
-    def _client(self, service: str) -> Any:
+    def _client(self, service: str) -> BotoClient:
         return TARGET.client(service)
 
     def deployed(self, script: str, name: str = "") -> CompiledPipeline:
@@ -80,15 +82,15 @@ class Pipelines:
         deploy_pipeline(self.executions.aws, made)
         return made
 
-    def start(self, made: CompiledPipeline, **changes: Any) -> str:
+    def start(self, made: CompiledPipeline, *, partition: str = "2013-07-04", owner: str = "{}") -> str:
         token = uuid.uuid4().hex
         arn = self.executions.start(
             made.pipeline_name,
             version={"PipelineVersionAlias": made.version_alias},
-            display_name=display_name(changes.get("partition", "2013-07-04"), token),
+            display_name=display_name(partition, token),
             token=token,
             parameters={},
-            description=changes.get("owner", "{}"),
+            description=owner,
         )
         assert arn is not None
         self.started.append(arn)

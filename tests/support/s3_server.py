@@ -20,6 +20,7 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 
 from local_sagemaker.s3.server import S3Server, listen, port_of
+from local_sagemaker.types import BotoClient
 
 ACCESS_KEY, SECRET_KEY = "AKIALOCALTEST", "local/secret+key"
 
@@ -73,10 +74,12 @@ class LocalS3:
         """End the server."""
         self._server.stop()
 
-    def client(self, region: str = "us-east-1", **options: Any) -> Any:
+    def client(self, region: str = "us-east-1", **options: object) -> BotoClient:
         """Return a boto3 client with boto3's default settings, except for retries."""
         config = Config(**{"retries": {"max_attempts": 0}, "inject_host_prefix": False, **options})
-        return _session().client("s3", endpoint_url=f"http://{self.address}", region_name=region, config=config)
+        address = f"http://{self.address}"
+        made: BotoClient = _session().client("s3", endpoint_url=address, region_name=region, config=config)
+        return made
 
     def signed(
         self,

@@ -16,7 +16,7 @@ SMALL = {"window_days": 28, "epochs": 2}
 
 
 def wait_for_runs(
-    stack: Stack, count: int, *, dag_id: str = DAG_ID, minutes: float = 16, **query: Any
+    stack: Stack, count: int, *, dag_id: str = DAG_ID, minutes: float = 16, **query: str | int | bool
 ) -> list[dict[str, Any]]:
     """Return the runs that match `query` when `count` have ended; fail with the tasks' logs if one has failed."""
     deadline = time.monotonic() + minutes * MINUTES

@@ -22,8 +22,9 @@ from airflow_sagemaker.aws.executions import LIVE
 from airflow_sagemaker.aws.owner import owners_clear_epoch, read_owner
 from airflow_sagemaker.operators import SageMakerTrainingPipelineOperator
 from airflow_sagemaker.start.record import KEY, ExecutionRecord
+from local_sagemaker.testing import LocalSageMaker
 from tests.faults.airflow.worker import FileStore
-from tests.support.fault_proxy import FaultProxy
+from tests.support.fault_proxy import Fault, FaultProxy
 from tests.support.samples import HYPERPARAMETERS, connection_of
 
 PROGRAM = "import time\ntime.sleep(600)\n"
@@ -44,10 +45,10 @@ class Lines(logging.Handler):
 class Logging(SageMakerTrainingPipelineOperator):
     """Logs to where the test reads it."""
 
-    lines: Any = None
+    lines = logging.getLogger(__name__)
 
     @property
-    def log(self) -> Any:
+    def log(self) -> logging.Logger:
         """The task's log."""
         return self.lines
 
@@ -57,7 +58,7 @@ class Try:
     """A try: the operator and its result."""
 
     operator: SageMakerTrainingPipelineOperator
-    returned: Any = None
+    returned: str | None = None
     error: BaseException | None = None
 
     @property
@@ -125,7 +126,7 @@ class Life:
 class Table:
     """A pipeline, two proxies and a process that all cells share."""
 
-    server: Any
+    server: LocalSageMaker
     proxy: FaultProxy
     s3_proxy: FaultProxy
     path: Path
@@ -143,7 +144,7 @@ class Table:
         self.proxy.clear()
         self.s3_proxy.clear()
 
-    def inject(self, operation: str, fault: str) -> Any:
+    def inject(self, operation: str, fault: str) -> Fault:
         proxy = self.s3_proxy if operation == "ListObjectsV2" else self.proxy
         return proxy.inject(operation, fault)
 
@@ -161,7 +162,7 @@ class Table:
 
 
 @contextmanager
-def running_table(local_sagemaker: Any, path: Path) -> Iterator[Table]:
+def running_table(local_sagemaker: LocalSageMaker, path: Path) -> Iterator[Table]:
     """Yield a table with its own deployed pipeline, and proxies in front of the server."""
     name = bucket = f"table-{uuid.uuid4().hex[:10]}"
     (path / "source").mkdir()

@@ -93,7 +93,7 @@ class Job:
     code: Path
     channels: Path
 
-    def env(self, **hyperparameters: Any) -> dict[str, str]:
+    def env(self, **hyperparameters: object) -> dict[str, str]:
         """Return the container's variables, with the hyperparameters as the drivers pass them."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("SM_", "PYTHONPATH"))}
         return {
@@ -127,7 +127,7 @@ class Job:
     def weights(self) -> dict[str, torch.Tensor]:
         return torch.load(self.model / "model.pt", weights_only=True)
 
-    def start(self, processes: int = 1, **hyperparameters: Any) -> subprocess.Popen[str]:
+    def start(self, processes: int = 1, **hyperparameters: object) -> subprocess.Popen[str]:
         """Start `python train.py`, or torchrun with several processes, in the shipped folder."""
         command = [sys.executable, "train.py"]
         if processes > 1:
@@ -136,7 +136,7 @@ class Job:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         return subprocess.Popen(command, cwd=self.code, env=self.env(**hyperparameters), text=True, **pipes)
 
-    def run(self, processes: int = 1, *, status: int = 0, **hyperparameters: Any) -> str:
+    def run(self, processes: int = 1, *, status: int = 0, **hyperparameters: object) -> str:
         """Train to the end, check the exit status, and return the log."""
         process = self.start(processes, **hyperparameters)
         try:

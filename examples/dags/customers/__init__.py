@@ -17,7 +17,7 @@ HYPERPARAMETERS: dict[str, Any] = {
 """The table's columns, and the settings that differ from the defaults."""
 
 
-def config(pipeline_name: str, **changes: Any) -> dict[str, Any]:
+def config(pipeline_name: str, **changes: object) -> dict[str, Any]:
     """Return a training configuration; bucket, role and region come from the Airflow connection."""
     return {
         "pipeline_name": pipeline_name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -16,6 +16,7 @@ from airflow_sagemaker.table.source import TableSource
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,6 @@ def split_table(
     """
     import pyarrow as pa
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
     source.sample()  # determines the types of a CSV file's columns
     numbered = id_name not in source.schema.names
@@ -68,11 +68,7 @@ def split_table(
     files = {split: folder / split / f"{split}.parquet" for split in CHANNELS}
     rows, seen, unlabelled = dict.fromkeys(CHANNELS, 0), 0, 0
     classes: dict[str, set[object]] = {split: set() for split in CHANNELS}
-    with ExitStack() as stack:
-        writers = {}
-        for split, path in files.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            writers[split] = stack.enter_context(pq.ParquetWriter(path, schema, compression="zstd"))
+    with _parquet_writers(files, schema) as writers:
         for batch in source.batches():
             table = pa.Table.from_batches([batch]).cast(source.schema)
             if numbered:
@@ -91,6 +87,18 @@ def split_table(
         raise TableError(f"{source.path}: no rows for {' and '.join(empty)}; raise --val and --test, or split by hash")
     _require_classes_in_train(source.path, label, classes)
     return SplitResult(files, rows, unlabelled)
+
+
+@contextmanager
+def _parquet_writers(files: dict[str, Path], schema: pa.Schema) -> Iterator[dict[str, pq.ParquetWriter]]:
+    import pyarrow.parquet as pq
+
+    with ExitStack() as stack:
+        writers = {}
+        for split, path in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            writers[split] = stack.enter_context(pq.ParquetWriter(path, schema, compression="zstd"))
+        yield writers
 
 
 def _require_classes_in_train(path: Path, label: str, classes: dict[str, set[object]]) -> None:
