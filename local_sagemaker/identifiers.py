@@ -13,7 +13,6 @@ ACCOUNT_ID = "123456789012"
 REGION = "us-east-1"
 """The default region, which the server's environment variables set for clients."""
 ROLE_NAME = "LocalSageMakerRole"
-ROLE_ARN = f"arn:aws:iam::{ACCOUNT_ID}:role/{ROLE_NAME}"
 ROLE_ID, SESSION_NAME = "AROALOCALSAGEMAKER000", "local"
 """The only caller is a session of the role, as in SageMaker Studio, so the SDK can determine the role."""
 

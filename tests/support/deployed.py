@@ -12,7 +12,7 @@ from typing import Any
 from airflow_sagemaker import PytorchTrainingConfig
 from airflow_sagemaker.definition.compiler import compile_pipeline
 from local_sagemaker.testing import LocalSageMaker
-from local_sagemaker.types import JsonValue
+from local_sagemaker.types import JsonObject
 
 
 def step(definition: str, name: str = "Train") -> dict[str, Any]:
@@ -20,17 +20,22 @@ def step(definition: str, name: str = "Train") -> dict[str, Any]:
     return found
 
 
-def substituted(value: JsonValue, parameters: dict[str, str]) -> JsonValue:
+def substituted(arguments: JsonObject, parameters: dict[str, str]) -> JsonObject:
     """Return the arguments as SageMaker resolves them at a start."""
-    if isinstance(value, dict) and set(value) == {"Get"}:
+    return {name: _resolved(value, parameters) for name, value in arguments.items()}
+
+
+def _resolved(value: object, parameters: dict[str, str]) -> object:
+    if isinstance(value, list):
+        return [_resolved(item, parameters) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"Get"}:
         name = value["Get"].removeprefix("Parameters.")
         return int(parameters[name]) if name == "TrainingInstanceCount" else parameters[name]
-    if isinstance(value, dict) and set(value) == {"Std:Join"}:
-        join = value["Std:Join"]
-        return join["On"].join(substituted(item, parameters) for item in join["Values"])
-    if isinstance(value, dict):
-        return {name: substituted(item, parameters) for name, item in value.items()}
-    return [substituted(item, parameters) for item in value] if isinstance(value, list) else value
+    if set(value) == {"Std:Join"}:
+        return value["Std:Join"]["On"].join(_resolved(item, parameters) for item in value["Std:Join"]["Values"])
+    return substituted(value, parameters)
 
 
 class Deployed:

@@ -88,16 +88,6 @@ class StepPage(TypedDict, total=False):
     PipelineExecutionSteps: list[StepSummary]
 
 
-class _Pipeline(TypedDict):
-    PipelineName: str
-
-
-class PipelinePage(TypedDict, total=False):
-    """ListPipelines."""
-
-    PipelineSummaries: list[_Pipeline]
-
-
 class PipelineDescription(TypedDict, total=False):
     """DescribePipeline."""
 
@@ -248,24 +238,6 @@ class QuotaPage(TypedDict):
     """ListServiceQuotas."""
 
     Quotas: list[_Quota]
-
-
-class ListedObject(TypedDict):
-    """One of ListObjectsV2."""
-
-    Key: str
-    Size: int
-
-
-class _CommonPrefix(TypedDict):
-    Prefix: str
-
-
-class ObjectPage(TypedDict, total=False):
-    """ListObjectsV2."""
-
-    Contents: list[ListedObject]
-    CommonPrefixes: list[_CommonPrefix]
 
 
 class ObjectHead(TypedDict, total=False):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.mail_sink import MailSink, mail_sink
 from tests.support.pipelines import Pipelines
 from tests.support.samples import connection_of
 
@@ -22,3 +23,11 @@ def pipelines(local_sagemaker: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator
     made = Pipelines(local_sagemaker, bucket)
     yield made
     made.stop_all()
+
+
+@pytest.fixture
+def sink(monkeypatch: pytest.MonkeyPatch) -> Iterator[MailSink]:
+    """A mail server that gets the messages of Airflow's connection `smtp_default`."""
+    with mail_sink() as (server, connection):
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", connection)
+        yield server

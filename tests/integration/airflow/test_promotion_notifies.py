@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from airflow_sagemaker import SageMakerPromoteModelOperator
-from tests.support.mail_sink import MailSink, mail_sink
+from tests.support.mail_sink import MailSink
 from tests.support.pipelines import Pipelines
 
 AUC = "Validation AUC ROC"
-
-
-@pytest.fixture
-def sink(monkeypatch: pytest.MonkeyPatch) -> Iterator[MailSink]:
-    with mail_sink() as (server, connection):
-        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", connection)
-        yield server
 
 
 def notifier() -> Any:

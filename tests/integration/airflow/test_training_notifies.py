@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,20 +11,13 @@ import pytest
 from airflow_sagemaker import SageMakerTrainingPipelineOperator, SageMakerTrainingPipelineSensor
 from airflow_sagemaker.aws.versions import deploy_pipeline
 from tests.support.fault_proxy import FaultProxy
-from tests.support.mail_sink import MailSink, mail_sink
+from tests.support.mail_sink import MailSink
 from tests.support.pipelines import Pipelines, compiled, script_step
 from tests.support.samples import connection_of
 from tests.support.waiting import wait_until
 
 AUC = "Validation AUC ROC"
 USUAL = [0.751, 0.749, 0.752, 0.748, 0.75, 0.7505]
-
-
-@pytest.fixture
-def sink(monkeypatch: pytest.MonkeyPatch) -> Iterator[MailSink]:
-    with mail_sink() as (server, connection):
-        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", connection)
-        yield server
 
 
 def notifier() -> Any:

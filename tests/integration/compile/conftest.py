@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from airflow_sagemaker import PytorchTrainingConfig
+from tests.support.config_samples import TABLE
 
 ROLE = "arn:aws:iam::123456789012:role/LocalSageMakerRole"
-TABLE: dict[str, Any] = {
-    "id_name": "customer_id",
-    "label_name": "target",
-    "full_field_list": ["customer_id", "target", "feature1", "feature2", "feature3"],
-    "tab_field_list": ["feature1", "feature2"],
-    "cat_field_list": ["feature3"],
-}
 PROGRAM = """
 import json, os, pathlib, sys
 

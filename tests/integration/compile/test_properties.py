@@ -17,6 +17,7 @@ from airflow_sagemaker import PytorchTrainingConfig
 from airflow_sagemaker.config.instance_types import training_instance_types
 from airflow_sagemaker.config.request_shapes import create_training_job_shape, shape_violations
 from airflow_sagemaker.exceptions import ConfigurationError
+from tests.support.deployed import substituted
 
 ROLE = "arn:aws:iam::123456789012:role/LocalSageMakerRole"
 PHASES = (Phase.explicit, Phase.generate)  # no shrinking: an example costs up to a second on a busy machine
@@ -119,17 +120,6 @@ def _builder() -> Callable[[PytorchTrainingConfig, Path], str]:
     return build
 
 
-def resolved(value: Any, parameters: dict[str, str]) -> Any:
-    if isinstance(value, dict) and set(value) == {"Get"}:
-        name = value["Get"].removeprefix("Parameters.")
-        return int(parameters[name]) if name == "TrainingInstanceCount" else parameters[name]
-    if isinstance(value, dict) and set(value) == {"Std:Join"}:
-        return value["Std:Join"]["On"].join(resolved(item, parameters) for item in value["Std:Join"]["Values"])
-    if isinstance(value, dict):
-        return {name: resolved(item, parameters) for name, item in value.items()}
-    return [resolved(item, parameters) for item in value] if isinstance(value, list) else value
-
-
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sources")
@@ -148,7 +138,7 @@ def test_a_valid_configuration_becomes_a_request_that_the_service_takes(
     (step,) = definition["Steps"]
     assert len(parameters) <= 200
     assert all(len(value) <= 1024 for value in parameters.values())
-    request = {"TrainingJobName": "job", **resolved(step["Arguments"], parameters)}
+    request = {"TrainingJobName": "job", **substituted(step["Arguments"], parameters)}
     assert list(shape_violations("request", request, create_training_job_shape())) == []
     for name, text in request["HyperParameters"].items():
         given_value = config.hyperparameters.model_dump(mode="json")[name]
