@@ -6,6 +6,8 @@ positive unless `positive_label` names the other.
 
 from __future__ import annotations
 
+import math
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 
@@ -81,6 +83,9 @@ class ClassFit:
         kind = kind_of(self._counts)
         values = read_as(pa.array(self._counts, pa.string()), kind).to_pylist()
         values.sort(key=(lambda text: (float(text), text)) if kind == NUMBER else None)
+        infinite = [value for value in values if kind == NUMBER and not math.isfinite(float(value))]
+        if infinite:
+            raise ColumnError(f"label {self._name} contains {infinite[0]}; expected finite numbers, remove these rows")
         self._check_alike(values)
         if len(values) < 2:
             rows = sum(self._counts.values())
@@ -101,13 +106,14 @@ class ClassFit:
     def _check_alike(self, values: list[str]) -> None:
         seen: dict[str, str] = {}
         for value in values:
-            bare = value.strip().casefold()
+            visible = "".join(character for character in value if unicodedata.category(character) != "Cf")
+            bare = " ".join(visible.split()).casefold()
             if not bare:
                 raise ColumnError(
                     f"label {self._name} contains the blank string {value!r}; write a class, or remove the row"
                 )
             if bare in seen:
-                alike = f"{seen[bare]!r} and {value!r}, which differ only in case or whitespace"
+                alike = f"{seen[bare]!r} and {value!r}, which differ only in case, whitespace or invisible characters"
                 raise ColumnError(f"label {self._name} contains {alike}; spell each class one way")
             seen[bare] = value
 

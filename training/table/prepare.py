@@ -23,7 +23,8 @@ from training.table.rows import Rows
 
 SPLITS = ("train", "val", "test")
 NEW = 0.01  # share of a split's values from which a column is warned about, if train has none of the kind ...
-MORE = 0.05  # ... and how far the share must exceed that of train, if it has some
+MORE = 0.05  # ... and how far the share must exceed that of train, if it has some ...
+FEWEST = 5  # ... but not for fewer rows: in a small table, chance puts one or two of them outside train's range
 
 
 @dataclass(frozen=True)
@@ -135,12 +136,12 @@ def _differences(split: str, encoder: Encoder, strange: dict[str, Strange]) -> l
     found = []
     for name, what in beyond.items():
         gaps, before = here.missing[name] / here.rows, train.missing[name] / train.rows
-        if gaps - before >= (MORE if before else NEW):
+        if here.missing[name] >= FEWEST and gaps - before >= (MORE if before else NEW):
             both = f"{_percent(gaps)} of {split}'s values are missing, {_percent(before)} of train's"
             found.append(f"column {name}: {both}")
         unseen = here.unseen[name] / max(1, here.rows - here.missing[name])
         rare = train.unseen[name] / max(1, train.rows - train.missing[name])
-        if unseen - rare >= (MORE if rare else NEW):
+        if here.unseen[name] >= FEWEST and unseen - rare >= (MORE if rare else NEW):
             also = f", {_percent(rare)} of train's are rare" if rare else ""
             found.append(f"column {name}: {_percent(unseen)} of {split}'s values {what}{also}")
     return found

@@ -1,8 +1,9 @@
 """Which values are equal, whatever their type and file format.
 
 A column may be decimal in one split and integer in another, boolean in parquet and the string "True" in a CSV. Here
-every plain value has one string: whole numbers without a point, booleans as true and false. What a column's training
-values have in common (see `kind_of`) then decides how the strings of other tables are read.
+every plain value has one string: whole numbers without a point, booleans as true and false, other strings in Unicode's
+composed form. An empty string is missing, as in a CSV file. What a column's training values have in common (see
+`kind_of`) then decides how the strings of other tables are read.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ PLAIN_NUMERAL = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?|-?inf")
 MISSING: list[str] = pyarrow.csv.ConvertOptions().null_values
 """How a CSV file writes that there is no number (NA, null, n/a ...): what reading it into Parquet makes null. (Not an
 array: PyArrow imports pandas, if it is installed, when it makes the first one.)"""
+
+BYTES = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_fixed_size_binary)
+"""Types of raw bytes; a UUID is of the last one."""
 
 
 def to_numbers(column: pa.Array, name: str) -> np.ndarray:
@@ -62,6 +66,8 @@ def to_texts(column: pa.Array, name: str, kind: str = TEXT) -> pa.Array:
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             raise ColumnError(f"column {name} must contain plain values, found {column.type}") from None
         if is_text(column.type):
+            texts = _normalized(texts, name)
+            texts = pc.if_else(pc.equal(texts, ""), None, texts)
             word = pc.match_substring_regex(texts, "^(true|false)$", ignore_case=True)
             texts = pc.if_else(word, pc.utf8_lower(texts), texts)
     return read_as(texts, kind)
@@ -119,15 +125,26 @@ def is_text(kind: pa.DataType) -> bool:
     return any(same(kind) for same in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view))
 
 
+def _normalized(texts: pa.Array, name: str) -> pa.Array:
+    """Return strings in Unicode's composed form: é is one character or two, depending on the program that wrote it."""
+    try:
+        return pc.utf8_normalize(texts, form="NFC")
+    except pa.ArrowInvalid:
+        raise ColumnError(f"column {name} contains text that is not UTF-8; write it as UTF-8") from None
+
+
 def _plain(column: pa.Array, name: str) -> pa.Array:
-    """Return a column without its dictionary; raises ColumnError for dates and times, whose strings vary by file."""
+    """Return a column as values of Arrow's own types; raises ColumnError for dates, times and bytes."""
+    found = column.type
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
+    if isinstance(column, pa.ExtensionArray):
+        column = column.storage
     if pa.types.is_temporal(column.type):
         advice = "write the parts that matter as numbers or categories: weekday, hour, days since an event"
         raise ColumnError(f"column {name} contains dates or times ({column.type}), which are not encoded; {advice}")
-    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
-        raise ColumnError(f"column {name} must contain plain values, found {column.type}; write strings")
+    if any(same(column.type) for same in BYTES):
+        raise ColumnError(f"column {name} must contain plain values, found {found}; write strings")
     return column
 
 
@@ -140,7 +157,12 @@ def _from_floats(column: pa.Array) -> pa.Array:
         column = pa.array(np.array([float(str(half)) for half in halves])[place])
     whole = pc.and_(pc.equal(column, pc.floor(column)), pc.less(pc.abs(column), INTEGERS))
     integers = pc.if_else(whole, column, pa.scalar(None, column.type)).cast(pa.int64(), safe=False)
-    texts = pc.coalesce(integers.cast(pa.string()), column.cast(pa.string()))
+    narrow = column.cast(pa.float32(), safe=False)
+    single = pc.equal(
+        narrow.cast(pa.float64()), column.cast(pa.float64())
+    )  # a float32's 0.1 is 0.10000000149 in float64
+    fractions = pc.if_else(single, narrow.cast(pa.string()), column.cast(pa.string()))
+    texts = pc.coalesce(integers.cast(pa.string()), fractions)
     return pc.if_else(pc.is_nan(column), pa.scalar(None, pa.string()), texts)
 
 

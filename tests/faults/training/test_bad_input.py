@@ -78,6 +78,13 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     signal.signal(signal.SIGTERM, handler)
 
 
+def latin1(text: str, rows: int) -> pa.Array:
+    """Strings whose bytes are not UTF-8, as a program writes them that does not look."""
+    content = text.encode("latin-1")
+    offsets = np.arange(rows + 1, dtype=np.int32) * len(content)
+    return pa.Array.from_buffers(pa.string(), rows, [None, pa.py_buffer(offsets), pa.py_buffer(content * rows)])
+
+
 def truncate(site: Site) -> None:
     os.truncate(site.file(), site.file().stat().st_size - 40)
 
@@ -106,6 +113,18 @@ SPOILT: dict[str, tuple[Callable[[Site], Any], str]] = {
     "list in a category": (
         lambda s: s.write("train", table(b=[[1]] * ROWS)),
         "column b must contain plain values, found list",
+    ),
+    "bytes in a category": (
+        lambda s: s.write("train", table(b=pa.array([b"\x00" * 16] * ROWS, pa.binary(16)))),
+        "column b must contain plain values, found fixed_size_binary[16]; write strings",
+    ),
+    "UUIDs in a category": (  # as DuckDB writes them
+        lambda s: s.write("train", table(b=pa.array([b"\x00" * 16] * ROWS, pa.uuid()))),
+        "column b must contain plain values, found extension<arrow.uuid>; write strings",
+    ),
+    "Latin-1 in a category": (
+        lambda s: s.write("val", table(b=latin1("café", ROWS))),
+        "channel val: column b contains text that is not UTF-8; write it as UTF-8",
     ),
     "dates in a category": (
         lambda s: s.write("train", table(b=[date(2013, 7, 4)] * ROWS)),
@@ -148,11 +167,23 @@ SPOILT: dict[str, tuple[Callable[[Site], Any], str]] = {
     ),
     "labels that differ by case": (
         lambda s: s.write("train", table(y=["Yes", "yes"] * 99 + ["no"] * 2)),
-        "label y contains 'Yes' and 'yes', which differ only in case or whitespace",
+        "label y contains 'Yes' and 'yes', which differ only in case, whitespace or invisible characters",
     ),
     "labels that differ by blanks": (
         lambda s: s.write("train", table(y=["yes", "no", "yes ", "no"] * 50)),
-        "label y contains 'yes' and 'yes ', which differ only in case or whitespace",
+        "label y contains 'yes' and 'yes ', which differ only in case, whitespace or invisible characters",
+    ),
+    "labels that differ by what nobody sees": (
+        lambda s: s.write("train", table(y=["yes", "no", "yes\u200b", "no"] * 50)),
+        "label y contains 'yes' and 'yes\\u200b', which differ only in case, whitespace or invisible characters",
+    ),
+    "labels that differ by a hard blank": (
+        lambda s: s.write("train", table(y=["on time", "late", "on\xa0time", "late"] * 50)),
+        "label y contains 'on time' and 'on\\xa0time', which differ only in",
+    ),
+    "an infinite label": (
+        lambda s: s.write("train", table(y=[float("-inf"), 1.0] * 100)),
+        "label y contains -inf; expected finite numbers",
     ),
     "a blank label": (lambda s: s.write("train", table(y=["yes", " "] * 100)), "label y contains the blank string ' '"),
     "dates for labels": (
@@ -287,6 +318,15 @@ def test_labels_as_people_have_them(name: str, site: Site, capfd: pytest.Capture
     answers = predict_fn(table().drop_columns(["y"]), model)
     assert {answer["label"] for answer in answers} <= set(classes)
     assert ("is positive" in capfd.readouterr().out) == (len(classes) == 2)
+
+
+def test_chance_is_not_warned_about(site: Site) -> None:
+    """In a small table, one or two rows of most columns are outside train's range, new or missing."""
+    site.write("val", table(50, a=[100.0] * 2 + [None] * 2 + [0.1] * 46, b=["new", None] + ["x", "y"] * 24))
+    assert site.run() == 0
+    report = json.loads((site.folder / "output" / "report.json").read_text())
+    assert report["data"]["unseen"]["val"] == {"a": 2, "b": 1}
+    assert not [warning for warning in report["warnings"] if "column" in warning]
 
 
 def test_a_positive_label_among_three_classes_is_refused(site: Site) -> None:

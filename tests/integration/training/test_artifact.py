@@ -121,7 +121,8 @@ def test_serves_json_and_csv_without_the_repository(artifact: Path, finished: Jo
 KINDS: dict[str, pa.DataType] = {
     "number": pa.float64(), "small number": pa.float32(), "count": pa.int16(), "amount": pa.decimal128(10, 2),
     "flag": pa.bool_(), "number flag": pa.bool_(), "grade": pa.decimal128(4, 1), "code": pa.int64(),
-    "half": pa.float32(), "word": pa.dictionary(pa.int8(), pa.string()), "zero": pa.string(),
+    "tenth": pa.float32(), "word": pa.dictionary(pa.int8(), pa.string()), "zero": pa.string(),
+    "empty": pa.string(),
 }  # fmt: skip
 """One column of each kind; those from "flag" on are categories, except the flag that is taken for a number."""
 NUMBERS = ["number", "small number", "count", "amount", "number flag"]
@@ -135,7 +136,7 @@ def table_of_every_kind(rows: int, seed: int, classes: list[str]) -> pa.Table:
     score = sum(np.where(values > 2, 1.0, -1.0) for values in drawn.values()) + random.normal(size=rows)
     columns: dict[str, Any] = {"row id": range(rows)}
     for name, kind in KINDS.items():
-        values: list[Any] = (drawn[name] * 0.5).tolist()
+        values: list[Any] = (drawn[name] / 10).tolist()
         if pa.types.is_boolean(kind):
             values = (drawn[name] > 2).tolist()
         elif pa.types.is_decimal(kind):
@@ -143,7 +144,7 @@ def table_of_every_kind(rows: int, seed: int, classes: list[str]) -> pa.Table:
         elif pa.types.is_integer(kind):
             values = drawn[name].tolist()
         elif not pa.types.is_floating(kind):
-            values = [f"00{value}" for value in drawn[name]]
+            values = ["" if name == "empty" and value > 2 else f"00{value}" for value in drawn[name]]
         gaps = random.random(rows) < 0.05
         filled = [None if gap else value for gap, value in zip(gaps, values, strict=True)]
         columns[name] = pa.array(filled, kind if not pa.types.is_dictionary(kind) else None).cast(kind)

@@ -188,6 +188,30 @@ def test_a_fraction_is_the_same_category_in_any_type(value: Decimal, scale: int)
         assert encoder.encode({"a": column}, 1)[0, 0] == 1, column
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.floats(-1e6, 1e6, width=32))
+def test_a_short_float_is_the_same_category_as_its_double(value: float) -> None:
+    """A float32's 0.1 becomes 0.10000000149011612 in Python's lists and in JSON, and stays 0.1 in a CSV file."""
+    encoder, _ = fit(categorical={"a": pa.array([value], pa.float32())})
+    printed = str(np.float32(value))
+    for column in (pa.array([value]), pa.array([json.dumps(value)]), pa.array([printed]), pa.array([float(printed)])):
+        assert encoder.encode({"a": column}, 1)[0, 0] == 1, column
+
+
+def test_a_letter_and_its_accent_are_one_character_or_two() -> None:
+    encoder, _ = fit(categorical={"a": ["cafe\u0301", "caf\xe9", "x"]})
+    assert encoder.cardinalities == [3]
+    assert indices(encoder, ["caf\xe9", "cafe\u0301", "cafe"]) == [1, 1, 0]
+
+
+def test_an_empty_string_is_missing_as_in_a_csv_file() -> None:
+    encoder, _ = fit(categorical={"a": ["", None, "x", "x", " "]})
+    assert encoder.categorical[0].values == ("x", " ")
+    strange = Strange()
+    encoder.encode({"a": pa.array(["", None, " "])}, 3, strange)
+    assert dict(strange.missing) == {"a": 2}
+
+
 def test_decimals_that_no_float_tells_apart_stay_apart() -> None:
     values = [Decimal("0.12345678901234567890"), Decimal("0.12345678901234567891")]
     encoder, _ = fit(categorical={"a": pa.array(values, pa.decimal128(30, 20))})
