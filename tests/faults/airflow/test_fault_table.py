@@ -4,7 +4,8 @@
 * None lives that no task follows and that `orphans` does not list, which knows it by the record or the description.
 * No line in a log says what Describe denies.
 
-The fast suite runs a pairwise selection (each fault with each operation, and with each moment); `--slow` runs all.
+`--slow` runs a pairwise selection: each fault with each operation, and with each moment. The fast suite has those cells
+whose fault is one of FAST_FAULTS, and `--soak` runs the rest of the table.
 """
 
 from __future__ import annotations
@@ -133,27 +134,29 @@ CELLS: list[Cell] = [
 
 
 def pairwise(cells: list[Cell]) -> set[Cell]:
-    """A selection in which each of FAST_FAULTS meets each operation and each moment."""
+    """A selection in which each fault meets each operation and each moment."""
     chosen: set[Cell] = set()
     seen: set[tuple[object, ...]] = set()
     for cell in cells:
         moment, operation, fault = cell
         pairs = {(moment, fault), (operation, fault)}
-        if fault in FAST_FAULTS and pairs - seen:
+        if pairs - seen:
             chosen.add(cell)
             seen |= pairs
     return chosen
 
 
-FAST = pairwise(CELLS)
+PAIRWISE = pairwise(CELLS)
+
+
+def suite_of(cell: Cell) -> list[pytest.MarkDecorator]:
+    if cell not in PAIRWISE:
+        return [pytest.mark.soak]
+    return [] if cell[2] in FAST_FAULTS else [pytest.mark.slow]
 
 
 @pytest.mark.parametrize(
-    "cell",
-    [
-        pytest.param(cell, id="-".join([cell[0].__name__, *cell[1:]]), marks=[] if cell in FAST else pytest.mark.slow)
-        for cell in CELLS
-    ],
+    "cell", [pytest.param(cell, id="-".join([cell[0].__name__, *cell[1:]]), marks=suite_of(cell)) for cell in CELLS]
 )
 def test_a_cell(table: Table, cell: Cell) -> None:
     moment, operation, fault = cell
