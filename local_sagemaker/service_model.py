@@ -117,8 +117,17 @@ def _shown_member(name: str) -> str:
     return name[:1].lower() + name[1:]
 
 
+_CONSTRAINT = "failed to satisfy constraint: Member must "
+_PATTERN = "satisfy regular expression pattern: "
+
+
 def _broken(value: object, path: str, rule: str) -> str:
-    return f"Value '{_shown(value)}' at '{path}' failed to satisfy constraint: Member must {rule}"
+    return f"Value '{_shown(value)}' at '{path}' {_CONSTRAINT}{rule}"
+
+
+def is_pattern_violation(text: str) -> bool:
+    """Whether a message of `violations` is about a value that does not match its pattern."""
+    return text.rpartition(_CONSTRAINT)[2].startswith(_PATTERN)
 
 
 IsOpen = Callable[[Shape, object], bool]
@@ -208,7 +217,7 @@ def _check_string(shape: Shape, value: object, path: str, _is_open: IsOpen | Non
     pattern = shape.metadata.get("pattern")
     compiled = _compiled(pattern) if pattern else None
     if compiled is not None and not compiled.fullmatch(value):
-        yield _broken(value, path, f"satisfy regular expression pattern: {pattern}")
+        yield _broken(value, path, f"{_PATTERN}{pattern}")
 
 
 def _check_number(shape: Shape, value: object, path: str, _is_open: IsOpen | None) -> Iterator[str]:

@@ -71,7 +71,8 @@ def parse(text: str) -> Definition:
         raise Problem(f"Version must be '{VERSION}', found {json.dumps(document.get('Version'))[:100]}")
     if document.get("MlflowConfig"):
         raise Problem("MlflowConfig is not supported by the local SageMaker: there is no MLflow server")
-    parameters = parse_parameters(document.get("Parameters") or [])
+    declared = document.get("Parameters")
+    parameters = parse_parameters([] if declared is None else declared)
     steps: dict[str, Step] = {}
     try:
         for step in _steps(document.get("Steps"), "Steps", None, True):
@@ -139,7 +140,7 @@ def _step(item: object, where: str, condition: str | None, branch: bool) -> Step
         condition=condition,
         branch=branch,
         cache_days=_cache_days(item.get("CacheConfig"), name, type_),
-        property_files=_property_files(item.get("PropertyFiles"), name),
+        property_files=_property_files(item.get("PropertyFiles"), name, type_),
         retry_policies=check_retry_policies(item.get("RetryPolicies"), name),
         members=members,
     )
@@ -226,9 +227,11 @@ def _duration_days(text: object) -> float | None:
     return None if seconds is None else seconds / 86400
 
 
-def _property_files(items: object, step: str) -> dict[str, tuple[str, str]]:
-    if items is None:
+def _property_files(items: object, step: str, type_: StepType) -> dict[str, tuple[str, str]]:
+    if items is None or items == []:
         return {}
+    if type_.creates != "CreateProcessingJob":
+        raise Problem(f"Step '{step}' is of type {type_.name}, which has no PropertyFiles: only Processing has them")
     if not isinstance(items, list):
         raise Problem(f"PropertyFiles of step '{step}' must be a list")
     found: dict[str, tuple[str, str]] = {}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from local_sagemaker.expressions.problem import Problem
+from local_sagemaker.expressions.problem import Problem, check_members
 from local_sagemaker.expressions.values import is_expression, reference, split_path
 from local_sagemaker.types import JsonObject
 
 MAX_NESTING = 60
 """Maximum nesting of a step's arguments, excluding steps inside a condition."""
+
+_MEMBERS = {"Std:Join": {"On", "Values"}, "Std:JsonGet": {"Path", "PropertyFile", "S3Uri"}}
 
 
 def check_expressions(value: object, where: str, depth: int = 0) -> None:
@@ -35,6 +37,7 @@ def _check_expression(value: JsonObject, where: str, depth: int) -> None:
         return
     if not isinstance(argument, dict):
         raise Problem(f"{kind} in {where} must be an object")
+    check_members(argument, _MEMBERS[kind], f"{kind} in {where}")
     if kind == "Std:Join":
         if not isinstance(argument.get("On"), str) or not isinstance(argument.get("Values"), list):
             raise Problem(f"Std:Join in {where} must have a string On and a list Values")

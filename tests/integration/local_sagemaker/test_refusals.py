@@ -36,6 +36,13 @@ def test_a_cache_where_the_service_has_none(service: Service, enabled: bool) -> 
         service.create(fail)
 
 
+def test_property_files_of_a_step_that_writes_none(service: Service) -> None:
+    files = [{"PropertyFileName": "Report", "OutputName": "report", "FilePath": "report.json"}]
+    fail = {"Name": "F", "Type": "Fail", "Arguments": {"ErrorMessage": "no"}, "PropertyFiles": files}
+    with refused("ValidationException", "Step 'F' is of type Fail, which has no PropertyFiles"):
+        service.create(fail)
+
+
 def test_definition_outside_of_its_bucket(service: Service) -> None:
     location = {"Bucket": service.bucket, "ObjectKey": "../../sagemaker.db"}
     with refused("ValidationException", "no such object"):

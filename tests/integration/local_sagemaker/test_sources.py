@@ -94,6 +94,25 @@ def test_a_model_package_without_its_data(service: Service) -> None:
     assert again["ModelPackageArn"] == made["ModelPackageArn"]
 
 
+def test_a_value_against_its_pattern_fails_the_step_and_not_the_pipeline(service: Service) -> None:
+    """As in the SDK's tests: CreatePipeline accepts the response type `*`."""
+    specification = {
+        "Containers": [{"Image": IMAGE}],
+        "SupportedContentTypes": ["*"],
+        "SupportedResponseMIMETypes": ["*"],
+    }
+    package = {"ModelPackageGroupName": f"group-{uuid.uuid4().hex[:12]}", "InferenceSpecification": specification}
+    arn = service.start(service.create({"Name": "R", "Type": "RegisterModel", "Arguments": package}))
+    assert service.wait(arn)["PipelineExecutionStatus"] == "Failed"
+    reason = service.steps(arn)["R"]["FailureReason"]
+    assert reason.startswith("ClientError: Failed to invoke sagemaker:CreateModelPackage. Error Details: ")
+    assert "Value '*' at 'inferenceSpecification.supportedResponseMIMETypes.1.member' failed to satisfy" in reason
+    with refused("ValidationException", "Model Validation failed: .*Member must have length less than or equal"):
+        service.create(
+            {"Name": "R", "Type": "RegisterModel", "Arguments": package | {"ModelPackageGroupName": "x" * 999}}
+        )
+
+
 def test_a_warm_pool_is_accepted(service: Service) -> None:
     resources = {
         "InstanceType": "ml.m5.large",

@@ -204,6 +204,21 @@ def test_property_of_a_condition() -> None:
         parse(json.dumps({**WHOLE, "Steps": [TRAIN, PROCESS, CHECK, more]}))
 
 
+@pytest.mark.parametrize(
+    ("kind", "argument"),
+    [("Std:Join", {"On": "", "Values": ["a"]}), ("Std:JsonGet", {"Path": "a", "S3Uri": "s3://bucket/key"})],
+)
+def test_an_unknown_member_of_a_function_is_named(kind: str, argument: dict[str, Any]) -> None:
+    unknown = condition({kind: {**argument, "value": {"Get": "Steps"}}})
+    with pytest.raises(Problem, match=f"{kind} in step 'More' has the unknown member 'value'"):
+        parse(json.dumps({**WHOLE, "Steps": [TRAIN, PROCESS, unknown]}))
+
+
+def test_parameters_that_are_no_list_are_named() -> None:
+    with pytest.raises(Problem, match="Parameters must be a list"):
+        parse(json.dumps({**WHOLE, "Parameters": {}}))
+
+
 def condition(left: Any) -> dict[str, Any]:
     test = {"Type": "Equals", "LeftValue": left, "RightValue": True}
     return {"Name": "More", "Type": "Condition", "Arguments": {"Conditions": [test], "IfSteps": [], "ElseSteps": []}}
