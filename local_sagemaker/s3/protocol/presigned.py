@@ -1,4 +1,4 @@
-"""Headers in the query of a presigned address: SDKs move them there, so that whoever uses it need not send them.
+"""Headers in the query of a presigned address: SDKs move them there, and its user need not send them.
 
 Sources: aws-sdk-js-v3's S3RequestPresigner moves x-amz-* headers, botocore's HmacV1QueryAuth also Content-Type and
 Content-MD5. The service ignores checksums there (localstack/localstack #12169, aws/aws-sdk-go-v2 #2610): the
