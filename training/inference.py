@@ -123,7 +123,10 @@ def input_fn(body: bytes | str, content_type: str = "application/json", context:
         return _csv_table(data)
     if kind != "application/json":
         raise ValueError(f"content type {content_type} is not supported; send application/json or text/csv")
-    rows = json.loads(data)
+    try:
+        rows = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"the body is not JSON: {error}") from None
     if isinstance(rows, dict):
         rows = rows.get("instances", [rows])
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -200,6 +203,8 @@ def text_table(header: list[str], rows: list[list[str]], first: int = 1) -> pa.T
 def _column(name: str, values: list[object]) -> pa.Array:
     try:
         return pa.array(values)
+    except UnicodeEncodeError:
+        raise ValueError(f"column {name} contains half of a surrogate pair, which is not text") from None
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         pass
     if not all(value is None or isinstance(value, str | bool | int | float) for value in values):

@@ -87,7 +87,8 @@ def pieces(model: Model, rows: str | Path) -> Iterator[pa.Table]:
 
 def parquet_pieces(files: pa.fs.FileSystem, path: str, model: Model, more: tuple[str, ...] = ()) -> Iterator[pa.Table]:
     """Read id, features and `more` from a file or from the parts in a folder; first check the columns of each."""
-    parts = pyarrow.dataset.dataset(path, filesystem=files, format="parquet", exclude_invalid_files=False).files
+    unread = pa.schema([])  # or the first part would be read here, and an error would not name it
+    parts = pyarrow.dataset.dataset(path, unread, format="parquet", filesystem=files, exclude_invalid_files=False).files
     names = [_columns_of(files, part) for part in parts]
     for part, found in zip(parts, names, strict=True):
         model.check_columns(found, f"{part}: " if len(parts) > 1 else "", more)
@@ -105,16 +106,22 @@ def parquet_pieces(files: pa.fs.FileSystem, path: str, model: Model, more: tuple
 
 
 def csv_pieces(files: pa.fs.FileSystem, path: str, model: Model) -> Iterator[pa.Table]:
-    """Read a CSV with a header line, all values as strings: the model knows what they are."""
+    """Read a CSV with a header line, all values as strings: the model knows what they are. Raises ValueError."""
     with files.open_input_stream(path) as stream, io.TextIOWrapper(stream, "utf-8-sig", newline="") as text:
-        top = text.readline()
-        lines = (line for line in csv.reader(chain([top], text), strict=True, delimiter=separator(path, top)) if line)
-        header, first = next(lines, []), 1
-        if header:
-            model.check_columns(header)
-        while rows := list(islice(lines, PIECE_ROWS)):
-            yield text_table(header, rows, first)
-            first += len(rows)
+        try:
+            top = text.readline()
+            reader = csv.reader(chain([top], text), strict=True, delimiter=separator(path, top))
+            lines = (line for line in reader if line)
+            header, first = next(lines, []), 1
+            if header:
+                model.check_columns(header)
+            while rows := list(islice(lines, PIECE_ROWS)):
+                yield text_table(header, rows, first)
+                first += len(rows)
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path} is not a CSV file in UTF-8: {error}") from None
+        except csv.Error as error:
+            raise ValueError(f"{path} is not a CSV file: line {reader.line_num}: {error}") from None
 
 
 def separator(path: str, header: str) -> str:
@@ -129,8 +136,11 @@ def separator(path: str, header: str) -> str:
 
 
 def _columns_of(files: pa.fs.FileSystem, part: str) -> list[str]:
-    with files.open_input_file(part) as stream, pq.ParquetFile(stream, pre_buffer=False) as rows:
-        return list(rows.schema_arrow.names)
+    try:
+        with files.open_input_file(part) as stream, pq.ParquetFile(stream, pre_buffer=False) as rows:
+            return list(rows.schema_arrow.names)
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{part} is not a complete parquet file: {error}") from None
 
 
 def located(place: str | Path) -> tuple[pa.fs.FileSystem, str]:

@@ -38,7 +38,7 @@ def to_numbers(column: pa.Array, name: str) -> np.ndarray:
     """Return a column as float64, missing values as NaN. Raises ColumnError for anything but numbers."""
     column = _plain(column, name)
     if is_text(column.type):
-        raise ColumnError(f"column {name} must be numeric, found {column.type}")
+        raise ColumnError(f"column {name} must be numeric, found {column.type}{_example(column, name)}")
     try:
         if pa.types.is_boolean(column.type):
             column = column.cast(pa.int8())
@@ -123,6 +123,14 @@ def parsed(column: pa.Array) -> pa.Array:
 def is_text(kind: pa.DataType) -> bool:
     """Whether a type is one of Arrow's three string types."""
     return any(same(kind) for same in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view))
+
+
+def _example(column: pa.Array, name: str) -> str:
+    """Return a column's first string that is not a number, to be added to a message."""
+    texts = _normalized(column.cast(pa.string()), name)
+    known = pc.or_(pc.match_substring_regex(texts, NUMERAL), pc.is_in(texts, pa.array(MISSING, pa.string())))
+    strange = texts.filter(pc.invert(known))
+    return f" ({strange[0].as_py()[:40]!r})" if len(strange) else ""
 
 
 def _normalized(texts: pa.Array, name: str) -> pa.Array:

@@ -89,6 +89,8 @@ def test_serves_json_and_csv_without_the_repository(artifact: Path, finished: Jo
         ("age\n", CSV, JSON),
         ('age\n"1', CSV, JSON),
         ("", CSV, JSON),
+        ("[" * 100_000, JSON, JSON),
+        (json.dumps([{**rows[0], "city": "\ud800"}]), JSON, JSON),
     ]
     answers = serve(artifact, tmp_path, requests)
     listed, as_csv, from_csv, single = (
@@ -107,7 +109,7 @@ def test_serves_json_and_csv_without_the_repository(artifact: Path, finished: Jo
     assert answers[4].startswith("ValueError: missing columns: age; expected größe")
     assert "column age must be numeric, found string" in answers[5]
     assert answers[6] == "ValueError: the body has no rows"
-    assert answers[7].startswith("ValueError: ")
+    assert answers[7].startswith("ValueError: the body is not JSON: ")
     assert "content type image/png is not supported" in answers[8]
     assert 0 < json.loads(answers[9])[0]["probability"] < 1
     width = table.num_columns
@@ -116,6 +118,8 @@ def test_serves_json_and_csv_without_the_repository(artifact: Path, finished: Jo
     assert answers[12] == "ValueError: the body has no rows below its header line"
     assert answers[13] == "ValueError: the body is not a CSV with a header line: unexpected end of data"
     assert answers[14] == "ValueError: the body has no rows below its header line"
+    assert answers[15].startswith("ValueError: the body is not JSON: maximum recursion depth exceeded")
+    assert answers[16] == "ValueError: column city contains half of a surrogate pair, which is not text"
 
 
 KINDS: dict[str, pa.DataType] = {

@@ -275,8 +275,10 @@ def test_large_floats_are_told_apart() -> None:
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()])
 def test_a_text_is_no_number(kind: pa.DataType) -> None:
-    with pytest.raises(DataError, match="column a must be numeric, found"):
+    with pytest.raises(DataError, match=f"column a must be numeric, found {kind}$"):
         fit({"a": pa.array(["1"], kind)})
+    with pytest.raises(DataError, match=rf"column a must be numeric, found {kind} \('1,5'\)$"):
+        fit({"a": pa.array(["1", None, "NA", "1,5"], kind)})
 
 
 def test_survives_json() -> None:

@@ -64,7 +64,7 @@ def test_missing_numbers_of_a_csv_file_are_those_of_parquet(tmp_path: Path) -> N
     [from_csv], [from_parquet] = (pieces(scorer, tmp_path / f"rows.{kind}") for kind in ("csv", "parquet"))
     assert from_csv.equals(from_parquet)
     (tmp_path / "rows.csv").write_text("a,b\nnone of these,0.5\n")
-    with pytest.raises(ValueError, match="column a must be numeric, found string"):
+    with pytest.raises(ValueError, match=r"column a must be numeric, found string \('none of these'\)"):
         next(pieces(scorer, tmp_path / "rows.csv"))
 
 
@@ -107,8 +107,38 @@ def test_values_of_another_type_are_one_line_and_leave_no_answers(
     write(tmp_path / "rows.parquet", {"id": [1, 2], "a": ["0.1", "many"]})
     monkeypatch.setattr(predict, "load", lambda _: model(["a"]))
     assert predict.main(["model", str(tmp_path / "rows.parquet"), str(tmp_path / "answers.parquet")]) == 1
-    assert capsys.readouterr().err == "Error: column a must be numeric, found string\n"
+    assert capsys.readouterr().err == "Error: column a must be numeric, found string ('many')\n"
     assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("rows.csv", b'id,a\n1,2\n2,"3\n', "rows.csv is not a CSV file: line 3: unexpected end of data"),
+        (
+            "rows.csv",
+            b"id,a,b\n1,2,caf\xe9\n",
+            "rows.csv is not a CSV file in UTF-8: 'utf-8' codec can't decode byte 0xe9",
+        ),
+        ("rows.csv", "id,a\n1,2\n".encode("utf-16"), "rows.csv is not a CSV file in UTF-8"),
+        ("rows.parquet", b"id,a\n1,2\n", "rows.parquet is not a complete parquet file: "),
+        ("rows.parquet", b"", "rows.parquet is not a complete parquet file: "),
+    ],
+)
+def test_a_file_of_another_kind_is_named_in_one_line(
+    name: str,
+    content: bytes,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    monkeypatch.setattr(predict, "load", lambda _: model(["a"]))
+    assert predict.main(["model", str(tmp_path / name)]) == 1
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
 
 
 def test_a_folder_without_parts_has_no_rows(tmp_path: Path) -> None:
