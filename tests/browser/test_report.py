@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 from urllib.parse import quote
 
@@ -211,6 +212,66 @@ def test_a_run_without_training_says_so_before_and_after_its_end(page: Any, airf
     frame.get_by_role("heading", name="No training yet").wait_for()
     airflow.client.call("PATCH", "/dags/pages_without_training", json={"is_paused": False})
     frame.get_by_role("heading", name="No training here").wait_for()
+
+
+class Fault:
+    """Breaks the first request for an address; later ones get through."""
+
+    def __init__(self, page: Any, address: str, kind: str) -> None:
+        self.kind = kind
+        self.broken: list[Any] = []
+        page.route(re.compile(address), self._answer)
+        page.clock.install()
+
+    def _answer(self, route: Any) -> None:
+        if self.broken:
+            route.fallback()
+            return
+        self.broken.append(route)
+        if self.kind == "lost":
+            route.abort("connectionreset")
+        elif self.kind != "no response":
+            route.fulfill(status=int(self.kind), body="<html>a gateway</html>", content_type="text/html")
+
+
+RUN = r"/dagRuns/scheduled__2013-10-14$"
+RESULT = r"/wait_for_training/xcomEntries/return_value"
+HISTORY = r"/sagemaker-training/data/history"
+REPORT_OF_YEAR = "report?dag_id=pages_year&run_id=scheduled__2013-10-14"
+
+
+@pytest.mark.parametrize(
+    "kind", ["lost", "no response", *(pytest.param(n, marks=pytest.mark.slow) for n in ("401", "404", "502"))]
+)
+def test_the_page_recovers_when_the_run_could_not_be_read(page: Any, airflow: Airflow, kind: str) -> None:
+    fault = Fault(page, RUN, kind)
+    page.goto(f"{airflow.url}/sagemaker-training/{REPORT_OF_YEAR}", wait_until="load")
+    if kind == "no response":
+        page.clock.fast_forward(61_000)
+    page.get_by_role("alert").wait_for()
+    assert fault.broken
+    page.clock.fast_forward(31_000)
+    page.locator("#page[data-live=false]").wait_for()
+    assert page.get_by_role("alert").count() == 0
+
+
+@pytest.mark.parametrize(
+    "address", [RESULT, *(pytest.param(one, marks=pytest.mark.slow) for one in (HISTORY, r"/wait_for_training/links"))]
+)
+def test_what_the_last_reading_missed_is_read_again(page: Any, airflow: Airflow, address: str) -> None:
+    fault = Fault(page, address, "502")
+    page.goto(f"{airflow.url}/sagemaker-training/{REPORT_OF_YEAR}")
+    page.get_by_role("alert").wait_for()
+    assert fault.broken
+    assert "Some data of this run could not be read; trying again" in page.get_by_role("alert").inner_text()
+    assert page.get_by_role("heading", name="Ended without a result").count() == 0
+    assert page.locator("#page").get_attribute("data-live") == "true"
+    page.clock.fast_forward(11_000)
+    page.locator("#page[data-live=false]").wait_for()
+    assert page.get_by_role("alert").count() == 0
+    text = page.locator("main").inner_text()
+    for expected in ("epoch 10 of 12", "New definition"):
+        assert expected in text
 
 
 def test_dark_follows_airflow_and_redraws_the_charts(page: Any, airflow: Airflow) -> None:

@@ -10,19 +10,34 @@ export class ApiError extends Error {
   }
 }
 
+const ANSWER_MILLISECONDS = 60000; // a connection that hangs must not end the page's updates
+
+/** Whether reading again may help: a lost connection or a server's fault, unlike a refusal. */
+export const mayHeal = (error) => !(error instanceof ApiError) || error.status >= 500 || [408, 425, 429].includes(error.status);
+
 /** Every part of a path encoded; `path("dags", id, "dagRuns", run)`. */
 export const path = (...parts) => parts.map((part) => (part === "~" ? part : encodeURIComponent(part))).join("/");
 
 async function get(url, query, shown) {
+  const given = new AbortController();
+  const timer = setTimeout(() => given.abort(new Error(`no response within ${ANSWER_MILLISECONDS / 1000} s (${shown})`)), ANSWER_MILLISECONDS);
+  try {
+    return await read(url, query, shown, given.signal);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function read(url, query, shown, signal) {
   const parameters = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== undefined && value !== null));
   const text = parameters.toString();
-  const answer = await fetch(url + (text ? `?${text}` : ""), { headers: { Accept: "application/json" } });
+  const answer = await fetch(url + (text ? `?${text}` : ""), { headers: { Accept: "application/json" }, signal });
   if (!answer.ok) {
     const body = await answer.json().catch(() => ({}));
     const detail = typeof body.detail === "string" ? body.detail : answer.statusText || "Airflow refused";
     throw new ApiError(answer.status, detail, shown);
   }
-  return answer.json();
+  return await answer.json();
 }
 
 /** GET of Airflow's public REST API. */
@@ -98,3 +113,6 @@ export function problem(error) {
   };
   return el("p", { class: "problem", role: "alert" }, texts[error.status] ?? `Reading from Airflow failed: ${error.message}`);
 }
+
+/** What to say when a part of the run could not be read, which the next reading may bring. */
+export const unread = (error) => el("p", { class: "problem", role: "alert" }, `Some data of this run could not be read; trying again: ${error.message}`);

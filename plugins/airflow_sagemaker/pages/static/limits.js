@@ -5,6 +5,7 @@ const MOST_ENTRIES = 500;
 const MOST_TEXT = 2000;
 const DEEPEST = 6;
 const REGEX_MILLISECONDS = 1000;
+const LOAD_MILLISECONDS = 60000;
 
 /** A report that can be shown, and what of it is not: {report, left: [text]}. */
 export function bounded(report) {
@@ -40,6 +41,9 @@ function cut(value, depth, name, left) {
 
 let worker = null;
 
+/** A regex that takes longer than a page can wait. */
+export class TooSlow extends Error {}
+
 /** The curves of `lines` by `metrics`, read in a worker that gets a second. Rejects when that is not enough. */
 export async function curvesInWorker(lines, metrics) {
   worker ??= await opened();
@@ -47,7 +51,7 @@ export async function curvesInWorker(lines, metrics) {
     const timer = setTimeout(() => {
       worker.terminate();
       worker = null;
-      reject(new Error(`reading the metrics took longer than ${REGEX_MILLISECONDS / 1000} s; simplify the regexes in metric_definitions`));
+      reject(new TooSlow(`reading the metrics took longer than ${REGEX_MILLISECONDS / 1000} s; simplify the regexes in metric_definitions`));
     }, REGEX_MILLISECONDS);
     worker.onmessage = ({ data }) => {
       clearTimeout(timer);
@@ -61,7 +65,18 @@ export async function curvesInWorker(lines, metrics) {
 function opened() {
   return new Promise((resolve, reject) => {
     const made = new Worker(new URL("./curves_worker.js", import.meta.url), { type: "module" });
-    made.onmessage = () => resolve(made);
-    made.onerror = (event) => reject(new Error(event.message || "the page's worker could not be loaded"));
+    const failed = (text) => {
+      made.terminate();
+      reject(new Error(text));
+    };
+    const timer = setTimeout(() => failed("the page's worker was not loaded in time"), LOAD_MILLISECONDS);
+    made.onmessage = () => {
+      clearTimeout(timer);
+      resolve(made);
+    };
+    made.onerror = (event) => {
+      clearTimeout(timer);
+      failed(event.message || "the page's worker could not be loaded");
+    };
   });
 }

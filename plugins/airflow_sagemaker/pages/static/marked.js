@@ -19,7 +19,7 @@ export function unconcluded({ training, live }, isLive) {
 /** The newest mark of the run or of one of these tasks in Airflow's audit log: {who, state, at}; null without one. */
 export async function markOf(run, tasks) {
   const query = { dag_id: run.dag_id, run_id: run.dag_run_id, order_by: "-event_log_id", limit: 100 };
-  const { event_logs: events } = await api("eventLogs", query).catch(() => ({ event_logs: [] }));
+  const { event_logs: events } = await api("eventLogs", query);
   for (const { event, task_id: task, owner, when, extra } of events) {
     if (!BY_PERSON.test(event) || (task && !tasks.some((one) => one.task_id === task))) continue;
     const state = stateIn(extra);

@@ -1,6 +1,6 @@
-// The training report: reads the run, draws it, and follows it while it is unfinished.
+// The training report: reads the run, draws it, and follows it until it has ended and all of it was read.
 
-import { problem } from "./airflow.js";
+import { problem, unread } from "./airflow.js";
 import { card, el } from "./dom.js";
 import { marked } from "./marked.js";
 import { RunReader } from "./report_model.js";
@@ -10,6 +10,7 @@ import "./theme.js";
 
 const POLL_MILLISECONDS = 3000;
 const SETTLED_MILLISECONDS = 10000; // the training has ended, other tasks of the run have not
+const REFUSED_MILLISECONDS = 30000; // signed out, or a refusal of something between the browser and Airflow
 
 const query = new URLSearchParams(location.search);
 const options = JSON.parse(document.body.dataset.options);
@@ -61,6 +62,7 @@ function partOf(name, model) {
   if (name === "times") return [clock, model.tasks.map((task) => [task.state, task.start_date, task.end_date]), model.steps];
   if (name === "curves") return [model.curves, model.live, model.curvesFrom, model.liveProblem];
   if (name === "definition") return [model.training.details, model.before, model.definitionChanges];
+  if (name === "nothingYet") return model.live;
   if (name === "failed") return model.failure;
   if (name === "nothingYet") return model.live;
   if (name === "marked") return [model.marked, model.execution];
@@ -82,16 +84,18 @@ async function follow() {
       if (!drawn.size) page.replaceChildren();
       page.querySelector(".problem")?.remove();
       draw(model);
-      page.dataset.live = String(model.live);
-      if (!model.live) return;
-      if (model.settled) pause = SETTLED_MILLISECONDS;
+      if (model.missed) page.prepend(unread(model.missed));
+      const complete = !model.live && !model.missed;
+      page.dataset.live = String(!complete);
+      if (complete) return;
+      if (model.settled || !model.live) pause = SETTLED_MILLISECONDS;
     }
   } catch (error) {
     page.removeAttribute("aria-busy");
     page.querySelector(".problem")?.remove();
     if (!drawn.size) page.replaceChildren();
     page.prepend(problem(error));
-    if ([401, 403, 404].includes(error.status)) return;
+    if ([401, 403, 404].includes(error.status)) pause = REFUSED_MILLISECONDS;
   }
   setTimeout(follow, pause);
 }

@@ -1,11 +1,11 @@
 // What a run's training looks like, read from Airflow's REST API alone. While a training runs, nothing can push its
 // XCom yet: until then its curves come from the metric lines in the waiting task's log.
 
-import { all, api, data, path } from "./airflow.js";
+import { all, api, data, mayHeal, path } from "./airflow.js";
 import { CONTRACT } from "./contract.js";
 import { BUILT_IN, curvesFromLog } from "./curves.js";
 import { changes } from "./definition_diff.js";
-import { bounded, curvesInWorker } from "./limits.js";
+import { TooSlow, bounded, curvesInWorker } from "./limits.js";
 import { markOf, unconcluded } from "./marked.js";
 
 export { curvesFromLog };
@@ -80,9 +80,11 @@ export class RunReader {
     this.values = new Map();
     this.logs = new Map();
     this.earlier = null;
+    this.missed = null;
   }
 
   async read() {
+    this.missed = null;
     const run = await api(this.where); // before its tasks: those of a finished run cannot change any more
     const [tasks, entries] = await Promise.all([
       all(`${this.where}/taskInstances`, "task_instances").then((listed) => this.withRenderedFields(listed)),
@@ -95,7 +97,18 @@ export class RunReader {
     model.promotions = await this.promotions(entries);
     if (training) await this.addDetails(model);
     else model.failure = await this.failure(tasks.find((task) => task.state === "failed"));
+    model.missed = this.missed;
     return model;
+  }
+
+  /** What `reading` brings, or else `instead`. After a fault that may heal, the reading is incomplete: `missed` is that fault. */
+  async or(instead, reading) {
+    try {
+      return await reading;
+    } catch (error) {
+      if (mayHeal(error)) this.missed ??= error;
+      return instead;
+    }
   }
 
   /** The tasks with the fields that say which execution they wait for: Airflow 3.2 lists tasks without them. */
@@ -105,7 +118,7 @@ export class RunReader {
     const read = begun.map(async (task) => {
       const where = `${this.where}/${path("taskInstances", task.task_id, ...(task.map_index < 0 ? [] : [String(task.map_index)]))}`;
       const name = `${where} ${task.try_number} rendered`;
-      const fields = this.values.get(name) ?? (await api(where).catch(() => ({}))).rendered_fields ?? {};
+      const fields = this.values.get(name) ?? (await this.or({}, api(where))).rendered_fields ?? {};
       if (Object.keys(fields).length) this.values.set(name, fields); // a task that has just begun has none yet
       return [task, fields];
     });
@@ -118,7 +131,7 @@ export class RunReader {
     const started = await Promise.all(
       starts.map(async (entry) => {
         const details = await this.value(entry, entry.key);
-        const arn = details.execution_arn || (await this.value(entry, "return_value").catch(() => null));
+        const arn = details.execution_arn || (await this.or(null, this.value(entry, "return_value")));
         return { start: tasks.find((task) => same(task, entry)), details, arn };
       }),
     );
@@ -139,21 +152,21 @@ export class RunReader {
         entry.key === OUTCOME ||
         (entry.key === RETURN_VALUE && !starts.some((start) => same(start, entry)) && tasks.some((task) => same(task, entry))),
     );
-    const read = await Promise.all(candidates.slice(0, MOST_VALUES).map(async (entry) => ({ entry, outcome: await this.value(entry, entry.key).catch(() => null) })));
+    const read = await Promise.all(candidates.slice(0, MOST_VALUES).map(async (entry) => ({ entry, outcome: await this.or(null, this.value(entry, entry.key)) })));
     return read.filter(({ outcome }) => outcome && typeof outcome === "object" && outcome.execution_arn);
   }
 
   /** What the promotions of the run decided. */
   async promotions(entries) {
     const pushed = entries.filter((entry) => entry.key === PROMOTION).slice(0, MOST_VALUES);
-    const read = await Promise.all(pushed.map((entry) => this.value(entry, entry.key).catch(() => null)));
+    const read = await Promise.all(pushed.map((entry) => this.or(null, this.value(entry, entry.key))));
     return read.filter((one) => one && typeof one === "object" && one.package_arn);
   }
 
   /** What the preprocessing found in its data: [{check, where, value, limit, ok}] of every task that pushed it. */
   async dataChecks(entries) {
     const pushed = entries.filter((entry) => entry.key === CHECKS).slice(0, MOST_VALUES);
-    const read = await Promise.all(pushed.map((entry) => this.value(entry, entry.key).catch(() => null)));
+    const read = await Promise.all(pushed.map((entry) => this.or(null, this.value(entry, entry.key))));
     return read.flat().filter((finding) => finding && typeof finding === "object" && "check" in finding);
   }
 
@@ -181,7 +194,7 @@ export class RunReader {
     model.curvesFrom = told.from;
     model.liveProblem ??= told.problem ? `Reading from AWS failed, so these are the task's logged metrics: ${told.problem}` : null;
     Object.assign(model, { earlier, links, failure });
-    if (unconcluded(model, isLive)) await this.addMark(model, involved);
+    if (!this.missed && unconcluded(model, isLive)) await this.addMark(model, involved);
     const previous = earlier.find((one) => one.trainings.length);
     model.before = previous ? { ...previous, details: await this.pushed(previous.run_id, training.start, STARTED) } : null;
     model.definitionChanges = await this.definitionChanges(training, model.before);
@@ -193,6 +206,7 @@ export class RunReader {
       try {
         return await curvesInWorker(lines.map((line) => line.text), model.metrics);
       } catch (error) {
+        if (!(error instanceof TooSlow)) throw error; // the worker's script could not be loaded: another reading tries again
         this.regexProblem = `No curves from the log: ${error.message}`;
       }
     }
@@ -204,7 +218,8 @@ export class RunReader {
   async addMark(model, involved) {
     const { training, run } = model;
     const last = training.waits.at(-1) ?? training.start;
-    const mark = await markOf(run, involved);
+    const mark = await this.or(null, markOf(run, involved));
+    if (this.missed) return; // who marked it is not known yet
     if (!mark && last.state === "failed" && model.failure?.text) return; // it says itself why it failed
     model.marked = mark ?? { who: null, state: last.state, at: null };
     if (mark) model.failure = null;
@@ -240,19 +255,19 @@ export class RunReader {
   async pushed(runId, start, key) {
     const where = `${path("dags", this.dagId, "dagRuns", runId, "taskInstances", start.task_id, "xcomEntries")}/${key}`;
     const read = () => api(where, { map_index: start.map_index }).then((entry) => entry.value);
-    return this.once(`${where} ${start.map_index}`, read).catch(() => null);
+    return this.or(null, this.once(`${where} ${start.map_index}`, read));
   }
 
   async earlierRuns() {
-    this.earlier ??= await data("history", { dag_id: this.dagId, before: this.runId, limit: 30 });
-    return this.earlier;
+    this.earlier ??= await this.or(null, data("history", { dag_id: this.dagId, before: this.runId, limit: 30 }));
+    return this.earlier ?? [];
   }
 
   /** The buttons that operators offer, by name. */
   async linksOf(tasks) {
     const links = {};
     const answers = tasks.map((task) =>
-      api(`${this.where}/${path("taskInstances", task.task_id)}/links`, { map_index: task.map_index }).catch(() => ({ extra_links: {} })),
+      this.or({ extra_links: {} }, api(`${this.where}/${path("taskInstances", task.task_id)}/links`, { map_index: task.map_index })),
     );
     for (const { extra_links: found } of await Promise.all(answers)) {
       for (const [name, url] of Object.entries(found ?? {})) if (url) links[name] ??= url;
@@ -269,7 +284,8 @@ export class RunReader {
     const where = `${this.where}/${path("taskInstances", task.task_id, "logs", String(task.try_number))}`;
     const ended = !isLive(task.state);
     const query = { map_index: task.map_index, ...(ended ? { full_content: true } : { token: kept.token }) };
-    const answer = await api(where, query).catch(() => ({ content: [] }));
+    const answer = await this.or(null, api(where, query));
+    if (!answer) return kept.lines;
     const lines = answer.content.map((line) => (typeof line === "string" ? { text: line } : { text: String(line.event ?? ""), at: line.timestamp }));
     const next = { lines: ended ? lines : [...kept.lines, ...lines], token: answer.continuation_token ?? undefined, done: ended };
     this.logs.set(name, next);
@@ -281,7 +297,7 @@ export class RunReader {
     if (!task || !task.try_number) return null;
     const where = `${this.where}/${path("taskInstances", task.task_id, "logs", String(task.try_number))}`;
     const read = () => api(where, { map_index: task.map_index, full_content: true }).then((answer) => lastError(answer.content));
-    const text = await this.once(`${where} ${task.map_index}`, read).catch(() => "");
+    const text = await this.or("", this.once(`${where} ${task.map_index}`, read));
     return { task, text };
   }
 
