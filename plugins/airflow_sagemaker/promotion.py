@@ -336,7 +336,9 @@ class SageMakerPromoteModelOperator(BaseOperator):
     def _result(
         self, registry: ModelRegistry, candidate: Candidate, judged: Judged, findings: Sequence[str] = ()
     ) -> JsonObject:
-        return {
+        from airflow_sagemaker.aws.outcome import without_nan
+
+        promoted: JsonObject = {
             "package_arn": judged.arn,
             "package_url": registry.page_of(judged.arn),
             "status": str(judged.status),
@@ -348,6 +350,7 @@ class SageMakerPromoteModelOperator(BaseOperator):
             "champion_value": judged.scores.champion,
             "findings": list(findings),
         }
+        return {**promoted, **without_nan({name: promoted[name] for name in ("value", "champion_value")})}
 
     def _update_assets(self, context: Context, promoted: JsonObject) -> None:
         for asset in self.outlets or ():

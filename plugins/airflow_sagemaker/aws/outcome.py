@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import tarfile
 from dataclasses import asdict, dataclass, field
 from datetime import UTC
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from airflow_sagemaker.aws import job_logs as joblog
 from airflow_sagemaker.aws.executions import LIVE, Status
@@ -89,8 +90,18 @@ class Outcome:
         return any(step["cache_hit"] for step in self.steps)
 
     def as_dict(self) -> JsonObject:
-        """Return the XCom."""
-        return asdict(self)
+        """Return the XCom. Numbers that JSON does not have, NaN and infinities, are None: Airflow rejects them."""
+        plain: JsonObject = without_nan(asdict(self))
+        return plain
+
+
+def without_nan(value: Any) -> Any:
+    """Return plain data with None for NaN and infinities, which a diverged training may report."""
+    if isinstance(value, dict):
+        return {name: without_nan(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [without_nan(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_outcome(executions: Executions, execution: Execution) -> Outcome:

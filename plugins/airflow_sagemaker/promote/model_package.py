@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -59,7 +60,7 @@ class Candidate:
         return cls(
             execution_arn=outcome["execution_arn"],
             model_artifact=outcome["model_artifact"],
-            metrics={name: float(value) for name, value in outcome["metrics"].items()},
+            metrics={name: math.nan if value is None else float(value) for name, value in outcome["metrics"].items()},
             partition=partition,
             digest=outcome.get("digest") or "",
             data_digest=hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest() if digests else "",

@@ -128,7 +128,7 @@ def update_assets(context: Context, outlets: Iterable[object], outcome: Outcome,
             **event.extra,
             "model_artifact": outcome.model_artifact,
             "execution_arn": outcome.execution_arn,
-            "metrics": {**outcome.metrics},
+            "metrics": outcome.as_dict()["metrics"],
             "partition": partition,
         }
         if partition:

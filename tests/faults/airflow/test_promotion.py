@@ -94,6 +94,13 @@ def test_three_days_of_models(promotions: Promotions) -> None:
     assert rejected["ApprovalDescription"] == f"airflow-sagemaker: Rejected: {AUC} 0.68, worse than the champion's 0.7"
 
 
+def test_a_metric_that_is_not_a_number_is_rejected(promotions: Promotions) -> None:
+    promoted = promotions.promote(outcome=promotions.outcome(0.7, metrics={AUC: None}))
+    assert (promoted["status"], promoted["value"]) == ("Rejected", None)
+    assert promoted["reason"] == f"{AUC} nan is not a number"
+    assert promotions.statuses() == ["Rejected"]
+
+
 def test_what_a_package_says_of_its_model(promotions: Promotions) -> None:
     outcome = promotions.outcome(0.7)
     promotions.promote(0.7, task={"partition": "2026-06-09|us-east"})

@@ -77,7 +77,7 @@ class TaskInstance(SimpleNamespace):
     def xcom_push(self, key: str, value: Any) -> None:
         if self.halt == "before_xcom" and key == "training_pipeline":  # the first after the start
             halt(self.store_path, self.halt)
-        self.pushed[key] = json.loads(json.dumps(value))
+        self.pushed[key] = json.loads(json.dumps(value, allow_nan=False))  # as Airflow's client does
 
 
 def halt(store: Path, point: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -46,6 +47,15 @@ def test_the_trigger_fires_once_the_execution_has_ended(pipelines: Pipelines) ->
     assert outcome.metrics == {"Train Loss": 0.25}
     assert outcome.billable_seconds is not None
     assert [step["name"] for step in outcome.steps] == ["Train"]
+
+
+def test_a_report_with_numbers_that_json_does_not_have_can_be_an_xcom(pipelines: Pipelines) -> None:
+    written = '{"metrics": {"Validation Loss": NaN}, "history": [{"epoch": 1, "loss": Infinity}]}'
+    arn = pipelines.start(pipelines.deployed(f"echo '{written}' > /opt/ml/output/data/report.json"))
+    assert asyncio.run(fired(trigger_for(arn)))["status"] == "Succeeded"
+    outcome = read_outcome(pipelines.executions, pipelines.executions.describe(arn))
+    stored = json.loads(json.dumps(outcome.as_dict(), allow_nan=False))  # as Airflow's client sends an XCom
+    assert stored["report"] == {"metrics": {"Validation Loss": None}, "history": [{"epoch": 1, "loss": None}]}
 
 
 def test_a_failure_is_explained_with_the_users_own_words(pipelines: Pipelines) -> None:
