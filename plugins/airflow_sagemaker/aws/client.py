@@ -23,7 +23,7 @@ from tenacity import (
 
 from airflow_sagemaker.aws.faults import (
     HEALING,
-    Fault,
+    RELOADING,
     UnreadableReply,
     check_whole,
     classify_error,
@@ -94,7 +94,7 @@ class Aws:
                 return
 
     def once(self, service: str, operation: str, /, **arguments: object) -> Response:
-        """Make one attempt, for callers that wait themselves; forgets the clients if credentials have expired."""
+        """Make one attempt, for callers that wait themselves; forgets the clients if credentials are invalid."""
         client = self.client(service)
         method = getattr(client, operation)
         try:
@@ -103,7 +103,7 @@ class Aws:
             # what botocore's parsers raise for a body that is not a response from AWS
             raise UnreadableReply(f"{type(error).__name__}: {error}") from error
         except Exception as error:
-            if classify_error(error) is Fault.EXPIRED:
+            if classify_error(error) in RELOADING:
                 self.forget_clients()
             raise
         if not operation.startswith("head_"):  # a reply to HEAD has no body, whatever length it announces
@@ -112,7 +112,7 @@ class Aws:
 
     def _retrying(self, what: str) -> Retrying:
         return Retrying(
-            retry=retry_if_exception(_first_expiry_or_healing()),
+            retry=retry_if_exception(_first_reload_or_healing()),
             stop=stop_any(stop_after_delay(self.patience), stop_when_event_set(self.stopped)),
             wait=wait_random_exponential(multiplier=0.5, max=LONGEST_PAUSE_SECONDS),
             sleep=sleep_using_event(self.stopped),
@@ -137,16 +137,16 @@ def _reply_members(client: BotoClient, operation: str) -> frozenset[str]:
     return frozenset(model.output_shape.members if model.output_shape is not None else ())
 
 
-def _first_expiry_or_healing() -> Callable[[BaseException], bool]:
-    """Retry transient faults; expired credentials only once, because the second client has reloaded them."""
-    expired = 0
+def _first_reload_or_healing() -> Callable[[BaseException], bool]:
+    """Retry transient faults; invalid credentials only once, because the second client has reloaded them."""
+    reloads = 0
 
     def heals(error: BaseException) -> bool:
-        nonlocal expired
+        nonlocal reloads
         fault = classify_error(error)
-        if fault is Fault.EXPIRED:
-            expired += 1
-            return expired == 1
+        if fault in RELOADING:
+            reloads += 1
+            return reloads == 1
         return fault in HEALING
 
     return heals

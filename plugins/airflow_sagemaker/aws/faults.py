@@ -126,7 +126,7 @@ RULES = (
         advice="the role lacks this permission; see the policy in the documentation",
     ),
     Rule(
-        Fault.CREDENTIALS, "the credentials are missing or wrong", Action.FAIL,
+        Fault.CREDENTIALS, "the credentials are missing, wrong or replaced", Action.REPEAT_ONCE,
         codes=("InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId", "SignatureDoesNotMatch",
                "InvalidSignatureException", "MissingAuthenticationToken", "MissingAuthenticationTokenException",
                "IncompleteSignature", "IncompleteSignatureException"),
@@ -151,6 +151,8 @@ RULES = (
 
 RULE = {rule.fault: rule for rule in RULES}
 HEALING = frozenset(rule.fault for rule in RULES if rule.action in {Action.REPEAT, Action.REPEAT_ONCE})
+RELOADING = frozenset(rule.fault for rule in RULES if rule.action is Action.REPEAT_ONCE)
+"""Faults after which connection and credentials are reloaded: keys may have been renewed or replaced since."""
 NOT_CARRIED_OUT = frozenset({Fault.GONE, Fault.CREDENTIALS, Fault.DENIED, Fault.QUOTA, Fault.REFUSED})
 """Responses by which AWS confirms that a request has no effect."""
 

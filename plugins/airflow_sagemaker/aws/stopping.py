@@ -47,10 +47,10 @@ class StopAttempt:
         seen = self.execution
         return seen if seen is not None and seen.status != Status.EXECUTING else None
 
-    @property
-    def hopeless(self) -> bool:
-        """Whether a repetition cannot succeed."""
-        return self.error is not None and classify_error(self.error) in {Fault.DENIED, Fault.CREDENTIALS}
+    def is_hopeless(self, attempts: int) -> bool:
+        """Whether a repetition after so many attempts cannot succeed; the second one has reloaded the credentials."""
+        fault = classify_error(self.error) if self.error is not None else None
+        return fault is Fault.DENIED or (fault is Fault.CREDENTIALS and attempts > 1)
 
     def __str__(self) -> str:
         if self.error is None:
@@ -64,14 +64,14 @@ def stop_execution(executions: Executions, arn: str, *, within: float = STOP_SEC
     Conflicts and faults are retried for `within` seconds. Raises NotStopped, with the last response, and
     ExecutionNotFound.
     """
-    pauses, said = jittered_pauses(within=within, first=0.25), False
+    pauses, attempts, said = jittered_pauses(within=within, first=0.25), 0, False
     while True:
-        attempt = try_to_stop(executions, arn)
+        attempt, attempts = try_to_stop(executions, arn), attempts + 1
         if attempt.stopped is not None:
             return attempt.stopped
-        pause = next(pauses, None)
-        if attempt.hopeless or pause is None:
-            raise NotStopped(arn, str(attempt), hopeless=attempt.hopeless)
+        pause, hopeless = next(pauses, None), attempt.is_hopeless(attempts)
+        if hopeless or pause is None:
+            raise NotStopped(arn, str(attempt), hopeless=hopeless)
         if attempt.error is not None and not said:
             executions.aws.log.warning("Stopping %s: %s; retrying", arn, attempt)
             said = True

@@ -216,15 +216,15 @@ class SharedPoller:
         Like `stopping.stop_execution`, but pauses do not block a thread, since many tasks may be marked at once.
         """
         self._stopping += 1
-        pauses = jittered_pauses(within=STOP_SECONDS, longest=5.0)
+        pauses, attempts = jittered_pauses(within=STOP_SECONDS, longest=5.0), 0
         try:
             while True:
-                attempt = await self.in_thread(try_to_stop, self._executions, arn)
+                attempt, attempts = await self.in_thread(try_to_stop, self._executions, arn), attempts + 1
                 if attempt.stopped is not None:
                     return attempt.stopped
-                pause = next(pauses, None)
-                if attempt.hopeless or pause is None:
-                    raise NotStopped(arn, str(attempt), hopeless=attempt.hopeless)
+                pause, hopeless = next(pauses, None), attempt.is_hopeless(attempts)
+                if hopeless or pause is None:
+                    raise NotStopped(arn, str(attempt), hopeless=hopeless)
                 await asyncio.sleep(pause)
         finally:
             self._stopping -= 1

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from airflow_sagemaker.aws.client import Aws
 from airflow_sagemaker.aws.connections import AwsTarget
+from airflow_sagemaker.aws.executions import Executions
 from airflow_sagemaker.triggers import SageMakerTrainingPipelineTrigger
 from airflow_sagemaker.wait.shared_poller import SharedPoller
 from tests.support.fault_proxy import FaultProxy, arns_in_lower_case
@@ -73,6 +75,39 @@ def test_arns_in_lower_case_are_the_same_executions(pipelines: Pipelines, polled
         return polled.calls["DescribePipelineExecution"]
 
     assert asyncio.run(calls_of_three_rounds()) == 0
+
+
+@pytest.mark.parametrize("waits", ["in the triggerer", "in the worker"])
+def test_keys_that_were_replaced_in_the_connection_end_no_wait(
+    pipelines: Pipelines, monkeypatch: pytest.MonkeyPatch, waits: str
+) -> None:
+    """Deleting an access key is answered with "invalid", not with "expired"."""
+    arn = pipelines.start(pipelines.deployed("sleep 3"))
+    env, endpoint = pipelines.server.env, pipelines.server.endpoint_url
+    name = f"rotated{len(waits)}"
+    variable, valid = f"AIRFLOW_CONN_{name.upper()}", connection_of(env, endpoint, pipelines.bucket)
+    monkeypatch.setenv(variable, connection_of({**env, "AWS_SECRET_ACCESS_KEY": "old"}, endpoint, pipelines.bucket))
+    target = AwsTarget(name)
+    target.client("sagemaker")  # of the old keys
+    monkeypatch.setenv(variable, valid)
+    if waits == "in the worker":
+        assert Executions(Aws(target)).describe(arn).id == arn.rpartition("/")[2]
+        return
+
+    async def wait() -> dict[str, Any]:
+        """The keys are replaced after the first look."""
+        monkeypatch.setenv(variable, connection_of({**env, "AWS_SECRET_ACCESS_KEY": "old"}, endpoint, pipelines.bucket))
+        poller = SharedPoller.of(target)
+        waiter = poller.add(arn, 0.3, 600.0)
+        try:
+            lines = await waiter.next_lines()
+            assert "InvalidSignatureException" in lines[0][1]
+            monkeypatch.setenv(variable, valid)
+            return {"status": (await waiter.done).status}
+        finally:
+            poller.remove(waiter)
+
+    assert asyncio.run(asyncio.wait_for(wait(), 60)) == {"status": "Succeeded"}
 
 
 def test_seconds_may_be_a_timedelta(pipelines: Pipelines, polled: FaultProxy) -> None:
