@@ -108,11 +108,11 @@ async def call_where_airflow_may_be_asked(function: Callable[[], Result]) -> Res
     """
     from asgiref.sync import sync_to_async
 
-    return await asyncio.shield(_in_background(sync_to_async(function)()))
+    return await asyncio.shield(in_background(sync_to_async(function)()))
 
 
-def _in_background(coroutine: Coroutine[object, None, Result]) -> asyncio.Task[Result]:
-    """Start a coroutine that nobody waits for."""
+def in_background(coroutine: Coroutine[object, None, Result]) -> asyncio.Task[Result]:
+    """Start a coroutine that continues even if nobody waits for it."""
     task = asyncio.get_running_loop().create_task(coroutine)
     _BACKGROUND.add(task)
     task.add_done_callback(_background_ended)
@@ -130,30 +130,50 @@ _BACKGROUND: set[asyncio.Future[Any]] = set()
 
 
 def kill_after_cancel(trigger: BaseTrigger) -> None:
-    """Call `on_kill` of a trigger that is being cancelled, if a user has marked or cleared the task.
+    """Call `on_kill` of a trigger that is being cancelled, before Airflow 3.3, which does it itself.
 
-    Since Airflow 3.3, Airflow itself calls on_kill. Before, a cancelled trigger cannot distinguish a mark from a
-    restart of the triggerer or from a deferral that timed out, so it requests the task's state. A separate asyncio task
-    does that, because waiting here would mix up the supervisor's responses.
+    A cancelled trigger cannot distinguish a mark from a restart of the triggerer or from a deferral that timed out.
+    on_kill requests the task's state; in a separate asyncio task, because waiting here would mix up the supervisor's
+    responses.
     """
     from airflow.triggers.base import BaseTrigger
 
     if hasattr(BaseTrigger, "on_kill") or getattr(trigger, "task_instance", None) is None:
         return
-    _in_background(_kill_if_acted_upon(trigger))
-
-
-async def _kill_if_acted_upon(trigger: BaseTrigger) -> None:
     timeout: datetime | None = getattr(trigger, "timeout_after", None)  # the triggerer sets it
     if timeout is not None and (timeout if timeout.tzinfo else timeout.replace(tzinfo=UTC)) < datetime.now(UTC):
         return  # the task stops it when it resumes
+    in_background(_kill(trigger))
+
+
+async def _kill(trigger: BaseTrigger) -> None:
     try:
-        ti = trigger.task_instance
-        states = await _task_states(ti) if ti is not None else {}
-        if states and "deferred" not in states.values():
-            await trigger.on_kill()
+        await trigger.on_kill()
     except Exception as error:  # nobody waits for this asyncio task; `orphans` finds an execution that keeps running
-        log.warning("Could not find out whether the deferred task was marked success or failed: %s", error)
+        log.warning("on_kill of a cancelled trigger failed: %s", error)
+
+
+async def has_been_acted_upon(trigger: BaseTrigger) -> bool:
+    """Whether a user has marked or cleared the deferred task of a trigger whose on_kill was called; logs if not.
+
+    Airflow 3.3 also calls it in a triggerer that has lost the trigger to another one, because its own heartbeats were
+    late: the task is then still deferred. If Airflow does not return the task's state, nothing is assumed; `orphans`
+    finds an execution that keeps running.
+    """
+    ti = trigger.task_instance
+    if ti is None:
+        return True
+    try:
+        states = await _task_states(ti)
+    except Exception as error:
+        trigger.log.warning("Could not find out whether the task was marked or cleared, so nothing stops: %s", error)
+        return False
+    if "deferred" in states.values():
+        trigger.log.info("The task is still deferred, so nothing stops: another triggerer waits")
+        return False
+    return (
+        bool(states) or has_task_state_store()
+    )  # a deleted run's task has no state; Airflow 3.2 may omit a live one's
 
 
 async def _task_states(ti: TaskInstance) -> dict[str, str | None]:

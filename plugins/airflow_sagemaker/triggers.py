@@ -46,8 +46,9 @@ class SageMakerTrainingPipelineTrigger(BaseTrigger):
     The event is `{"event": "ended", "status", "execution_arn", "told"}`, `{"event": "missing", "error"}` or
     `{"event": "fault", "fault", "error"}`. The resumed task reads the outcome itself, and continues the progress report
     at the position `told`. With `stop_on_kill`, the execution is stopped if a user marks the deferred task failed or
-    successful, or clears it, but never if the triggerer restarts. The trigger does not fire before `shortest` seconds
-    have passed. Unknown keyword arguments are ignored, so that triggers stored by an older version still load.
+    successful, or clears it, but never if the triggerer restarts or another one takes over. The trigger does not fire
+    before `shortest` seconds have passed. Unknown keyword arguments are ignored, so that triggers stored by an older
+    version still load.
     """
 
     def __init__(
@@ -122,9 +123,18 @@ class SageMakerTrainingPipelineTrigger(BaseTrigger):
         }
 
     async def on_kill(self) -> None:
-        """Called when a user marks or clears the deferred task."""
+        """Called when a user marks or clears the deferred task, or another triggerer has taken over this trigger.
+
+        Airflow cancels it after thirty seconds, which the first request to Airflow may take on a busy host: the stop
+        then continues in the background.
+        """
         if not self.stop_on_kill:
             self.log.info("Execution %s keeps running: stop_on_kill is off", self.execution_arn)
+            return
+        await asyncio.shield(airflow_compat.in_background(self._stop_for_user()))
+
+    async def _stop_for_user(self) -> None:
+        if not await airflow_compat.has_been_acted_upon(self):
             return
         try:
             stopped = await SharedPoller.of(self.target).stop(self.execution_arn)

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from local_stack.processes import Child
+from local_stack.processes import Child, free_port
 from local_stack.settings import BUCKET, ROOT, Home
 from local_stack.stack import Stack, running_stack
 
@@ -153,6 +153,36 @@ class Faulty:
         child.process.wait()
         command = [sys.executable, "-m", "airflow", name]
         self.stack.processes.start(name, command, env=self.stack.environment, cwd=ROOT)
+
+    @contextmanager
+    def suspended(self, name: str) -> Iterator[None]:
+        """Suspend a component of Airflow and its children, as a host does that is paused or out of memory."""
+        parent = psutil.Process(self.child(name).process.pid)
+        family = [parent, *parent.children(recursive=True)]
+        for process in family:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in family:
+                process.resume()
+
+    @contextmanager
+    def second_triggerer(self) -> Iterator[None]:
+        """Run another triggerer, which soon takes over the triggers of one without heartbeats."""
+        settings = {
+            "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "6",
+            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
+        }
+        command = [sys.executable, "-m", "airflow", "triggerer"]
+        processes = self.stack.processes
+        child = processes.start("triggerer-2", command, env={**self.stack.environment, **settings}, cwd=ROOT)
+        try:
+            yield
+        finally:
+            processes.children.remove(child)
+            os.killpg(child.process.pid, signal.SIGKILL)
+            child.process.wait()
 
     def stop_everything(self) -> None:
         for execution in self.sagemaker.list_pipeline_executions(PipelineName="faulty")["PipelineExecutionSummaries"]:

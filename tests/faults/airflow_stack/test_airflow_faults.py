@@ -69,6 +69,26 @@ def test_a_restarted_triggerer_stops_nothing_and_goes_on(faulty: Faulty) -> None
     assert faulty.airflow.xcom("alone", run, "train", "outcome")["status"] == "Succeeded"
 
 
+def test_a_triggerer_that_lost_its_trigger_to_another_one_stops_nothing(faulty: Faulty) -> None:
+    """Airflow cancels the trigger in the first triggerer in the same way as if a user had marked the task."""
+    run = faulty.trigger("alone", seconds=LONG, day="2013-01-10")
+    waiting = re.compile(r"Execution is Executing(?! \()")  # the operator adds the ARN
+
+    def lines() -> int:
+        return len(waiting.findall(faulty.log("alone", run, "train")))
+
+    faulty.wait_task("alone", run, "train", "deferred")
+    before = faulty.wait(lines, "a line of the trigger")
+    with faulty.second_triggerer():
+        with faulty.suspended("triggerer"):
+            faulty.wait(lambda: lines() > before, "a line of the second triggerer")
+        faulty.wait(lambda: "trigger completed" in faulty.log("alone", run, "train"), "the first one's end")
+        assert [e["PipelineExecutionStatus"] for e in faulty.executions(run)] == ["Executing"]
+        assert faulty.task("alone", run, "train")["state"] == "deferred"
+        faulty.mark("alone", run, "train", "failed")
+        faulty.wait(lambda: faulty.executions(run)[0]["PipelineExecutionStatus"] == "Stopped", "the stop")
+
+
 @pytest.mark.parametrize("state", ["failed", "success"])
 def test_marking_the_operator_alone_stops_its_execution(faulty: Faulty, state: str) -> None:
     run = faulty.trigger("alone", seconds=LONG, day={"failed": "2013-01-04", "success": "2013-01-07"}[state])
