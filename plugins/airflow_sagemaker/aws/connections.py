@@ -36,6 +36,15 @@ class ConnectionDefaults:
     """`service_config.sagemaker.execution_role_arn` in the extra: the role that jobs assume."""
     region: str | None = None
     """`region_name` in the extra."""
+    profile: str | None = None
+    """`profile_name` in the extra: a profile of AWS's shared configuration file, such as one of IAM Identity Center."""
+
+    def region_of_boto3(self) -> str | None:
+        """Return the region of AWS_DEFAULT_REGION, the profile or the shared configuration file; None without one."""
+        from botocore.session import Session
+
+        region: str | None = Session(profile=self.profile).get_config_variable("region")
+        return region
 
 
 def connection_defaults(aws_conn_id: str | None = "aws_default") -> ConnectionDefaults:
@@ -60,6 +69,7 @@ def connection_defaults(aws_conn_id: str | None = "aws_default") -> ConnectionDe
         bucket=(services.get("s3") or {}).get("bucket_name"),
         role_arn=(services.get("sagemaker") or {}).get("execution_role_arn"),
         region=extra.get("region_name"),
+        profile=extra.get("profile_name"),
     )
 
 

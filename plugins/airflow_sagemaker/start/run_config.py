@@ -102,7 +102,7 @@ def build_config(
     key = _checked_partition(partition)
     _refuse_two_partitions(given, context, key if partition_is_given else None)
     defaults = connection_defaults(aws_conn_id)
-    region = region_name or defaults.region or os.environ.get("AWS_DEFAULT_REGION")
+    region = region_name or defaults.region or given.get("region") or defaults.region_of_boto3()
     config = class_of(given).from_dict(given).completed(
         bucket=defaults.bucket, role_arn=defaults.role_arn, region=region, partition=key
     )  # fmt: skip

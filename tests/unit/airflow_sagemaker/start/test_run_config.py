@@ -10,7 +10,8 @@ import pytest
 
 from airflow_sagemaker.config.yaml_files import read_yaml
 from airflow_sagemaker.exceptions import ConfigurationError
-from airflow_sagemaker.start.run_config import check_when_parsed, given_data
+from airflow_sagemaker.start.run_config import build_config, check_when_parsed, given_data
+from tests.support.config_samples import ROLE, settings
 
 
 def read(folder: Path, text: str, render: Any = lambda content, _: content) -> dict[str, Any]:
@@ -58,3 +59,28 @@ def test_a_file_of_another_kind_is_checked_by_that_kind_when_the_dag_is_parsed(t
     path.write_text("kind: scoring\ngroup: churn-models\ninput_pth: s3://my-bucket/rows\n")
     with pytest.raises(ConfigurationError, match=r"did you mean input_path\?"):
         check_when_parsed(str(path), None)
+
+
+def test_the_region_may_be_that_of_the_connections_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = tmp_path / "config"
+    shared.write_text("[default]\nregion = eu-west-1\n[profile sso]\nregion = eu-central-1\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(shared))
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    monkeypatch.setenv("AIRFLOW_CONN_SSO", '{"conn_type": "aws", "extra": {"profile_name": "sso"}}')
+
+    def region(conn_id: str | None, **changes: Any) -> str | None:
+        given = {
+            name: value
+            for name, value in settings(role_arn=ROLE, **changes).items()
+            if name not in {"region", "partition"}
+        }
+        context: Any = {"dag_run": SimpleNamespace(partition_key=None)}
+        built = build_config(
+            given | changes, context, partition="2013-07-04", partition_is_given=False, aws_conn_id=conn_id,
+            region_name=None,
+        )  # fmt: skip
+        return built.region
+
+    assert (region("sso"), region(None)) == ("eu-central-1", "eu-west-1")
+    assert region("sso", region="us-west-2") == "us-west-2"
