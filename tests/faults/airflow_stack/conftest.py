@@ -143,7 +143,12 @@ class Faulty:
 
     def kill_and_restart(self, name: str) -> None:
         """SIGKILL a component of Airflow with all that it has started, and start it again."""
-        child = self.child(name)
+        self.kill(self.child(name))
+        command = [sys.executable, "-m", "airflow", name]
+        self.stack.processes.start(name, command, env=self.stack.environment, cwd=ROOT)
+
+    def kill(self, child: Child) -> None:
+        """SIGKILL a process of the stack with all that it has started."""
         self.stack.processes.children.remove(child)
         family = psutil.Process(child.process.pid).children(recursive=True)
         os.killpg(child.process.pid, signal.SIGKILL)
@@ -151,8 +156,6 @@ class Faulty:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         child.process.wait()
-        command = [sys.executable, "-m", "airflow", name]
-        self.stack.processes.start(name, command, env=self.stack.environment, cwd=ROOT)
 
     @contextmanager
     def suspended(self, name: str) -> Iterator[None]:
@@ -175,14 +178,12 @@ class Faulty:
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
         }
         command = [sys.executable, "-m", "airflow", "triggerer"]
-        processes = self.stack.processes
-        child = processes.start("triggerer-2", command, env={**self.stack.environment, **settings}, cwd=ROOT)
+        environment = {**self.stack.environment, **settings}
+        self.stack.processes.start("triggerer-2", command, env=environment, cwd=ROOT)
         try:
             yield
         finally:
-            processes.children.remove(child)
-            os.killpg(child.process.pid, signal.SIGKILL)
-            child.process.wait()
+            self.kill(self.child("triggerer-2"))
 
     def stop_everything(self) -> None:
         for execution in self.sagemaker.list_pipeline_executions(PipelineName="faulty")["PipelineExecutionSummaries"]:
