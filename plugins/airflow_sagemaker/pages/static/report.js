@@ -64,7 +64,6 @@ function partOf(name, model) {
   if (name === "definition") return [model.training.details, model.before, model.definitionChanges];
   if (name === "nothingYet") return model.live;
   if (name === "failed") return model.failure;
-  if (name === "nothingYet") return model.live;
   if (name === "marked") return [model.marked, model.execution];
   if (name === "checks") return model.checks;
   if (name === "promotion") return model.promotions;
