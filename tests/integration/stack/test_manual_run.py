@@ -12,7 +12,6 @@ from local_stack.stack import running_stack
 from tests.support.stack_runs import SMALL, buttons_and_definition, model_exists, outcome_of, wait_for_runs
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_manual_run_of_a_partition_trains(tmp_path: Path) -> None:
     with running_stack(Home(tmp_path), schedules=False, max_jobs=2) as stack:
