@@ -57,7 +57,8 @@ class Stack:
             self.aws["AWS_ACCESS_KEY_ID"], self.aws["AWS_SECRET_ACCESS_KEY"], region_name="us-east-1"
         )
         key = "AWS_ENDPOINT_URL_S3" if service == "s3" else "AWS_ENDPOINT_URL"
-        return session.client(service, endpoint_url=self.aws[key])
+        client: BotoClient = session.client(service, endpoint_url=self.aws[key])
+        return client
 
 
 @contextmanager
