@@ -138,7 +138,10 @@ def _reply_members(client: BotoClient, operation: str) -> frozenset[str]:
 
 
 def _first_reload_or_healing() -> Callable[[BaseException], bool]:
-    """Retry transient faults; invalid credentials only once, because the second client has reloaded them."""
+    """Retry transient faults; invalid credentials only once, because the second client has reloaded them.
+
+    Missing ones are not retried: nothing was there that another key could have replaced.
+    """
     reloads = 0
 
     def heals(error: BaseException) -> bool:
@@ -146,7 +149,7 @@ def _first_reload_or_healing() -> Callable[[BaseException], bool]:
         fault = classify_error(error)
         if fault in RELOADING:
             reloads += 1
-            return reloads == 1
+            return reloads == 1 and error_code(error) not in {"NoCredentialsError", "PartialCredentialsError"}
         return fault in HEALING
 
     return heals
