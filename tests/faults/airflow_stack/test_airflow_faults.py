@@ -69,7 +69,6 @@ def test_a_restarted_triggerer_stops_nothing_and_goes_on(faulty: Faulty) -> None
     assert faulty.airflow.xcom("alone", run, "train", "outcome")["status"] == "Succeeded"
 
 
-@pytest.mark.soak
 def test_a_triggerer_that_lost_its_trigger_to_another_one_stops_nothing(faulty: Faulty) -> None:
     """Airflow cancels the trigger in the first triggerer in the same way as if a user had marked the task."""
     run = faulty.trigger("alone", seconds=LONG, day="2013-01-10")
