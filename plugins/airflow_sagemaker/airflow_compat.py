@@ -171,9 +171,8 @@ async def has_been_acted_upon(trigger: BaseTrigger) -> bool:
     if "deferred" in states.values():
         trigger.log.info("The task is still deferred, so nothing stops: another triggerer waits")
         return False
-    return (
-        bool(states) or has_task_state_store()
-    )  # a deleted run's task has no state; Airflow 3.2 may omit a live one's
+    # A deleted run's task has no state; Airflow 3.2 may omit a live one's.
+    return bool(states) or has_task_state_store()
 
 
 async def _task_states(ti: TaskInstance) -> dict[str, str | None]:

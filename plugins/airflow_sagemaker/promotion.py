@@ -338,19 +338,21 @@ class SageMakerPromoteModelOperator(BaseOperator):
     ) -> JsonObject:
         from airflow_sagemaker.aws.outcome import without_nan
 
-        promoted: JsonObject = {
-            "package_arn": judged.arn,
-            "package_url": registry.page_of(judged.arn),
-            "status": str(judged.status),
-            "reason": judged.reason,
-            "metric": judged.scores.metric,
-            "value": judged.scores.value,
-            "partition": candidate.partition,
-            "champion_arn": judged.champion_arn,
-            "champion_value": judged.scores.champion,
-            "findings": list(findings),
-        }
-        return {**promoted, **without_nan({name: promoted[name] for name in ("value", "champion_value")})}
+        promoted: JsonObject = without_nan(
+            {
+                "package_arn": judged.arn,
+                "package_url": registry.page_of(judged.arn),
+                "status": str(judged.status),
+                "reason": judged.reason,
+                "metric": judged.scores.metric,
+                "value": judged.scores.value,
+                "partition": candidate.partition,
+                "champion_arn": judged.champion_arn,
+                "champion_value": judged.scores.champion,
+                "findings": list(findings),
+            }
+        )
+        return promoted
 
     def _update_assets(self, context: Context, promoted: JsonObject) -> None:
         for asset in self.outlets or ():

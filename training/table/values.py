@@ -166,9 +166,8 @@ def _from_floats(column: pa.Array) -> pa.Array:
     whole = pc.and_(pc.equal(column, pc.floor(column)), pc.less(pc.abs(column), INTEGERS))
     integers = pc.if_else(whole, column, pa.scalar(None, column.type)).cast(pa.int64(), safe=False)
     narrow = column.cast(pa.float32(), safe=False)
-    single = pc.equal(
-        narrow.cast(pa.float64()), column.cast(pa.float64())
-    )  # a float32's 0.1 is 0.10000000149 in float64
+    # A float32's 0.1 is 0.10000000149 in float64.
+    single = pc.equal(narrow.cast(pa.float64()), column.cast(pa.float64()))
     fractions = pc.if_else(single, narrow.cast(pa.string()), column.cast(pa.string()))
     texts = pc.coalesce(integers.cast(pa.string()), fractions)
     return pc.if_else(pc.is_nan(column), pa.scalar(None, pa.string()), texts)
